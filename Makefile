@@ -1,0 +1,44 @@
+# Everything below needs Python 3.11 or newer, make and git; the rest is installed into .venv from requirements.lock.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Run the example DAGs on a real Airflow against the sandbox (KEEP=1 leaves Airflow up)
+	@$(BIN)/python -m demo
+
+test: $(READY) ## Run every test, the end-to-end tests on a real Airflow included
+	$(BIN)/pytest
+
+check: $(READY) ## Run ruff, mypy and import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(BIN)/uv ## Resolve requirements.lock anew from setup.cfg
+	$(UV) pip compile setup.cfg --extra dev --universal --python-version 3.11 --upgrade \
+		--custom-compile-command "make lock" --no-emit-index-url --quiet --output-file requirements.lock
+
+clean: ## Remove .venv and everything that was built
+	rm -rf $(VENV) build dist *.egg-info .coverage .*_cache .hypothesis htmlcov
+
+$(READY): requirements.lock setup.cfg $(BIN)/uv
+	$(UV) pip sync --quiet --compile-bytecode requirements.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + \
+		"; name another with PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

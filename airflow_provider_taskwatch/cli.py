@@ -1,0 +1,47 @@
+"""``airflow taskwatch``: imported by every ``airflow`` command, so what does the work is imported when it is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+
+WORK = f"{__package__}.command"
+
+_CONN_ID = Arg(("conn_id",), help="an Airflow connection")
+_REF = Arg(("ref",), help="the remote's id of the task")
+
+
+def get_commands() -> list[Any]:
+    """What the provider adds to Airflow's command line."""
+    return [
+        GroupCommand(
+            name="taskwatch",
+            help="Watch tasks in other systems",
+            subcommands=(
+                _command("sandbox", "Serve emulators of the remotes", _SANDBOX),
+                _command("check", "Test a connection step by step", (_CONN_ID,)),
+                _command("watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
+                _command("adopt", "Tell a task which remote task is its own", _ADOPT),
+            ),
+        )
+    ]
+
+
+_SANDBOX = (
+    Arg(("--host",), help="address to listen on", default="127.0.0.1"),
+    Arg(("--port",), help="port to listen on", type=int, default=8900),
+    Arg(("--token-lifetime",), help="seconds that a token is good for", type=float, default=300.0),
+)
+_WATCH = (_CONN_ID, _REF, Arg(("--timeout",), help="give up after so many seconds", type=float))
+_ADOPT = (
+    Arg(("dag_id",), help="the DAG"),
+    Arg(("run_id",), help="the DAG run"),
+    Arg(("task_id",), help="the task"),
+    _REF,
+    Arg(("--map-index",), help="of a mapped task", type=int, default=-1),
+)
+
+
+def _command(name: str, text: str, args: tuple[Arg, ...]) -> ActionCommand:
+    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{WORK}.{name}"), args=args)

@@ -1,0 +1,348 @@
+"""What a connection names: one table of fields per connection type gives its form and reads its values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from .error import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One extra field of a connection.
+
+    :param kind: ``string``, ``integer``, ``number``, ``boolean`` or ``object``.
+    :param choices: the allowed values, where there are few.
+    :param default: what an absent or empty field means.
+    """
+
+    name: str
+    label: str
+    description: str = ""
+    kind: str = "string"
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """One connection type: what Airflow's form shows, and what a connection of that type may hold.
+
+    :param auths: the ways to authenticate that the remote offers, the default first.
+    :param host: the base URL where the connection names none; None where it must.
+    :param base_path: appended to a host that is given without a path.
+    :param token_url: the token endpoint where the connection names none (OAuth2 only).
+    :param scope: the scope made from other fields where the connection names none, a format string.
+    :param charset: how Basic credentials are encoded.
+    :param fields: what this type adds to the fields that all types share.
+    """
+
+    connection_type: str
+    title: str
+    auths: tuple[str, ...]
+    host: str | None = None
+    base_path: str = ""
+    token_url: str | None = None
+    scope: str = ""
+    charset: str = "utf-8"
+    fields: tuple[Field, ...] = ()
+    placeholders: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_fields(self) -> tuple[Field, ...]:
+        """The type's own fields, then those that all types share."""
+        return (*self.fields, *_shared_fields(self))
+
+
+def _shared_fields(form: Form) -> tuple[Field, ...]:
+    oauth2 = "oauth2" in form.auths
+    return (
+        Field(
+            name="auth",
+            label="Authentication",
+            description="oauth2: login and password are client id and secret. basic: user and password. "
+            "bearer: the password is the token.",
+            default=form.auths[0],
+            choices=form.auths,
+        ),
+        *(_OAUTH2_FIELDS if oauth2 else ()),
+        *_TRANSPORT_FIELDS,
+    )
+
+
+_OAUTH2_FIELDS = (
+    Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained."),
+    Field(
+        name="client_auth",
+        label="Client authentication",
+        description="How client id and secret are sent to the token URL: as form fields or as a Basic header.",
+        default="form",
+        choices=("form", "basic"),
+    ),
+    Field(name="scope", label="Scope", description="OAuth2 scope, if the remote wants one."),
+    Field(name="audience", label="Audience", description="OAuth2 audience, if the remote wants one."),
+    Field(
+        name="token_params",
+        label="Extra token parameters",
+        description="A JSON object of further form fields for the token request.",
+        kind="object",
+    ),
+)
+
+_TRANSPORT_FIELDS = (
+    Field(
+        name="reject_403",
+        label="403 means a rejected token",
+        description="Some remotes answer 403 instead of 401 to an expired token.",
+        kind="boolean",
+        default=False,
+    ),
+    Field(name="verify", label="Verify TLS", description="Off only for tests.", kind="boolean", default=True),
+    Field(name="ca_bundle", label="CA bundle", description="File with the certificates to trust."),
+    Field(name="proxy", label="Proxy", description="URL of an HTTP proxy."),
+    Field(name="connect_timeout", label="Connect timeout (s)", kind="number", default=10.0),
+    Field(name="read_timeout", label="Read timeout (s)", kind="number", default=30.0),
+    Field(
+        name="concurrency",
+        label="Concurrent requests",
+        description="At most so many requests at a time, per triggerer process.",
+        kind="integer",
+        default=16,
+    ),
+    Field(
+        name="rate_limit",
+        label="Requests per second",
+        description="At most so many requests a second, per triggerer process. Empty: no limit.",
+        kind="number",
+    ),
+    Field(
+        name="ui_url",
+        label="Page of a task",
+        description="Template of the remote's own page of a task, with {ref}; it becomes a link in Airflow.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A connection, read and checked.
+
+    :param base_url: scheme, host and path prefix, without a trailing slash.
+    :param verify: True, False, or the path of a CA bundle.
+    :param own: the values of the fields that only this connection type has.
+    """
+
+    conn_id: str
+    connection_type: str
+    base_url: str
+    auth: str
+    login: str
+    password: str = field(repr=False)
+    charset: str = "utf-8"
+    token_url: str = ""
+    client_auth: str = "form"
+    scope: str = ""
+    audience: str = ""
+    token_params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reject_403: bool = False
+    verify: bool | str = True
+    proxy: str | None = field(default=None, repr=False)
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    concurrency: int = 16
+    rate_limit: float | None = None
+    ui_url: str = ""
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    def page(self, names: Mapping[str, str]) -> str:
+        """The remote's own page of a task, or an empty string where the connection has no template."""
+        try:
+            return self.ui_url.format(**names)
+        except (KeyError, IndexError, ValueError) as cause:
+            raise ConfigurationError(
+                f"connection {self.conn_id!r}: ui_url {self.ui_url!r} may only use "
+                + ", ".join(f"{{{name}}}" for name in names)
+            ) from cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawConnection:
+    """The columns of an Airflow connection, before anything is checked."""
+
+    conn_id: str
+    conn_type: str | None
+    host: str | None = None
+    schema: str | None = None
+    port: int | None = None
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    extra: str | None = field(default=None, repr=False)
+
+
+def read_connection(form: Form, raw: RawConnection) -> Settings:
+    """The settings that ``raw`` names, or one error that lists everything that is wrong with it."""
+    problems: list[str] = []
+    if raw.conn_type != form.connection_type:
+        raise ConfigurationError(
+            f"connection {raw.conn_id!r} has the type {raw.conn_type!r}; it must be {form.connection_type!r}"
+        )
+    values = _read_fields(form, _read_extra(raw.extra, problems), problems)
+    base_url = _base_url(form, raw, problems)
+    auth = values["auth"]
+    token_url = (values.pop("token_url", None) or form.token_url or "") if auth == "oauth2" else ""
+    problems += _missing_credentials(auth, raw, token_url)
+    problems += _wrong_limits(values)
+    if problems:
+        raise ConfigurationError(f"connection {raw.conn_id!r} ({raw.conn_type}): " + "; ".join(problems))
+    own = {one.name: values.get(one.name) for one in form.fields}
+    return Settings(
+        conn_id=raw.conn_id,
+        connection_type=form.connection_type,
+        base_url=base_url,
+        auth=auth,
+        login=raw.login or "",
+        password=raw.password or "",
+        charset=form.charset,
+        token_url=token_url,
+        client_auth=values.get("client_auth") or "form",
+        scope=values.get("scope") or _scope(form, own),
+        audience=values.get("audience") or "",
+        token_params=values.get("token_params") or {},
+        verify=(values["ca_bundle"] or True) if values["verify"] else False,
+        proxy=values["proxy"],
+        ui_url=values["ui_url"] or "",
+        own=own,
+        **{name: values[name] for name in _PLAIN},
+    )
+
+
+_PLAIN = ("reject_403", "connect_timeout", "read_timeout", "concurrency", "rate_limit")
+
+
+def _read_extra(text: str | None, problems: list[str]) -> Mapping[str, Any]:
+    try:
+        extra = json.loads(text or "{}")
+    except ValueError:
+        extra = None
+    if isinstance(extra, dict):
+        return extra
+    problems.append("the extra is not a JSON object")
+    return {}
+
+
+def _read_fields(form: Form, extra: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    known = {one.name: one for one in form.all_fields}
+    if unknown := sorted(set(extra) - set(known)):
+        problems.append(f"unknown extra {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}")
+    return {name: _read(one, extra.get(name), problems) for name, one in known.items()}
+
+
+def _read(one: Field, value: Any, problems: list[str]) -> Any:
+    if value is None or value == "":
+        return one.default
+    try:
+        result = _READERS[one.kind](value)
+    except (TypeError, ValueError):
+        problems.append(f"extra {one.name!r} must be {_KIND_WORDS[one.kind]}")
+        return one.default
+    if one.choices and result not in one.choices:
+        problems.append(f"extra {one.name!r} must be one of {', '.join(one.choices)}")
+        return one.default
+    return result
+
+
+def _read_string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value.strip()
+
+
+def _read_boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = _read_string(value).lower()
+    if word not in _BOOLEANS:
+        raise ValueError
+    return _BOOLEANS[word]
+
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def _read_object(value: Any) -> dict[str, str]:
+    content = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(content, dict):
+        raise TypeError
+    return {str(name): str(item) for name, item in content.items()}
+
+
+def _read_integer(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    return int(value)
+
+
+def _read_number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError
+    return float(value)
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "string": _read_string,
+    "integer": _read_integer,
+    "number": _read_number,
+    "boolean": _read_boolean,
+    "object": _read_object,
+}
+_KIND_WORDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a JSON object",
+}
+
+
+def _base_url(form: Form, raw: RawConnection, problems: list[str]) -> str:
+    host = (raw.host or form.host or "").strip().rstrip("/")
+    if not host:
+        problems.append("the host is missing")
+        return ""
+    if "://" not in host:
+        host = f"{raw.schema or 'https'}://{host}"
+    parts = urlsplit(host)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        problems.append(f"the host must be a name or an http(s) URL without credentials, not {host[:80]!r}")
+    if parts.query or parts.fragment:
+        problems.append("the host must not hold '?' or '#'")
+    netloc = parts.netloc if raw.port is None or ":" in parts.netloc else f"{parts.netloc}:{raw.port}"
+    return f"{parts.scheme}://{netloc}{parts.path or form.base_path}".rstrip("/")
+
+
+def _missing_credentials(auth: str, raw: RawConnection, token_url: str) -> list[str]:
+    problems = []
+    if auth in ("oauth2", "basic") and not raw.login:
+        problems.append(f"the login ({'client id' if auth == 'oauth2' else 'user'}) is missing")
+    if not raw.password:
+        noun = {"oauth2": "client secret", "bearer": "token"}.get(auth, "password")
+        problems.append(f"the password ({noun}) is missing")
+    if auth == "oauth2" and not token_url:
+        problems.append("extra 'token_url' is missing")
+    if token_url and urlsplit(token_url).scheme not in ("http", "https"):
+        problems.append("extra 'token_url' must be an http(s) URL")
+    return problems
+
+
+def _wrong_limits(values: Mapping[str, Any]) -> list[str]:
+    limits = ("connect_timeout", "read_timeout", "concurrency", "rate_limit")
+    wrong = [name for name in limits if values[name] is not None and values[name] <= 0]
+    return [f"extra {name!r} must be greater than 0" for name in wrong]
+
+
+def _scope(form: Form, own: Mapping[str, Any]) -> str:
+    return form.scope.format(**own) if form.scope and all(own.values()) else ""

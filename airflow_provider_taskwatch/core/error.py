@@ -1,0 +1,94 @@
+"""All errors of the package, by the question that a caller asks.
+
+* :class:`TaskWatchError`
+
+  - :class:`ConfigurationError`: configured wrongly? (a connection, an argument, an id)
+  - :class:`TransportError`: could not ask? (DNS, TLS, lost connections, timeouts)
+  - :class:`RemoteError`: asked and refused? (carries method, path, status and the remote's words)
+
+    - :class:`NotFoundError`: the remote does not know the id, or does not show it to us
+
+  - :class:`ReplyError`: asked, and the answer makes no sense (not JSON, unknown shape, too large)
+  - :class:`TokenError`: the token endpoint said no, or could not be asked
+  - :class:`EventError`: a trigger event that this version cannot read
+  - :class:`DeadlineError`: the wait's deadline has passed
+
+No message, attribute or cause holds a secret.
+"""
+
+from __future__ import annotations
+
+
+class TaskWatchError(Exception):
+    """Root of all errors raised by this package."""
+
+    transient = False
+    """Whether asking again later can help."""
+
+
+class ConfigurationError(TaskWatchError):
+    """A connection, an argument or an id is missing or malformed; the message says which and what to do."""
+
+
+class TransportError(TaskWatchError):
+    """The remote could not be asked.
+
+    :param sent: False only where the request surely never left, so that repeating it is safe.
+    """
+
+    transient = True
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class RemoteError(TaskWatchError):
+    """The remote answered, and refused.
+
+    :param status: HTTP status.
+    :param message: the remote's own words, at most a few hundred characters.
+    :param retry_after: seconds that the remote asked us to wait, if it did.
+    """
+
+    def __init__(self, *, method: str, path: str, status: int, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{method} {path} answered {status}: {message}")
+        self.method = method
+        self.path = path
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def transient(self) -> bool:  # type: ignore[override]
+        """429 and 5xx pass; 408 is the server's own timeout."""
+        return self.status in (408, 429) or self.status >= 500
+
+
+class NotFoundError(RemoteError):
+    """The remote does not know the id, or the credentials may not see it: the two look the same."""
+
+
+class ReplyError(TaskWatchError):
+    """The remote answered 2xx with something that cannot be read."""
+
+    transient = True
+
+
+class TokenError(TaskWatchError):
+    """No token: the endpoint refused, or could not be asked.
+
+    :param transient: True for an endpoint that was down, False for one that said no.
+    """
+
+    def __init__(self, message: str, *, transient: bool) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+
+class EventError(TaskWatchError):
+    """A trigger event is missing, malformed or of a newer version."""
+
+
+class DeadlineError(TaskWatchError):
+    """The wait's deadline has passed."""

@@ -1,0 +1,150 @@
+"""Flows: conversations with a remote as generators, and the pieces that they are composed of.
+
+A flow yields a :class:`~.wire.Call` and receives a :class:`~.wire.Reply`, or yields a :class:`~.wire.Pause` and
+receives None. A transport error is thrown into it. It returns its result. A flow holds no clock, lock, logger or
+random source, so that a test plays replies into it by hand and two drivers run it over two HTTP libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from .error import NotFoundError, RemoteError, ReplyError, TransportError
+from .wire import Call, Pause, Reply
+
+T = TypeVar("T")
+Flow = Generator[Call | Pause, Any, T]
+
+RETRY_AFTER_LIMIT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How patient one call is. ``attempts`` counts the first one."""
+
+    attempts: int = 5
+    first_seconds: float = 1.0
+    limit_seconds: float = 30.0
+
+    def seconds(self, failures: int, retry_after: float | None = None) -> float:
+        """The pause after so many failures; what the remote asked for wins where it is longer."""
+        backoff = min(self.limit_seconds, self.first_seconds * 2.0 ** min(failures - 1, 16))
+        return max(backoff, retry_after or 0.0)
+
+
+ONCE = Retry(attempts=1)
+
+
+def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | None = None) -> Flow[Reply]:
+    """Send ``call`` and return its 2xx reply, or raise the remote's refusal.
+
+    Transient failures are repeated as ``retry`` allows where that is safe: always for a call that reads, else only
+    where the request surely did not arrive, the remote answered 429, or ``refused`` says that the answer proves that
+    nothing was done.
+    """
+    failures = 0
+    while True:
+        error: TransportError | RemoteError
+        try:
+            reply: Reply = yield call
+            if reply.is_ok:
+                return reply
+            error = refusal(call, reply)
+            safe = call.is_repeatable or reply.status == 429 or (refused is not None and refused(reply))
+        except TransportError as lost:
+            error, safe = lost, call.is_repeatable or not lost.sent
+        failures += 1
+        if failures >= retry.attempts or not (error.transient and safe):
+            raise error
+        yield Pause(seconds=retry.seconds(failures, getattr(error, "retry_after", None)), spread=0.2)
+
+
+def ask_json(
+    call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | None = None
+) -> Flow[dict[str, Any]]:
+    """Like :func:`ask`, and the reply's JSON object."""
+    reply = yield from ask(call, retry=retry, refused=refused)
+    return read_object(call, reply)
+
+
+def nothing(result: T) -> Flow[T]:
+    """A flow without steps."""
+    yield from ()
+    return result
+
+
+def one_step(step: Call | Pause) -> Flow[Any]:
+    """A flow of one step."""
+    return (yield step)
+
+
+def read_object(call: Call, reply: Reply) -> dict[str, Any]:
+    """The JSON object in a reply, or one error that shows where it came from and how it begins."""
+    try:
+        content = reply.json()
+    except (ValueError, RecursionError) as cause:
+        raise unreadable(call, reply, "is not JSON") from cause
+    if not isinstance(content, dict):
+        raise unreadable(call, reply, "is not a JSON object")
+    return content
+
+
+def unreadable(call: Call, reply: Reply, problem: str) -> ReplyError:
+    """The error for a reply that was accepted and cannot be understood."""
+    shown = reply.text() or "(empty)"
+    return ReplyError(f"the reply to {call.method} {call.path} ({reply.status}) {problem}: {shown}")
+
+
+def refusal(call: Call, reply: Reply) -> RemoteError:
+    """The error for a reply that is not 2xx."""
+    kind = NotFoundError if reply.status == 404 else RemoteError
+    return kind(
+        method=call.method,
+        path=call.path,
+        status=reply.status,
+        message=words(reply),
+        retry_after=retry_after(reply.headers),
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from ``Retry-After``, bounded; None where there is none.
+
+    The form with a date is read against the reply's own ``Date``, as clocks differ.
+    """
+    value = headers.get("retry-after", "").strip()
+    seconds = float(value) if value.isdecimal() else _until(value, headers.get("date", ""))
+    return None if seconds is None else min(max(seconds, 0.0), RETRY_AFTER_LIMIT_SECONDS)
+
+
+def _until(then: str, now: str) -> float | None:
+    try:
+        return (parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def words(reply: Reply) -> str:
+    """What the remote says went wrong, whatever shape it has."""
+    if 300 <= reply.status < 400:
+        return "a redirect, which is not followed with credentials; check the host of the connection"
+    try:
+        content = reply.json()
+    except (ValueError, RecursionError):
+        return reply.text() or "(no message)"
+    return _flat(content)[:500] or "(no message)"
+
+
+_WORD_KEYS = ("error", "code", "errorCode", "message", "details", "error_description", "errorSummary")
+
+
+def _flat(content: object) -> str:
+    if isinstance(content, dict):
+        told = [content[key] for key in _WORD_KEYS if content.get(key) not in (None, "")]
+        return ": ".join(map(_flat, told or [f"{key} {_flat(value)}" for key, value in content.items()]))
+    if isinstance(content, list):
+        return "; ".join(map(_flat, content))
+    return str(content)

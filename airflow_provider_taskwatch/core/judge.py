@@ -1,0 +1,120 @@
+"""Is a wait over? Pure judgement of one reading after the other, with bounded patience for what is unclear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from .outcome import Ending, Outcome
+from .phase import Observation, Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How much patience a wait has. Times are seconds; ages count from the start of the wait.
+
+    :param not_found_grace: how long a ref that was never seen may be unknown to the remote.
+    :param unknown_status_grace: how long a status may be one that we do not know.
+    :param fail_on_blocked: end the wait as soon as the task waits for a person.
+    :param blocked_timeout: or after so long in that state; None for as long as it takes.
+    """
+
+    not_found_grace: float = 300.0
+    unknown_status_grace: float = 300.0
+    fail_on_blocked: bool = False
+    blocked_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a wait remembers of earlier looks; times are ages of the wait.
+
+    :param ref: what is watched now, where a restart took over; None for what the wait began with.
+    :param failures: how many looks in a row brought nothing.
+    """
+
+    ref: str | None = None
+    failures: int = 0
+    seen: bool = False
+    unknown_since: float | None = None
+    blocked_since: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def from_json(stored: object) -> Memory:
+    """The memory that :meth:`Memory.to_json` wrote, an empty one where there is none."""
+    return Memory(**stored) if isinstance(stored, Mapping) else Memory()
+
+
+def judge(
+    memory: Memory, seen: Observation, rules: Rules, age: float, noun: str
+) -> tuple[Memory, Observation, Outcome | None]:
+    """What is remembered from here on, the reading as it counts, and the outcome if the wait is over."""
+    if _is_absent(seen):
+        return _judge_absent(memory, seen, rules, age, noun)
+    memory = replace(
+        memory,
+        failures=0,
+        seen=True,
+        unknown_since=_since(memory.unknown_since, seen.phase is Phase.UNKNOWN, age),
+        blocked_since=_since(memory.blocked_since, seen.phase is Phase.BLOCKED, age),
+    )
+    if seen.phase.is_final:
+        return memory, seen, outcome(Ending(str(seen.phase)), seen, f"{noun} {seen.ref}: {seen.describe()}")
+    if memory.unknown_since is not None and age - memory.unknown_since >= rules.unknown_status_grace:
+        return memory, seen, outcome(Ending.UNKNOWN, seen, _unknown_words(seen, rules, noun))
+    if memory.blocked_since is not None and _blocked_too_long(age - memory.blocked_since, rules):
+        words = f"{noun} {seen.ref} waits for a person: {seen.describe()}; unblock it there and retry"
+        return memory, seen, outcome(Ending.BLOCKED, seen, words)
+    return memory, seen, None
+
+
+def outcome(ending: Ending, seen: Observation, message: str) -> Outcome:
+    """The outcome that a last reading stands for."""
+    return Outcome(
+        ending=ending,
+        ref=seen.ref,
+        phase=seen.phase,
+        status=seen.status,
+        message=message,
+        result=seen.result,
+    )
+
+
+def _is_absent(seen: Observation) -> bool:
+    return seen.phase is Phase.LOST and not seen.status
+
+
+def _judge_absent(
+    memory: Memory, seen: Observation, rules: Rules, age: float, noun: str
+) -> tuple[Memory, Observation, Outcome | None]:
+    memory = replace(memory, failures=0)
+    if not memory.seen and age < rules.not_found_grace:
+        return memory, replace(seen, phase=Phase.PENDING, message="not found yet"), None
+    words = (
+        f"{noun} {seen.ref} was there and is not found any more: it was removed or archived"
+        if memory.seen
+        else f"{noun} {seen.ref} is not found after {age:.0f} s: there is none of that id, "
+        "or the connection's credentials may not see it"
+    )
+    return memory, seen, outcome(Ending.LOST, seen, words)
+
+
+def _since(since: float | None, holds: bool, age: float) -> float | None:
+    if not holds:
+        return None
+    return age if since is None else since
+
+
+def _blocked_too_long(seconds: float, rules: Rules) -> bool:
+    return rules.fail_on_blocked or (rules.blocked_timeout is not None and seconds >= rules.blocked_timeout)
+
+
+def _unknown_words(seen: Observation, rules: Rules, noun: str) -> str:
+    return (
+        f"{noun} {seen.ref} has the unknown status {seen.status!r} for more than "
+        f"{rules.unknown_status_grace:g} s" + (f": {seen.message}" if seen.message else "")
+    )

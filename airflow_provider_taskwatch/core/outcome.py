@@ -1,0 +1,95 @@
+"""How a wait ended, and the one event that carries it from the triggerer to the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from .error import EventError
+from .phase import Phase
+
+EVENT_VERSION = 1
+
+
+class Ending(StrEnum):
+    """Why a wait is over. The first five are final phases of the remote task, the others are ours."""
+
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+    """Its status could not be understood for longer than ``unknown_status_grace``."""
+    BLOCKED = "blocked"
+    """It waits for a person, and the wait was told not to."""
+    REFUSED = "refused"
+    """The remote refuses to tell (400, 401, 403, ...)."""
+    TIMED_OUT = "timed_out"
+    """The wait's deadline has passed."""
+
+    @property
+    def is_ok(self) -> bool:
+        return self in (Ending.SUCCEEDED, Ending.SKIPPED)
+
+    @property
+    def is_of_remote(self) -> bool:
+        """Whether the remote task itself has ended."""
+        return self in _OF_REMOTE
+
+
+_OF_REMOTE = frozenset({Ending.SUCCEEDED, Ending.SKIPPED, Ending.FAILED, Ending.CANCELLED, Ending.LOST})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one wait.
+
+    :param phase: the last phase that was read, None where nothing was.
+    :param result: what the task pushes as its XCom.
+    :param message: for people; on failures it holds the remote's own words.
+    """
+
+    ending: Ending
+    ref: str
+    phase: Phase | None = None
+    status: str = ""
+    message: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_event(self) -> dict[str, Any]:
+        """Plain JSON, the payload of the trigger's event."""
+        return {
+            "version": EVENT_VERSION,
+            "ending": str(self.ending),
+            "ref": self.ref,
+            "phase": self.phase and str(self.phase),
+            "status": self.status,
+            "message": self.message,
+            "result": dict(self.result),
+        }
+
+
+def from_event(event: object) -> Outcome:
+    """The outcome in a trigger's event; :class:`EventError` where it is missing, malformed or of a newer version."""
+    if not isinstance(event, Mapping):
+        raise EventError(f"the trigger sent {event!r:.80} instead of an event; clear the task to start again")
+    version = event.get("version")
+    if not isinstance(version, int) or version > EVENT_VERSION:
+        raise EventError(
+            f"the trigger's event has the version {version!r}, this worker reads up to {EVENT_VERSION}: "
+            "install the same airflow-provider-taskwatch on triggerer and workers"
+        )
+    try:
+        return Outcome(
+            ending=Ending(event["ending"]),
+            ref=str(event["ref"]),
+            phase=Phase(event["phase"]) if event.get("phase") else None,
+            status=str(event.get("status") or ""),
+            message=str(event.get("message") or ""),
+            result=dict(event.get("result") or {}),
+        )
+    except (KeyError, ValueError, TypeError) as cause:
+        raise EventError(f"the trigger's event is malformed ({cause!r}); clear the task to start again") from cause

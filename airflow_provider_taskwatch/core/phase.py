@@ -1,0 +1,71 @@
+"""Our words for the state of one remote task, and one reading of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Phase(StrEnum):
+    """The state of a remote task. Only :attr:`is_final` ends a wait."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL
+
+    @property
+    def is_ok(self) -> bool:
+        return self in (Phase.SUCCEEDED, Phase.SKIPPED)
+
+
+_FINAL = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED, Phase.LOST})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One reading of a ref.
+
+    :param status: the remote's own word or number, as text; empty where it gave none.
+    :param progress: 0..100 as the remote reports it; shown, never believed.
+    :param message: what the remote says in words, for people.
+    :param elapsed_seconds: how long the remote says that the task has run.
+    :param expected_seconds: how long such a task usually takes, where the remote knows.
+    :param result: what the task pushes as its XCom when this is the last reading: plain JSON, no personal data.
+    :param personal: what is added to the result only when the user asks for it.
+    """
+
+    ref: str
+    phase: Phase
+    status: str = ""
+    progress: float | None = None
+    message: str = ""
+    elapsed_seconds: float | None = None
+    expected_seconds: float | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
+    personal: Mapping[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """Phase, raw status, progress and message on one line, for logs."""
+        status = f" ({self.status})" if self.status else ""
+        progress = "" if self.progress is None else f" {self.progress:g} %"
+        return f"{self.phase}{status}{progress}" + (f": {self.message}" if self.message else "")
+
+
+def absent(ref: str) -> Observation:
+    """The reading of a ref that the remote does not know (a 404).
+
+    Whether that means *not yet* or *gone* depends on the age of the wait, which :mod:`.judge` knows.
+    """
+    return Observation(ref=ref, phase=Phase.LOST, message="not found")

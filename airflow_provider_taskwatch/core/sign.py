@@ -1,0 +1,59 @@
+"""Giving calls their credentials, as a flow around a flow, so that the replay rule is written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .error import TaskWatchError
+from .flow import Flow
+from .wire import Call, Pause, Reply
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """A step: answer with ``call`` and its credentials.
+
+    :param refused: the signed call that the remote has just rejected; its token is dropped if it is still in use.
+    """
+
+    call: Call
+    refused: Call | None = None
+
+
+Signed = Generator[Sign | Call | Pause, Any, T]
+
+
+def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
+    """Run ``flow`` with credentials on each call; a call whose token was rejected is replayed once with a new one."""
+    answer: Any = None
+    error: TaskWatchError | None = None
+    while True:
+        try:
+            step = flow.throw(error) if error else flow.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        error = None
+        try:
+            answer = (yield from _exchange(step, is_rejected)) if isinstance(step, Call) else (yield step)
+        except TaskWatchError as thrown:
+            error = thrown
+
+
+def _exchange(call: Call, is_rejected: Callable[[Reply], bool]) -> Signed[Reply]:
+    ready: Call = yield Sign(call=call)
+    reply: Reply = yield ready
+    if is_rejected(reply):
+        again: Call = yield Sign(call=call, refused=ready)
+        if again != ready:
+            reply = yield again
+    return reply
+
+
+def rejects_token(reject_403: bool) -> Callable[[Reply], bool]:
+    """Whether a reply says that the token is no good: 401, and 403 where the connection says so."""
+    statuses = (401, 403) if reject_403 else (401,)
+    return lambda reply: reply.status in statuses

@@ -1,0 +1,121 @@
+"""What one remote API is like: how to start, observe, cancel and find a task. Pure code, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from .error import ConfigurationError, RemoteError, TaskWatchError, TokenError, TransportError
+from .flow import Flow, nothing
+from .phase import Observation
+
+Options = Mapping[str, Any]
+"""Plain JSON: how one watch wants its readings understood. Each system documents its own keys."""
+
+
+class System(Protocol):
+    """One remote. Instances are built from a connection's settings and hold nothing that changes."""
+
+    name: str
+    noun: str
+    """What a ref names, for messages: ``notification``, ``execution``."""
+    can_cancel: bool
+    keeps_marker: bool
+    """Whether a start can carry a marker that :meth:`find` looks up later."""
+
+    def check_ref(self, ref: str) -> str:
+        """The ref as it is sent, or :class:`ConfigurationError` before any request."""
+
+    def observe(self, ref: str) -> Flow[Observation]:
+        """Read one ref. An unknown ref is :func:`~.phase.absent`, not an error."""
+
+    def selector(self, options: Options) -> str:
+        """What one request can ask for instead of an id; watches with equal selectors are read together.
+
+        Empty where this watch needs single reads.
+        """
+
+    def observe_many(self, selector: str, refs: Sequence[str]) -> Flow[Mapping[str, Observation]]:
+        """Read many refs in few calls; refs that are missing in the answer need a single read."""
+
+    def understand(self, seen: Observation, options: Options) -> Observation:
+        """The reading as one watch wants it understood (its own success statuses, for example)."""
+
+    def cancel(self, ref: str) -> Flow[None]:
+        """End the task at the remote. A task that has ended, or is unknown, is left as it is."""
+
+    def find(self, marker: str) -> Flow[str | None]:
+        """The ref of the task that was started with this marker."""
+
+    def successor(self, seen: Observation, options: Options) -> Flow[str | None]:
+        """The ref that took over from an ended one (a restart), where the options ask to follow it."""
+
+    def explain(self, seen: Observation, options: Options) -> Flow[str]:
+        """Why a task ended badly, in the remote's words; empty where it has nothing to add."""
+
+    def page(self, ref: str) -> Mapping[str, str]:
+        """The names that a connection's ``ui_url`` template may use for this ref."""
+
+    def was_refused(self, error: TaskWatchError) -> bool:
+        """Whether a start that ended in this error surely did nothing, so that it may be sent again."""
+
+    def probe(self) -> Flow[str]:
+        """A cheap authenticated read for the connection test; returns what it proved, in words."""
+
+
+class SystemDefaults:
+    """What most systems answer: no cancel, no marker, one ref per request, nothing to add."""
+
+    name = ""
+    noun = "task"
+    can_cancel = False
+    keeps_marker = False
+
+    def check_ref(self, ref: str) -> str:
+        return safe_ref(ref, self.noun)
+
+    def selector(self, options: Options) -> str:
+        return ""
+
+    def observe_many(self, selector: str, refs: Sequence[str]) -> Flow[Mapping[str, Observation]]:
+        raise NotImplementedError(f"{self.name} reads one {self.noun} per request")
+
+    def understand(self, seen: Observation, options: Options) -> Observation:
+        return seen
+
+    def cancel(self, ref: str) -> Flow[None]:
+        raise NotImplementedError(f"{self.name} cannot cancel a {self.noun}")
+
+    def find(self, marker: str) -> Flow[str | None]:
+        raise NotImplementedError(f"{self.name} keeps no marker of a start")
+
+    def successor(self, seen: Observation, options: Options) -> Flow[str | None]:
+        return nothing(None)
+
+    def explain(self, seen: Observation, options: Options) -> Flow[str]:
+        return nothing("")
+
+    def page(self, ref: str) -> Mapping[str, str]:
+        return {"ref": ref}
+
+    def was_refused(self, error: TaskWatchError) -> bool:
+        if isinstance(error, RemoteError):
+            return error.status < 500 and error.status != 408
+        if isinstance(error, TransportError):
+            return not error.sent
+        return isinstance(error, (TokenError, ConfigurationError))
+
+
+_UNSAFE = frozenset("/?#\\%")
+
+
+def safe_ref(ref: object, noun: str) -> str:
+    """``ref`` without surrounding blanks, or an error where it could change the address that is asked."""
+    text = ref.strip() if isinstance(ref, str) else ""
+    if not text:
+        raise ConfigurationError(f"the {noun} id is empty; give the id that the start returned")
+    if _UNSAFE & set(text) or ".." in text or not text.isprintable() or any(c.isspace() for c in text):
+        raise ConfigurationError(
+            f"{text[:80]!r} is not a {noun} id: it must not hold blanks, '/', '?', '#', '%', '\\' or '..'"
+        )
+    return text

@@ -1,0 +1,195 @@
+"""The one program of a wait, run by a worker that sleeps and by a triggerer that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .error import DeadlineError, ReplyError, TaskWatchError
+from .flow import Flow, Retry
+from .judge import Memory, Rules, judge, outcome
+from .outcome import Ending, Outcome
+from .phase import Observation, Phase
+from .schedule import FIRST_SECONDS, Rhythm, remaining_seconds
+from .system import Options, System
+from .wire import Call, Pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to wait for, and how.
+
+    :param options: how the system shall understand its readings; plain JSON.
+    :param personal: put personal data (authors, users) into the result.
+    :param ends_at: the age at which the wait ends, so that a last look is taken just before; None for never.
+    """
+
+    ref: str
+    options: Options = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    personal: bool = False
+    ends_at: float | None = None
+
+    def interval(self, age: float, seen: Observation | None = None) -> float:
+        """Seconds until the next look."""
+        return self.capped(self.rhythm.interval(age, None if seen is None else _remaining(seen, age)), age)
+
+    def pause(self, memory: Memory, seen: Seen, last: Observation | None) -> float:
+        """Seconds until the look that follows another one."""
+        if memory.failures:
+            wanted = getattr(seen.error, "retry_after", None)
+            return self.capped(_PATIENCE.seconds(memory.failures, wanted), seen.age)
+        return self.interval(seen.age, last)
+
+    def capped(self, after: float, age: float) -> float:
+        """``after``, or less where the wait would end before."""
+        last = None if self.ends_at is None else self.ends_at - age - LAST_LOOK_SECONDS
+        return after if last is None or last <= 0 else min(after, last)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A step of a watch: read ``ref`` after so many seconds; answered by a :class:`Seen`.
+
+    :param spread: share of the time that may be cut off at random, so that many waits do not look together.
+    :param selector: watches with equal selectors may be read together.
+    """
+
+    ref: str
+    after: float
+    spread: float = 0.0
+    selector: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a look brought: a reading or an error, and the age of the wait at that moment."""
+
+    age: float
+    observation: Observation | None = None
+    error: TaskWatchError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """What a look means: what to remember, the reading as it counts, and the outcome if the wait is over."""
+
+    memory: Memory
+    observation: Observation | None = None
+    outcome: Outcome | None = None
+
+
+Watch = Generator[Look | Call | Pause, Any, Outcome]
+
+LAST_LOOK_SECONDS = 2.0
+SPREAD = 0.1
+
+_PATIENCE = Retry(first_seconds=2.0, limit_seconds=60.0)
+
+
+def watch(system: System, plan: Plan, age: float) -> Watch:
+    """Look until the task has ended, and return how.
+
+    The driver throws :class:`DeadlineError` in when the time is over.
+
+    :param age: seconds since the wait began; more than 0 after a restart.
+    """
+    memory = Memory()
+    last: Observation | None = None
+    selector = system.selector(plan.options)
+    after, spread = (0.0, 0.0) if age < FIRST_SECONDS else (plan.interval(age), 1.0)
+    while True:
+        try:
+            seen: Seen = yield Look(ref=memory.ref or plan.ref, after=after, spread=spread, selector=selector)
+        except DeadlineError as passed:
+            return _timed_out(system, memory.ref or plan.ref, last, passed)
+        weighed = yield from weigh(system, plan, memory, seen)
+        if weighed.outcome is not None:
+            return weighed.outcome
+        memory, last = weighed.memory, weighed.observation or last
+        after, spread = plan.pause(memory, seen, last), SPREAD
+
+
+def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighed]:
+    """What one look means for a wait. Transient errors are lived through; a restart is followed if asked."""
+    ref = memory.ref or plan.ref
+    error = seen.error
+    if error is not None and not isinstance(error, ReplyError):
+        refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}")
+        return Weighed(
+            memory=replace(memory, failures=memory.failures + 1), outcome=None if error.transient else refused
+        )
+    reading = system.understand(_reading(ref, seen), plan.options)
+    memory, reading, verdict = judge(memory, reading, plan.rules, seen.age, system.noun)
+    if verdict is None:
+        return Weighed(memory=memory, observation=reading)
+    if heir := (yield from _heir(system, plan, reading, verdict)):
+        return Weighed(memory=Memory(ref=heir), observation=reading)
+    told = yield from _told(system, plan, reading, verdict)
+    return Weighed(memory=memory, observation=reading, outcome=told)
+
+
+def expire(program: Watch, passed: DeadlineError) -> Outcome:
+    """End a watch because its time is over; what it would still ask about a failure is left out."""
+    while True:
+        try:
+            program.throw(passed)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def _reading(ref: str, seen: Seen) -> Observation:
+    """The observation; a reply that cannot be read counts as an unknown status, so that it is bounded too."""
+    return seen.observation or Observation(ref=ref, phase=Phase.UNKNOWN, message=str(seen.error))
+
+
+def _heir(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[str | None]:
+    if verdict.ending.is_ok or not verdict.ending.is_of_remote:
+        return None
+    return (yield from system.successor(last, plan.options))
+
+
+def _told(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Outcome]:
+    """The outcome with what the user asked to know: the reason of a failure, personal data."""
+    result: Mapping[str, Any] = {**verdict.result, **last.personal} if plan.personal else verdict.result
+    if verdict.ending.is_ok:
+        return replace(verdict, result=result)
+    try:
+        reason = yield from system.explain(last, plan.options)
+    except TaskWatchError as error:
+        reason = f"(the remote could not be asked why: {error})"
+    message = f"{verdict.message}\n{reason}" if reason else verdict.message
+    return replace(verdict, result=result, message=message)
+
+
+def _remaining(seen: Observation, age: float) -> float | None:
+    return remaining_seconds(age, seen.progress, seen.elapsed_seconds, seen.expected_seconds)
+
+
+def _timed_out(system: System, ref: str, last: Observation | None, passed: DeadlineError) -> Outcome:
+    state = f"it was {last.describe()}" if last else "it could not be read once"
+    message = f"{system.noun} {ref} did not end in time ({passed}); {state}"
+    if last is None:
+        return Outcome(ending=Ending.TIMED_OUT, ref=ref, message=message)
+    return outcome(Ending.TIMED_OUT, last, message)
+
+
+class Story:
+    """What a watch tells its task's log: changes, not polls."""
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+        self._told = ""
+
+    def line(self, told: Observation | TaskWatchError) -> str | None:
+        """A line for a reading or an error that differs from the one before."""
+        if isinstance(told, Observation):
+            line = f"{self._noun} {told.ref}: {told.describe()}"
+        else:
+            line = f"still waiting: {told}"
+        if line == self._told:
+            return None
+        self._told = line
+        return line

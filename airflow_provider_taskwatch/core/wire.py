@@ -1,0 +1,125 @@
+"""What goes over the wire, as values: a call, its reply, and a pause."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+MAX_REPLY_BYTES = 8 * 1024 * 1024
+SHOWN_CHARACTERS = 200
+
+Query = Mapping[str, str | int | bool | Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to a remote.
+
+    :param path: percent-encoded, starts with ``/``, relative to the connection's base URL.
+    :param query: pairs in order; a name may occur more than once.
+    :param headers: without credentials, those are added by whoever sends the call.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether sending it twice does what sending it once does."""
+        return self.method in ("GET", "HEAD", "OPTIONS")
+
+    @property
+    def target(self) -> str:
+        """Path and query, as sent."""
+        return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
+
+    def json(self) -> object:
+        """The body as JSON; ``ValueError`` where it is none."""
+        return json.loads(self.body or b"")
+
+    def form(self) -> dict[str, str]:
+        """The body as form fields."""
+        return dict(parse_qsl((self.body or b"").decode(), keep_blank_values=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One answer of a remote.
+
+    :param headers: names in lower case.
+    :param body: at most :data:`MAX_REPLY_BYTES`; drivers refuse more.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def is_ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """The body as JSON; ``ValueError`` where it is none."""
+        return json.loads(self.body)
+
+    def text(self, limit: int = SHOWN_CHARACTERS) -> str:
+        """The first characters of the body, on one line, for messages."""
+        return " ".join(self.body[: limit * 4].decode("utf-8", "replace").split())[:limit]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Wait before the next step.
+
+    :param spread: share of the pause that the driver may add at random, so that many do not move together.
+    """
+
+    seconds: float
+    spread: float = 0.0
+
+
+def get(path: str, query: Query | None = None, headers: Mapping[str, str] | None = None) -> Call:
+    """A call that reads."""
+    return Call(method="GET", path=path, query=pairs(query or {}), headers=headers or {})
+
+
+def send(
+    method: str,
+    path: str,
+    content: object = None,
+    headers: Mapping[str, str] | None = None,
+    query: Query | None = None,
+) -> Call:
+    """A call that changes something, with ``content`` as JSON (no body where it is None)."""
+    kind = {} if content is None else {"Content-Type": "application/json"}
+    return Call(
+        method=method,
+        path=path,
+        query=pairs(query or {}),
+        headers={**kind, **(headers or {})},
+        body=None if content is None else json.dumps(content).encode(),
+    )
+
+
+def pairs(query: Query) -> tuple[tuple[str, str], ...]:
+    """Query pairs: booleans in lower case, a sequence once per item."""
+    return tuple((name, _text(item)) for name, value in query.items() for item in _items(value))
+
+
+def segment(value: str) -> str:
+    """One path segment, percent-encoded so that it stays one."""
+    return quote(value, safe="")
+
+
+def _items(value: str | int | bool | Iterable[str]) -> Iterable[str | int | bool]:
+    return (value,) if isinstance(value, (str, int)) else value
+
+
+def _text(item: str | int | bool) -> str:
+    return str(item).lower() if isinstance(item, bool) else str(item)

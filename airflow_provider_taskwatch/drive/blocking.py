@@ -1,0 +1,120 @@
+"""The driver that waits on the spot: flows over ``requests``, on workers and on the command line."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import requests
+
+from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
+from airflow_provider_taskwatch.core.flow import Flow, one_step
+from airflow_provider_taskwatch.core.outcome import Outcome
+from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
+from airflow_provider_taskwatch.core.system import System
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, expire, watch
+from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
+
+from .credential import Credential, credential_for
+from .session import bounded, exchange
+
+T = TypeVar("T")
+
+
+class BlockingDriver:
+    """Runs flows for one connection.
+
+    :param sleep: called with the seconds of each pause.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        credential: Credential | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._settings = settings
+        self.credential = credential or credential_for(settings)
+        self._is_rejected = rejects_token(settings.reject_403)
+        self._sleep = sleep
+        self._session = bounded(requests.Session(), settings)
+        # Without an own auth, requests would let a ~/.netrc replace the Authorization header.
+        self._session.auth = lambda request: request
+
+    def run(self, flow: Flow[T]) -> T:
+        """The flow's result; its errors are raised."""
+        program = signed(flow, self._is_rejected)
+        answer: Any = None
+        error: TaskWatchError | None = None
+        while True:
+            try:
+                step = program.throw(error) if error else program.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            error = None
+            try:
+                answer = self._answer(step)
+            except TaskWatchError as raised:
+                error = raised
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _answer(self, step: Sign | Call | Pause) -> Call | Reply | None:
+        if isinstance(step, Call):
+            return exchange(self._session, self._settings, step)
+        if isinstance(step, Sign):
+            return self.credential.sign(step.call, step.refused)
+        self._sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
+        return None
+
+
+def wait(
+    driver: BlockingDriver,
+    system: System,
+    plan: Plan,
+    *,
+    age: float = 0.0,
+    tell: Callable[[Observation | TaskWatchError], None] = lambda told: None,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome:
+    """Wait on the spot, sleeping between the looks.
+
+    :param age: seconds since the wait began.
+    :param tell: hears of every reading and every error.
+    """
+    born = clock() - age
+    program = watch(system, plan, age)
+    answer: Any = None
+    error: TaskWatchError | None = None
+    while True:
+        try:
+            step = program.throw(error) if error else program.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        error = None
+        if isinstance(step, Look):
+            if plan.ends_at is not None and clock() - born + step.after > plan.ends_at:
+                return expire(program, DeadlineError(f"{plan.ends_at:.0f} s after its start"))
+            sleep(step.after)
+            answer = look(driver, system, step.ref, clock() - born)
+            tell(answer.observation or answer.error)
+            continue
+        try:
+            answer = driver.run(one_step(step))
+        except TaskWatchError as raised:
+            error = raised
+
+
+def look(driver: BlockingDriver, system: System, ref: str, age: float) -> Seen:
+    """Read a ref now."""
+    try:
+        return Seen(age=age, observation=driver.run(system.observe(ref)))
+    except TaskWatchError as error:
+        return Seen(age=age, error=error)

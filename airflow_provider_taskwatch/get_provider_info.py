@@ -1,0 +1,66 @@
+"""What Airflow learns about this provider without importing its hooks, operators, sensors and triggers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import __version__
+from .core.form import provider_info
+from .systems import acquia, automic, general
+
+PACKAGE = __package__
+
+_REMOTES = {"acquia": "Acquia Cloud", "automic": "Automic Automation Engine"}
+_PAGES = {
+    "Acquia Cloud": "https://cloudapi-docs.acquia.com/",
+    "Automic Automation Engine": "https://docs.automic.com/",
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider info of Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-taskwatch",
+        "name": "Task Watch",
+        "description": "Start tasks in other systems from a DAG, and wait for them cheaply and safely.",
+        "versions": [__version__],
+        "integrations": [
+            {"integration-name": name, "external-doc-url": page, "tags": ["service"]} for name, page in _PAGES.items()
+        ],
+        "operators": _modules("operators"),
+        "sensors": _modules("sensors"),
+        "hooks": _modules("hooks"),
+        "triggers": [
+            {"integration-name": name, "python-modules": [f"{PACKAGE}.triggers.watch"]} for name in _REMOTES.values()
+        ],
+        "connection-types": [
+            provider_info(general.FORM, f"{PACKAGE}.hooks.taskwatch.TaskWatchHook"),
+            provider_info(acquia.FORM, f"{PACKAGE}.hooks.acquia.AcquiaHook"),
+            provider_info(automic.FORM, f"{PACKAGE}.hooks.automic.AutomicHook"),
+        ],
+        "extra-links": [f"{PACKAGE}.link.RemoteTaskLink"],
+        "plugins": [{"name": "taskwatch", "plugin-class": f"{PACKAGE}.plugin.TaskWatchPlugin"}],
+        "cli": [f"{PACKAGE}.cli.get_commands"],
+        "config": {
+            "taskwatch": {
+                "description": "Settings of the Task Watch provider.",
+                "options": {
+                    "default_deferrable": {
+                        "description": "Whether operators and sensors wait in the triggerer where their argument "
+                        "``deferrable`` is not given. Airflow's own ``[operators] default_deferrable`` is not asked.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "False",
+                        "default": "True",
+                    },
+                },
+            },
+        },
+    }
+
+
+def _modules(folder: str) -> list[dict[str, Any]]:
+    return [
+        {"integration-name": name, "python-modules": [f"{PACKAGE}.{folder}.{module}"]}
+        for module, name in _REMOTES.items()
+    ]

@@ -1,0 +1,156 @@
+"""The general hook: a token and requests for any REST API behind OAuth2 client credentials, Basic or a bearer token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from airflow.sdk import BaseHook
+
+from airflow_provider_taskwatch.core.connection import Form, Settings
+from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError
+from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
+from airflow_provider_taskwatch.core.wire import Query, Reply, get, send
+from airflow_provider_taskwatch.systems import system_for
+from airflow_provider_taskwatch.systems.general import FORM
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.system import System
+    from airflow_provider_taskwatch.drive.blocking import BlockingDriver
+
+T = TypeVar("T")
+
+
+class TaskWatchHook(BaseHook):
+    """Requests to one REST API, with the credentials of an Airflow connection.
+
+    A token is asked for once and renewed before it expires; a call whose token was rejected is replayed once.
+    Credentials go to the connection's host and token URL only, and no redirect is followed with them.
+
+    :param taskwatch_conn_id: an Airflow connection of the type ``taskwatch``.
+    """
+
+    conn_name_attr = "taskwatch_conn_id"
+    default_conn_name = "taskwatch_default"
+    conn_type = FORM.connection_type
+    hook_name = FORM.title
+    form: ClassVar[Form] = FORM
+
+    def __init__(self, taskwatch_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.conn_id = taskwatch_conn_id
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection, read and checked.
+
+        :raises ConfigurationError: names everything that is missing or malformed.
+        """
+        from airflow.sdk.exceptions import AirflowException
+
+        from airflow_provider_taskwatch.hub.connection import settings_of
+
+        try:
+            connection = self.get_connection(self.conn_id)
+        except AirflowException as cause:
+            raise ConfigurationError(
+                f"connection {self.conn_id!r} cannot be read: {cause}; "
+                f"add one of the type {self.form.connection_type!r}"
+            ) from cause
+        return settings_of(connection, self.form)
+
+    @cached_property
+    def driver(self) -> BlockingDriver:
+        """What sends this hook's requests."""
+        from airflow_provider_taskwatch.drive.blocking import BlockingDriver
+
+        return BlockingDriver(self.settings)
+
+    def get_conn(self) -> BlockingDriver:
+        """Airflow's name for :attr:`driver`."""
+        return self.driver
+
+    def get_token(self) -> str:
+        """An access token that is good for a while, without the word ``Bearer``.
+
+        :raises ConfigurationError: where the connection uses Basic authentication.
+        :raises TokenError: in the remote's words.
+        """
+        if self.settings.auth == "basic":
+            raise ConfigurationError(f"connection {self.conn_id!r} uses Basic authentication: it has no token")
+        signed = self.driver.credential.sign(get("/"))
+        return signed.headers["Authorization"].removeprefix("Bearer ")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        query: Query | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """Send one request, and return the 2xx reply; reads are repeated where the remote is in trouble.
+
+        :param path: relative to the connection's host, percent-encoded.
+        :raises RemoteError: the remote refused; ``status`` and ``message`` say why.
+        :raises TransportError: it could not be asked.
+        """
+        call = get(path, query, headers) if method == "GET" else send(method, path, json, headers, query)
+        return self.run(ask(call, retry=Retry()))
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow on the spot."""
+        return self.driver.run(flow)
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """Run a flow without blocking the event loop, over a session of its own."""
+        from airflow_provider_taskwatch.drive.waiting import WaitingDriver
+        from airflow_provider_taskwatch.hub.connection import read_settings
+
+        driver = WaitingDriver(await read_settings(self.conn_id, self.form))
+        try:
+            return await driver.run(flow)
+        finally:
+            await driver.close()
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for a token and read something; says in one sentence what is wrong."""
+        try:
+            return True, "; ".join(text for _, text in self.check())
+        except TaskWatchError as error:
+            return False, str(error)
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """The connection test step by step: pairs of what was tried and what it showed."""
+        yield "connection", f"{self.settings.base_url} by {self.settings.auth}"
+        if self.settings.auth == "oauth2":
+            self.get_token()
+            yield "token", f"obtained from {self.settings.token_url}"
+        yield "read", self.run(self._probe())
+
+    def _probe(self) -> Flow[str]:
+        """Any answer but a rejection shows that the credentials are accepted."""
+        try:
+            yield from ask(get("/"))
+        except RemoteError as error:
+            if error.status in (401, 403) or error.transient:
+                raise
+        return "the host answers and accepts the credentials"
+
+
+class SystemHook(TaskWatchHook):
+    """A hook for a remote that we know how to watch."""
+
+    @cached_property
+    def system(self) -> System:
+        """The remote, as the connection describes it."""
+        return system_for(self.settings)
+
+    def page(self, ref: str) -> str:
+        """The remote's own page of a task; empty where the connection has no ``ui_url``."""
+        return self.settings.page(self.system.page(ref))
+
+    def _probe(self) -> Flow[str]:
+        return self.system.probe()

@@ -1,0 +1,78 @@
+"""Who is due, and together with whom: the schedule of a hub, without clock or loop."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from asyncio import Future
+from dataclasses import dataclass, field
+
+from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.watch import Look
+
+BATCH_SHARE = 0.5
+
+
+@dataclass(order=True, slots=True)
+class Entry:
+    """One look that waits for its turn, and where its answer goes."""
+
+    due: float
+    number: int
+    look: Look = field(compare=False)
+    answer: Future[Observation] = field(compare=False)
+    is_taken: bool = field(default=False, compare=False)
+
+    @property
+    def load(self) -> float:
+        """Polls a second that it stands for."""
+        return 1.0 / max(self.look.after, 1.0)
+
+    def joins(self, now: float) -> bool:
+        """Whether a shared read now is worth more than the rest of its time."""
+        return self.due - now <= self.look.after * BATCH_SHARE
+
+
+class Agenda:
+    """Entries by their due time; those with a selector are taken together."""
+
+    def __init__(self) -> None:
+        self._heap: list[Entry] = []
+        self._by_selector: dict[str, dict[int, Entry]] = {}
+        self._numbers = itertools.count()
+
+    def add(self, due: float, look: Look, answer: Future[Observation]) -> Entry:
+        entry = Entry(due, next(self._numbers), look, answer)
+        heapq.heappush(self._heap, entry)
+        if look.selector:
+            self._by_selector.setdefault(look.selector, {})[entry.number] = entry
+        return entry
+
+    def next_due(self) -> float | None:
+        """When :meth:`take` has something to give; None for an empty agenda."""
+        while self._heap and self._is_over(self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0].due if self._heap else None
+
+    def take(self, now: float) -> list[list[Entry]]:
+        """What is due, in groups that one read may serve."""
+        groups = []
+        while (due := self.next_due()) is not None and due <= now:
+            entry = heapq.heappop(self._heap)
+            groups.append(self._take_along(entry, now) if entry.look.selector else [entry])
+        return groups
+
+    def _take_along(self, first: Entry, now: float) -> list[Entry]:
+        waiting = self._by_selector.pop(first.look.selector)
+        group = [one for one in waiting.values() if one.joins(now) and not one.answer.done()]
+        rest = {number: one for number, one in waiting.items() if not (one.joins(now) or one.answer.done())}
+        if rest:
+            self._by_selector[first.look.selector] = rest
+        for one in group:
+            one.is_taken = True
+        return group
+
+    @staticmethod
+    def _is_over(entry: Entry) -> bool:
+        """Taken along by another, or its watch is gone."""
+        return entry.is_taken or entry.answer.done()

@@ -1,0 +1,51 @@
+"""From an Airflow connection to settings: the one place of the hub that knows Airflow."""
+
+from __future__ import annotations
+
+import asyncio
+
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+
+from airflow_provider_taskwatch.core.connection import Form, RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError
+from airflow_provider_taskwatch.systems import form_of
+
+READ_SECONDS = 60.0
+"""The supervisor answers one request at a time, some 46 a second; a herd of triggers may queue before us."""
+
+
+async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
+    """The settings of a connection, read from inside the triggerer's event loop.
+
+    :param form: of the type that it must have; None for any remote that can be watched.
+    :raises ConfigurationError: where it is missing, or names something wrong.
+    :raises TransportError: where Airflow did not answer in time; an await without a limit could hang for ever.
+    """
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            connection = await BaseHook.aget_connection(conn_id)
+    except TimeoutError as cause:
+        raise TransportError(f"Airflow did not give the connection {conn_id!r} in {READ_SECONDS:g} s") from cause
+    except AirflowRuntimeError as cause:
+        raise TransportError(f"Airflow could not give the connection {conn_id!r}: {cause}") from cause
+    except AirflowException as cause:
+        raise ConfigurationError(f"connection {conn_id!r} cannot be read: {cause}") from cause
+    return settings_of(connection, form or form_of(conn_id, connection.conn_type or ""))
+
+
+def settings_of(connection: Connection, form: Form) -> Settings:
+    """What a connection names, checked against the form of its type."""
+    return read_connection(
+        form,
+        RawConnection(
+            conn_id=connection.conn_id,
+            conn_type=connection.conn_type,
+            host=connection.host,
+            schema=connection.schema,
+            port=connection.port,
+            login=connection.login,
+            password=connection.password,
+            extra=connection.extra,
+        ),
+    )

@@ -1,0 +1,26 @@
+"""The link from an Airflow task to the remote's own page of what it started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.operator import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class RemoteTaskLink(BaseOperatorLink):
+    """Shown where the connection has a ``ui_url`` template."""
+
+    name = "Remote task"
+
+    @property
+    def xcom_key(self) -> str:
+        return "taskwatch_page"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        from airflow.sdk.execution_time.xcom import XCom
+
+        return XCom.get_value(key=self.xcom_key, ti_key=ti_key) or ""

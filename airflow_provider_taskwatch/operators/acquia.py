@@ -1,0 +1,154 @@
+"""Operators that start work on Acquia Cloud and wait for its notification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_taskwatch.systems import acquia
+
+from .setting import one_of
+from .start import StartOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.flow import Flow
+    from airflow_provider_taskwatch.core.start import Started
+
+
+class AcquiaTaskOperator(StartOperator):
+    """Send any writing call of the Acquia Cloud API v2, and wait for the notification that its reply names.
+
+    The API has no cancel and no place for a marker. So a kill leaves the work going on (the log says so), and where a
+    reply to the start was lost the task fails without a retry, as a second start might do the work twice; the message
+    names the ways on.
+
+    :param method: POST, PUT, PATCH or DELETE.
+    :param path: below the API's base: ``applications/<uuid>/databases``.
+    :param json: the JSON body.
+    :param acquia_conn_id: an Airflow connection of the type ``acquia``.
+    :param no_notification: what a reply without a notification means: ``fail``, or ``succeed`` for calls that answer
+        at once; the reply is the result then.
+    """
+
+    template_fields: Sequence[str] = ("path", "json", "acquia_conn_id")
+    template_fields_renderers = {"json": "json"}  # noqa: RUF012 - as Airflow's own operators have it
+    ui_color = "#dff3fb"
+    hook_class = "airflow_provider_taskwatch.hooks.acquia.AcquiaHook"
+
+    def __init__(
+        self,
+        *,
+        method: str = "POST",
+        path: str = "",
+        json: Mapping[str, Any] | None = None,
+        acquia_conn_id: str = "acquia_default",
+        no_notification: str = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.method = method
+        self.path = path
+        self.json = json
+        self.acquia_conn_id = acquia_conn_id
+        self.no_notification = no_notification
+
+    @property
+    def conn_id(self) -> str:
+        return self.acquia_conn_id
+
+    def operation(self) -> acquia.Operation:
+        """Method, path and body of the call, from the rendered arguments."""
+        return self.method, self.path, dict(self.json or {})
+
+    def start_inputs(self) -> Any:
+        return [self.acquia_conn_id, *self.operation()]
+
+    def validate(self) -> None:
+        super().validate()
+        one_of("no_notification", self.no_notification, ("fail", "succeed"))
+
+    def start_flow(self, start_id: str) -> Flow[Started]:
+        return acquia.Acquia().start(*self.operation())
+
+    def without_ref(self, started: Started) -> Any:
+        if self.no_notification == "succeed":
+            return dict(started.reply)
+        method, path, _ = self.operation()
+        raise AirflowFailException(
+            f"the reply to {method} {path} names no notification to wait for: {dict(started.reply)!r:.500}; "
+            "no_notification='succeed' takes that for an end"
+        )
+
+
+class AcquiaCreateDatabaseOperator(AcquiaTaskOperator):
+    """Create a database in all environments of an application.
+
+    :param application_uuid: the application.
+    :param name: of the database.
+    """
+
+    template_fields: Sequence[str] = ("application_uuid", "name", "acquia_conn_id")
+
+    def __init__(self, *, application_uuid: str, name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.application_uuid = application_uuid
+        self.name = name
+
+    def operation(self) -> acquia.Operation:
+        return acquia.create_database(self.application_uuid, self.name)
+
+
+class AcquiaCreateDatabaseBackupOperator(AcquiaTaskOperator):
+    """Back up one database of an environment.
+
+    :param environment_id: ``<number>-<application uuid>``.
+    :param database: its name.
+    """
+
+    template_fields: Sequence[str] = ("environment_id", "database", "acquia_conn_id")
+
+    def __init__(self, *, environment_id: str, database: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.environment_id = environment_id
+        self.database = database
+
+    def operation(self) -> acquia.Operation:
+        return acquia.create_database_backup(self.environment_id, self.database)
+
+
+class AcquiaDeployArtifactOperator(AcquiaTaskOperator):
+    """Deploy a build artifact to an environment.
+
+    :param environment_id: ``<number>-<application uuid>``.
+    :param artifact_id: the artifact.
+    """
+
+    template_fields: Sequence[str] = ("environment_id", "artifact_id", "acquia_conn_id")
+
+    def __init__(self, *, environment_id: str, artifact_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.environment_id = environment_id
+        self.artifact_id = artifact_id
+
+    def operation(self) -> acquia.Operation:
+        return acquia.deploy_artifact(self.environment_id, self.artifact_id)
+
+
+class AcquiaSwitchCodeOperator(AcquiaTaskOperator):
+    """Switch an environment to another branch or tag.
+
+    :param environment_id: ``<number>-<application uuid>``.
+    :param branch: a branch, or ``tags/<tag>``.
+    """
+
+    template_fields: Sequence[str] = ("environment_id", "branch", "acquia_conn_id")
+
+    def __init__(self, *, environment_id: str, branch: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.environment_id = environment_id
+        self.branch = branch
+
+    def operation(self) -> acquia.Operation:
+        return acquia.switch_code(self.environment_id, self.branch)

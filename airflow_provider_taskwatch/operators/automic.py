@@ -1,0 +1,136 @@
+"""The operator that starts an object on an Automic Automation Engine and waits for its execution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execution_request
+
+from .start import StartOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.flow import Flow
+    from airflow_provider_taskwatch.core.start import Started
+
+
+class AutomicExecutionOperator(StartOperator):
+    """Start an Automic object (job, workflow, script, ...) and wait until its execution has ended.
+
+    The start is marked: the execution's alias is ``alias`` (or the object's name) + ``-`` + 12 hex digits. Before a
+    second try the operator looks for that marker, so that an object is started once even where a reply was lost.
+
+    :param object_name: the object to start.
+    :param alias: shown at the remote instead of the object's name.
+    :param automic_queue: the Automic queue to run in; ``queue`` is Airflow's own, that of the executor.
+    :param inputs: values of the object's PromptSet variables: texts, or lists of texts.
+    :param execution_option: ``execute`` now, ``once`` later, or ``recurring``.
+    :param details: the fields of ``once`` (``wait_for_manual_release``, ``execution_date_time``, ``use_logical_time``)
+        or ``recurring`` (``start_date``, ``end_date``, ``end_after_executions``, ``execute_after``, ``execute_at``,
+        ``between_start``, ``between_end``, ``adjust_start_time``).
+    :param timezone: the name of a TIMEZONE object.
+    :param validate_inputs: ask the object for its inputs first, and refuse unknown ones.
+    :param success_statuses: what counts as success: status numbers and the vendor's group names, such as
+        ``["ANY_OK_OR_UNBLOCKED"]``. None: as the facts of the status table say, 1900 to 1999 but the skipped ones.
+    :param skip_statuses: what counts as an end without work; see ``on_skipped``.
+    :param follow_restarts: go on with the execution that restarts an ended one.
+    :param report_tail: how many last lines of the report belong into the message of a failure.
+    :param automic_conn_id: an Airflow connection of the type ``automic``.
+    """
+
+    template_fields: Sequence[str] = (
+        "object_name",
+        "alias",
+        "automic_queue",
+        "inputs",
+        "details",
+        "timezone",
+        "automic_conn_id",
+    )
+    template_fields_renderers = {"inputs": "json", "details": "json"}  # noqa: RUF012 - as Airflow has it
+    ui_color = "#fdeedd"
+    hook_class = "airflow_provider_taskwatch.hooks.automic.AutomicHook"
+
+    def __init__(
+        self,
+        *,
+        object_name: str,
+        alias: str = "",
+        automic_queue: str = "",
+        inputs: Mapping[str, Any] | None = None,
+        execution_option: str = "execute",
+        details: Mapping[str, Any] | None = None,
+        timezone: str = "",
+        validate_inputs: bool = False,
+        success_statuses: Sequence[int | str] | None = None,
+        skip_statuses: Sequence[int | str] | None = None,
+        follow_restarts: bool = False,
+        report_tail: int = 0,
+        automic_conn_id: str = "automic_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.object_name = object_name
+        self.alias = alias
+        self.automic_queue = automic_queue
+        self.inputs = inputs
+        self.execution_option = execution_option
+        self.details = details
+        self.timezone = timezone
+        self.validate_inputs = validate_inputs
+        self.success_statuses = success_statuses
+        self.skip_statuses = skip_statuses
+        self.follow_restarts = follow_restarts
+        self.report_tail = report_tail
+        self.automic_conn_id = automic_conn_id
+
+    @property
+    def conn_id(self) -> str:
+        return self.automic_conn_id
+
+    def start_inputs(self) -> Any:
+        return [self.automic_conn_id, self._request("")]
+
+    def marker(self, start_id: str) -> str:
+        return alias_for(self.alias, self.object_name, start_id)
+
+    def options(self, start_id: str) -> dict[str, Any]:
+        given = {
+            "alias": self.marker(start_id),
+            "success_statuses": self.success_statuses,
+            "skip_statuses": self.skip_statuses,
+            "follow_restarts": self.follow_restarts,
+            "report_tail": self.report_tail,
+        }
+        return {name: value for name, value in given.items() if value or value == []}
+
+    def validate(self) -> None:
+        super().validate()
+        self._request("")
+        Automic().check_options(self.options(""))
+
+    def start_flow(self, start_id: str) -> Flow[Started]:
+        """The start; with ``validate_inputs`` the object is asked for its inputs first."""
+        system = self.hook.system
+        if not isinstance(system, Automic):
+            raise ConfigurationError(f"connection {self.conn_id!r} is not one of the type 'automic'")
+        if self.validate_inputs:
+            problems = yield from system.inputs_problems(self.object_name, self.inputs or {})
+            if problems:
+                raise ConfigurationError(f"{self.object_name}: " + "; ".join(problems))
+        return (yield from system.start(self._request(self.marker(start_id))))
+
+    def _request(self, alias: str) -> dict[str, Any]:
+        details = self.details or {}
+        if mine := sorted(details.keys() & {"object_name", "alias", "queue", "inputs", "timezone"}):
+            raise ConfigurationError(f"details holds {', '.join(mine)}: that is an argument of the operator itself")
+        return execution_request(
+            self.object_name,
+            alias=alias,
+            queue=self.automic_queue,
+            inputs=self.inputs,
+            execution_option=self.execution_option,
+            timezone=self.timezone,
+            **details,
+        )

@@ -1,0 +1,285 @@
+"""The life of every operator that starts something: start once, wait, hand over the result, end it when told to."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+
+from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.start import Record, Started
+from airflow_provider_taskwatch.core.watch import Plan, Story
+from airflow_provider_taskwatch.link import RemoteTaskLink
+
+from .attempt import Attempt
+from .ending import result_of
+from .kill import CANCEL_SECONDS, ended_by_user, within
+from .record import Records
+from .setting import backstop, deadline_of, default_deferrable, now, one_of, seconds, seconds_or_none
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.core.flow import Flow
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
+
+LOOK_UP_SECONDS = 30.0
+LOOK_UP_INTERVAL_SECONDS = 5.0
+
+
+class StartOperator(BaseOperator):
+    """Start a task at a remote and wait for its end. Subclasses say how to start, the rest is here.
+
+    A start is not repeatable, so what is started is written down before the request is sent: a retry rejoins an
+    execution that still runs and takes a success that was not handed over yet; it starts anew after a failure, or
+    when the inputs changed. A clear always starts anew.
+
+    :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
+    :param wait_for_completion: False returns the remote's id at once.
+    :param poll_interval: seconds (or a timedelta) between looks at most; they start at two seconds.
+    :param adaptive: False looks every ``poll_interval`` from the beginning.
+    :param timeout: seconds (or a timedelta) to wait at most; ``execution_timeout`` counts too.
+        None: as long as it takes.
+    :param on_timeout: ``cancel`` the remote task when the wait is over, or ``leave`` it.
+    :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
+    :param durable: keep a record of the start, so that a retry rejoins. False: each attempt starts anew.
+    :param on_unknown_start: when a worker died between request and reply and the remote cannot tell: ``fail`` and let a
+        person decide, or ``start_again`` for work that may run twice.
+    :param on_skipped: an end without work means ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
+    :param not_found_grace: seconds from the start during which the remote may not know its own id yet.
+    :param unknown_status_grace: seconds during which a status may be one that we do not know.
+    :param fail_on_blocked: fail as soon as the remote task waits for a person.
+    :param blocked_timeout: or after so many seconds in that state.
+    :param include_personal: put personal data (authors, users) into the result.
+    """
+
+    operator_extra_links = (RemoteTaskLink(),)
+    hook_class: ClassVar[str]
+    """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        wait_for_completion: bool = True,
+        poll_interval: float | timedelta = 30.0,
+        adaptive: bool = True,
+        timeout: float | timedelta | None = None,
+        on_timeout: str = "cancel",
+        cancel_on_kill: bool = True,
+        durable: bool = True,
+        on_unknown_start: str = "fail",
+        on_skipped: str = "succeed",
+        not_found_grace: float | timedelta = 300.0,
+        unknown_status_grace: float | timedelta = 300.0,
+        fail_on_blocked: bool = False,
+        blocked_timeout: float | timedelta | None = None,
+        include_personal: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = deferrable
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
+        self.adaptive = adaptive
+        self.timeout = timeout
+        self.on_timeout = on_timeout
+        self.cancel_on_kill = cancel_on_kill
+        self.durable = durable
+        self.on_unknown_start = on_unknown_start
+        self.on_skipped = on_skipped
+        self.not_found_grace = not_found_grace
+        self.unknown_status_grace = unknown_status_grace
+        self.fail_on_blocked = fail_on_blocked
+        self.blocked_timeout = blocked_timeout
+        self.include_personal = include_personal
+        self._running_ref: str | None = None
+        self._ti: Any = None
+
+    # --- what subclasses say
+
+    @property
+    def conn_id(self) -> str:
+        """The connection, whatever the subclass calls it."""
+        raise NotImplementedError
+
+    def start_inputs(self) -> Any:
+        """All that makes the start what it is, as JSON: a change of it makes a retry start anew."""
+        raise NotImplementedError
+
+    def start_flow(self, start_id: str) -> Flow[Started]:
+        """Send the start, with the marker in it where the remote has a place for one."""
+        raise NotImplementedError
+
+    def marker(self, start_id: str) -> str:
+        """What :meth:`start_flow` leaves at the remote, where it keeps markers."""
+        raise NotImplementedError
+
+    def options(self, start_id: str) -> dict[str, Any]:
+        """How the remote's answers are understood; see the system."""
+        return {}
+
+    def validate(self) -> None:
+        """Check the rendered arguments; the last stop before anything is sent."""
+        one_of("on_timeout", self.on_timeout, ("cancel", "leave"))
+        one_of("on_unknown_start", self.on_unknown_start, ("fail", "start_again"))
+        one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
+
+    def without_ref(self, started: Started) -> Any:
+        """What it means that the reply to the start names no task."""
+        raise AirflowFailException(f"the reply to the start names no {self.hook.system.noun}: {started.reply}")
+
+    # --- Airflow's entrances
+
+    def execute(self, context: Context) -> Any:
+        self.validate()
+        self._ti = context["ti"]
+        records = self._records(context)
+        record, started = Attempt(self, self._ti, records).obtain()
+        if started is not None and record.ref is None:
+            return self.without_ref(started)
+        self._running_ref = record.known_ref
+        self._tell_ref(context, record.known_ref)
+        if not self.wait_for_completion:
+            records.save(replace(record, is_delivered=True))
+            return record.ref
+        return self._wait(context, record)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Back on a worker: the trigger's event says how the wait ended."""
+        self._ti = context["ti"]
+        return self._finish(context, from_event(event))
+
+    def on_kill(self) -> None:
+        """Cancel at the remote if a user ended the task, or if its time is over."""
+        ref = self._running_ref
+        if ref is None:
+            return
+        if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
+            wanted = self.on_timeout == "cancel"
+        else:
+            wanted = self.cancel_on_kill and ended_by_user(self._ti)
+        if wanted:
+            within(CANCEL_SECONDS, lambda: self.cancel(ref, fresh=True))
+
+    @cached_property
+    def hook(self) -> SystemHook:
+        """The connection."""
+        from airflow.sdk.module_loading import import_string
+
+        return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
+
+    # --- waiting
+
+    def _wait(self, context: Context, record: Record) -> Any:
+        deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
+        if self.deferrable if self.deferrable is not None else default_deferrable():
+            self._defer(record, deadline)
+        return self._finish(context, self._wait_here(record, deadline))
+
+    def _defer(self, record: Record, deadline: datetime | None) -> None:
+        from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+
+        self.defer(
+            trigger=WatchTrigger(
+                conn_id=self.conn_id,
+                ref=record.known_ref,
+                started_at=record.started_at,
+                deadline=deadline.isoformat() if deadline else None,
+                start_id=record.start_id,
+                rules=self._rules(),
+                rhythm=self._rhythm(),
+                options=self.options(record.start_id),
+                personal=self.include_personal,
+                cancel_on_kill=self.cancel_on_kill,
+            ),
+            method_name="execute_complete",
+            timeout=backstop(deadline, seconds(self.poll_interval)),
+        )
+
+    def _wait_here(self, record: Record, deadline: datetime | None) -> Outcome:
+        from airflow_provider_taskwatch.drive.blocking import wait
+
+        age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
+        plan = Plan(
+            ref=record.known_ref,
+            options=self.options(record.start_id),
+            rules=Rules(**self._rules()),
+            rhythm=Rhythm(**self._rhythm()),
+            personal=self.include_personal,
+            ends_at=age + (deadline - now()).total_seconds() if deadline else None,
+        )
+        story = Story(self.hook.system.noun)
+
+        def tell(told: Observation | TaskWatchError) -> None:
+            if line := story.line(told):
+                self.log.info(line)
+
+        return wait(self.hook.driver, self.hook.system, plan, age=age, tell=tell)
+
+    def _rules(self) -> dict[str, Any]:
+        return {
+            "not_found_grace": seconds(self.not_found_grace),
+            "unknown_status_grace": seconds(self.unknown_status_grace),
+            "fail_on_blocked": self.fail_on_blocked,
+            "blocked_timeout": seconds_or_none(self.blocked_timeout),
+        }
+
+    def _rhythm(self) -> dict[str, Any]:
+        return {"limit_seconds": seconds(self.poll_interval), "adaptive": self.adaptive}
+
+    # --- the end
+
+    def _finish(self, context: Context, outcome: Outcome) -> Any:
+        """The result or the right exception; 'delivered' is written last, as a delivered start is never rejoined."""
+        records = self._records(context)
+        record = records.load()
+        if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
+            self.cancel(outcome.ref)
+        try:
+            return result_of(outcome, on_skipped=self.on_skipped)
+        finally:
+            if record is not None and _is_delivered_by(outcome):
+                records.save(replace(record, is_delivered=True))
+
+    def cancel(self, ref: str, *, fresh: bool = False) -> None:
+        """Cancel at the remote; what cannot be cancelled is said, not raised.
+
+        :param fresh: over a connection of its own, as the usual one may be in use by what was interrupted.
+        """
+        from airflow_provider_taskwatch.drive.blocking import BlockingDriver
+
+        system = self.hook.system
+        if not system.can_cancel:
+            self.log.warning("%s %s goes on: %s has no way to cancel it", system.noun, ref, system.name)
+            return
+        driver = BlockingDriver(self.hook.settings) if fresh else self.hook.driver
+        try:
+            driver.run(system.cancel(ref))
+        except TaskWatchError as error:
+            self.log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
+        else:
+            self.log.info("%s %s was cancelled", system.noun, ref)
+
+    def _tell_ref(self, context: Context, ref: str) -> None:
+        """Push the ref and its page as soon as they are known."""
+        context["ti"].xcom_push(key="ref", value=ref)
+        if page := self.hook.page(ref):
+            context["ti"].xcom_push(key=RemoteTaskLink().xcom_key, value=page)
+
+    def _records(self, context: Context) -> Records:
+        return Records(context["task_state_store"] if self.durable else None)
+
+
+def _is_delivered_by(outcome: Outcome) -> bool:
+    """Whether the next attempt shall start anew: the remote task has ended, and Airflow knows how."""
+    return outcome.ending.is_of_remote and (outcome.ending.is_ok or bool(outcome.status))

@@ -1,0 +1,14 @@
+"""``python -m airflow_provider_taskwatch.sandbox [--port PORT]``: the sandbox without Airflow."""
+
+from __future__ import annotations
+
+import argparse
+
+from .server import HOST, PORT, serve
+
+parser = argparse.ArgumentParser(prog="taskwatch sandbox", description="Emulators of Acquia Cloud and Automic.")
+parser.add_argument("--host", default=HOST)
+parser.add_argument("--port", type=int, default=PORT, help="0: any free one")
+if __name__ == "__main__":
+    chosen = parser.parse_args()
+    serve(chosen.host, chosen.port)

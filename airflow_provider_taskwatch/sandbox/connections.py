@@ -1,0 +1,46 @@
+"""The Airflow connections to a sandbox, in the forms that people paste."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from .sandbox import REMOTES
+
+
+def connections(url: str) -> dict[str, dict[str, Any]]:
+    """Connections by connection id, in Airflow's JSON form."""
+    return {f"{remote.name}_default": remote.connection(url) for remote in REMOTES}
+
+
+def environment(url: str) -> dict[str, str]:
+    """The same as environment variables."""
+    return {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(content) for conn_id, content in connections(url).items()}
+
+
+def commands(url: str) -> list[str]:
+    """The same as commands for Airflow's command line."""
+    return [
+        f"airflow connections add {conn_id} --conn-json {shlex.quote(json.dumps(content))}"
+        for conn_id, content in connections(url).items()
+    ]
+
+
+def banner(url: str) -> str:
+    """What a sandbox says when it starts."""
+    exports = [f"export {name}={shlex.quote(content)}" for name, content in environment(url).items()]
+    return "\n".join(
+        (
+            f"TaskWatch sandbox on {url}: an emulator, not the vendors' software.",
+            f"It stands in for {', '.join(remote.title for remote in REMOTES)}.",
+            f"Control API: {url}/_control/health",
+            "",
+            "Connections as environment variables:",
+            *exports,
+            "",
+            "or stored in Airflow:",
+            *commands(url),
+            "",
+        )
+    )

@@ -1,0 +1,180 @@
+"""The sandbox's control API under ``/_control``: JSON in, JSON out.
+
+=======================  ====================================================================================
+GET health               ``{"status": "ok", "systems": [...]}``
+GET tasks                ``{"tasks": [...], "started": ..., "cancelled": ..., "markers": ..., ...}``
+GET tasks/{ref}          one task
+POST tasks/{ref}         ``{"action": "end", "outcome": "failure"}`` or ``{"action": "release"}``
+GET log?since=N          ``{"entries": [...], "next": M}``: the requests after number N; M is the next N
+GET, POST, DELETE rules  one rule or a list; the new ones come first. DELETE leaves the default rule
+GET, POST, DELETE faults one fault or a list, also with ``for_seconds``. ``DELETE faults?name=hang``
+GET, POST settings       ``{"acquia": {"token_lifetime": 3}}``
+POST tokens/revoke       every token is rejected from now on
+POST reset               forget everything
+GET connections          the Airflow connections to this sandbox
+=======================  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.wire import Call, Reply
+
+from .answer import header, json_reply, number, value
+from .connections import connections
+from .fault import Fault
+from .rule import Rule
+from .sandbox import Sandbox
+
+
+def control(sandbox: Sandbox, call: Call, now: float) -> Reply:
+    """Answer one call; its path is the one after ``/_control/``."""
+    name, _, ref = call.path.strip("/").partition("/")
+    answer = _ANSWERS.get((call.method, name, bool(ref)))
+    if answer is None:
+        return json_reply(404, {"error": f"no {call.method} {call.path} here; see the module control.py"})
+    try:
+        return json_reply(200, answer(sandbox, call, now, ref))
+    except KeyError as missing:
+        return json_reply(404, {"error": f"there is no {missing}"})
+    except (ConfigurationError, TypeError, ValueError) as problem:
+        return json_reply(400, {"error": str(problem)})
+
+
+Answer = Callable[[Sandbox, Call, float, str], object]
+
+
+def _health(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    return {
+        "status": "ok",
+        "systems": list(sandbox.remotes),
+        "note": "an emulator, not the vendor's software",
+    }
+
+
+def _tasks(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    return {"tasks": sandbox.tasks(now), **sandbox.counts()}
+
+
+def _task(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    return sandbox.task(ref, now)
+
+
+def _act(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    content = _object(call)
+    if content.get("action") == "end":
+        sandbox.end(ref, content.get("outcome", "success"), now, content.get("message", ""))
+    elif content.get("action") == "release":
+        sandbox.release(ref, now)
+    else:
+        raise ValueError("action must be 'end' or 'release'")
+    return sandbox.task(ref, now)
+
+
+def _log(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    since = number(call, "since", 0)
+    entries = sandbox.log(since)
+    return {"entries": entries, "next": entries[-1]["n"] if entries else since}
+
+
+def _rules(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    return {"rules": [asdict(rule) for rule in sandbox.rules]}
+
+
+def _add_rules(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    sandbox.rules.add(*[Rule(**one) for one in _objects(call)])
+    return _rules(sandbox, call, now, ref)
+
+
+def _clear_rules(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    sandbox.rules.clear()
+    return _rules(sandbox, call, now, ref)
+
+
+def _faults(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    return {"faults": sandbox.faults.view()}
+
+
+def _add_faults(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    sandbox.faults.add(*[_fault(one, now) for one in _objects(call)])
+    return _faults(sandbox, call, now, ref)
+
+
+def _clear_faults(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    sandbox.clear_faults(value(call, "name"))
+    return _faults(sandbox, call, now, ref)
+
+
+def _settings(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    return {name: _public(asdict(remote.settings)) for name, remote in sandbox.remotes.items()}
+
+
+def _change(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    sandbox.change(_object(call), now)
+    return _settings(sandbox, call, now, ref)
+
+
+def _revoke(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    sandbox.revoke_tokens()
+    return {}
+
+
+def _reset(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    sandbox.reset()
+    return {}
+
+
+def _connections(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    scheme = header(call, "x-forwarded-proto") or "http"
+    return connections(f"{scheme}://{header(call, 'host')}")
+
+
+_ANSWERS: Mapping[tuple[str, str, bool], Answer] = {
+    ("GET", "health", False): _health,
+    ("GET", "tasks", False): _tasks,
+    ("GET", "tasks", True): _task,
+    ("POST", "tasks", True): _act,
+    ("GET", "log", False): _log,
+    ("GET", "rules", False): _rules,
+    ("POST", "rules", False): _add_rules,
+    ("DELETE", "rules", False): _clear_rules,
+    ("GET", "faults", False): _faults,
+    ("POST", "faults", False): _add_faults,
+    ("DELETE", "faults", False): _clear_faults,
+    ("GET", "settings", False): _settings,
+    ("POST", "settings", False): _change,
+    ("POST", "tokens", True): _revoke,
+    ("POST", "reset", False): _reset,
+    ("GET", "connections", False): _connections,
+}
+
+
+def _fault(content: Mapping[str, Any], now: float) -> Fault:
+    values = dict(content)
+    if "for_seconds" in values:
+        values["until"] = now + float(values.pop("for_seconds"))
+    return Fault(**values)
+
+
+def _object(call: Call) -> dict[str, Any]:
+    content = call.json()
+    if not isinstance(content, dict):
+        raise TypeError("the body must be a JSON object")
+    return content
+
+
+def _objects(call: Call) -> list[dict[str, Any]]:
+    content = call.json()
+    items = content if isinstance(content, list) else [content]
+    objects = [item for item in items if isinstance(item, dict)]
+    if len(objects) != len(items):
+        raise TypeError("the body must be a JSON object, or a list of them")
+    return objects
+
+
+def _public(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: item for name, item in settings.items() if name not in ("clients", "accounts")}

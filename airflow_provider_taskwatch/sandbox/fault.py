@@ -1,0 +1,232 @@
+"""Faults: what can go wrong between a client and a remote, by name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.wire import Call, Reply
+
+from .answer import html_reply, json_reply
+from .remote import Remote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How a call is answered.
+
+    :param reply: None: the connection is closed without an answer.
+    :param delay_seconds: so long the answer is held back; infinite: until the client gives up.
+    :param fault: name of the fault that made it so.
+    """
+
+    reply: Reply | None
+    delay_seconds: float = 0.0
+    fault: str = ""
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault, and the calls that it hits.
+
+    :param name: one of :data:`FAULTS`.
+    :param system: only calls to this remote; empty: to any.
+    :param method: only this HTTP method.
+    :param path: regular expression, searched in the path after the remote's mount point.
+    :param endpoint: ``token`` or ``api``; empty: both.
+    :param skip: the first so many calls that match are left alone.
+    :param times: so many calls are hit; None: no such bound.
+    :param until: unix seconds after which no call is hit; None: no such bound.
+    :param work_done: whether the remote does what it was asked before the fault strikes; None: what
+        :data:`FAULTS` says.
+    :param seconds: how long ``latency`` holds the reply back (1), or until the connection is closed after
+        ``lost_reply``, ``lost_request`` (0) and ``hang`` (for ever).
+    :param status: HTTP status, where the fault has a choice.
+    :param retry_after: value of the ``Retry-After`` header of a refusal; None: no header.
+    :param location: where ``redirect`` points.
+    :param size: bytes of ``huge_body``.
+    :param message: words of the refusal.
+    """
+
+    name: str
+    system: str = ""
+    method: str = ""
+    path: str = ""
+    endpoint: str = ""
+    skip: int = 0
+    times: int | None = None
+    until: float | None = None
+    work_done: bool | None = None
+    seconds: float | None = None
+    status: int | None = None
+    retry_after: float | str | None = None
+    location: str = "https://elsewhere.invalid/"
+    size: int = 50 * 1024 * 1024
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name not in FAULTS:
+            raise ConfigurationError(f"unknown fault {self.name!r}; known are {', '.join(FAULTS)}")
+        if self.endpoint not in ("", "token", "api"):
+            raise ConfigurationError(f"endpoint must be 'token' or 'api', not {self.endpoint!r}")
+
+    def matches(self, remote: Remote[Any], call: Call) -> bool:
+        endpoint = "token" if remote.is_token(call) else "api"
+        return (
+            self.system in ("", remote.name)
+            and self.method.upper() in ("", call.method)
+            and self.endpoint in ("", endpoint)
+            and re.search(self.path, call.path) is not None
+        )
+
+
+Work = Callable[[], Delivery]
+Effect = Callable[[Fault, "Remote[Any]", Work], Delivery]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault.
+
+    :param work_done: whether the remote does what it was asked, although its answer is not the one sent.
+    :param is_own: whether the effect itself asks the remote, and changes what comes of it.
+    """
+
+    effect: Effect
+    work_done: bool = False
+    is_own: bool = False
+
+
+def _latency(fault: Fault, remote: Remote[Any], work: Work) -> Delivery:
+    done = work()
+    return replace(done, delay_seconds=done.delay_seconds + _or(fault.seconds, 1.0))
+
+
+def _revoke(fault: Fault, remote: Remote[Any], work: Work) -> Delivery:
+    remote.tokens.revoke()
+    return work()
+
+
+def _silence(seconds: float) -> Effect:
+    """The connection is closed without an answer, after a while."""
+    return lambda fault, remote, work: Delivery(reply=None, delay_seconds=_or(fault.seconds, seconds))
+
+
+def _refuse(status: int) -> Effect:
+    """A refusal in the remote's own shape."""
+
+    def effect(fault: Fault, remote: Remote[Any], work: Work) -> Delivery:
+        reply = remote.refuse(_or(fault.status, status), fault.message)
+        wait = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+        return Delivery(reply=replace(reply, headers={**reply.headers, **wait}))
+
+    return effect
+
+
+def _reply(make: Callable[[Fault], Reply]) -> Effect:
+    return lambda fault, remote, work: Delivery(reply=make(fault))
+
+
+def _html(fault: Fault) -> Reply:
+    return html_reply(_or(fault.status, 200))
+
+
+def _empty(fault: Fault) -> Reply:
+    return Reply(status=_or(fault.status, 200), headers={"content-type": "application/json"})
+
+
+def _huge(fault: Fault) -> Reply:
+    return json_reply(_or(fault.status, 200), {"filler": "x" * fault.size})
+
+
+def _redirect(fault: Fault) -> Reply:
+    return Reply(status=_or(fault.status, 302), headers={"location": fault.location})
+
+
+N = TypeVar("N", int, float)
+
+
+def _or(value: N | None, default: N) -> N:
+    return default if value is None else value
+
+
+FAULTS: Mapping[str, Kind] = {
+    "latency": Kind(_latency, is_own=True),
+    "revoke_tokens": Kind(_revoke, is_own=True),
+    "lost_reply": Kind(_silence(0.0), work_done=True),
+    "lost_request": Kind(_silence(0.0)),
+    "hang": Kind(_silence(math.inf)),
+    "unauthorized": Kind(_refuse(401)),
+    "forbidden": Kind(_refuse(403)),
+    "not_found": Kind(_refuse(404)),
+    "too_many": Kind(_refuse(429)),
+    "server_error": Kind(_refuse(503)),
+    "html": Kind(_reply(_html)),
+    "empty_body": Kind(_reply(_empty)),
+    "huge_body": Kind(_reply(_huge)),
+    "redirect": Kind(_reply(_redirect)),
+}
+"""All faults. ``latency`` comes on top of others; of the rest the first one that matches strikes."""
+
+_ON_TOP = "latency"
+
+
+class Faults:
+    """The faults in force."""
+
+    def __init__(self) -> None:
+        self._faults: list[_Counted] = []
+
+    def add(self, *faults: Fault) -> None:
+        """Put faults behind those that are there."""
+        self._faults += [_Counted(fault) for fault in faults]
+
+    def clear(self, name: str = "") -> None:
+        """Remove the faults of this name, or all."""
+        self._faults = [one for one in self._faults if name and one.fault.name != name]
+
+    def view(self) -> list[dict[str, Any]]:
+        """The faults, with how many calls each has seen and hit."""
+        return [{**asdict(one.fault), "seen": one.seen, "hits": one.hits} for one in self._faults]
+
+    def strike(self, remote: Remote[Any], call: Call, now: float, work: Work) -> Delivery:
+        """Answer a call, with what goes wrong."""
+        due = [one for one in self._faults if one.fault.matches(remote, call) and one.is_due(now)]
+        strikes = next((one for one in due if one.fault.name != _ON_TOP), None)
+        delivery = work() if strikes is None else strikes.apply(remote, work)
+        for one in (one for one in due if one.fault.name == _ON_TOP):
+            delivery = one.apply(remote, partial(replace, delivery))
+        return delivery
+
+
+class _Counted:
+    """A fault, how many calls have matched it, and how many it has hit."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self.seen = 0
+        self.hits = 0
+
+    def is_due(self, now: float) -> bool:
+        """Whether the fault hits the call that it sees now."""
+        self.seen += 1
+        fault = self.fault
+        is_early = self.seen <= fault.skip
+        is_used_up = fault.times is not None and self.hits >= fault.times
+        is_over = fault.until is not None and now >= fault.until
+        return not (is_early or is_used_up or is_over)
+
+    def apply(self, remote: Remote[Any], work: Work) -> Delivery:
+        self.hits += 1
+        kind = FAULTS[self.fault.name]
+        does_work = kind.work_done if self.fault.work_done is None else self.fault.work_done
+        done = work() if does_work and not kind.is_own else Delivery(reply=None)
+        delivery = kind.effect(self.fault, remote, work)
+        names = (delivery.fault, self.fault.name)
+        return replace(delivery, fault=" + ".join(filter(None, names)), ref=delivery.ref or done.ref)

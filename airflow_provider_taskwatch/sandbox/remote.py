@@ -1,0 +1,188 @@
+"""What every emulated remote is: a table of routes, a book of tasks, a token desk and settings."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Generic, TypeVar
+from urllib.parse import unquote
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.wire import Call, Reply
+
+from .rule import Rules
+from .task import Ending, Reading, Task, Vocabulary, read
+from .token import TokenDesk, TokenSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """One call while it is being answered.
+
+    :param now: unix seconds.
+    :param names: the variable parts of the path, decoded.
+    :param user: who calls, once that is known.
+    :param ref: the task that the call is about; a start fills it in.
+    """
+
+    call: Call
+    now: float
+    names: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    scope: str = ""
+    ref: str = ""
+
+
+Answer = Callable[[Any, Visit], Reply]
+
+
+class Route:
+    """Method and path pattern of one operation, and what answers it.
+
+    :param pattern: a path in which ``{name}`` stands for one segment and ``{name*}`` for the rest.
+    :param is_open: whether it answers without credentials.
+    """
+
+    def __init__(self, method: str, pattern: str, answer: Answer, *, is_open: bool = False) -> None:
+        self.methods = frozenset(method.split("|"))
+        self.answer = answer
+        self.is_open = is_open
+        rest = re.sub(r"\{(\w+)\*\}", r"(?P<\1>.+)", pattern)
+        self._path = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", rest))
+
+    def match(self, call: Call) -> Mapping[str, str] | None:
+        """The variable parts of the call's path, or None where this is another operation."""
+        found = self._path.fullmatch(call.path) if call.method in self.methods else None
+        return {name: unquote(text) for name, text in found.groupdict().items()} if found else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A reply, and which task it was about."""
+
+    reply: Reply
+    ref: str = ""
+
+
+T = TypeVar("T", bound=Task)
+
+
+class Remote(ABC, Generic[T]):
+    """One emulated remote: pure handlers, no clock, no threads.
+
+    A new remote is a subclass in a file of its own and one line in ``sandbox.REMOTES``. Paths are those after
+    the remote's mount point (``/acquia``, ``/automic``), as the real service has them.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    words: ClassVar[Vocabulary]
+    routes: ClassVar[tuple[Route, ...]]
+    token_paths: ClassVar[frozenset[str]] = frozenset()
+    settings_type: ClassVar[type[TokenSettings]]
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.settings: Any = self.settings_type()
+        self.tokens = TokenDesk(self.settings)
+        self.book: dict[str, T] = {}
+        self.started = 0
+        self.cancelled: list[str] = []
+
+    def handle(self, call: Call, now: float) -> Reply:
+        """Answer one call at ``now`` (unix seconds)."""
+        return self.answer(call, now).reply
+
+    def answer(self, call: Call, now: float) -> Answered:
+        """Like :meth:`handle`, and which task the call was about."""
+        route, names = self._route(call)
+        visit = Visit(call=call, now=now, names=names, ref=names.get("ref", ""))
+        if route is None or not route.is_open:
+            refusal = self.authenticate(visit)
+            if refusal is not None:
+                return Answered(reply=refusal, ref=visit.ref)
+        reply = self.refuse(404) if route is None else route.answer(self, visit)
+        return Answered(reply=reply, ref=visit.ref)
+
+    def ref_of(self, call: Call) -> str:
+        """The task that the path of a call names; empty where it names none."""
+        return self._route(call)[1].get("ref", "")
+
+    def is_token(self, call: Call) -> bool:
+        """Whether the call is for the token endpoint."""
+        return call.path in self.token_paths
+
+    def issue_token(self, visit: Visit) -> Reply:
+        return self.tokens.issue(visit.call, visit.now)
+
+    def change(self, settings: Mapping[str, Any], now: float) -> None:
+        """Apply new settings; those that are not named stay."""
+        known = [one.name for one in fields(self.settings)]
+        if unknown := sorted(set(settings) - set(known)):
+            raise ConfigurationError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        for name, value in settings.items():
+            setattr(self.settings, name, value)
+
+    def view(self, task: T, now: float) -> dict[str, Any]:
+        """One task in our words; times are unix seconds."""
+        reading = self.read(task, now)
+        return {
+            "system": self.name,
+            "ref": task.ref,
+            "name": task.name,
+            "path": task.path,
+            "marker": task.marker,
+            "phase": str(reading.phase),
+            "status": reading.status,
+            "progress": reading.progress,
+            "message": reading.message,
+            "started_at": task.created_at,
+            "ended_at": reading.ended_at,
+            "cancelled": task.ref in self.cancelled,
+            "request": dict(task.request),
+        }
+
+    def read(self, task: T, now: float) -> Reading:
+        return read(task, now, self.words)
+
+    def tasks(self) -> list[T]:
+        """The tasks that starts made, oldest first, without the children that a task starts itself."""
+        return list(self.book.values())
+
+    def end(self, ref: str, outcome: str | int, message: str, now: float) -> None:
+        """End a task now, whatever its rule says. ``KeyError`` where there is none."""
+        status = self.words.outcomes.get(str(outcome), str(outcome))
+        self.book[ref].ending = Ending(asked_at=now, at=now, status=status, until_then=status, message=message)
+
+    def release(self, ref: str, now: float) -> None:
+        """Let a held task begin. ``KeyError`` where there is none."""
+        task = self.book[ref]
+        if not task.begun(now):
+            task.begins_at = now
+
+    def _route(self, call: Call) -> tuple[Route | None, Mapping[str, str]]:
+        """The operation that a call asks for, and the variable parts of its path."""
+        for route in self.routes:
+            names = route.match(call)
+            if names is not None:
+                return route, names
+        return None, {}
+
+    @abstractmethod
+    def authenticate(self, visit: Visit) -> Reply | None:
+        """The refusal of a call whose credentials are not good; else fill in who calls."""
+
+    @abstractmethod
+    def refuse(self, status: int, message: str = "") -> Reply:
+        """A refusal in the shape that this remote gives it."""
+
+    @classmethod
+    @abstractmethod
+    def connection(cls, url: str) -> dict[str, Any]:
+        """The Airflow connection to this remote on a sandbox at ``url``."""

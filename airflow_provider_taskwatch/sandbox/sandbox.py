@@ -1,0 +1,184 @@
+"""The sandbox: all emulated remotes, the rules and faults in force, and the log of what was asked."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.wire import Call
+
+from .acquia import Acquia
+from .automic import Automic
+from .fault import Delivery, Fault, Faults
+from .remote import Remote
+from .rule import Rule, Rules
+from .token import token_id
+
+REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic)
+"""Every emulated remote; a new one is a file and a line here."""
+
+LOG_LIMIT = 200_000
+
+
+class Sandbox:
+    """An emulator of remotes, not the vendors' software.
+
+    Nothing here knows the time or a socket: each call is handed the unix seconds at which it happens. All
+    public methods may be called from any thread.
+
+    :param rules: rules that are in force from the start; :meth:`reset` returns to them.
+    """
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        self._lock = threading.RLock()
+        self.rules = Rules(rules)
+        self.faults = Faults()
+        self.remotes = {remote.name: remote(self.rules) for remote in REMOTES}
+        self._log: deque[dict[str, Any]] = deque(maxlen=LOG_LIMIT)
+        self._numbers = itertools.count(1)
+        self._requests: Counter[str] = Counter()
+
+    def handle(self, call: Call, system: str, now: float, client: str = "") -> Delivery:
+        """Answer one call to a remote.
+
+        :param call: its path is the one after the remote's mount point.
+        :param client: the other end of the connection, for the log.
+        """
+        with self._lock:
+            remote = self.remotes[system]
+            delivery = self.faults.strike(remote, call, now, lambda: _work(remote, call, now))
+            self._note(remote, call, now, client, delivery)
+            return delivery
+
+    def add_rule(self, match: str = "*", **values: Any) -> Rule:
+        """Put one rule before all others: see :class:`~.rule.Rule`."""
+        rule = Rule(match=match, **values)
+        with self._lock:
+            self.rules.add(rule)
+        return rule
+
+    def add_fault(self, name: str, **values: Any) -> Fault:
+        """Put one fault behind all others: see :class:`~.fault.Fault`."""
+        fault = Fault(name=name, **values)
+        with self._lock:
+            self.faults.add(fault)
+        return fault
+
+    def clear_faults(self, name: str = "") -> None:
+        with self._lock:
+            self.faults.clear(name)
+
+    def change(self, settings: Mapping[str, Mapping[str, Any]], now: float) -> None:
+        """New settings by remote, such as ``{"acquia": {"token_lifetime": 3}}``; what is not named stays."""
+        with self._lock:
+            for system, values in settings.items():
+                self._remote(system).change(values, now)
+
+    def revoke_tokens(self) -> None:
+        with self._lock:
+            for remote in self.remotes.values():
+                remote.tokens.revoke()
+
+    def end(self, ref: str, outcome: str | int, now: float, message: str = "") -> None:
+        """End a task now. ``KeyError`` where there is none."""
+        with self._lock:
+            self._owner(ref).end(ref, outcome, message, now)
+
+    def release(self, ref: str, now: float) -> None:
+        """Let a task begin that waits for a release. ``KeyError`` where there is none."""
+        with self._lock:
+            self._owner(ref).release(ref, now)
+
+    def reset(self) -> None:
+        """Forget tasks, tokens, faults, settings and the log; back to the first rules."""
+        with self._lock:
+            for remote in self.remotes.values():
+                remote.reset()
+            self.rules.reset()
+            self.faults.clear()
+            self._log.clear()
+            self._requests.clear()
+
+    def tasks(self, now: float) -> list[dict[str, Any]]:
+        """What was started, oldest first, in our words; times are unix seconds.
+
+        Keys: ``system, ref, name, path, marker, phase, status, progress, message, started_at, ended_at,
+        cancelled, request``. Children that a task started itself are not among them.
+        """
+        with self._lock:
+            views = [remote.view(task, now) for remote in self.remotes.values() for task in remote.tasks()]
+        return sorted(views, key=lambda view: view["started_at"])
+
+    def task(self, ref: str, now: float) -> dict[str, Any]:
+        """One task; ``KeyError`` where there is none."""
+        with self._lock:
+            owner = self._owner(ref)
+            return owner.view(owner.book[ref], now)
+
+    def log(self, since: int = 0) -> list[dict[str, Any]]:
+        """The requests with numbers above ``since``, oldest first.
+
+        Keys: ``n, at, system, endpoint, method, path, query, status, token_id, fault, ref, client``.
+        ``status`` is None where no answer was given; ``token_id`` is a fingerprint, never the token.
+        """
+        with self._lock:
+            return [dict(entry) for entry in self._log if entry["n"] > since]
+
+    def counts(self) -> dict[str, Any]:
+        """What happened since the last reset.
+
+        ``{"started": {system: n}, "cancelled": {system: [ref]}, "markers": {marker: [ref]},
+        "requests": {"system endpoint": n}}``
+        """
+        with self._lock:
+            markers: dict[str, list[str]] = {}
+            for task in itertools.chain(*(remote.tasks() for remote in self.remotes.values())):
+                if task.marker:
+                    markers.setdefault(task.marker, []).append(task.ref)
+            return {
+                "started": {name: remote.started for name, remote in self.remotes.items()},
+                "cancelled": {name: list(remote.cancelled) for name, remote in self.remotes.items()},
+                "markers": markers,
+                "requests": dict(self._requests),
+            }
+
+    def _note(self, remote: Remote[Any], call: Call, now: float, client: str, delivery: Delivery) -> None:
+        endpoint = "token" if remote.is_token(call) else "api"
+        self._requests[f"{remote.name} {endpoint}"] += 1
+        self._log.append(
+            {
+                "n": next(self._numbers),
+                "at": now,
+                "system": remote.name,
+                "endpoint": endpoint,
+                "method": call.method,
+                "path": call.path,
+                "query": parse_qs(urlencode(call.query), keep_blank_values=True),
+                "status": delivery.reply.status if delivery.reply is not None else None,
+                "token_id": token_id(call),
+                "fault": delivery.fault,
+                "ref": delivery.ref or remote.ref_of(call),
+                "client": client,
+            }
+        )
+
+    def _remote(self, system: str) -> Remote[Any]:
+        if system not in self.remotes:
+            raise ConfigurationError(f"unknown system {system!r}; known are {', '.join(self.remotes)}")
+        return self.remotes[system]
+
+    def _owner(self, ref: str) -> Remote[Any]:
+        owner = next((remote for remote in self.remotes.values() if ref in remote.book), None)
+        if owner is None:
+            raise KeyError(ref)
+        return owner
+
+
+def _work(remote: Remote[Any], call: Call, now: float) -> Delivery:
+    answered = remote.answer(call, now)
+    return Delivery(reply=answered.reply, ref=answered.ref)

@@ -1,0 +1,154 @@
+"""Serving the sandbox: blocking for the command line, in a background thread for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from . import connections as forms
+from .app import DROP, create_app
+from .sandbox import Sandbox
+
+HOST = "127.0.0.1"
+PORT = 8787
+READY_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A server certificate and its key, as PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A sandbox that is being served.
+
+    :param sandbox: the very object that answers; rules and faults can be set on it directly.
+    """
+
+    url: str
+    sandbox: Sandbox
+
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """The Airflow connections to it, by connection id, in Airflow's JSON form."""
+        return forms.connections(self.url)
+
+    def environment(self) -> dict[str, str]:
+        """The same as ``AIRFLOW_CONN_...`` variables."""
+        return forms.environment(self.url)
+
+
+def serve(
+    host: str = HOST,
+    port: int = PORT,
+    *,
+    sandbox: Sandbox | None = None,
+    certificate: Certificate | None = None,
+    show: Callable[[str], None] = partial(print, flush=True),
+) -> None:
+    """Serve until interrupted, after showing how to connect.
+
+    :param port: 0: any free one.
+    """
+    with _listen(host, port) as listener:
+        server = _server(sandbox or Sandbox(), certificate)
+        show(forms.banner(_url(listener, certificate)))
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def running(
+    sandbox: Sandbox | None = None,
+    *,
+    host: str = HOST,
+    port: int = 0,
+    certificate: Certificate | None = None,
+) -> Iterator[Running]:
+    """Serve in a background thread while the block runs; a port of 0 is any free one."""
+    used = sandbox or Sandbox()
+    with _listen(host, port) as listener:
+        server = _server(used, certificate)
+        thread = threading.Thread(
+            target=lambda: asyncio.run(server.serve(sockets=[listener])),
+            name="taskwatch-sandbox",
+            daemon=True,
+        )
+        thread.start()
+        try:
+            if not server.ready.wait(READY_SECONDS):
+                raise TimeoutError(f"the sandbox was not ready after {READY_SECONDS} s")
+            yield Running(url=_url(listener, certificate), sandbox=used)
+        finally:
+            server.should_exit = True
+            thread.join(READY_SECONDS)
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class _DroppableProtocol(H11Protocol):
+    """HTTP/1.1 that lets the app close the connection without an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        app = self.app
+
+        async def with_drop(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "extensions": {**scope.get("extensions", {}), DROP: transport.close}}, receive, send)
+
+        self.app = with_drop
+
+
+def _server(sandbox: Sandbox, certificate: Certificate | None) -> _Server:
+    config = uvicorn.Config(
+        create_app(sandbox),
+        http=_DroppableProtocol,
+        ws="none",
+        lifespan="off",
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=120,
+        timeout_graceful_shutdown=0,
+        ssl_certfile=certificate.certificate if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
+    )
+    return _Server(config)
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    listener = socket.create_server((host, port), backlog=2048)
+    with listener:
+        yield listener
+
+
+def _url(listener: socket.socket, certificate: Certificate | None) -> str:
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if certificate else "http"
+    return f"{scheme}://{HOST if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104 - read, not bound

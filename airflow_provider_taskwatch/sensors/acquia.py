@@ -1,0 +1,40 @@
+"""The sensor for Acquia Cloud notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_taskwatch.systems.acquia import reference_of
+
+from .watch import WatchSensor
+
+
+class AcquiaNotificationSensor(WatchSensor):
+    """Wait until a task on Acquia Cloud has ended, and return what its notification says.
+
+    :param notification: its UUID, its URL, or the whole reply of the call that started the task (a dict, or JSON text).
+    :param acquia_conn_id: an Airflow connection of the type ``acquia``.
+    """
+
+    template_fields: Sequence[str] = ("notification", "acquia_conn_id")
+    ui_color = "#dff3fb"
+    hook_class = "airflow_provider_taskwatch.hooks.acquia.AcquiaHook"
+
+    def __init__(
+        self,
+        *,
+        notification: str | Mapping[str, Any],
+        acquia_conn_id: str = "acquia_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.notification = notification
+        self.acquia_conn_id = acquia_conn_id
+
+    @property
+    def conn_id(self) -> str:
+        return self.acquia_conn_id
+
+    def ref(self) -> str:
+        return reference_of(self.notification)

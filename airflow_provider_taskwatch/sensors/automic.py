@@ -1,0 +1,65 @@
+"""The sensor for executions of an Automic Automation Engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_taskwatch.systems.automic import Automic
+
+from .watch import WatchSensor
+
+
+class AutomicExecutionSensor(WatchSensor):
+    """Wait until an Automic execution has ended, and return what the engine says about it.
+
+    :param execution_id: the run id, as a number or as text.
+    :param success_statuses: what counts as success: status numbers and the vendor's group names.
+    :param skip_statuses: what counts as an end without work; see ``on_skipped``.
+    :param follow_restarts: go on with the execution that restarts an ended one.
+    :param report_tail: how many last lines of the report belong into the message of a failure.
+    :param automic_conn_id: an Airflow connection of the type ``automic``.
+    """
+
+    template_fields: Sequence[str] = ("execution_id", "automic_conn_id")
+    ui_color = "#fdeedd"
+    hook_class = "airflow_provider_taskwatch.hooks.automic.AutomicHook"
+
+    def __init__(
+        self,
+        *,
+        execution_id: str | int,
+        success_statuses: Sequence[int | str] | None = None,
+        skip_statuses: Sequence[int | str] | None = None,
+        follow_restarts: bool = False,
+        report_tail: int = 0,
+        automic_conn_id: str = "automic_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.execution_id = execution_id
+        self.success_statuses = success_statuses
+        self.skip_statuses = skip_statuses
+        self.follow_restarts = follow_restarts
+        self.report_tail = report_tail
+        self.automic_conn_id = automic_conn_id
+
+    @property
+    def conn_id(self) -> str:
+        return self.automic_conn_id
+
+    def ref(self) -> str:
+        return Automic().check_ref(str(self.execution_id))
+
+    def options(self) -> dict[str, Any]:
+        given = {
+            "success_statuses": self.success_statuses,
+            "skip_statuses": self.skip_statuses,
+            "follow_restarts": self.follow_restarts,
+            "report_tail": self.report_tail,
+        }
+        return {name: value for name, value in given.items() if value}
+
+    def validate(self) -> None:
+        super().validate()
+        Automic().check_options(self.options())

@@ -1,0 +1,219 @@
+"""The life of every sensor that waits for one remote task which somebody else has started."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.judge import Memory, Rules, from_json
+from airflow_provider_taskwatch.core.outcome import Outcome, from_event
+from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.watch import Plan, Story, weigh
+from airflow_provider_taskwatch.link import RemoteTaskLink
+from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
+from airflow_provider_taskwatch.operators.setting import (
+    backstop,
+    deadline_of,
+    default_deferrable,
+    now,
+    one_of,
+    seconds,
+    seconds_or_none,
+)
+
+from .finish import how_to_finish
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
+
+MEMORY_KEY = "taskwatch_memory"
+DEFAULT_POLL_SECONDS = 30.0
+
+
+class WatchSensor(BaseSensorOperator):
+    """Wait for a remote task. Subclasses say which one.
+
+    Airflow's ``timeout``, ``soft_fail``, ``never_fail``, ``mode="reschedule"`` (with ``deferrable=False``) and
+    ``poke_interval`` mean what they always mean.
+
+    :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
+    :param poll_interval: seconds (or a timedelta) between looks at most; they start at two seconds. Default:
+        ``poke_interval`` where that is given, else 30 seconds.
+    :param adaptive: False looks every ``poll_interval`` from the beginning.
+    :param on_skipped: an end without work means ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
+    :param not_found_grace: seconds from the start of the wait during which the remote may not know the id yet.
+    :param unknown_status_grace: seconds during which a status may be one that we do not know.
+    :param fail_on_blocked: fail as soon as the remote task waits for a person.
+    :param blocked_timeout: or after so many seconds in that state.
+    :param include_personal: put personal data (authors, users) into the result.
+    """
+
+    operator_extra_links = (RemoteTaskLink(),)
+    hook_class: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        poll_interval: float | timedelta | None = None,
+        adaptive: bool = True,
+        on_skipped: str = "succeed",
+        not_found_grace: float | timedelta = 300.0,
+        unknown_status_grace: float | timedelta = 300.0,
+        fail_on_blocked: bool = False,
+        blocked_timeout: float | timedelta | None = None,
+        include_personal: bool = False,
+        poke_interval: float | timedelta | None = None,
+        **kwargs: Any,
+    ) -> None:
+        interval = next((one for one in (poll_interval, poke_interval) if one is not None), DEFAULT_POLL_SECONDS)
+        super().__init__(poke_interval=poke_interval if poke_interval is not None else interval, **kwargs)
+        self.deferrable = deferrable
+        self.poll_interval = interval
+        self.adaptive = adaptive
+        self.on_skipped = on_skipped
+        self.not_found_grace = not_found_grace
+        self.unknown_status_grace = unknown_status_grace
+        self.fail_on_blocked = fail_on_blocked
+        self.blocked_timeout = blocked_timeout
+        self.include_personal = include_personal
+        self._memory: Memory | None = None
+        self._story: Story | None = None
+        self._began: datetime | None = None
+
+    # --- what subclasses say
+
+    @property
+    def conn_id(self) -> str:
+        """The connection, whatever the subclass calls it."""
+        raise NotImplementedError
+
+    def ref(self) -> str:
+        """The remote's id of the task, from the rendered arguments."""
+        raise NotImplementedError
+
+    def options(self) -> dict[str, Any]:
+        """How the remote's answers are understood; see the system."""
+        return {}
+
+    def validate(self) -> None:
+        """Check the rendered arguments; the last stop before anything is sent."""
+        one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
+
+    # --- Airflow's entrances
+
+    def execute(self, context: Context) -> Any:
+        self.validate()
+        ref = self.ref()
+        if page := self.hook.page(ref):
+            context["ti"].xcom_push(key=RemoteTaskLink().xcom_key, value=page)
+        if self.deferrable if self.deferrable is not None else default_deferrable():
+            self._defer(context, ref)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Back on a worker: the trigger's event says how the wait ended."""
+        if event == "success":
+            # Only dag.test() comes here with an event that has ended the task; the trigger has pushed the result.
+            return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
+        return self._finish(from_event(event))
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """One look, for ``deferrable=False``."""
+        from airflow_provider_taskwatch.drive.blocking import look
+
+        system, plan, memory = self.hook.system, self._plan(), self._recall(context)
+        seen = look(self.hook.driver, system, memory.ref or plan.ref, self._age(context))
+        weighed = self.hook.run(weigh(system, plan, memory, seen))
+        self._remember(context, weighed.memory)
+        self._tell(weighed.observation or seen.error)
+        if weighed.outcome is None:
+            return False
+        return PokeReturnValue(is_done=True, xcom_value=self._finish(weighed.outcome))
+
+    @cached_property
+    def hook(self) -> SystemHook:
+        """The connection."""
+        from airflow.sdk.module_loading import import_string
+
+        return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
+
+    # --- waiting
+
+    def _defer(self, context: Context, ref: str) -> None:
+        from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+
+        began = now()
+        deadline = deadline_of(context["ti"], self.timeout)
+        self.defer(
+            trigger=WatchTrigger(
+                conn_id=self.conn_id,
+                ref=ref,
+                started_at=began.isoformat(),
+                deadline=deadline.isoformat() if deadline else None,
+                rules=self._rules(),
+                rhythm=self._rhythm(),
+                options=self.options(),
+                personal=self.include_personal,
+                finish=how_to_finish(self, WatchSensor.execute_complete),
+            ),
+            method_name="execute_complete",
+            timeout=backstop(deadline, seconds(self.poll_interval)),
+        )
+
+    def _plan(self) -> Plan:
+        return Plan(
+            ref=self.ref(),
+            options=self.options(),
+            rules=Rules(**self._rules()),
+            rhythm=Rhythm(**self._rhythm()),
+            personal=self.include_personal,
+        )
+
+    def _rhythm(self) -> dict[str, Any]:
+        return {"limit_seconds": seconds(self.poll_interval), "adaptive": self.adaptive}
+
+    def _rules(self) -> dict[str, Any]:
+        return {
+            "not_found_grace": seconds(self.not_found_grace),
+            "unknown_status_grace": seconds(self.unknown_status_grace),
+            "fail_on_blocked": self.fail_on_blocked,
+            "blocked_timeout": seconds_or_none(self.blocked_timeout),
+        }
+
+    def _age(self, context: Context) -> float:
+        """Seconds since the first look, also over reschedules."""
+        if self._began is None:
+            first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+            self._began = first or now()
+        return (now() - self._began).total_seconds()
+
+    def _recall(self, context: Context) -> Memory:
+        if self._memory is None:
+            self._memory = from_json(context["task_state_store"].get(MEMORY_KEY) if self.reschedule else None)
+        return self._memory
+
+    def _remember(self, context: Context, memory: Memory) -> None:
+        """In the task state store where the next look is made by another process."""
+        if self.reschedule and memory != self._memory:
+            context["task_state_store"].set(MEMORY_KEY, memory.to_json())
+        self._memory = memory
+
+    def _tell(self, told: Observation | TaskWatchError | None) -> None:
+        self._story = self._story or Story(self.hook.system.noun)
+        if told is not None and (line := self._story.line(told)):
+            self.log.info(line)
+
+    def _finish(self, outcome: Outcome) -> dict[str, Any]:
+        try:
+            return result_of(outcome, on_skipped=self.on_skipped)
+        except WaitTimedOut as timed_out:
+            raise AirflowSensorTimeout(str(timed_out)) from None

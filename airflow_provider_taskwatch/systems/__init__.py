@@ -1,0 +1,35 @@
+"""One small, mostly-data file per remote, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from airflow_provider_taskwatch.core.connection import Form, Settings
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.system import System
+
+from . import acquia, automic
+
+FORMS: Mapping[str, Form] = {form.connection_type: form for form in (acquia.FORM, automic.FORM)}
+
+_SYSTEMS: Mapping[str, Callable[[Settings], System]] = {
+    "acquia": acquia.from_settings,
+    "automic": automic.from_settings,
+}
+
+
+def system_for(settings: Settings) -> System:
+    """The system behind a connection, by its type."""
+    form = form_of(settings.conn_id, settings.connection_type)
+    return _SYSTEMS[form.connection_type](settings)
+
+
+def form_of(conn_id: str, connection_type: str) -> Form:
+    """The form of a connection type whose remote has tasks to watch."""
+    try:
+        return FORMS[connection_type]
+    except KeyError:
+        raise ConfigurationError(
+            f"connection {conn_id!r} has the type {connection_type!r}, which has no tasks to watch; "
+            f"types that have are {', '.join(FORMS)}"
+        ) from None

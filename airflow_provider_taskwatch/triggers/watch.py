@@ -1,0 +1,263 @@
+"""The trigger that waits for one ref; the hub of its connection does the asking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+
+from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
+from airflow_provider_taskwatch.core.flow import one_step
+from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, Watch, expire, watch
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.system import System
+    from airflow_provider_taskwatch.hub.hub import Hub
+
+KILL_SECONDS = 20.0
+AIRFLOW_SECONDS = 10.0
+
+
+class WatchTrigger(BaseTrigger):
+    """Wait for one remote task.
+
+    :param conn_id: the connection; its type names the remote.
+    :param ref: the remote's id of the task.
+    :param started_at: when the wait began (ISO 8601, UTC); interval and grace periods go on from there after a restart.
+    :param deadline: when it ends at the latest (ISO 8601, UTC), None for never.
+    :param start_id: the random id of the start, the same as in the remote's marker.
+    :param rules: arguments of :class:`~..core.judge.Rules`.
+    :param rhythm: arguments of :class:`~..core.schedule.Rhythm`.
+    :param options: how the remote's answers are understood; see the system.
+    :param personal: put personal data into the result.
+    :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
+    :param finish: ``resume`` a worker with the event; ``succeed`` or ``push`` (the result as XCom, and succeed) end a
+        success without a worker. The worker decides before it defers, because only it knows what it would still do.
+    """
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        ref: str,
+        started_at: str,
+        deadline: str | None = None,
+        start_id: str | None = None,
+        rules: Mapping[str, Any] | None = None,
+        rhythm: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        personal: bool = False,
+        cancel_on_kill: bool = False,
+        finish: str = "resume",
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conn_id = conn_id
+        self.ref = ref
+        self.started_at = started_at
+        self.deadline = deadline
+        self.start_id = start_id
+        self.rules = dict(rules or {})
+        self.rhythm = dict(rhythm or {})
+        self.options = dict(options or {})
+        self.personal = personal
+        self.cancel_on_kill = cancel_on_kill
+        self.finish = finish
+        self._is_over = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "conn_id": self.conn_id,
+            "ref": self.ref,
+            "started_at": self.started_at,
+            "deadline": self.deadline,
+            "start_id": self.start_id,
+            "rules": self.rules,
+            "rhythm": self.rhythm,
+            "options": self.options,
+            "personal": self.personal,
+            "cancel_on_kill": self.cancel_on_kill,
+            "finish": self.finish,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """One event, and no await after it: Airflow 3.3.2 calls ``on_kill`` on a trigger that lingers."""
+        outcome = await self._outcome()
+        event = await self._event(outcome)
+        self._is_over = True
+        yield event
+
+    async def on_kill(self) -> None:
+        """Cancel at the remote, if a user ended the task.
+
+        Airflow 3.3.2 also calls this after our own event and when another triggerer took over (#73454); in the first
+        case the wait is over here, in the second the task is still deferred.
+        """
+        if self._is_over or not self.cancel_on_kill or self._seconds_left() == 0:
+            return
+        try:
+            async with asyncio.timeout(KILL_SECONDS):
+                await self._cancel()
+        except TimeoutError:
+            self.log.warning("%s was not cancelled: no answer within %g s", self.ref, KILL_SECONDS)
+        except TaskWatchError as error:
+            self.log.warning("%s was not cancelled: %s", self.ref, error)
+
+    # --- waiting
+
+    async def _outcome(self) -> Outcome:
+        from airflow_provider_taskwatch.hub.registry import hub_for
+
+        async with hub_for(self.conn_id).open() as hub:
+            try:
+                return await self._watch(hub)
+            except TaskWatchError as error:
+                return Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
+
+    async def _watch(self, hub: Hub) -> Outcome:
+        """Drive the watch; the deadline becomes monotonic time once, here."""
+        program: Watch | None = None
+        age, left, began = self._age(), self._seconds_left(), asyncio.get_running_loop().time()
+        ends_at = None if left is None else age + left
+        try:
+            async with asyncio.timeout(left):
+                system = await self._system(hub)
+                program = watch(system, self._plan(ends_at), age)
+                return await self._drive(program, hub, Story(system.noun), began - age)
+        except TimeoutError:
+            passed = DeadlineError(f"the deadline was {self.deadline}")
+            if program is None:
+                return Outcome(ending=Ending.TIMED_OUT, ref=self.ref, message=str(passed))
+            return expire(program, passed)
+
+    async def _system(self, hub: Hub) -> System:
+        """The remote; patient while Airflow itself does not give the connection."""
+        while True:
+            try:
+                return await hub.system()
+            except TaskWatchError as error:
+                if not error.transient:
+                    raise
+                self.log.warning("still waiting: %s", error)
+                await asyncio.sleep(AIRFLOW_SECONDS)
+
+    async def _drive(self, program: Watch, hub: Hub, story: Story, born: float) -> Outcome:
+        answer: Any = None
+        error: TaskWatchError | None = None
+        while True:
+            try:
+                step = program.throw(error) if error else program.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            error = None
+            if isinstance(step, Look):
+                answer = await self._look(step, hub, story, born)
+                continue
+            try:
+                answer = await hub.run(lambda system, step=step: one_step(step))  # type: ignore[misc]
+            except TaskWatchError as raised:
+                error = raised
+
+    async def _look(self, look: Look, hub: Hub, story: Story, born: float) -> Seen:
+        clock = asyncio.get_running_loop().time
+        try:
+            seen = await hub.look(look)
+        except TaskWatchError as error:
+            if line := story.line(error):
+                self.log.warning(line)
+            return Seen(age=clock() - born, error=error)
+        if line := story.line(seen):
+            self.log.info(line)
+        return Seen(age=clock() - born, observation=seen)
+
+    def _plan(self, ends_at: float | None) -> Plan:
+        return Plan(
+            ref=self.ref,
+            options=self.options,
+            rules=Rules(**self.rules),
+            rhythm=Rhythm(**self.rhythm),
+            personal=self.personal,
+            ends_at=ends_at,
+        )
+
+    def _age(self) -> float:
+        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.started_at)).total_seconds())
+
+    def _seconds_left(self) -> float | None:
+        if self.deadline is None:
+            return None
+        return max(0.0, (datetime.fromisoformat(self.deadline) - datetime.now(UTC)).total_seconds())
+
+    # --- the end
+
+    async def _event(self, outcome: Outcome) -> TriggerEvent:
+        """The event; where nothing of a worker is needed, the one that ends the task."""
+        if outcome.ending is not Ending.SUCCEEDED or self.finish == "resume":
+            return TriggerEvent(outcome.to_event())
+        if self.finish == "push" and not await self._push(dict(outcome.result)):
+            return TriggerEvent(outcome.to_event())
+        return TaskSuccessEvent()
+
+    async def _push(self, result: dict[str, Any]) -> bool:
+        """Push the XCom from here: in an event's ``xcoms`` Airflow 3.3.2 encodes it twice."""
+        from airflow.sdk.execution_time.xcom import XCom
+
+        ti = self.task_instance
+        if ti is None:
+            return False
+        try:
+            async with asyncio.timeout(AIRFLOW_SECONDS):
+                await XCom.aset(
+                    "return_value",
+                    result,
+                    dag_id=ti.dag_id,
+                    task_id=ti.task_id,
+                    run_id=ti.run_id,
+                    map_index=ti.map_index,
+                )
+        except Exception as error:  # noqa: BLE001 - whatever Airflow says, a worker can still push it
+            self.log.warning("the result could not be pushed from the triggerer, a worker will do it: %s", error)
+            return False
+        return True
+
+    async def _cancel(self) -> None:
+        from airflow_provider_taskwatch.hub.registry import hub_for
+
+        state = await self._task_state()
+        if state in ("deferred", None):
+            self.log.info("%s goes on: the task is still deferred, or its state is not to be learned", self.ref)
+            return
+        async with hub_for(self.conn_id).open() as hub:
+            system = await hub.system()
+            if not system.can_cancel:
+                self.log.warning("%s goes on at the remote: %s has no way to cancel it", self.ref, system.name)
+                return
+            seen = await hub.run(lambda system: system.observe(self.ref))
+            if seen.phase.is_final:
+                return
+            await hub.run(lambda system: system.cancel(self.ref))
+            self.log.info("%s %s was cancelled, as the task was ended by a user", system.noun, self.ref)
+
+    async def _task_state(self) -> str | None:
+        """What Airflow says of the task; ``cleared`` where it has no state, None where it cannot be learned."""
+        from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        ti = self.task_instance
+        if ti is None:
+            return None
+        message = GetTaskStates(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index)
+        try:
+            async with asyncio.timeout(AIRFLOW_SECONDS):
+                answer = await SUPERVISOR_COMMS.asend(message)
+        except TimeoutError:
+            return None
+        if not isinstance(answer, TaskStatesResult):
+            return None
+        states = list(answer.task_states.get(ti.run_id, {}).values())
+        return str(states[0] or "cleared") if states else None

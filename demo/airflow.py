@@ -1,0 +1,201 @@
+"""A real Airflow in a folder of its own: API server, scheduler, DAG processor and triggerer on free ports."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import requests
+
+from demo import database
+from demo.api import AirflowApi, DagRun
+from demo.component import Component
+from demo.configuration import connection_variables, environment
+from demo.port import free_port
+from demo.wait import until
+
+COMMANDS = {
+    "api-server": ("api-server",),
+    "dag-processor": ("dag-processor",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+"""The components, the slowest to start first. All share one folder for logs, so nobody need serve them."""
+
+_AIRFLOW = (sys.executable, "-m", "airflow")
+
+
+class BrokenDagError(RuntimeError):
+    """A DAG file could not be imported; the message holds its stack trace."""
+
+
+class PrivateAirflow:
+    """
+    A context manager that starts Airflow, waits until it is healthy, and leaves nothing behind.
+
+    :param dags: the folder, or folders, of DAG files. Each file that does not start with ``_`` holds a DAG.
+    :param connections: connection URIs, or their JSON, by connection id.
+    :param env: further environment variables for every component, ``AIRFLOW__SECTION__KEY`` included.
+    :param start_within_seconds: the deadline for everything to be up.
+    """
+
+    def __init__(
+        self,
+        *,
+        dags: Path | Sequence[Path],
+        connections: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        start_within_seconds: float = 120.0,
+    ) -> None:
+        self._dag_folders = [folder.resolve() for folder in ([dags] if isinstance(dags, Path) else dags)]
+        self._further_env = connection_variables(connections or {}) | dict(env or {})
+        self._start_within_seconds = start_within_seconds
+        self._components: dict[str, Component] = {}
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as held:
+            held.enter_context(_sigterm_as_exit())
+            folder = tempfile.TemporaryDirectory(prefix="airflow-", ignore_cleanup_errors=True)
+            self.home = Path(held.enter_context(folder))
+            self.url = f"http://127.0.0.1:{free_port()}"
+            self.env = self._environment()
+            self.api = AirflowApi(self.url, check=self.check)
+            held.callback(self.api.close)
+            held.callback(self._kill_all)
+            self._start_all()
+            self._held = held.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> DagRun:
+        """Start a run of a DAG; ``conf`` is what the DAG finds as ``dag_run.conf``."""
+        return self.api.trigger(dag_id, conf)
+
+    def kill(self, component: str, signal_number: int = signal.SIGKILL) -> None:
+        """End one of :data:`COMMANDS` and wait until it is gone; SIGKILL takes all its processes at once."""
+        self._components[component].kill(signal_number)
+
+    def start(self, component: str, *, within_seconds: float = 60.0) -> None:
+        """Start one of :data:`COMMANDS` again and wait until it is healthy."""
+        began = datetime.now(UTC)
+        self._components[component].start()
+        until(
+            lambda: component in self._healthy_since(began),
+            within_seconds=within_seconds,
+            what=f"{component} is healthy again",
+            say=self._components[component].log_tail,
+        )
+
+    def component_log(self, component: str) -> str:
+        """Everything that a component wrote to its standard output and error."""
+        return self._components[component].log_path.read_text(errors="replace")
+
+    def command(self, *arguments: str, within_seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run ``airflow`` with these arguments in the environment of the components."""
+        return subprocess.run(
+            [*_AIRFLOW, *arguments],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within_seconds,
+        )
+
+    def check(self) -> None:
+        """Raise if a component has ended on its own."""
+        for component in self._components.values():
+            component.check()
+
+    def _environment(self) -> dict[str, str]:
+        return environment(home=self.home, url=self.url, dag_folders=self._dag_folders) | self._further_env
+
+    def _start_all(self) -> None:
+        began = datetime.now(UTC)
+        logs = self.home / "logs"
+        logs.mkdir()
+        database.create(self.home / "airflow.db")
+        for name, arguments in COMMANDS.items():
+            component = Component(name, [*_AIRFLOW, *arguments], env=self.env, log_folder=logs)
+            self._components[name] = component
+            component.start()
+        self._until(self._answers, "the API server answers")
+        self._warm_up()
+        self._until(lambda: self._healthy_since(began) >= COMMANDS.keys(), "every component is healthy")
+        self._until(self._knows_all_dags, "every DAG file is known")
+
+    def _until(self, condition: Any, what: str) -> None:
+        until(condition, within_seconds=self._start_within_seconds, what=what, say=self._log_tails)
+
+    def _answers(self) -> bool:
+        self.check()
+        try:
+            self.api.request("GET", "/api/v2/version")
+        except requests.ConnectionError:
+            return False
+        return True
+
+    def _warm_up(self) -> None:
+        """Log in, and have the server build its API for tasks: the first request to it takes seconds."""
+        self.api.log_in()
+        self.api.request("GET", "/execution/health")
+
+    def _healthy_since(self, began: datetime) -> set[str]:
+        if not self._answers():
+            return set()
+        health = self.api.health()
+        return {name for name in COMMANDS if name == "api-server" or _has_beaten(health, name, began)}
+
+    def _knows_all_dags(self) -> bool:
+        self.check()
+        for broken in self.api.import_errors():
+            raise BrokenDagError(f"{broken['filename']} cannot be imported:\n{broken['stack_trace']}")
+        known = {Path(dag["fileloc"]) for dag in self.api.dags()}
+        return known.issuperset(path for folder in self._dag_folders for path in _dag_files(folder))
+
+    def _kill_all(self) -> None:
+        for component in self._components.values():
+            component.kill()
+
+    def _log_tails(self) -> str:
+        return "\n".join(f"--- {name}\n{one.log_tail()}" for name, one in self._components.items())
+
+
+def _has_beaten(health: dict[str, Any], component: str, began: datetime) -> bool:
+    key = component.replace("-", "_")
+    heartbeat = health[key][f"latest_{key}_heartbeat"]
+    is_new = heartbeat is not None and datetime.fromisoformat(heartbeat) >= began
+    return is_new and health[key]["status"] == "healthy"
+
+
+def _dag_files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.glob("*.py") if not path.name.startswith("_"))
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit, so that leaving the block cleans up then, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

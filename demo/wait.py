@@ -1,0 +1,32 @@
+"""Waiting for a condition, always with a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+_PAUSE_SECONDS = 0.1
+
+
+class NotInTimeError(TimeoutError):
+    """What was waited for did not happen before its deadline."""
+
+
+def until(
+    ask: Callable[[], Answer | None], *, within_seconds: float, what: str, say: Callable[[], str] = str
+) -> Answer:
+    """
+    Ask again and again, and return the first answer that is neither None nor empty.
+
+    :param what: what is waited for; the first half of the error.
+    :param say: called after the deadline for the second half of the error: what was seen instead.
+    """
+    deadline = time.monotonic() + within_seconds
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise NotInTimeError(f"Waited {within_seconds:g} s in vain until {what}. {say()}".rstrip())
+        time.sleep(_PAUSE_SECONDS)
+    return answer

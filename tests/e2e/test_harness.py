@@ -1,0 +1,59 @@
+"""What the end-to-end tests stand on: a task that waits on the triggerer, and what a user may do to it."""
+
+from __future__ import annotations
+
+import signal
+
+from demo.airflow import PrivateAirflow
+
+LONG = 600
+
+
+def test_a_deferred_task_resumes_and_returns_its_result(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("smoke", conf={"seconds": 1})
+
+    assert run.wait() == "success"
+    assert run.task_states() == {"wait": "success"}
+    assert run.task("wait").xcom() == {"waited": 1.0}
+    assert "Deferring for" in run.task("wait").log()
+    assert "Resumed by" in run.task("wait").log()
+
+
+def test_a_killed_and_restarted_triggerer_goes_on_waiting(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("smoke", conf={"seconds": 4})
+    run.task("wait").wait_for("deferred")
+
+    airflow.kill("triggerer", signal.SIGKILL)
+    airflow.start("triggerer")
+
+    assert run.wait() == "success"
+    assert run.task("wait").try_number == 1
+
+
+def test_a_task_marked_failed_while_deferred_ends_its_run(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("smoke", conf={"seconds": LONG})
+    run.task("wait").wait_for("deferred")
+
+    run.task("wait").mark("failed")
+
+    assert run.wait() == "failed"
+
+
+def test_a_task_cleared_after_its_success_runs_again(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("smoke", conf={"seconds": 1})
+    run.wait_for("success")
+
+    run.task("wait").clear()
+
+    run.task("wait").wait_for("success", try_number=2)
+    assert run.wait() == "success"
+
+
+def test_a_task_cleared_while_deferred_waits_anew(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("smoke", conf={"seconds": 4})
+    run.task("wait").wait_for("deferred", try_number=1)
+
+    run.task("wait").clear()
+
+    run.task("wait").wait_for("deferred", try_number=2)
+    assert run.wait() == "success"

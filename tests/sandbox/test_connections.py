@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import json
+import shlex
+
+from airflow_provider_taskwatch.sandbox.connections import banner, commands, connections, environment
+
+URL = "http://127.0.0.1:8787"
+
+
+def test_connections_lead_into_the_sandbox() -> None:
+    found = connections(URL)
+    assert set(found) == {"acquia_default", "automic_default"}
+    assert found["acquia_default"]["extra"]["token_url"] == f"{URL}/acquia/api/auth/oauth/token"
+    assert found["automic_default"]["host"] == f"{URL}/automic/ae/api/v1"
+    assert found["automic_default"]["login"] == "100/AIRFLOW/AIRFLOW"
+
+
+def test_the_environment_holds_the_connections_as_json() -> None:
+    found = environment(URL)
+    assert json.loads(found["AIRFLOW_CONN_ACQUIA_DEFAULT"]) == connections(URL)["acquia_default"]
+
+
+def test_commands_survive_the_shell() -> None:
+    words = shlex.split(commands(URL)[1])
+    assert words[:5] == ["airflow", "connections", "add", "automic_default", "--conn-json"]
+    assert json.loads(words[5]) == connections(URL)["automic_default"]
+
+
+def test_the_banner_says_what_it_is() -> None:
+    assert "an emulator, not the vendors' software" in banner(URL)
+    assert "export AIRFLOW_CONN_ACQUIA_DEFAULT='{" in banner(URL)

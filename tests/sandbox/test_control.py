@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.wire import Call, get, send
+from airflow_provider_taskwatch.sandbox.control import control
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+
+from .conftest import NOW, Visitor
+
+
+def ask(sandbox: Sandbox, call: Call) -> Any:
+    reply = control(sandbox, call, NOW)
+    assert reply.status == 200, reply.text()
+    return reply.json()
+
+
+def test_health_says_that_it_is_an_emulator(sandbox: Sandbox) -> None:
+    assert "emulator" in ask(sandbox, get("/health"))["note"]
+
+
+def test_tasks_come_with_the_counts(sandbox: Sandbox, acquia: Visitor) -> None:
+    acquia.post("/x")
+    content = ask(sandbox, get("/tasks"))
+    assert content["started"]["acquia"] == len(content["tasks"]) == 1
+    assert ask(sandbox, get(f"/tasks/{content['tasks'][0]['ref']}"))["phase"] == "running"
+
+
+def test_a_task_can_be_ended_or_released(sandbox: Sandbox, acquia: Visitor) -> None:
+    acquia.post("/x")
+    path = f"/tasks/{sandbox.tasks(NOW)[0]['ref']}"
+    assert ask(sandbox, send("POST", path, {"action": "release"}))["phase"] == "running"
+    ended = ask(sandbox, send("POST", path, {"action": "end", "outcome": "failure", "message": "m"}))
+    assert (ended["phase"], ended["message"]) == ("failed", "m")
+
+
+def test_the_log_goes_on_where_it_was_left(sandbox: Sandbox, acquia: Visitor) -> None:
+    first = ask(sandbox, get("/log"))
+    acquia.get("/account")
+    second = ask(sandbox, get("/log", {"since": first["next"]}))
+    assert [entry["path"] for entry in second["entries"]] == ["/api/account"]
+    assert ask(sandbox, get("/log", {"since": second["next"]})) == {"entries": [], "next": second["next"]}
+
+
+def test_rules_are_added_shown_and_removed(sandbox: Sandbox) -> None:
+    ask(sandbox, send("POST", "/rules", [{"match": "a"}, {"match": "b", "outcome": 1911}]))
+    assert [rule["match"] for rule in ask(sandbox, get("/rules"))["rules"]] == ["a", "b"]
+    assert ask(sandbox, Call(method="DELETE", path="/rules")) == {"rules": []}
+
+
+def test_faults_are_added_shown_and_removed(sandbox: Sandbox) -> None:
+    ask(sandbox, send("POST", "/faults", {"name": "hang", "for_seconds": 9}))
+    assert ask(sandbox, get("/faults"))["faults"][0]["until"] == NOW + 9
+    assert len(ask(sandbox, Call(method="DELETE", path="/faults", query=(("name", "html"),)))["faults"]) == 1
+    assert ask(sandbox, Call(method="DELETE", path="/faults")) == {"faults": []}
+
+
+def test_settings_are_changed_and_shown_without_secrets(sandbox: Sandbox) -> None:
+    content = ask(sandbox, send("POST", "/settings", {"acquia": {"token_lifetime": 3}}))
+    assert content == ask(sandbox, get("/settings"))
+    assert content["acquia"]["token_lifetime"] == 3
+    assert "sandbox-secret" not in str(content)
+
+
+def test_tokens_are_revoked_and_everything_is_reset(sandbox: Sandbox, acquia: Visitor) -> None:
+    ask(sandbox, send("POST", "/tokens/revoke"))
+    assert acquia.get("/account").status == 401
+    ask(sandbox, send("POST", "/reset"))
+    assert sandbox.log() == []
+
+
+def test_connections_name_the_address_that_was_asked(sandbox: Sandbox) -> None:
+    content = ask(sandbox, get("/connections", headers={"host": "box:1", "x-forwarded-proto": "https"}))
+    assert content["acquia_default"]["host"] == "https://box:1/acquia/api"
+
+
+@pytest.mark.parametrize(
+    "call, status",
+    [
+        (get("/nothing"), 404),
+        (get("/tasks/x"), 404),
+        (send("POST", "/tasks/x", {"action": "end"}), 404),
+        (send("POST", "/tasks/x", {"action": "dance"}), 400),
+        (send("POST", "/rules", {"colour": "red"}), 400),
+        (send("POST", "/rules", ["x"]), 400),
+        (send("POST", "/faults", {"name": "earthquake"}), 400),
+        (send("POST", "/settings", []), 400),
+        (Call(method="POST", path="/settings", body=b"{"), 400),
+    ],
+)
+def test_what_cannot_be_done_is_told(sandbox: Sandbox, call: Call, status: int) -> None:
+    reply = control(sandbox, call, NOW)
+    content: Any = reply.json()
+    assert (reply.status, bool(content["error"])) == (status, True)
