@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+import time
 from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,7 +32,9 @@ def sandbox(args: Namespace) -> None:
     from .sandbox.sandbox import Sandbox
     from .sandbox.server import serve
 
-    serve(args.host, args.port, sandbox=Sandbox(token_lifetime=args.token_lifetime))
+    emulators = Sandbox()
+    emulators.change({"acquia": {"token_lifetime": args.token_lifetime}}, time.time())
+    serve(args.host, args.port, sandbox=emulators)
 
 
 def check(args: Namespace) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +24,6 @@ _STYLES = {
     "deferred": "magenta",
     "running": "cyan",
 }
-_RESULT_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +77,11 @@ def live(tasks: Iterable[RemoteView], runs: Iterable[RunView]) -> RenderableType
 
 def remote_table(tasks: Iterable[RemoteView]) -> Table:
     """A row per remote task, with phase, progress, message and elapsed time."""
-    table = Table("system", "task", "phase", "progress", "message", title="In the remote systems")
-    table.expand = True
-    table.add_column("elapsed", justify="right")
+    table = Table("system", "task", "phase", "progress", "message", title="In the remote systems", expand=True)
+    table.add_column("elapsed", justify="right", no_wrap=True)
     for task in tasks:
         state, bar, elapsed = _state(task.phase), _bar(task.progress), f"{task.seconds:.0f} s"
-        table.add_row(task.system, task.name, state, bar, task.message, elapsed)
+        table.add_row(task.system, escape(task.name), state, bar, escape(task.message), elapsed)
     return table
 
 
@@ -97,11 +96,14 @@ def run_table(runs: Iterable[RunView]) -> Table:
 
 def summary(tasks: Iterable[TaskView]) -> Table:
     """A row per task that ran, with its result."""
-    table = Table("DAG", "task", "state", "result", title="What ran", expand=True)
-    table.add_column("seconds", justify="right")
+    table = Table(title="What ran", expand=True)
+    for heading in ("DAG", "task", "state"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("result", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("seconds", justify="right", no_wrap=True)
     for task in tasks:
         seconds = "" if task.seconds is None else f"{task.seconds:.0f}"
-        table.add_row(task.dag_id, task.label, _state(task.state), _short(task.result), seconds)
+        table.add_row(task.dag_id, escape(task.label), _state(task.state), _json(task.result), seconds)
     return table
 
 
@@ -114,6 +116,5 @@ def _bar(progress: float | None) -> RenderableType:
     return "" if progress is None else ProgressBar(total=100, completed=progress, width=20)
 
 
-def _short(result: Any) -> Text:
-    text = "" if result is None else json.dumps(result)
-    return Text(text if len(text) <= _RESULT_WIDTH else f"{text[: _RESULT_WIDTH - 1]}…")
+def _json(result: Any) -> str:
+    return "" if result is None else escape(json.dumps(result))

@@ -17,7 +17,6 @@ from airflow_provider_taskwatch.core.wire import Reply
 
 from .acquia_list import arrange, select
 from .acquia_start import (
-    ALWAYS_200,
     BULK_SWITCH,
     SHAPES,
     SWITCH_SHAPES,
@@ -89,6 +88,7 @@ WORDS = Vocabulary(
 )
 
 _REFUSALS = {
+    200: ("invalid_operation", "The operation is not possible."),
     400: ("bad_request", "The request could not be understood."),
     401: ("unauthorized", "The access token is missing, invalid or expired."),
     403: ("forbidden", "You do not have sufficient permissions to do this."),
@@ -165,7 +165,7 @@ class Acquia(Remote[Notification]):
             return task
         options = task.rule.options
         shape = options.get("shape", self.settings.shape)
-        usual = 200 if shape in ALWAYS_200 else wanted.status
+        usual = 200 if shape == "empty-body" else wanted.status
         return self._started(visit, task, wanted, SHAPES.get(shape), int(options.get("reply_status", usual)))
 
     def switch(self, visit: Visit) -> Reply:

@@ -173,11 +173,8 @@ SHAPES: Mapping[str, Shape] = {
     "none": lambda s: s.reply(s.own),
     "empty-href": lambda s: s.reply(s.own | {"notification": ""}),
     "empty-body": lambda s: None,
-    "error-under-200": lambda s: {"error": "invalid_operation", "message": "The operation is not possible."},
 }
-"""The start replies, by name."""
-
-ALWAYS_200 = ("empty-body", "error-under-200")
+"""The start replies, by name; their status is the operation's, but 200 for an empty body."""
 
 SWITCH_SHAPES: Mapping[str, Shape] = {
     "links": lambda s: s.reply(

@@ -69,7 +69,7 @@ async def _read(request: Request) -> Call:
     return Call(
         method=request.method,
         path=raw_path.decode("ascii", "replace").removeprefix(scope["root_path"]) or "/",
-        query=tuple(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)),
+        query=tuple(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         headers=headers,
         body=await request.body(),
     )

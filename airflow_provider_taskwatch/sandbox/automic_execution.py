@@ -178,11 +178,11 @@ def extras(task: Execution, names: list[str]) -> dict[str, Any]:
 def reports(task: Execution, reading: Reading, now: float) -> dict[str, list[str]]:
     """The lines of each report that there is so far; REP only where the rule's option ``report`` gives it."""
     activation = f"{moment(task.created_at)} - '{task.name}' with RunID {task.run_id:010} was activated."
-    log = [activation, f"{moment(now)} - status {reading.status}: {text(reading.status, 'en')}"]
-    if reading.is_ended:
-        log += reading.message.splitlines()
+    messages = reading.message.splitlines() if reading.is_ended else []
+    state = f"{moment(now)} - status {reading.status}: {text(reading.status, 'en')}"
     output = task.options.get("report") if reading.began_at is not None else None
-    return {"ACT": [activation], "LOG": log} | ({} if output is None else {"REP": str(output).splitlines()})
+    own = {} if output is None else {"REP": str(output).splitlines()}
+    return {"ACT": [activation, *messages], "LOG": [activation, state, *messages], **own}
 
 
 def moment(seconds: float | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -49,6 +49,7 @@ class Fault:
         ``lost_reply``, ``lost_request`` (0) and ``hang`` (for ever).
     :param status: HTTP status, where the fault has a choice.
     :param retry_after: value of the ``Retry-After`` header of a refusal; None: no header.
+    :param headers: names in lower case; added by ``headers`` to any reply, and to a refusal.
     :param location: where ``redirect`` points.
     :param size: bytes of ``huge_body``.
     :param message: words of the refusal.
@@ -66,6 +67,7 @@ class Fault:
     seconds: float | None = None
     status: int | None = None
     retry_after: float | str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     location: str = "https://elsewhere.invalid/"
     size: int = 50 * 1024 * 1024
     message: str = ""
@@ -87,7 +89,7 @@ class Fault:
 
 
 Work = Callable[[], Delivery]
-Effect = Callable[[Fault, "Remote[Any]", Work], Delivery]
+Effect = Callable[["Fault", "Remote[Any]", Call, Work], Delivery]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,34 +105,40 @@ class Kind:
     is_own: bool = False
 
 
-def _latency(fault: Fault, remote: Remote[Any], work: Work) -> Delivery:
+def _latency(fault: Fault, remote: Remote[Any], call: Call, work: Work) -> Delivery:
     done = work()
     return replace(done, delay_seconds=done.delay_seconds + _or(fault.seconds, 1.0))
 
 
-def _revoke(fault: Fault, remote: Remote[Any], work: Work) -> Delivery:
+def _revoke(fault: Fault, remote: Remote[Any], call: Call, work: Work) -> Delivery:
     remote.tokens.revoke()
     return work()
 
 
+def _headers(fault: Fault, remote: Remote[Any], call: Call, work: Work) -> Delivery:
+    done = work()
+    reply = done.reply and replace(done.reply, headers={**done.reply.headers, **fault.headers})
+    return replace(done, reply=reply)
+
+
 def _silence(seconds: float) -> Effect:
     """The connection is closed without an answer, after a while."""
-    return lambda fault, remote, work: Delivery(reply=None, delay_seconds=_or(fault.seconds, seconds))
+    return lambda fault, remote, call, work: Delivery(reply=None, delay_seconds=_or(fault.seconds, seconds))
 
 
 def _refuse(status: int) -> Effect:
     """A refusal in the remote's own shape."""
 
-    def effect(fault: Fault, remote: Remote[Any], work: Work) -> Delivery:
-        reply = remote.refuse(_or(fault.status, status), fault.message)
+    def effect(fault: Fault, remote: Remote[Any], call: Call, work: Work) -> Delivery:
+        reply = remote.refuse_call(call, _or(fault.status, status), fault.message)
         wait = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
-        return Delivery(reply=replace(reply, headers={**reply.headers, **wait}))
+        return Delivery(reply=replace(reply, headers={**reply.headers, **wait, **fault.headers}))
 
     return effect
 
 
 def _reply(make: Callable[[Fault], Reply]) -> Effect:
-    return lambda fault, remote, work: Delivery(reply=make(fault))
+    return lambda fault, remote, call, work: Delivery(reply=make(fault))
 
 
 def _html(fault: Fault) -> Reply:
@@ -159,6 +167,7 @@ def _or(value: N | None, default: N) -> N:
 FAULTS: Mapping[str, Kind] = {
     "latency": Kind(_latency, is_own=True),
     "revoke_tokens": Kind(_revoke, is_own=True),
+    "headers": Kind(_headers, is_own=True),
     "lost_reply": Kind(_silence(0.0), work_done=True),
     "lost_request": Kind(_silence(0.0)),
     "hang": Kind(_silence(math.inf)),
@@ -172,9 +181,9 @@ FAULTS: Mapping[str, Kind] = {
     "huge_body": Kind(_reply(_huge)),
     "redirect": Kind(_reply(_redirect)),
 }
-"""All faults. ``latency`` comes on top of others; of the rest the first one that matches strikes."""
+"""All faults. Those of :data:`_ON_TOP` come on top of others; of the rest the first one that matches strikes."""
 
-_ON_TOP = "latency"
+_ON_TOP = ("latency", "headers")
 
 
 class Faults:
@@ -198,10 +207,10 @@ class Faults:
     def strike(self, remote: Remote[Any], call: Call, now: float, work: Work) -> Delivery:
         """Answer a call, with what goes wrong."""
         due = [one for one in self._faults if one.fault.matches(remote, call) and one.is_due(now)]
-        strikes = next((one for one in due if one.fault.name != _ON_TOP), None)
-        delivery = work() if strikes is None else strikes.apply(remote, work)
-        for one in (one for one in due if one.fault.name == _ON_TOP):
-            delivery = one.apply(remote, partial(replace, delivery))
+        strikes = next((one for one in due if one.fault.name not in _ON_TOP), None)
+        delivery = work() if strikes is None else strikes.apply(remote, call, work)
+        for one in (one for one in due if one.fault.name in _ON_TOP):
+            delivery = one.apply(remote, call, partial(replace, delivery))
         return delivery
 
 
@@ -222,11 +231,11 @@ class _Counted:
         is_over = fault.until is not None and now >= fault.until
         return not (is_early or is_used_up or is_over)
 
-    def apply(self, remote: Remote[Any], work: Work) -> Delivery:
+    def apply(self, remote: Remote[Any], call: Call, work: Work) -> Delivery:
         self.hits += 1
         kind = FAULTS[self.fault.name]
         does_work = kind.work_done if self.fault.work_done is None else self.fault.work_done
         done = work() if does_work and not kind.is_own else Delivery(reply=None)
-        delivery = kind.effect(self.fault, remote, work)
+        delivery = kind.effect(self.fault, remote, call, work)
         names = (delivery.fault, self.fault.name)
         return replace(delivery, fault=" + ".join(filter(None, names)), ref=delivery.ref or done.ref)

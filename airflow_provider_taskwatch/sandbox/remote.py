@@ -107,8 +107,7 @@ class Remote(ABC, Generic[T]):
             refusal = self.authenticate(visit)
             if refusal is not None:
                 return Answered(reply=refusal, ref=visit.ref)
-        reply = self.refuse(404) if route is None else route.answer(self, visit)
-        return Answered(reply=reply, ref=visit.ref)
+        return Answered(reply=self._reply(route, visit), ref=visit.ref)
 
     def ref_of(self, call: Call) -> str:
         """The task that the path of a call names; empty where it names none."""
@@ -120,6 +119,13 @@ class Remote(ABC, Generic[T]):
 
     def issue_token(self, visit: Visit) -> Reply:
         return self.tokens.issue(visit.call, visit.now)
+
+    def refuse_call(self, call: Call, status: int, message: str = "") -> Reply:
+        """A refusal in the shape of the endpoint that was called."""
+        if self.is_token(call):
+            error = {400: "invalid_request", 401: "invalid_client"}.get(status, "temporarily_unavailable")
+            return self.tokens.refuse(status, error, message or "The token could not be issued.")
+        return self.refuse(status, message)
 
     def change(self, settings: Mapping[str, Any], now: float) -> None:
         """Apply new settings; those that are not named stay."""
@@ -165,6 +171,14 @@ class Remote(ABC, Generic[T]):
         task = self.book[ref]
         if not task.begun(now):
             task.begins_at = now
+
+    def _reply(self, route: Route | None, visit: Visit) -> Reply:
+        if route is None:
+            return self.refuse(404)
+        try:
+            return route.answer(self, visit)
+        except ValueError as problem:  # a value of the request that cannot be read
+            return self.refuse_call(visit.call, 400, str(problem))
 
     def _route(self, call: Call) -> tuple[Route | None, Mapping[str, str]]:
         """The operation that a call asks for, and the variable parts of its path."""

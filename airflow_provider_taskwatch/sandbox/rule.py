@@ -40,7 +40,8 @@ class Rule:
     :param progress: one of :data:`PROGRESS`.
     :param stages: pairs of seconds and the remote's own status, shown from then on until the task ends.
     :param hidden_seconds: so long after the start, reads answer 404.
-    :param refuse: HTTP status with which the start itself is refused.
+    :param refuse: HTTP status with which the start itself is refused, and nothing started; Acquia also has
+        refusals under 200.
     :param options: what only one remote understands; each lists its own.
     """
 

@@ -127,7 +127,8 @@ class Sandbox:
         ``status`` is None where no answer was given; ``token_id`` is a fingerprint, never the token.
         """
         with self._lock:
-            return [dict(entry) for entry in self._log if entry["n"] > since]
+            newest_first = itertools.takewhile(lambda entry: entry["n"] > since, reversed(self._log))
+            return [dict(entry) for entry in newest_first][::-1]
 
     def counts(self) -> dict[str, Any]:
         """What happened since the last reset.

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .sandbox import Sandbox
 HOST = "127.0.0.1"
 PORT = 8787
 READY_SECONDS = 30
+KEEP_ALIVE_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +59,16 @@ def serve(
     *,
     sandbox: Sandbox | None = None,
     certificate: Certificate | None = None,
-    show: Callable[[str], None] = partial(print, flush=True),
+    show: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted, after showing how to connect.
 
     :param port: 0: any free one.
+    :param show: takes the text; None: print it.
     """
     with _listen(host, port) as listener:
         server = _server(sandbox or Sandbox(), certificate)
-        show(forms.banner(_url(listener, certificate)))
+        (show or _print)(forms.banner(_url(listener, certificate)))
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
 
@@ -98,33 +100,52 @@ def running(
             thread.join(READY_SECONDS)
 
 
-class _Server(uvicorn.Server):
-    """A server that says when it listens."""
+def _print(text: str) -> None:
+    print(text, flush=True)
 
-    def __init__(self, config: uvicorn.Config) -> None:
+
+class _Config(uvicorn.Config):
+    """Settings of one server, and the connections that it has open."""
+
+    transports: weakref.WeakSet[asyncio.Transport]
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it listens, and leaves no connection behind."""
+
+    def __init__(self, config: _Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self._transports = config.transports
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for transport in tuple(self._transports):  # TLS would wait for a farewell that does not come
+            transport.abort()
+
 
 class _DroppableProtocol(H11Protocol):
     """HTTP/1.1 that lets the app close the connection without an answer."""
 
+    config: _Config
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        app = self.app
+        self.config.transports.add(transport)
+        app, extra = self.app, {DROP: transport.abort}
 
         async def with_drop(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "extensions": {**scope.get("extensions", {}), DROP: transport.close}}, receive, send)
+            await app({**scope, "extensions": {**scope.get("extensions", {}), **extra}}, receive, send)
 
         self.app = with_drop
 
 
 def _server(sandbox: Sandbox, certificate: Certificate | None) -> _Server:
-    config = uvicorn.Config(
+    config = _Config(
         create_app(sandbox),
         http=_DroppableProtocol,
         ws="none",
@@ -133,11 +154,12 @@ def _server(sandbox: Sandbox, certificate: Certificate | None) -> _Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=120,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=0,
         ssl_certfile=certificate.certificate if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,
     )
+    config.transports = weakref.WeakSet()
     return _Server(config)
 
 

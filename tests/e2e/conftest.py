@@ -1,12 +1,15 @@
-"""One real Airflow for all end-to-end tests."""
+"""One real Airflow and one sandbox for all end-to-end tests."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo.airflow import PrivateAirflow
 
 HERE = Path(__file__).parent
@@ -20,7 +23,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def airflow() -> Iterator[PrivateAirflow]:
-    """A running Airflow; its DAGs are the files in ``tests/e2e/dags``."""
-    with PrivateAirflow(dags=HERE / "dags") as running:
-        yield running
+def served() -> Iterator[Running]:
+    """The emulators, served by this process."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow(served: Running) -> Iterator[PrivateAirflow]:
+    """A running Airflow; its DAGs are the files in ``tests/e2e/dags``, its connections lead to the sandbox."""
+    with PrivateAirflow(dags=HERE / "dags", env=served.environment()) as airflow:
+        yield airflow
+
+
+@pytest.fixture
+def sandbox(served: Running) -> Iterator[Sandbox]:
+    """The emulators as if nothing had happened; a token may still be in use, so those stay."""
+    yield served.sandbox
+    served.sandbox.clear_faults()
+    served.sandbox.change({"acquia": {"token_lifetime": 300}}, time.time())

@@ -6,8 +6,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.wire import Call, send
 from airflow_provider_taskwatch.sandbox.acquia_start import OPERATIONS, SHAPES
-
-from .conftest import FORM, NOW, Visitor
+from tests.sandbox.visitor import FORM, NOW, Visitor
 
 APPLICATION = "a47ac10b-58cc-4372-a567-0e02b2c3d470"
 ENVIRONMENT = f"24-{APPLICATION}"
@@ -113,10 +112,9 @@ def test_a_second_start_at_the_same_path_conflicts_when_switched_on(acquia: Visi
 def test_every_shape_of_a_start_reply_can_be_chosen(acquia: Visitor, shape: str) -> None:
     acquia.sandbox.add_rule(options={"shape": shape})
     reply = acquia.post(SWITCH, {"branch": "main"})
-    ref = acquia.sandbox.tasks(NOW)[0]["ref"]
-    has_ref = ref.encode() in reply.body
-    assert has_ref is (shape not in ("none", "operation-only", "empty-href", "empty-body", "error-under-200"))
-    assert (reply.status == 200) is (shape in ("empty-body", "error-under-200"))
+    has_ref = acquia.sandbox.tasks(NOW)[0]["ref"].encode() in reply.body
+    assert has_ref is (shape not in ("none", "operation-only", "empty-href", "empty-body"))
+    assert reply.status == (200 if shape == "empty-body" else 202)
 
 
 def test_the_status_of_a_start_reply_can_be_chosen(acquia: Visitor) -> None:
@@ -193,7 +191,9 @@ def test_a_bulk_code_switch_needs_its_fields(acquia: Visitor) -> None:
     assert acquia.post("/codebases/c/bulk-code-switch", {"reference": "r"}).status == 400
 
 
-def test_a_start_can_be_refused_by_a_rule(acquia: Visitor) -> None:
-    acquia.sandbox.add_rule(f"POST {SWITCH}", refuse=403, message="read only")
+@pytest.mark.parametrize("status, slug", [(403, "forbidden"), (200, "invalid_operation")])
+def test_a_start_can_be_refused_by_a_rule(acquia: Visitor, status: int, slug: str) -> None:
+    acquia.sandbox.add_rule(f"POST {SWITCH}", refuse=status, message="read only")
     reply = acquia.post(SWITCH, {"branch": "main"})
-    assert (reply.status, reply.json()) == (403, {"error": "forbidden", "message": "read only"})
+    assert (reply.status, reply.json()) == (status, {"error": slug, "message": "read only"})
+    assert acquia.sandbox.tasks(NOW) == []

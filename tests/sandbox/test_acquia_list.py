@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import NOW, Visitor
+from tests.sandbox.visitor import NOW, Visitor
 
 LIST = "/applications/app/notifications"
 

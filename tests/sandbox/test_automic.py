@@ -8,8 +8,7 @@ from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.wire import Call
 from airflow_provider_taskwatch.sandbox.automic_status import PHASES, phase, text
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-
-from .conftest import CLIENT, FORM, NOW, Visitor, basic, token_call
+from tests.sandbox.visitor import CLIENT, FORM, NOW, Visitor, basic, token_call
 
 
 def start(automic: Visitor, name: str = "JOBS.LOAD", **content: Any) -> int:
@@ -129,6 +128,12 @@ def test_malformed_json_is_refused_and_breaks_where_it_holds_a_callback(automic:
     assert automic.ask(broken).status == 400
     worse = Call(method="POST", path="/100/executions", body=b'{"callback": {},}')
     assert code(automic.ask(worse)) == (500, 45110)
+
+
+def test_a_value_that_cannot_be_read_is_refused(automic: Visitor) -> None:
+    once = {"execution_date_time": "soon"}
+    content = {"object_name": "X", "execution_option": "once", "once": once}
+    assert automic.post("/100/executions", content).status == 400
 
 
 def test_a_callback_is_accepted_and_kept(automic: Visitor) -> None:
@@ -382,7 +387,7 @@ def test_variables_and_ert_can_be_read(automic: Visitor) -> None:
 
 
 def test_the_inputs_of_an_object_come_from_its_rule_or_the_settings(automic: Visitor) -> None:
-    prompts = {"PRPT.A": {"TEXT#": None, "BOX#": []}}
+    prompts: dict[str, Any] = {"PRPT.A": {"TEXT#": None, "BOX#": []}}
     automic.sandbox.add_rule("JOBS.A", options={"inputs": prompts})
     automic.sandbox.change({"automic": {"inputs": {"JOBS.B": prompts}}}, NOW)
     for name, expected in (("A", prompts), ("B", prompts), ("C", {})):

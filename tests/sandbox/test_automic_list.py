@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.wire import Query
-
-from .conftest import NOW, Visitor
+from tests.sandbox.visitor import NOW, Visitor
 
 LIST = "/100/executions"
 

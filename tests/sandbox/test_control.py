@@ -7,8 +7,7 @@ import pytest
 from airflow_provider_taskwatch.core.wire import Call, get, send
 from airflow_provider_taskwatch.sandbox.control import control
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-
-from .conftest import NOW, Visitor
+from tests.sandbox.visitor import NOW, Visitor
 
 
 def ask(sandbox: Sandbox, call: Call) -> Any:

@@ -8,8 +8,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import get, send
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-
-from .conftest import CLIENT, NOW, Visitor, token_call
+from tests.sandbox.visitor import CLIENT, NOW, Visitor, token_call
 
 START = send("POST", "/applications/app/databases", {"name": "db"})
 
@@ -61,6 +60,22 @@ def test_a_refusal_speaks_like_the_remote(sandbox: Sandbox, acquia: Visitor, aut
     others: Any = automic.get("/100/executions").json()
     assert theirs == {"error": "system", "message": "down"}
     assert (others["code"], others["details"]) == (45503, "down")
+
+
+def test_a_refusal_at_the_token_endpoint_speaks_like_a_token_endpoint(sandbox: Sandbox, stranger: Visitor) -> None:
+    sandbox.add_fault("unauthorized", endpoint="token", times=1)
+    sandbox.add_fault("server_error", endpoint="token")
+    refused: Any = stranger.ask(token_call(CLIENT)).json()
+    down: Any = stranger.ask(token_call(CLIENT)).json()
+    assert (refused["error"], down["error"]) == ("invalid_client", "temporarily_unavailable")
+
+
+def test_headers_can_be_added_to_any_reply(sandbox: Sandbox, acquia: Visitor) -> None:
+    sandbox.add_fault("headers", headers={"x-ratelimit-remaining": "0"})
+    sandbox.add_fault("lost_request", times=1)
+    assert acquia.deliver(get("/account")).reply is None
+    reply = acquia.get("/account")
+    assert (reply.status, reply.headers["x-ratelimit-remaining"]) == (200, "0")
 
 
 def test_too_many_may_say_when_to_come_back(sandbox: Sandbox, acquia: Visitor) -> None:

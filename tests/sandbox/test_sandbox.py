@@ -4,10 +4,15 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call
-from airflow_provider_taskwatch.sandbox.rule import Rule
+from airflow_provider_taskwatch.sandbox.automic import Automic
+from airflow_provider_taskwatch.sandbox.rule import Rule, Rules
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from tests.sandbox.visitor import NOW, Visitor
 
-from .conftest import NOW, Visitor
+
+def test_a_remote_can_be_asked_directly() -> None:
+    remote = Automic(Rules())
+    assert remote.handle(Call(method="GET", path="/ae/api/v1/ping"), NOW).status == 200
 
 
 def test_tasks_are_told_in_our_words(sandbox: Sandbox, acquia: Visitor, automic: Visitor) -> None:

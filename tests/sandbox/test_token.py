@@ -6,8 +6,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.wire import Call
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-
-from .conftest import CLIENT, NOW, Visitor, basic, token_call
+from tests.sandbox.visitor import CLIENT, NOW, Visitor, basic, token_call
 
 
 def test_a_client_gets_a_token_for_300_seconds_by_form(stranger: Visitor) -> None:

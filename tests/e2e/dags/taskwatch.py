@@ -1,0 +1,55 @@
+"""DAGs whose one task is as the run's conf says, so that each test chooses what happens to it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, task
+
+from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
+from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
+from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
+from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+
+QUICK: dict[str, Any] = {"poll_interval": 2, "retries": 2, "retry_delay": timedelta(seconds=1)}
+OBJECT = "{{ dag_run.conf['object'] }}"
+PATH = "{{ dag_run.conf['path'] }}"
+REF = "{{ dag_run.conf['ref'] }}"
+
+
+@task
+def kind_of(value: object) -> str:
+    """What a downstream task receives."""
+    return type(value).__name__
+
+
+with DAG("automic", schedule=None):
+    kind_of(AutomicExecutionOperator(task_id="run", object_name=OBJECT, **QUICK).output)
+
+with DAG("automic_once", schedule=None):
+    AutomicExecutionOperator(task_id="run", object_name=OBJECT, poll_interval=2)
+
+with DAG("automic_leave", schedule=None):
+    AutomicExecutionOperator(task_id="run", object_name=OBJECT, cancel_on_kill=False, **QUICK)
+
+with DAG("automic_deadline", schedule=None):
+    AutomicExecutionOperator(task_id="run", object_name=OBJECT, poll_interval=2, timeout=4)
+
+with DAG("automic_on_worker", schedule=None):
+    AutomicExecutionOperator(task_id="run", object_name=OBJECT, deferrable=False, **QUICK)
+
+with DAG("automic_mapped", schedule=None):
+    AutomicExecutionOperator.partial(task_id="run", poll_interval=2).expand(object_name=["JOBS.ONE", "JOBS.TWO"])
+
+with DAG("acquia", schedule=None):
+    AcquiaTaskOperator(task_id="run", path=PATH, **QUICK)
+
+with DAG("acquia_sensor", schedule=None):
+    kind_of(AcquiaNotificationSensor(task_id="run", notification=REF, poll_interval=2).output)
+
+with DAG("automic_sensor_without_xcom", schedule=None):
+    AutomicExecutionSensor(task_id="run", execution_id=REF, poll_interval=2, do_xcom_push=False)
+
+with DAG("acquia_soft_sensor", schedule=None):
+    AcquiaNotificationSensor(task_id="run", notification=REF, poll_interval=2, timeout=3, soft_fail=True)

@@ -1,0 +1,239 @@
+"""The main job on a real Airflow: start a task, wait for it on the triggerer, get its result."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from typing import Any
+
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from demo.airflow import PrivateAirflow
+from demo.wait import until
+
+_numbers = itertools.count(1)
+
+
+def new_object(sandbox: Sandbox, **rule: Any) -> str:
+    """The name of an Automic object that no other test starts, and that behaves as the rule says."""
+    name = f"JOBS.E2E{next(_numbers)}"
+    sandbox.add_rule(name, **{"duration": 3.0, **rule})
+    return name
+
+
+def new_path(sandbox: Sandbox, **rule: Any) -> str:
+    """The same for Acquia: a path that starts work."""
+    path = f"/environments/e2e-{next(_numbers)}/databases"
+    sandbox.add_rule(f"POST {path}", **{"duration": 3.0, **rule})
+    return path
+
+
+def started(sandbox: Sandbox, name: str) -> list[dict[str, Any]]:
+    """What the remote has started for an object, or for a path."""
+    return [one for one in sandbox.tasks(time.time()) if one["name"] == name or one["path"].endswith(name)]
+
+
+def running_on(sandbox: Sandbox, name: str) -> dict[str, Any]:
+    """The one execution of an object, once it is there."""
+    return until(lambda: next(iter(started(sandbox, name)), None), within_seconds=60, what=f"{name} has started")
+
+
+def test_a_success_hands_its_result_to_the_next_task(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox)
+    run = airflow.trigger("automic", conf={"object": name})
+
+    assert run.wait() == "success"
+    assert run.task("run").xcom()["status"] == 1900
+    assert run.task("kind_of").xcom() == "dict"
+    assert run.task("run").xcom("ref") == started(sandbox, name)[0]["ref"]
+    assert "succeeded (1900)" in run.task("run").log()
+
+
+def test_a_remote_failure_fails_the_task_with_its_reason_in_the_log(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox, outcome="failure", message="disk full on host7")
+    run = airflow.trigger("automic_once", conf={"object": name})
+
+    assert run.wait() == "failed"
+    assert "disk full on host7" in run.task("run").log()
+    assert len(started(sandbox, name)) == 1
+
+
+def test_a_retry_after_a_remote_failure_starts_anew(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox)
+    sandbox.add_rule(name, duration=1.0, outcome="failure", times=1)
+    run = airflow.trigger("automic", conf={"object": name})
+
+    assert run.wait() == "success"
+    assert len(started(sandbox, name)) == 2
+
+
+def test_a_killed_worker_is_retried_and_the_retry_rejoins(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox, duration=8.0)
+    run = airflow.trigger("automic_on_worker", conf={"object": name})
+    running_on(sandbox, name)
+
+    os.kill(run.task("run").wait_for("running")["pid"], signal.SIGKILL)
+
+    assert run.wait() == "success"
+    assert run.task("run").try_number == 2
+    assert "rejoining" in run.task("run").log()
+    assert len(started(sandbox, name)) == 1
+
+
+def test_a_start_whose_reply_was_lost_is_found_by_its_marker(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox)
+    sandbox.add_fault("lost_reply", system="automic", method="POST", path="executions$", times=1)
+    run = airflow.trigger("automic", conf={"object": name})
+
+    assert run.wait() == "success"
+    assert len(started(sandbox, name)) == 1
+    assert "started all the same" in run.task("run").log()
+
+
+def test_a_start_without_marker_and_reply_is_not_repeated_but_can_be_adopted(
+    airflow: PrivateAirflow, sandbox: Sandbox
+) -> None:
+    path = new_path(sandbox, duration=1.0)
+    sandbox.add_fault("lost_reply", system="acquia", method="POST", path=path, times=1)
+    run = airflow.trigger("acquia", conf={"path": path})
+    assert run.wait() == "failed"
+    assert run.task("run").try_number == 1
+    assert "airflow taskwatch adopt" in run.task("run").log()
+
+    [task] = started(sandbox, path)
+    adopted = airflow.command("taskwatch", "adopt", run.dag_id, run.run_id, "run", task["ref"])
+    assert adopted.returncode == 0, adopted.stderr
+    run.task("run").clear()
+
+    run.task("run").wait_for("success")
+    assert len(started(sandbox, path)) == 1
+
+
+def test_a_user_who_marks_a_deferred_task_failed_cancels_the_execution(
+    airflow: PrivateAirflow, sandbox: Sandbox
+) -> None:
+    name = new_object(sandbox, duration=600.0)
+    run = airflow.trigger("automic", conf={"object": name})
+    run.task("run").wait_for("deferred")
+
+    run.task("run").mark("failed")
+
+    until(lambda: started(sandbox, name)[0]["cancelled"], within_seconds=30, what="the execution is cancelled")
+
+
+def test_a_user_who_marks_a_task_on_a_worker_failed_cancels_the_execution(
+    airflow: PrivateAirflow, sandbox: Sandbox
+) -> None:
+    name = new_object(sandbox, duration=600.0)
+    run = airflow.trigger("automic_on_worker", conf={"object": name})
+    running_on(sandbox, name)
+
+    run.task("run").mark("failed")
+
+    until(lambda: started(sandbox, name)[0]["cancelled"], within_seconds=30, what="the execution is cancelled")
+
+
+def test_sigterm_that_no_user_sent_cancels_nothing(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox, duration=8.0)
+    run = airflow.trigger("automic_on_worker", conf={"object": name})
+    running_on(sandbox, name)
+
+    os.kill(run.task("run").wait_for("running")["pid"], signal.SIGTERM)
+
+    assert run.wait() == "success"
+    assert [one["cancelled"] for one in started(sandbox, name)] == [False]
+
+
+def test_the_deadline_ends_the_wait_and_cancels_the_execution(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox, duration=600.0)
+    run = airflow.trigger("automic_deadline", conf={"object": name})
+
+    assert run.wait() == "failed"
+    assert "did not end in time" in run.task("run").log()
+    assert started(sandbox, name)[0]["cancelled"]
+
+
+def test_a_token_that_expires_and_one_that_is_revoked_in_mid_wait_are_replaced(
+    airflow: PrivateAirflow, sandbox: Sandbox
+) -> None:
+    sandbox.revoke_tokens()
+    sandbox.change({"acquia": {"token_lifetime": 3}}, time.time())
+    since = sandbox.log()[-1]["n"] if sandbox.log() else 0
+    path = new_path(sandbox, duration=9.0)
+    run = airflow.trigger("acquia", conf={"path": path})
+    run.task("run").wait_for("deferred")
+    sandbox.add_fault("revoke_tokens", system="acquia", path="notifications", times=1)
+
+    assert run.wait() == "success"
+    asked = [one for one in sandbox.log(since) if one["endpoint"] == "token"]
+    assert len(asked) >= 3
+    assert run.task("run").try_number == 1
+
+
+def test_a_restarted_triggerer_goes_on_and_nothing_is_started_twice(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox, duration=12.0)
+    run = airflow.trigger("automic", conf={"object": name})
+    run.task("run").wait_for("deferred")
+
+    airflow.kill("triggerer", signal.SIGKILL)
+    airflow.start("triggerer")
+
+    assert run.wait() == "success"
+    assert run.task("run").try_number == 1
+    assert [one["cancelled"] for one in started(sandbox, name)] == [False]
+
+
+def test_a_remote_that_is_down_for_a_while_is_waited_for(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox, duration=2.0)
+    run = airflow.trigger("automic", conf={"object": name})
+    run.task("run").wait_for("deferred")
+    sandbox.add_fault("server_error", system="automic", times=3)
+
+    assert run.wait() == "success"
+    assert run.task("run").try_number == 1
+    assert len(started(sandbox, name)) == 1
+
+
+def test_every_map_index_has_its_own_execution_and_result(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("automic_mapped")
+
+    assert run.wait() == "success"
+    names = [run.task("run", index).xcom()["name"] for index in (0, 1)]
+    assert names == ["JOBS.ONE", "JOBS.TWO"]
+    markers = {run.task("run", index).stored_state()["taskwatch_start"]["start_id"] for index in (0, 1)}
+    assert len(markers) == 2
+
+
+def test_a_sensor_succeeds_in_the_triggerer_and_its_result_arrives_as_what_it_is(
+    airflow: PrivateAirflow, sandbox: Sandbox
+) -> None:
+    before = airflow.trigger("acquia", conf={"path": new_path(sandbox, duration=6.0)})
+    before.task("run").wait_for("deferred")
+    run = airflow.trigger("acquia_sensor", conf={"ref": before.task("run").xcom("ref")})
+
+    assert run.wait() == "success"
+    assert run.task("run").xcom()["status"] == "completed"
+    assert run.task("kind_of").xcom() == "dict"
+    assert "execute_complete" not in run.task("run").log()
+
+
+def test_a_sensor_that_pushes_nothing_ends_without_xcom(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    name = new_object(sandbox)
+    before = airflow.trigger("automic_once", conf={"object": name})
+    ref = running_on(sandbox, name)["ref"]
+    run = airflow.trigger("automic_sensor_without_xcom", conf={"ref": ref})
+
+    assert run.wait() == "success"
+    assert "return_value" not in run.task("run").xcom_keys()
+    assert before.wait() == "success"
+
+
+def test_a_sensor_that_times_out_softly_is_skipped(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    path = new_path(sandbox, duration=30.0)
+    before = airflow.trigger("acquia", conf={"path": path})
+    before.task("run").wait_for("deferred")
+    run = airflow.trigger("acquia_soft_sensor", conf={"ref": before.task("run").xcom("ref")})
+
+    run.task("run").wait_for("skipped")
+    before.task("run").mark("success")
