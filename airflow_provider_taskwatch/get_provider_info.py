@@ -39,7 +39,6 @@ def get_provider_info() -> dict[str, Any]:
             provider_info(automic.FORM, f"{PACKAGE}.hooks.automic.AutomicHook"),
         ],
         "extra-links": [f"{PACKAGE}.link.RemoteTaskLink"],
-        "plugins": [{"name": "taskwatch", "plugin-class": f"{PACKAGE}.plugin.TaskWatchPlugin"}],
         "cli": [f"{PACKAGE}.cli.get_commands"],
         "config": {
             "taskwatch": {

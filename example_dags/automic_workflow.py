@@ -20,7 +20,7 @@ with DAG(
         task_id="load",
         object_name="JOBP.LOAD",
         alias="DAILY-LOAD",
-        inputs={"DATE#": "{{ ds or '2026-01-31' }}"},
+        inputs={"DATE#": "{{ dag_run.run_after.date() }}"},
         timeout=timedelta(hours=2),
         report_tail=20,
     )

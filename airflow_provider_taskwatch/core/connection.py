@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from .error import ConfigurationError
+from .wire import is_sendable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +164,8 @@ class Settings:
     def page(self, names: Mapping[str, str]) -> str:
         """The remote's own page of a task, or an empty string where the connection has no template."""
         try:
-            return self.ui_url.format(**names)
-        except (KeyError, IndexError, ValueError) as cause:
+            return self.ui_url.format(**{name: quote(value, safe="") for name, value in names.items()})
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as cause:
             raise ConfigurationError(
                 f"connection {self.conn_id!r}: ui_url {self.ui_url!r} may only use "
                 + ", ".join(f"{{{name}}}" for name in names)
@@ -195,6 +198,8 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
     auth = values["auth"]
     token_url = (values.pop("token_url", None) or form.token_url or "") if auth == "oauth2" else ""
     problems += _missing_credentials(auth, raw, token_url)
+    problems += _unsendable_credentials(form, auth, raw)
+    problems += _wrong_urls(token_url=token_url, proxy=values["proxy"])
     problems += _wrong_limits(values)
     if problems:
         raise ConfigurationError(f"connection {raw.conn_id!r} ({raw.conn_type}): " + "; ".join(problems))
@@ -226,7 +231,7 @@ _PLAIN = ("reject_403", "connect_timeout", "read_timeout", "concurrency", "rate_
 def _read_extra(text: str | None, problems: list[str]) -> Mapping[str, Any]:
     try:
         extra = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         extra = None
     if isinstance(extra, dict):
         return extra
@@ -246,7 +251,7 @@ def _read(one: Field, value: Any, problems: list[str]) -> Any:
         return one.default
     try:
         result = _READERS[one.kind](value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         problems.append(f"extra {one.name!r} must be {_KIND_WORDS[one.kind]}")
         return one.default
     if one.choices and result not in one.choices:
@@ -277,19 +282,22 @@ def _read_object(value: Any) -> dict[str, str]:
     content = json.loads(value) if isinstance(value, str) else value
     if not isinstance(content, dict):
         raise TypeError
-    return {str(name): str(item) for name, item in content.items()}
+    given = {name: item for name, item in content.items() if item is not None}
+    return {name: item if isinstance(item, str) else json.dumps(item) for name, item in given.items()}
 
 
 def _read_integer(value: Any) -> int:
-    if isinstance(value, bool):
-        raise TypeError
-    return int(value)
+    number = _read_number(value)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
 
 
 def _read_number(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError
-    return float(value)
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -309,19 +317,43 @@ _KIND_WORDS = {
 
 
 def _base_url(form: Form, raw: RawConnection, problems: list[str]) -> str:
-    host = (raw.host or form.host or "").strip().rstrip("/")
+    host = (raw.host or "").strip() or form.host
     if not host:
         problems.append("the host is missing")
         return ""
-    if "://" not in host:
-        host = f"{raw.schema or 'https'}://{host}"
-    parts = urlsplit(host)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        problems.append(f"the host must be a name or an http(s) URL without credentials, not {host[:80]!r}")
+    parts = _url(host if "://" in host else f"{raw.schema or 'https'}://{_bracketed(host)}")
+    if parts is None or "@" in parts.netloc:
+        problems.append(
+            "the host must be a name or an http(s) URL without credentials, such as api.example.com or "
+            "https://api.example.com:8443/v1"
+        )
+        return ""
     if parts.query or parts.fragment:
         problems.append("the host must not hold '?' or '#'")
-    netloc = parts.netloc if raw.port is None or ":" in parts.netloc else f"{parts.netloc}:{raw.port}"
-    return f"{parts.scheme}://{netloc}{parts.path or form.base_path}".rstrip("/")
+    if raw.port is not None and not 0 < raw.port < 65536:
+        problems.append("the port must be a number from 1 to 65535")
+    port = raw.port if parts.port is None else parts.port
+    netloc = _bracketed(parts.hostname or "") + (f":{port}" if port else "")
+    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/') or form.base_path}"
+
+
+def _bracketed(host: str) -> str:
+    """An IPv6 address as URLs want it; any other host as it is."""
+    return f"[{host}]" if host.count(":") > 1 and "[" not in host and "/" not in host else host
+
+
+def _url(text: str) -> SplitResult | None:
+    """The parts of an http(s) URL; None where it is none, or could not be asked."""
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.port != 0 and _HOST_NAME.fullmatch(parts.hostname or "") and not _UNSENDABLE.search(text)
+    except ValueError:
+        return None
+    return parts if is_whole and parts.scheme in ("http", "https") else None
+
+
+_HOST_NAME = re.compile(r"(?!https?$)[\w.:%-]+")  # a slash too few makes the scheme look like a name
+_UNSENDABLE = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
 
 def _missing_credentials(auth: str, raw: RawConnection, token_url: str) -> list[str]:
@@ -333,8 +365,34 @@ def _missing_credentials(auth: str, raw: RawConnection, token_url: str) -> list[
         problems.append(f"the password ({noun}) is missing")
     if auth == "oauth2" and not token_url:
         problems.append("extra 'token_url' is missing")
-    if token_url and urlsplit(token_url).scheme not in ("http", "https"):
-        problems.append("extra 'token_url' must be an http(s) URL")
+    return problems
+
+
+def _unsendable_credentials(form: Form, auth: str, raw: RawConnection) -> list[str]:
+    """What a header could not carry; said here, as the drivers could only fail in words that show the secret."""
+    if auth == "bearer" and raw.password and not is_sendable(raw.password):
+        return ["the password (token) holds blanks, line ends or characters that are not ASCII"]
+    if auth == "basic" and ":" in (raw.login or ""):
+        return ["the login (user) must not hold ':'"]
+    if auth == "basic" and not _is_encodable(f"{raw.login}{raw.password}", form.charset):
+        return [f"the login or the password holds a character that {form.charset} does not have"]
+    return []
+
+
+def _is_encodable(text: str, charset: str) -> bool:
+    try:
+        text.encode(charset)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _wrong_urls(*, token_url: str, proxy: str | None) -> list[str]:
+    problems = []
+    if token_url and ((parts := _url(token_url)) is None or "@" in parts.netloc):
+        problems.append("extra 'token_url' must be an http(s) URL without credentials")
+    if proxy and _url(proxy) is None:
+        problems.append("extra 'proxy' must be an http(s) URL")
     return problems
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from .error import NotFoundError, RemoteError, ReplyError, TransportError
+from .error import NotFoundError, RemoteError, ReplyError, TokenError, TransportError
 from .wire import Call, Pause, Reply
 
 T = TypeVar("T")
@@ -42,12 +42,12 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
     """Send ``call`` and return its 2xx reply, or raise the remote's refusal.
 
     Transient failures are repeated as ``retry`` allows where that is safe: always for a call that reads, else only
-    where the request surely did not arrive, the remote answered 429, or ``refused`` says that the answer proves that
-    nothing was done.
+    where the request surely did not arrive (for want of a token, too), the remote answered 429, or ``refused`` says
+    that the answer proves that nothing was done.
     """
     failures = 0
     while True:
-        error: TransportError | RemoteError
+        error: TransportError | RemoteError | TokenError
         try:
             reply: Reply = yield call
             if reply.is_ok:
@@ -56,6 +56,8 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
             safe = call.is_repeatable or reply.status == 429 or (refused is not None and refused(reply))
         except TransportError as lost:
             error, safe = lost, call.is_repeatable or not lost.sent
+        except TokenError as denied:
+            error, safe = denied, True
         failures += 1
         if failures >= retry.attempts or not (error.transient and safe):
             raise error
@@ -123,7 +125,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def _until(then: str, now: str) -> float | None:
     try:
         return (parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -132,10 +134,10 @@ def words(reply: Reply) -> str:
     if 300 <= reply.status < 400:
         return "a redirect, which is not followed with credentials; check the host of the connection"
     try:
-        content = reply.json()
+        told = _flat(reply.json())
     except (ValueError, RecursionError):
-        return reply.text() or "(no message)"
-    return _flat(content)[:500] or "(no message)"
+        told = reply.text()
+    return told[:500] or "(no message)"
 
 
 _WORD_KEYS = ("error", "code", "errorCode", "message", "details", "error_description", "errorSummary")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from .outcome import Ending, Outcome
@@ -31,10 +31,12 @@ class Memory:
     """What a wait remembers of earlier looks; times are ages of the wait.
 
     :param ref: what is watched now, where a restart took over; None for what the wait began with.
+    :param since: when it began to be watched; its own grace periods count from there.
     :param failures: how many looks in a row brought nothing.
     """
 
     ref: str | None = None
+    since: float = 0.0
     failures: int = 0
     seen: bool = False
     unknown_since: float | None = None
@@ -46,7 +48,8 @@ class Memory:
 
 def from_json(stored: object) -> Memory:
     """The memory that :meth:`Memory.to_json` wrote, an empty one where there is none."""
-    return Memory(**stored) if isinstance(stored, Mapping) else Memory()
+    known = stored if isinstance(stored, Mapping) else {}
+    return Memory(**{one.name: known[one.name] for one in fields(Memory) if one.name in known})
 
 
 def judge(
@@ -58,7 +61,7 @@ def judge(
     memory = replace(
         memory,
         failures=0,
-        seen=True,
+        seen=memory.seen or _is_there(seen),
         unknown_since=_since(memory.unknown_since, seen.phase is Phase.UNKNOWN, age),
         blocked_since=_since(memory.blocked_since, seen.phase is Phase.BLOCKED, age),
     )
@@ -84,6 +87,11 @@ def outcome(ending: Ending, seen: Observation, message: str) -> Outcome:
     )
 
 
+def _is_there(seen: Observation) -> bool:
+    """Whether the reading shows that the remote knows the ref; one that cannot be understood may be anything."""
+    return seen.phase is not Phase.UNKNOWN or bool(seen.status)
+
+
 def _is_absent(seen: Observation) -> bool:
     return seen.phase is Phase.LOST and not seen.status
 
@@ -91,13 +99,13 @@ def _is_absent(seen: Observation) -> bool:
 def _judge_absent(
     memory: Memory, seen: Observation, rules: Rules, age: float, noun: str
 ) -> tuple[Memory, Observation, Outcome | None]:
-    memory = replace(memory, failures=0)
-    if not memory.seen and age < rules.not_found_grace:
+    memory = replace(memory, failures=0, unknown_since=None, blocked_since=None)
+    if not memory.seen and age - memory.since < rules.not_found_grace:
         return memory, replace(seen, phase=Phase.PENDING, message="not found yet"), None
     words = (
         f"{noun} {seen.ref} was there and is not found any more: it was removed or archived"
         if memory.seen
-        else f"{noun} {seen.ref} is not found after {age:.0f} s: there is none of that id, "
+        else f"{noun} {seen.ref} is not found after {age - memory.since:.0f} s: there is none of that id, "
         "or the connection's credentials may not see it"
     )
     return memory, seen, outcome(Ending.LOST, seen, words)

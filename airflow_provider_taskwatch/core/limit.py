@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .flow import retry_after
+from .flow import RETRY_AFTER_LIMIT_SECONDS, retry_after
 from .wire import Reply
 
 FIRST_SECONDS = 1.0
@@ -15,8 +15,7 @@ def hold_seconds(reply: Reply | None, failures: int) -> float:
     :param reply: None where the connection was lost.
     :param failures: how many exchanges in a row have failed, this one included; 0 after a good one.
     """
-    asked = _asked(reply) if reply else None
-    if asked is not None:
+    if reply and (asked := _asked(reply)):
         return asked
     return min(LIMIT_SECONDS, FIRST_SECONDS * 2 ** min(failures - 1, 16)) if failures else 0.0
 
@@ -37,4 +36,5 @@ def _asked(reply: Reply) -> float | None:
 def _until_reset(reply: Reply) -> float | None:
     """``X-RateLimit-Reset`` in seconds; a value that can only be a moment (unix time) is left to the 429."""
     value = reply.headers.get("x-ratelimit-reset", "").strip()
-    return float(value) if value.isdecimal() and int(value) <= 3600 else None
+    seconds = float(value) if value.isdecimal() else 0.0
+    return seconds if seconds <= RETRY_AFTER_LIMIT_SECONDS else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .error import ConfigurationError
+
 FIRST_SECONDS = 2.0
 AGE_SHARE = 0.2
 REMAINING_SHARE = 0.5
@@ -19,6 +21,10 @@ class Rhythm:
 
     limit_seconds: float = 30.0
     adaptive: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.limit_seconds > 0:
+            raise ConfigurationError(f"poll_interval must be greater than 0 seconds, not {self.limit_seconds:g}")
 
     def interval(self, age: float, remaining: float | None = None) -> float:
         """Seconds until the next look, ``age`` seconds after the start of the wait.
@@ -37,11 +43,15 @@ class Rhythm:
 def remaining_seconds(
     age: float, progress: float | None, elapsed: float | None = None, expected: float | None = None
 ) -> float | None:
-    """What seems to be left of a task: by its usual duration where the remote knows it, else by its progress."""
+    """What seems to be left of a task: by its usual duration where the remote knows it, else by its progress.
+
+    An end that is overdue counts as far ahead as it lies behind, and 100 % say nothing: a task that is stuck there
+    must not be looked at every two seconds for ever.
+    """
     ran = age if elapsed is None else elapsed
     if expected:
-        return max(0.0, expected - ran)
-    if progress is not None and 0 < progress <= 100:
+        return abs(expected - ran)
+    if progress is not None and 0 < progress < 100:
         return ran * (100 - progress) / progress
     return None
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from .error import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
@@ -54,10 +56,20 @@ class Record:
 
 
 def from_json(stored: object) -> Record | None:
-    """The record that :meth:`Record.to_json` wrote; None where there is none."""
-    if not isinstance(stored, Mapping):
+    """The record that :meth:`Record.to_json` wrote; None where there is none.
+
+    :raises ConfigurationError: where it cannot be read; to take it for none could start a task twice.
+    """
+    if stored is None:
         return None
-    return Record(**{one.name: stored[one.name] for one in fields(Record)})
+    try:
+        known = stored if isinstance(stored, Mapping) else {}
+        return Record(**{one.name: known[one.name] for one in fields(Record) if one.name in known})
+    except TypeError as cause:
+        raise ConfigurationError(
+            f"the record of the start in the task state store cannot be read ({stored!r:.200}); "
+            "look at the remote whether it runs, and delete the record to start anew"
+        ) from cause
 
 
 class Decision(StrEnum):
@@ -87,6 +99,7 @@ def decide(record: Record | None, *, fingerprint: str, max_tries: int) -> Decisi
 
 
 def fingerprint(inputs: object) -> str:
-    """A short hash of a start's inputs."""
-    text = json.dumps(inputs, sort_keys=True, default=str)
+    """A short hash of a start's inputs, whatever the order of their names."""
+    sent = json.loads(json.dumps(inputs, default=str))
+    text = json.dumps(sent, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -113,9 +113,10 @@ def safe_ref(ref: object, noun: str) -> str:
     """``ref`` without surrounding blanks, or an error where it could change the address that is asked."""
     text = ref.strip() if isinstance(ref, str) else ""
     if not text:
-        raise ConfigurationError(f"the {noun} id is empty; give the id that the start returned")
-    if _UNSAFE & set(text) or ".." in text or not text.isprintable() or any(c.isspace() for c in text):
+        found = "empty" if ref is None or isinstance(ref, str) else f"{ref!r:.80}, which is no text"
+        raise ConfigurationError(f"the {noun} id is {found}; give the id that the start returned")
+    if _UNSAFE & set(text) or text == "." or ".." in text or not text.isprintable() or any(c.isspace() for c in text):
         raise ConfigurationError(
-            f"{text[:80]!r} is not a {noun} id: it must not hold blanks, '/', '?', '#', '%', '\\' or '..'"
+            f"{text[:80]!r} is not a {noun} id: it must not be '.' or hold blanks, '/', '?', '#', '%', '\\' or '..'"
         )
     return text

@@ -8,7 +8,7 @@ from typing import Any
 
 from .error import TokenError
 from .flow import words
-from .wire import Reply
+from .wire import Reply, is_sendable
 
 DEFAULT_LIFETIME_SECONDS = 300.0
 LEAD_LIMIT_SECONDS = 120.0
@@ -37,8 +37,9 @@ class Token:
 def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> Token:
     """The token in a reply of the endpoint ``url``, or :class:`TokenError` in the remote's words.
 
-    The lifetime is ``expires_in`` (seconds) or ``expires_on`` (unix time), else 300 s. It is renewed early: a fifth
-    of the lifetime before its end, at most 120 s.
+    The lifetime is ``expires_in`` (seconds) or ``expires_on`` (unix time), else 300 s; so it is where they make no
+    sense (0, a moment that has passed), as a rejected token is replaced anyway. It is renewed early: a fifth of the
+    lifetime before its end, at most 120 s.
 
     :param asked_at: monotonic seconds when the request was sent.
     :param unix_now: the wall clock at the same moment.
@@ -47,9 +48,10 @@ def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> T
         content = reply.json()
     except (ValueError, RecursionError):
         content = None
-    value = content.get("access_token") if isinstance(content, dict) else None
-    if not (reply.is_ok and isinstance(content, dict) and isinstance(value, str) and value):
-        raise _refused(reply, url)
+    content = content if isinstance(content, dict) else {}
+    value = content.get("access_token")
+    if not (reply.is_ok and isinstance(value, str) and is_sendable(value)):
+        raise _refused(reply, content, url)
     lifetime = _lifetime(content, unix_now)
     lead = min(LEAD_LIMIT_SECONDS, lifetime * LEAD_SHARE)
     return Token(value=value, renew_at=asked_at + lifetime - lead)
@@ -58,19 +60,27 @@ def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> T
 def _lifetime(content: Mapping[str, Any], unix_now: float) -> float:
     for name, zero in (("expires_in", 0.0), ("expires_on", unix_now)):
         try:
-            return max(0.0, float(content[name]) - zero)
-        except (KeyError, TypeError, ValueError):
+            lifetime = float(content[name]) - zero
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
+        if lifetime > 0:
+            return lifetime
     return DEFAULT_LIFETIME_SECONDS
 
 
-def _refused(reply: Reply, url: str) -> TokenError:
+def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:
     if reply.status == 404 or 300 <= reply.status < 400:
         remedy = "; check the token URL of the connection"
     elif reply.status in (400, 401, 403):
         remedy = "; check client id, secret and scope of the connection"
     else:
         remedy = ""
-    said = "a reply without an access token" if reply.is_ok else f"{reply.status}: {words(reply)}"
+    said = _without_token(content) if reply.is_ok else f"{reply.status}: {words(reply)}"
     transient = reply.status in (408, 429) or reply.status >= 500
     return TokenError(f"no token: {url} answered {said}{remedy}", transient=transient)
+
+
+def _without_token(content: Mapping[str, Any]) -> str:
+    """Some say no under 200. Other members are not shown: one of them may be a token by another name."""
+    told = [str(content[name])[:200] for name in ("error", "error_description", "message") if content.get(name)]
+    return ": ".join(("a reply without a usable access token", *told))

@@ -74,10 +74,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """What a look means: what to remember, the reading as it counts, and the outcome if the wait is over."""
+    """What a look means: what to remember, the reading or the error that counts, the outcome if the wait is over."""
 
     memory: Memory
     observation: Observation | None = None
+    error: TaskWatchError | None = None
     outcome: Outcome | None = None
 
 
@@ -109,30 +110,35 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
         if weighed.outcome is not None:
             return weighed.outcome
         memory, last = weighed.memory, weighed.observation or last
-        after, spread = plan.pause(memory, seen, last), SPREAD
+        after, spread = plan.pause(memory, replace(seen, error=weighed.error), last), SPREAD
 
 
 def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighed]:
     """What one look means for a wait. Transient errors are lived through; a restart is followed if asked."""
     ref = memory.ref or plan.ref
-    error = seen.error
-    if error is not None and not isinstance(error, ReplyError):
-        refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}")
-        return Weighed(
-            memory=replace(memory, failures=memory.failures + 1), outcome=None if error.transient else refused
-        )
+    if seen.error is not None and not isinstance(seen.error, ReplyError):
+        return _failed(system, memory, ref, seen.error)
     reading = system.understand(_reading(ref, seen), plan.options)
-    memory, reading, verdict = judge(memory, reading, plan.rules, seen.age, system.noun)
+    judged, reading, verdict = judge(memory, reading, plan.rules, seen.age, system.noun)
     if verdict is None:
-        return Weighed(memory=memory, observation=reading)
-    if heir := (yield from _heir(system, plan, reading, verdict)):
-        return Weighed(memory=Memory(ref=heir), observation=reading)
+        return Weighed(memory=judged, observation=reading)
+    try:
+        if heir := (yield from _heir(system, plan, reading, verdict)):
+            return Weighed(memory=Memory(ref=heir.ref, since=seen.age), observation=heir)
+    except TaskWatchError as error:
+        if error.transient:  # as if the look had brought it: bounded as that is, and followed by another one
+            lived = yield from weigh(system, plan, memory, Seen(age=seen.age, error=error))
+            return replace(lived, observation=lived.observation or reading)
+        verdict = _unresolved(system, reading, verdict, error)
     told = yield from _told(system, plan, reading, verdict)
-    return Weighed(memory=memory, observation=reading, outcome=told)
+    return Weighed(memory=judged, observation=reading, outcome=told)
 
 
 def expire(program: Watch, passed: DeadlineError) -> Outcome:
-    """End a watch because its time is over; what it would still ask about a failure is left out."""
+    """End a watch because its time is over; what it would still ask about a failure is left out.
+
+    Where it was asking for what came after the task, the wait has timed out: a restart may well be running.
+    """
     while True:
         try:
             program.throw(passed)
@@ -140,15 +146,31 @@ def expire(program: Watch, passed: DeadlineError) -> Outcome:
             return end.value  # type: ignore[no-any-return]
 
 
+def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError) -> Weighed:
+    """A look that brought nothing: another one follows, or the remote refuses to tell."""
+    refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}")
+    memory = replace(memory, failures=memory.failures + 1)
+    return Weighed(memory=memory, error=error, outcome=None if error.transient else refused)
+
+
 def _reading(ref: str, seen: Seen) -> Observation:
     """The observation; a reply that cannot be read counts as an unknown status, so that it is bounded too."""
     return seen.observation or Observation(ref=ref, phase=Phase.UNKNOWN, message=str(seen.error))
 
 
-def _heir(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[str | None]:
+def _heir(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Observation | None]:
+    """What took over from a task that ended badly, before it was read itself."""
     if verdict.ending.is_ok or not verdict.ending.is_of_remote:
         return None
-    return (yield from system.successor(last, plan.options))
+    heir = yield from system.successor(last, plan.options)
+    return Observation(ref=heir, phase=Phase.PENDING, message=f"took over from {last.ref}") if heir else None
+
+
+def _unresolved(system: System, last: Observation, verdict: Outcome, error: TaskWatchError) -> Outcome:
+    """The verdict where nobody can say what came after it."""
+    if isinstance(error, DeadlineError):
+        return _timed_out(system, last.ref, last, error)
+    return replace(verdict, message=f"{verdict.message}\n(whether something took over could not be asked: {error})")
 
 
 def _told(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Outcome]:
@@ -188,7 +210,7 @@ class Story:
         if isinstance(told, Observation):
             line = f"{self._noun} {told.ref}: {told.describe()}"
         else:
-            line = f"still waiting: {told}"
+            line = f"still waiting: {told}" if told.transient else str(told)
         if line == self._told:
             return None
         self._told = line

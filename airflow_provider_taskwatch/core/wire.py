@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from .error import ConfigurationError
+
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 SHOWN_CHARACTERS = 200
 
@@ -20,13 +22,13 @@ class Call:
 
     :param path: percent-encoded, starts with ``/``, relative to the connection's base URL.
     :param query: pairs in order; a name may occur more than once.
-    :param headers: without credentials, those are added by whoever sends the call.
+    :param headers: without credentials; those are added by whoever sends the call, and no repr shows them.
     """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = None
 
     @property
@@ -53,12 +55,12 @@ class Reply:
     """One answer of a remote.
 
     :param headers: names in lower case.
-    :param body: at most :data:`MAX_REPLY_BYTES`; drivers refuse more.
+    :param body: at most :data:`MAX_REPLY_BYTES`; drivers refuse more. It may hold a token, so no repr shows it.
     """
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def is_ok(self) -> bool:
@@ -113,8 +115,15 @@ def pairs(query: Query) -> tuple[tuple[str, str], ...]:
 
 
 def segment(value: str) -> str:
-    """One path segment, percent-encoded so that it stays one."""
+    """One path segment, percent-encoded so that it stays one; dots cannot be encoded so that they do."""
+    if value in (".", ".."):
+        raise ConfigurationError(f"{value!r} cannot be a part of a path")
     return quote(value, safe="")
+
+
+def is_sendable(secret: str) -> bool:
+    """Whether a token can stand in a header: ASCII, without blanks or control characters."""
+    return bool(secret) and all("!" <= one <= "~" for one in secret)
 
 
 def _items(value: str | int | bool | Iterable[str]) -> Iterable[str | int | bool]:

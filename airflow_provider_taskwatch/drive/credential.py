@@ -7,18 +7,21 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NoReturn, Protocol
+from urllib.parse import quote_plus, urlencode
 
 import requests
-from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ReplyError, TokenError
+from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError, TokenError, TransportError
 from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
-from .session import as_reply, bounded, lost, timeouts
+from .session import as_reply, bounded, lost, options
+
+FAILURE_SECONDS = 1.0
+"""For so long an endpoint's failure is the answer for everybody else who asks, as a token would be."""
 
 
 class Credential(Protocol):
@@ -70,6 +73,8 @@ class OAuth2Credential:
         self._clock = clock
         self._lock = threading.Lock()
         self._token: Token | None = None
+        self._failure: TokenError | None = None
+        self._failed_at = 0.0
 
     @property
     def is_ready(self) -> bool:
@@ -80,15 +85,27 @@ class OAuth2Credential:
         """The cached token, or a new one."""
         with self._lock:
             if self._token is None or not self._token.is_fresh(self._clock()):
-                asked_at = self._clock()
-                reply = self._fetch(self._settings)
-                self._token = read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=time.time())
+                self._token = self._new_token()
             return self._token
 
     def sign(self, call: Call, refused: Call | None = None) -> Call:
         if refused is not None:
             self._drop(refused.headers["Authorization"])
         return with_authorization(call, self.token().authorization)
+
+    def _new_token(self) -> Token:
+        if self._failure is not None and self._clock() - self._failed_at < FAILURE_SECONDS:
+            raise TokenError(str(self._failure), transient=self._failure.transient) from self._failure
+        try:
+            asked_at = self._clock()
+            reply = without_secret(self._fetch(self._settings), self._settings)
+            token = read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=time.time())
+            if not _is_header(token.value):
+                raise TokenError(f"no token: {self._settings.token_url} answered one with blanks", transient=False)
+        except TokenError as error:
+            self._failure, self._failed_at = error, self._clock()
+            raise
+        return token
 
     def _drop(self, authorization: str) -> None:
         """Forget the token that was rejected, unless somebody has already replaced it."""
@@ -100,11 +117,32 @@ class OAuth2Credential:
 def credential_for(settings: Settings) -> Credential:
     """The credential that a connection names."""
     if settings.auth == "basic":
-        pair = f"{settings.login}:{settings.password}".encode(settings.charset)
-        return FixedCredential("Basic " + base64.b64encode(pair).decode())
+        return FixedCredential(_basic(settings))
     if settings.auth == "bearer":
-        return FixedCredential(f"Bearer {settings.password}")
+        return FixedCredential(_bearer(settings))
     return OAuth2Credential(settings)
+
+
+def _basic(settings: Settings) -> str:
+    try:
+        pair = f"{settings.login}:{settings.password}".encode(settings.charset)
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"connection {settings.conn_id!r}: login and password may only hold characters of {settings.charset}"
+        ) from None
+    return "Basic " + base64.b64encode(pair).decode()
+
+
+def _bearer(settings: Settings) -> str:
+    token = settings.password.strip()
+    if not _is_header(token):
+        raise ConfigurationError(f"connection {settings.conn_id!r}: the password is no token, it holds blanks")
+    return f"Bearer {token}"
+
+
+def _is_header(token: str) -> bool:
+    """Whether a token can be sent: visible ASCII only."""
+    return token.isascii() and token.isprintable() and " " not in token
 
 
 def with_authorization(call: Call, authorization: str) -> Call:
@@ -117,42 +155,62 @@ def fetch_token(settings: Settings) -> Reply:
 
     :raises TokenError: where it could not be asked.
     """
-    session = OAuth2Session(
+    named = {"scope": settings.scope, "audience": settings.audience}
+    fields = {name: value for name, value in named.items() if value} | dict(settings.token_params)
+    with OAuth2Session(
         client_id=settings.login,
         client_secret=settings.password,
-        scope=settings.scope or None,
         token_endpoint_auth_method=_AUTH_METHODS[settings.client_auth],
-    )
-    answers: list[requests.Response] = []
-    session.register_compliance_hook("access_token_response", _keep_in(answers))
-    audience = {"audience": settings.audience} if settings.audience else {}
-    try:
-        bounded(session, settings).fetch_token(
-            settings.token_url,
-            grant_type="client_credentials",
-            timeout=timeouts(settings),
-            allow_redirects=False,
-            **audience,
-            **settings.token_params,
-        )
-    except (requests.RequestException, OAuthError, ValueError, TypeError) as cause:
-        if not answers:
-            raise TokenError(f"no token: {lost(cause, settings.token_url)}", transient=True) from cause
-    except ReplyError as cause:
-        raise TokenError(f"no token: {cause}", transient=True) from cause
-    finally:
-        session.close()
-    return as_reply(answers[-1])
+    ) as session:
+        session.register_compliance_hook("access_token_response", _stop)
+        try:
+            bounded(session, settings).fetch_token(
+                settings.token_url,
+                grant_type=fields.pop("grant_type", "client_credentials"),
+                body=urlencode(fields),
+                **options(settings),
+            )
+        except _Answer as answer:
+            return as_reply(answer.response)
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"connection {settings.conn_id!r}: client id and secret may only hold characters of latin-1 "
+                "in a Basic header; set 'client_auth' to 'form'"
+            ) from None
+        except ReplyError as cause:
+            raise TokenError(f"no token: {cause}", transient=True) from cause
+        except (requests.RequestException, OSError, ValueError) as cause:
+            raise _no_answer(cause, settings.token_url) from cause
+    raise AssertionError("the session returned without an answer")  # pragma: no cover
 
 
-def _keep_in(answers: list[requests.Response]) -> Callable[[requests.Response], requests.Response]:
-    """Authlib's own reading knows one shape of error; ours reads the answer itself (:mod:`..core.token`)."""
+def without_secret(reply: Reply, settings: Settings) -> Reply:
+    """A refusal whose words do not repeat the client secret, as some debugging pages do."""
+    if reply.is_ok:
+        return reply
+    body = reply.body
+    for secret in (settings.password, quote_plus(settings.password)):
+        body = body.replace(secret.encode(), b"***")
+    return replace(reply, body=body)
 
-    def keep(answer: requests.Response) -> requests.Response:
-        answers.append(answer)
-        return answer
 
-    return keep
+def _no_answer(cause: Exception, url: str) -> TokenError | ConfigurationError:
+    reason = lost(cause, url)
+    if isinstance(reason, TransportError):
+        return TokenError(f"no token: {reason}", transient=True)
+    return ConfigurationError(f"no token: {reason}")
+
+
+class _Answer(Exception):  # noqa: N818 - it ends the session's work, and nothing is wrong
+    """Carries the endpoint's answer past Authlib's own reading, which knows one shape of error only."""
+
+    def __init__(self, response: requests.Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+def _stop(response: requests.Response) -> NoReturn:
+    raise _Answer(response)
 
 
 _AUTH_METHODS = {"form": "client_secret_post", "basic": "client_secret_basic"}

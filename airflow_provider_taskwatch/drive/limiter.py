@@ -44,20 +44,19 @@ class Limiter:
         try:
             await self._pass()
         except BaseException:
-            self._slots.release()
+            self._leave()
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._slots.release()
-        if self._is_prober:
-            self._end_probe()
+        self._leave()
 
     def note(self, reply: Reply | None) -> None:
         """Learn from a reply, or from a lost connection (None)."""
         failed = reply is None or is_failure(reply)
-        self._failures = self._failures + 1 if failed else 0
+        if self._held_until is None or self._is_prober:  # what was under way when the hold began says nothing new
+            self._failures = self._failures + 1 if failed else 0
         seconds = hold_seconds(reply, self._failures)
         if seconds:
             until = self._clock() + seconds * (1 + 0.2 * random.random())  # noqa: S311 - not for secrets
@@ -70,6 +69,14 @@ class Limiter:
         return self._prober is not None and self._prober is asyncio.current_task()
 
     async def _pass(self) -> None:
+        await self._wait_for_leave()
+        while self._spacing:
+            await self._take_turn()
+            if self._held_until is None or self._is_prober:
+                break
+            await self._wait_for_leave()
+
+    async def _wait_for_leave(self) -> None:
         while self._held_until is not None:
             if self.held_seconds:
                 await asyncio.sleep(self.held_seconds)
@@ -79,14 +86,15 @@ class Limiter:
                 break
             else:
                 await self._probed.wait()
-        if self._spacing:
-            await self._take_turn()
 
     async def _take_turn(self) -> None:
         start = max(self._clock(), self._next_start)
         self._next_start = start + self._spacing
         await asyncio.sleep(start - self._clock())
 
-    def _end_probe(self) -> None:
-        self._prober = None
-        self._probed.set()
+    def _leave(self) -> None:
+        """Give the slot back, and let another probe, also where this one never came to ask."""
+        self._slots.release()
+        if self._is_prober:
+            self._prober = None
+            self._probed.set()

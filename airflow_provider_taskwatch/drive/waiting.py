@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from yarl import URL
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ReplyError, TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Pause, Reply
 
 from .credential import Credential, credential_for
 from .limiter import Limiter
+from .session import (
+    NOT_ACCEPTED,
+    NOT_ANSWERED,
+    REFUSED,
+    UNRESOLVED,
+    Loss,
+    address,
+    check_bundle,
+    gone,
+    malformed,
+    no_proxy,
+    proxy_for,
+    too_long,
+    total_seconds,
+    untrusted,
+)
 
 T = TypeVar("T")
 
@@ -39,8 +59,11 @@ class WaitingDriver:
         self.limiter = limiter or Limiter(settings.concurrency, settings.rate_limit)
         self.latency = 0.0
         self._is_rejected = rejects_token(settings.reject_403)
-        self._session = _session(settings)
+        check_bundle(settings)
         self._tls: ssl.SSLContext | bool = _tls(settings.verify)
+        self._proxy = proxy_for(settings)
+        self._signing = asyncio.Lock()
+        self._session = _session(settings)
 
     async def run(self, flow: Flow[T]) -> T:
         """The flow's result; its errors are raised."""
@@ -70,10 +93,11 @@ class WaitingDriver:
         return None
 
     async def _sign(self, step: Sign) -> Call:
-        """In a thread where a token must be fetched: the same blocking code as on the worker, once for all."""
+        """In one thread where a token must be fetched: the same blocking code as on the worker, once for all."""
         if step.refused is None and self.credential.is_ready:
             return self.credential.sign(step.call)
-        return await asyncio.to_thread(self.credential.sign, step.call, step.refused)
+        async with self._signing:
+            return await asyncio.to_thread(self.credential.sign, step.call, step.refused)
 
     async def _send(self, call: Call) -> Reply:
         async with self.limiter:
@@ -87,56 +111,88 @@ class WaitingDriver:
 
     async def _exchange(self, call: Call) -> Reply:
         """Send one call and read its reply; every foreign error becomes one of ours here."""
+        url = URL(address(self.settings, call), encoded=True)
+        if self._session.closed:
+            raise TransportError("the connection was closed here, because its settings have changed", sent=False)
         asked_at = time.monotonic()
         try:
             async with self._session.request(
                 call.method,
-                URL(self.settings.base_url + call.target, encoded=True),
+                url,
                 data=call.body,
                 headers=call.headers,
                 ssl=self._tls,
-                proxy=self.settings.proxy,
+                proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
                 body = await _read(response, call)
                 self.latency += (time.monotonic() - asked_at - self.latency) * LATENCY_SHARE
-                return Reply(status=response.status, headers=response.headers, body=body)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Reply(status=response.status, headers=headers, body=body)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
             raise lost(cause, self.settings.base_url) from cause
 
 
-def lost(cause: Exception, url: str) -> TransportError:
+def lost(cause: Exception, url: str) -> TaskWatchError:
     """Why ``aiohttp`` could not ask, in one sentence."""
-    if isinstance(cause, aiohttp.ClientConnectorDNSError):
-        return TransportError(f"the host name of {url} cannot be resolved", sent=False)
-    if isinstance(cause, (aiohttp.ClientSSLError, ssl.SSLError)):
-        return TransportError(f"the TLS certificate of {url} is not trusted: {cause}", sent=False)
-    if isinstance(cause, aiohttp.ConnectionTimeoutError):
-        return TransportError(f"{url} did not accept a connection in time", sent=False)
-    if isinstance(cause, aiohttp.ClientConnectorError):
-        return TransportError(f"{url} refuses connections", sent=False)
-    if isinstance(cause, TimeoutError):
-        return TransportError(f"{url} did not answer in time")
-    return TransportError(f"the connection to {url} was lost: {type(cause).__name__}")
+    if isinstance(cause, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
+        return _untrusted(cause, url)
+    if isinstance(cause, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
+        return no_proxy(url, getattr(cause, "os_error", None) or f"it answered {getattr(cause, 'status', '')}")
+    for kind, loss in _LOSSES.items():
+        if isinstance(cause, kind):
+            return loss.error(url)
+    return malformed(url) if isinstance(cause, ValueError) else gone(url, cause)
+
+
+_LOSSES: Mapping[type[Exception], Loss] = {
+    aiohttp.ClientConnectorDNSError: UNRESOLVED,
+    aiohttp.ConnectionTimeoutError: NOT_ACCEPTED,
+    aiohttp.ClientConnectorError: REFUSED,
+    TimeoutError: NOT_ANSWERED,
+}
+
+
+def _untrusted(
+    cause: aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError, url: str
+) -> TransportError:
+    """A handshake that failed: ``aiohttp`` raises these two before anything is sent."""
+    certificate = isinstance(cause, aiohttp.ClientConnectorCertificateError)
+    reason = cause.certificate_error if certificate else cause.os_error
+    return untrusted(reason, url, sent=False) if isinstance(reason, ssl.SSLError) else gone(url, cause)
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(
-        total=settings.connect_timeout + 10 * settings.read_timeout,
+        total=total_seconds(settings),
         sock_connect=settings.connect_timeout,
         sock_read=settings.read_timeout,
     )
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=settings.concurrency),
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=True,
+        trust_env=False,  # it would add a ~/.netrc to our credentials, and cost two threads per request
     )
+    session._retry_connection = False  # it would send a PUT or DELETE again whose reply was lost
+    return session
 
 
 def _tls(verify: bool | str) -> ssl.SSLContext | bool:
-    """What ``aiohttp`` calls ``ssl``."""
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+    """What ``aiohttp`` calls ``ssl``: it trusts whom the worker trusts (a bundle of ``requests``), and the system."""
+    if verify is False:
+        return False
+    bundle = verify if isinstance(verify, str) else _default_bundle()
+    try:
+        context = ssl.create_default_context() if verify is True else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(**{"capath" if Path(bundle).is_dir() else "cafile": bundle})
+    except OSError as cause:
+        raise ConfigurationError(f"the CA bundle {bundle!r} cannot be read: {cause}") from cause
+    return context
+
+
+def _default_bundle() -> str:
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
 
 
 async def _read(response: aiohttp.ClientResponse, call: Call) -> bytes:
@@ -144,8 +200,5 @@ async def _read(response: aiohttp.ClientResponse, call: Call) -> bytes:
     async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > MAX_REPLY_BYTES:
-            raise ReplyError(
-                f"the reply to {call.method} {call.path} ({response.status}) is longer than "
-                f"{MAX_REPLY_BYTES >> 20} MB; it is not read further"
-            )
+            raise too_long(f"to {call.method} {call.path} ({response.status})")
     return bytes(content)

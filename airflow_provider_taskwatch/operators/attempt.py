@@ -142,7 +142,11 @@ class Attempt:
     # --- a new start
 
     def _start(self) -> tuple[Record, Started | None]:
-        """Write down the intent, start, write down the ref."""
+        """Write down the intent, start, write down the ref.
+
+        What can go wrong on our side (the connection, an import) goes wrong before the intent is written.
+        """
+        send = self._job.hook.driver.run
         record = Record(
             start_id=secrets.token_hex(6),
             fingerprint=self._fingerprint,
@@ -151,7 +155,7 @@ class Attempt:
         )
         self._records.save(record)
         try:
-            started = self._job.hook.run(self._job.start_flow(record.start_id))
+            started = send(self._job.start_flow(record.start_id))
         except TaskWatchError as error:
             if self._job.hook.system.was_refused(error):
                 self._records.forget()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from demo.airflow import PrivateAirflow
 from demo.wait import until
-from tests.e2e.test_main_job import new_object, running_on, started
+from tests.e2e.test_main_job import deferred, new_object, running_on, started
 
 
 def test_clear_of_a_success_starts_anew(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
@@ -37,7 +37,7 @@ def test_clear_while_deferred_cancels_the_old_execution_and_starts_anew(
     name = new_object(sandbox, duration=2.0)
     sandbox.add_rule(name, duration=600.0, times=1)
     run = airflow.trigger("automic", conf={"object": name})
-    run.task("run").wait_for("deferred")
+    deferred(run, sandbox)
 
     run.task("run").clear()
 
@@ -51,7 +51,7 @@ def test_clear_while_deferred_leaves_the_old_execution_where_the_user_wants_it_s
     name = new_object(sandbox, duration=2.0)
     sandbox.add_rule(name, duration=600.0, times=1)
     run = airflow.trigger("automic_leave", conf={"object": name})
-    run.task("run").wait_for("deferred")
+    deferred(run, sandbox)
 
     run.task("run").clear()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from demo.airflow import PrivateAirflow
+from demo.api import DagRun
 from demo.wait import until
 
 _numbers = itertools.count(1)
@@ -24,7 +25,7 @@ def new_object(sandbox: Sandbox, **rule: Any) -> str:
 
 def new_path(sandbox: Sandbox, **rule: Any) -> str:
     """The same for Acquia: a path that starts work."""
-    path = f"/environments/e2e-{next(_numbers)}/databases"
+    path = f"/environments/e2e-{next(_numbers)}/databases/drupal/backups"
     sandbox.add_rule(f"POST {path}", **{"duration": 3.0, **rule})
     return path
 
@@ -37,6 +38,17 @@ def started(sandbox: Sandbox, name: str) -> list[dict[str, Any]]:
 def running_on(sandbox: Sandbox, name: str) -> dict[str, Any]:
     """The one execution of an object, once it is there."""
     return until(lambda: next(iter(started(sandbox, name)), None), within_seconds=60, what=f"{name} has started")
+
+
+def deferred(run: DagRun, sandbox: Sandbox) -> None:
+    """Wait until a triggerer has taken the task over; before, a user's kill just deletes the trigger."""
+    run.task("run").wait_for("deferred")
+    ref = run.task("run").xcom("ref")
+    until(
+        lambda: any(one["ref"] == ref and one["method"] == "GET" for one in sandbox.log()),
+        within_seconds=30,
+        what=f"{ref} is watched",
+    )
 
 
 def test_a_success_hands_its_result_to_the_next_task(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
@@ -115,7 +127,7 @@ def test_a_user_who_marks_a_deferred_task_failed_cancels_the_execution(
 ) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic", conf={"object": name})
-    run.task("run").wait_for("deferred")
+    deferred(run, sandbox)
 
     run.task("run").mark("failed")
 
@@ -174,7 +186,7 @@ def test_a_token_that_expires_and_one_that_is_revoked_in_mid_wait_are_replaced(
 def test_a_restarted_triggerer_goes_on_and_nothing_is_started_twice(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=12.0)
     run = airflow.trigger("automic", conf={"object": name})
-    run.task("run").wait_for("deferred")
+    deferred(run, sandbox)
 
     airflow.kill("triggerer", signal.SIGKILL)
     airflow.start("triggerer")
@@ -187,7 +199,7 @@ def test_a_restarted_triggerer_goes_on_and_nothing_is_started_twice(airflow: Pri
 def test_a_remote_that_is_down_for_a_while_is_waited_for(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=2.0)
     run = airflow.trigger("automic", conf={"object": name})
-    run.task("run").wait_for("deferred")
+    deferred(run, sandbox)
     sandbox.add_fault("server_error", system="automic", times=3)
 
     assert run.wait() == "success"

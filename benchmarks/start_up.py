@@ -1,0 +1,82 @@
+"""What the provider adds to starting things: an import in a DAG file, and any ``airflow`` command.
+
+``python benchmarks/start_up.py [--runs 20]`` prints two figures:
+
+* milliseconds of importing all operators and sensors beyond ``airflow.sdk``'s own base classes (``-X importtime``);
+* user CPU of ``airflow version`` with the provider and without it, alternating, the median of the differences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+
+PACKAGE = "airflow_provider_taskwatch"
+BASES = "from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator; import pendulum"
+OURS = "\n".join(
+    f"import {PACKAGE}.{name}" for name in ("operators.acquia", "operators.automic", "sensors.acquia", "sensors.automic")
+)
+HIDE = """
+import importlib.metadata as metadata, sys
+found = metadata.distributions
+metadata.distributions = lambda **by: (one for one in found(**by) if one.metadata["Name"] != {hidden!r})
+sys.argv = ["airflow", "version"]
+from airflow.__main__ import main
+main()
+"""
+
+
+def main() -> None:
+    """Print both figures."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--runs", type=int, default=20)
+    runs = arguments.parse_args().runs
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "AIRFLOW_HOME": home}
+        imports = [import_milliseconds(environment) for _ in range(5)]
+        print(f"importing operators and sensors: {statistics.median(imports):.1f} ms (median of {len(imports)})")
+        version_seconds("nothing", environment)
+        pairs = [
+            (version_seconds("nothing", environment), version_seconds("airflow-provider-taskwatch", environment))
+            for _ in range(runs)
+        ]
+    differences = [1000 * (having - lacking) for having, lacking in pairs]
+    without = statistics.median(lacking for _, lacking in pairs)
+    print(
+        f"airflow version: {statistics.median(differences):+.1f} ms user CPU with the provider, "
+        f"median of {runs} alternating runs (without it: {1000 * without:.0f} ms)"
+    )
+
+
+def import_milliseconds(environment: dict[str, str]) -> float:
+    """What our modules take once the base classes are there."""
+    report = subprocess.run(
+        [sys.executable, "-W", "ignore", "-X", "importtime", "-c", f"{BASES}\n{OURS}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    return sum(float(line.split("|")[1]) for line in report.splitlines() if _is_outermost_of_ours(line)) / 1000
+
+
+def _is_outermost_of_ours(line: str) -> bool:
+    name = line.rpartition("|")[2]
+    return name.strip().startswith(f"{PACKAGE}.") and len(name) - len(name.lstrip()) == 1
+
+
+def version_seconds(hidden: str, environment: dict[str, str]) -> float:
+    """User CPU seconds of ``airflow version``, with one distribution hidden."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    command = [sys.executable, "-W", "ignore", "-c", HIDE.format(hidden=hidden)]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_taskwatch.core.connection import Field, Form, RawConnection, read_connection
+from airflow_provider_taskwatch.core.error import ConfigurationError
+
+SECRET = "s3cret-of-mine"
+FORM = Form(
+    connection_type="demo",
+    title="Demo",
+    auths=("oauth2", "basic", "bearer"),
+    host="https://demo.example.com",
+    base_path="/api",
+    token_url="https://id.example.com/token",
+    scope="tenant:{tenant}",
+    charset="latin-1",
+    fields=(Field(name="tenant", label="Tenant"), Field(name="size", label="Size", kind="integer")),
+)
+STRICT = Form(connection_type="demo", title="Demo", auths=("oauth2",))
+
+
+def read(form=FORM, *, extra=None, **columns):
+    given = {"conn_type": "demo", "login": "me", "password": SECRET, **columns}
+    text = extra if isinstance(extra, str) else json.dumps(extra or {})
+    return read_connection(form, RawConnection(conn_id="my_conn", extra=text, **given))
+
+
+def problems(form=FORM, **given):
+    """The one error of a connection; whatever is wrong with it, the password is not in there."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(form, **given)
+    assert SECRET not in f"{caught.value!r}{caught.value.__cause__!r}{caught.value.__context__!r}"
+    return str(caught.value)
+
+
+def test_login_and_password_are_enough_where_the_form_knows_the_rest():
+    settings = read(extra=None)
+    assert (settings.base_url, settings.token_url) == ("https://demo.example.com/api", "https://id.example.com/token")
+    assert (settings.auth, settings.login, settings.password) == ("oauth2", "me", SECRET)
+    assert (settings.scope, settings.own) == ("", {"tenant": None, "size": None})
+    assert (settings.concurrency, settings.rate_limit, settings.verify, settings.reject_403) == (16, None, True, False)
+
+
+def test_an_extra_is_read_by_name_whatever_type_it_was_stored_with():
+    settings = read(
+        extra={
+            "tenant": " t-1 ",
+            "size": "5",
+            "concurrency": 4.0,
+            "rate_limit": "2.5",
+            "reject_403": "Yes",
+            "client_auth": "basic",
+            "audience": "them",
+            "token_params": '{"resource": "r", "n": 5, "deep": {"a": true}, "none": null}',
+        }
+    )
+    assert (settings.own, settings.scope) == ({"tenant": "t-1", "size": 5}, "tenant:t-1")
+    assert (settings.concurrency, settings.rate_limit, settings.reject_403) == (4, 2.5, True)
+    assert (settings.client_auth, settings.audience) == ("basic", "them")
+    assert settings.token_params == {"resource": "r", "n": "5", "deep": '{"a": true}'}
+
+
+def test_a_scope_is_made_from_other_fields_only_where_all_are_given():
+    form = Form(**{**{name: getattr(FORM, name) for name in FORM.__slots__}, "fields": FORM.fields[:1]})
+    assert read(form, extra={"tenant": "t-1"}).scope == "tenant:t-1"
+    assert read(form).scope == ""
+    assert read(form, extra={"tenant": "t-1", "scope": "mine"}).scope == "mine"
+    assert read(form, extra={"tenant": "{tenant.__class__}"}).scope == "tenant:{tenant.__class__}"
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_field_means_its_default(empty):
+    settings = read(extra={"auth": empty, "verify": empty, "concurrency": empty, "rate_limit": empty, "proxy": empty})
+    assert settings == read()
+
+
+@pytest.mark.parametrize(
+    "extra, verify",
+    [
+        ({"verify": False}, False),
+        ({"verify": "0", "ca_bundle": "/ca.pem"}, False),
+        ({"ca_bundle": "/ca.pem"}, "/ca.pem"),
+        ({"verify": " TRUE "}, True),
+    ],
+)
+def test_tls_is_verified_against_a_bundle_where_one_is_named(extra, verify):
+    assert read(extra=extra).verify == verify
+
+
+@pytest.mark.parametrize(
+    "columns, base_url",
+    [
+        ({"host": "h.example.com"}, "https://h.example.com/api"),
+        ({"host": " h.example.com// "}, "https://h.example.com/api"),
+        ({"host": "h.example.com/v2/"}, "https://h.example.com/v2"),
+        ({"host": "h.example.com", "schema": "http", "port": 8080}, "http://h.example.com:8080/api"),
+        ({"host": "http://h.example.com", "schema": "https"}, "http://h.example.com/api"),
+        ({"host": "HTTPS://H.example.com"}, "https://h.example.com/api"),
+        ({"host": "https://h.example.com/v2", "port": 8443}, "https://h.example.com:8443/v2"),
+        ({"host": "h.example.com:9000", "port": 8443}, "https://h.example.com:9000/api"),
+        ({"host": "h.example.com:", "port": 8443}, "https://h.example.com:8443/api"),
+        ({"host": "localhost", "port": 1}, "https://localhost:1/api"),
+        ({"host": "::1", "port": 8443}, "https://[::1]:8443/api"),
+        ({"host": "[::1]", "port": 8443}, "https://[::1]:8443/api"),
+        ({"host": "http://[fe80::1]:80/v2", "port": 8443}, "http://[fe80::1]:80/v2"),
+        ({"host": "10.0.0.1"}, "https://10.0.0.1/api"),
+        ({"host": "my_host-1.intern"}, "https://my_host-1.intern/api"),
+        ({"host": "   "}, "https://demo.example.com/api"),
+        ({"port": 8443}, "https://demo.example.com:8443/api"),
+    ],
+)
+def test_a_base_url_is_built_from_all_that_people_write(columns, base_url):
+    assert read(**columns).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        f"https://me:{SECRET}@h.example.com",
+        f"me:{SECRET}@h.example.com",
+        "ftp://h.example.com",
+        "https://",
+        "https:///path",
+        "//h.example.com",
+        "https:/h.example.com",
+        "http:h.example.com",
+        "h.example.com:port",
+        "h.example.com:99999",
+        "h.example.com:0",
+        "https://[broken",
+        "1:2:3",
+        "h example.com",
+        "h.example.com/a b",
+        "h.example.com\\@evil.example",
+        "h.example.com\nevil.example",
+        "<h.example.com>",
+        "https://h.example.com,https://i.example.com",
+    ],
+)
+def test_a_host_that_is_none_is_refused_without_being_shown(host):
+    told = problems(host=host)
+    assert "the host must be a name or an http(s) URL without credentials" in told
+    assert "evil" not in told
+
+
+@pytest.mark.parametrize("host", ["h.example.com?a=1", "https://h.example.com/v2#top"])
+def test_a_host_ends_before_its_query(host):
+    assert "the host must not hold '?' or '#'" in problems(host=host)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_a_port_that_is_none_is_refused(port):
+    assert "the port must be a number from 1 to 65535" in problems(host="h.example.com", port=port)
+
+
+def test_a_connection_of_another_type_is_refused_before_it_is_read():
+    told = problems(conn_type="http", extra="[")
+    assert told == "connection 'my_conn' has the type 'http'; it must be 'demo'"
+
+
+def test_everything_that_is_missing_is_named_in_one_error():
+    told = problems(STRICT, login="", password=None)
+    assert told == (
+        "connection 'my_conn' (demo): the host is missing; the login (client id) is missing; "
+        "the password (client secret) is missing; extra 'token_url' is missing"
+    )
+
+
+def test_everything_that_is_malformed_is_named_in_one_error():
+    told = problems(
+        host="https://",
+        extra={
+            "auth": "magic",
+            "verify": "perhaps",
+            "reject_403": 1,
+            "concurrency": 1.5,
+            "rate_limit": 0,
+            "read_timeout": "long",
+            "tenant": 5,
+            "token_params": "a=b",
+            "proxy": "not a URL",
+            "tokn_url": SECRET,
+        },
+    )
+    for name in ("auth", "verify", "reject_403", "concurrency", "rate_limit", "read_timeout", "tenant", "token_params"):
+        assert f"extra {name!r} must be " in told
+    assert "the host must be" in told
+    assert "extra 'proxy' must be an http(s) URL" in told
+    assert "unknown extra 'tokn_url'; known are audience, auth, ca_bundle," in told
+
+
+@pytest.mark.parametrize(
+    "name, value, told",
+    [
+        ("auth", "magic", "one of oauth2, basic, bearer"),
+        ("client_auth", "Form", "one of form, basic"),
+        ("token_url", 5, "a text"),
+        ("verify", [], "true or false"),
+        ("concurrency", True, "a whole number"),
+        ("concurrency", "1e400", "a whole number"),
+        ("concurrency", "many", "a whole number"),
+        ("rate_limit", "NaN", "a number"),
+        ("rate_limit", False, "a number"),
+        ("connect_timeout", 10**400, "a number"),
+        ("connect_timeout", {}, "a number"),
+        ("token_params", "[1]", "a JSON object"),
+        ("token_params", ["a"], "a JSON object"),
+        ("token_params", "[" * 100_000, "a JSON object"),
+        ("connect_timeout", -1, "greater than 0"),
+        ("read_timeout", 0, "greater than 0"),
+        ("concurrency", 0, "greater than 0"),
+    ],
+)
+def test_a_malformed_extra_is_named_with_what_it_must_be(name, value, told):
+    assert f"extra {name!r} must be {told}" in problems(extra={name: value})
+
+
+@pytest.mark.parametrize("extra", ["{", "[]", "null", '"text"', "[" * 100_000, f"password={SECRET}"])
+def test_an_extra_that_is_no_json_object_is_refused_without_being_shown(extra):
+    assert "the extra is not a JSON object" in problems(extra=extra)
+
+
+@pytest.mark.parametrize(
+    "auth, columns, told",
+    [
+        ("basic", {"login": None}, "the login (user) is missing"),
+        ("basic", {"password": ""}, "the password (password) is missing"),
+        ("bearer", {"password": None}, "the password (token) is missing"),
+        ("bearer", {"password": f"{SECRET}\n"}, "the password (token) holds blanks, line ends"),
+        ("bearer", {"password": f"{SECRET}ä"}, "characters that are not ASCII"),
+        ("basic", {"login": "me:you"}, "the login (user) must not hold ':'"),
+        ("basic", {"password": f"{SECRET}\N{EURO SIGN}"}, "holds a character that latin-1 does not have"),
+    ],
+)
+def test_credentials_that_could_not_be_sent_are_refused_in_words_that_do_not_show_them(auth, columns, told):
+    assert told in problems(extra={"auth": auth}, **columns)
+
+
+def test_each_way_to_authenticate_needs_only_its_own():
+    assert read(STRICT, host="h", extra={"token_url": "http://h/token"}).token_url == "http://h/token"
+    assert read(login=None, extra={"auth": "bearer"}).token_url == ""
+    assert read(password="pässwörd", extra={"auth": "basic"}).charset == "latin-1"
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://me:{SECRET}@id.example.com/token", "id.example.com/token", "https://[x", "https://", "a b"]
+)
+def test_a_token_url_must_be_one_and_hold_no_credentials(url):
+    assert "extra 'token_url' must be an http(s) URL without credentials" in problems(extra={"token_url": url})
+
+
+def test_no_repr_of_a_connection_shows_a_secret():
+    extra = {"proxy": f"http://me:{SECRET}@proxy.example.com:3128", "token_params": {"pin": SECRET}}
+    settings = read(extra=extra)
+    assert settings.proxy == extra["proxy"]
+    raw = RawConnection(conn_id="c", conn_type="demo", password=SECRET, extra=json.dumps(extra))
+    assert SECRET not in repr(settings) + repr(raw)
+
+
+def test_the_page_of_a_task_is_made_from_the_connections_template():
+    settings = read(extra={"ui_url": "https://ui.example.com/{client}/?id={ref}"})
+    assert settings.page({"ref": "a&b c", "client": "0100"}) == "https://ui.example.com/0100/?id=a%26b%20c"
+    assert read().page({"ref": "1"}) == ""
+
+
+@pytest.mark.parametrize("template", ["{id}", "{}", "{0}", "{ref", "{ref.x}", "{ref[x]}", "{ref!z}", "{ref:9d}"])
+def test_a_template_that_cannot_be_filled_names_what_it_may_use(template):
+    with pytest.raises(ConfigurationError, match=r"ui_url .* may only use \{ref\}, \{client\}"):
+        read(extra={"ui_url": template}).page({"ref": "1", "client": "100"})

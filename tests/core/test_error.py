@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    DeadlineError,
+    EventError,
+    NotFoundError,
+    RemoteError,
+    ReplyError,
+    TaskWatchError,
+    TokenError,
+    TransportError,
+)
+
+
+def refused(status):
+    return RemoteError(method="GET", path="/x", status=status, message="why", retry_after=3.0)
+
+
+@pytest.mark.parametrize(
+    "kind", [ConfigurationError, DeadlineError, EventError, NotFoundError, ReplyError, TokenError, TransportError]
+)
+def test_one_except_clause_catches_them_all(kind):
+    assert issubclass(kind, TaskWatchError)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
+def test_what_the_remote_refuses_does_not_pass(status):
+    assert not refused(status).transient
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_trouble_at_the_remote_passes(status):
+    assert refused(status).transient
+
+
+def test_a_refusal_carries_what_a_caller_needs():
+    error = refused(503)
+    assert str(error) == "GET /x answered 503: why"
+    assert (error.method, error.path, error.status, error.message, error.retry_after) == ("GET", "/x", 503, "why", 3.0)
+
+
+def test_a_request_counts_as_sent_unless_it_surely_was_not():
+    assert TransportError("lost").sent
+    assert not TransportError("no such host", sent=False).sent
+
+
+@pytest.mark.parametrize(
+    "error, passes",
+    [
+        (TransportError("lost"), True),
+        (ReplyError("not JSON"), True),
+        (TokenError("down", transient=True), True),
+        (TokenError("no", transient=False), False),
+        (ConfigurationError("typo"), False),
+        (DeadlineError("over"), False),
+        (EventError("odd"), False),
+    ],
+)
+def test_each_error_says_whether_asking_again_can_help(error, passes):
+    assert error.transient is passes

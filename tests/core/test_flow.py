@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import (
+    NotFoundError,
+    RemoteError,
+    ReplyError,
+    TokenError,
+    TransportError,
+)
+from airflow_provider_taskwatch.core.flow import Retry, ask, ask_json, nothing, one_step, retry_after, words
+from airflow_provider_taskwatch.core.wire import Pause, get, send
+from tests.play import play, reply, result_of
+
+READ = get("/x", {"q": 1})
+START = send("POST", "/x", {"a": 1})
+PATIENT = Retry(attempts=3, first_seconds=2.0)
+LOST = TransportError("reset by peer")
+NEVER_LEFT = TransportError("connection refused", sent=False)
+NOW = "Wed, 21 Oct 2026 07:00:00 GMT"
+
+
+def pauses(steps):
+    return [step.seconds for step in steps if isinstance(step, Pause)]
+
+
+def test_a_good_reply_is_returned_as_it_is():
+    steps, got = play(ask(READ), reply(204))
+    assert (steps, got.status) == ([READ], 204)
+
+
+@pytest.mark.parametrize("trouble", [reply(500), reply(503), reply(429), reply(408), LOST, NEVER_LEFT])
+def test_a_read_is_repeated_while_the_remote_is_in_trouble(trouble):
+    steps, got = play(ask(READ, retry=PATIENT), trouble, trouble, reply())
+    assert got.is_ok
+    assert steps == [READ, Pause(seconds=2.0, spread=0.2), READ, Pause(seconds=4.0, spread=0.2), READ]
+
+
+def test_patience_has_an_end_and_the_last_error_is_told():
+    with pytest.raises(RemoteError, match="GET /x answered 502: third"):
+        play(ask(READ, retry=PATIENT), LOST, reply(503, "second"), reply(502, "third"))
+
+
+@pytest.mark.parametrize("status", [300, 400, 401, 403, 404, 409, 422])
+def test_a_refusal_is_not_repeated(status):
+    with pytest.raises(RemoteError) as caught:
+        play(ask(READ, retry=PATIENT), reply(status, "no"))
+    assert (caught.value.status, caught.value.transient) == (status, False)
+
+
+def test_not_found_is_told_apart():
+    with pytest.raises(NotFoundError):
+        play(ask(READ), reply(404))
+
+
+@pytest.mark.parametrize("trouble", [LOST, reply(500), reply(502), reply(503), reply(408)])
+def test_a_start_that_may_have_arrived_is_not_repeated(trouble):
+    with pytest.raises((TransportError, RemoteError)):
+        play(ask(START, retry=PATIENT), trouble)
+
+
+@pytest.mark.parametrize("trouble", [NEVER_LEFT, reply(429), TokenError("down", transient=True)])
+def test_a_start_that_surely_did_nothing_is_repeated(trouble):
+    steps, _ = play(ask(START, retry=PATIENT), trouble, reply(202))
+    assert steps == [START, Pause(seconds=2.0, spread=0.2), START]
+
+
+def test_a_start_is_repeated_where_the_reply_proves_that_nothing_was_done():
+    def did_nothing(answer):
+        return answer.status == 503
+
+    steps, _ = play(ask(START, retry=PATIENT, refused=did_nothing), reply(503), reply(202))
+    assert len(steps) == 3
+    with pytest.raises(RemoteError, match="502"):
+        play(ask(START, retry=PATIENT, refused=did_nothing), reply(502))
+
+
+def test_a_token_that_is_denied_ends_a_call_at_once():
+    with pytest.raises(TokenError, match="wrong secret"):
+        play(ask(READ, retry=PATIENT), TokenError("wrong secret", transient=False))
+
+
+def test_a_lost_connection_keeps_its_cause():
+    lost = TransportError("reset by peer")
+    lost.__cause__ = OSError("errno 104")
+    with pytest.raises(TransportError) as caught:
+        play(ask(READ), lost)
+    assert str(caught.value.__cause__) == "errno 104"
+
+
+def test_the_remotes_wish_to_wait_is_obeyed_where_it_is_longer():
+    steps, _ = play(ask(READ, retry=PATIENT), reply(429, retry_after="7"), reply(429, retry_after="1"), reply())
+    assert pauses(steps) == [7.0, 4.0]
+
+
+def test_the_pause_grows_up_to_a_limit():
+    retry = Retry(first_seconds=1.0, limit_seconds=30.0)
+    assert [retry.seconds(failures) for failures in (1, 2, 3, 6, 10_000)] == [1.0, 2.0, 4.0, 30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    "value, seconds",
+    [
+        ("0", 0.0),
+        (" 120 ", 120.0),
+        ("86400", 3600.0),
+        ("9" * 5000, 3600.0),
+        ("Wed, 21 Oct 2026 07:01:30 GMT", 90.0),
+        ("Wed, 21 Oct 2026 09:01:30 +0200", 90.0),
+        ("Wed, 21 Oct 2026 06:59:00 GMT", 0.0),
+        ("Fri, 21 Oct 2050 07:00:00 GMT", 3600.0),
+        ("Wed, 21 Oct 2026 07:01:30 -0000", None),
+        ("Wed, 21 Oct 2026 07:01:30 +99999999999999999999", None),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms_and_bounded(value, seconds):
+    assert retry_after({"retry-after": value, "date": NOW}) == seconds
+
+
+def test_a_date_to_wait_for_means_nothing_without_the_remotes_own_clock():
+    assert retry_after({"retry-after": "Wed, 21 Oct 2026 07:01:30 GMT"}) is None
+    assert retry_after({}) is None
+
+
+def test_a_json_object_is_returned():
+    assert result_of(ask_json(READ), reply(200, {"a": 1})) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "body, problem",
+    [
+        (None, r"\(200\) is not JSON: \(empty\)"),
+        ("<html> down\n</html>", "is not JSON: <html> down </html>"),
+        ("[" * 100_000, r"is not JSON: \[\["),
+        ([1], "is not a JSON object"),
+        ("null", "is not a JSON object: null"),
+    ],
+)
+def test_any_other_body_is_one_error_that_shows_where_it_came_from(body, problem):
+    with pytest.raises(ReplyError, match=f"the reply to GET /x .*{problem}") as caught:
+        play(ask_json(READ), reply(200, body))
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        ({"error": "conflict", "message": "already running"}, "conflict: already running"),
+        ({"error": "bad", "message": ["one", {"message": "two"}]}, "bad: one; two"),
+        ({"code": 11191, "error": "", "details": "ended"}, "11191: ended"),
+        ({"error": {"code": 5, "message": "nested"}}, "5: nested"),
+        ({"title": "Bad", "why": None}, "title Bad: why None"),
+        (["one", "two"], "one; two"),
+        ("plain text", "plain text"),
+        ('"quoted"', "quoted"),
+        ({"message": "x" * 10_000}, "x" * 500),
+        ({}, "(no message)"),
+        (None, "(no message)"),
+    ],
+)
+def test_the_remotes_words_are_found_in_all_shapes(content, told):
+    assert words(reply(400, content)) == told
+
+
+@pytest.mark.parametrize("depth", [600, 100_000])
+@pytest.mark.parametrize("opening", ['{"error":', "["])
+def test_an_error_nested_without_end_is_shown_as_it_begins(depth, opening):
+    assert words(reply(500, opening * depth + "1" + {"[": "]"}.get(opening, "}") * depth)).startswith(opening * 20)
+
+
+def test_a_redirect_is_told_with_its_remedy_and_without_its_target():
+    told = words(reply(302, {"message": "moved"}, location="https://elsewhere.example"))
+    assert told.startswith("a redirect, which is not followed")
+    assert "elsewhere" not in told
+
+
+def test_flows_of_no_step_and_of_one_step():
+    assert play(nothing(5)) == ([], 5)
+    assert play(one_step(READ), reply(201))[1].status == 201
+    assert play(one_step(Pause(seconds=1.0))) == ([Pause(seconds=1.0)], None)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+
+from airflow_provider_taskwatch.core.connection import Field, Form
+from airflow_provider_taskwatch.core.form import provider_info
+
+FORM = Form(
+    connection_type="demo",
+    title="Demo",
+    auths=("oauth2", "bearer"),
+    fields=(Field(name="tenant", label="Tenant", description="Yours."),),
+    placeholders={"host": "https://demo.example.com"},
+)
+
+
+def test_a_form_is_named_as_airflow_wants_it():
+    info = provider_info(FORM, "demo.DemoHook")
+    assert (info["connection-type"], info["hook-name"], info["hook-class-name"]) == ("demo", "Demo", "demo.DemoHook")
+    assert info["ui-field-behaviour"] == {
+        "hidden-fields": [],
+        "relabeling": {"login": "Client id", "password": "Client secret"},
+        "placeholders": {"host": "https://demo.example.com"},
+    }
+
+
+def test_each_field_may_be_empty_and_says_what_it_holds():
+    fields = provider_info(FORM, "demo.DemoHook")["conn-fields"]
+    assert fields["tenant"] == {"label": "Tenant", "description": "Yours.", "schema": {"type": ["string", "null"]}}
+    assert fields["concurrency"]["schema"] == {"type": ["integer", "null"], "default": 16}
+    assert fields["verify"]["schema"] == {"type": ["boolean", "null"], "default": True}
+    assert fields["reject_403"]["schema"]["default"] is False
+    assert fields["auth"]["schema"]["enum"] == ["oauth2", "bearer"]
+
+
+def test_the_fields_of_oauth2_are_shown_only_where_the_remote_offers_it():
+    basic = provider_info(Form(connection_type="b", title="B", auths=("basic",)), "b.Hook")
+    assert not {"token_url", "client_auth", "scope", "audience", "token_params"} & set(basic["conn-fields"])
+    assert basic["ui-field-behaviour"]["relabeling"] == {}
+    assert "token_url" in provider_info(FORM, "demo.DemoHook")["conn-fields"]
+
+
+def test_login_and_password_keep_their_names_where_they_are_the_usual_way():
+    both = provider_info(Form(connection_type="b", title="B", auths=("basic", "oauth2")), "b.Hook")
+    assert both["ui-field-behaviour"]["relabeling"] == {}
+    assert "token_url" in both["conn-fields"]
+
+
+def test_a_form_is_plain_json():
+    info = provider_info(FORM, "demo.DemoHook")
+    assert json.loads(json.dumps(info)) == info

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_taskwatch.core.judge import Memory, Rules, from_json, judge
+from airflow_provider_taskwatch.core.outcome import Ending
+from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+
+
+def seen(phase, status="1", **more):
+    return Observation(ref="7", phase=phase, status=status, **more)
+
+
+def read(*ages_and_readings, rules=None, memory=None):
+    """Judge one reading after the other; what the last of them means."""
+    memory = memory or Memory()
+    for age, reading in ages_and_readings:
+        memory, counts, outcome = judge(memory, reading, rules or Rules(), age, "execution")
+    return memory, counts, outcome
+
+
+RUNNING, ODD, BLOCKED, ABSENT = seen(Phase.RUNNING), seen(Phase.UNKNOWN, "4711"), seen(Phase.BLOCKED), absent("7")
+UNREADABLE = Observation(ref="7", phase=Phase.UNKNOWN, message="the reply is not JSON")
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase.is_final])
+def test_a_final_phase_ends_the_wait(phase):
+    reading = seen(phase, "1800", message="why", result={"a": 1})
+    _, _, outcome = read((0.0, reading))
+    assert (outcome.ending, outcome.phase, outcome.status) == (Ending(str(phase)), phase, "1800")
+    assert (outcome.ref, outcome.message) == ("7", f"execution 7: {phase} (1800): why")
+    assert outcome.result == {"a": 1}
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING, Phase.BLOCKED, Phase.UNKNOWN])
+def test_no_other_phase_ends_it_at_once(phase):
+    assert read((90_000.0, seen(phase)))[2] is None
+
+
+def test_a_fresh_ref_may_be_unknown_for_a_while():
+    memory, counts, outcome = read((0.0, ABSENT), (299.9, ABSENT))
+    assert (counts.phase, counts.message, outcome) == (Phase.PENDING, "not found yet", None)
+    assert not memory.seen
+
+
+def test_after_its_grace_an_unknown_ref_is_lost_and_both_reasons_are_named():
+    _, _, outcome = read((0.0, ABSENT), (300.0, ABSENT))
+    assert (outcome.ending, outcome.status) == (Ending.LOST, "")
+    assert "not found after 300 s: there is none of that id, or the connection's credentials" in outcome.message
+
+
+def test_the_grace_is_one_of_the_wait_and_not_of_the_process():
+    assert read((301.0, ABSENT))[2].ending is Ending.LOST
+    assert read((5.0, ABSENT), rules=Rules(not_found_grace=0.0))[2].ending is Ending.LOST
+
+
+def test_what_was_there_and_is_gone_is_lost_at_once():
+    _, _, outcome = read((0.0, RUNNING), (2.0, ABSENT))
+    assert outcome.ending is Ending.LOST
+    assert "was there and is not found any more" in outcome.message
+
+
+def test_a_reply_that_cannot_be_read_does_not_prove_that_a_ref_is_there():
+    memory, _, outcome = read((0.0, UNREADABLE), (2.0, ABSENT))
+    assert (memory.seen, outcome) == (False, None)
+    assert read((0.0, ODD))[0].seen
+
+
+def test_what_took_over_has_a_grace_of_its_own():
+    heir = Memory(ref="8", since=5000.0)
+    assert read((5299.0, ABSENT), memory=heir)[2] is None
+    assert "not found after 300 s" in read((5300.0, ABSENT), memory=heir)[2].message
+
+
+def test_an_unknown_status_is_tolerated_and_then_named():
+    memory, _, outcome = read((10.0, ODD), (309.0, ODD))
+    assert (memory.unknown_since, outcome) == (10.0, None)
+    _, _, outcome = read((310.0, ODD), memory=memory)
+    assert (outcome.ending, outcome.status) == (Ending.UNKNOWN, "4711")
+    assert outcome.message == "execution 7 has the unknown status '4711' for more than 300 s"
+
+
+def test_replies_that_cannot_be_read_are_bounded_too():
+    _, _, outcome = read((0.0, UNREADABLE), (400.0, UNREADABLE))
+    assert outcome.message.endswith("for more than 300 s: the reply is not JSON")
+
+
+@pytest.mark.parametrize("between", [RUNNING, ABSENT, BLOCKED])
+def test_the_patience_with_an_unknown_status_begins_anew_after_another_reading(between):
+    memory, _, outcome = read((0.0, UNREADABLE), (100.0, between), (350.0, ODD))
+    assert (memory.unknown_since, outcome) == (350.0, None)
+
+
+def test_looks_that_brought_nothing_do_not_end_the_patience_early():
+    memory, _, _ = read((0.0, ODD))
+    assert memory.unknown_since == 0.0
+    assert read((10.0, ODD), memory=Memory(failures=5, unknown_since=0.0))[0] == Memory(seen=True, unknown_since=0.0)
+
+
+def test_a_blocked_task_is_waited_for_as_long_as_it_takes():
+    assert read((0.0, BLOCKED), (90_000.0, BLOCKED))[2] is None
+
+
+def test_a_blocked_task_ends_the_wait_where_the_user_says_so():
+    _, _, outcome = read((0.0, BLOCKED), rules=Rules(fail_on_blocked=True))
+    assert (outcome.ending, outcome.phase) == (Ending.BLOCKED, Phase.BLOCKED)
+    assert "waits for a person" in outcome.message
+
+
+def test_the_time_in_the_blocked_state_counts_from_its_beginning():
+    rules = Rules(blocked_timeout=60.0)
+    memory, _, outcome = read((0.0, RUNNING), (100.0, BLOCKED), (159.0, BLOCKED), rules=rules)
+    assert (memory.blocked_since, outcome) == (100.0, None)
+    assert read((160.0, BLOCKED), memory=memory, rules=rules)[2].ending is Ending.BLOCKED
+    assert read((160.0, RUNNING), (161.0, BLOCKED), memory=memory, rules=rules)[2] is None
+
+
+def test_a_blocked_timeout_of_zero_does_not_wait():
+    assert read((0.0, BLOCKED), rules=Rules(blocked_timeout=0.0))[2].ending is Ending.BLOCKED
+
+
+@pytest.mark.parametrize("reading", [RUNNING, ABSENT, ODD])
+def test_any_answer_ends_a_row_of_failures(reading):
+    assert read((0.0, reading), memory=Memory(failures=3))[0].failures == 0
+
+
+def test_memory_survives_between_two_processes():
+    memory = Memory(ref="8", since=4.0, failures=2, seen=True, unknown_since=1.5, blocked_since=2.5)
+    assert from_json(json.loads(json.dumps(memory.to_json()))) == memory
+
+
+@pytest.mark.parametrize("stored", [None, "", 5, [], {}, {"of_a_newer_version": 1}])
+def test_what_is_no_memory_is_an_empty_one(stored):
+    assert from_json(stored) == Memory()
+
+
+def test_memory_of_an_older_version_is_completed():
+    assert from_json({"ref": "8", "seen": True}) == Memory(ref="8", seen=True)

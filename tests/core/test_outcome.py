@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import EventError
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.core.phase import Phase
+
+FULL = Outcome(
+    ending=Ending.FAILED, ref="7", phase=Phase.FAILED, status="1800", message="why\nnot", result={"a": [1, None]}
+)
+BARE = Outcome(ending=Ending.REFUSED, ref="7")
+
+
+def test_two_endings_are_good():
+    assert {ending for ending in Ending if ending.is_ok} == {Ending.SUCCEEDED, Ending.SKIPPED}
+
+
+def test_the_remotes_endings_are_its_final_phases():
+    assert {str(ending) for ending in Ending if ending.is_of_remote} == {str(one) for one in Phase if one.is_final}
+
+
+@pytest.mark.parametrize("outcome", [FULL, BARE])
+def test_an_outcome_travels_as_plain_json(outcome):
+    assert from_event(json.loads(json.dumps(outcome.to_event()))) == outcome
+
+
+def test_an_event_that_leaves_things_out_is_understood():
+    assert from_event({"version": 1, "ending": "refused", "ref": "7"}) == BARE
+    assert from_event({**BARE.to_event(), "result": None, "status": None}) == BARE
+
+
+def test_an_event_of_this_version_with_more_in_it_is_understood():
+    assert from_event({**FULL.to_event(), "new": True}) == FULL
+
+
+@pytest.mark.parametrize("event", [None, "success", 5, [], ["version", 1], "x" * 10_000])
+def test_a_missing_event_is_an_error_with_a_remedy(event):
+    with pytest.raises(EventError, match="instead of an event; clear the task to start again") as caught:
+        from_event(event)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("version", [2, 99, None, "1", 1.5, [1]])
+def test_an_event_of_another_version_names_the_remedy(version):
+    with pytest.raises(EventError, match="install the same airflow-provider-taskwatch on triggerer and workers"):
+        from_event({**FULL.to_event(), "version": version})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ending": "exploded"},
+        {"ending": None},
+        {"ending": []},
+        {"phase": "exploded"},
+        {"phase": ["failed"]},
+        {"result": "text"},
+        {"result": 5},
+        {"result": [1, 2]},
+    ],
+)
+def test_a_malformed_event_is_an_error_and_never_a_key_error(wrong):
+    with pytest.raises(EventError, match="the trigger's event is malformed"):
+        from_event({**FULL.to_event(), **wrong})
+
+
+@pytest.mark.parametrize("missing", ["ending", "ref"])
+def test_what_an_event_must_hold_is_named(missing):
+    event = {name: value for name, value in FULL.to_event().items() if name != missing}
+    with pytest.raises(EventError, match=f"malformed .KeyError..{missing}"):
+        from_event(event)

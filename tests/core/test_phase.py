@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+
+
+def test_five_phases_end_a_task_and_two_of_them_well():
+    final = {phase for phase in Phase if phase.is_final}
+    assert final == {Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED, Phase.LOST}
+    assert {phase for phase in Phase if phase.is_ok} == {Phase.SUCCEEDED, Phase.SKIPPED}
+
+
+def test_a_reading_is_described_on_one_line():
+    seen = Observation(ref="1", phase=Phase.RUNNING, status="1550", progress=40.0, message="active")
+    assert seen.describe() == "running (1550) 40 %: active"
+    assert Observation(ref="1", phase=Phase.PENDING).describe() == "pending"
+
+
+def test_no_progress_and_a_progress_of_zero_are_told_apart():
+    assert Observation(ref="1", phase=Phase.RUNNING, progress=0).describe() == "running 0 %"
+
+
+def test_an_unknown_ref_has_no_status_so_that_it_is_told_apart_from_a_lost_task():
+    assert (absent("1").phase, absent("1").status, absent("1").ref) == (Phase.LOST, "", "1")
+
+
+def test_a_reading_keeps_people_out_of_the_result():
+    assert (absent("1").result, absent("1").personal) == ({}, {})

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import RemoteError, TokenError, TransportError
+from airflow_provider_taskwatch.core.flow import Retry, ask
+from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
+from airflow_provider_taskwatch.core.wire import Pause, get, send
+from tests.play import play, reply
+
+READ = get("/x")
+START = send("POST", "/x", {})
+
+
+def bearing(call, token):
+    return replace(call, headers={**call.headers, "Authorization": f"Bearer {token}"})
+
+
+def sign(flow, *answers, reject_403=False):
+    return play(signed(flow, rejects_token(reject_403)), *answers)
+
+
+@pytest.mark.parametrize("call", [READ, START])
+def test_each_call_is_signed_before_it_is_sent(call):
+    steps, got = sign(ask(call), bearing(call, "one"), reply(204))
+    assert steps == [Sign(call=call), bearing(call, "one")]
+    assert got.status == 204
+
+
+@pytest.mark.parametrize("call", [READ, START])
+def test_a_call_whose_token_was_rejected_is_replayed_once_with_a_new_one(call):
+    old, new = bearing(call, "old"), bearing(call, "new")
+    steps, got = sign(ask(call), old, reply(401), new, reply(202))
+    assert steps == [Sign(call=call), old, Sign(call=call, refused=old), new]
+    assert got.status == 202
+
+
+def test_a_second_rejection_is_the_remotes_last_word():
+    with pytest.raises(RemoteError, match="GET /x answered 401: go away"):
+        sign(ask(READ), bearing(READ, "old"), reply(401), bearing(READ, "new"), reply(401, "go away"))
+
+
+def test_credentials_that_cannot_change_are_not_sent_twice():
+    with pytest.raises(RemoteError, match="401"):
+        sign(ask(READ), bearing(READ, "fixed"), reply(401), bearing(READ, "fixed"))
+
+
+def test_403_is_a_rejection_only_where_the_connection_says_so():
+    with pytest.raises(RemoteError, match="403"):
+        sign(ask(READ), bearing(READ, "old"), reply(403))
+    _, got = sign(ask(READ), bearing(READ, "old"), reply(403), bearing(READ, "new"), reply(), reject_403=True)
+    assert got.is_ok
+
+
+@pytest.mark.parametrize("lost", [TransportError("reset"), TokenError("no", transient=False)])
+def test_an_error_reaches_the_flow_that_asked(lost):
+    with pytest.raises(type(lost), match=str(lost)):
+        sign(ask(READ), bearing(READ, "one"), lost)
+
+
+def test_a_flow_that_survives_an_error_goes_on():
+    one = bearing(READ, "one")
+    steps, got = sign(ask(READ, retry=Retry(first_seconds=1.0)), one, TransportError("reset"), one, reply())
+    assert steps == [Sign(call=READ), one, Pause(seconds=1.0, spread=0.2), Sign(call=READ), one]
+    assert got.is_ok
+
+
+def test_a_token_that_cannot_be_renewed_is_told_instead_of_the_rejection():
+    with pytest.raises(TokenError, match="endpoint is down"):
+        sign(ask(READ), bearing(READ, "old"), reply(401), TokenError("endpoint is down", transient=True))
+
+
+def test_a_lost_reply_to_a_replayed_start_is_not_sent_a_third_time():
+    old, new = bearing(START, "old"), bearing(START, "new")
+    with pytest.raises(TransportError):
+        sign(ask(START, retry=Retry()), old, reply(401), new, TransportError("reset"))
+
+
+def test_errors_that_are_not_ours_end_the_flow_where_it_stands():
+    program = signed(ask(READ), rejects_token(False))
+    program.send(None)
+    with pytest.raises(ZeroDivisionError):
+        program.throw(ZeroDivisionError())
+
+
+def test_no_repr_of_a_step_shows_the_token():
+    assert "s3cret" not in repr(Sign(call=READ, refused=bearing(READ, "s3cret")))

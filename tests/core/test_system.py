@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    DeadlineError,
+    NotFoundError,
+    RemoteError,
+    ReplyError,
+    TokenError,
+    TransportError,
+)
+from airflow_provider_taskwatch.core.phase import absent
+from airflow_provider_taskwatch.core.system import SystemDefaults, safe_ref
+from tests.play import result_of
+
+
+class Plain(SystemDefaults):
+    name = "plain"
+    noun = "job"
+
+
+def refused(status):
+    return RemoteError(method="POST", path="/x", status=status, message="no")
+
+
+@pytest.mark.parametrize("ref", ["1", "0c7b9e0e-3f4e", " a.b:c~d@e+f ", "ünïcode", "a.", "-"])
+def test_an_id_is_taken_as_it_is_without_surrounding_blanks(ref):
+    assert safe_ref(ref, "job") == Plain().check_ref(ref) == ref.strip()
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [".", "..", "a..b", "a/b", "a?b", "a#b", "a\\b", "%2e", "a b", "a\tb", "a\nb", "a\x00", "a\u200bb", "a\u00a0b"],
+)
+def test_an_id_that_could_change_the_address_is_refused_before_any_request(ref):
+    with pytest.raises(ConfigurationError, match="is not a job id: it must not be"):
+        safe_ref(ref, "job")
+
+
+@pytest.mark.parametrize("ref", ["", " ", "\n", None])
+def test_an_empty_id_is_refused_with_a_remedy(ref):
+    with pytest.raises(ConfigurationError, match="the job id is empty; give the id that the start returned"):
+        safe_ref(ref, "job")
+
+
+@pytest.mark.parametrize("ref", [5, ["a"], {"id": "a"}, True])
+def test_an_id_that_is_no_text_is_refused(ref):
+    with pytest.raises(ConfigurationError, match="which is no text"):
+        safe_ref(ref, "job")
+
+
+def test_a_long_id_is_shown_shortened():
+    with pytest.raises(ConfigurationError) as caught:
+        safe_ref("a/" * 5000, "job")
+    assert len(str(caught.value)) < 250
+
+
+def test_most_systems_have_nothing_to_add():
+    system = Plain()
+    assert (system.selector({"a": 1}), system.understand(absent("1"), {})) == ("", absent("1"))
+    assert result_of(system.successor(absent("1"), {})) is None
+    assert result_of(system.explain(absent("1"), {})) == ""
+    assert system.page("1") == {"ref": "1"}
+
+
+@pytest.mark.parametrize(
+    "ask, told",
+    [
+        (lambda system: system.observe_many("*", ["1"]), "plain reads one job per request"),
+        (lambda system: system.cancel("1"), "plain cannot cancel a job"),
+        (lambda system: system.find("m"), "plain keeps no marker of a start"),
+    ],
+)
+def test_what_a_system_cannot_do_is_a_mistake_of_the_caller(ask, told):
+    system = Plain()
+    assert (system.can_cancel, system.keeps_marker) == (False, False)
+    with pytest.raises(NotImplementedError, match=told):
+        ask(system)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused(400),
+        refused(403),
+        refused(409),
+        refused(429),
+        NotFoundError(method="POST", path="/x", status=404, message="no"),
+        TransportError("no such host", sent=False),
+        TokenError("down", transient=True),
+        ConfigurationError("typo"),
+    ],
+)
+def test_a_start_that_surely_did_nothing_may_be_sent_again(error):
+    assert Plain().was_refused(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [refused(408), refused(500), refused(503), TransportError("reset"), ReplyError("not JSON"), DeadlineError("over")],
+)
+def test_a_start_that_may_have_been_done_is_not_taken_for_refused(error):
+    assert not Plain().was_refused(error)

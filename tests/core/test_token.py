@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import TokenError
+from airflow_provider_taskwatch.core.token import Token, read_token
+from tests.play import reply
+
+URL = "https://id.example.com/token"
+
+
+def read(answer, *, asked_at=1000.0, unix_now=1_800_000_000.0):
+    return read_token(answer, URL, asked_at=asked_at, unix_now=unix_now)
+
+
+def token(**lifetime):
+    return read(reply(200, {"access_token": "s3cret", **lifetime}))
+
+
+@pytest.mark.parametrize(
+    "lifetime, fresh_for",
+    [
+        ({"expires_in": 300}, 240),
+        ({"expires_in": 600}, 480),
+        ({"expires_in": 3600}, 3480),
+        ({"expires_in": 1}, 0.8),
+        ({"expires_in": "300"}, 240),
+        ({"expires_on": 1_800_000_300}, 240),
+        ({"expires_on": "1800003600"}, 3480),
+        ({"expires_in": 300, "expires_on": 1_800_003_600}, 240),
+        ({"expires_in": None, "expires_on": 1_800_003_600}, 3480),
+        ({"expires_in": "soon", "expires_on": 1_800_003_600}, 3480),
+    ],
+)
+def test_a_token_is_renewed_a_fifth_of_its_lifetime_early_but_at_most_120_seconds(lifetime, fresh_for):
+    assert token(**lifetime).renew_at == pytest.approx(1000.0 + fresh_for)
+
+
+@pytest.mark.parametrize(
+    "lifetime",
+    [
+        {},
+        {"expires_in": 0},
+        {"expires_in": -1},
+        {"expires_in": []},
+        {"expires_in": float("nan")},
+        {"expires_in": 10**400},
+        {"expires_on": 1_700_000_000},
+        {"expires_on": "2027-01-15T08:00:00Z"},
+    ],
+)
+def test_a_lifetime_that_makes_no_sense_does_not_cost_a_token_per_call(lifetime):
+    assert token(**lifetime).renew_at == 1240.0
+
+
+def test_a_token_is_fresh_until_it_is_due():
+    got = Token(value="a", renew_at=10.0)
+    assert (got.is_fresh(9.9), got.is_fresh(10.0)) == (True, False)
+    assert got.authorization == "Bearer a"
+
+
+def test_a_token_shows_itself_nowhere():
+    assert "s3cret" not in repr(token())
+
+
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (reply(401, {"error": "invalid_client", "error_description": "wrong"}), "401: invalid_client: wrong; check cl"),
+        (reply(400, {"errorCode": "E1", "errorSummary": "no scope"}), "400: E1: no scope; check client id, secret and"),
+        (reply(403, "<html>no</html>"), "403: <html>no</html>; check client id"),
+        (reply(404, "nothing here"), "404: nothing here; check the token URL"),
+        (reply(302), "302: a redirect, .*; check the token URL"),
+        (reply(418, ["odd"]), "418: odd$"),
+        (reply(200, {"error": "denied", "message": "not today"}), "without a usable access token: denied: not today"),
+        (reply(200, {"token": "s3cret"}), "without a usable access token$"),
+        (reply(200, {"access_token": ""}), "without a usable access token$"),
+        (reply(200, {"access_token": ["s3cret"]}), "without a usable access token$"),
+        (reply(200, {"access_token": "s3cret\r\nX-Evil: 1"}), "without a usable access token$"),
+        (reply(200, ["s3cret"]), "without a usable access token$"),
+        (reply(200, "<html>s3cret</html>"), "without a usable access token$"),
+        (reply(204), "without a usable access token$"),
+    ],
+)
+def test_a_refusal_is_one_error_in_the_remotes_words(answer, told):
+    with pytest.raises(TokenError, match=f"no token: {URL} answered .*{told}") as caught:
+        read(answer)
+    assert not caught.value.transient
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_an_endpoint_in_trouble_may_be_asked_again(status):
+    with pytest.raises(TokenError, match=f"answered {status}: try later$") as caught:
+        read(reply(status, {"message": "try later"}))
+    assert caught.value.transient
+
+
+def test_a_reply_nested_without_end_is_a_refusal_too():
+    with pytest.raises(TokenError, match=r"without a usable access token$"):
+        read(reply(200, "[" * 100_000))
+
+
+def test_a_token_in_an_error_reply_is_no_token():
+    with pytest.raises(TokenError, match="500"):
+        read(reply(500, {"access_token": "a", "message": "broken"}))

@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    DeadlineError,
+    RemoteError,
+    ReplyError,
+    TokenError,
+    TransportError,
+)
+from airflow_provider_taskwatch.core.flow import ask, ask_json
+from airflow_provider_taskwatch.core.judge import Memory, Rules
+from airflow_provider_taskwatch.core.outcome import Ending
+from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.system import SystemDefaults
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch, weigh
+from airflow_provider_taskwatch.core.wire import get
+from tests.play import play, reply, result_of, targets
+
+OVER = DeadlineError("the deadline was noon")
+LOST = TransportError("reset by peer")
+DOWN = RemoteError(method="GET", path="/x", status=503, message="down")
+ODD = ReplyError("the reply is not JSON")
+
+
+class Remote(SystemDefaults):
+    """Follows restarts and explains failures, each with one request."""
+
+    noun = "job"
+
+    def selector(self, options):
+        return options.get("together", "")
+
+    def successor(self, seen, options):
+        if not options.get("follow"):
+            return None
+        return (yield from ask_json(get(f"/heir/{seen.ref}"))).get("id")
+
+    def explain(self, seen, options):
+        return (yield from ask(get(f"/why/{seen.ref}"))).text()
+
+
+class Silent(SystemDefaults):
+    noun = "job"
+
+
+def seen(age, phase=Phase.RUNNING, ref="7", **more):
+    reading = Observation(ref=ref, phase=phase, status="s", result={"id": ref}, personal={"author": "me"}, **more)
+    return Seen(age=age, observation=reading)
+
+
+def failed(age, error=LOST):
+    return Seen(age=age, error=error)
+
+
+def run(*answers, system=None, age=0.0, **plan):
+    """Play answers into a watch; its looks, and its outcome."""
+    steps, outcome = play(watch(system or Silent(), Plan(ref="7", **plan), age), *answers)
+    return [step for step in steps if isinstance(step, Look)], outcome
+
+
+def follow(*answers, **plan):
+    """The same with a remote that follows restarts; the requests, and the outcome."""
+    steps, outcome = play(watch(Remote(), Plan(ref="7", options={"follow": True}, **plan), 0.0), *answers)
+    return targets([step for step in steps if not isinstance(step, Look)]), outcome
+
+
+# --- looking
+
+
+def test_a_wait_looks_at_once_and_then_less_and_less_often():
+    looks, outcome = run(seen(0.0), seen(2.0), seen(50.0), seen(900.0), seen(930.0, Phase.SUCCEEDED))
+    assert [look.after for look in looks] == [0.0, 2.0, 2.0, 10.0, 30.0]
+    assert [look.spread for look in looks] == [0.0, 0.1, 0.1, 0.1, 0.1]
+    assert (outcome.ending, outcome.ref, outcome.result) == (Ending.SUCCEEDED, "7", {"id": "7"})
+
+
+def test_a_restarted_wait_goes_on_at_its_age_and_does_not_look_together_with_all_others():
+    looks, _ = run(seen(100.0, Phase.SUCCEEDED), age=100.0)
+    assert looks == [Look(ref="7", after=20.0, spread=1.0)]
+
+
+def test_a_restarted_wait_has_no_new_grace_for_what_is_not_there():
+    _, outcome = run(Seen(age=400.0, observation=absent("7")), age=390.0)
+    assert outcome.ending is Ending.LOST
+
+
+def test_a_fixed_rhythm_is_kept():
+    looks, _ = run(seen(0.0), seen(5.0), seen(10.0, Phase.SUCCEEDED), rhythm=Rhythm(limit_seconds=5.0, adaptive=False))
+    assert [look.after for look in looks] == [0.0, 5.0, 5.0]
+
+
+def test_progress_and_usual_duration_bring_the_next_look_closer():
+    looks, _ = run(
+        seen(0.0),
+        seen(600.0, progress=98.0),
+        seen(610.0, elapsed_seconds=594.0, expected_seconds=600.0),
+        seen(620.0, progress=100.0),
+        seen(650.0, Phase.SUCCEEDED),
+    )
+    assert [look.after for look in looks] == pytest.approx([0.0, 2.0, 6.12, 3.0, 30.0], abs=0.01)
+
+
+def test_watches_that_can_be_read_together_say_so():
+    looks, _ = run(seen(0.0, Phase.SUCCEEDED), system=Remote(), options={"together": "etl-*"})
+    assert looks[0].selector == "etl-*"
+
+
+def test_readings_are_understood_as_the_options_say():
+    class Strict(Silent):
+        def understand(self, seen, options):
+            return replace(seen, phase=options["phase"])
+
+    assert run(seen(0.0), system=Strict(), options={"phase": Phase.CANCELLED})[1].ending is Ending.CANCELLED
+
+
+def test_an_option_that_cannot_be_understood_is_an_error_of_the_user():
+    class Strict(Silent):
+        def understand(self, seen, options):
+            raise ConfigurationError("no such status")
+
+    with pytest.raises(ConfigurationError, match="no such status"):
+        run(seen(0.0), system=Strict())
+
+
+# --- a remote in trouble
+
+
+@pytest.mark.parametrize("error", [LOST, DOWN, TokenError("endpoint is down", transient=True)])
+def test_a_remote_that_is_down_is_waited_for_with_growing_pauses(error):
+    looks, outcome = run(*(failed(age, error) for age in (0, 2, 6, 14, 30, 62, 122)), seen(600.0, Phase.SUCCEEDED))
+    assert [look.after for look in looks] == [0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert outcome.ending is Ending.SUCCEEDED
+
+
+def test_after_trouble_the_usual_rhythm_returns():
+    looks, _ = run(failed(0.0), failed(2.0), seen(50.0), seen(60.0, Phase.SUCCEEDED))
+    assert [look.after for look in looks] == [0.0, 2.0, 4.0, 10.0]
+
+
+def test_the_remotes_wish_to_wait_is_obeyed_but_not_beyond_the_deadline():
+    busy = RemoteError(method="GET", path="/x", status=429, message="slow down", retry_after=900.0)
+    looks, _ = run(failed(0.0, busy), seen(1.0, Phase.SUCCEEDED))
+    assert looks[1].after == 900.0
+    looks, _ = run(failed(0.0, busy), seen(1.0, Phase.SUCCEEDED), ends_at=100.0)
+    assert looks[1].after == 98.0
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 410])
+def test_a_refusal_ends_the_wait_at_once_in_the_remotes_words(status):
+    error = RemoteError(method="GET", path="/x", status=status, message="not yours")
+    _, outcome = run(seen(0.0), failed(2.0, error), system=Remote())
+    assert (outcome.ending, outcome.ref, outcome.phase) == (Ending.REFUSED, "7", None)
+    assert outcome.message == f"job 7: GET /x answered {status}: not yours"
+
+
+def test_a_reply_that_cannot_be_read_is_bounded_like_an_unknown_status():
+    looks, outcome = run(failed(0.0, ODD), failed(150.0, ODD), failed(300.0, ODD))
+    assert [look.after for look in looks] == [0.0, 2.0, 30.0]
+    assert outcome.ending is Ending.UNKNOWN
+    assert outcome.message.endswith("for more than 300 s: the reply is not JSON")
+
+
+def test_a_page_of_html_before_a_404_does_not_make_the_ref_one_that_was_there():
+    _, outcome = run(failed(0.0, ODD), Seen(age=2.0, observation=absent("7")), seen(4.0, Phase.SUCCEEDED))
+    assert outcome.ending is Ending.SUCCEEDED
+
+
+# --- the deadline
+
+
+def test_a_last_look_is_taken_just_before_the_end():
+    looks, _ = run(seen(0.0), seen(70.0), seen(78.0), OVER, ends_at=80.0)
+    assert [look.after for look in looks] == pytest.approx([0.0, 2.0, 8.0, 15.6])
+
+
+def test_a_wait_that_is_resumed_shortly_before_its_end_still_looks_in_time():
+    looks, _ = run(OVER, age=95.0, ends_at=100.0)
+    assert looks[0].after == 3.0
+
+
+def test_the_deadline_ends_a_wait_and_tells_the_last_state():
+    _, outcome = run(seen(0.0, progress=40.0), failed(2.0), OVER)
+    assert (outcome.ending, outcome.phase, outcome.status) == (Ending.TIMED_OUT, Phase.RUNNING, "s")
+    assert outcome.message == "job 7 did not end in time (the deadline was noon); it was running (s) 40 %"
+
+
+@pytest.mark.parametrize("before", [[], [failed(0.0)]])
+def test_the_deadline_of_a_task_that_was_never_read(before):
+    _, outcome = run(*before, OVER)
+    assert (outcome.ending, outcome.ref, outcome.phase) == (Ending.TIMED_OUT, "7", None)
+    assert outcome.message.endswith("; it could not be read once")
+
+
+def test_the_deadline_while_a_failure_is_explained_does_not_hide_the_failure():
+    program = watch(Remote(), Plan(ref="7"), 0.0)
+    program.send(None)
+    assert program.send(seen(0.0, Phase.FAILED)) == get("/why/7")
+    outcome = expire(program, OVER)
+    assert outcome.ending is Ending.FAILED
+    assert outcome.message == "job 7: failed (s)\n(the remote could not be asked why: the deadline was noon)"
+
+
+def test_the_deadline_while_a_restart_is_looked_for_leaves_open_whether_there_is_one():
+    program = watch(Remote(), Plan(ref="7", options={"follow": True}), 0.0)
+    program.send(None)
+    assert program.send(seen(0.0, Phase.FAILED)) == get("/heir/7")
+    outcome = expire(program, OVER)
+    assert (outcome.ending, outcome.phase, outcome.ref) == (Ending.TIMED_OUT, Phase.FAILED, "7")
+    assert "did not end in time (the deadline was noon); it was failed (s)" in outcome.message
+
+
+def test_the_deadline_between_two_looks():
+    program = watch(Silent(), Plan(ref="7"), 0.0)
+    program.send(None)
+    program.send(seen(0.0))
+    assert expire(program, OVER).ending is Ending.TIMED_OUT
+
+
+# --- the end
+
+
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.CANCELLED, Phase.LOST])
+def test_a_bad_end_is_told_with_the_remotes_reason(phase):
+    steps, outcome = play(watch(Remote(), Plan(ref="7"), 0.0), seen(0.0, phase), reply(200, "disk full"))
+    assert targets(steps[1:]) == ["GET /why/7"]
+    assert outcome.message == f"job 7: {phase} (s)\ndisk full"
+
+
+def test_a_reason_that_is_empty_adds_nothing():
+    assert run(seen(0.0, Phase.FAILED))[1].message == "job 7: failed (s)"
+
+
+@pytest.mark.parametrize("error", [DOWN, LOST, TokenError("no", transient=False)])
+def test_a_reason_that_cannot_be_asked_for_does_not_hide_the_failure(error):
+    outcome = result_of(watch(Remote(), Plan(ref="7"), 0.0), seen(0.0, Phase.FAILED), error)
+    assert outcome.ending is Ending.FAILED
+    assert outcome.message == f"job 7: failed (s)\n(the remote could not be asked why: {error})"
+
+
+def test_a_good_end_is_not_explained():
+    assert run(seen(0.0, Phase.SKIPPED), system=Remote())[1].ending is Ending.SKIPPED
+
+
+@pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED])
+def test_people_are_in_the_result_only_when_asked_for(phase):
+    assert run(seen(0.0, phase))[1].result == {"id": "7"}
+    assert run(seen(0.0, phase), personal=True)[1].result == {"id": "7", "author": "me"}
+
+
+# --- restarts
+
+
+def test_a_restart_is_followed_and_its_end_counts():
+    requests, outcome = follow(
+        seen(0.0, Phase.FAILED), reply(200, {"id": "8"}), seen(2.0, ref="8"), seen(4.0, Phase.SUCCEEDED, ref="8")
+    )
+    assert requests == ["GET /heir/7"]
+    assert (outcome.ending, outcome.ref, outcome.result) == (Ending.SUCCEEDED, "8", {"id": "8"})
+
+
+def test_what_took_over_is_what_is_looked_at():
+    looks = [
+        step.ref
+        for step in play(
+            watch(Remote(), Plan(ref="7", options={"follow": True}), 0.0),
+            seen(0.0, Phase.FAILED),
+            reply(200, {"id": "8"}),
+            failed(2.0),
+            OVER,
+        )[0]
+        if isinstance(step, Look)
+    ]
+    assert looks == ["7", "8", "8"]
+
+
+def test_a_restart_of_a_restart_is_followed_too():
+    requests, outcome = follow(
+        seen(0.0, Phase.FAILED),
+        reply(200, {"id": "8"}),
+        seen(2.0, Phase.CANCELLED, ref="8"),
+        reply(200, {"id": "9"}),
+        seen(4.0, Phase.SUCCEEDED, ref="9"),
+    )
+    assert requests == ["GET /heir/7", "GET /heir/8"]
+    assert outcome.ref == "9"
+
+
+def test_a_bad_end_without_a_restart_stays_one():
+    requests, outcome = follow(seen(0.0, Phase.FAILED), reply(200, {}), reply(200, "disk full"))
+    assert requests == ["GET /heir/7", "GET /why/7"]
+    assert (outcome.ending, outcome.message) == (Ending.FAILED, "job 7: failed (s)\ndisk full")
+
+
+@pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.SKIPPED])
+def test_after_a_good_end_nobody_asks_for_a_restart(phase):
+    assert follow(seen(0.0, phase))[0] == []
+
+
+def test_a_task_that_waits_for_a_person_has_not_ended_and_has_no_restart():
+    requests, outcome = follow(seen(0.0, Phase.BLOCKED), reply(), rules=Rules(fail_on_blocked=True))
+    assert (requests, outcome.ending) == (["GET /why/7"], Ending.BLOCKED)
+
+
+def test_a_deadline_after_a_restart_names_what_took_over_so_that_this_is_cancelled():
+    _, outcome = follow(seen(0.0, Phase.FAILED), reply(200, {"id": "8"}), OVER)
+    assert (outcome.ending, outcome.ref) == (Ending.TIMED_OUT, "8")
+    assert outcome.message.startswith("job 8 did not end in time")
+    assert outcome.message.endswith("it was pending: took over from 7")
+
+
+def test_what_took_over_late_may_be_unknown_for_a_while():
+    gone = Observation(ref="8", phase=Phase.LOST)
+    _, outcome = follow(
+        seen(5000.0, Phase.FAILED),
+        reply(200, {"id": "8"}),
+        Seen(age=5002.0, observation=gone),
+        seen(5004.0, Phase.SUCCEEDED, ref="8"),
+    )
+    assert outcome.ending is Ending.SUCCEEDED
+
+
+@pytest.mark.parametrize("error", [LOST, DOWN])
+def test_a_restart_that_cannot_be_asked_for_now_is_asked_for_again(error):
+    steps, outcome = play(
+        watch(Remote(), Plan(ref="7", options={"follow": True}), 0.0),
+        *[seen(0.0, Phase.FAILED), error, seen(2.0, Phase.FAILED), error, seen(6.0, Phase.FAILED)],
+        *[reply(200, {"id": "8"}), seen(8.0, Phase.SUCCEEDED, ref="8")],
+    )
+    assert [step.after for step in steps if isinstance(step, Look)] == [0.0, 2.0, 4.0, 2.0]
+    assert (outcome.ending, outcome.ref) == (Ending.SUCCEEDED, "8")
+
+
+def test_a_wish_to_wait_counts_for_that_question_too():
+    busy = RemoteError(method="GET", path="/x", status=429, message="slow down", retry_after=45.0)
+    steps, _ = play(watch(Remote(), Plan(ref="7", options={"follow": True}), 0.0), seen(0.0, Phase.FAILED), busy, OVER)
+    assert steps[-1].after == 45.0
+
+
+def test_the_deadline_while_that_question_is_open_tells_how_the_task_was():
+    _, outcome = follow(seen(0.0, Phase.FAILED), LOST, OVER)
+    assert (outcome.ending, outcome.phase) == (Ending.TIMED_OUT, Phase.FAILED)
+
+
+def test_a_refusal_to_tell_of_restarts_leaves_the_bad_end():
+    refused = RemoteError(method="GET", path="/heir/7", status=403, message="not yours")
+    requests, outcome = follow(seen(0.0, Phase.FAILED), refused, reply(200, "disk full"))
+    assert requests == ["GET /heir/7", "GET /why/7"]
+    assert (outcome.ending, outcome.ref) == (Ending.FAILED, "7")
+    assert outcome.message == (
+        "job 7: failed (s)\n(whether something took over could not be asked: GET /heir/7 answered 403: not yours)\n"
+        "disk full"
+    )
+
+
+def test_answers_about_restarts_that_cannot_be_read_are_bounded_too():
+    html = reply(200, "<html>")
+    _, outcome = follow(
+        *[seen(0.0, Phase.FAILED), html, seen(150.0, Phase.FAILED), html, seen(300.0, Phase.FAILED), html],
+        reply(200, ""),
+    )
+    assert outcome.ending is Ending.UNKNOWN
+    assert "the reply to GET /heir/7 (200) is not JSON: <html>" in outcome.message
+
+
+# --- one look at a time, as a sensor that is rescheduled takes it
+
+
+def test_memory_carries_a_wait_over_several_processes():
+    plan = Plan(ref="7", options={"follow": True})
+    first = result_of(weigh(Remote(), plan, Memory(), seen(10.0, Phase.FAILED)), reply(200, {"id": "8"}))
+    assert (first.outcome, first.memory) == (None, Memory(ref="8", since=10.0))
+    assert first.observation.describe() == "pending: took over from 7"
+    second = result_of(weigh(Remote(), plan, first.memory, seen(20.0, Phase.SUCCEEDED, ref="8")))
+    assert second.outcome.ref == "8"
+
+
+def test_a_look_that_brought_nothing_says_why():
+    weighed = result_of(weigh(Silent(), Plan(ref="7"), Memory(failures=1), failed(5.0)))
+    assert (weighed.outcome, weighed.observation, weighed.error) == (None, None, LOST)
+    assert weighed.memory.failures == 2
+
+
+# --- the log
+
+
+def test_the_log_tells_changes_and_not_looks():
+    story, running = Story("job"), seen(0.0, progress=10.0).observation
+    assert story.line(running) == "job 7: running (s) 10 %"
+    assert story.line(running) is None
+    assert story.line(replace(running, progress=20.0)) == "job 7: running (s) 20 %"
+
+
+def test_the_log_tells_trouble_once_and_that_it_is_over():
+    story, running = Story("job"), seen(0.0).observation
+    lines = [story.line(told) for told in (running, LOST, LOST, running)]
+    assert lines == ["job 7: running (s)", "still waiting: reset by peer", None, "job 7: running (s)"]
+
+
+def test_the_log_does_not_promise_to_wait_after_a_refusal():
+    refused = RemoteError(method="GET", path="/x", status=403, message="not yours")
+    assert Story("job").line(refused) == "GET /x answered 403: not yours"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.wire import Call, Reply, get, is_sendable, pairs, segment, send
+from tests.play import reply
+
+
+@pytest.mark.parametrize("method, repeatable", [("GET", True), ("HEAD", True), ("POST", False), ("DELETE", False)])
+def test_only_calls_that_read_are_repeatable(method, repeatable):
+    assert Call(method=method, path="/").is_repeatable is repeatable
+
+
+def test_a_query_keeps_its_order_and_repeats_names():
+    call = get("/x", {"alias": "a b#*", "status": ["1800", "1850"], "deep": True, "max": 5})
+    assert call.target == "/x?alias=a%20b%23%2A&status=1800&status=1850&deep=true&max=5"
+
+
+def test_a_call_without_a_query_has_no_question_mark():
+    assert get("/x").target == "/x"
+    assert pairs({"none": []}) == ()
+
+
+def test_content_is_sent_as_json_and_headers_are_added():
+    call = send("POST", "/x", {"a": "ü"}, {"Accept": "text/html"}, {"q": 1})
+    assert (call.json(), call.target) == ({"a": "ü"}, "/x?q=1")
+    assert call.headers == {"Content-Type": "application/json", "Accept": "text/html"}
+
+
+def test_a_call_without_content_has_no_body_and_no_content_type():
+    call = send("DELETE", "/x")
+    assert (call.body, call.headers, call.form()) == (None, {}, {})
+    with pytest.raises(ValueError, match="Expecting value"):
+        call.json()
+
+
+def test_content_that_is_empty_is_still_content():
+    assert [send("POST", "/x", content).body for content in ({}, [], False)] == [b"{}", b"[]", b"false"]
+
+
+def test_form_fields_are_read_with_those_that_are_empty():
+    assert Call(method="POST", path="/", body=b"a=1+2&b=").form() == {"a": "1 2", "b": ""}
+
+
+@pytest.mark.parametrize("status, is_ok", [(199, False), (200, True), (299, True), (300, False), (404, False)])
+def test_only_2xx_is_ok(status, is_ok):
+    assert reply(status).is_ok is is_ok
+
+
+def test_a_reply_is_shown_on_one_line_and_shortened():
+    assert reply(content=" <p>\n\tno </p>\r\n").text() == "<p> no </p>"
+    assert reply(content="\N{SNOWMAN}" * 1000).text() == "\N{SNOWMAN}" * 200
+    assert reply(content=b"\xff\xfe no").text() == "\ufffd\ufffd no"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xff", b"9" * 5000])
+def test_what_is_no_json_is_a_value_error(body):
+    with pytest.raises(ValueError, match=r".+"):
+        Reply(status=200, body=body).json()
+
+
+@pytest.mark.parametrize("value, part", [("a/b", "a%2Fb"), ("A#1?x", "A%231%3Fx"), ("ü", "%C3%BC"), ("..a", "..a")])
+def test_a_segment_stays_one_segment(value, part):
+    assert segment(value) == part
+
+
+@pytest.mark.parametrize("value", [".", ".."])
+def test_a_segment_of_dots_would_lead_elsewhere_and_is_refused(value):
+    with pytest.raises(ConfigurationError, match="cannot be a part of a path"):
+        segment(value)
+
+
+def test_no_repr_shows_a_header_or_a_reply():
+    call = get("/x", headers={"Authorization": "Bearer s3cret"})
+    assert "s3cret" not in repr(call) + repr(reply(200, {"access_token": "s3cret"}, set_cookie="s3cret"))
+
+
+@pytest.mark.parametrize(
+    "secret, fits", [("aZ09-._~+/=", True), ("", False), ("a b", False), ("a\n", False), ("ä", False)]
+)
+def test_a_token_must_fit_into_a_header(secret, fits):
+    assert is_sendable(secret) is fits

@@ -1,0 +1,154 @@
+"""A small server on a socket of its own: it answers with whatever bytes a test wants, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a client sent."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    connection: socket.socket = field(repr=False, compare=False)
+
+    def reset(self) -> None:
+        """Break the connection: no farewell, not even one of TCP."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.socket(fileno=self.connection.detach()).close()
+
+    @property
+    def form(self) -> dict[str, str]:
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+
+Answer = Callable[[Request], Iterable[bytes]]
+
+
+@dataclass(kw_only=True)
+class Station:
+    """A server that is running.
+
+    :param stopping: set when the test is over; answers without an end stop then.
+    """
+
+    url: str
+    answer: Answer
+    requests: list[Request] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def authorizations(self) -> list[str | None]:
+        return [request.headers.get("authorization") for request in self.requests]
+
+    def say(self, status: int, content: object = "", **headers: str) -> None:
+        """Answer so from now on."""
+        self.answer = partial(_constant, http(status, content, **headers))
+
+    def trickle(self, first: bytes) -> None:
+        """Answer with ``first``, and then with a byte now and then, for ever."""
+
+        def answer(request: Request) -> Iterator[bytes]:
+            yield first
+            while not self.stopping.wait(0.02):
+                yield b" "
+
+        self.answer = answer
+
+    def hang_up(self) -> None:
+        """Take requests and answer none."""
+        self.answer = lambda request: ()
+
+
+@contextmanager
+def station(certificate: Path | None = None) -> Iterator[Station]:
+    """Serve in background threads, one per connection, while the block runs; every answer ends its connection.
+
+    :param certificate: a PEM file with the certificate and its key.
+    """
+    server = _Server(("127.0.0.1", 0), _Handler)
+    scheme = "https" if certificate else "http"
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.tls = context
+    server.station = Station(url=f"{scheme}://127.0.0.1:{server.server_address[1]}", answer=lambda request: ())
+    server.station.say(200, {})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.station
+    finally:
+        server.station.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def http(status: int, content: object = "", **headers: str) -> bytes:
+    """A whole HTTP reply; what is neither text nor bytes is sent as JSON."""
+    text = content if isinstance(content, (str, bytes)) else json.dumps(content)
+    body = text.encode() if isinstance(text, str) else text
+    named = {"Content-Length": str(len(body)), "Connection": "close", **headers}
+    lines = [f"HTTP/1.1 {status} X", *(f"{name.replace('_', '-')}: {value}" for name, value in named.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _constant(reply: bytes, request: Request) -> tuple[bytes]:
+    return (reply,)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = False
+    station: Station
+    tls: ssl.SSLContext | None = None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that leave, or do not trust us, are what the tests are about."""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+    timeout = 10
+
+    def setup(self) -> None:
+        if self.server.tls:
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def handle(self) -> None:
+        if self.rfile.peek(1)[:1] == b"\x16":  # a client that speaks TLS
+            self.wfile.write(http(400))
+            return
+        method, target, _ = self.rfile.readline().decode("latin-1").split(" ")
+        headers = dict(iter(self._header, None))
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        request = Request(method=method, target=target, headers=headers, body=body, connection=self.connection)
+        self.server.station.requests.append(request)
+        for piece in self.server.station.answer(request):
+            self.wfile.write(piece)
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+
+    def _header(self) -> tuple[str, str] | None:
+        name, _, value = self.rfile.readline().decode("latin-1").strip().partition(":")
+        return (name.lower(), value.strip()) if name else None
+
+    def finish(self) -> None:
+        with suppress(OSError), self.request:
+            super().finish()

@@ -1,0 +1,67 @@
+"""A hub over the sandbox, whose connection is read from the test instead of from Airflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.sandbox.server import Running, running
+from airflow_provider_taskwatch.systems import FORMS
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Running]:
+    """The emulators, served by this process."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def box(served: Running) -> Iterator[Running]:
+    """The emulators as new."""
+    served.sandbox.reset()
+    yield served
+    served.sandbox.reset()
+
+
+def settings_for(box: Running, system: str, **changes: Any) -> Settings:
+    """What the sandbox's connection for a remote names."""
+    given = dict(box.connections()[f"{system}_default"])
+    raw = RawConnection(
+        conn_id=f"{system}_default",
+        conn_type=given["conn_type"],
+        host=given["host"],
+        login=given["login"],
+        password=given["password"],
+        extra=json.dumps(given["extra"]),
+    )
+    return replace(read_connection(FORMS[system], raw), **changes)
+
+
+OpenHub = Callable[..., Any]
+
+
+@pytest.fixture
+def open_hub(box: Running) -> OpenHub:
+    """Open a hub for a remote of the sandbox; it is closed at the end of the block."""
+
+    @asynccontextmanager
+    async def opened(system: str, **changes: Any) -> AsyncIterator[Hub]:
+        async def read() -> Settings:
+            return settings_for(box, system, **changes)
+
+        hub = Hub(f"{system}_default", read)
+        async with hub.open():
+            try:
+                yield hub
+            finally:
+                hub.close()
+
+    return opened

@@ -1,0 +1,76 @@
+"""The schedule of a hub, with a number for a clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.watch import Look
+from airflow_provider_taskwatch.hub.agenda import Agenda, Entry
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that never runs; futures want one."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def agenda() -> Agenda:
+    return Agenda()
+
+
+def add(agenda: Agenda, loop: asyncio.AbstractEventLoop, due: float, ref: str = "1", **look: Any) -> Entry:
+    return agenda.add(due, Look(ref=ref, **{"after": 10.0, **look}), loop.create_future())
+
+
+def refs(groups: list[list[Entry]]) -> list[list[str]]:
+    return [[entry.look.ref for entry in group] for group in groups]
+
+
+def test_nothing_is_due_before_its_time(agenda: Agenda, loop: asyncio.AbstractEventLoop) -> None:
+    add(agenda, loop, due=5.0)
+
+    assert agenda.take(4.9) == []
+    assert agenda.next_due() == 5.0
+
+
+def test_what_is_due_comes_in_order_and_once(agenda: Agenda, loop: asyncio.AbstractEventLoop) -> None:
+    add(agenda, loop, due=2.0, ref="second")
+    add(agenda, loop, due=1.0, ref="first")
+
+    assert refs(agenda.take(3.0)) == [["first"], ["second"]]
+    assert agenda.take(3.0) == []
+    assert agenda.next_due() is None
+
+
+def test_one_selector_is_taken_together_with_those_whose_time_is_half_over(
+    agenda: Agenda, loop: asyncio.AbstractEventLoop
+) -> None:
+    add(agenda, loop, due=1.0, ref="due", selector="A-*")
+    add(agenda, loop, due=5.0, ref="soon", selector="A-*")
+    add(agenda, loop, due=9.0, ref="later", selector="A-*")
+
+    assert refs(agenda.take(1.0)) == [["due", "soon"]]
+    assert refs(agenda.take(9.0)) == [["later"]]
+
+
+def test_selectors_do_not_mix(agenda: Agenda, loop: asyncio.AbstractEventLoop) -> None:
+    add(agenda, loop, due=1.0, ref="a", selector="A-*")
+    add(agenda, loop, due=1.0, ref="b", selector="B-*")
+
+    assert refs(agenda.take(1.0)) == [["a"], ["b"]]
+
+
+def test_a_watch_that_is_gone_is_not_asked_for(agenda: Agenda, loop: asyncio.AbstractEventLoop) -> None:
+    add(agenda, loop, due=1.0, ref="gone", selector="A-*").answer.cancel()
+    add(agenda, loop, due=1.0, ref="gone too").answer.cancel()
+    add(agenda, loop, due=2.0, ref="there", selector="A-*")
+
+    assert agenda.next_due() == 2.0
+    assert refs(agenda.take(2.0)) == [["there"]]

@@ -1,0 +1,192 @@
+"""The poller of a connection, against the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError
+from airflow_provider_taskwatch.core.phase import Phase
+from airflow_provider_taskwatch.core.system import System
+from airflow_provider_taskwatch.core.watch import Look
+from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.systems.acquia import Acquia
+from airflow_provider_taskwatch.systems.automic import Automic, execution_request
+from tests.hub.conftest import OpenHub, settings_for
+
+HEX = "0123456789ab"
+
+
+async def notifications(hub: Hub, count: int) -> list[str]:
+    """Start so many tasks on Acquia."""
+
+    def start(system: System) -> Any:
+        assert isinstance(system, Acquia)
+        return system.start("POST", "applications/a/databases", {"name": "x"})
+
+    return [str((await hub.run(start)).ref) for _ in range(count)]
+
+
+async def executions(hub: Hub, count: int, alias: str = f"DAILY-{HEX}") -> list[str]:
+    """Start so many executions on Automic, under one alias."""
+
+    def start(system: System) -> Any:
+        assert isinstance(system, Automic)
+        return system.start(execution_request("JOBS.X", alias=alias))
+
+    return [str((await hub.run(start)).ref) for _ in range(count)]
+
+
+def asked(box: Running, endpoint: str = "api", **wanted: Any) -> list[dict[str, Any]]:
+    """What the sandbox was asked for."""
+    entries = [one for one in box.sandbox.log() if one["endpoint"] == endpoint]
+    return [one for one in entries if all(one[name] == value for name, value in wanted.items())]
+
+
+async def test_many_watches_share_one_token_one_connection_read_and_few_sockets(
+    box: Running, open_hub: OpenHub
+) -> None:
+    async with open_hub("acquia", concurrency=4) as hub:
+        refs = await notifications(hub, 3)
+        seen = await asyncio.gather(*(hub.look(Look(ref=ref, after=0.0)) for ref in refs * 20))
+
+    assert {one.phase for one in seen} == {Phase.RUNNING}
+    assert len(asked(box, "token")) == 1
+    assert hub.counts.connection_reads == 1
+    assert len({one["client"] for one in asked(box)}) <= 4
+
+
+async def test_watches_with_one_selector_are_read_by_one_list(box: Running, open_hub: OpenHub) -> None:
+    async with open_hub("automic") as hub:
+        refs = await executions(hub, 30)
+        before = len(asked(box, method="GET"))
+        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in refs]
+        seen = await asyncio.gather(*map(hub.look, looks))
+
+    assert [one.ref for one in seen] == refs
+    assert len(asked(box, method="GET")) - before == 1
+    assert hub.counts.batched_looks == 30
+
+
+async def test_what_a_list_does_not_hold_is_read_singly(box: Running, open_hub: OpenHub) -> None:
+    async with open_hub("automic") as hub:
+        listed = await executions(hub, 2)
+        [other] = await executions(hub, 1, alias="OTHER")
+        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in [*listed, other]]
+        seen = await asyncio.gather(*map(hub.look, looks))
+
+    assert [one.phase.is_final for one in seen] == [False, False, False]
+    assert hub.counts.looks == 1
+
+
+async def test_a_remote_that_refuses_lists_is_read_one_by_one(box: Running, open_hub: OpenHub) -> None:
+    box.sandbox.add_fault("forbidden", system="automic", method="GET", path="executions$")
+    async with open_hub("automic") as hub:
+        refs = await executions(hub, 3)
+        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in refs]
+        for _ in range(2):
+            seen = await asyncio.gather(*map(hub.look, looks))
+
+    assert [one.ref for one in seen] == refs
+    assert len(asked(box, status=403)) == 1
+
+
+async def test_one_429_holds_everybody_back_until_one_probe_has_passed(box: Running, open_hub: OpenHub) -> None:
+    async with open_hub("acquia") as hub:
+        refs = await notifications(hub, 1)
+        box.sandbox.add_fault("too_many", system="acquia", endpoint="api", times=1, retry_after=1)
+        with pytest.raises(RemoteError):
+            await hub.look(Look(ref=refs[0], after=0.0))
+        held_at = time.time()
+        await asyncio.gather(*(hub.look(Look(ref=refs[0], after=0.0)) for _ in range(10)))
+
+    later = [one["at"] for one in asked(box) if one["at"] > held_at]
+    assert min(later) - held_at >= 0.9
+    assert len(later) == 10
+
+
+async def test_a_look_that_nobody_waits_for_any_more_is_not_made(box: Running, open_hub: OpenHub) -> None:
+    async with open_hub("acquia") as hub:
+        refs = await notifications(hub, 2)
+        before = len(asked(box, method="GET"))
+        given_up = asyncio.ensure_future(hub.look(Look(ref=refs[0], after=0.2)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await hub.look(Look(ref=refs[1], after=0.3))
+
+    assert len(asked(box, method="GET")) - before == 1
+
+
+async def test_a_rejected_secret_is_read_again_and_the_call_made_once_more(box: Running) -> None:
+    secrets = iter(["outdated", "sandbox-secret"])
+
+    async def read() -> Settings:
+        return settings_for(box, "acquia", password=next(secrets))
+
+    hub = Hub("acquia_default", read)
+    async with hub.open():
+        said = await hub.run(lambda system: system.probe())
+        hub.close()
+
+    assert "account" in said
+    assert hub.counts.connection_reads == 2
+
+
+async def test_a_connection_that_is_wrong_fails_its_watch_with_the_reason(box: Running) -> None:
+    async def read() -> Settings:
+        raise ConfigurationError("connection 'x': the host is missing")
+
+    hub = Hub("x", read)
+    async with hub.open():
+        with pytest.raises(ConfigurationError, match="the host is missing"):
+            await hub.system()
+        hub.close()
+
+
+async def test_the_hub_outlives_its_last_watch_for_a_while_and_then_ends(box: Running) -> None:
+    async def read() -> Settings:
+        return settings_for(box, "acquia")
+
+    hub = Hub("acquia_default", read, linger_seconds=0.2)
+    for _ in range(3):
+        async with hub.open():
+            await hub.run(lambda system: system.probe())
+    assert not hub.is_closed
+    async with asyncio.timeout(5):
+        while not hub.is_closed:
+            await asyncio.sleep(0.02)
+
+    assert len(asked(box, "token")) == 1
+
+
+async def test_intervals_are_stretched_evenly_and_that_is_said_once(
+    box: Running, open_hub: OpenHub, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_hub("acquia", rate_limit=10.0) as hub:
+        refs = await notifications(hub, 1)
+        with caplog.at_level(logging.WARNING):
+            await asyncio.gather(*(hub.look(Look(ref=refs[0], after=0.1)) for _ in range(20)))
+
+    assert len([one for one in caplog.records if "stretched" in one.message]) == 1
+
+
+async def test_nothing_of_the_hub_runs_in_the_context_of_a_task(open_hub: OpenHub) -> None:
+    whose = contextvars.ContextVar("whose", default="nobody's")
+    whose.set("a task's")
+    found = []
+
+    async def spy() -> None:
+        found.append(whose.get())
+
+    async with open_hub("acquia") as hub:
+        hub._spawn(spy())
+        await asyncio.sleep(0)
+
+    assert found == ["nobody's"]

@@ -1,0 +1,261 @@
+"""The trigger as the triggerer runs it, against the sandbox; Airflow's supervisor is a fake that answers one message."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import SetXCom, TaskStatesResult
+from airflow.sdk.serde import deserialize, serialize
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+
+from airflow_provider_taskwatch.core.outcome import Ending, from_event
+from airflow_provider_taskwatch.sandbox.server import Running, running
+from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+
+QUICK = {"limit_seconds": 0.2, "adaptive": False}
+
+
+class Supervisor:
+    """Airflow's side: task states as the test wants them, and what was pushed."""
+
+    def __init__(self) -> None:
+        self.state: str | None = "failed"
+        self.pushed: list[SetXCom] = []
+        self.is_deaf = False
+
+    async def asend(self, message: Any) -> Any:
+        """Answer like the supervisor of a triggerer."""
+        if self.is_deaf:
+            await asyncio.Event().wait()
+        if isinstance(message, SetXCom):
+            self.pushed.append(message)
+            return None
+        return TaskStatesResult(task_states={"r": {"t": self.state}})
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Running]:
+    """The emulators, served by this process."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def box(served: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """The emulators as new, and Airflow connections that lead to them."""
+    for name, value in served.environment().items():
+        monkeypatch.setenv(name, value)
+    yield served
+    served.sandbox.reset()
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    """Installed where Airflow installs its own."""
+    fake = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", fake, raising=False)
+    return fake
+
+
+def automic_task(box: Running, **rule: Any) -> str:
+    """The ref of a new execution that behaves as the rule says."""
+    from airflow_provider_taskwatch.hooks.automic import AutomicHook
+    from airflow_provider_taskwatch.systems.automic import Automic, execution_request
+
+    box.sandbox.add_rule("JOBS.T", **{"duration": 0.5, **rule})
+    ref = AutomicHook().run(Automic(client="100").start(execution_request("JOBS.T"))).ref
+    assert ref is not None
+    return ref
+
+
+def trigger_for(ref: str, **arguments: Any) -> WatchTrigger:
+    """A trigger that has gone through Airflow's serialisation, with a task instance as a triggerer gives it."""
+    began = arguments.pop("began", datetime.now(UTC))
+    given = {"conn_id": "automic_default", "ref": ref, "started_at": began.isoformat(), "rhythm": QUICK, **arguments}
+    classpath, kwargs = WatchTrigger(**given).serialize()
+    assert classpath == "airflow_provider_taskwatch.triggers.watch.WatchTrigger"
+    trigger = WatchTrigger(**deserialize(json.loads(json.dumps(serialize(kwargs)))))
+    trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    return trigger
+
+
+async def first_event(trigger: WatchTrigger) -> TriggerEvent:
+    async with asyncio.timeout(20):
+        return await anext(trigger.run())
+
+
+@asynccontextmanager
+async def watching(trigger: WatchTrigger, box: Running) -> AsyncIterator[asyncio.Task[TriggerEvent]]:
+    """The trigger, running, once it has looked for the first time."""
+    task = asyncio.create_task(first_event(trigger))
+    async with asyncio.timeout(10):
+        while not any(one["ref"] == trigger.ref and one["method"] == "GET" for one in box.sandbox.log()):
+            await asyncio.sleep(0.02)
+    yield task
+    task.cancel()
+
+
+def is_cancelled(box: Running, ref: str) -> bool:
+    return bool(box.sandbox.task(ref, time.time())["cancelled"])
+
+
+async def test_a_success_is_one_event_with_the_result(box: Running) -> None:
+    ref = automic_task(box)
+    event = await first_event(trigger_for(ref))
+
+    outcome = from_event(event.payload)
+    assert outcome.ending is Ending.SUCCEEDED
+    assert outcome.result["status"] == 1900
+    json.dumps(event.payload)
+
+
+async def test_the_log_of_the_task_tells_changes_and_not_polls(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ref = automic_task(box, duration=1.5)
+    await first_event(trigger_for(ref, rhythm={"limit_seconds": 0.05, "adaptive": False}))
+
+    told = [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines() if f"execution {ref}:" in line]
+    assert 2 <= len(told) == len(set(told)) <= 5
+
+
+async def test_a_failure_brings_the_remotes_words(box: Running) -> None:
+    ref = automic_task(box, outcome="failure", message="disk full")
+    outcome = from_event((await first_event(trigger_for(ref))).payload)
+
+    assert outcome.ending is Ending.FAILED
+    assert "disk full" in outcome.message
+
+
+async def test_the_deadline_is_the_triggers_own(box: Running) -> None:
+    ref = automic_task(box, duration=600.0)
+    deadline = (datetime.now(UTC) + timedelta(seconds=0.6)).isoformat()
+    outcome = from_event((await first_event(trigger_for(ref, deadline=deadline))).payload)
+
+    assert outcome.ending is Ending.TIMED_OUT
+    assert "running" in outcome.message
+
+
+async def test_a_deadline_that_passed_while_no_triggerer_ran_ends_the_wait_at_once(box: Running) -> None:
+    ref = automic_task(box, duration=600.0)
+    deadline = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    outcome = from_event((await first_event(trigger_for(ref, deadline=deadline))).payload)
+
+    assert outcome.ending is Ending.TIMED_OUT
+
+
+async def test_grace_for_an_unknown_id_counts_from_the_start_of_the_wait_also_after_a_restart(box: Running) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=400)
+    outcome = from_event((await first_event(trigger_for("999", began=began))).payload)
+
+    assert outcome.ending is Ending.LOST
+    assert "may not see it" in outcome.message
+
+
+async def test_a_wrong_connection_ends_the_wait_with_the_reason(box: Running) -> None:
+    outcome = from_event((await first_event(trigger_for("1", conn_id="not_there"))).payload)
+
+    assert outcome.ending is Ending.REFUSED
+    assert "not_there" in outcome.message
+
+
+async def test_a_success_may_end_the_task_with_its_result_pushed_from_here(
+    box: Running, supervisor: Supervisor
+) -> None:
+    ref = automic_task(box)
+    event = await first_event(trigger_for(ref, finish="push"))
+
+    assert isinstance(event, TaskSuccessEvent)
+    [push] = supervisor.pushed
+    assert push.key == "return_value"
+    assert push.value["run_id"] == int(ref)
+
+
+async def test_a_result_that_cannot_be_pushed_goes_by_a_worker(box: Running, supervisor: Supervisor) -> None:
+    ref = automic_task(box)
+    trigger = trigger_for(ref, finish="push")
+    trigger._task_instance = None
+
+    assert from_event((await first_event(trigger)).payload).ending is Ending.SUCCEEDED
+
+
+async def test_a_failure_always_goes_by_a_worker(box: Running, supervisor: Supervisor) -> None:
+    ref = automic_task(box, outcome="failure")
+    event = await first_event(trigger_for(ref, finish="succeed"))
+
+    assert from_event(event.payload).ending is Ending.FAILED
+
+
+async def test_a_users_kill_cancels_at_the_remote(box: Running, supervisor: Supervisor) -> None:
+    trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
+    async with watching(trigger, box):
+        await trigger.on_kill()
+
+    assert is_cancelled(box, trigger.ref)
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "running", "cleared"])
+async def test_a_kill_cancels_in_every_state_that_a_user_can_bring_about(
+    box: Running, supervisor: Supervisor, state: str
+) -> None:
+    supervisor.state = None if state == "cleared" else state
+    trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
+    await trigger.on_kill()
+
+    assert is_cancelled(box, trigger.ref)
+
+
+async def test_another_triggerer_that_took_over_cancels_nothing(box: Running, supervisor: Supervisor) -> None:
+    supervisor.state = "deferred"
+    trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
+    await trigger.on_kill()
+
+    assert not is_cancelled(box, trigger.ref)
+
+
+async def test_a_kill_after_our_own_event_cancels_nothing(box: Running, supervisor: Supervisor) -> None:
+    ref = automic_task(box, duration=600.0, outcome="blocked", stages=[(0.0, 1560)])
+    trigger = trigger_for(ref, cancel_on_kill=True, rules={"fail_on_blocked": True})
+    assert from_event((await first_event(trigger)).payload).ending is Ending.BLOCKED
+
+    await trigger.on_kill()
+
+    assert not is_cancelled(box, ref)
+
+
+async def test_a_kill_that_airflow_does_not_explain_cancels_nothing(
+    box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.AIRFLOW_SECONDS", 0.1)
+    supervisor.is_deaf = True
+    trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
+    await trigger.on_kill()
+
+    assert not is_cancelled(box, trigger.ref)
+
+
+async def test_cleanup_cancels_nothing(box: Running, supervisor: Supervisor) -> None:
+    trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
+    async with watching(trigger, box) as task:
+        task.cancel()
+        await trigger.cleanup()
+
+    assert not is_cancelled(box, trigger.ref)
+
+
+async def test_a_remote_without_cancel_goes_on_and_the_log_says_so(
+    box: Running, supervisor: Supervisor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trigger = trigger_for("any-uuid", conn_id="acquia_default", cancel_on_kill=True)
+    await trigger.on_kill()
+
+    assert "goes on at the remote" in capsys.readouterr().out
