@@ -206,6 +206,11 @@ class TaskInstance:
         listed = self._request("GET", f"{self._path}/xcomEntries", params={"map_index": self.map_index, "limit": 100})
         return {entry["key"] for entry in listed["xcom_entries"]}
 
+    def links(self) -> dict[str, str | None]:
+        """The extra links of this task, as the UI shows them."""
+        listed = self._request("GET", f"{self._path}/links", params={"map_index": self.map_index})
+        return dict(listed["extra_links"])
+
     def stored_state(self) -> dict[str, Any]:
         """What the task keeps in its task state store, which its tries share."""
         listed = self._request("GET", f"{self._path}/state-store", params={"map_index": self.map_index, "limit": 100})

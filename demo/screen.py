@@ -45,7 +45,7 @@ class RemoteView:
             name=task["name"],
             phase=task["phase"],
             progress=task["progress"],
-            message=task["message"] or "",
+            message=task["message"] or f"status {task['status']}",
             seconds=(task["ended_at"] or now) - task["started_at"],
         )
 

@@ -210,7 +210,7 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
         base_url=base_url,
         auth=auth,
         login=raw.login or "",
-        password=raw.password or "",
+        password=_password(auth, raw),
         charset=form.charset,
         token_url=token_url,
         client_auth=values.get("client_auth") or "form",
@@ -368,10 +368,16 @@ def _missing_credentials(auth: str, raw: RawConnection, token_url: str) -> list[
     return problems
 
 
+def _password(auth: str, raw: RawConnection) -> str:
+    """As it is; but around a token there are no blanks, they come from pasting it."""
+    password = raw.password or ""
+    return password.strip() if auth == "bearer" else password
+
+
 def _unsendable_credentials(form: Form, auth: str, raw: RawConnection) -> list[str]:
     """What a header could not carry; said here, as the drivers could only fail in words that show the secret."""
-    if auth == "bearer" and raw.password and not is_sendable(raw.password):
-        return ["the password (token) holds blanks, line ends or characters that are not ASCII"]
+    if auth == "bearer" and raw.password and not is_sendable(_password(auth, raw)):
+        return ["the password (token) holds blanks, or characters that are not ASCII"]
     if auth == "basic" and ":" in (raw.login or ""):
         return ["the login (user) must not hold ':'"]
     if auth == "basic" and not _is_encodable(f"{raw.login}{raw.password}", form.charset):

@@ -34,6 +34,7 @@ class Record:
         the next attempt rejoins whatever it is.
     :param started_at: ISO 8601, UTC.
     :param ref: None as long as no reply has named it.
+    :param marker: what the start left at the remote, where it keeps markers; a retry may render another alias.
     :param is_delivered: the end was handed to Airflow.
     """
 
@@ -42,6 +43,7 @@ class Record:
     max_tries: int | None
     started_at: str
     ref: str | None = None
+    marker: str = ""
     is_delivered: bool = False
 
     @property

@@ -62,6 +62,11 @@ class Agenda:
             groups.append(self._take_along(entry, now) if entry.look.selector else [entry])
         return groups
 
+    def clear(self) -> list[Entry]:
+        """Give up everything."""
+        entries, self._heap, self._by_selector = self._heap, [], {}
+        return entries
+
     def _take_along(self, first: Entry, now: float) -> list[Entry]:
         waiting = self._by_selector.pop(first.look.selector)
         group = [one for one in waiting.values() if one.joins(now) and not one.answer.done()]

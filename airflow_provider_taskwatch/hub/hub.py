@@ -129,6 +129,8 @@ class Hub:
 
     async def look(self, look: Look) -> Observation:
         """Read a ref when it is due, together with whoever can be read along."""
+        if self.is_closed:
+            raise RuntimeError(f"the poller of connection {self.conn_id!r} has ended")
         after = look.after * self._stretch()
         due = self._clock() + after * (1.0 - look.spread * random.random())  # noqa: S311 - not for secrets
         entry = self._agenda.add(due, look, asyncio.get_running_loop().create_future())
@@ -140,7 +142,7 @@ class Hub:
             self._demand -= entry.load
 
     def close(self) -> None:
-        """Stop polling and close the session. Watches that still wait are cancelled."""
+        """Stop polling and close the session; looks that are still waited for fail."""
         self.is_closed = True
         for task in self._tasks:
             task.cancel()
@@ -193,6 +195,7 @@ class Hub:
                 await self._until(self._agenda.next_due())
         finally:
             self.is_closed = True
+            _fail(self._agenda.clear(), RuntimeError(f"the poller of connection {self.conn_id!r} has ended"))
             line, self._line = self._line, None
             if line is not None:
                 await line.driver.close()

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.systems import acquia
 
-from .setting import one_of
+from .setting import json_object, one_of, text
 from .start import StartOperator
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class AcquiaTaskOperator(StartOperator):
 
     def operation(self) -> acquia.Operation:
         """Method, path and body of the call, from the rendered arguments."""
-        return self.method, self.path, dict(self.json or {})
+        return text("method", self.method), text("path", self.path), json_object("json", self.json)
 
     def start_inputs(self) -> Any:
         return [self.acquia_conn_id, *self.operation()]
@@ -68,6 +68,7 @@ class AcquiaTaskOperator(StartOperator):
     def validate(self) -> None:
         super().validate()
         one_of("no_notification", self.no_notification, ("fail", "succeed"))
+        self.operation()
 
     def start_flow(self, start_id: str) -> Flow[Started]:
         return acquia.Acquia().start(*self.operation())
@@ -97,7 +98,7 @@ class AcquiaCreateDatabaseOperator(AcquiaTaskOperator):
         self.name = name
 
     def operation(self) -> acquia.Operation:
-        return acquia.create_database(self.application_uuid, self.name)
+        return acquia.create_database(text("application_uuid", self.application_uuid), text("name", self.name))
 
 
 class AcquiaCreateDatabaseBackupOperator(AcquiaTaskOperator):
@@ -115,7 +116,7 @@ class AcquiaCreateDatabaseBackupOperator(AcquiaTaskOperator):
         self.database = database
 
     def operation(self) -> acquia.Operation:
-        return acquia.create_database_backup(self.environment_id, self.database)
+        return acquia.create_database_backup(text("environment_id", self.environment_id), text("database", self.database))
 
 
 class AcquiaDeployArtifactOperator(AcquiaTaskOperator):
@@ -133,7 +134,7 @@ class AcquiaDeployArtifactOperator(AcquiaTaskOperator):
         self.artifact_id = artifact_id
 
     def operation(self) -> acquia.Operation:
-        return acquia.deploy_artifact(self.environment_id, self.artifact_id)
+        return acquia.deploy_artifact(text("environment_id", self.environment_id), text("artifact_id", self.artifact_id))
 
 
 class AcquiaSwitchCodeOperator(AcquiaTaskOperator):
@@ -151,4 +152,4 @@ class AcquiaSwitchCodeOperator(AcquiaTaskOperator):
         self.branch = branch
 
     def operation(self) -> acquia.Operation:
-        return acquia.switch_code(self.environment_id, self.branch)
+        return acquia.switch_code(text("environment_id", self.environment_id), text("branch", self.branch))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execution_request
 
+from .setting import json_object, listed, text
 from .start import StartOperator
 
 if TYPE_CHECKING:
@@ -96,41 +97,52 @@ class AutomicExecutionOperator(StartOperator):
         return alias_for(self.alias, self.object_name, start_id)
 
     def options(self, start_id: str) -> dict[str, Any]:
-        given = {
-            "alias": self.marker(start_id),
-            "success_statuses": self.success_statuses,
-            "skip_statuses": self.skip_statuses,
-            "follow_restarts": self.follow_restarts,
-            "report_tail": self.report_tail,
-        }
-        return {name: value for name, value in given.items() if value or value == []}
+        return {"alias": self.marker(start_id), **reading_options(self)}
 
     def validate(self) -> None:
         super().validate()
         self._request("")
         Automic().check_options(self.options(""))
 
+    def prepare(self) -> None:
+        """With ``validate_inputs`` the object is asked for its inputs first."""
+        if not self.validate_inputs:
+            return
+        problems = self.hook.run(self._system.inputs_problems(self.object_name, self.inputs or {}))
+        if problems:
+            raise ConfigurationError(f"{self.object_name}: " + "; ".join(problems))
+
     def start_flow(self, start_id: str) -> Flow[Started]:
-        """The start; with ``validate_inputs`` the object is asked for its inputs first."""
+        return self._system.start(self._request(self.marker(start_id)))
+
+    @property
+    def _system(self) -> Automic:
         system = self.hook.system
         if not isinstance(system, Automic):
             raise ConfigurationError(f"connection {self.conn_id!r} is not one of the type 'automic'")
-        if self.validate_inputs:
-            problems = yield from system.inputs_problems(self.object_name, self.inputs or {})
-            if problems:
-                raise ConfigurationError(f"{self.object_name}: " + "; ".join(problems))
-        return (yield from system.start(self._request(self.marker(start_id))))
+        return system
 
     def _request(self, alias: str) -> dict[str, Any]:
-        details = self.details or {}
+        details = json_object("details", self.details)
         if mine := sorted(details.keys() & {"object_name", "alias", "queue", "inputs", "timezone"}):
             raise ConfigurationError(f"details holds {', '.join(mine)}: that is an argument of the operator itself")
         return execution_request(
-            self.object_name,
+            text("object_name", self.object_name),
             alias=alias,
-            queue=self.automic_queue,
-            inputs=self.inputs,
+            queue=self.automic_queue or "",
+            inputs=json_object("inputs", self.inputs),
             execution_option=self.execution_option,
-            timezone=self.timezone,
+            timezone=self.timezone or "",
             **details,
         )
+
+
+def reading_options(task: Any) -> dict[str, Any]:
+    """How the operator and the sensor want the engine's answers understood, as plain JSON."""
+    given = {
+        "success_statuses": listed(task.success_statuses),
+        "skip_statuses": listed(task.skip_statuses),
+        "follow_restarts": bool(task.follow_restarts),
+        "report_tail": task.report_tail,
+    }
+    return {name: value for name, value in given.items() if value or value == []}

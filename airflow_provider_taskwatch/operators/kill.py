@@ -10,6 +10,9 @@ from typing import Any
 STATE_SECONDS = 2.0
 CANCEL_SECONDS = 20.0
 
+_NOT_BY_A_USER = ("running", "deferred", "up_for_retry", "up_for_reschedule")
+"""States in which Airflow itself leaves a task whose process is told to end; the next attempt rejoins."""
+
 
 def within(seconds: float, work: Callable[[], Any]) -> Any:
     """What ``work`` returns, or None where it fails or takes longer.
@@ -30,7 +33,7 @@ def within(seconds: float, work: Callable[[], Any]) -> Any:
 
 
 def ended_by_user(ti: Any) -> bool:
-    """Whether Airflow says that the task instance is no longer running; False where that cannot be learned."""
+    """Whether Airflow says that somebody ended the task instance; False where that cannot be learned."""
     states = within(
         STATE_SECONDS,
         lambda: ti.get_task_states(
@@ -41,4 +44,4 @@ def ended_by_user(ti: Any) -> bool:
         ),
     )
     known = list((states or {}).get(ti.run_id, {}).values())
-    return bool(known) and known[0] != "running"
+    return bool(known) and str(known[0]) not in _NOT_BY_A_USER

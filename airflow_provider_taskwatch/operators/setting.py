@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk.configuration import conf
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+
+
+CENTURY_SECONDS = 100 * 365 * 86400.0
+"""A deadline beyond it is none; it might not even be a date."""
 
 
 def default_deferrable() -> bool:
@@ -45,12 +52,72 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def check_durations(task: Any, *names: str) -> None:
+    """Raise one error for all the named arguments of a task that are no durations.
+
+    A trigger would find that out too, but only after the start.
+    """
+    wrong = [f"{name}={value!r:.80}" for name in names if not _is_duration(name, value := getattr(task, name))]
+    if wrong:
+        raise ConfigurationError(
+            f"{', '.join(wrong)}: a duration is a number of seconds or a timedelta, finite and not negative, and "
+            f"{' and '.join(_ABOVE_ZERO)} must be greater than 0"
+        )
+
+
+_ABOVE_ZERO = ("poll_interval", "timeout")
+_MAY_BE_NONE = ("timeout", "blocked_timeout")
+
+
+def _is_duration(name: str, value: object) -> bool:
+    if value is None:
+        return name in _MAY_BE_NONE
+    if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
+        return False
+    length = seconds(value)
+    return math.isfinite(length) and (length > 0 if name in _ABOVE_ZERO else length >= 0)
+
+
+def text(name: str, value: object) -> str:
+    """``value`` as text, or an error that names the argument: an XCom that brought nothing ends here."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+        raise ConfigurationError(f"{name} must be a text that is not empty, not {value!r:.80}")
+    return str(value)
+
+
+def json_object(name: str, value: object) -> dict[str, Any]:
+    """``value`` as a dict that can be sent as JSON, or an error that names the argument; None is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            f"{name} must be a dict, not {value!r:.80}; a template that yields one needs a DAG with "
+            "render_template_as_native_obj=True, or an XComArg in its place"
+        )
+    try:
+        json.dumps(dict(value), allow_nan=False)
+    except (TypeError, ValueError) as cause:
+        raise ConfigurationError(f"{name} cannot be sent as JSON: {cause}") from cause
+    return dict(value)
+
+
+def listed(value: object) -> list[Any] | None:
+    """One or many values as the list that a trigger can carry; None stays None."""
+    if value is None:
+        return None
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+
+
 def deadline_of(ti: Any, timeout: float | None) -> datetime | None:
     """When a wait ends at the latest: ``timeout`` seconds from now, or by the task's ``execution_timeout``.
 
     Airflow 3.3.2 does not apply ``execution_timeout`` to a deferred task, so it counts here.
     """
-    limits = [now() + timedelta(seconds=timeout)] if timeout is not None else []
+    limits = [_after(now(), timeout)] if timeout is not None else []
     if ti.task.execution_timeout is not None:
-        limits.append((ti.start_date or now()) + ti.task.execution_timeout)
+        limits.append(_after(ti.start_date or now(), seconds(ti.task.execution_timeout)))
     return min(limits, default=None)
+
+
+def _after(start: datetime, length: float) -> datetime:
+    return start + timedelta(seconds=min(length, CENTURY_SECONDS))

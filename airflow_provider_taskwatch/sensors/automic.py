@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_taskwatch.operators.automic import reading_options
 from airflow_provider_taskwatch.systems.automic import Automic
 
 from .watch import WatchSensor
@@ -52,13 +53,7 @@ class AutomicExecutionSensor(WatchSensor):
         return Automic().check_ref(str(self.execution_id))
 
     def options(self) -> dict[str, Any]:
-        given = {
-            "success_statuses": self.success_statuses,
-            "skip_statuses": self.skip_statuses,
-            "follow_restarts": self.follow_restarts,
-            "report_tail": self.report_tail,
-        }
-        return {name: value for name, value in given.items() if value}
+        return reading_options(self)
 
     def validate(self) -> None:
         super().validate()

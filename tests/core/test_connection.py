@@ -42,6 +42,8 @@ def test_login_and_password_are_enough_where_the_form_knows_the_rest():
     assert (settings.auth, settings.login, settings.password) == ("oauth2", "me", SECRET)
     assert (settings.scope, settings.own) == ("", {"tenant": None, "size": None})
     assert (settings.concurrency, settings.rate_limit, settings.verify, settings.reject_403) == (16, None, True, False)
+    assert (settings.connect_timeout, settings.read_timeout, settings.client_auth) == (10.0, 30.0, "form")
+    assert (settings.conn_id, settings.connection_type) == ("my_conn", "demo")
 
 
 def test_an_extra_is_read_by_name_whatever_type_it_was_stored_with():
@@ -69,6 +71,11 @@ def test_a_scope_is_made_from_other_fields_only_where_all_are_given():
     assert read(form).scope == ""
     assert read(form, extra={"tenant": "t-1", "scope": "mine"}).scope == "mine"
     assert read(form, extra={"tenant": "{tenant.__class__}"}).scope == "tenant:{tenant.__class__}"
+
+
+@pytest.mark.parametrize("text, value", [("true", True), ("YES", True), ("1", True), ("no", False), ("false", False)])
+def test_a_boolean_may_be_stored_as_a_word(text, value):
+    assert read(extra={"reject_403": text}).reject_403 is value
 
 
 @pytest.mark.parametrize("empty", [None, ""])
@@ -229,7 +236,8 @@ def test_an_extra_that_is_no_json_object_is_refused_without_being_shown(extra):
         ("basic", {"login": None}, "the login (user) is missing"),
         ("basic", {"password": ""}, "the password (password) is missing"),
         ("bearer", {"password": None}, "the password (token) is missing"),
-        ("bearer", {"password": f"{SECRET}\n"}, "the password (token) holds blanks, line ends"),
+        ("bearer", {"password": " \n"}, "the password (token) holds blanks"),
+        ("bearer", {"password": f"{SECRET}\r\nX-Evil: {SECRET}"}, "the password (token) holds blanks"),
         ("bearer", {"password": f"{SECRET}ä"}, "characters that are not ASCII"),
         ("basic", {"login": "me:you"}, "the login (user) must not hold ':'"),
         ("basic", {"password": f"{SECRET}\N{EURO SIGN}"}, "holds a character that latin-1 does not have"),
@@ -237,6 +245,11 @@ def test_an_extra_that_is_no_json_object_is_refused_without_being_shown(extra):
 )
 def test_credentials_that_could_not_be_sent_are_refused_in_words_that_do_not_show_them(auth, columns, told):
     assert told in problems(extra={"auth": auth}, **columns)
+
+
+def test_blanks_around_a_pasted_token_are_dropped_and_those_of_a_password_stay():
+    assert read(password=f" {SECRET}\n", extra={"auth": "bearer"}).password == SECRET
+    assert read(password=" a ", extra={"auth": "basic"}).password == " a "
 
 
 def test_each_way_to_authenticate_needs_only_its_own():

@@ -33,6 +33,12 @@ def test_each_field_may_be_empty_and_says_what_it_holds():
     assert fields["auth"]["schema"]["enum"] == ["oauth2", "bearer"]
 
 
+def test_each_field_has_a_label_and_all_but_the_timeouts_are_described():
+    fields = provider_info(FORM, "demo.DemoHook")["conn-fields"]
+    assert all(field["label"] for field in fields.values())
+    assert {name for name, field in fields.items() if not field["description"]} == {"connect_timeout", "read_timeout"}
+
+
 def test_the_fields_of_oauth2_are_shown_only_where_the_remote_offers_it():
     basic = provider_info(Form(connection_type="b", title="B", auths=("basic",)), "b.Hook")
     assert not {"token_url", "client_auth", "scope", "audience", "token_params"} & set(basic["conn-fields"])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from airflow_provider_taskwatch.core.error import EventError
-from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.core.outcome import TEXT_CHARACTERS, Ending, Outcome, from_event, shortened
 from airflow_provider_taskwatch.core.phase import Phase
 
 FULL = Outcome(
@@ -72,3 +72,22 @@ def test_what_an_event_must_hold_is_named(missing):
     event = {name: value for name, value in FULL.to_event().items() if name != missing}
     with pytest.raises(EventError, match=f"malformed .KeyError..{missing}"):
         from_event(event)
+
+
+def test_a_long_text_keeps_its_beginning_and_its_end():
+    text = "begin" + "x" * 100_000 + "end"
+    cut = shortened(text)
+    assert len(cut) <= TEXT_CHARACTERS
+    assert (cut[:5], cut[-3:], shortened(cut)) == ("begin", "end", cut)
+    assert "characters left out" in cut
+    assert shortened("x" * TEXT_CHARACTERS) == "x" * TEXT_CHARACTERS
+
+
+def test_no_event_is_larger_than_a_row_of_the_database_bears():
+    long = "x" * 100_000
+    outcome = Outcome(
+        ending=Ending.FAILED, ref="7", status=long, message=long, result={"a": {"b": [long, 5, None]}, "c": "short"}
+    )
+    assert len(json.dumps(outcome.to_event())) < 13_000
+    assert (outcome.result["a"]["b"][1:], outcome.result["c"]) == ([5, None], "short")
+    assert from_event(outcome.to_event()) == outcome

@@ -15,7 +15,9 @@ def acquia_settings(box: Running) -> Settings:
     """The connection to the sandbox's Acquia."""
     content = box.connections()["acquia_default"]
     kept = {name: content[name] for name in ("conn_type", "host", "login", "password")}
-    return read_connection(acquia.FORM, RawConnection(conn_id="acquia_default", extra=json.dumps(content["extra"]), **kept))
+    return read_connection(
+        acquia.FORM, RawConnection(conn_id="acquia_default", extra=json.dumps(content["extra"]), **kept)
+    )
 
 
 def settings_for(remote: Station | str, **changes: Any) -> Settings:
@@ -38,4 +40,3 @@ def oauth2_settings(remote: Station | str, **changes: Any) -> Settings:
     url = remote if isinstance(remote, str) else remote.url
     values = {"auth": "oauth2", "login": "our-id", "password": "s3cret&more", "token_url": f"{url}/token"}
     return settings_for(url, **{**values, **changes})
-

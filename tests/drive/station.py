@@ -114,6 +114,7 @@ def _constant(reply: bytes, request: Request) -> tuple[bytes]:
 
 
 class _Server(socketserver.ThreadingTCPServer):
+    request_queue_size = 128
     daemon_threads = False
     station: Station
     tls: ssl.SSLContext | None = None

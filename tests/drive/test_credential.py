@@ -232,12 +232,15 @@ def test_the_token_request_names_all_that_the_connection_names(remote: Station) 
         "scope": "a b",
         "audience": "mine",
         "resource": "r&1",
+        "empty": "",
         "client_id": "our-id",
         "client_secret": "s3cret&more",
     }
 
 
-@pytest.mark.parametrize("name", ["grant_type", "timeout", "verify", "headers", "auth", "method", "url", "body", "json"])
+@pytest.mark.parametrize(
+    "name", ["grant_type", "timeout", "verify", "headers", "auth", "method", "url", "body", "json"]
+)
 def test_extra_token_parameters_are_form_fields_whatever_they_are_called(remote: Station, name: str) -> None:
     fetch_token(oauth2_settings(remote, token_params={name: "x"}))
     (seen,) = remote.requests
@@ -271,26 +274,30 @@ ANSWERS = {
     "oauth": (http(401, OAUTH), "401: invalid_client: Client authentication failed" + CHECK, False),
     "scope": (http(400, {"error": "invalid_scope"}), "400: invalid_scope" + CHECK, False),
     "okta": (http(400, OKTA), "400: E0000001: Api validation failed" + CHECK, False),
-    "oauth 200": (http(200, OAUTH), "a reply without an access token", False),
+    "oauth 200": (
+        http(200, OAUTH),
+        "a reply without a usable access token: invalid_client: Client authentication failed",
+        False,
+    ),
     "html 403": (http(403, HTML), f"403: {HTML}" + CHECK, False),
-    "html 200": (http(200, HTML), "a reply without an access token", False),
+    "html 200": (http(200, HTML), "a reply without a usable access token", False),
     "404": (http(404, HTML), f"404: {HTML}" + CHECK_URL, False),
     "405": (http(405), "405: (no message)", False),
     "500": (http(500, HTML), f"500: {HTML}", True),
     "503 oauth": (http(503, {"error": "temporarily_unavailable"}), "503: temporarily_unavailable", True),
     "429": (http(429, "slow down"), "429: slow down", True),
-    "list": (http(200, ["a"]), "a reply without an access token", False),
+    "list": (http(200, ["a"]), "a reply without a usable access token", False),
     "list 400": (http(400, [{"message": "no"}]), "400: no" + CHECK, False),
-    "null": (http(200, "null"), "a reply without an access token", False),
-    "number": (http(200, "7"), "a reply without an access token", False),
+    "null": (http(200, "null"), "a reply without a usable access token", False),
+    "number": (http(200, "7"), "a reply without a usable access token", False),
     "text 400": (http(400, '"just no"'), "400: just no" + CHECK, False),
-    "empty": (http(200), "a reply without an access token", False),
-    "empty token": (http(200, {"access_token": ""}), "a reply without an access token", False),
-    "number token": (http(200, {"access_token": 7}), "a reply without an access token", False),
-    "not json": (http(200, "{"), "a reply without an access token", False),
+    "empty": (http(200), "a reply without a usable access token", False),
+    "empty token": (http(200, {"access_token": ""}), "a reply without a usable access token", False),
+    "number token": (http(200, {"access_token": 7}), "a reply without a usable access token", False),
+    "not json": (http(200, "{"), "a reply without a usable access token", False),
     "not text": (http(400, b"\xff\xfe"), "400: \ufffd\ufffd" + CHECK, False),
-    "deep": (http(200, "[" * 100_000), "a reply without an access token", False),
-    "blanks": (http(200, {"access_token": "a\r\nb"}), "one with blanks", False),
+    "deep": (http(200, "[" * 100_000), "a reply without a usable access token", False),
+    "blanks": (http(200, {"access_token": "a\r\nb"}), "a reply without a usable access token", False),
 }
 
 

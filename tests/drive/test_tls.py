@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import TokenError, TransportError
+from airflow_provider_taskwatch.core.error import ConfigurationError, TokenError, TransportError
 from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.wire import get
 from tests.drive.certificate import write_certificate
@@ -15,7 +15,9 @@ from tests.drive.conftest import Connect
 from tests.drive.settings import oauth2_settings, settings_for
 from tests.drive.station import Request, Station, station
 
-NOT_TRUSTED = "^the TLS certificate of https://127.0.0.1:[0-9]+ is not trusted: self.signed certificate; name its issuer"
+NOT_TRUSTED = (
+    "^the TLS certificate of https://127.0.0.1:[0-9]+ is not trusted: self.signed certificate; name its issuer"
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,12 @@ def test_a_bundle_that_holds_no_certificate(secure: Station, connect: Connect, t
     assert type(caught.value).__module__.startswith("airflow_provider_taskwatch")
 
 
+def test_a_bundle_that_is_not_there_is_told_before_any_request(secure: Station, connect: Connect) -> None:
+    words = "^connection 'remote': extra 'ca_bundle' names '/no/such.pem', which does not exist here$"
+    with pytest.raises(ConfigurationError, match=words):
+        connect(settings_for(secure, verify="/no/such.pem"))
+
+
 def test_a_connection_that_breaks_after_the_request_may_have_been_sent(
     secure: Station, connect: Connect, certificate: Path
 ) -> None:
@@ -116,4 +124,3 @@ def test_the_token_endpoint_is_trusted_no_more_than_the_host(secure: Station, co
     with pytest.raises(TokenError, match="^no token: the TLS certificate of https://.*/token is not trusted") as caught:
         connect(oauth2_settings(secure)).run(ask(get("/")))
     assert (caught.value.transient, secure.requests) == (True, [])
-

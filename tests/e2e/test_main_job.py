@@ -60,6 +60,7 @@ def test_a_success_hands_its_result_to_the_next_task(airflow: PrivateAirflow, sa
     assert run.task("kind_of").xcom() == "dict"
     assert run.task("run").xcom("ref") == started(sandbox, name)[0]["ref"]
     assert "succeeded (1900)" in run.task("run").log()
+    assert run.task("run").links()["Remote task"].endswith(run.task("run").xcom("ref"))
 
 
 def test_a_remote_failure_fails_the_task_with_its_reason_in_the_log(airflow: PrivateAirflow, sandbox: Sandbox) -> None:

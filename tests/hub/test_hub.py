@@ -166,6 +166,18 @@ async def test_the_hub_outlives_its_last_watch_for_a_while_and_then_ends(box: Ru
     assert len(asked(box, "token")) == 1
 
 
+async def test_a_poller_that_ends_too_early_is_loud(open_hub: OpenHub) -> None:
+    async with open_hub("acquia") as hub:
+        waiting = asyncio.ensure_future(hub.look(Look(ref="x", after=60.0)))
+        await asyncio.sleep(0)
+        hub.close()
+
+        with pytest.raises(RuntimeError, match="has ended"):
+            await waiting
+        with pytest.raises(RuntimeError, match="has ended"):
+            await hub.look(Look(ref="x", after=0.0))
+
+
 async def test_intervals_are_stretched_evenly_and_that_is_said_once(
     box: Running, open_hub: OpenHub, caplog: pytest.LogCaptureFixture
 ) -> None:

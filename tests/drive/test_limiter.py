@@ -1,0 +1,307 @@
+"""The gate for all requests of a connection, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import RemoteError
+from airflow_provider_taskwatch.core.flow import ask
+from airflow_provider_taskwatch.core.wire import Reply, get
+from airflow_provider_taskwatch.drive.limiter import Limiter
+from airflow_provider_taskwatch.drive.waiting import WaitingDriver
+from tests.drive.settings import settings_for
+from tests.drive.station import Station, http
+from tests.drive.virtual import now, run
+
+GOOD = Reply(status=200)
+BUSY = Reply(status=429, headers={"retry-after": "10"})
+DOWN = Reply(status=503)
+
+
+class Remote:
+    """Answers each request after a second, and notes when it came."""
+
+    def __init__(self, limiter: Limiter, answer: Callable[[int], Reply | None] = lambda number: GOOD) -> None:
+        self.limiter = limiter
+        self.answer = answer
+        self.asked_at: list[float] = []
+        self.most = 0
+        self.askers: list[asyncio.Task[None] | None] = []
+
+    async def ask(self, seconds: float = 1.0) -> None:
+        async with self.limiter:
+            self.asked_at.append(now())
+            number = len(self.asked_at)
+            self.askers.append(asyncio.current_task())
+            self.most = max(self.most, len(self.askers))
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self.askers.remove(asyncio.current_task())
+            self.limiter.note(self.answer(number))
+
+    async def ask_at_once(self, count: int) -> None:
+        await asyncio.gather(*(self.ask() for _ in range(count)))
+
+
+def limiter(concurrency: int = 100, rate: float | None = None) -> Limiter:
+    return Limiter(concurrency, rate, clock=now)
+
+
+def test_no_more_than_so_many_requests_at_a_time() -> None:
+    async def work() -> Remote:
+        remote = Remote(limiter(concurrency=3))
+        await remote.ask_at_once(7)
+        return remote
+
+    remote = run(work())
+    assert (remote.most, remote.asked_at) == (3, [0, 0, 0, 1, 1, 1, 2])
+
+
+def test_no_more_than_so_many_requests_a_second() -> None:
+    async def work() -> Remote:
+        remote = Remote(limiter(rate=2))
+        await remote.ask_at_once(5)
+        await asyncio.sleep(10)
+        await remote.ask_at_once(2)
+        return remote
+
+    assert run(work()).asked_at == [0, 0.5, 1, 1.5, 2, 13, 13.5]
+
+
+def test_after_429_nobody_asks_before_the_time_and_one_probes_for_all() -> None:
+    async def work() -> Remote:
+        remote = Remote(limiter(), lambda number: BUSY if number == 1 else GOOD)
+        await remote.ask()
+        await remote.ask_at_once(20)
+        return remote
+
+    first, probe, *others = run(work()).asked_at
+    assert (first, 11 <= probe <= 13) == (0, True)
+    assert others == [probe + 1] * 19
+
+
+def test_a_failed_probe_holds_everybody_again() -> None:
+    async def work() -> Remote:
+        remote = Remote(limiter(), lambda number: BUSY if number <= 3 else GOOD)
+        await remote.ask()
+        await remote.ask_at_once(5)
+        return remote
+
+    asked_at = run(work()).asked_at
+    gaps = [later - earlier for earlier, later in zip(asked_at, asked_at[1:], strict=False)]
+    assert all(11 <= gap <= 13 for gap in gaps[:3])
+    assert gaps[3:] == [1, 0]
+
+
+def test_without_retry_after_the_hold_grows_with_each_failure_in_a_row() -> None:
+    async def work() -> list[float]:
+        gate = limiter()
+        holds = []
+        for reply in (DOWN, None, Reply(status=429), GOOD, DOWN):
+            async with gate:
+                gate.note(reply)
+            holds.append(gate.held_seconds)
+        return holds
+
+    holds = run(work())
+    assert [1 <= holds[0] <= 1.2, 2 <= holds[1] <= 2.4, 4 <= holds[2] <= 4.8, 1 <= holds[4] <= 1.2] == [True] * 4
+    assert holds[3] == 0
+
+
+def test_many_failures_at_once_count_as_one() -> None:
+    async def work() -> float:
+        remote = Remote(limiter(), lambda number: DOWN)
+        await remote.ask_at_once(16)
+        return remote.limiter.held_seconds
+
+    assert 1 <= run(work()) <= 1.2
+
+
+def test_what_was_under_way_does_not_lift_a_hold() -> None:
+    async def work() -> float:
+        gate = limiter()
+        remote = Remote(gate, lambda number: BUSY if number == 1 else GOOD)
+        await asyncio.gather(remote.ask(seconds=1), remote.ask(seconds=2))
+        return gate.held_seconds
+
+    assert 9 <= run(work()) <= 11
+
+
+def test_a_hold_is_never_shortened() -> None:
+    async def work() -> float:
+        gate = limiter()
+        remote = Remote(gate, lambda number: BUSY if number == 1 else Reply(status=429, headers={"retry-after": "1"}))
+        await asyncio.gather(remote.ask(seconds=1), remote.ask(seconds=1))
+        return gate.held_seconds
+
+    assert 10 <= run(work()) <= 12
+
+
+def test_a_used_up_allowance_holds_until_it_is_renewed() -> None:
+    async def work() -> float:
+        gate = limiter()
+        async with gate:
+            gate.note(Reply(status=200, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}))
+        return gate.held_seconds
+
+    assert 30 <= run(work()) <= 36
+
+
+def test_a_hold_that_begins_while_others_wait_for_their_turn_holds_them_too() -> None:
+    async def work() -> Remote:
+        remote = Remote(limiter(rate=1), lambda number: BUSY if number == 1 else GOOD)
+        await remote.ask_at_once(4)
+        return remote
+
+    asked_at = run(work()).asked_at
+    assert asked_at[0] == 0
+    assert min(asked_at[2:]) >= 11
+
+
+def test_with_a_rate_the_others_follow_the_probe_one_by_one() -> None:
+    async def work() -> Remote:
+        remote = Remote(limiter(rate=1), lambda number: BUSY if number == 1 else GOOD)
+        await remote.ask()
+        await remote.ask_at_once(4)
+        return remote
+
+    asked_at = run(work()).asked_at[1:]
+    gaps = [later - earlier for earlier, later in zip(asked_at, asked_at[1:], strict=False)]
+    assert min(gaps) >= 0.999
+
+
+# --- cancellation
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 9.0, 12.5])
+@pytest.mark.parametrize("rate", [None, 1.0])
+def test_a_waiter_that_is_cancelled_at_any_moment_leaves_its_place(seconds: float, rate: float | None) -> None:
+    async def work() -> tuple[int, int]:
+        remote = Remote(limiter(concurrency=2, rate=rate), lambda number: BUSY if number == 1 else GOOD)
+        await remote.ask()
+        waiting = [asyncio.create_task(remote.ask()) for _ in range(6)]
+        await asyncio.sleep(seconds)
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        before = len(remote.asked_at)
+        remote.most = 0
+        async with asyncio.timeout(100):
+            await remote.ask_at_once(6)
+        return len(remote.asked_at) - before, remote.most
+
+    assert run(work()) == (6, 2)
+
+
+def test_a_probe_that_is_cancelled_lets_another_probe() -> None:
+    async def work() -> Remote:
+        remote = Remote(limiter(), lambda number: BUSY if number == 1 else GOOD)
+        await remote.ask()
+        waiting = [asyncio.create_task(remote.ask()) for _ in range(4)]
+        while not remote.askers:
+            await asyncio.sleep(0.1)
+        next(task for task in waiting if task in remote.askers).cancel()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*waiting, return_exceptions=True)
+        return remote
+
+    _, probe, second, *others = run(work()).asked_at
+    assert second == pytest.approx(probe, abs=0.2)
+    assert others == [second + 1] * 2
+
+
+def test_a_probe_that_is_cancelled_while_it_waits_for_its_turn_lets_another_probe() -> None:
+    async def work() -> int:
+        remote = Remote(limiter(rate=0.01), lambda number: BUSY if number == 1 else GOOD)
+        await remote.ask()
+        probe = asyncio.create_task(remote.ask())
+        await asyncio.sleep(20)
+        probe.cancel()
+        async with asyncio.timeout(1000):
+            await remote.ask()
+        return len(remote.asked_at)
+
+    assert run(work()) == 2
+
+
+def test_a_probe_that_learns_nothing_lets_another_probe() -> None:
+    async def work() -> int:
+        remote = Remote(limiter(), lambda number: BUSY if number == 1 else GOOD)
+        await remote.ask()
+        with pytest.raises(ZeroDivisionError):
+            async with remote.limiter:
+                raise ZeroDivisionError
+        async with asyncio.timeout(10):
+            await remote.ask_at_once(2)
+        return len(remote.asked_at)
+
+    assert run(work()) == 3
+
+
+# --- in the driver
+
+
+async def test_the_driver_asks_no_more_at_a_time_than_its_connection_allows(remote: Station) -> None:
+    driver = WaitingDriver(settings_for(remote, concurrency=3), limiter=(gate := Counting(3)))
+    await asyncio.gather(*(driver.run(ask(get("/"))) for _ in range(12)))
+    await driver.close()
+    assert (gate.most, len(remote.requests)) == (3, 12)
+
+
+@pytest.mark.parametrize("answer", [(http(503),), ()], ids=["503", "lost"])
+async def test_the_driver_tells_its_limiter_of_trouble(remote: Station, answer: tuple[bytes, ...]) -> None:
+    remote.answer = lambda request: answer
+    driver = WaitingDriver(settings_for(remote))
+    with pytest.raises(Exception, match="503|lost"):
+        await driver.run(ask(get("/")))
+    await driver.close()
+    assert driver.limiter.held_seconds > 0.5
+
+
+async def test_the_driver_obeys_retry_after(remote: Station) -> None:
+    remote.say(429, Retry_After="7")
+    driver = WaitingDriver(settings_for(remote))
+    with pytest.raises(RemoteError, match="answered 429"):
+        await driver.run(ask(get("/")))
+    await driver.close()
+    assert 6 < driver.limiter.held_seconds <= 8.4
+
+
+async def test_a_cancelled_request_gives_its_slot_back(remote: Station) -> None:
+    remote.trickle(b"HTTP/1.1 200 OK\r\n\r\n")
+    driver = WaitingDriver(settings_for(remote, concurrency=1))
+    stuck = asyncio.create_task(driver.run(ask(get("/"))))
+    async with asyncio.timeout(10):
+        while not remote.requests:
+            await asyncio.sleep(0.01)
+    stuck.cancel()
+    remote.say(200)
+    async with asyncio.timeout(10):
+        assert (await driver.run(ask(get("/")))).is_ok
+    await driver.close()
+
+
+async def test_the_latency_is_a_moving_average(remote: Station) -> None:
+    driver = WaitingDriver(settings_for(remote))
+    await driver.run(ask(get("/")))
+    await driver.close()
+    assert 0 < driver.latency < 1
+
+
+class Counting(Limiter):
+    """Notes how many were inside at a time."""
+
+    most = inside = 0
+
+    async def __aenter__(self) -> None:
+        await super().__aenter__()
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+
+    async def __aexit__(self, *error: object) -> None:
+        self.inside -= 1
+        await super().__aexit__(None, None, None)
