@@ -15,10 +15,12 @@ from airflow._shared.state import TaskScope
 from airflow.state import get_state_backend
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from .core.error import ConfigurationError, TaskWatchError
 from .core.phase import Observation
 from .core.start import Record, from_json
+from .core.system import safe_ref
 from .operators.record import KEY
 
 if TYPE_CHECKING:
@@ -41,9 +43,9 @@ def check(args: Namespace) -> None:
     """Test a connection step by step; exit 1 at the first that fails."""
     try:
         for step, text in _hook(args.conn_id).check():
-            out.print(f"[green]ok[/]  {step:<11} {text}", highlight=False)
+            _say("green", f"ok  {step:<11}", text)
     except TaskWatchError as error:
-        out.print(f"[red]no[/]  {error}", highlight=False)
+        _say("red", "no ", str(error))
         sys.exit(1)
 
 
@@ -64,9 +66,9 @@ def watch(args: Namespace) -> None:
                 tell=lambda told: _show(bar, row, told),
             )
     except TaskWatchError as error:
-        out.print(f"[red]{error}[/]", highlight=False)
+        _say("red", str(error))
         sys.exit(2)
-    out.print(outcome.message, highlight=False)
+    _say("", outcome.message)
     sys.exit(0 if outcome.ending.is_ok else 1)
 
 
@@ -82,9 +84,9 @@ def adopt(args: Namespace) -> None:
             record = _adopted(store.get(scope, KEY, session=session), args.ref)
             store.set(scope, KEY, json.dumps(record.to_json()), session=session)
     except TaskWatchError as error:
-        out.print(f"[red]{error}[/]", highlight=False)
+        _say("red", str(error))
         sys.exit(1)
-    out.print(f"{args.task_id} has adopted {args.ref}; clear the task to wait for it", highlight=False)
+    _say("", f"{args.task_id} has adopted {args.ref}; clear the task to wait for it")
 
 
 def _adopted(stored: str | None, ref: str) -> Record:
@@ -97,7 +99,7 @@ def _adopted(stored: str | None, ref: str) -> Record:
             max_tries=None,
             started_at=datetime.now(UTC).isoformat(),
         )
-    return replace(record, ref=ref.strip(), max_tries=None, is_delivered=False)
+    return replace(record, ref=safe_ref(ref, "task"), max_tries=None, is_delivered=False)
 
 
 def _must_exist(scope: TaskScope, session: Any) -> None:
@@ -135,12 +137,17 @@ def _system_hook(conn_id: str) -> SystemHook:
     return hook
 
 
+def _say(style: str, head: str, rest: str = "") -> None:
+    """Print one line as it is: what a remote says may look like rich's markup."""
+    out.print(Text.assemble((head, style), f" {rest}" if rest else ""), soft_wrap=True)
+
+
 def _bar() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[phase]}"),
+        TextColumn("{task.fields[phase]}", markup=False),
         TimeElapsedColumn(),
         console=out,
     )

@@ -19,7 +19,8 @@ import tempfile
 PACKAGE = "airflow_provider_taskwatch"
 BASES = "from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator; import pendulum"
 OURS = "\n".join(
-    f"import {PACKAGE}.{name}" for name in ("operators.acquia", "operators.automic", "sensors.acquia", "sensors.automic")
+    f"import {PACKAGE}.{name}"
+    for name in ("operators.acquia", "operators.automic", "sensors.acquia", "sensors.automic")
 )
 HIDE = """
 import importlib.metadata as metadata, sys

@@ -21,6 +21,7 @@ class Field:
     :param kind: ``string``, ``integer``, ``number``, ``boolean`` or ``object``.
     :param choices: the allowed values, where there are few.
     :param default: what an absent or empty field means.
+    :param is_secret: whether a form must not show it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Field:
     kind: str = "string"
     default: Any = None
     choices: tuple[str, ...] = ()
+    is_secret: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ _OAUTH2_FIELDS = (
         label="Extra token parameters",
         description="A JSON object of further form fields for the token request.",
         kind="object",
+        is_secret=True,
     ),
 )
 
@@ -106,7 +109,7 @@ _TRANSPORT_FIELDS = (
     ),
     Field(name="verify", label="Verify TLS", description="Off only for tests.", kind="boolean", default=True),
     Field(name="ca_bundle", label="CA bundle", description="File with the certificates to trust."),
-    Field(name="proxy", label="Proxy", description="URL of an HTTP proxy."),
+    Field(name="proxy", label="Proxy", description="URL of an HTTP proxy.", is_secret=True),
     Field(name="connect_timeout", label="Connect timeout (s)", kind="number", default=10.0),
     Field(name="read_timeout", label="Read timeout (s)", kind="number", default=30.0),
     Field(

@@ -26,6 +26,9 @@ _LABELS = {"login": "Client id", "password": "Client secret"}
 
 
 def _conn_field(one: Field) -> dict[str, Any]:
+    if one.is_secret:  # whatever its kind: only a line of text can be hidden
+        hidden = {"type": ["string", "null"], "format": "password"}
+        return {"label": one.label, "description": one.description, "schema": hidden}
     schema: dict[str, Any] = {"type": [one.kind, "null"]}
     if one.default is not None:
         schema["default"] = one.default

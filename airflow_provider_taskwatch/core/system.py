@@ -63,6 +63,10 @@ class System(Protocol):
         """A cheap authenticated read for the connection test; returns what it proved, in words."""
 
 
+_MAY_BE_DONE = (303, 408)
+"""A redirect to a result, and the server's own timeout."""
+
+
 class SystemDefaults:
     """What most systems answer: no cancel, no marker, one ref per request, nothing to add."""
 
@@ -100,7 +104,7 @@ class SystemDefaults:
 
     def was_refused(self, error: TaskWatchError) -> bool:
         if isinstance(error, RemoteError):
-            return error.status < 500 and error.status != 408
+            return error.status < 500 and error.status not in _MAY_BE_DONE
         if isinstance(error, TransportError):
             return not error.sent
         return isinstance(error, (TokenError, ConfigurationError))

@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
-from .session import as_reply, bounded, lost, options
+from .session import as_reply, bounded, lost, options, without
 
 FAILURE_SECONDS = 1.0
 """For so long an endpoint's failure is the answer for everybody else who asks, as a token would be."""
@@ -98,7 +98,8 @@ class OAuth2Credential:
             raise TokenError(str(self._failure), transient=self._failure.transient) from self._failure
         try:
             asked_at = self._clock()
-            reply = without_secret(self._fetch(self._settings), self._settings)
+            password = self._settings.password
+            reply = without(self._fetch(self._settings), password, quote_plus(password))
             return read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=time.time())
         except TokenError as error:
             self._failure, self._failed_at = error, self._clock()
@@ -158,16 +159,6 @@ def fetch_token(settings: Settings) -> Reply:
         except (requests.RequestException, OSError, ValueError) as cause:
             raise _no_answer(cause, settings.token_url) from cause
     raise AssertionError("the session returned without an answer")  # pragma: no cover
-
-
-def without_secret(reply: Reply, settings: Settings) -> Reply:
-    """A refusal whose words do not repeat the client secret, as some debugging pages do."""
-    if reply.is_ok:
-        return reply
-    body = reply.body
-    for secret in (settings.password, quote_plus(settings.password)):
-        body = body.replace(secret.encode(), b"***")
-    return replace(reply, body=body)
 
 
 def _no_answer(cause: Exception, url: str) -> TokenError | ConfigurationError:

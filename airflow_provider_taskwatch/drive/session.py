@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply
 
 CHUNK_BYTES = 65536
+SECRET_CHARACTERS = 5
+"""What is shorter could be a part of any word; Airflow's own masking begins there, too."""
 
 S = TypeVar("S", bound=requests.Session)
 
@@ -46,7 +48,7 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
         )
     except (requests.RequestException, OSError, ValueError) as cause:
         raise lost(cause, settings.base_url) from cause
-    return as_reply(response)
+    return without(as_reply(response), secret_of(call))
 
 
 def address(settings: Settings, call: Call) -> str:
@@ -95,6 +97,22 @@ def as_reply(response: requests.Response) -> Reply:
     """What ``requests`` received, as a value."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Reply(status=response.status_code, headers=headers, body=response.content)
+
+
+def without(reply: Reply, *secrets: str) -> Reply:
+    """A refusal whose words do not repeat our credentials, as some debugging pages do."""
+    if reply.is_ok:
+        return reply
+    body = reply.body
+    for secret in secrets:
+        if len(secret) >= SECRET_CHARACTERS:
+            body = body.replace(secret.encode(), b"***")
+    return replace(reply, body=body)
+
+
+def secret_of(call: Call) -> str:
+    """The credential that a signed call carries."""
+    return call.headers.get("Authorization", "").partition(" ")[2]
 
 
 @dataclass(frozen=True, slots=True)

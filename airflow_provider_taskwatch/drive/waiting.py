@@ -36,9 +36,11 @@ from .session import (
     malformed,
     no_proxy,
     proxy_for,
+    secret_of,
     too_long,
     total_seconds,
     untrusted,
+    without,
 )
 
 T = TypeVar("T")
@@ -129,7 +131,7 @@ class WaitingDriver:
                 body = await _read(response, call)
                 self.latency += (time.monotonic() - asked_at - self.latency) * LATENCY_SHARE
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(status=response.status, headers=headers, body=body)
+                return without(Reply(status=response.status, headers=headers, body=body), secret_of(call))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
             raise lost(cause, self.settings.base_url) from cause
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.sdk import BaseHook
 
 from airflow_provider_taskwatch.core.connection import Form, Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError
+from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
 from airflow_provider_taskwatch.core.wire import Query, Reply, get, send
 from airflow_provider_taskwatch.systems import system_for
@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.systems.general import FORM
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.system import System
     from airflow_provider_taskwatch.drive.blocking import BlockingDriver
+    from airflow_provider_taskwatch.drive.credential import Credential
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class TaskWatchHook(BaseHook):
     def __init__(self, taskwatch_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.conn_id = taskwatch_conn_id
+        self._credential: tuple[Settings, Credential] | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -47,16 +49,19 @@ class TaskWatchHook(BaseHook):
 
         :raises ConfigurationError: names everything that is missing or malformed.
         """
-        from airflow.sdk.exceptions import AirflowException
+        from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
         from airflow_provider_taskwatch.hub.connection import settings_of
 
         try:
             connection = self.get_connection(self.conn_id)
+        except AirflowRuntimeError as cause:
+            raise TransportError(f"Airflow could not give the connection {self.conn_id!r}: {cause}") from cause
         except AirflowException as cause:
             raise ConfigurationError(
-                f"connection {self.conn_id!r} cannot be read: {cause}; "
-                f"add one of the type {self.form.connection_type!r}"
+                f"connection {self.conn_id!r} cannot be read: {cause}; add one of the type "
+                f"{self.form.connection_type!r} (a variable AIRFLOW_CONN_{self.conn_id.upper()} that Airflow cannot "
+                "read counts as none)"
             ) from cause
         return settings_of(connection, self.form)
 
@@ -65,7 +70,7 @@ class TaskWatchHook(BaseHook):
         """What sends this hook's requests."""
         from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 
-        return BlockingDriver(self.settings)
+        return BlockingDriver(self.settings, self._shared_credential(self.settings))
 
     def get_conn(self) -> BlockingDriver:
         """Airflow's name for :attr:`driver`."""
@@ -93,11 +98,12 @@ class TaskWatchHook(BaseHook):
     ) -> Reply:
         """Send one request, and return the 2xx reply; reads are repeated where the remote is in trouble.
 
-        :param path: relative to the connection's host, percent-encoded.
+        :param path: below the connection's host, percent-encoded; never another host's address.
         :raises RemoteError: the remote refused; ``status`` and ``message`` say why.
         :raises TransportError: it could not be asked.
         """
-        call = get(path, query, headers) if method == "GET" else send(method, path, json, headers, query)
+        below = path if path.startswith("/") else f"/{path}"
+        call = send(method.upper(), below, json, headers, query)
         return self.run(ask(call, retry=Retry()))
 
     def run(self, flow: Flow[T]) -> T:
@@ -109,11 +115,20 @@ class TaskWatchHook(BaseHook):
         from airflow_provider_taskwatch.drive.waiting import WaitingDriver
         from airflow_provider_taskwatch.hub.connection import read_settings
 
-        driver = WaitingDriver(await read_settings(self.conn_id, self.form))
+        settings = await read_settings(self.conn_id, self.form)
+        driver = WaitingDriver(settings, credential=self._shared_credential(settings))
         try:
             return await driver.run(flow)
         finally:
             await driver.close()
+
+    def _shared_credential(self, settings: Settings) -> Credential:
+        """The same for all calls of :meth:`arun`, so that each does not cost a token request."""
+        from airflow_provider_taskwatch.drive.credential import credential_for
+
+        if self._credential is None or self._credential[0] != settings:
+            self._credential = settings, credential_for(settings)
+        return self._credential[1]
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for a token and read something; says in one sentence what is wrong."""

@@ -116,7 +116,9 @@ class AcquiaCreateDatabaseBackupOperator(AcquiaTaskOperator):
         self.database = database
 
     def operation(self) -> acquia.Operation:
-        return acquia.create_database_backup(text("environment_id", self.environment_id), text("database", self.database))
+        return acquia.create_database_backup(
+            text("environment_id", self.environment_id), text("database", self.database)
+        )
 
 
 class AcquiaDeployArtifactOperator(AcquiaTaskOperator):
@@ -134,7 +136,9 @@ class AcquiaDeployArtifactOperator(AcquiaTaskOperator):
         self.artifact_id = artifact_id
 
     def operation(self) -> acquia.Operation:
-        return acquia.deploy_artifact(text("environment_id", self.environment_id), text("artifact_id", self.artifact_id))
+        return acquia.deploy_artifact(
+            text("environment_id", self.environment_id), text("artifact_id", self.artifact_id)
+        )
 
 
 class AcquiaSwitchCodeOperator(AcquiaTaskOperator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from .record import Records
     from .start import StartOperator
-
-LOOK_UP_SECONDS = 30.0
-LOOK_UP_INTERVAL_SECONDS = 5.0
 
 
 class Attempt:
@@ -57,13 +55,14 @@ class Attempt:
             return None
         if decision is Decision.LOOK_UP:
             return self._look_up(record)
-        return self._still_good(self._owned(record))
+        return self._adopted(record) if record.max_tries is None else self._still_good(record)
 
-    def _owned(self, record: Record) -> Record:
-        """An adopted record becomes this attempt's own, so that a later clear of it is seen as one."""
-        if record.max_tries is None:
-            record = replace(record, max_tries=self._ti.max_tries, fingerprint=self._fingerprint)
-            self._records.save(record)
+    def _adopted(self, record: Record) -> Record:
+        """A person says that this is the one, however it has ended; from here on a clear of it is seen as one."""
+        ref = self._job.hook.system.check_ref(record.known_ref)
+        self._job.log.info("waiting for %s, which was adopted", ref)
+        record = replace(record, ref=ref, max_tries=self._ti.max_tries, fingerprint=self._fingerprint)
+        self._records.save(record)
         return record
 
     def _still_good(self, record: Record) -> Record | None:
@@ -87,16 +86,24 @@ class Attempt:
         return system.understand(seen, self._job.options(record.start_id))
 
     def _has_heir(self, record: Record, seen: Observation) -> bool:
-        """Whether somebody restarted it at the remote, and the options say to go on with that."""
+        """Whether somebody restarted it at the remote, and the options say to go on with that.
+
+        Where the remote cannot be asked now there may be one, and the wait will find it.
+        """
         options = self._job.options(record.start_id)
-        return self._job.hook.run(self._job.hook.system.successor(seen, options)) is not None
+        try:
+            return self._job.hook.run(self._job.hook.system.successor(seen, options)) is not None
+        except TaskWatchError as error:
+            if not error.transient:
+                raise
+            return True
 
     def _abandon(self, record: Record) -> None:
         """The task was cleared: what it had started is not ours any more."""
         system = self._job.hook.system
         ref = record.ref
         if self._job.cancel_on_kill and ref is None and system.keeps_marker:
-            ref = self._job.hook.run(system.find(self._job.marker(record.start_id)))
+            ref = self._job.hook.run(system.find(self._marker(record)))
         if self._job.cancel_on_kill and ref is not None:
             self._job.log.info("the task was cleared: %s is cancelled if it still runs, and started anew", ref)
             self._job.cancel(ref)
@@ -110,7 +117,7 @@ class Attempt:
         if self._job.hook.system.keeps_marker:
             ref = self._find(record)
             if ref is None:
-                self._job.log.info("no trace of an earlier start after %g s: starting", LOOK_UP_SECONDS)
+                self._job.log.info("no trace of an earlier start after %g s: starting", self._job.look_up_seconds)
                 return None
             self._job.log.info("an earlier attempt has started %s before it died: rejoining", ref)
             return self._named(record, ref)
@@ -120,22 +127,35 @@ class Attempt:
         raise AirflowFailException(self._ways_on())
 
     def _find(self, record: Record) -> str | None:
-        """Ask for the marker again and again, until 'not there' is to be believed."""
-        end = time.monotonic() + LOOK_UP_SECONDS
+        """Ask for the marker again and again, until 'not there' is to be believed.
+
+        A look-up that failed says nothing: where the last one does, so does this.
+        """
+        end = time.monotonic() + self._job.look_up_seconds
         while True:
-            ref = self._job.hook.run(self._job.hook.system.find(self._job.marker(record.start_id)))
-            if ref is not None or time.monotonic() >= end:
+            is_last = time.monotonic() >= end
+            try:
+                ref = self._job.hook.run(self._job.hook.system.find(self._marker(record)))
+            except TaskWatchError as error:
+                if is_last or not error.transient:
+                    raise
+                ref = None
+            if ref is not None or is_last:
                 return ref
-            time.sleep(LOOK_UP_INTERVAL_SECONDS)
+            time.sleep(self._job.look_up_interval_seconds)
+
+    def _marker(self, record: Record) -> str:
+        return record.marker or self._job.marker(record.start_id)
 
     def _ways_on(self) -> str:
         ti = self._ti
         index = f" --map-index {ti.map_index}" if ti.map_index is not None and ti.map_index >= 0 else ""
+        ids = shlex.join((ti.dag_id, ti.run_id, ti.task_id))
         return (
             "the start was sent, or may have been, and no reply came: "
             f"{self._job.hook.system.name} cannot tell whether it runs, so it is not sent again. Look there, then "
             "either clear this task to start again, or run "
-            f"`airflow taskwatch adopt {ti.dag_id} {ti.run_id} {ti.task_id}{index} REF` with the id that you found and "
+            f"`airflow taskwatch adopt {ids}{index} REF` with the id that you found and "
             "clear this task to wait for it. on_unknown_start='start_again' is for work that may run twice."
         )
 
@@ -144,18 +164,22 @@ class Attempt:
     def _start(self) -> tuple[Record, Started | None]:
         """Write down the intent, start, write down the ref.
 
-        What can go wrong on our side (the connection, an import) goes wrong before the intent is written.
+        What can go wrong on our side (the connection, an argument, an import) goes wrong before the intent is written.
         """
-        send = self._job.hook.driver.run
+        send, start_id = self._job.hook.driver.run, secrets.token_hex(6)
+        self._job.prepare()
+        self._rehearse(start_id)
+        self._job.check_wanted()
         record = Record(
-            start_id=secrets.token_hex(6),
+            start_id=start_id,
             fingerprint=self._fingerprint,
             max_tries=self._ti.max_tries,
             started_at=now().isoformat(),
+            marker=self._job.marker(start_id) if self._job.hook.system.keeps_marker else "",
         )
         self._records.save(record)
         try:
-            started = send(self._job.start_flow(record.start_id))
+            started = send(self._job.start_flow(start_id))
         except TaskWatchError as error:
             if self._job.hook.system.was_refused(error):
                 self._records.forget()
@@ -167,6 +191,13 @@ class Attempt:
             return record, started
         self._job.log.info("started %s %s", self._job.hook.system.noun, started.ref)
         return self._named(record, started.ref), started
+
+    def _rehearse(self, start_id: str) -> None:
+        """Make the request and the link without sending anything."""
+        flow = self._job.start_flow(start_id)
+        next(flow)
+        flow.close()
+        self._job.hook.page(start_id)
 
     def _after_lost_reply(self, record: Record, error: TaskWatchError) -> Record:
         """The request may have been carried out; the remote's marker tells, else a person must."""

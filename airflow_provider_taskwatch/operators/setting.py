@@ -12,7 +12,6 @@ from airflow.sdk.configuration import conf
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 
-
 CENTURY_SECONDS = 100 * 365 * 86400.0
 """A deadline beyond it is none; it might not even be a date."""
 
@@ -94,6 +93,8 @@ def json_object(name: str, value: object) -> dict[str, Any]:
             f"{name} must be a dict, not {value!r:.80}; a template that yields one needs a DAG with "
             "render_template_as_native_obj=True, or an XComArg in its place"
         )
+    if odd := [name for name in value if not isinstance(name, str)]:
+        raise ConfigurationError(f"{name} may only have texts as names, not {odd[0]!r:.80}")
     try:
         json.dumps(dict(value), allow_nan=False)
     except (TypeError, ValueError) as cause:

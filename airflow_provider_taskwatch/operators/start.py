@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.judge import Rules
@@ -21,19 +21,25 @@ from airflow_provider_taskwatch.core.watch import Plan, Story
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .attempt import Attempt
-from .ending import result_of
+from .ending import WaitTimedOut, result_of
 from .kill import CANCEL_SECONDS, ended_by_user, within
 from .record import Records
-from .setting import backstop, deadline_of, default_deferrable, now, one_of, seconds, seconds_or_none
+from .setting import (
+    backstop,
+    check_durations,
+    deadline_of,
+    default_deferrable,
+    now,
+    one_of,
+    seconds,
+    seconds_or_none,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
-
-LOOK_UP_SECONDS = 30.0
-LOOK_UP_INTERVAL_SECONDS = 5.0
 
 
 class StartOperator(BaseOperator):
@@ -65,6 +71,9 @@ class StartOperator(BaseOperator):
     operator_extra_links = (RemoteTaskLink(),)
     hook_class: ClassVar[str]
     """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
+    look_up_seconds: ClassVar[float] = 30.0
+    """How long an earlier start is looked for by its marker until 'not there' is believed."""
+    look_up_interval_seconds: ClassVar[float] = 5.0
 
     def __init__(
         self,
@@ -103,6 +112,7 @@ class StartOperator(BaseOperator):
         self.blocked_timeout = blocked_timeout
         self.include_personal = include_personal
         self._running_ref: str | None = None
+        self._is_unwanted = False
         self._ti: Any = None
 
     # --- what subclasses say
@@ -115,6 +125,9 @@ class StartOperator(BaseOperator):
     def start_inputs(self) -> Any:
         """All that makes the start what it is, as JSON: a change of it makes a retry start anew."""
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """What the remote must be asked before anything is started."""
 
     def start_flow(self, start_id: str) -> Flow[Started]:
         """Send the start, with the marker in it where the remote has a place for one."""
@@ -133,10 +146,14 @@ class StartOperator(BaseOperator):
         one_of("on_timeout", self.on_timeout, ("cancel", "leave"))
         one_of("on_unknown_start", self.on_unknown_start, ("fail", "start_again"))
         one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
+        check_durations(self, "poll_interval", "timeout", "not_found_grace", "unknown_status_grace", "blocked_timeout")
+        self._waits_in_triggerer()
 
     def without_ref(self, started: Started) -> Any:
         """What it means that the reply to the start names no task."""
-        raise AirflowFailException(f"the reply to the start names no {self.hook.system.noun}: {started.reply}")
+        raise AirflowFailException(
+            f"the reply to the start names no {self.hook.system.noun}: {dict(started.reply)!r:.500}"
+        )
 
     # --- Airflow's entrances
 
@@ -148,6 +165,7 @@ class StartOperator(BaseOperator):
         if started is not None and record.ref is None:
             return self.without_ref(started)
         self._running_ref = record.known_ref
+        self.check_wanted(record.known_ref)
         self._tell_ref(context, record.known_ref)
         if not self.wait_for_completion:
             records.save(replace(record, is_delivered=True))
@@ -159,17 +177,35 @@ class StartOperator(BaseOperator):
         self._ti = context["ti"]
         return self._finish(context, from_event(event))
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As Airflow has it; where its own timeout came before the trigger's, the ref is in the record."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout as cause:
+            ref = self._told_ref(context)
+            if ref is not None and self.on_timeout == "cancel":
+                self.cancel(ref)
+            raise WaitTimedOut(f"{ref} did not end in time, and no triggerer said so: {cause}") from cause
+
     def on_kill(self) -> None:
         """Cancel at the remote if a user ended the task, or if its time is over."""
         ref = self._running_ref
-        if ref is None:
-            return
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             wanted = self.on_timeout == "cancel"
         else:
-            wanted = self.cancel_on_kill and ended_by_user(self._ti)
-        if wanted:
-            within(CANCEL_SECONDS, lambda: self.cancel(ref, fresh=True))
+            wanted = self.cancel_on_kill and self._ti is not None and ended_by_user(self._ti)
+        if wanted and ref is None:
+            self._is_unwanted = True
+        elif wanted:
+            within(CANCEL_SECONDS, lambda: self.cancel(str(ref), fresh=True))
+
+    def check_wanted(self, ref: str | None = None) -> None:
+        """Stop here if a user ended the task before the ref was known: Airflow lets the process go on for a while."""
+        if not self._is_unwanted:
+            return
+        if ref is not None:
+            self.cancel(ref)
+        raise AirflowFailException("a user ended the task while it was being started")
 
     @cached_property
     def hook(self) -> SystemHook:
@@ -182,9 +218,12 @@ class StartOperator(BaseOperator):
 
     def _wait(self, context: Context, record: Record) -> Any:
         deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
-        if self.deferrable if self.deferrable is not None else default_deferrable():
+        if self._waits_in_triggerer():
             self._defer(record, deadline)
         return self._finish(context, self._wait_here(record, deadline))
+
+    def _waits_in_triggerer(self) -> bool:
+        return self.deferrable if self.deferrable is not None else default_deferrable()
 
     def _defer(self, record: Record, deadline: datetime | None) -> None:
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
@@ -248,7 +287,7 @@ class StartOperator(BaseOperator):
         try:
             return result_of(outcome, on_skipped=self.on_skipped)
         finally:
-            if record is not None and _is_delivered_by(outcome):
+            if record is not None and not record.is_delivered and _is_delivered_by(outcome):
                 records.save(replace(record, is_delivered=True))
 
     def cancel(self, ref: str, *, fresh: bool = False) -> None:
@@ -275,6 +314,15 @@ class StartOperator(BaseOperator):
         context["ti"].xcom_push(key="ref", value=ref)
         if page := self.hook.page(ref):
             context["ti"].xcom_push(key=RemoteTaskLink().xcom_key, value=page)
+
+    def _told_ref(self, context: Context) -> str | None:
+        """The ref of this task instance, from its record, or from its XCom where it keeps none."""
+        record = self._records(context).load()
+        if record is not None:
+            return record.ref
+        ti = context["ti"]
+        told: str | None = ti.xcom_pull(task_ids=self.task_id, key="ref", map_indexes=ti.map_index)
+        return told
 
     def _records(self, context: Context) -> Records:
         return Records(context["task_state_store"] if self.durable else None)

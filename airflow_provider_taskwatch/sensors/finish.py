@@ -34,7 +34,7 @@ def _has_multiple_outputs(task: Any) -> bool:
 
 def _is_mapped_over(task: Any) -> bool:
     """A downstream task that maps over the result needs its length, which only a worker pushes."""
-    return next(task.iter_mapped_dependants(), None) is not None
+    return task.has_dag() and next(task.iter_mapped_dependants(), None) is not None
 
 
 def _names_its_map_index(task: Any) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.judge import Memory, Rules, from_json
@@ -19,6 +20,7 @@ from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
 from airflow_provider_taskwatch.operators.setting import (
     backstop,
+    check_durations,
     deadline_of,
     default_deferrable,
     now,
@@ -107,6 +109,7 @@ class WatchSensor(BaseSensorOperator):
     def validate(self) -> None:
         """Check the rendered arguments; the last stop before anything is sent."""
         one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
+        check_durations(self, "poll_interval", "not_found_grace", "unknown_status_grace", "blocked_timeout")
 
     # --- Airflow's entrances
 
@@ -137,7 +140,7 @@ class WatchSensor(BaseSensorOperator):
         self._tell(weighed.observation or seen.error)
         if weighed.outcome is None:
             return False
-        return PokeReturnValue(is_done=True, xcom_value=self._finish(weighed.outcome))
+        return PokeReturnValue(is_done=True, xcom_value=self._finish_here(weighed.outcome))
 
     @cached_property
     def hook(self) -> SystemHook:
@@ -198,19 +201,35 @@ class WatchSensor(BaseSensorOperator):
 
     def _recall(self, context: Context) -> Memory:
         if self._memory is None:
-            self._memory = from_json(context["task_state_store"].get(MEMORY_KEY) if self.reschedule else None)
+            stored: Any = context["task_state_store"].get(MEMORY_KEY) if self.reschedule else None
+            is_ours = isinstance(stored, Mapping) and stored.get("of") == self._identity(context)
+            self._memory = from_json(stored.get("memory") if is_ours else None)
         return self._memory
 
     def _remember(self, context: Context, memory: Memory) -> None:
         """In the task state store where the next look is made by another process."""
         if self.reschedule and memory != self._memory:
-            context["task_state_store"].set(MEMORY_KEY, memory.to_json())
+            stored: Any = {"of": self._identity(context), "memory": memory.to_json()}
+            context["task_state_store"].set(MEMORY_KEY, stored)
         self._memory = memory
+
+    def _identity(self, context: Context) -> list[Any]:
+        """What a memory is good for: Airflow's store also outlives retries and clears, which begin a new wait."""
+        return [self.ref(), context["ti"].try_number]
 
     def _tell(self, told: Observation | TaskWatchError | None) -> None:
         self._story = self._story or Story(self.hook.system.noun)
         if told is not None and (line := self._story.line(told)):
             self.log.info(line)
+
+    def _finish_here(self, outcome: Outcome) -> dict[str, Any]:
+        """As after a deferral: there, ``soft_fail`` makes a skip of every failure, here only of some."""
+        try:
+            return self._finish(outcome)
+        except AirflowException as failure:
+            if self.soft_fail and not isinstance(failure, AirflowSkipException):
+                raise AirflowSkipException(f"Skipping due to soft_fail is set to True: {failure}") from failure
+            raise
 
     def _finish(self, outcome: Outcome) -> dict[str, Any]:
         try:

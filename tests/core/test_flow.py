@@ -97,6 +97,7 @@ def test_the_remotes_wish_to_wait_is_obeyed_where_it_is_longer():
 def test_the_pause_grows_up_to_a_limit():
     retry = Retry(first_seconds=1.0, limit_seconds=30.0)
     assert [retry.seconds(failures) for failures in (1, 2, 3, 6, 10_000)] == [1.0, 2.0, 4.0, 30.0, 30.0]
+    assert Retry(first_seconds=0.1).seconds(1) == 0.1
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,11 @@ def test_a_date_to_wait_for_means_nothing_without_the_remotes_own_clock():
 
 def test_a_json_object_is_returned():
     assert result_of(ask_json(READ), reply(200, {"a": 1})) == {"a": 1}
+
+
+def test_a_start_that_wants_a_json_object_is_as_patient_as_any():
+    flow = ask_json(START, retry=PATIENT, refused=lambda answer: answer.status == 503)
+    assert result_of(flow, reply(503), reply(200, {"a": 1})) == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -172,8 +178,9 @@ def test_an_error_nested_without_end_is_shown_as_it_begins(depth, opening):
     assert words(reply(500, opening * depth + "1" + {"[": "]"}.get(opening, "}") * depth)).startswith(opening * 20)
 
 
-def test_a_redirect_is_told_with_its_remedy_and_without_its_target():
-    told = words(reply(302, {"message": "moved"}, location="https://elsewhere.example"))
+@pytest.mark.parametrize("status", [300, 302, 399])
+def test_a_redirect_is_told_with_its_remedy_and_without_its_target(status):
+    told = words(reply(status, {"message": "moved"}, location="https://elsewhere.example"))
     assert told.startswith("a redirect, which is not followed")
     assert "elsewhere" not in told
 

@@ -39,6 +39,13 @@ def test_each_field_has_a_label_and_all_but_the_timeouts_are_described():
     assert {name for name, field in fields.items() if not field["description"]} == {"connect_timeout", "read_timeout"}
 
 
+def test_fields_that_may_hold_a_secret_are_hidden_by_the_form():
+    fields = provider_info(FORM, "demo.DemoHook")["conn-fields"]
+    hidden = {name for name, field in fields.items() if field["schema"].get("format") == "password"}
+    assert hidden == {"proxy", "token_params"}
+    assert fields["token_params"]["schema"]["type"] == ["string", "null"]
+
+
 def test_the_fields_of_oauth2_are_shown_only_where_the_remote_offers_it():
     basic = provider_info(Form(connection_type="b", title="B", auths=("basic",)), "b.Hook")
     assert not {"token_url", "client_auth", "scope", "audience", "token_params"} & set(basic["conn-fields"])

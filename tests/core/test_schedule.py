@@ -61,7 +61,8 @@ def test_an_overdue_end_is_looked_for_less_and_less_often():
 
 
 @pytest.mark.parametrize(
-    "demand, capacity, factor", [(5, 10, 1.0), (20, 10, 2.0), (5, 0, 1.0), (5, float("inf"), 1.0), (0, 10, 1.0)]
+    "demand, capacity, factor",
+    [(5, 10, 1.0), (20, 10, 2.0), (2, 0.5, 4.0), (5, 0, 1.0), (5, float("inf"), 1.0), (0, 10, 1.0)],
 )
 def test_intervals_are_stretched_only_where_too_much_is_asked(demand, capacity, factor):
     assert stretch(demand, capacity) == factor

@@ -59,8 +59,9 @@ def test_a_token_is_fresh_until_it_is_due():
     assert got.authorization == "Bearer a"
 
 
-def test_a_token_shows_itself_nowhere():
+def test_a_token_shows_itself_nowhere_but_in_the_header():
     assert "s3cret" not in repr(token())
+    assert token().authorization == "Bearer s3cret"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,8 @@ def test_a_token_shows_itself_nowhere():
         (reply(400, {"errorCode": "E1", "errorSummary": "no scope"}), "400: E1: no scope; check client id, secret and"),
         (reply(403, "<html>no</html>"), "403: <html>no</html>; check client id"),
         (reply(404, "nothing here"), "404: nothing here; check the token URL"),
-        (reply(302), "302: a redirect, .*; check the token URL"),
+        (reply(300), "300: a redirect, .*; check the token URL"),
+        (reply(399), "399: a redirect, .*; check the token URL"),
         (reply(418, ["odd"]), "418: odd$"),
         (reply(200, {"error": "denied", "message": "not today"}), "without a usable access token: denied: not today"),
         (reply(200, {"token": "s3cret"}), "without a usable access token$"),

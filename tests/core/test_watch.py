@@ -83,6 +83,7 @@ def test_a_wait_looks_at_once_and_then_less_and_less_often():
 def test_a_restarted_wait_goes_on_at_its_age_and_does_not_look_together_with_all_others():
     looks, _ = run(seen(100.0, Phase.SUCCEEDED), age=100.0)
     assert looks == [Look(ref="7", after=20.0, spread=1.0)]
+    assert run(seen(2.0, Phase.SUCCEEDED), age=2.0)[0] == [Look(ref="7", after=2.0, spread=1.0)]
 
 
 def test_a_restarted_wait_has_no_new_grace_for_what_is_not_there():
@@ -377,7 +378,8 @@ def test_memory_carries_a_wait_over_several_processes():
     assert (first.outcome, first.memory) == (None, Memory(ref="8", since=10.0))
     assert first.observation.describe() == "pending: took over from 7"
     second = result_of(weigh(Remote(), plan, first.memory, seen(20.0, Phase.SUCCEEDED, ref="8")))
-    assert second.outcome.ref == "8"
+    assert (second.outcome.ref, second.observation.phase) == ("8", Phase.SUCCEEDED)
+    assert second.memory == Memory(ref="8", since=10.0, seen=True)
 
 
 def test_a_look_that_brought_nothing_says_why():

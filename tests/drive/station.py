@@ -1,4 +1,4 @@
-"""A small server on a socket of its own: it answers with whatever bytes a test wants, and remembers what it was asked."""
+"""A small server on a socket: it answers with whatever bytes a test wants, and remembers what it was asked."""
 
 from __future__ import annotations
 

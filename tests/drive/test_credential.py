@@ -333,7 +333,7 @@ def test_an_endpoint_that_cannot_be_asked_is_down(
     remote: Station, connect: Connect, kind: str, unreachable: Callable[[str], str]
 ) -> None:
     settings = oauth2_settings(remote, connect_timeout=0.1, read_timeout=0.05, token_url=unreachable(kind))
-    with pytest.raises(TokenError, match="^no token: ") as caught:
+    with pytest.raises(TokenError, match=r"^no token: ") as caught:
         connect(settings).run(ask(get("/")))
     assert caught.value.transient
     assert all(request.target == "/token" for request in remote.requests)
@@ -385,8 +385,7 @@ def test_an_endpoint_that_repeats_our_secret_does_not_bring_it_into_the_error(re
 def test_no_representation_shows_a_secret() -> None:
     credential = OAuth2Credential(SETTINGS, fetch=Endpoint())
     shown = [repr(credential), repr(credential.token()), repr(SETTINGS)]
-    for auth in ("bearer", "basic"):
-        shown.append(repr(credential_for(settings_for("http://x", auth=auth, login="me"))))
+    shown += [repr(credential_for(settings_for("http://x", auth=auth, login="me"))) for auth in ("bearer", "basic")]
     assert shown[-1] == "FixedCredential(...)"
     assert not any(secret in text for text in shown for secret in ("token-1", "s3cret", "ready-token"))
 

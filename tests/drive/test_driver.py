@@ -65,7 +65,7 @@ def test_pauses_pass_and_a_read_is_repeated(remote: Station, connect: Connect) -
 
 def test_the_error_of_a_flow_is_raised(box: Running, connect: Connect) -> None:
     box.sandbox.add_fault("server_error", endpoint="api", message="out of order")
-    with pytest.raises(RemoteError, match="GET /account answered 5.*: out of order"):
+    with pytest.raises(RemoteError, match=r"GET /account answered 5.*: out of order"):
         connect(acquia_settings(box)).run(acquia.Acquia().probe())
 
 
@@ -242,14 +242,16 @@ def test_a_host_that_refuses_connections(connect: Connect) -> None:
 
 
 def test_a_host_name_that_does_not_exist(connect: Connect) -> None:
-    with pytest.raises(TransportError, match="^the host name of http://no.such.invalid cannot be resolved$") as caught:
+    with pytest.raises(
+        TransportError, match=r"^the host name of http://no\.such\.invalid cannot be resolved$"
+    ) as caught:
         connect(settings_for("http://no.such.invalid")).run(ask(get("/")))
     assert not caught.value.sent
 
 
 def test_a_reply_that_is_lost_after_the_work_may_have_been_sent(box: Running, connect: Connect) -> None:
     box.sandbox.add_fault("lost_reply", method="POST", endpoint="api")
-    with pytest.raises(TransportError, match="the connection to http://.* was lost: ") as caught:
+    with pytest.raises(TransportError, match=r"the connection to http://.* was lost: ") as caught:
         connect(acquia_settings(box)).run(acquia.Acquia().start("POST", "/applications/a/databases", {"name": "d"}))
     assert (caught.value.sent, box.sandbox.counts()["started"]["acquia"]) == (True, 1)
 

@@ -95,9 +95,7 @@ def test_a_proxy_that_cannot_be_reached(connect: Connect) -> None:
 def test_a_proxy_that_refuses_to_go_on(remote: Station, connect: Connect) -> None:
     remote.say(403, "not from here")
     client = connect(settings_for("https://far.invalid", proxy=remote.url))
-    with pytest.raises(
-        TransportError, match="^the proxy on the way to https://far.invalid cannot be used: .*403"
-    ) as caught:
+    with pytest.raises(TransportError, match=r"^the proxy on the way to https://far\.invalid .*403") as caught:
         client.run(ask(get("/")))
     assert not caught.value.sent
     assert [(request.method, request.headers.get("authorization")) for request in remote.requests] == [

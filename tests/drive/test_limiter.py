@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +15,7 @@ from airflow_provider_taskwatch.core.wire import Reply, get
 from airflow_provider_taskwatch.drive.limiter import Limiter
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from tests.drive.settings import settings_for
-from tests.drive.station import Station, http
+from tests.drive.station import Request, Station, http
 from tests.drive.virtual import now, run
 
 GOOD = Reply(status=200)
@@ -28,12 +30,15 @@ class Remote:
         self.limiter = limiter
         self.answer = answer
         self.asked_at: list[float] = []
+        self.second = asyncio.Event()
         self.most = 0
         self.askers: list[asyncio.Task[None] | None] = []
 
     async def ask(self, seconds: float = 1.0) -> None:
         async with self.limiter:
             self.asked_at.append(now())
+            if len(self.asked_at) == 2:
+                self.second.set()
             number = len(self.asked_at)
             self.askers.append(asyncio.current_task())
             self.most = max(self.most, len(self.askers))
@@ -92,7 +97,7 @@ def test_a_failed_probe_holds_everybody_again() -> None:
         return remote
 
     asked_at = run(work()).asked_at
-    gaps = [later - earlier for earlier, later in zip(asked_at, asked_at[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(asked_at)]
     assert all(11 <= gap <= 13 for gap in gaps[:3])
     assert gaps[3:] == [1, 0]
 
@@ -170,7 +175,7 @@ def test_with_a_rate_the_others_follow_the_probe_one_by_one() -> None:
         return remote
 
     asked_at = run(work()).asked_at[1:]
-    gaps = [later - earlier for earlier, later in zip(asked_at, asked_at[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(asked_at)]
     assert min(gaps) >= 0.999
 
 
@@ -202,8 +207,7 @@ def test_a_probe_that_is_cancelled_lets_another_probe() -> None:
         remote = Remote(limiter(), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask()
         waiting = [asyncio.create_task(remote.ask()) for _ in range(4)]
-        while not remote.askers:
-            await asyncio.sleep(0.1)
+        await remote.second.wait()
         next(task for task in waiting if task in remote.askers).cancel()
         async with asyncio.timeout(10):
             await asyncio.gather(*waiting, return_exceptions=True)
@@ -256,7 +260,7 @@ async def test_the_driver_asks_no_more_at_a_time_than_its_connection_allows(remo
 async def test_the_driver_tells_its_limiter_of_trouble(remote: Station, answer: tuple[bytes, ...]) -> None:
     remote.answer = lambda request: answer
     driver = WaitingDriver(settings_for(remote))
-    with pytest.raises(Exception, match="503|lost"):
+    with pytest.raises(Exception, match=r"503|lost"):
         await driver.run(ask(get("/")))
     await driver.close()
     assert driver.limiter.held_seconds > 0.5
@@ -272,12 +276,17 @@ async def test_the_driver_obeys_retry_after(remote: Station) -> None:
 
 
 async def test_a_cancelled_request_gives_its_slot_back(remote: Station) -> None:
-    remote.trickle(b"HTTP/1.1 200 OK\r\n\r\n")
+    asked = threading.Event()
+
+    def answer(request: Request) -> Iterator[bytes]:
+        asked.set()
+        remote.stopping.wait(10)
+        yield b""
+
+    remote.answer = answer
     driver = WaitingDriver(settings_for(remote, concurrency=1))
     stuck = asyncio.create_task(driver.run(ask(get("/"))))
-    async with asyncio.timeout(10):
-        while not remote.requests:
-            await asyncio.sleep(0.01)
+    await asyncio.to_thread(asked.wait, 10)
     stuck.cancel()
     remote.say(200)
     async with asyncio.timeout(10):

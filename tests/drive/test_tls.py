@@ -74,7 +74,7 @@ def test_a_bundle_of_the_environment_is_trusted_where_the_connection_names_none(
 
 
 def test_a_certificate_for_another_host_is_refused(connect: Connect, other_name: Path) -> None:
-    with station(other_name) as one, pytest.raises(TransportError, match="is not trusted: .*127.0.0.1") as caught:
+    with station(other_name) as one, pytest.raises(TransportError, match=r"is not trusted: .*127\.0\.0\.1") as caught:
         connect(settings_for(one, verify=str(other_name))).run(ask(get("/")))
     assert (caught.value.sent, one.requests) == (False, [])
 
@@ -121,6 +121,6 @@ def test_a_reset_after_the_request_may_have_been_sent(secure: Station, connect: 
 
 
 def test_the_token_endpoint_is_trusted_no_more_than_the_host(secure: Station, connect: Connect) -> None:
-    with pytest.raises(TokenError, match="^no token: the TLS certificate of https://.*/token is not trusted") as caught:
+    with pytest.raises(TokenError, match=r"^no token: the TLS certificate of https://.*/token is not") as caught:
         connect(oauth2_settings(secure)).run(ask(get("/")))
     assert (caught.value.transient, secure.requests) == (True, [])

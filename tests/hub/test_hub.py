@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acquia import Acquia
 from airflow_provider_taskwatch.systems.automic import Automic, execution_request
 from tests.hub.conftest import OpenHub, settings_for
+from tests.until import until
 
 HEX = "0123456789ab"
 
@@ -159,9 +160,7 @@ async def test_the_hub_outlives_its_last_watch_for_a_while_and_then_ends(box: Ru
         async with hub.open():
             await hub.run(lambda system: system.probe())
     assert not hub.is_closed
-    async with asyncio.timeout(5):
-        while not hub.is_closed:
-            await asyncio.sleep(0.02)
+    await until(lambda: hub.is_closed)
 
     assert len(asked(box, "token")) == 1
 

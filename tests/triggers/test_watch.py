@@ -1,4 +1,4 @@
-"""The trigger as the triggerer runs it, against the sandbox; Airflow's supervisor is a fake that answers one message."""
+"""The trigger as the triggerer runs it, against the sandbox; Airflow's supervisor is a fake."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from airflow_provider_taskwatch.core.outcome import Ending, from_event
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.until import until
 
 QUICK = {"limit_seconds": 0.2, "adaptive": False}
 
@@ -97,9 +98,7 @@ async def first_event(trigger: WatchTrigger) -> TriggerEvent:
 async def watching(trigger: WatchTrigger, box: Running) -> AsyncIterator[asyncio.Task[TriggerEvent]]:
     """The trigger, running, once it has looked for the first time."""
     task = asyncio.create_task(first_event(trigger))
-    async with asyncio.timeout(10):
-        while not any(one["ref"] == trigger.ref and one["method"] == "GET" for one in box.sandbox.log()):
-            await asyncio.sleep(0.02)
+    await until(lambda: any(one["ref"] == trigger.ref and one["method"] == "GET" for one in box.sandbox.log()))
     yield task
     task.cancel()
 

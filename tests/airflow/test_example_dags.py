@@ -1,0 +1,90 @@
+"""The example DAGs: each is imported, serialized, and run against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_taskwatch.sandbox.server import Running
+from demo import database
+from demo.configuration import environment
+from tests.airflow.example import FILES, FOLDER, load
+from tests.conftest import HOME
+
+Result = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def results(server: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """What each DAG came to, by its id; all run in one process, with short tasks at the remotes."""
+    database.create(HOME / "airflow.db")
+    server.sandbox.reset()
+    server.sandbox.add_rule(duration=0.5)
+    output = tmp_path_factory.mktemp("examples") / "results.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.airflow.run_examples", str(output), *map(str, FILES)],
+        env={**environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]), **server.environment()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return dict(json.loads(output.read_text()))
+
+
+def test_there_are_examples() -> None:
+    assert len(FILES) >= 3
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_example_is_imported_under_the_name_of_its_file(file: Path) -> None:
+    dag = load(file)
+    assert (dag.dag_id, bool(dag.doc_md), bool(dag.tags)) == (file.stem, True, True)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_example_survives_being_serialized(file: Path) -> None:
+    dag = load(file)
+    written = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+    DagSerialization.validate_schema(written)
+    assert set(DagSerialization.from_dict(written).task_dict) == set(dag.task_dict)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_example_ends_well(results: dict[str, Result], file: Path) -> None:
+    result = results[file.stem]
+    assert (result["state"], set(result["tasks"].values())) == ("success", {"success"})
+
+
+def test_the_results_of_acquia_are_dictionaries(results: dict[str, Result]) -> None:
+    xcoms = results["acquia_backup_and_deploy"]["xcoms"]
+    for task_id, event in (("back_up", "DatabaseBackupCreated"), ("deploy", "")):
+        result = xcoms[task_id]["return_value"]
+        assert (result["status"], result["progress"], bool(result["uuid"])) == ("completed", 100, True)
+        assert event in result["event"]
+        assert not {"author", "user", "personal"} & set(json.dumps(result))
+
+
+def test_a_sensor_has_the_same_result_whether_it_deferred_or_not(results: dict[str, Result]) -> None:
+    xcoms = results["acquia_wait_for_others"]["xcoms"]
+    created, cleared = xcoms["created"]["return_value"], xcoms["cleared"]["return_value"]
+    assert (set(created), created["status"]) == (set(cleared), cleared["status"])
+    assert created["uuid"] == xcoms["create"]["return_value"]
+    assert xcoms["report"]["return_value"].startswith(f"{created['label']} in ")
+
+
+def test_the_results_of_automic_are_those_of_its_executions(results: dict[str, Result]) -> None:
+    xcoms = results["automic_workflow"]["xcoms"]
+    load_result = xcoms["load"]["return_value"]
+    assert xcoms["report"]["return_value"].startswith(f"run {load_result['run_id']} took ")
+    published = [xcoms[f"publish[{index}]"]["return_value"]["run_id"] for index in range(3)]
+    assert len({load_result["run_id"], *published}) == 4
+    assert xcoms["clean_up"]["return_value"]["run_id"] == int(xcoms["start_clean_up"]["return_value"])

@@ -1,0 +1,294 @@
+"""How the provider looks to Airflow: its info, forms and plugin, what it costs to import, its commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import airflow as airflow_package
+import jsonschema
+import pytest
+from airflow.plugins_manager import AirflowPlugin
+from airflow.providers_manager import ProvidersManager
+from airflow.sdk.configuration import conf
+from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+from airflow_provider_taskwatch import __version__, command
+from airflow_provider_taskwatch.core.wire import send
+from airflow_provider_taskwatch.get_provider_info import get_provider_info
+from airflow_provider_taskwatch.link import RemoteTaskLink
+from airflow_provider_taskwatch.plugin import TaskWatchPlugin
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.systems import FORMS
+from tests.airflow.conftest import Airflow
+from tests.sandbox.visitor import basic
+
+PACKAGE = "airflow-provider-taskwatch"
+MODULE = "airflow_provider_taskwatch"
+TYPES = {"taskwatch", *FORMS}
+SCHEMAS = Path(airflow_package.__file__).parent
+HEAVY = ("requests", "aiohttp", "authlib", "fastapi", "starlette", "uvicorn", "sqlalchemy", "httpx", "rich")
+
+
+# --- info
+
+
+def test_the_provider_info_is_what_airflow_wants() -> None:
+    schema = json.loads((SCHEMAS / "provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_the_connection_types_are_what_airflow_wants() -> None:
+    schema = json.loads((SCHEMAS / "provider.yaml.schema.json").read_text())["properties"]["connection-types"]
+    jsonschema.validate(get_provider_info()["connection-types"], schema)
+
+
+def test_all_that_the_info_names_is_there() -> None:
+    script = f"""
+        import importlib, json
+        from {MODULE}.get_provider_info import get_provider_info
+        info = get_provider_info()
+        for kind in ("operators", "sensors", "hooks", "triggers"):
+            for entry in info[kind]:
+                for module in entry["python-modules"]:
+                    importlib.import_module(module)
+        classes = [one["hook-class-name"] for one in info["connection-types"]] + info["extra-links"] + info["cli"]
+        for path in classes:
+            module, name = path.rsplit(".", 1)
+            assert getattr(importlib.import_module(module), name), path
+    """
+    assert python(script).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command, words",
+    [
+        (("providers", "list"), (PACKAGE, __version__)),
+        (("providers", "get", PACKAGE), (PACKAGE, __version__)),
+        (("providers", "hooks"), ("taskwatch_conn_id", "acquia_conn_id", "automic_conn_id", f"{MODULE}.hooks.")),
+        (("providers", "widgets"), ("extra__acquia__organization", "extra__automic__client", "extra__taskwatch__auth")),
+        (("plugins",), (f"{MODULE}.plugin:TaskWatchPlugin",)),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) and value[0] in ("providers", "plugins") else "",
+)
+def test_airflow_shows_the_provider(airflow: Airflow, command: tuple[str, ...], words: tuple[str, ...]) -> None:
+    shown = airflow(*command, "--output", "json")
+    assert shown.returncode == 0, shown.stderr
+    assert [word for word in words if word not in shown.stdout] == []
+    assert MODULE not in shown.stderr
+
+
+@pytest.fixture(scope="module")
+def manager() -> ProvidersManager:
+    found = ProvidersManager()
+    found.initialize_providers_hooks()
+    return found
+
+
+def test_each_connection_type_has_its_hook() -> None:
+    ours = {name: hook for name, hook in ProvidersManagerTaskRuntime().hooks.items() if hook.package_name == PACKAGE}
+    assert set(ours) == TYPES
+    assert {hook.connection_id_attribute_name for hook in ours.values()} == {f"{name}_conn_id" for name in TYPES}
+    assert all(hook.connection_testable for hook in ours.values())
+
+
+def test_the_link_and_the_setting_are_known(manager: ProvidersManager) -> None:
+    assert f"{MODULE}.link.RemoteTaskLink" in manager.extra_links_class_names
+    assert conf.getboolean("taskwatch", "default_deferrable") is True
+
+
+def test_each_form_has_its_fields_with_their_secrets_hidden(manager: ProvidersManager) -> None:
+    for name in TYPES:
+        prefix = f"extra__{name}__"
+        fields = {key.removeprefix(prefix): value for key, value in manager.connection_form_widgets.items()}
+        fields = {key: value for key, value in fields.items() if value.package_name == PACKAGE and "__" not in key}
+        assert {"auth", "token_url", "verify", "concurrency", "ui_url"} < set(fields)
+        assert {key for key, value in fields.items() if value.is_sensitive} == {"proxy", "token_params"}
+
+
+def test_the_password_has_the_name_that_the_remote_gives_it(manager: ProvidersManager) -> None:
+    assert manager.field_behaviours["acquia"]["relabeling"] == {"login": "Client id", "password": "Client secret"}
+    assert manager.field_behaviours["acquia"]["placeholders"]["login"] == "API key"
+
+
+def test_the_plugin_is_one_of_airflow_s() -> None:
+    assert issubclass(TaskWatchPlugin, AirflowPlugin)
+    assert TaskWatchPlugin.name == "taskwatch"
+
+
+def test_the_link_is_found_by_its_key() -> None:
+    assert RemoteTaskLink().xcom_key == "taskwatch_page"
+
+
+# --- what it costs to import
+
+
+def test_operators_sensors_and_triggers_import_nothing_heavy() -> None:
+    script = f"""
+        import importlib, pkgutil, sys
+        import airflow.sdk
+        heavy = {HEAVY!r}
+        before = {{name for name in heavy if name in sys.modules}}
+        assert not before & {{"requests", "aiohttp", "authlib", "fastapi"}}, before
+        import {MODULE}
+        for folder in ("operators", "sensors", "triggers"):
+            package = importlib.import_module(f"{MODULE}.{{folder}}")
+            for module in pkgutil.iter_modules(package.__path__, f"{{package.__name__}}."):
+                importlib.import_module(module.name)
+        print(*sorted({{name for name in heavy if name in sys.modules}} - before))
+    """
+    assert python(script).stdout.split() == []
+
+
+def test_the_hooks_import_no_http_library_before_they_are_used() -> None:
+    script = f"""
+        import sys
+        import airflow.sdk
+        import {MODULE}.hooks.acquia, {MODULE}.hooks.automic
+        print(*[name for name in ("requests", "aiohttp", "authlib", "fastapi") if name in sys.modules])
+    """
+    assert python(script).stdout.split() == []
+
+
+def test_the_command_line_imports_its_work_only_when_it_is_called() -> None:
+    script = f"""
+        import sys
+        import airflow.cli.cli_config
+        before = set(sys.modules)
+        import {MODULE}.cli
+        {MODULE}.cli.get_commands()
+        print(*(set(sys.modules) - before - {{"{MODULE}"}}))
+    """
+    assert python(script).stdout.split() == [f"{MODULE}.cli"]
+
+
+def test_the_provider_info_imports_no_airflow() -> None:
+    script = f"""
+        import sys
+        from {MODULE}.get_provider_info import get_provider_info
+        get_provider_info()
+        print("airflow" in sys.modules)
+    """
+    assert python(script).stdout.split() == ["False"]
+
+
+# --- commands
+
+
+def test_the_help_lists_the_commands(airflow: Airflow) -> None:
+    shown = airflow("taskwatch", "--help")
+    assert shown.returncode == 0
+    assert re.findall(r"^    (\w+) ", shown.stdout, re.MULTILINE) == ["adopt", "check", "sandbox", "watch"]
+
+
+def test_check_tests_a_connection_step_by_step(airflow: Airflow, box: Running) -> None:
+    shown = airflow("taskwatch", "check", "acquia_default", variables=box.environment())
+    assert (shown.returncode, shown.stdout.splitlines()) == (
+        0,
+        [
+            f"ok  connection  {box.url}/acquia/api by oauth2",
+            f"ok  token       obtained from {box.url}/acquia/api/auth/oauth/token",
+            "ok  read        the token is accepted and the account can be read",
+        ],
+    )
+
+
+def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running) -> None:
+    content = box.connections()["acquia_default"]
+    wrong = {"AIRFLOW_CONN_ACQUIA_DEFAULT": json.dumps({**content, "password": "hush-hush"})}
+    shown = airflow("taskwatch", "check", "acquia_default", variables=wrong)
+    ok, no = shown.stdout.splitlines()
+    assert (shown.returncode, ok[:14]) == (1, "ok  connection")
+    assert no.startswith(f"no  no token: {box.url}/acquia/api/auth/oauth/token answered 401: invalid_client: ")
+    assert "hush-hush" not in shown.stdout + shown.stderr
+
+
+@pytest.mark.parametrize(
+    "conn_id, words",
+    [
+        ("nowhere", "no  connection 'nowhere' cannot be used: The conn_id `nowhere` isn't defined"),
+        ("files", "no  connection 'files' is not one of this provider's types"),
+    ],
+)
+def test_check_of_a_connection_that_is_not_ours(airflow: Airflow, conn_id: str, words: str) -> None:
+    shown = airflow("taskwatch", "check", conn_id, variables={"AIRFLOW_CONN_FILES": '{"conn_type": "fs"}'})
+    assert (shown.returncode, shown.stdout.splitlines()) == (1, [words])
+
+
+def test_watch_ends_with_the_task(airflow: Airflow, box: Running) -> None:
+    ref = started(box, duration=1.0)
+    shown = airflow("taskwatch", "watch", "automic_default", ref, variables=box.environment())
+    assert shown.returncode == 0, shown.stderr
+    assert f"execution {ref}" in shown.stdout
+    assert "succeeded" in shown.stdout
+
+
+@pytest.fixture
+def watch(
+    box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Runs ``airflow taskwatch watch`` in this process; returns exit code and output."""
+    for name, value in {**box.environment(), "AIRFLOW_CONN_GENERAL": '{"conn_type": "taskwatch"}'}.items():
+        monkeypatch.setenv(name, value)
+
+    def run(conn_id: str, ref: str, timeout: float | None = None) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            command.watch(Namespace(conn_id=conn_id, ref=ref, timeout=timeout))
+        return int(str(ended.value.code)), capsys.readouterr().out
+
+    return run
+
+
+Watch = Callable[..., tuple[int, str]]
+
+
+def test_watch_of_a_task_that_fails_says_why(watch: Watch, box: Running) -> None:
+    code, shown = watch(
+        "automic_default", started(box, duration=0.0, outcome="failure", message="[/disk] is [red]full")
+    )
+    assert (code, "[/disk] is [red]full" in shown) == (1, True)
+
+
+def test_watch_gives_up_when_it_is_told_to(watch: Watch, box: Running) -> None:
+    code, shown = watch("automic_default", started(box, outcome="stuck"), timeout=0.5)
+    assert (code, "0 s after its start" in shown) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "conn_id, ref, words",
+    [
+        ("automic_default", "../x", "is not an execution id"),
+        ("nowhere", "1", "connection 'nowhere' cannot be used"),
+        ("general", "1", "connection 'general' has no tasks to watch"),
+    ],
+)
+def test_watch_of_nothing_that_can_be_watched(watch: Watch, conn_id: str, ref: str, words: str) -> None:
+    code, shown = watch(conn_id, ref)
+    assert (code, words in shown) == (2, True)
+
+
+def started(box: Running, **rule: Any) -> str:
+    """The run id of an execution that the sandbox runs by this rule."""
+    box.sandbox.add_rule(**rule)
+    headers = {"Authorization": basic("100/AIRFLOW/AIRFLOW", "sandbox-secret")}
+    call = send("POST", "/ae/api/v1/100/executions", {"object_name": "JOBS.X"}, headers)
+    delivery = box.sandbox.handle(call, "automic", time.time())
+    assert delivery.reply is not None
+    return str(delivery.reply.json()["run_id"])
+
+
+def python(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done

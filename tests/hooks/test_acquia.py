@@ -1,0 +1,89 @@
+"""Acquia's hook: its token, its scope, and what it says where the organization is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from requests_mock import Mocker
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
+from airflow_provider_taskwatch.sandbox.server import Running, running
+from tests.hooks.conftest import ACQUIA, TOKEN_URL, Connect
+from tests.hooks.secret import SECRETS
+
+ORGANIZATION = "a47ac10b-58cc-4372-a567-0e02b2c3d470"
+
+
+def test_the_connection_needs_a_key_and_a_secret_only(connect: Connect) -> None:
+    connect("acquia_default", {"conn_type": "acquia", "login": "key", "password": SECRETS["password"]})
+    settings = AcquiaHook().settings
+    assert settings.base_url == "https://cloud.acquia.com/api"
+    assert settings.token_url == "https://accounts.acquia.com/api/auth/oauth/token"
+
+
+def test_the_organization_becomes_the_scope(connect: Connect, endpoint: Mocker) -> None:
+    connect("x", ACQUIA, extra={"token_url": TOKEN_URL, "organization": ORGANIZATION})
+    AcquiaHook("x").get_token()
+    assert f"scope=organization%3A{ORGANIZATION}" in endpoint.last_request.text
+
+
+def test_the_test_reads_the_account(connect: Connect, endpoint: Mocker) -> None:
+    endpoint.get("https://acquia.test/api/account", json={"id": "x"})
+    connect("x", ACQUIA)
+    is_good, words = AcquiaHook("x").test_connection()
+    assert is_good
+    assert words.endswith(f"obtained from {TOKEN_URL}; the token is accepted and the account can be read")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_missing_organization_is_told_with_the_remedy(connect: Connect, endpoint: Mocker, status: int) -> None:
+    slug = {"error": "additional_authentication_required", "message": "Sign in through your organization."}
+    endpoint.get("https://acquia.test/api/account", json=slug, status_code=status)
+    connect("x", ACQUIA)
+    is_good, words = AcquiaHook("x").test_connection()
+    assert not is_good
+    assert f"answered {status}: additional_authentication_required: Sign in" in words
+    assert words.endswith("set 'organization' in the extra of connection 'x' to its UUID")
+
+
+def test_another_refusal_is_told_as_it_is(connect: Connect, endpoint: Mocker) -> None:
+    refusal = {"error": "forbidden", "message": "You may not."}
+    endpoint.get("https://acquia.test/api/account", json=refusal, status_code=403)
+    connect("x", ACQUIA)
+    assert AcquiaHook("x").test_connection() == (False, "GET /account answered 403: forbidden: You may not.")
+
+
+def test_a_page_instead_of_the_account_is_told(connect: Connect, endpoint: Mocker) -> None:
+    endpoint.get("https://acquia.test/api/account", text="<html>Sign in</html>")
+    connect("x", ACQUIA)
+    words = "the reply to GET /account (200) is not JSON: <html>Sign in</html>"
+    assert AcquiaHook("x").test_connection() == (False, words)
+
+
+def test_basic_authentication_is_not_offered(connect: Connect) -> None:
+    connect("x", ACQUIA, extra={"auth": "basic"})
+    with pytest.raises(ConfigurationError, match="extra 'auth' must be one of oauth2, bearer"):
+        AcquiaHook("x").get_token()
+
+
+def test_the_page_of_a_task_comes_from_the_template(connect: Connect) -> None:
+    connect("x", ACQUIA, extra={"ui_url": "https://ui.test/tasks/{ref}"})
+    assert AcquiaHook("x").page("a-1") == "https://ui.test/tasks/a-1"
+    connect("y", ACQUIA)
+    assert AcquiaHook("y").page("a-1") == ""
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Running]:
+    with running() as one:
+        yield one
+
+
+def test_it_works_with_the_sandbox(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in box.environment().items():
+        monkeypatch.setenv(name, value)
+    assert AcquiaHook().test_connection()[0]
+    box.sandbox.change({"acquia": {"require_scope": True}}, 0)
+    assert "set 'organization'" in AcquiaHook().test_connection()[1]

@@ -1,0 +1,144 @@
+"""One task instance without an Airflow: attempt after attempt on fresh operators, over one task state store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.execution_time.task_runner import _run_execute_callable
+
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.start import Record, from_json
+from airflow_provider_taskwatch.operators.record import KEY
+
+
+class Store:
+    """Airflow's task state store: JSON by key, with a note of everything that was written.
+
+    :param on_set: called with each record before it is kept.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+        self.written: list[Any] = []
+        self.on_set: Callable[[Any], None] = lambda value: None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.kept[key]) if key in self.kept else default
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self.on_set(value)
+        self.kept[key] = json.dumps(value)
+        self.written.append(deepcopy(value))
+
+    def delete(self, key: str) -> None:
+        self.kept.pop(key, None)
+
+
+class TaskInstance:
+    """What the operators use of Airflow's; the task states are those that a test sets."""
+
+    def __init__(self, task: BaseOperator, life: Life) -> None:
+        self.task = task
+        self.task_id = task.task_id
+        self.dag_id, self.run_id, self.map_index = "d", life.run_id, life.map_index
+        self.max_tries, self.try_number = life.max_tries, life.try_number
+        self.start_date = datetime.now(UTC)
+        self._life = life
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self._life.xcoms[key] = json.loads(json.dumps(value))
+
+    def xcom_pull(self, task_ids: str, key: str = "return_value", *, map_indexes: int) -> Any:
+        assert (task_ids, map_indexes) == (self.task_id, self.map_index)
+        return self._life.xcoms.get(key)
+
+    def get_task_states(self, **asked: Any) -> dict[str, dict[str, str | None]]:
+        assert asked == {
+            "dag_id": self.dag_id,
+            "task_ids": [self.task_id],
+            "run_ids": [self.run_id],
+            "map_index": self.map_index,
+        }
+        return {self.run_id: {self.task_id: self._life.state()}}
+
+    def get_first_reschedule_date(self, context: Mapping[str, Any]) -> datetime | None:
+        return self._life.first_reschedule
+
+
+class Life:
+    """A task instance.
+
+    :param kind: the operator, made anew for every attempt, as each has a process of its own.
+    """
+
+    def __init__(self, kind: type[BaseOperator], **arguments: Any) -> None:
+        self.kind = kind
+        self.arguments = arguments
+        self.store = Store()
+        self.xcoms: dict[str, Any] = {}
+        self.run_id, self.map_index = "manual__2026-01-31T06:00:00+00:00", -1
+        self.max_tries, self.try_number = 2, 1
+        self.state: Callable[[], str | None] = lambda: "running"
+        self.first_reschedule: datetime | None = None
+        self.task: Any = None
+        self.is_new = True
+
+    @property
+    def record(self) -> Record | None:
+        return from_json(self.store.get(KEY))
+
+    @property
+    def open_record(self) -> Record:
+        assert self.record is not None
+        return self.record
+
+    def context(self) -> Any:
+        return {"ti": TaskInstance(self.task, self), "task_state_store": self.store}
+
+    def make(self) -> Any:
+        """The operator of the next attempt."""
+        self.task = self.kind(task_id="t", **self.arguments)
+        return self.task
+
+    def execute(self) -> Any:
+        """What a worker does with a new attempt, ``execution_timeout`` and ``on_kill`` included."""
+        task = self.make()
+        return _run_execute_callable(self.context(), task.execute, task)
+
+    def retry(self) -> Any:
+        self.try_number += 1
+        return self.execute()
+
+    def clear(self) -> Any:
+        """Airflow raises ``max_tries`` and leaves the store alone."""
+        self.max_tries = self.try_number + 2
+        return self.retry()
+
+    def defer(self) -> TaskDeferred:
+        """An attempt that ends in a deferral."""
+        with pytest.raises(TaskDeferred) as caught:
+            self.execute()
+        return caught.value
+
+    def resume(self, event: Any, **arguments: Any) -> Any:
+        """What a worker does with the event of a trigger."""
+        return self.go_on("execute_complete", {"event": event}, **arguments)
+
+    def go_on(self, method: str, kwargs: dict[str, Any] | None) -> Any:
+        task = self.make()
+        resume = partial(task.resume_execution, next_method=method, next_kwargs=kwargs)
+        return _run_execute_callable(self.context(), resume, task)
+
+
+def event_of(ending: Ending, ref: str = "1000001", **values: Any) -> dict[str, Any]:
+    """A trigger's event, as it arrives on the worker."""
+    event: dict[str, Any] = json.loads(json.dumps(Outcome(ending=ending, ref=ref, **values).to_event()))
+    return event

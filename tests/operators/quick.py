@@ -1,0 +1,37 @@
+"""The operators, less patient: no pause between repeated requests, and no long look-ups."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from airflow_provider_taskwatch.drive.blocking import BlockingDriver
+from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
+from airflow_provider_taskwatch.hooks.automic import AutomicHook
+from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
+from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
+
+
+def _no_pause(seconds: float) -> None:
+    pass
+
+
+class QuickAcquiaHook(AcquiaHook):
+    @cached_property
+    def driver(self) -> BlockingDriver:
+        return BlockingDriver(self.settings, sleep=_no_pause)
+
+
+class QuickAutomicHook(AutomicHook):
+    @cached_property
+    def driver(self) -> BlockingDriver:
+        return BlockingDriver(self.settings, sleep=_no_pause)
+
+
+class Acquia(AcquiaTaskOperator):
+    hook_class = "tests.operators.quick.QuickAcquiaHook"
+
+
+class Automic(AutomicExecutionOperator):
+    hook_class = "tests.operators.quick.QuickAutomicHook"
+    look_up_seconds = 0.1
+    look_up_interval_seconds = 0.02

@@ -1,0 +1,435 @@
+"""What an attempt does about what an earlier one has left, row by row, up to the remote."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_taskwatch.command import _adopted
+from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
+from airflow_provider_taskwatch.core.outcome import Ending
+from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed
+from airflow_provider_taskwatch.operators.record import KEY
+from airflow_provider_taskwatch.sandbox.server import Running
+from tests.operators.life import Life, event_of
+from tests.operators.quick import Acquia, Automic
+
+
+def automic(**arguments: Any) -> Life:
+    return Life(Automic, object_name="JOBS.T", poll_interval=0.05, adaptive=False, **arguments)
+
+
+def acquia(**arguments: Any) -> Life:
+    return Life(Acquia, path="environments/1/databases", json={"name": "db", "source": "2"}, **arguments)
+
+
+def started(box: Running) -> list[dict[str, Any]]:
+    return box.sandbox.tasks(time.time())
+
+
+def dies_before_the_reply(life: Life, box: Running) -> None:
+    """The request arrives, and the worker is gone before it has written the ref."""
+
+    def die(value: Any) -> None:
+        if value["ref"] is not None:
+            raise KeyboardInterrupt
+
+    life.store.on_set = die
+    with pytest.raises(KeyboardInterrupt):
+        life.execute()
+    life.store.on_set = lambda value: None
+    assert life.open_record.ref is None
+    assert len(started(box)) == 1
+
+
+def test_the_first_attempt_starts(box: Running) -> None:
+    life = automic(deferrable=False)
+    assert life.execute()["name"] == "JOBS.T"
+    assert len(started(box)) == 1
+
+
+def test_a_retry_rejoins_what_still_runs(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    first = life.defer()
+    assert life.defer().trigger.ref == first.trigger.ref
+    assert len(started(box)) == 1
+
+
+def test_a_retry_keeps_the_start_id_and_the_age_of_the_wait(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    first, second = life.defer().trigger, life.defer().trigger
+    assert (second.start_id, second.started_at) == (first.start_id, first.started_at)
+
+
+def test_a_retry_takes_a_success_that_was_not_delivered(box: Running) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    life.arguments["deferrable"] = False
+    assert life.retry()["run_id"] == int(ref)
+    assert len(started(box)) == 1
+
+
+def test_a_retry_starts_anew_after_a_failure_that_was_delivered(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = automic(deferrable=False)
+    with pytest.raises(RemoteTaskFailed):
+        life.execute()
+    assert life.open_record.is_delivered
+    life.retry()
+    assert len(started(box)) == 2
+
+
+def test_a_retry_starts_anew_after_a_failure_that_was_not_delivered(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = automic()
+    first = life.defer().trigger
+    second = life.defer().trigger
+    assert second.ref != first.ref
+    assert second.start_id != first.start_id
+
+
+def test_a_retry_starts_anew_where_the_inputs_changed(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(inputs={"DAY": "1"})
+    life.defer()
+    life.arguments["inputs"] = {"DAY": "2"}
+    life.defer()
+    assert [one["request"]["inputs"] for one in started(box)] == [{"DAY": "1"}, {"DAY": "2"}]
+    assert not started(box)[0]["cancelled"]
+
+
+def test_a_retry_rejoins_where_only_the_alias_changed(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(alias="try-1")
+    life.defer()
+    life.arguments["alias"] = "try-2"
+    life.defer()
+    assert len(started(box)) == 1
+
+
+def test_a_retry_rejoins_an_execution_that_is_not_found_rather_than_start_a_second(box: Running) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    box.sandbox.add_fault("not_found", method="GET")
+    assert life.defer().trigger.ref == ref
+
+
+def test_a_retry_rejoins_where_the_remote_cannot_be_asked_now(box: Running) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    box.sandbox.add_fault("server_error", method="GET")
+    assert life.defer().trigger.ref == ref
+
+
+def test_a_retry_fails_at_once_where_the_remote_refuses_to_tell(box: Running) -> None:
+    life = automic()
+    life.defer()
+    box.sandbox.add_fault("forbidden", method="GET")
+    with pytest.raises(RemoteError, match="403"):
+        life.retry()
+    assert len(started(box)) == 1
+
+
+def test_a_retry_rejoins_a_failure_that_somebody_restarted(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = automic(follow_restarts=True)
+    ref = life.defer().trigger.ref
+    life.task.hook.request("POST", f"/100/executions/{ref}/status", json={"action": "restart"})
+    assert life.defer().trigger.ref == ref
+    assert len(started(box)) == 2
+
+
+def test_a_retry_rejoins_a_failure_where_nobody_can_say_now_whether_it_was_restarted(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = automic(follow_restarts=True)
+    ref = life.defer().trigger.ref
+    box.sandbox.add_fault("server_error", method="GET", path="/executions$")
+    assert life.defer().trigger.ref == ref
+
+
+# --- cleared
+
+
+def test_a_clear_cancels_what_still_runs_and_starts_anew(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0, times=1)
+    life = automic()
+    life.defer()
+    life.arguments["deferrable"] = False
+    life.clear()
+    assert [one["cancelled"] for one in started(box)] == [True, False]
+
+
+def test_a_clear_leaves_alone_what_is_not_to_be_cancelled(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0, times=1)
+    life = automic(cancel_on_kill=False)
+    life.defer()
+    life.arguments["deferrable"] = False
+    life.clear()
+    assert [one["cancelled"] for one in started(box)] == [False, False]
+
+
+def test_a_clear_of_a_success_starts_anew_and_cancels_nothing(box: Running) -> None:
+    life = automic(deferrable=False)
+    life.execute()
+    life.clear()
+    assert [one["cancelled"] for one in started(box)] == [False, False]
+
+
+def test_a_clear_starts_anew_also_where_the_old_one_cannot_be_cancelled(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0, system="acquia")
+    life = acquia()
+    first = life.defer().trigger
+    life.max_tries += 1
+    assert life.defer().trigger.ref != first.ref
+
+
+def test_a_clear_finds_and_cancels_a_start_whose_reply_nobody_saw(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0, times=1)
+    life = automic(alias="first")
+    dies_before_the_reply(life, box)
+    life.arguments |= {"alias": "second", "deferrable": False}
+    life.clear()
+    assert [one["cancelled"] for one in started(box)] == [True, False]
+
+
+# --- nobody knows
+
+
+def test_an_unknown_start_is_found_by_its_marker_and_rejoined(box: Running) -> None:
+    life = automic()
+    dies_before_the_reply(life, box)
+    [task] = started(box)
+    life.try_number += 1
+    assert life.defer().trigger.ref == task["ref"]
+    assert life.open_record.ref == task["ref"]
+    assert len(started(box)) == 1
+
+
+def test_an_unknown_start_is_found_though_the_retry_renders_another_alias(box: Running) -> None:
+    life = automic(alias="nightly-try-1")
+    dies_before_the_reply(life, box)
+    life.arguments["alias"] = "nightly-try-2"
+    life.defer()
+    assert len(started(box)) == 1
+
+
+@pytest.mark.parametrize("alias", ["a b", "100 %", "#5 of 7", "a#b#c", "über", "50$ @home", "a&b=c", "nice+slow?"])
+def test_an_alias_with_odd_characters_is_found_again(box: Running, alias: str) -> None:
+    box.sandbox.change({"automic": {"alias_characters": "-#%&=+?"}}, 0.0)
+    life = automic(alias=alias)
+    dies_before_the_reply(life, box)
+    life.defer()
+    assert len(started(box)) == 1
+
+
+def test_an_unknown_start_that_left_no_trace_is_started(box: Running) -> None:
+    life = automic()
+    box.sandbox.add_fault("lost_request", method="POST", times=1)
+    with pytest.raises(TransportError):
+        life.execute()
+    assert life.open_record.ref is None
+    life.defer()
+    assert len(started(box)) == 1
+
+
+def test_a_look_up_lives_through_a_bad_moment(box: Running) -> None:
+    life = automic()
+    dies_before_the_reply(life, box)
+    box.sandbox.add_fault("server_error", method="GET", times=2)
+    life.defer()
+    assert len(started(box)) == 1
+
+
+def test_a_look_up_that_fails_to_the_end_is_not_taken_for_not_there(box: Running) -> None:
+    life = automic()
+    dies_before_the_reply(life, box)
+    box.sandbox.add_fault("server_error", method="GET")
+    with pytest.raises(RemoteError, match="503"):
+        life.retry()
+    assert len(started(box)) == 1
+    assert life.open_record.ref is None
+
+
+def test_a_list_that_lags_does_not_make_a_second_execution(box: Running) -> None:
+    box.sandbox.change({"automic": {"list_lag": 0.3}}, 0.0)
+    life = automic()
+    dies_before_the_reply(life, box)
+    life.kind = type("Patient", (Automic,), {"look_up_seconds": 2.0})
+    life.defer()
+    assert len(started(box)) == 1
+
+
+def test_where_the_remote_keeps_no_marker_a_person_decides(box: Running) -> None:
+    life = acquia()
+    dies_before_the_reply(life, box)
+    with pytest.raises(AirflowFailException, match="clear this task to start again") as caught:
+        life.retry()
+    assert f"airflow taskwatch adopt d {life.run_id} t REF`" in str(caught.value)
+    assert len(started(box)) == 1
+
+
+def test_the_way_on_names_the_map_index_and_quotes_what_a_shell_would_split(box: Running) -> None:
+    life = acquia()
+    life.run_id, life.map_index = "my run", 3
+    dies_before_the_reply(life, box)
+    with pytest.raises(AirflowFailException, match="adopt d 'my run' t --map-index 3 REF"):
+        life.retry()
+
+
+def test_the_person_is_asked_again_and_again_until_there_is_an_answer(box: Running) -> None:
+    life = acquia()
+    dies_before_the_reply(life, box)
+    for _ in range(2):
+        with pytest.raises(AirflowFailException):
+            life.retry()
+    assert life.open_record.ref is None
+    assert len(started(box)) == 1
+
+
+def test_a_clear_is_the_answer_start_again(box: Running) -> None:
+    life = acquia(deferrable=False)
+    dies_before_the_reply(life, box)
+    assert life.clear()["event"] == "DatabaseCopied"
+    assert len(started(box)) == 2
+
+
+def test_work_that_may_run_twice_is_started_again(box: Running) -> None:
+    life = acquia(on_unknown_start="start_again", deferrable=False)
+    dies_before_the_reply(life, box)
+    life.retry()
+    assert len(started(box)) == 2
+
+
+# --- adopted
+
+
+def adopt(life: Life, ref: str) -> None:
+    """What ``airflow taskwatch adopt`` does to the store."""
+    record = _adopted(life.store.kept.get(KEY), ref)
+    life.store.set(KEY, record.to_json())
+
+
+def test_an_adopted_one_is_rejoined_by_the_cleared_task(box: Running) -> None:
+    life = acquia(deferrable=False)
+    dies_before_the_reply(life, box)
+    ref = started(box)[0]["ref"]
+    adopt(life, f" {ref} ")
+    assert life.clear()["uuid"] == ref
+    assert len(started(box)) == 1
+
+
+def test_an_adopted_one_belongs_to_the_task_from_then_on(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = acquia()
+    dies_before_the_reply(life, box)
+    adopt(life, started(box)[0]["ref"])
+    life.defer()
+    assert life.open_record.max_tries == life.max_tries
+    life.max_tries += 1
+    life.defer()
+    assert len(started(box)) == 2
+
+
+def test_an_adopted_one_that_ended_badly_fails_the_task_instead_of_being_started_again(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", message="disk full", times=1)
+    life = acquia(deferrable=False)
+    dies_before_the_reply(life, box)
+    adopt(life, started(box)[0]["ref"])
+    with pytest.raises(RemoteTaskFailed, match="disk full"):
+        life.clear()
+    assert len(started(box)) == 1
+
+
+def test_a_task_that_has_started_nothing_can_adopt_too(box: Running) -> None:
+    other = automic()
+    ref = other.defer().trigger.ref
+    life = automic(deferrable=False)
+    adopt(life, ref)
+    assert life.execute()["run_id"] == int(ref)
+
+
+@pytest.mark.parametrize("ref", ["", "a/b", "..", "a?b", "a#b", "a b"])
+def test_what_cannot_be_an_id_is_not_adopted(ref: str) -> None:
+    with pytest.raises(ConfigurationError, match="id"):
+        _adopted(None, ref)
+
+
+def test_what_cannot_be_an_id_of_this_remote_is_refused_before_any_request(box: Running) -> None:
+    life = automic()
+    adopt(life, "0e7a55b4-9d2c-4b53-8c1f-5b1c1d7c0b11")
+    with pytest.raises(ConfigurationError, match="is not an execution id"):
+        life.execute()
+    assert box.sandbox.log() == []
+
+
+# --- the record
+
+
+def test_a_record_that_cannot_be_read_stops_the_task_before_any_request(box: Running) -> None:
+    life = automic()
+    life.store.set(KEY, {"ref": "7"})
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        life.execute()
+    assert box.sandbox.log() == []
+
+
+def test_without_durable_nothing_is_written_and_each_attempt_starts_anew(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(durable=False)
+    life.defer()
+    life.defer()
+    assert life.store.written == []
+    assert len(started(box)) == 2
+
+
+def test_a_delivered_start_is_never_rejoined(box: Running) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    life.resume(event_of(Ending.SUCCEEDED, ref))
+    assert life.defer().trigger.ref != ref
+
+
+def test_a_second_delivery_of_an_event_writes_nothing_more(box: Running) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    event = event_of(Ending.SUCCEEDED, ref, result={"run_id": 1})
+    assert life.resume(event) == life.resume(event) == {"run_id": 1}
+    assert [one["is_delivered"] for one in life.store.written] == [False, False, True]
+
+
+def test_a_restart_at_each_write_ends_in_one_execution(box: Running) -> None:
+    """The worker dies before the first write, the second, and so on: nothing is ever started twice."""
+    for survived in range(4):
+        box.sandbox.reset()
+        box.sandbox.add_rule(duration=0.0)
+        life = automic(deferrable=False)
+
+        def die(value: Any, life: Life = life, survived: int = survived) -> None:
+            if len(life.store.written) == survived:
+                raise KeyboardInterrupt
+
+        life.store.on_set = die
+        if survived < 3:
+            with pytest.raises(KeyboardInterrupt):
+                life.execute()
+            life.store.on_set = lambda value: None
+            life.retry()
+        else:
+            life.execute()
+        assert len(started(box)) == 1, f"died at write {survived + 1}"
+        assert life.open_record.is_delivered
+
+
+def test_the_record_is_plain_json_and_knows_the_marker(box: Running) -> None:
+    life = automic()
+    life.defer()
+    record = life.open_record
+    assert record.marker == started(box)[0]["marker"] == f"JOBS-T-{record.start_id}"
+    json.dumps(replace(record).to_json())

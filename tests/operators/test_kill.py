@@ -1,0 +1,212 @@
+"""SIGTERM on a worker: a user's kill cancels at the remote, anything else leaves it to the next attempt."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_taskwatch.core.outcome import Ending
+from airflow_provider_taskwatch.operators import kill
+from airflow_provider_taskwatch.operators.ending import WaitTimedOut
+from airflow_provider_taskwatch.operators.kill import within
+from airflow_provider_taskwatch.sandbox.server import Running
+from tests.operators.life import Life, event_of
+from tests.operators.quick import Acquia, Automic
+
+LIMIT_SECONDS = 0.5
+
+
+def waiting(**arguments: Any) -> Life:
+    """A task that waits on the worker for something that would run for minutes."""
+    quick = {"poll_interval": 0.1, "adaptive": False, "timeout": LIMIT_SECONDS, "on_timeout": "leave"}
+    return Life(Automic, object_name="JOBS.T", **{"deferrable": False, **quick, **arguments})
+
+
+@pytest.fixture(autouse=True)
+def _long(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+
+
+@contextmanager
+def terminated(life: Life, when: Callable[[], Any]) -> Iterator[None]:
+    """Airflow's handler for SIGTERM, and one SIGTERM as soon as ``when`` holds."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: life.task.on_kill())
+
+    def send() -> None:
+        while not when():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        sender.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+def is_watched(box: Running) -> Callable[[], Any]:
+    return lambda: any(one["method"] == "GET" for one in box.sandbox.log())
+
+
+def is_cancelled(box: Running) -> bool:
+    [task] = box.sandbox.tasks(time.time())
+    return bool(task["cancelled"])
+
+
+def ends_while_waiting(life: Life, box: Running) -> None:
+    with terminated(life, is_watched(box)), pytest.raises(Exception):  # noqa: B017, PT011 - cancelled, or timed out
+        life.execute()
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "skipped", "restarting", "removed", None])
+def test_what_a_user_can_do_to_a_task_cancels_at_the_remote(box: Running, state: str | None) -> None:
+    life = waiting()
+    life.state = lambda: state
+    ends_while_waiting(life, box)
+    assert is_cancelled(box)
+
+
+@pytest.mark.parametrize("state", ["running", "deferred", "up_for_retry", "up_for_reschedule"])
+def test_an_eviction_leaves_the_remote_task_to_the_next_attempt(box: Running, state: str) -> None:
+    life = waiting()
+    life.state = lambda: state
+    ends_while_waiting(life, box)
+    assert not is_cancelled(box)
+
+
+def test_the_attempt_after_an_eviction_rejoins(box: Running) -> None:
+    life = waiting()
+    ends_while_waiting(life, box)
+    with pytest.raises(WaitTimedOut):
+        life.retry()
+    assert len(box.sandbox.tasks(time.time())) == 1
+
+
+def test_without_cancel_on_kill_nothing_is_asked_and_nothing_cancelled(box: Running) -> None:
+    life = waiting(cancel_on_kill=False)
+    life.state = lambda: pytest.fail("asked Airflow")
+    ends_while_waiting(life, box)
+    assert not is_cancelled(box)
+
+
+def test_a_state_that_cannot_be_learned_leaves_the_remote_alone(box: Running) -> None:
+    life = waiting()
+
+    def state() -> str:
+        raise OSError("the supervisor is gone")
+
+    life.state = state
+    ends_while_waiting(life, box)
+    assert not is_cancelled(box)
+
+
+def test_a_supervisor_that_does_not_answer_holds_nothing_up(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kill, "STATE_SECONDS", 0.2)
+    life, release = waiting(), threading.Event()
+
+    def state() -> str:
+        release.wait(10)
+        return "failed"
+
+    life.state = state
+    begun = time.monotonic()
+    ends_while_waiting(life, box)
+    release.set()
+    assert time.monotonic() - begun < 5
+    assert not is_cancelled(box)
+
+
+def test_a_lock_that_the_interrupted_code_holds_is_no_deadlock(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor's lock is not reentrant, and the signal may come while the main thread holds it."""
+    monkeypatch.setattr(kill, "STATE_SECONDS", 0.2)
+    life, supervisor = waiting(), threading.Lock()
+
+    def state() -> str:
+        with supervisor:
+            return "failed"
+
+    life.state = state
+    begun = time.monotonic()
+    with terminated(life, is_watched(box)), supervisor, pytest.raises(WaitTimedOut):
+        life.execute()
+    assert time.monotonic() - begun < 5
+    assert not is_cancelled(box)
+
+
+def test_the_cancel_has_a_connection_of_its_own(box: Running) -> None:
+    """The usual one may be in the middle of a request that does not come back."""
+    box.sandbox.add_fault("latency", method="GET", seconds=0.5)
+    life = waiting()
+    life.state = lambda: "failed"
+    ends_while_waiting(life, box)
+    clients = {one["client"] for one in box.sandbox.log() if one["path"].endswith("/status")}
+    assert is_cancelled(box)
+    assert clients.isdisjoint(one["client"] for one in box.sandbox.log() if one["method"] == "GET")
+
+
+def test_a_remote_without_cancel_goes_on_and_the_log_says_so(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    life = Life(Acquia, path="a/b", deferrable=False, poll_interval=0.1, adaptive=False, timeout=LIMIT_SECONDS)
+    life.arguments["on_timeout"] = "leave"
+    life.state = lambda: "failed"
+    ends_while_waiting(life, box)
+    assert "acquia has no way to cancel it" in capsys.readouterr().out
+
+
+def test_a_kill_before_the_ref_is_known_cancels_what_the_reply_then_names(box: Running) -> None:
+    box.sandbox.add_fault("latency", method="POST", path="/executions$", seconds=0.5)
+    life = waiting()
+    life.state = lambda: "failed"
+    with terminated(life, lambda: box.sandbox.tasks(time.time())), pytest.raises(AirflowFailException, match="a user"):
+        life.execute()
+    assert is_cancelled(box)
+
+
+def test_an_eviction_before_the_ref_is_known_changes_nothing(box: Running) -> None:
+    box.sandbox.add_fault("latency", method="POST", path="/executions$", seconds=0.5)
+    life = waiting()
+    with terminated(life, lambda: box.sandbox.tasks(time.time())), pytest.raises(WaitTimedOut):
+        life.execute()
+    assert not is_cancelled(box)
+
+
+def test_a_kill_while_an_earlier_start_is_looked_for_starts_nothing(box: Running) -> None:
+    box.sandbox.add_fault("lost_request", method="POST", times=1)
+    life = waiting()
+    with pytest.raises(Exception, match="lost"):
+        life.execute()
+    life.kind = type("Patient", (Automic,), {"look_up_seconds": 0.5})
+    life.state = lambda: "failed"
+    seen = len(box.sandbox.log())
+    with terminated(life, lambda: len(box.sandbox.log()) > seen), pytest.raises(AirflowFailException, match="a user"):
+        life.retry()
+    assert box.sandbox.tasks(time.time()) == []
+
+
+def test_a_kill_of_a_task_that_has_not_begun_does_nothing(box: Running) -> None:
+    waiting().make().on_kill()
+    assert box.sandbox.log() == []
+
+
+def test_a_kill_after_the_wait_does_nothing(box: Running) -> None:
+    life = waiting(deferrable=True)
+    ref = life.defer().trigger.ref
+    life.state = lambda: "failed"
+    life.resume(event_of(Ending.SUCCEEDED, ref))
+    life.task.on_kill()
+    assert not is_cancelled(box)
+
+
+def test_work_that_fails_or_takes_too_long_gives_none() -> None:
+    assert within(1, lambda: 5) == 5
+    assert within(1, lambda: 1 / 0) is None
+    assert within(0.01, lambda: time.sleep(0.1)) is None

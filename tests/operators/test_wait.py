@@ -1,0 +1,440 @@
+"""The wait of a start: in the triggerer or here, how its outcome becomes a result or an exception, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout, TaskDeferralError
+from airflow.sdk.serde import deserialize, serialize
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_taskwatch.core.error import EventError
+from airflow_provider_taskwatch.core.outcome import TEXT_CHARACTERS, Ending
+from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed, WaitTimedOut
+from airflow_provider_taskwatch.sandbox.automic import PASSWORD
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.sandbox.token import CLIENT_SECRET
+from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.operators.life import Life, event_of
+from tests.operators.quick import Acquia, Automic
+
+
+def automic(**arguments: Any) -> Life:
+    return Life(Automic, object_name="JOBS.T", **arguments)
+
+
+def acquia(**arguments: Any) -> Life:
+    return Life(Acquia, path="environments/1/databases", json={"name": "db", "source": "2"}, **arguments)
+
+
+def here(**arguments: Any) -> Life:
+    return automic(deferrable=False, poll_interval=0.02, adaptive=False, **arguments)
+
+
+def task_of(box: Running) -> dict[str, Any]:
+    """The one task that was started."""
+    [task] = box.sandbox.tasks(time.time())
+    return task
+
+
+def rebuilt(trigger: Any) -> WatchTrigger:
+    """The trigger as a triggerer gets it: through Airflow's serialisation and JSON."""
+    _, kwargs = trigger.serialize()
+    return WatchTrigger(**deserialize(json.loads(json.dumps(serialize(kwargs), allow_nan=False))))
+
+
+async def event_from(trigger: Any) -> Any:
+    """The payload of its event, as it arrives on a worker."""
+    again = rebuilt(trigger)
+    again._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    async with asyncio.timeout(20):
+        event: TriggerEvent = await anext(again.run())
+    return json.loads(json.dumps(event.payload))
+
+
+# --- the deferral
+
+MANY: dict[str, Any] = {
+    "poll_interval": timedelta(minutes=1),
+    "timeout": timedelta(hours=2),
+    "not_found_grace": timedelta(seconds=9),
+    "blocked_timeout": timedelta(days=1),
+    "include_personal": True,
+    "cancel_on_kill": False,
+}
+
+
+def test_the_arguments_of_the_trigger_are_plain_json_and_build_it_again(box: Running) -> None:
+    trigger = automic(**MANY, success_statuses=(1900, "ANY_OK"), skip_statuses={1922}, report_tail=5).defer().trigger
+    assert rebuilt(trigger).serialize() == trigger.serialize()
+    assert trigger.options["success_statuses"] == [1900, "ANY_OK"]
+    assert trigger.options["skip_statuses"] == [1922]
+    assert trigger.rhythm == {"limit_seconds": 60.0, "adaptive": True}
+    assert trigger.rules["not_found_grace"] == 9.0
+
+
+@pytest.mark.parametrize("value", [range(1900, 1903), (one for one in (1900, 1901, 1902)), "ANY_OK", 1900, []])
+def test_statuses_in_any_form_reach_the_trigger_as_a_list(box: Running, value: Any) -> None:
+    expected = [value] if isinstance(value, (str, int)) else [1900, 1901, 1902] if value != [] else []
+    life = automic(success_statuses=value if not hasattr(value, "send") else [*value])
+    assert rebuilt(life.defer().trigger).options["success_statuses"] == expected
+
+
+@pytest.mark.parametrize("make, secret", [(automic, PASSWORD), (acquia, CLIENT_SECRET)])
+def test_the_arguments_of_the_trigger_hold_no_secret(box: Running, make: Any, secret: str) -> None:
+    life = make()
+    told = json.dumps(life.defer().trigger.serialize())
+    assert secret not in told
+    assert secret not in json.dumps([life.store.kept, life.xcoms])
+
+
+async def test_a_start_goes_through_the_triggerer_to_its_result(box: Running) -> None:
+    life = automic()
+    event = await event_from(life.defer().trigger)
+    assert life.resume(event)["status"] == 1900
+    assert life.open_record.is_delivered
+
+
+async def test_a_failure_goes_through_the_triggerer_with_the_remotes_words(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", message="disk full")
+    life = acquia()
+    event = await event_from(life.defer().trigger)
+    with pytest.raises(RemoteTaskFailed, match="disk full"):
+        life.resume(event)
+
+
+def test_without_a_limit_there_is_no_deadline(box: Running) -> None:
+    deferred = automic().defer()
+    assert (deferred.trigger.deadline, deferred.timeout) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "limits, seconds",
+    [
+        ({"timeout": 600}, 600),
+        ({"timeout": timedelta(minutes=10)}, 600),
+        ({"execution_timeout": timedelta(minutes=5)}, 300),
+        ({"timeout": 600, "execution_timeout": timedelta(minutes=5)}, 300),
+        ({"timeout": 200, "execution_timeout": timedelta(minutes=5)}, 200),
+        ({"timeout": 1e300}, 100 * 365 * 86400),
+    ],
+)
+def test_the_deadline_is_the_trigger_s_and_airflow_s_timeout_stands_behind_it(
+    box: Running, limits: dict[str, Any], seconds: float
+) -> None:
+    deferred = automic(poll_interval=10, **limits).defer()
+    deadline = datetime.fromisoformat(deferred.trigger.deadline)
+    left = (deadline - datetime.now(UTC)).total_seconds()
+    assert left == pytest.approx(seconds, abs=5)
+    assert deferred.timeout.total_seconds() == pytest.approx(left + 80, abs=5)
+
+
+@pytest.mark.parametrize(
+    "setting, deferrable, defers",
+    [(None, None, True), (None, False, False), ("False", None, False), ("False", True, True)],
+)
+def test_whether_it_defers_is_said_by_the_argument_then_by_the_setting(
+    box: Running, monkeypatch: pytest.MonkeyPatch, setting: str | None, deferrable: bool | None, defers: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "False")
+    if setting:
+        monkeypatch.setenv("AIRFLOW__TASKWATCH__DEFAULT_DEFERRABLE", setting)
+    life = automic(deferrable=deferrable)
+    assert (life.defer().trigger.ref if defers else str(life.execute()["run_id"])) == task_of(box)["ref"]
+
+
+# --- waiting here
+
+
+def test_waiting_here_tells_changes_and_not_looks(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    box.sandbox.add_rule(duration=0.6)
+    here().execute()
+    looks = [one for one in box.sandbox.log() if one["method"] == "GET" and one["ref"]]
+    told = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line and ":" in line]
+    assert len(looks) >= 8
+    assert len(told) == len(set(told)) <= 6
+
+
+def test_waiting_here_ends_at_the_deadline(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    with pytest.raises(WaitTimedOut, match="did not end in time"):
+        here(timeout=0.2).execute()
+    assert task_of(box)["cancelled"]
+
+
+def test_waiting_here_a_rejoined_wait_goes_on_at_its_age(box: Running) -> None:
+    life = automic(not_found_grace=0.2)
+    life.defer()
+    box.sandbox.add_fault("not_found", method="GET")
+    time.sleep(0.25)
+    life.arguments |= {"deferrable": False}
+    with pytest.raises(RemoteTaskFailed, match="is not found after"):
+        life.retry()
+
+
+# --- the outcomes
+
+EXCEPTIONS = {
+    Ending.FAILED: RemoteTaskFailed,
+    Ending.CANCELLED: RemoteTaskFailed,
+    Ending.LOST: RemoteTaskFailed,
+    Ending.UNKNOWN: WaitFailed,
+    Ending.BLOCKED: WaitFailed,
+    Ending.REFUSED: WaitFailed,
+    Ending.TIMED_OUT: WaitTimedOut,
+}
+
+
+@pytest.mark.parametrize("ending, exception", EXCEPTIONS.items())
+def test_a_bad_outcome_is_an_exception_with_its_message(box: Running, ending: Ending, exception: Any) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    with pytest.raises(exception, match="the remote's words") as caught:
+        life.resume(event_of(ending, ref, status="1800", message="the remote's words"))
+    assert type(caught.value) is exception
+
+
+def test_every_ending_but_two_is_an_exception() -> None:
+    assert set(Ending) - set(EXCEPTIONS) == {Ending.SUCCEEDED, Ending.SKIPPED}
+
+
+@pytest.mark.parametrize(
+    "outcome, options, exception",
+    [
+        ("failure", {}, RemoteTaskFailed),
+        ("cancelled", {}, RemoteTaskFailed),
+        ("lost", {}, RemoteTaskFailed),
+        ("gone", {"not_found_grace": 0}, RemoteTaskFailed),
+        ("unknown", {"unknown_status_grace": 0}, WaitFailed),
+        ("blocked", {"fail_on_blocked": True}, WaitFailed),
+        ("blocked", {"blocked_timeout": 0.1}, WaitFailed),
+        ("skipped", {"on_skipped": "skip"}, AirflowSkipException),
+        ("skipped", {"on_skipped": "fail"}, RemoteTaskFailed),
+        ("success", {"success_statuses": [1901]}, RemoteTaskFailed),
+        ("success", {"success_statuses": []}, RemoteTaskFailed),
+    ],
+)
+def test_what_the_remote_did_becomes_the_right_exception(
+    box: Running, outcome: str, options: dict[str, Any], exception: Any
+) -> None:
+    stages = [(0.0, 1560)] if outcome == "blocked" else ()
+    box.sandbox.add_rule(duration=0.0 if outcome != "blocked" else 600.0, outcome=outcome, stages=stages)
+    with pytest.raises(exception) as caught:
+        here(**options).execute()
+    assert type(caught.value) is exception
+
+
+@pytest.mark.parametrize("options", [{}, {"on_skipped": "succeed"}, {"on_skipped": "skip", "success_statuses": [1930]}])
+def test_a_skipped_end_may_be_a_success(box: Running, options: dict[str, Any]) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="skipped")
+    assert here(**options).execute()["status"] == 1930
+
+
+def test_a_refusal_to_tell_ends_the_wait_and_is_no_end_of_the_task(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    box.sandbox.add_fault("forbidden", method="GET")
+    life = here()
+    with pytest.raises(WaitFailed, match="403"):
+        life.execute()
+    assert not life.open_record.is_delivered
+
+
+@pytest.mark.parametrize("on_timeout", ["cancel", "leave"])
+def test_on_timeout_says_what_becomes_of_the_remote_task(box: Running, on_timeout: str) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(on_timeout=on_timeout)
+    ref = life.defer().trigger.ref
+    with pytest.raises(WaitTimedOut):
+        life.resume(event_of(Ending.TIMED_OUT, ref))
+    assert task_of(box)["cancelled"] is (on_timeout == "cancel")
+    assert not life.open_record.is_delivered
+
+
+def test_a_cancel_that_fails_does_not_hide_the_timeout(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    ref = life.defer().trigger.ref
+    box.sandbox.add_fault("server_error", method="POST")
+    with pytest.raises(WaitTimedOut):
+        life.resume(event_of(Ending.TIMED_OUT, ref))
+
+
+def test_a_remote_without_cancel_goes_on_after_the_timeout_and_the_log_says_so(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life = acquia()
+    ref = life.defer().trigger.ref
+    with pytest.raises(WaitTimedOut):
+        life.resume(event_of(Ending.TIMED_OUT, ref))
+    assert "acquia has no way to cancel it" in capsys.readouterr().out
+
+
+# --- delivered
+
+
+@pytest.mark.parametrize(
+    "ending, status, is_delivered",
+    [
+        (Ending.SUCCEEDED, "1900", True),
+        (Ending.SUCCEEDED, "", True),
+        (Ending.SKIPPED, "1930", True),
+        (Ending.FAILED, "1800", True),
+        (Ending.CANCELLED, "1850", True),
+        (Ending.LOST, "1815", True),
+        (Ending.LOST, "", False),
+        (Ending.UNKNOWN, "2999", False),
+        (Ending.BLOCKED, "1560", False),
+        (Ending.REFUSED, "", False),
+        (Ending.TIMED_OUT, "1550", False),
+    ],
+)
+def test_delivered_is_written_only_where_the_remote_has_ended(
+    box: Running, ending: Ending, status: str, is_delivered: bool
+) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    with suppress(RemoteTaskFailed, WaitFailed):
+        life.resume(event_of(ending, ref, status=status))
+    assert [one["is_delivered"] for one in life.store.written] == [False, False] + [True] * is_delivered
+
+
+def test_delivered_is_written_after_the_remote_was_told(box: Running) -> None:
+    """Nothing is sent after it; a worker that dies before it delivers again."""
+    life = here()
+    requests: list[int] = []
+    life.store.on_set = lambda value: requests.append(len(box.sandbox.log()))
+    life.execute()
+    assert requests[-1] == len(box.sandbox.log())
+
+
+def test_without_a_record_the_end_writes_nothing(box: Running) -> None:
+    life = automic(durable=False)
+    ref = life.defer().trigger.ref
+    assert life.resume(event_of(Ending.SUCCEEDED, ref, result={"a": 1})) == {"a": 1}
+    assert life.store.written == []
+
+
+# --- events
+
+
+@pytest.mark.parametrize(
+    "event, words",
+    [
+        (None, "instead of an event"),
+        ("success", "instead of an event"),
+        ({}, "version None"),
+        ({"version": 1}, "malformed"),
+        ({"version": 1, "ending": "exploded", "ref": "1"}, "malformed"),
+        ({"version": 2, "ending": "succeeded", "ref": "1"}, "install the same airflow-provider-taskwatch"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_a_clear_failure_and_the_retry_rejoins(
+    box: Running, event: Any, words: str
+) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    ref = life.defer().trigger.ref
+    with pytest.raises(EventError, match=words):
+        life.resume(event)
+    assert life.defer().trigger.ref == ref
+
+
+def test_no_event_at_all_is_a_clear_failure(box: Running) -> None:
+    life = automic()
+    life.defer()
+    with pytest.raises(EventError, match="instead of an event"):
+        life.go_on("execute_complete", None)
+
+
+async def test_a_huge_explanation_makes_a_small_event(box: Running) -> None:
+    report = "\n".join(f"line {number} " + "x" * 200 for number in range(2000))
+    box.sandbox.add_rule(duration=0.0, outcome="failure", message="y" * 100_000, options={"report": report})
+    life = automic(report_tail=2000)
+    event = await event_from(life.defer().trigger)
+
+    assert len(json.dumps(event)) < 2 * TEXT_CHARACTERS
+    with pytest.raises(RemoteTaskFailed) as caught:
+        life.resume(event)
+    assert "1800" in str(caught.value)[:100]
+    assert "characters left out" in str(caught.value)
+    assert "line 1999" in str(caught.value)
+
+
+def test_waiting_here_the_error_is_bounded_too(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", message="y" * 100_000)
+    with pytest.raises(RemoteTaskFailed) as caught:
+        here().execute()
+    assert len(str(caught.value)) <= TEXT_CHARACTERS
+
+
+def test_a_huge_text_makes_a_small_result(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, options={"title": "x" * 100_000})
+    assert len(json.dumps(here().execute())) < 2 * TEXT_CHARACTERS
+
+
+# --- personal data
+
+
+@pytest.mark.parametrize("include_personal", [False, True])
+@pytest.mark.parametrize("make, who", [(automic, "AIRFLOW"), (acquia, "0e7a55b4")])
+async def test_people_are_in_the_result_only_where_they_were_asked_for(
+    box: Running, make: Any, who: str, include_personal: bool
+) -> None:
+    life = make(include_personal=include_personal)
+    event = await event_from(life.defer().trigger)
+    assert (who in json.dumps(life.resume(event))) is include_personal
+    life.arguments["deferrable"] = False
+    assert (who in json.dumps(life.clear())) is include_personal
+
+
+# --- Airflow's own timeouts
+
+
+def timed_out(life: Life) -> None:
+    with pytest.raises(WaitTimedOut, match="no triggerer said so"):
+        life.go_on("__fail__", {"error": "Trigger timeout"})
+
+
+@pytest.mark.parametrize("on_timeout", ["cancel", "leave"])
+@pytest.mark.parametrize("durable", [True, False])
+def test_the_backstop_honours_on_timeout(box: Running, on_timeout: str, durable: bool) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(timeout=60, on_timeout=on_timeout, durable=durable)
+    life.defer()
+    timed_out(life)
+    assert task_of(box)["cancelled"] is (on_timeout == "cancel")
+
+
+def test_the_backstop_without_a_known_ref_cancels_nothing(box: Running) -> None:
+    life = automic(timeout=60, durable=False)
+    life.defer()
+    life.xcoms.clear()
+    timed_out(life)
+    assert not task_of(box)["cancelled"]
+
+
+def test_a_trigger_that_died_fails_the_task_and_the_retry_rejoins(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    ref = life.defer().trigger.ref
+    with pytest.raises(TaskDeferralError):
+        life.go_on("__fail__", {"error": "Trigger failure", "traceback": ["boom"]})
+    assert not task_of(box)["cancelled"]
+    assert life.defer().trigger.ref == ref
+
+
+@pytest.mark.parametrize("on_timeout", ["cancel", "leave"])
+def test_execution_timeout_on_the_worker_honours_on_timeout(box: Running, on_timeout: str) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    box.sandbox.add_fault("latency", method="GET", seconds=1.0)
+    life = here(execution_timeout=timedelta(seconds=0.3), on_timeout=on_timeout)
+    with pytest.raises(AirflowTaskTimeout):
+        life.execute()
+    assert task_of(box)["cancelled"] is (on_timeout == "cancel")

@@ -1,0 +1,14 @@
+"""The sensors, less patient: no pause between repeated requests."""
+
+from __future__ import annotations
+
+from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
+from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+
+
+class Acquia(AcquiaNotificationSensor):
+    hook_class = "tests.operators.quick.QuickAcquiaHook"
+
+
+class Automic(AutomicExecutionSensor):
+    hook_class = "tests.operators.quick.QuickAutomicHook"

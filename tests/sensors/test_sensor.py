@@ -1,0 +1,381 @@
+"""The life of a sensor: what it watches, in the triggerer and by poking, and how its end becomes Airflow's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import (
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralError,
+)
+from airflow.sdk.serde import deserialize, serialize
+
+from airflow_provider_taskwatch.core.error import EventError, TaskWatchError
+from airflow_provider_taskwatch.core.outcome import Ending
+from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed
+from airflow_provider_taskwatch.sandbox.acquia_start import SHAPES
+from airflow_provider_taskwatch.sandbox.automic import PASSWORD
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.sensors.watch import MEMORY_KEY
+from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.operators.life import Life, event_of
+from tests.operators.quick import QuickAcquiaHook, QuickAutomicHook
+from tests.sensors.quick import Acquia, Automic
+
+NO_PAUSE = {"poke_interval": 0.02}
+
+
+def execution(box: Running, **rule: Any) -> str:
+    """The run id of something that somebody else has started."""
+    box.sandbox.add_rule("JOBS.T", **{"duration": 0.0, **rule})
+    reply = QuickAutomicHook().request("POST", "/100/executions", json={"object_name": "JOBS.T"})
+    return str(reply.json()["run_id"])
+
+
+def start_reply(box: Running, shape: str = "link", **rule: Any) -> dict[str, Any]:
+    """What Acquia answers to somebody else's start."""
+    box.sandbox.change({"acquia": {"shape": shape}}, 0.0)
+    box.sandbox.add_rule(system="acquia", **{"duration": 0.0, **rule})
+    reply: dict[str, Any] = QuickAcquiaHook().request("POST", "/environments/1/files", json={}).json()
+    return reply
+
+
+def automic(ref: str, **arguments: Any) -> Life:
+    return Life(Automic, execution_id=ref, **arguments)
+
+
+def poking(ref: str, **arguments: Any) -> Life:
+    return automic(ref, deferrable=False, **{**NO_PAUSE, **arguments})
+
+
+def looks(box: Running) -> int:
+    return len([one for one in box.sandbox.log() if one["method"] == "GET"])
+
+
+# --- what it watches
+
+
+@pytest.mark.parametrize("form", ["uuid", "padded", "url", "foreign url", "reply", "json"])
+def test_a_notification_is_known_by_its_id_its_url_or_the_whole_reply(box: Running, form: str) -> None:
+    reply = start_reply(box)
+    url = reply["_links"]["notification"]["href"]
+    uuid = url.rpartition("/")[2]
+    foreign = f"https://cloud.acquia.dev/api/notifications/{uuid}"
+    given = {"uuid": uuid, "padded": f" {uuid}\n", "url": url, "foreign url": foreign, "reply": reply}
+    life = Life(Acquia, notification=given.get(form, json.dumps(reply)), deferrable=False)
+    assert life.execute()["uuid"] == uuid
+
+
+@pytest.mark.parametrize("shape", sorted(set(SHAPES) - {"none", "operation-only", "empty-href", "empty-body"}))
+def test_a_reply_is_understood_in_every_shape(box: Running, shape: str) -> None:
+    reply = start_reply(box, shape)
+    [task] = box.sandbox.tasks(time.time())
+    assert Life(Acquia, notification=reply).defer().trigger.ref == task["ref"]
+
+
+@pytest.mark.parametrize("make", [str, int, lambda ref: f" {ref} ", lambda ref: ref.zfill(10)])
+def test_an_execution_is_known_by_its_run_id_in_any_form(box: Running, make: Any) -> None:
+    ref = execution(box)
+    assert Life(Automic, execution_id=make(ref)).defer().trigger.ref == ref
+
+
+# --- in the triggerer
+
+
+def test_the_arguments_of_the_trigger_are_plain_json_without_a_secret(box: Running) -> None:
+    life = automic("7", success_statuses=(1900,), skip_statuses={1922}, follow_restarts=True, timeout=60)
+    trigger = life.defer().trigger
+    _, kwargs = trigger.serialize()
+    told = json.dumps(serialize(kwargs), allow_nan=False)
+    assert WatchTrigger(**deserialize(json.loads(told))).serialize() == trigger.serialize()
+    assert PASSWORD not in told
+    assert trigger.options == {"success_statuses": [1900], "skip_statuses": [1922], "follow_restarts": True}
+    assert (trigger.cancel_on_kill, trigger.start_id) == (False, None)
+
+
+@pytest.mark.parametrize("statuses", [[], ()])
+def test_no_status_at_all_is_not_the_same_as_the_usual_ones(box: Running, statuses: Any) -> None:
+    assert automic("7", success_statuses=statuses).defer().trigger.options == {"success_statuses": []}
+
+
+@pytest.mark.parametrize(
+    "given, seconds",
+    [
+        ({}, 30.0),
+        ({"poll_interval": 5}, 5.0),
+        ({"poke_interval": 7}, 7.0),
+        ({"poke_interval": timedelta(seconds=7)}, 7.0),
+        ({"poll_interval": timedelta(seconds=5), "poke_interval": 7}, 5.0),
+    ],
+)
+def test_poll_interval_is_poke_interval_where_it_is_not_given(
+    box: Running, given: dict[str, Any], seconds: float
+) -> None:
+    assert automic("7", **given).defer().trigger.rhythm == {"limit_seconds": seconds, "adaptive": True}
+
+
+@pytest.mark.parametrize(
+    "limits, seconds",
+    [
+        ({"timeout": 600}, 600),
+        ({"timeout": timedelta(minutes=10), "execution_timeout": timedelta(minutes=5)}, 300),
+        ({}, 7 * 86400),
+        ({"timeout": 1e10}, 100 * 365 * 86400),
+    ],
+)
+def test_the_deadline_is_airflow_s_timeout(box: Running, limits: dict[str, Any], seconds: float) -> None:
+    deferred = automic("7", poll_interval=10, **limits).defer()
+    deadline = datetime.fromisoformat(deferred.trigger.deadline)
+    left = (deadline - datetime.now(UTC)).total_seconds()
+    assert left == pytest.approx(seconds, abs=5)
+    assert deferred.timeout.total_seconds() == pytest.approx(left + 80, abs=5)
+
+
+@pytest.mark.parametrize("value", ["True", "False"])
+def test_the_setting_says_where_it_waits(box: Running, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__DEFAULT_DEFERRABLE", value)
+    life = automic(execution(box))
+    if value == "True":
+        life.defer()
+    else:
+        assert life.execute()["status"] == 1900
+
+
+def test_the_page_is_pushed_before_the_wait(box: Running) -> None:
+    life = automic("7")
+    life.defer()
+    assert life.xcoms == {"taskwatch_page": f"{box.url}/_control/tasks/7"}
+
+
+async def test_a_sensor_goes_through_the_triggerer_to_its_result(box: Running) -> None:
+    life = automic(execution(box), outlets=[])
+    trigger = life.defer().trigger
+    trigger.finish = "resume"
+    async with asyncio.timeout(20):
+        event = await anext(trigger.run())
+    assert life.resume(event.payload)["status"] == 1900
+
+
+def test_the_bare_success_of_dag_test_brings_what_the_trigger_has_pushed(box: Running) -> None:
+    """Airflow 3.3.2 resumes with this word there, where the scheduler would have ended the task."""
+    life = automic("7")
+    life.xcoms["return_value"] = {"status": 1900}
+    assert life.resume("success") == {"status": 1900}
+
+
+@pytest.mark.parametrize("event", [None, {}, "failed", {"version": 1}, event_of(Ending.FAILED) | {"version": 9}])
+@pytest.mark.parametrize("options", [{}, {"soft_fail": True}])
+def test_an_event_that_cannot_be_read_is_a_clear_failure(box: Running, event: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(EventError):
+        automic("7", **options).resume(event)
+
+
+ENDED = {
+    Ending.FAILED: RemoteTaskFailed,
+    Ending.LOST: RemoteTaskFailed,
+    Ending.BLOCKED: WaitFailed,
+    Ending.REFUSED: WaitFailed,
+    Ending.UNKNOWN: WaitFailed,
+    Ending.TIMED_OUT: AirflowSensorTimeout,
+}
+
+
+@pytest.mark.parametrize("ending, exception", ENDED.items())
+def test_a_bad_outcome_is_an_exception_and_a_skip_where_the_user_says_so(
+    box: Running, ending: Ending, exception: Any
+) -> None:
+    event = event_of(ending, "7", message="why")
+    with pytest.raises(exception, match="why"):
+        automic("7").resume(event)
+    for option in ("soft_fail", "never_fail"):
+        with pytest.raises(AirflowSkipException):
+            automic("7", **{option: True}).resume(event)
+
+
+@pytest.mark.parametrize("on_skipped, exception", [("skip", AirflowSkipException), ("fail", RemoteTaskFailed)])
+def test_an_end_without_work_is_what_the_user_says(box: Running, on_skipped: str, exception: Any) -> None:
+    event = event_of(Ending.SKIPPED, "7", result={"status": 1930})
+    assert automic("7").resume(event) == {"status": 1930}
+    with pytest.raises(exception):
+        automic("7", on_skipped=on_skipped).resume(event)
+
+
+def test_airflow_s_own_timeout_is_a_sensor_timeout(box: Running) -> None:
+    with pytest.raises(AirflowSensorTimeout):
+        automic("7").go_on("__fail__", {"error": "Trigger timeout"})
+    with pytest.raises(AirflowSkipException):
+        automic("7", soft_fail=True).go_on("__fail__", {"error": "Trigger timeout"})
+    with pytest.raises(TaskDeferralError):
+        automic("7").go_on("__fail__", {"error": "Trigger failure"})
+
+
+# --- poking
+
+
+def test_poking_looks_until_the_end(box: Running) -> None:
+    assert poking(execution(box, duration=0.1)).execute()["status"] == 1900
+    assert looks(box) >= 2
+
+
+def test_poking_tells_changes_and_not_looks(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    poking(execution(box, duration=0.4)).execute()
+    told = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line]
+    assert looks(box) >= 8
+    assert len(told) == len(set(told)) <= 5
+
+
+@pytest.mark.parametrize("fault", ["server_error", "lost_reply", "too_many", "html", "empty_body"])
+def test_a_look_that_brought_nothing_is_followed_by_another(box: Running, fault: str) -> None:
+    life = poking(execution(box))
+    box.sandbox.add_fault(fault, method="GET", times=2)
+    assert life.execute()["status"] == 1900
+
+
+def test_one_poke_in_trouble_is_false_and_no_exception(box: Running) -> None:
+    life = poking(execution(box))
+    box.sandbox.add_fault("server_error", method="GET")
+    task = life.make()
+    assert task.poke(life.context()) is False
+
+
+@pytest.mark.parametrize(
+    "rule, options, exception",
+    [
+        ({"outcome": "failure", "message": "disk full"}, {}, RemoteTaskFailed),
+        ({"outcome": "gone"}, {"not_found_grace": 0}, RemoteTaskFailed),
+        ({"outcome": "unknown"}, {"unknown_status_grace": 0.05}, WaitFailed),
+        ({"duration": 600.0, "stages": [(0.0, 1560)]}, {"fail_on_blocked": True}, WaitFailed),
+        ({"duration": 600.0, "stages": [(0.0, 1560)]}, {"blocked_timeout": 0.05}, WaitFailed),
+        ({"outcome": "skipped"}, {"on_skipped": "skip"}, AirflowSkipException),
+        ({"duration": 600.0}, {"timeout": 0.1}, AirflowSensorTimeout),
+    ],
+)
+def test_poking_ends_as_the_triggerer_would(
+    box: Running, rule: dict[str, Any], options: dict[str, Any], exception: Any
+) -> None:
+    ref = execution(box, **rule)
+    with pytest.raises(exception) as caught:
+        poking(ref, **options).execute()
+    assert type(caught.value) is exception
+    for option in ("soft_fail", "never_fail"):
+        with pytest.raises((AirflowSkipException, AirflowSensorTimeout)) as skipped:
+            poking(ref, **options, **{option: True}).execute()
+        assert isinstance(skipped.value, AirflowSkipException) or option == "never_fail"
+
+
+def test_poking_a_refusal_ends_the_wait(box: Running) -> None:
+    life = poking(execution(box))
+    box.sandbox.add_fault("forbidden", method="GET")
+    with pytest.raises(WaitFailed, match="403"):
+        life.execute()
+    assert looks(box) == 1
+
+
+def test_poking_follows_a_restart(box: Running) -> None:
+    ref = execution(box, outcome="failure", times=1)
+    again = QuickAutomicHook().request("POST", f"/100/executions/{ref}/status", json={"action": "restart"})
+    result = poking(ref, follow_restarts=True).execute()
+    assert result["run_id"] == again.json()["run_id"]
+
+
+@pytest.mark.parametrize("include_personal", [False, True])
+def test_people_are_in_the_result_only_where_they_were_asked_for(box: Running, include_personal: bool) -> None:
+    result = poking(execution(box), include_personal=include_personal).execute()
+    assert ("AIRFLOW" in json.dumps(result)) is include_personal
+
+
+# --- rescheduled
+
+
+def rescheduled(life: Life) -> None:
+    """One process of a sensor that gives its worker back."""
+    with pytest.raises(AirflowRescheduleException):
+        life.execute()
+    life.first_reschedule = life.first_reschedule or datetime.now(UTC)
+
+
+def test_a_rescheduled_sensor_ends_in_a_later_process(box: Running) -> None:
+    ref = execution(box, duration=600.0)
+    life = poking(ref, mode="reschedule")
+    rescheduled(life)
+    rescheduled(life)
+    box.sandbox.end(ref, "success", time.time())
+    assert life.execute()["status"] == 1900
+
+
+def test_a_rescheduled_sensor_remembers_since_when_it_is_blocked(box: Running) -> None:
+    life = poking(execution(box, duration=600.0, stages=[(0.0, 1560)]), mode="reschedule", blocked_timeout=0.2)
+    rescheduled(life)
+    time.sleep(0.25)
+    with pytest.raises(WaitFailed, match="waits for a person"):
+        life.execute()
+
+
+def test_a_rescheduled_sensor_remembers_that_the_task_was_there(box: Running) -> None:
+    life = poking(execution(box, duration=600.0), mode="reschedule")
+    rescheduled(life)
+    box.sandbox.add_fault("not_found", method="GET")
+    with pytest.raises(RemoteTaskFailed, match="was there and is not found any more"):
+        life.execute()
+
+
+def test_a_rescheduled_sensor_remembers_whom_it_follows(box: Running) -> None:
+    ref = execution(box, outcome="failure", times=1)
+    box.sandbox.add_rule("JOBS.T", duration=600.0)
+    again = QuickAutomicHook().request("POST", f"/100/executions/{ref}/status", json={"action": "restart"})
+    life = poking(ref, mode="reschedule", follow_restarts=True)
+    rescheduled(life)
+    rescheduled(life)
+    assert box.sandbox.log()[-1]["ref"] == str(again.json()["run_id"])
+
+
+@pytest.mark.parametrize("change", ["retry", "other"])
+def test_a_memory_is_not_taken_over_by_another_wait(box: Running, change: str) -> None:
+    """Airflow keeps the store over retries and clears; what was seen then says nothing about now."""
+    life = poking(execution(box, duration=600.0), mode="reschedule")
+    rescheduled(life)
+    box.sandbox.add_fault("not_found", method="GET")
+    if change == "retry":
+        life.try_number += 1
+    else:
+        life.arguments["execution_id"] = "999"
+    rescheduled(life)  # and has not failed: not found yet, instead of not found any more
+
+
+@pytest.mark.parametrize("stored", ["text", [], {"memory": {}}, {"of": None}, 5])
+def test_a_memory_that_cannot_be_read_is_none(box: Running, stored: Any) -> None:
+    life = poking(execution(box), mode="reschedule")
+    life.store.set(MEMORY_KEY, stored)
+    assert life.execute()["status"] == 1900
+
+
+def test_the_timeout_counts_from_the_first_process(box: Running) -> None:
+    life = poking(execution(box, duration=600.0), mode="reschedule", timeout=60)
+    life.first_reschedule = datetime.now(UTC) - timedelta(seconds=61)
+    with pytest.raises(AirflowSensorTimeout):
+        life.execute()
+
+
+def test_the_grace_for_an_unknown_id_counts_from_the_first_process(box: Running) -> None:
+    life = poking("999", mode="reschedule", not_found_grace=30)
+    life.first_reschedule = datetime.now(UTC) - timedelta(seconds=31)
+    with pytest.raises(RemoteTaskFailed, match="is not found after 31 s"):
+        life.execute()
+
+
+def test_without_reschedules_nothing_is_stored(box: Running) -> None:
+    life = poking(execution(box, duration=0.1))
+    life.execute()
+    assert life.store.written == []
+
+
+def test_no_connection_is_an_error_and_not_a_long_wait(box: Running) -> None:
+    with pytest.raises(TaskWatchError, match="nowhere"):
+        poking("7", automic_conn_id="nowhere").execute()
