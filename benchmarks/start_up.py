@@ -18,10 +18,8 @@ import tempfile
 
 PACKAGE = "airflow_provider_taskwatch"
 BASES = "from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator; import pendulum"
-OURS = "\n".join(
-    f"import {PACKAGE}.{name}"
-    for name in ("operators.acquia", "operators.automic", "sensors.acquia", "sensors.automic")
-)
+MODULES = ("operators.acquia", "operators.automic", "sensors.acquia", "sensors.automic")
+OURS = "\n".join(f"import {PACKAGE}.{name}" for name in MODULES)
 HIDE = """
 import importlib.metadata as metadata, sys
 found = metadata.distributions

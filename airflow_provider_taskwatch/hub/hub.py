@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 REREAD_SECONDS = 300.0
 REREAD_FAILED_SECONDS = 60.0
+REREAD_REJECTED_SECONDS = 30.0
 LINGER_SECONDS = 60.0
 USABLE_SHARE = 0.9
 
@@ -80,6 +81,7 @@ class Hub:
         self._clock = clock
         self._line: Line | None = None
         self._line_lock = asyncio.Lock()
+        self._reread_from = 0.0
         self._agenda = Agenda()
         self._sooner = asyncio.Event()
         self._due: asyncio.Queue[list[Entry]] = asyncio.Queue()
@@ -162,23 +164,28 @@ class Hub:
     async def _reread(self, line: Line | None) -> Line:
         self.counts.connection_reads += 1
         try:
-            settings = await self._read()
+            return await self._renewed(line, await self._read())
         except TaskWatchError as error:
             if line is None:
                 raise
             log.warning("connection %r could not be read again, the old one stays in use: %s", self.conn_id, error)
             return replace(line, read_again_at=self._clock() + REREAD_FAILED_SECONDS)
+
+    async def _renewed(self, line: Line | None, settings: Settings) -> Line:
+        """The line for these settings; the old one where nothing has changed, and closed only when the new one is."""
         read_again_at = self._clock() + REREAD_SECONDS
         if line is not None and line.settings == settings:
             return replace(line, read_again_at=read_again_at)
+        fresh = Line(settings, system_for(settings), WaitingDriver(settings), read_again_at)
         if line is not None:
             await line.driver.close()
-        return Line(settings, system_for(settings), WaitingDriver(settings), read_again_at)
+        return fresh
 
     async def _after_rejection(self, line: Line) -> Line | None:
-        """The connection as it is now, None where it has not changed."""
+        """The connection as it is now, None where it has not changed. A thousand rejections are worth one read."""
         async with self._line_lock:
-            if self._line is not None and self._line.driver is line.driver:
+            if self._line is not None and self._line.driver is line.driver and self._clock() >= self._reread_from:
+                self._reread_from = self._clock() + REREAD_REJECTED_SECONDS
                 self._line = await self._reread(self._line)
             return None if self._line is None or self._line.driver is line.driver else self._line
 

@@ -195,7 +195,7 @@ class Attempt:
     def _rehearse(self, start_id: str) -> None:
         """Make the request and the link without sending anything."""
         flow = self._job.start_flow(start_id)
-        next(flow)
+        next(flow, None)
         flow.close()
         self._job.hook.page(start_id)
 

@@ -10,8 +10,8 @@ from typing import Any
 STATE_SECONDS = 2.0
 CANCEL_SECONDS = 20.0
 
-_NOT_BY_A_USER = ("running", "deferred", "up_for_retry", "up_for_reschedule")
-"""States in which Airflow itself leaves a task whose process is told to end; the next attempt rejoins."""
+_NOT_BY_A_USER = ("running", "deferred", "up_for_retry", "up_for_reschedule", "scheduled", "queued")
+"""States that Airflow itself gives to a task whose process is told to end: the next attempt rejoins, or cancels."""
 
 
 def within(seconds: float, work: Callable[[], Any]) -> Any:

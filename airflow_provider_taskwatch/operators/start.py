@@ -185,7 +185,7 @@ class StartOperator(BaseOperator):
             ref = self._told_ref(context)
             if ref is not None and self.on_timeout == "cancel":
                 self.cancel(ref)
-            raise WaitTimedOut(f"{ref} did not end in time, and no triggerer said so: {cause}") from cause
+            raise WaitTimedOut(f"{ref or 'what was started'} did not end in time, and no triggerer said so") from cause
 
     def on_kill(self) -> None:
         """Cancel at the remote if a user ended the task, or if its time is over."""

@@ -91,3 +91,16 @@ def test_no_event_is_larger_than_a_row_of_the_database_bears():
     assert len(json.dumps(outcome.to_event())) < 13_000
     assert (outcome.result["a"]["b"][1:], outcome.result["c"]) == ([5, None], "short")
     assert from_event(outcome.to_event()) == outcome
+
+
+def test_long_texts_lose_their_middle_so_that_an_event_stays_small():
+    long = "first" + "x" * 1_000_000 + "last"
+    event = Outcome(
+        ending=Ending.FAILED, ref="7", status=long, message=long, result={"a": [long], "b": {"c": long}, "d": 5}
+    ).to_event()
+    assert len(event["message"]) <= TEXT_CHARACTERS
+    assert event["message"].startswith("firstx")
+    assert event["message"].endswith("xlast")
+    assert "characters left out" in event["message"]
+    assert event["result"] == {"a": [event["message"]], "b": {"c": event["message"]}, "d": 5}
+    assert from_event(event).to_event() == event

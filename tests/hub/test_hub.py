@@ -140,6 +140,17 @@ async def test_a_rejected_secret_is_read_again_and_the_call_made_once_more(box: 
     assert hub.counts.connection_reads == 2
 
 
+async def test_many_rejections_cost_one_read_of_the_connection(box: Running, open_hub: OpenHub) -> None:
+    async with open_hub("acquia") as hub:
+        refs = await notifications(hub, 1)
+        box.sandbox.add_fault("forbidden", system="acquia", path="notifications")
+        looks = (hub.look(Look(ref=refs[0], after=0.0)) for _ in range(20))
+        errors = await asyncio.gather(*looks, return_exceptions=True)
+
+    assert {type(one) for one in errors} == {RemoteError}
+    assert hub.counts.connection_reads == 2
+
+
 async def test_a_connection_that_is_wrong_fails_its_watch_with_the_reason(box: Running) -> None:
     async def read() -> Settings:
         raise ConfigurationError("connection 'x': the host is missing")

@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from tests.operators.life import Life, event_of
 from tests.operators.quick import Acquia, Automic
 
-LIMIT_SECONDS = 0.5
+LIMIT_SECONDS = 0.3
 
 
 def waiting(**arguments: Any) -> Life:
@@ -76,7 +76,7 @@ def test_what_a_user_can_do_to_a_task_cancels_at_the_remote(box: Running, state:
     assert is_cancelled(box)
 
 
-@pytest.mark.parametrize("state", ["running", "deferred", "up_for_retry", "up_for_reschedule"])
+@pytest.mark.parametrize("state", ["running", "deferred", "up_for_retry", "up_for_reschedule", "scheduled", "queued"])
 def test_an_eviction_leaves_the_remote_task_to_the_next_attempt(box: Running, state: str) -> None:
     life = waiting()
     life.state = lambda: state
