@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from .error import TaskWatchError
 from .flow import Flow
+from .run import Run
 from .wire import Call, Pause, Reply
 
 T = TypeVar("T")
@@ -29,18 +30,16 @@ Signed = Generator[Sign | Call | Pause, Any, T]
 
 def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
     """Run ``flow`` with credentials on each call; a call whose token was rejected is replayed once with a new one."""
-    answer: Any = None
-    error: TaskWatchError | None = None
-    while True:
+    run = Run(flow)
+    while not run.is_over:
+        step = run.step
         try:
-            step = flow.throw(error) if error else flow.send(answer)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        error = None
-        try:
-            answer = (yield from _exchange(step, is_rejected)) if isinstance(step, Call) else (yield step)
-        except TaskWatchError as thrown:
-            error = thrown
+            answer: Any = (yield from _exchange(step, is_rejected)) if isinstance(step, Call) else (yield step)
+        except TaskWatchError as error:
+            run.throw(error)
+        else:
+            run.send(answer)
+    return run.result
 
 
 def _exchange(call: Call, is_rejected: Callable[[Reply], bool]) -> Signed[Reply]:

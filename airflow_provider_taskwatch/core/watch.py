@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from .error import DeadlineError, ReplyError, TaskWatchError
 from .flow import Flow, Retry
 from .judge import Memory, Rules, judge, outcome
 from .outcome import Ending, Outcome
 from .phase import Observation, Phase
+from .run import Run
 from .schedule import FIRST_SECONDS, Rhythm, remaining_seconds
 from .system import Options, System
 from .wire import Call, Pause
@@ -70,6 +71,11 @@ class Seen:
     age: float
     observation: Observation | None = None
     error: TaskWatchError | None = None
+
+    @property
+    def told(self) -> Observation | TaskWatchError:
+        """The one that it brought."""
+        return self.observation or cast("TaskWatchError", self.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,16 +140,13 @@ def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighe
     return Weighed(memory=judged, observation=reading, outcome=told)
 
 
-def expire(program: Watch, passed: DeadlineError) -> Outcome:
+def expire(run: Run[Any, Outcome], passed: DeadlineError) -> None:
     """End a watch because its time is over; what it would still ask about a failure is left out.
 
     Where it was asking for what came after the task, the wait has timed out: a restart may well be running.
     """
-    while True:
-        try:
-            program.throw(passed)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+    while not run.is_over:
+        run.throw(passed)
 
 
 def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError) -> Weighed:

@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import Flow, one_step
 from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, expire, watch
@@ -48,19 +49,24 @@ class BlockingDriver:
 
     def run(self, flow: Flow[T]) -> T:
         """The flow's result; its errors are raised."""
-        program = signed(flow, self._is_rejected)
-        answer: Any = None
-        error: TaskWatchError | None = None
-        while True:
+        run = Run(signed(flow, self._is_rejected))
+        while not run.is_over:
             try:
-                step = program.throw(error) if error else program.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            error = None
-            try:
-                answer = self._answer(step)
-            except TaskWatchError as raised:
-                error = raised
+                answer = self._answer(run.step)
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                run.send(answer)
+        return run.result
+
+    def answer(self, run: Run[Any, Any], step: Call | Pause) -> None:
+        """Answer one step of a program that is more than a flow."""
+        try:
+            answer = self.run(one_step(step))
+        except TaskWatchError as error:
+            run.throw(error)
+        else:
+            run.send(answer)
 
     def close(self) -> None:
         self._session.close()
@@ -90,26 +96,19 @@ def wait(
     :param tell: hears of every reading and every error.
     """
     born = clock() - age
-    program = watch(system, plan, age)
-    answer: Any = None
-    error: TaskWatchError | None = None
-    while True:
-        try:
-            step = program.throw(error) if error else program.send(answer)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        error = None
-        if isinstance(step, Look):
-            if plan.ends_at is not None and clock() - born + step.after > plan.ends_at:
-                return expire(program, DeadlineError(f"{plan.ends_at:.0f} s after its start"))
+    run = Run(watch(system, plan, age))
+    while not run.is_over:
+        step = run.step
+        if not isinstance(step, Look):
+            driver.answer(run, step)
+        elif plan.ends_at is not None and clock() - born + step.after > plan.ends_at:
+            expire(run, DeadlineError(f"{plan.ends_at:.0f} s after its start"))
+        else:
             sleep(step.after)
-            answer = look(driver, system, step.ref, clock() - born)
-            tell(answer.observation or answer.error)
-            continue
-        try:
-            answer = driver.run(one_step(step))
-        except TaskWatchError as raised:
-            error = raised
+            seen = look(driver, system, step.ref, clock() - born)
+            tell(seen.told)
+            run.send(seen)
+    return run.result
 
 
 def look(driver: BlockingDriver, system: System, ref: str, age: float) -> Seen:

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiohttp
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -19,6 +19,7 @@ from yarl import URL
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Pause, Reply
 
@@ -70,19 +71,15 @@ class WaitingDriver:
 
     async def run(self, flow: Flow[T]) -> T:
         """The flow's result; its errors are raised."""
-        program = signed(flow, self._is_rejected)
-        answer: Any = None
-        error: TaskWatchError | None = None
-        while True:
+        run = Run(signed(flow, self._is_rejected))
+        while not run.is_over:
             try:
-                step = program.throw(error) if error else program.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            error = None
-            try:
-                answer = await self._answer(step)
-            except TaskWatchError as raised:
-                error = raised
+                answer = await self._answer(run.step)
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                run.send(answer)
+        return run.result
 
     async def close(self) -> None:
         await self._session.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -13,11 +15,14 @@ from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, Watch, expire, watch
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch
 
 if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.system import System
+    from airflow_provider_taskwatch.core.wire import Call, Pause
     from airflow_provider_taskwatch.hub.hub import Hub
 
 KILL_SECONDS = 20.0
@@ -121,19 +126,20 @@ class WatchTrigger(BaseTrigger):
 
     async def _watch(self, hub: Hub) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
-        program: Watch | None = None
+        run: Run[Look | Call | Pause, Outcome] | None = None
         age, left, began = self._age(), self._seconds_left(), asyncio.get_running_loop().time()
         ends_at = None if left is None else age + left
+        passed = DeadlineError(f"the deadline was {self.deadline}")
         try:
             async with asyncio.timeout(left):
                 system = await self._system(hub)
-                program = watch(system, self._plan(ends_at), age)
-                return await self._drive(program, hub, Story(system.noun), began - age)
+                run = Run(watch(system, self._plan(ends_at), age))
+                await self._drive(run, hub, Story(system.noun), began - age)
         except TimeoutError:
-            passed = DeadlineError(f"the deadline was {self.deadline}")
-            if program is None:
+            if run is None:
                 return Outcome(ending=Ending.TIMED_OUT, ref=self.ref, message=str(passed))
-            return expire(program, passed)
+            expire(run, passed)
+        return run.result
 
     async def _system(self, hub: Hub) -> System:
         """The remote; patient while Airflow itself does not give the connection."""
@@ -146,34 +152,30 @@ class WatchTrigger(BaseTrigger):
                 self.log.warning("still waiting: %s", error)
                 await asyncio.sleep(AIRFLOW_SECONDS)
 
-    async def _drive(self, program: Watch, hub: Hub, story: Story, born: float) -> Outcome:
-        answer: Any = None
-        error: TaskWatchError | None = None
-        while True:
-            try:
-                step = program.throw(error) if error else program.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            error = None
+    async def _drive(self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, born: float) -> None:
+        while not run.is_over:
+            step = run.step
             if isinstance(step, Look):
-                answer = await self._look(step, hub, story, born)
+                run.send(await self._look(step, hub, story, born))
                 continue
             try:
-                answer = await hub.run(lambda system, step=step: one_step(step))  # type: ignore[misc]
-            except TaskWatchError as raised:
-                error = raised
+                answer = await hub.run(partial(_only, step))
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                run.send(answer)
 
     async def _look(self, look: Look, hub: Hub, story: Story, born: float) -> Seen:
         clock = asyncio.get_running_loop().time
         try:
-            seen = await hub.look(look)
+            observation = await hub.look(look)
         except TaskWatchError as error:
-            if line := story.line(error):
-                self.log.warning(line)
-            return Seen(age=clock() - born, error=error)
-        if line := story.line(seen):
-            self.log.info(line)
-        return Seen(age=clock() - born, observation=seen)
+            seen = Seen(age=clock() - born, error=error)
+        else:
+            seen = Seen(age=clock() - born, observation=observation)
+        if line := story.line(seen.told):
+            self.log.log(logging.WARNING if seen.error else logging.INFO, line)
+        return seen
 
     def _plan(self, ends_at: float | None) -> Plan:
         return Plan(
@@ -261,3 +263,8 @@ class WatchTrigger(BaseTrigger):
             return None
         states = list(answer.task_states.get(ti.run_id, {}).values())
         return str(states[0] or "cleared") if states else None
+
+
+def _only(step: Call | Pause, system: System) -> Flow[Any]:
+    """One step as a conversation with whatever the connection leads to."""
+    return one_step(step)

@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.core.flow import ask, ask_json
 from airflow_provider_taskwatch.core.judge import Memory, Rules
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.system import SystemDefaults
 from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch, weigh
@@ -199,28 +200,35 @@ def test_the_deadline_of_a_task_that_was_never_read(before):
 
 
 def test_the_deadline_while_a_failure_is_explained_does_not_hide_the_failure():
-    program = watch(Remote(), Plan(ref="7"), 0.0)
-    program.send(None)
-    assert program.send(seen(0.0, Phase.FAILED)) == get("/why/7")
-    outcome = expire(program, OVER)
-    assert outcome.ending is Ending.FAILED
-    assert outcome.message == "job 7: failed (s)\n(the remote could not be asked why: the deadline was noon)"
+    program = Run(watch(Remote(), Plan(ref="7"), 0.0))
+    program.send(seen(0.0, Phase.FAILED))
+    assert program.step == get("/why/7")
+    expire(program, OVER)
+    assert program.result.ending is Ending.FAILED
+    assert program.result.message == "job 7: failed (s)\n(the remote could not be asked why: the deadline was noon)"
 
 
 def test_the_deadline_while_a_restart_is_looked_for_leaves_open_whether_there_is_one():
-    program = watch(Remote(), Plan(ref="7", options={"follow": True}), 0.0)
-    program.send(None)
-    assert program.send(seen(0.0, Phase.FAILED)) == get("/heir/7")
-    outcome = expire(program, OVER)
+    program = Run(watch(Remote(), Plan(ref="7", options={"follow": True}), 0.0))
+    program.send(seen(0.0, Phase.FAILED))
+    assert program.step == get("/heir/7")
+    expire(program, OVER)
+    outcome = program.result
     assert (outcome.ending, outcome.phase, outcome.ref) == (Ending.TIMED_OUT, Phase.FAILED, "7")
     assert "did not end in time (the deadline was noon); it was failed (s)" in outcome.message
 
 
+def test_a_look_tells_what_it_brought():
+    refused = TransportError("lost")
+    reading = Observation(ref="7", phase=Phase.RUNNING)
+    assert (Seen(age=0.0, observation=reading).told, Seen(age=0.0, error=refused).told) == (reading, refused)
+
+
 def test_the_deadline_between_two_looks():
-    program = watch(Silent(), Plan(ref="7"), 0.0)
-    program.send(None)
+    program = Run(watch(Silent(), Plan(ref="7"), 0.0))
     program.send(seen(0.0))
-    assert expire(program, OVER).ending is Ending.TIMED_OUT
+    expire(program, OVER)
+    assert program.result.ending is Ending.TIMED_OUT
 
 
 # --- the end

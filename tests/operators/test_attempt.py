@@ -154,6 +154,16 @@ def test_a_retry_rejoins_a_failure_where_nobody_can_say_now_whether_it_was_resta
     assert life.defer().trigger.ref == ref
 
 
+def test_a_retry_fails_at_once_where_the_remote_refuses_to_tell_of_restarts(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = automic(follow_restarts=True)
+    life.defer()
+    box.sandbox.add_fault("forbidden", method="GET", path="/executions$")
+    with pytest.raises(RemoteError, match="403"):
+        life.retry()
+    assert len(started(box)) == 1
+
+
 # --- cleared
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -47,19 +48,12 @@ def test_the_ref_and_its_page_are_pushed_before_the_wait(box: Running) -> None:
 
 
 def test_without_a_template_in_the_connection_there_is_no_page(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect(monkeypatch, box, ui_url=None)
-    life = automic(automic_conn_id="other")
+    content = box.connections()["automic_default"]
+    del content["extra"]["ui_url"]
+    monkeypatch.setenv("AIRFLOW_CONN_AUTOMIC_DEFAULT", json.dumps(content))
+    life = automic()
     life.defer()
     assert "taskwatch_page" not in life.xcoms
-
-
-def connect(monkeypatch: pytest.MonkeyPatch, box: Running, system: str = "automic", **extra: Any) -> None:
-    """A connection ``other``, with these extras changed."""
-    import json
-
-    content = box.connections()[f"{system}_default"]
-    content["extra"] |= extra
-    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(content))
 
 
 def test_without_waiting_the_ref_is_the_result(box: Running) -> None:
@@ -103,6 +97,15 @@ def test_a_refused_start_leaves_no_intent(box: Running, make: Any, status: int) 
         life.execute()
     assert life.record is None
     assert started(box) == []
+
+
+@pytest.mark.parametrize("make", [automic, acquia])
+def test_without_a_record_a_refused_start_is_the_same_error(box: Running, make: Any) -> None:
+    box.sandbox.add_rule(refuse=400, message="not today")
+    life = make(durable=False)
+    with pytest.raises(RemoteError, match="not today"):
+        life.execute()
+    assert life.store.written == []
 
 
 @pytest.mark.parametrize("make", [automic, acquia])
@@ -251,16 +254,7 @@ def test_a_very_long_reply_is_cut_in_the_error(box: Running) -> None:
     assert len(str(caught.value)) < 1000
 
 
-def test_an_id_that_could_change_the_address_is_no_notification(box: Running) -> None:
-    box.sandbox.change({"acquia": {"shape": "notification"}}, 0.0)
-    life = acquia(no_notification="succeed")
-
-    def odd(started: Any) -> Any:
-        return {"message": "ok", "notification": "../account?x=1"}
-
-    SHAPES["odd"] = odd  # type: ignore[index]
+def test_an_id_that_could_change_the_address_is_no_notification(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "odd", lambda started: {"message": "ok", "notification": "../account?x=1"})
     box.sandbox.change({"acquia": {"shape": "odd"}}, 0.0)
-    try:
-        assert life.execute()["notification"] == "../account?x=1"
-    finally:
-        del SHAPES["odd"]  # type: ignore[attr-defined]
+    assert acquia(no_notification="succeed").execute()["notification"] == "../account?x=1"

@@ -69,13 +69,12 @@ def test_without_an_xcom_nothing_is_pushed(box: Running, kind: Any) -> None:
         (PostExecutes, {}),
     ],
 )
-@pytest.mark.parametrize("do_xcom_push", [True, False])
-def test_what_only_a_worker_does_needs_a_worker(
-    box: Running, kind: Any, arguments: dict[str, Any], do_xcom_push: bool
-) -> None:
-    if arguments.get("multiple_outputs") and not do_xcom_push:
-        pytest.skip("Airflow refuses this pair itself")
-    assert finish(kind, **arguments, do_xcom_push=do_xcom_push) == "resume"
+def test_what_only_a_worker_does_needs_a_worker(box: Running, kind: Any, arguments: dict[str, Any]) -> None:
+    assert finish(kind, **arguments) == "resume"
+
+
+def test_it_needs_one_also_where_nothing_is_pushed(box: Running) -> None:
+    assert finish(Completes, do_xcom_push=False) == "resume"
 
 
 def test_a_listener_hears_of_completions_on_workers_only(box: Running) -> None:

@@ -154,6 +154,15 @@ def test_the_page_is_pushed_before_the_wait(box: Running) -> None:
     assert life.xcoms == {"taskwatch_page": f"{box.url}/_control/tasks/7"}
 
 
+def test_without_a_template_in_the_connection_there_is_no_page(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = box.connections()["automic_default"]
+    del content["extra"]["ui_url"]
+    monkeypatch.setenv("AIRFLOW_CONN_AUTOMIC_DEFAULT", json.dumps(content))
+    life = automic("7")
+    life.defer()
+    assert life.xcoms == {}
+
+
 async def test_a_sensor_goes_through_the_triggerer_to_its_result(box: Running) -> None:
     life = automic(execution(box), outlets=[])
     trigger = life.defer().trigger
