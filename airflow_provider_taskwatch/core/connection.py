@@ -1,4 +1,4 @@
-"""What a connection names: one table of fields per connection type gives its form and reads its values."""
+"""What a connection names, read and checked against the form of its type."""
 
 from __future__ import annotations
 
@@ -11,126 +11,8 @@ from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 from .error import ConfigurationError
+from .form import Field, Form
 from .wire import is_sendable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One extra field of a connection.
-
-    :param kind: ``string``, ``integer``, ``number``, ``boolean`` or ``object``.
-    :param choices: the allowed values, where there are few.
-    :param default: what an absent or empty field means.
-    :param is_secret: whether a form must not show it.
-    """
-
-    name: str
-    label: str
-    description: str = ""
-    kind: str = "string"
-    default: Any = None
-    choices: tuple[str, ...] = ()
-    is_secret: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """One connection type: what Airflow's form shows, and what a connection of that type may hold.
-
-    :param auths: the ways to authenticate that the remote offers, the default first.
-    :param host: the base URL where the connection names none; None where it must.
-    :param base_path: appended to a host that is given without a path.
-    :param token_url: the token endpoint where the connection names none (OAuth2 only).
-    :param scope: the scope made from other fields where the connection names none, a format string.
-    :param charset: how Basic credentials are encoded.
-    :param fields: what this type adds to the fields that all types share.
-    """
-
-    connection_type: str
-    title: str
-    auths: tuple[str, ...]
-    host: str | None = None
-    base_path: str = ""
-    token_url: str | None = None
-    scope: str = ""
-    charset: str = "utf-8"
-    fields: tuple[Field, ...] = ()
-    placeholders: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def all_fields(self) -> tuple[Field, ...]:
-        """The type's own fields, then those that all types share."""
-        return (*self.fields, *_shared_fields(self))
-
-
-def _shared_fields(form: Form) -> tuple[Field, ...]:
-    oauth2 = "oauth2" in form.auths
-    return (
-        Field(
-            name="auth",
-            label="Authentication",
-            description="oauth2: login and password are client id and secret. basic: user and password. "
-            "bearer: the password is the token.",
-            default=form.auths[0],
-            choices=form.auths,
-        ),
-        *(_OAUTH2_FIELDS if oauth2 else ()),
-        *_TRANSPORT_FIELDS,
-    )
-
-
-_OAUTH2_FIELDS = (
-    Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained."),
-    Field(
-        name="client_auth",
-        label="Client authentication",
-        description="How client id and secret are sent to the token URL: as form fields or as a Basic header.",
-        default="form",
-        choices=("form", "basic"),
-    ),
-    Field(name="scope", label="Scope", description="OAuth2 scope, if the remote wants one."),
-    Field(name="audience", label="Audience", description="OAuth2 audience, if the remote wants one."),
-    Field(
-        name="token_params",
-        label="Extra token parameters",
-        description="A JSON object of further form fields for the token request.",
-        kind="object",
-        is_secret=True,
-    ),
-)
-
-_TRANSPORT_FIELDS = (
-    Field(
-        name="reject_403",
-        label="403 means a rejected token",
-        description="Some remotes answer 403 instead of 401 to an expired token.",
-        kind="boolean",
-        default=False,
-    ),
-    Field(name="verify", label="Verify TLS", description="Off only for tests.", kind="boolean", default=True),
-    Field(name="ca_bundle", label="CA bundle", description="File with the certificates to trust."),
-    Field(name="proxy", label="Proxy", description="URL of an HTTP proxy.", is_secret=True),
-    Field(name="connect_timeout", label="Connect timeout (s)", kind="number", default=10.0),
-    Field(name="read_timeout", label="Read timeout (s)", kind="number", default=30.0),
-    Field(
-        name="concurrency",
-        label="Concurrent requests",
-        description="At most so many requests at a time, per triggerer process.",
-        kind="integer",
-        default=16,
-    ),
-    Field(
-        name="rate_limit",
-        label="Requests per second",
-        description="At most so many requests a second, per triggerer process. Empty: no limit.",
-        kind="number",
-    ),
-    Field(
-        name="ui_url",
-        label="Page of a task",
-        description="Template of the remote's own page of a task, with {ref}; it becomes a link in Airflow.",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

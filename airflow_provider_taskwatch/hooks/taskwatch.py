@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_taskwatch.core.connection import Form, Settings
+from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
+from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.wire import Query, Reply, get, send
 from airflow_provider_taskwatch.systems import system_for
 from airflow_provider_taskwatch.systems.general import FORM

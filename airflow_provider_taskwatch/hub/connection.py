@@ -7,8 +7,9 @@ import asyncio
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
-from airflow_provider_taskwatch.core.connection import Form, RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError
+from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.systems import form_of
 
 READ_SECONDS = 60.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow_provider_taskwatch.core.connection import Form, Settings
+from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import System
 
 from . import acquia, automic

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from airflow_provider_taskwatch.core.connection import Field, Form, Settings
+from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     NotFoundError,
@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.core.error import (
     TaskWatchError,
 )
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask, ask_json, read_object, refusal
+from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import System, SystemDefaults, safe_ref

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_taskwatch.core.connection import Form
+from airflow_provider_taskwatch.core.form import Form
 
 FORM = Form(
     connection_type="taskwatch",

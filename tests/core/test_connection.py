@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import Field, Form, RawConnection, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.form import Field, Form
 
 SECRET = "s3cret-of-mine"
 FORM = Form(

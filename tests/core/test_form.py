@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import json
 
-from airflow_provider_taskwatch.core.connection import Field, Form
-from airflow_provider_taskwatch.core.form import provider_info
+from airflow_provider_taskwatch.core.form import Field, Form, provider_info
 
 FORM = Form(
     connection_type="demo",
