@@ -5,44 +5,32 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
-from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.core.phase import Observation
-from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.start import Record, Started
-from airflow_provider_taskwatch.core.watch import Plan, Story
+from airflow_provider_taskwatch.core.watch import Story
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .attempt import Attempt
 from .ending import WaitTimedOut, result_of
 from .kill import CANCEL_SECONDS, ended_by_user, within
 from .record import Records
-from .setting import (
-    backstop,
-    check_durations,
-    deadline_of,
-    default_deferrable,
-    now,
-    one_of,
-    seconds,
-    seconds_or_none,
-)
+from .setting import backstop, deadline_of, now, one_of, seconds, seconds_or_none
+from .waiter import Waiter
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_taskwatch.core.flow import Flow
-    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
 
 
-class StartOperator(BaseOperator):
+class StartOperator(Waiter, BaseOperator):
     """Start a task at a remote and wait for its end. Subclasses say how to start, the rest is here.
 
     A start is not repeatable, so what is started is written down before the request is sent: a retry rejoins an
@@ -69,11 +57,9 @@ class StartOperator(BaseOperator):
     """
 
     operator_extra_links = (RemoteTaskLink(),)
-    hook_class: ClassVar[str]
-    """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
-    look_up_seconds: ClassVar[float] = 30.0
-    """How long an earlier start is looked for by its marker until 'not there' is believed."""
-    look_up_interval_seconds: ClassVar[float] = 5.0
+    look_up_seconds = 30.0
+    """How long a marker is looked for until 'not there' is believed."""
+    look_up_interval_seconds = 5.0
 
     def __init__(
         self,
@@ -117,11 +103,6 @@ class StartOperator(BaseOperator):
 
     # --- what subclasses say
 
-    @property
-    def conn_id(self) -> str:
-        """The connection, whatever the subclass calls it."""
-        raise NotImplementedError
-
     def start_inputs(self) -> Any:
         """All that makes the start what it is, as JSON: a change of it makes a retry start anew."""
         raise NotImplementedError
@@ -145,9 +126,7 @@ class StartOperator(BaseOperator):
         """Check the rendered arguments; the last stop before anything is sent."""
         one_of("on_timeout", self.on_timeout, ("cancel", "leave"))
         one_of("on_unknown_start", self.on_unknown_start, ("fail", "start_again"))
-        one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
-        check_durations(self, "poll_interval", "timeout", "not_found_grace", "unknown_status_grace", "blocked_timeout")
-        self._waits_in_triggerer()
+        self.check_wait("timeout")
 
     def without_ref(self, started: Started) -> Any:
         """What it means that the reply to the start names no task."""
@@ -207,38 +186,26 @@ class StartOperator(BaseOperator):
             self.cancel(ref)
         raise AirflowFailException("a user ended the task while it was being started")
 
-    @cached_property
-    def hook(self) -> SystemHook:
-        """The connection."""
-        from airflow.sdk.module_loading import import_string
-
-        return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
-
     # --- waiting
 
     def _wait(self, context: Context, record: Record) -> Any:
         deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
-        if self._waits_in_triggerer():
+        if self.waits_in_triggerer():
             self._defer(record, deadline)
         return self._finish(context, self._wait_here(record, deadline))
-
-    def _waits_in_triggerer(self) -> bool:
-        return self.deferrable if self.deferrable is not None else default_deferrable()
 
     def _defer(self, record: Record, deadline: datetime | None) -> None:
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
         self.defer(
             trigger=WatchTrigger(
-                conn_id=self.conn_id,
-                ref=record.known_ref,
-                started_at=record.started_at,
-                deadline=deadline.isoformat() if deadline else None,
+                **self.trigger_arguments(
+                    record.known_ref,
+                    self.options(record.start_id),
+                    started_at=record.started_at,
+                    deadline=deadline,
+                ),
                 start_id=record.start_id,
-                rules=self._rules(),
-                rhythm=self._rhythm(),
-                options=self.options(record.start_id),
-                personal=self.include_personal,
                 cancel_on_kill=self.cancel_on_kill,
             ),
             method_name="execute_complete",
@@ -249,14 +216,8 @@ class StartOperator(BaseOperator):
         from airflow_provider_taskwatch.drive.blocking import wait
 
         age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
-        plan = Plan(
-            ref=record.known_ref,
-            options=self.options(record.start_id),
-            rules=Rules(**self._rules()),
-            rhythm=Rhythm(**self._rhythm()),
-            personal=self.include_personal,
-            ends_at=age + (deadline - now()).total_seconds() if deadline else None,
-        )
+        ends_at = age + (deadline - now()).total_seconds() if deadline else None
+        plan = self.plan(record.known_ref, self.options(record.start_id), ends_at)
         story = Story(self.hook.system.noun)
 
         def tell(told: Observation | TaskWatchError) -> None:
@@ -264,17 +225,6 @@ class StartOperator(BaseOperator):
                 self.log.info(line)
 
         return wait(self.hook.driver, self.hook.system, plan, age=age, tell=tell)
-
-    def _rules(self) -> dict[str, Any]:
-        return {
-            "not_found_grace": seconds(self.not_found_grace),
-            "unknown_status_grace": seconds(self.unknown_status_grace),
-            "fail_on_blocked": self.fail_on_blocked,
-            "blocked_timeout": seconds_or_none(self.blocked_timeout),
-        }
-
-    def _rhythm(self) -> dict[str, Any]:
-        return {"limit_seconds": seconds(self.poll_interval), "adaptive": self.adaptive}
 
     # --- the end
 

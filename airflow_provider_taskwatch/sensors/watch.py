@@ -4,43 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
-from airflow_provider_taskwatch.core.judge import Memory, Rules, from_json
+from airflow_provider_taskwatch.core.judge import Memory, from_json
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.phase import Observation
-from airflow_provider_taskwatch.core.schedule import Rhythm
-from airflow_provider_taskwatch.core.watch import Plan, Story, weigh
+from airflow_provider_taskwatch.core.watch import Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
-from airflow_provider_taskwatch.operators.setting import (
-    backstop,
-    check_durations,
-    deadline_of,
-    default_deferrable,
-    now,
-    one_of,
-    seconds,
-    seconds_or_none,
-)
+from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, now, seconds
+from airflow_provider_taskwatch.operators.waiter import Waiter
 
 from .finish import how_to_finish
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
 
 MEMORY_KEY = "taskwatch_memory"
 DEFAULT_POLL_SECONDS = 30.0
 
 
-class WatchSensor(BaseSensorOperator):
+class WatchSensor(Waiter, BaseSensorOperator):
     """Wait for a remote task. Subclasses say which one.
 
     Airflow's ``timeout``, ``soft_fail``, ``never_fail``, ``mode="reschedule"`` (with ``deferrable=False``) and
@@ -59,7 +48,6 @@ class WatchSensor(BaseSensorOperator):
     """
 
     operator_extra_links = (RemoteTaskLink(),)
-    hook_class: ClassVar[str]
 
     def __init__(
         self,
@@ -93,11 +81,6 @@ class WatchSensor(BaseSensorOperator):
 
     # --- what subclasses say
 
-    @property
-    def conn_id(self) -> str:
-        """The connection, whatever the subclass calls it."""
-        raise NotImplementedError
-
     def ref(self) -> str:
         """The remote's id of the task, from the rendered arguments."""
         raise NotImplementedError
@@ -108,8 +91,7 @@ class WatchSensor(BaseSensorOperator):
 
     def validate(self) -> None:
         """Check the rendered arguments; the last stop before anything is sent."""
-        one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
-        check_durations(self, "poll_interval", "not_found_grace", "unknown_status_grace", "blocked_timeout")
+        self.check_wait()
 
     # --- Airflow's entrances
 
@@ -118,7 +100,7 @@ class WatchSensor(BaseSensorOperator):
         ref = self.ref()
         if page := self.hook.page(ref):
             context["ti"].xcom_push(key=RemoteTaskLink().xcom_key, value=page)
-        if self.deferrable if self.deferrable is not None else default_deferrable():
+        if self.waits_in_triggerer():
             self._defer(context, ref)
         return super().execute(context)
 
@@ -133,7 +115,7 @@ class WatchSensor(BaseSensorOperator):
         """One look, for ``deferrable=False``."""
         from airflow_provider_taskwatch.drive.blocking import look
 
-        system, plan, memory = self.hook.system, self._plan(), self._recall(context)
+        system, plan, memory = self.hook.system, self.plan(self.ref(), self.options()), self._recall(context)
         seen = look(self.hook.driver, system, memory.ref or plan.ref, self._age(context))
         weighed = self.hook.run(weigh(system, plan, memory, seen))
         self._remember(context, weighed.memory)
@@ -142,55 +124,20 @@ class WatchSensor(BaseSensorOperator):
             return False
         return PokeReturnValue(is_done=True, xcom_value=self._finish_here(weighed.outcome))
 
-    @cached_property
-    def hook(self) -> SystemHook:
-        """The connection."""
-        from airflow.sdk.module_loading import import_string
-
-        return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
-
     # --- waiting
 
     def _defer(self, context: Context, ref: str) -> None:
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
-        began = now()
         deadline = deadline_of(context["ti"], self.timeout)
         self.defer(
             trigger=WatchTrigger(
-                conn_id=self.conn_id,
-                ref=ref,
-                started_at=began.isoformat(),
-                deadline=deadline.isoformat() if deadline else None,
-                rules=self._rules(),
-                rhythm=self._rhythm(),
-                options=self.options(),
-                personal=self.include_personal,
+                **self.trigger_arguments(ref, self.options(), started_at=now().isoformat(), deadline=deadline),
                 finish=how_to_finish(self, WatchSensor.execute_complete),
             ),
             method_name="execute_complete",
             timeout=backstop(deadline, seconds(self.poll_interval)),
         )
-
-    def _plan(self) -> Plan:
-        return Plan(
-            ref=self.ref(),
-            options=self.options(),
-            rules=Rules(**self._rules()),
-            rhythm=Rhythm(**self._rhythm()),
-            personal=self.include_personal,
-        )
-
-    def _rhythm(self) -> dict[str, Any]:
-        return {"limit_seconds": seconds(self.poll_interval), "adaptive": self.adaptive}
-
-    def _rules(self) -> dict[str, Any]:
-        return {
-            "not_found_grace": seconds(self.not_found_grace),
-            "unknown_status_grace": seconds(self.unknown_status_grace),
-            "fail_on_blocked": self.fail_on_blocked,
-            "blocked_timeout": seconds_or_none(self.blocked_timeout),
-        }
 
     def _age(self, context: Context) -> float:
         """Seconds since the first look, also over reschedules."""

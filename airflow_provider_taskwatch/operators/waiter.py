@@ -1,0 +1,95 @@
+"""What operators and sensors have in common: a connection, and how patiently they wait on it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.watch import Plan
+
+from .setting import check_durations, default_deferrable, one_of, seconds, seconds_or_none
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
+
+
+class Waiter:
+    """Reads the arguments that every wait has. The class that it is mixed into takes and documents them."""
+
+    hook_class: ClassVar[str]
+    """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
+
+    deferrable: bool | None
+    poll_interval: float | timedelta
+    adaptive: bool
+    on_skipped: str
+    not_found_grace: float | timedelta
+    unknown_status_grace: float | timedelta
+    fail_on_blocked: bool
+    blocked_timeout: float | timedelta | None
+    include_personal: bool
+
+    @property
+    def conn_id(self) -> str:
+        """The connection, whatever the subclass calls it."""
+        raise NotImplementedError
+
+    @cached_property
+    def hook(self) -> SystemHook:
+        """The connection's hook."""
+        from airflow.sdk.module_loading import import_string
+
+        return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
+
+    def check_wait(self, *durations: str) -> None:
+        """Check the rendered arguments.
+
+        :param durations: names of further ones that are durations.
+        """
+        one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
+        check_durations(self, "poll_interval", "not_found_grace", "unknown_status_grace", "blocked_timeout", *durations)
+        self.waits_in_triggerer()
+
+    def waits_in_triggerer(self) -> bool:
+        """Whether to let go of the worker."""
+        return default_deferrable() if self.deferrable is None else self.deferrable
+
+    def plan(self, ref: str, options: dict[str, Any], ends_at: float | None = None) -> Plan:
+        """What to wait for, for a wait on the worker."""
+        return Plan(
+            ref=ref,
+            options=options,
+            rules=Rules(**self._rules()),
+            rhythm=Rhythm(**self._rhythm()),
+            personal=self.include_personal,
+            ends_at=ends_at,
+        )
+
+    def trigger_arguments(
+        self, ref: str, options: dict[str, Any], *, started_at: str, deadline: datetime | None
+    ) -> dict[str, Any]:
+        """The same as plain JSON, for a wait in the triggerer."""
+        return {
+            "conn_id": self.conn_id,
+            "ref": ref,
+            "options": options,
+            "started_at": started_at,
+            "deadline": deadline.isoformat() if deadline else None,
+            "rules": self._rules(),
+            "rhythm": self._rhythm(),
+            "personal": self.include_personal,
+        }
+
+    def _rules(self) -> dict[str, Any]:
+        return {
+            "not_found_grace": seconds(self.not_found_grace),
+            "unknown_status_grace": seconds(self.unknown_status_grace),
+            "fail_on_blocked": self.fail_on_blocked,
+            "blocked_timeout": seconds_or_none(self.blocked_timeout),
+        }
+
+    def _rhythm(self) -> dict[str, Any]:
+        return {"limit_seconds": seconds(self.poll_interval), "adaptive": self.adaptive}
