@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_provider_taskwatch.core.connection import Settings
@@ -27,6 +27,8 @@ from airflow_provider_taskwatch.core.system import System, SystemDefaults, safe_
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
 
 from .moment import seconds_between
+
+T = TypeVar("T")
 
 FORM = Form(
     connection_type="acquia",
@@ -95,7 +97,7 @@ class Acquia(SystemDefaults):
         def did_nothing(reply: Reply) -> bool:
             return self.was_refused(refusal(call, reply))
 
-        reply = yield from ask(call, retry=START_RETRY, refused=did_nothing)
+        reply = yield from _hinted(ask(call, retry=START_RETRY, refused=did_nothing))
         answer = _object_or_nothing(reply)
         _check(call, reply, answer)
         return Started(ref=find_reference(answer), reply=answer)
@@ -103,7 +105,7 @@ class Acquia(SystemDefaults):
     def observe(self, ref: str) -> Flow[Observation]:
         call = get(f"/notifications/{segment(ref)}", headers=ACCEPT)
         try:
-            reply = yield from ask(call)
+            reply = yield from _hinted(ask(call))
         except NotFoundError:
             return absent(ref)
         content = read_object(call, reply)
@@ -114,7 +116,7 @@ class Acquia(SystemDefaults):
         return _is_unavailable(error) or super().was_refused(error)
 
     def probe(self) -> Flow[str]:
-        yield from ask_json(get("/account", headers=ACCEPT))
+        yield from _hinted(ask_json(get("/account", headers=ACCEPT)))
         return "the token is accepted and the account can be read"
 
 
@@ -187,6 +189,19 @@ def phase_of(status: object) -> Phase:
     """Our word for a status in any of its spellings (``in-progress``, ``in_progress``, ``In Progress``)."""
     word = status.strip().lower() if isinstance(status, str) else ""
     return PHASES.get(word.replace("_", "-").replace(" ", "-"), Phase.UNKNOWN)
+
+
+def _hinted(flow: Flow[T]) -> Flow[T]:
+    """Acquia's words for a token without the organization's scope do not say what to do."""
+    try:
+        return (yield from flow)
+    except RemoteError as error:
+        if "additional_authentication_required" not in error.message:
+            raise
+        hint = "the organization has its own identity provider: set 'organization' in the connection to its UUID"
+        raise RemoteError(
+            method=error.method, path=error.path, status=error.status, message=f"{error.message}; {hint}"
+        ) from error
 
 
 def _start_call(method: str, path: str, content: object) -> Call:

@@ -45,7 +45,7 @@ def test_a_missing_organization_is_told_with_the_remedy(connect: Connect, endpoi
     is_good, words = AcquiaHook("x").test_connection()
     assert not is_good
     assert f"answered {status}: additional_authentication_required: Sign in" in words
-    assert words.endswith("set 'organization' in the extra of connection 'x' to its UUID")
+    assert words.endswith("set 'organization' in the connection to its UUID")
 
 
 def test_another_refusal_is_told_as_it_is(connect: Connect, endpoint: Mocker) -> None:

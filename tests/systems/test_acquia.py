@@ -344,3 +344,12 @@ def test_an_organization_becomes_the_scope():
         conn_id="c", conn_type="acquia", login="key", password="secret", extra='{"organization": "org-1"}'
     )
     assert read_connection(acquia.FORM, raw).scope == "organization:org-1"
+
+
+@pytest.mark.parametrize(
+    "flow", [Acquia().start("POST", "a/b"), Acquia().observe(UUID), Acquia().probe()], ids=["start", "observe", "probe"]
+)
+def test_a_missing_organization_is_named_with_its_remedy(flow):
+    slug = {"error": "additional_authentication_required", "message": "Sign in through your organization."}
+    with pytest.raises(RemoteError, match="set 'organization' in the connection"):
+        play(flow, reply(403, slug))
