@@ -17,7 +17,7 @@ _MIGRATE_WITHIN_SECONDS = 120.0
 
 def create(target: Path) -> None:
     """Put an empty database of the installed Airflow version at the target."""
-    template = Path(sys.prefix) / "var" / f"airflow-{version('apache-airflow')}.db"
+    template = Path(sys.prefix) / "var" / f"airflow-{version('apache-airflow')}-wal.db"
     if not template.exists():
         template.parent.mkdir(exist_ok=True)
         _migrate(template)
@@ -38,4 +38,12 @@ def _migrate(template: Path) -> None:
         with sqlite3.connect(home / "airflow.db") as database:
             database.execute("VACUUM INTO ?", [str(home / "template.db")])
         database.close()
+        _let_readers_and_writers_be(home / "template.db")
         (home / "template.db").replace(template)
+
+
+def _let_readers_and_writers_be(path: Path) -> None:
+    """Write-ahead logging, which stays with the file: else every long read of one process holds all others up."""
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.close()
