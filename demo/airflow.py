@@ -98,6 +98,28 @@ class PrivateAirflow:
             say=self._components[component].log_tail,
         )
 
+    def pause(self, component: str) -> None:
+        """Let one of :data:`COMMANDS` stand still, as a frozen host would."""
+        self._components[component].signal_all(signal.SIGSTOP)
+
+    def go_on(self, component: str) -> None:
+        """End a pause."""
+        self._components[component].signal_all(signal.SIGCONT)
+
+    @contextmanager
+    def another(self, component: str) -> Iterator[None]:
+        """A second one of :data:`COMMANDS`, for the duration of a block."""
+        name = f"{component}-2"
+        command = [*_AIRFLOW, *COMMANDS[component]]
+        second = Component(name, command, env=self.env, log_folder=self.home / "logs")
+        self._components[name] = second
+        second.start()
+        try:
+            yield
+        finally:
+            second.kill()
+            del self._components[name]
+
     def component_log(self, component: str) -> str:
         """Everything that a component wrote to its standard output and error."""
         return self._components[component].log_path.read_text(errors="replace")

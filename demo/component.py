@@ -64,6 +64,12 @@ class Component:
         self._sweep(self._process)
         self._process = None
 
+    def signal_all(self, signal_number: int) -> None:
+        """Send a signal, such as SIGSTOP, to every process of the component."""
+        if self._process is not None:
+            for member in _session_members(self._process.pid):
+                os.kill(member, signal_number)
+
     def check(self) -> None:
         """Raise if the component was started and has ended on its own."""
         if self._process is not None and (code := self._process.poll()) is not None:

@@ -51,6 +51,12 @@ def deferred(run: DagRun, sandbox: Sandbox) -> None:
     )
 
 
+def triggerer_of(run: DagRun) -> int | None:
+    """The job id of the triggerer that holds the task."""
+    job = run.task("run").read()["triggerer_job"]
+    return job and int(job["id"])
+
+
 def test_a_success_hands_its_result_to_the_next_task(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox)
     run = airflow.trigger("automic", conf={"object": name})
@@ -195,6 +201,24 @@ def test_a_restarted_triggerer_goes_on_and_nothing_is_started_twice(airflow: Pri
     assert run.wait() == "success"
     assert run.task("run").try_number == 1
     assert [one["cancelled"] for one in started(sandbox, name)] == [False]
+
+
+def test_a_triggerer_that_lost_its_watch_to_another_one_cancels_nothing(
+    airflow: PrivateAirflow, sandbox: Sandbox
+) -> None:
+    name = new_object(sandbox, duration=600.0)
+    run = airflow.trigger("automic", conf={"object": name})
+    deferred(run, sandbox)
+    first = run.task("run").read()["triggerer_job"]["id"]
+
+    with airflow.another("triggerer"):
+        airflow.pause("triggerer")
+        until(lambda: triggerer_of(run) not in (None, first), within_seconds=60, what="another triggerer takes over")
+        airflow.go_on("triggerer")
+        until(lambda: "still deferred" in run.task("run").log(), within_seconds=30, what="the first one lets go")
+        assert not started(sandbox, name)[0]["cancelled"]
+        sandbox.end(started(sandbox, name)[0]["ref"], "success", time.time())
+        assert run.wait() == "success"
 
 
 def test_a_remote_that_is_down_for_a_while_is_waited_for(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
