@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import secrets
 import sys
 import time
 from argparse import Namespace
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow._shared.state import TaskScope
 from airflow.state import get_state_backend
@@ -36,7 +34,11 @@ def sandbox(args: Namespace) -> None:
 
     emulators = Sandbox()
     emulators.change({"acquia": {"token_lifetime": args.token_lifetime}}, time.time())
-    serve(args.host, args.port, sandbox=emulators)
+    try:
+        serve(args.host, args.port, sandbox=emulators)
+    except OSError as error:
+        _say("red", f"the sandbox cannot listen on {args.host}:{args.port}: {error.strerror}; choose another --port")
+        sys.exit(1)
 
 
 def check(args: Namespace) -> None:
@@ -65,9 +67,14 @@ def watch(args: Namespace) -> None:
                 Plan(ref=ref, ends_at=args.timeout),
                 tell=lambda told: _show(bar, row, told),
             )
+            if outcome.ending.is_ok:
+                bar.update(row, total=100, completed=100)
     except TaskWatchError as error:
         _say("red", str(error))
         sys.exit(2)
+    except KeyboardInterrupt:
+        _say("", f"stopped watching; {args.ref} goes on at the remote")
+        sys.exit(130)
     _say("", outcome.message)
     sys.exit(0 if outcome.ending.is_ok else 1)
 
@@ -80,7 +87,6 @@ def adopt(args: Namespace) -> None:
     store = get_state_backend()
     try:
         with create_session() as session:
-            _must_exist(scope, session)
             record = _adopted(store.get(scope, KEY, session=session), args.ref)
             store.set(scope, KEY, json.dumps(record.to_json()), session=session)
     except TaskWatchError as error:
@@ -93,39 +99,41 @@ def _adopted(stored: str | None, ref: str) -> Record:
     """The record of the start with the ref in it; without ``max_tries`` the next attempt rejoins it in any case."""
     record = from_json(json.loads(stored or "null"))
     if record is None:
-        record = Record(
-            start_id=secrets.token_hex(6),
-            fingerprint="",
-            max_tries=None,
-            started_at=datetime.now(UTC).isoformat(),
+        raise ConfigurationError(
+            "that task has not tried to start anything; only a task of this provider that has can adopt something, "
+            "and its DAG, run and task id (and map index) are shown in the address of its page"
         )
     return replace(record, ref=safe_ref(ref, "task"), max_tries=None, is_delivered=False)
 
 
-def _must_exist(scope: TaskScope, session: Any) -> None:
-    from airflow.models.taskinstance import TaskInstance
-    from sqlalchemy import select
-
-    row = select(TaskInstance.id).filter_by(
-        dag_id=scope.dag_id, run_id=scope.run_id, task_id=scope.task_id, map_index=scope.map_index
-    )
-    if session.scalar(row) is None:
-        raise ConfigurationError(f"there is no task instance {scope}; the ids are shown in the UI's address")
-
-
 def _hook(conn_id: str) -> TaskWatchHook:
-    """The hook for a connection, by its type."""
-    from airflow.sdk import BaseHook
+    """The hook for a connection, by its type; stored connections count too, as a command may read the database."""
+    from airflow.exceptions import AirflowException
+    from airflow.models.connection import Connection
 
-    from .hooks.taskwatch import TaskWatchHook
+    from .hub.connection import settings_of
 
     try:
-        hook = BaseHook.get_hook(conn_id)
-    except Exception as cause:
-        raise ConfigurationError(f"connection {conn_id!r} cannot be used: {cause}") from cause
-    if not isinstance(hook, TaskWatchHook):
-        raise ConfigurationError(f"connection {conn_id!r} is not one of this provider's types")
+        connection = Connection.get_connection_from_secrets(conn_id)
+    except AirflowException as cause:
+        raise ConfigurationError(f"connection {conn_id!r} cannot be read: {cause}") from cause
+    kind = _hook_classes().get(connection.conn_type or "")
+    if kind is None:
+        raise ConfigurationError(
+            f"connection {conn_id!r} has the type {connection.conn_type!r}; "
+            f"this command knows {', '.join(_hook_classes())}"
+        )
+    hook = kind(conn_id)
+    hook.settings = settings_of(connection, kind.form)
     return hook
+
+
+def _hook_classes() -> dict[str, type[TaskWatchHook]]:
+    from .hooks.acquia import AcquiaHook
+    from .hooks.automic import AutomicHook
+    from .hooks.taskwatch import TaskWatchHook
+
+    return {kind.conn_type: kind for kind in (TaskWatchHook, AcquiaHook, AutomicHook)}
 
 
 def _system_hook(conn_id: str) -> SystemHook:
@@ -155,6 +163,7 @@ def _bar() -> Progress:
 
 def _show(bar: Progress, row: TaskID, told: Observation | TaskWatchError) -> None:
     if isinstance(told, Observation):
-        bar.update(row, completed=told.progress or 0, phase=str(told.phase))
+        total = None if told.progress is None else 100
+        bar.update(row, total=total, completed=told.progress or 0, phase=str(told.phase))
     else:
         bar.update(row, phase=str(told))

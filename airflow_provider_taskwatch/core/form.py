@@ -62,8 +62,7 @@ def _shared_fields(form: Form) -> tuple[Field, ...]:
         Field(
             name="auth",
             label="Authentication",
-            description="oauth2: login and password are client id and secret. basic: user and password. "
-            "bearer: the password is the token.",
+            description=" ".join(_AUTHS[auth] for auth in form.auths),
             default=form.auths[0],
             choices=form.auths,
         ),
@@ -71,6 +70,12 @@ def _shared_fields(form: Form) -> tuple[Field, ...]:
         *_TRANSPORT_FIELDS,
     )
 
+
+_AUTHS = {
+    "oauth2": "oauth2: login and password are client id and secret.",
+    "basic": "basic: login and password are user and password.",
+    "bearer": "bearer: the password is the token.",
+}
 
 _OAUTH2_FIELDS = (
     Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained."),

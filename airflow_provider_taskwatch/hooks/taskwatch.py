@@ -140,7 +140,7 @@ class TaskWatchHook(BaseHook):
 
     def check(self) -> Iterator[tuple[str, str]]:
         """The connection test step by step: pairs of what was tried and what it showed."""
-        yield "connection", f"{self.settings.base_url} by {self.settings.auth}"
+        yield "settings", f"{self.settings.base_url} by {self.settings.auth}"
         if self.settings.auth == "oauth2":
             self.get_token()
             yield "token", f"obtained from {self.settings.token_url}"
@@ -153,7 +153,7 @@ class TaskWatchHook(BaseHook):
         except RemoteError as error:
             if error.status in (401, 403) or error.transient:
                 raise
-        return "the host answers and accepts the credentials"
+        return "the host answers, and did not reject the credentials"
 
 
 class SystemHook(TaskWatchHook):

@@ -6,6 +6,7 @@ import asyncio
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError
@@ -25,7 +26,7 @@ async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
     """
     try:
         async with asyncio.timeout(READ_SECONDS):
-            connection = await BaseHook.aget_connection(conn_id)
+            connection = await _connection(conn_id)
     except TimeoutError as cause:
         raise TransportError(f"Airflow did not give the connection {conn_id!r} in {READ_SECONDS:g} s") from cause
     except AirflowRuntimeError as cause:
@@ -33,6 +34,14 @@ async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
     except AirflowException as cause:
         raise ConfigurationError(f"connection {conn_id!r} cannot be read: {cause}") from cause
     return settings_of(connection, form or form_of(conn_id, connection.conn_type or ""))
+
+
+async def _connection(conn_id: str) -> Connection:
+    """``dag.test()`` of Airflow 3.3.2 runs triggers under a supervisor that can only be asked synchronously."""
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None or hasattr(supervisor, "asend"):
+        return await BaseHook.aget_connection(conn_id)
+    return BaseHook.get_connection(conn_id)
 
 
 def settings_of(connection: Connection, form: Form) -> Settings:

@@ -30,6 +30,7 @@ class AcquiaTaskOperator(StartOperator):
     :param acquia_conn_id: an Airflow connection of the type ``acquia``.
     :param no_notification: what a reply without a notification means: ``fail``, or ``succeed`` for calls that answer
         at once; the reply is the result then.
+    :param kwargs: see :class:`~.start.StartOperator`.
     """
 
     template_fields: Sequence[str] = ("path", "json", "acquia_conn_id")

@@ -38,6 +38,7 @@ class AutomicExecutionOperator(StartOperator):
     :param follow_restarts: go on with the execution that restarts an ended one.
     :param report_tail: how many last lines of the report belong into the message of a failure.
     :param automic_conn_id: an Airflow connection of the type ``automic``.
+    :param kwargs: see :class:`~.start.StartOperator`.
     """
 
     template_fields: Sequence[str] = (

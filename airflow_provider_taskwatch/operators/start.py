@@ -137,6 +137,7 @@ class StartOperator(Waiter, BaseOperator):
     # --- Airflow's entrances
 
     def execute(self, context: Context) -> Any:
+        self.has_told_page = False
         self.validate()
         self._ti = context["ti"]
         records = self._records(context)
@@ -262,8 +263,7 @@ class StartOperator(Waiter, BaseOperator):
     def _tell_ref(self, context: Context, ref: str) -> None:
         """Push the ref and its page as soon as they are known."""
         context["ti"].xcom_push(key="ref", value=ref)
-        if page := self.hook.page(ref):
-            context["ti"].xcom_push(key=RemoteTaskLink().xcom_key, value=page)
+        self.tell_page(context["ti"], ref)
 
     def _told_ref(self, context: Context) -> str | None:
         """The ref of this task instance, from its record, or from its XCom where it keeps none."""

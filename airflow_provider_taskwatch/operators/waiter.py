@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.watch import Plan
+from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .setting import check_durations, default_deferrable, one_of, seconds, seconds_or_none
 
@@ -21,6 +22,9 @@ class Waiter:
 
     hook_class: ClassVar[str]
     """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
+
+    has_told_page = True
+    """Whether :class:`~..link.RemoteTaskLink` finds its XCom; False between the start of a task and its ref."""
 
     deferrable: bool | None
     poll_interval: float | timedelta
@@ -43,6 +47,11 @@ class Waiter:
         from airflow.sdk.module_loading import import_string
 
         return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
+
+    def tell_page(self, ti: Any, ref: str) -> None:
+        """Push the remote's own page of the task, an empty one where the connection has no ``ui_url``."""
+        ti.xcom_push(key=RemoteTaskLink().xcom_key, value=self.hook.page(ref))
+        self.has_told_page = True
 
     def check_wait(self, *durations: str) -> None:
         """Check the rendered arguments.

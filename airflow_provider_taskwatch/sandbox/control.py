@@ -18,7 +18,7 @@ GET connections          the Airflow connections to this sandbox
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
@@ -86,7 +86,7 @@ def _rules(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
 
 
 def _add_rules(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
-    sandbox.rules.add(*[Rule(**one) for one in _objects(call)])
+    sandbox.rules.add(*[_rule(one) for one in _objects(call)])
     return _rules(sandbox, call, now, ref)
 
 
@@ -151,6 +151,13 @@ _ANSWERS: Mapping[tuple[str, str, bool], Answer] = {
     ("POST", "reset", False): _reset,
     ("GET", "connections", False): _connections,
 }
+
+
+def _rule(content: Mapping[str, Any]) -> Rule:
+    known = [one.name for one in fields(Rule)]
+    if unknown := sorted(content.keys() - set(known)):
+        raise ConfigurationError(f"unknown key {', '.join(unknown)}; a rule has {', '.join(known)}")
+    return Rule(**content)
 
 
 def _fault(content: Mapping[str, Any], now: float) -> Fault:

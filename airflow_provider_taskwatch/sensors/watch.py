@@ -96,10 +96,10 @@ class WatchSensor(Waiter, BaseSensorOperator):
     # --- Airflow's entrances
 
     def execute(self, context: Context) -> Any:
+        self.has_told_page = False
         self.validate()
         ref = self.ref()
-        if page := self.hook.page(ref):
-            context["ti"].xcom_push(key=RemoteTaskLink().xcom_key, value=page)
+        self.tell_page(context["ti"], ref)
         if self.waits_in_triggerer():
             self._defer(context, ref)
         return super().execute(context)

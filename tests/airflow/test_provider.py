@@ -194,7 +194,7 @@ def test_check_tests_a_connection_step_by_step(airflow: Airflow, box: Running) -
     assert (shown.returncode, shown.stdout.splitlines()) == (
         0,
         [
-            f"ok  connection  {box.url}/acquia/api by oauth2",
+            f"ok  settings    {box.url}/acquia/api by oauth2",
             f"ok  token       obtained from {box.url}/acquia/api/auth/oauth/token",
             "ok  read        the token is accepted and the account can be read",
         ],
@@ -206,7 +206,7 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
     wrong = {"AIRFLOW_CONN_ACQUIA_DEFAULT": json.dumps({**content, "password": "hush-hush"})}
     shown = airflow("taskwatch", "check", "acquia_default", variables=wrong)
     ok, no = shown.stdout.splitlines()
-    assert (shown.returncode, ok[:14]) == (1, "ok  connection")
+    assert (shown.returncode, ok[:14]) == (1, "ok  settings  ")
     assert no.startswith(f"no  no token: {box.url}/acquia/api/auth/oauth/token answered 401: invalid_client: ")
     assert "hush-hush" not in shown.stdout + shown.stderr
 
@@ -214,8 +214,8 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
 @pytest.mark.parametrize(
     "conn_id, words",
     [
-        ("nowhere", "no  connection 'nowhere' cannot be used: The conn_id `nowhere` isn't defined"),
-        ("files", "no  connection 'files' is not one of this provider's types"),
+        ("nowhere", "no  connection 'nowhere' cannot be read: The conn_id `nowhere` isn't defined"),
+        ("files", "no  connection 'files' has the type 'fs'; this command knows taskwatch, acquia, automic"),
     ],
 )
 def test_check_of_a_connection_that_is_not_ours(airflow: Airflow, conn_id: str, words: str) -> None:
@@ -236,7 +236,8 @@ def watch(
     box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     """Runs ``airflow taskwatch watch`` in this process; returns exit code and output."""
-    for name, value in {**box.environment(), "AIRFLOW_CONN_GENERAL": '{"conn_type": "taskwatch"}'}.items():
+    general = {"conn_type": "taskwatch", "host": box.url, "password": "t", "extra": {"auth": "bearer"}}
+    for name, value in {**box.environment(), "AIRFLOW_CONN_GENERAL": json.dumps(general)}.items():
         monkeypatch.setenv(name, value)
 
     def run(conn_id: str, ref: str, timeout: float | None = None) -> tuple[int, str]:
@@ -266,7 +267,7 @@ def test_watch_gives_up_when_it_is_told_to(watch: Watch, box: Running) -> None:
     "conn_id, ref, words",
     [
         ("automic_default", "../x", "is not an execution id"),
-        ("nowhere", "1", "connection 'nowhere' cannot be used"),
+        ("nowhere", "1", "connection 'nowhere' cannot be read"),
         ("general", "1", "connection 'general' has no tasks to watch"),
     ],
 )

@@ -139,13 +139,13 @@ async def test_a_flow_runs_in_the_event_loop_with_one_token_for_all_calls(connec
 def test_a_good_connection_says_what_was_tried(hook: TaskWatchHook, endpoint: Mocker) -> None:
     endpoint.get(f"{API}/", json={})
     assert list(hook.check()) == [
-        ("connection", f"{API} by oauth2"),
+        ("settings", f"{API} by oauth2"),
         ("token", f"obtained from {TOKEN_URL}"),
-        ("read", "the host answers and accepts the credentials"),
+        ("read", "the host answers, and did not reject the credentials"),
     ]
     assert hook.test_connection() == (
         True,
-        f"{API} by oauth2; obtained from {TOKEN_URL}; the host answers and accepts the credentials",
+        f"{API} by oauth2; obtained from {TOKEN_URL}; the host answers, and did not reject the credentials",
     )
 
 

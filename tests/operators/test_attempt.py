@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_taskwatch.command import _adopted
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending
+from airflow_provider_taskwatch.core.start import Record
 from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed
 from airflow_provider_taskwatch.operators.record import KEY
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -319,6 +320,8 @@ def test_work_that_may_run_twice_is_started_again(box: Running) -> None:
 
 # --- adopted
 
+RECORD = Record(start_id="0123456789ab", fingerprint="", max_tries=0, started_at="2026-01-31T06:00:00+00:00")
+
 
 def adopt(life: Life, ref: str) -> None:
     """What ``airflow taskwatch adopt`` does to the store."""
@@ -357,22 +360,20 @@ def test_an_adopted_one_that_ended_badly_fails_the_task_instead_of_being_started
     assert len(started(box)) == 1
 
 
-def test_a_task_that_has_started_nothing_can_adopt_too(box: Running) -> None:
-    other = automic()
-    ref = other.defer().trigger.ref
-    life = automic(deferrable=False)
-    adopt(life, ref)
-    assert life.execute()["run_id"] == int(ref)
+def test_a_task_that_has_started_nothing_has_nothing_to_adopt_for() -> None:
+    with pytest.raises(ConfigurationError, match="has not tried to start anything"):
+        _adopted(None, "1000001")
 
 
 @pytest.mark.parametrize("ref", ["", "a/b", "..", "a?b", "a#b", "a b"])
 def test_what_cannot_be_an_id_is_not_adopted(ref: str) -> None:
     with pytest.raises(ConfigurationError, match="id"):
-        _adopted(None, ref)
+        _adopted(json.dumps(RECORD.to_json()), ref)
 
 
 def test_what_cannot_be_an_id_of_this_remote_is_refused_before_any_request(box: Running) -> None:
     life = automic()
+    life.store.set(KEY, RECORD.to_json())
     adopt(life, "0e7a55b4-9d2c-4b53-8c1f-5b1c1d7c0b11")
     with pytest.raises(ConfigurationError, match="is not an execution id"):
         life.execute()

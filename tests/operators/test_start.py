@@ -53,7 +53,7 @@ def test_without_a_template_in_the_connection_there_is_no_page(box: Running, mon
     monkeypatch.setenv("AIRFLOW_CONN_AUTOMIC_DEFAULT", json.dumps(content))
     life = automic()
     life.defer()
-    assert "taskwatch_page" not in life.xcoms
+    assert life.xcoms["taskwatch_page"] == ""
 
 
 def test_without_waiting_the_ref_is_the_result(box: Running) -> None:

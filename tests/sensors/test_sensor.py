@@ -160,7 +160,7 @@ def test_without_a_template_in_the_connection_there_is_no_page(box: Running, mon
     monkeypatch.setenv("AIRFLOW_CONN_AUTOMIC_DEFAULT", json.dumps(content))
     life = automic("7")
     life.defer()
-    assert life.xcoms == {}
+    assert life.xcoms == {"taskwatch_page": ""}
 
 
 async def test_a_sensor_goes_through_the_triggerer_to_its_result(box: Running) -> None:
