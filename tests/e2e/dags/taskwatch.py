@@ -30,6 +30,9 @@ with DAG("automic", schedule=None):
 with DAG("automic_once", schedule=None):
     AutomicExecutionOperator(task_id="run", object_name=OBJECT, poll_interval=2)
 
+with DAG("automic_stored", schedule=None):
+    AutomicExecutionOperator(task_id="run", object_name=OBJECT, automic_conn_id="stored_automic", **QUICK)
+
 with DAG("automic_leave", schedule=None):
     AutomicExecutionOperator(task_id="run", object_name=OBJECT, cancel_on_kill=False, **QUICK)
 

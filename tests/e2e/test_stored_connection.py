@@ -1,0 +1,24 @@
+"""A connection that is stored in Airflow, as most are, and not in an environment variable."""
+
+from __future__ import annotations
+
+import json
+
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from airflow_provider_taskwatch.sandbox.server import Running
+from demo.airflow import PrivateAirflow
+from tests.e2e.test_main_job import new_object
+
+
+def test_a_stored_connection_serves_the_commands_the_workers_and_the_triggerer(
+    airflow: PrivateAirflow, sandbox: Sandbox, served: Running
+) -> None:
+    content = json.dumps(served.connections()["automic_default"])
+    added = airflow.command("connections", "add", "stored_automic", "--conn-json", content)
+    assert added.returncode == 0, added.stderr
+
+    checked = airflow.command("taskwatch", "check", "stored_automic")
+    assert (checked.returncode, "ok  read" in checked.stdout) == (0, True)
+
+    run = airflow.trigger("automic_stored", conf={"object": new_object(sandbox)})
+    assert run.wait() == "success"
