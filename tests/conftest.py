@@ -1,12 +1,16 @@
-"""An Airflow home of its own for every run: neither the user's settings nor the user's database have a say."""
+"""An Airflow home of its own for every run, so that the user's settings and database have no say; and a sandbox."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo.configuration import environment
 
 HOME = Path(tempfile.mkdtemp(prefix="taskwatch-tests-"))
@@ -21,3 +25,26 @@ os.environ.update(_given)
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Running]:
+    """The emulators, served by this process."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def box(served: Running) -> Iterator[Running]:
+    """The emulators as new."""
+    served.sandbox.reset()
+    yield served
+    served.sandbox.reset()
+
+
+@pytest.fixture
+def connected(box: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """The emulators as new, and Airflow connections that lead to them."""
+    for name, value in box.environment().items():
+        monkeypatch.setenv(name, value)
+    return box

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
-
-from airflow_provider_taskwatch.sandbox.server import Running, running
 
 Airflow = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -30,15 +28,3 @@ def airflow() -> Airflow:
         )
 
     return run
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Running]:
-    with running() as one:
-        yield one
-
-
-@pytest.fixture
-def box(server: Running) -> Running:
-    server.sandbox.reset()
-    return server

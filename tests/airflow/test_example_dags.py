@@ -21,16 +21,16 @@ Result = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def results(server: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+def results(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """What each DAG came to, by its id; all run in one process, with short tasks at the remotes."""
     database.create(HOME / "airflow.db")
-    server.sandbox.reset()
-    server.sandbox.add_rule(duration=0.0)
-    server.sandbox.add_rule("JOBP.LOAD", duration=0.5)
+    served.sandbox.reset()
+    served.sandbox.add_rule(duration=0.0)
+    served.sandbox.add_rule("JOBP.LOAD", duration=0.5)
     output = tmp_path_factory.mktemp("examples") / "results.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.airflow.run_examples", str(output), *map(str, FILES)],
-        env={**environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]), **server.environment()},
+        env={**environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]), **served.environment()},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

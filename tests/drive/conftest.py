@@ -14,7 +14,6 @@ from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.drive.credential import Credential
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
-from airflow_provider_taskwatch.sandbox.server import Running, running
 from tests.drive.station import Station, station
 
 T = TypeVar("T")
@@ -76,18 +75,6 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Running]:
-    with running() as one:
-        yield one
-
-
-@pytest.fixture
-def box(server: Running) -> Running:
-    server.sandbox.reset()
-    return server
 
 
 @pytest.fixture

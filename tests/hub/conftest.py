@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,23 +12,8 @@ import pytest
 
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.hub.hub import Hub
-from airflow_provider_taskwatch.sandbox.server import Running, running
+from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems import FORMS
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Running]:
-    """The emulators, served by this process."""
-    with running() as server:
-        yield server
-
-
-@pytest.fixture
-def box(served: Running) -> Iterator[Running]:
-    """The emulators as new."""
-    served.sandbox.reset()
-    yield served
-    served.sandbox.reset()
 
 
 def settings_for(box: Running, system: str, **changes: Any) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.outcome import Ending, from_event
-from airflow_provider_taskwatch.sandbox.server import Running, running
+from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.until import until
 
@@ -43,20 +43,10 @@ class Supervisor:
         return TaskStatesResult(task_states={"r": {"t": self.state}})
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Running]:
-    """The emulators, served by this process."""
-    with running() as server:
-        yield server
-
-
 @pytest.fixture
-def box(served: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """The emulators as new, and Airflow connections that lead to them."""
-    for name, value in served.environment().items():
-        monkeypatch.setenv(name, value)
-    yield served
-    served.sandbox.reset()
+def box(connected: Running) -> Running:
+    """The emulators as new; Airflow connections lead to them."""
+    return connected
 
 
 @pytest.fixture
