@@ -45,6 +45,7 @@ class PrivateAirflow:
     :param dags: the folder, or folders, of DAG files. Each file that does not start with ``_`` holds a DAG.
     :param connections: connection URIs, or their JSON, by connection id.
     :param env: further environment variables for every component, ``AIRFLOW__SECTION__KEY`` included.
+    :param database_url: of a migrated metadata database; None for an SQLite file of its own.
     :param start_within_seconds: the deadline for everything to be up.
     """
 
@@ -54,10 +55,12 @@ class PrivateAirflow:
         dags: Path | Sequence[Path],
         connections: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
+        database_url: str | None = None,
         start_within_seconds: float = 120.0,
     ) -> None:
         self._dag_folders = [folder.resolve() for folder in ([dags] if isinstance(dags, Path) else dags)]
         self._further_env = connection_variables(connections or {}) | dict(env or {})
+        self._database_url = database_url
         self._start_within_seconds = start_within_seconds
         self._components: dict[str, Component] = {}
         self._held = ExitStack()
@@ -142,13 +145,17 @@ class PrivateAirflow:
             component.check()
 
     def _environment(self) -> dict[str, str]:
-        return environment(home=self.home, url=self.url, dag_folders=self._dag_folders) | self._further_env
+        given = environment(
+            home=self.home, url=self.url, dag_folders=self._dag_folders, database_url=self._database_url
+        )
+        return given | self._further_env
 
     def _start_all(self) -> None:
         began = datetime.now(UTC)
         logs = self.home / "logs"
         logs.mkdir()
-        database.create(self.home / "airflow.db")
+        if self._database_url is None:
+            database.create(self.home / "airflow.db")
         for name, arguments in COMMANDS.items():
             component = Component(name, [*_AIRFLOW, *arguments], env=self.env, log_folder=logs)
             self._components[name] = component

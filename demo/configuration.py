@@ -45,10 +45,17 @@ _QUICK = {
 """Intervals far below Airflow's own: what takes half a minute in production takes seconds here."""
 
 
-def environment(*, home: Path, url: str, dag_folders: Iterable[Path] = ()) -> Environment:
-    """The variables for a component: this process's own, without its Airflow settings, and then ours."""
+def environment(
+    *, home: Path, url: str, dag_folders: Iterable[Path] = (), database_url: str | None = None
+) -> Environment:
+    """
+    The variables for a component: this process's own, without its Airflow settings, and then ours.
+
+    :param database_url: of the metadata database; None for an SQLite file in the home.
+    """
     inherited = {name: value for name, value in os.environ.items() if not _is_foreign(name)}
-    return inherited | _FIXED | _QUICK | _own(home, url, dag_folders)
+    database = _postgres(database_url) if database_url else _sqlite(home)
+    return inherited | _FIXED | _QUICK | _own(home, url, dag_folders) | database
 
 
 def connection_variables(connections: Mapping[str, str]) -> Environment:
@@ -64,8 +71,16 @@ def _own(home: Path, url: str, dag_folders: Iterable[Path]) -> Environment:
         "AIRFLOW__API__PORT": url.rpartition(":")[2],
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=30",
     }
+
+
+def _sqlite(home: Path) -> Environment:
+    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout=30"}
+
+
+def _postgres(url: str) -> Environment:
+    """One driver for both: psycopg serves blocking and waiting callers."""
+    return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url}
 
 
 def _bundle(number: int, folder: Path) -> dict[str, object]:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,21 +21,26 @@ def create(target: Path) -> None:
     template = Path(sys.prefix) / "var" / f"airflow-{version('apache-airflow')}-wal.db"
     if not template.exists():
         template.parent.mkdir(exist_ok=True)
-        _migrate(template)
+        _make(template)
     shutil.copyfile(template, target)
 
 
-def _migrate(template: Path) -> None:
+def migrate(env: Mapping[str, str]) -> None:
+    """Give the database of this environment the tables of the installed Airflow version."""
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=_MIGRATE_WITHIN_SECONDS,
+    )
+
+
+def _make(template: Path) -> None:
     with tempfile.TemporaryDirectory(dir=template.parent) as folder:
         home = Path(folder)
-        subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"],
-            env=environment(home=home, url="http://127.0.0.1:0"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            check=True,
-            timeout=_MIGRATE_WITHIN_SECONDS,
-        )
+        migrate(environment(home=home, url="http://127.0.0.1:0"))
         with sqlite3.connect(home / "airflow.db") as database:
             database.execute("VACUUM INTO ?", [str(home / "template.db")])
         database.close()
