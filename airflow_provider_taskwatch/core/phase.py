@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 
@@ -33,6 +34,32 @@ class Phase(StrEnum):
 _FINAL = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED, Phase.LOST})
 
 
+class Later(Mapping[str, Any]):
+    """A mapping that is made when somebody looks into it: of most readings, nobody wants the result.
+
+    :param make: returns the mapping; called at most once.
+    """
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Mapping[str, Any]:
+        return self._make()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __repr__(self) -> str:
+        return repr(self._made)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """One reading of a ref.
@@ -55,6 +82,13 @@ class Observation:
     expected_seconds: float | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
     personal: Mapping[str, Any] = field(default_factory=dict)
+
+    def says_as_much_as(self, other: Observation | None) -> bool:
+        """Whether it tells nothing new about the state of the task; how long it has run does not count."""
+        return other is not None and (
+            (self.status, self.progress, self.message, self.phase, self.ref)
+            == (other.status, other.progress, other.message, other.phase, other.ref)
+        )
 
     def describe(self) -> str:
         """Phase, raw status, progress and message on one line, for logs."""

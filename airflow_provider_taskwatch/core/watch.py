@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -37,12 +38,18 @@ class Plan:
         """Seconds until the next look."""
         return self.capped(self.rhythm.interval(age, None if seen is None else _remaining(seen, age)), age)
 
-    def pause(self, memory: Memory, seen: Seen, last: Observation | None) -> float:
+    def pause(self, memory: Memory, error: TaskWatchError | None, age: float, last: Observation | None) -> float:
         """Seconds until the look that follows another one."""
         if memory.failures:
-            wanted = getattr(seen.error, "retry_after", None)
-            return self.capped(_PATIENCE.seconds(memory.failures, wanted), seen.age)
-        return self.interval(seen.age, last)
+            wanted = getattr(error, "retry_after", None)
+            return self.capped(_PATIENCE.seconds(memory.failures, wanted), age)
+        return self.interval(age, last)
+
+    def hold(self, memory: Memory, age: float) -> float:
+        """For how many seconds a reading that says nothing new need not be told."""
+        if memory.failures or memory.unknown_since is not None or memory.blocked_since is not None:
+            return 0.0
+        return self.capped(0.0 if self.rhythm.adaptive else math.inf, age)
 
     def capped(self, after: float, age: float) -> float:
         """``after``, or less where the wait would end before."""
@@ -56,12 +63,16 @@ class Look:
 
     :param spread: share of the time that may be cut off at random, so that many waits do not look together.
     :param selector: watches with equal selectors may be read together.
+    :param known: the last reading. A shared read that brings nothing else is not told, and another one follows after
+        the same time, until ``hold`` seconds have passed.
     """
 
     ref: str
     after: float
     spread: float = 0.0
     selector: str = ""
+    known: Observation | None = None
+    hold: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +103,8 @@ Watch = Generator[Look | Call | Pause, Any, Outcome]
 
 LAST_LOOK_SECONDS = 2.0
 SPREAD = 0.1
+STEP_PERCENT = 10.0
+"""Progress is told in such steps: a line costs more than a look."""
 
 _PATIENCE = Retry(first_seconds=2.0, limit_seconds=60.0)
 
@@ -106,17 +119,22 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     memory = Memory()
     last: Observation | None = None
     selector = system.selector(plan.options)
-    after, spread = (0.0, 0.0) if age < FIRST_SECONDS else (plan.interval(age), 1.0)
+    after, spread, hold = (0.0, 0.0, 0.0) if age < FIRST_SECONDS else (plan.interval(age), 1.0, 0.0)
     while True:
+        look = Look(
+            ref=memory.ref or plan.ref, after=after, spread=spread, selector=selector, known=last, hold=hold
+        )
         try:
-            seen: Seen = yield Look(ref=memory.ref or plan.ref, after=after, spread=spread, selector=selector)
+            seen: Seen = yield look
         except DeadlineError as passed:
             return _timed_out(system, memory.ref or plan.ref, last, passed)
         weighed = yield from weigh(system, plan, memory, seen)
         if weighed.outcome is not None:
             return weighed.outcome
         memory, last = weighed.memory, weighed.observation or last
-        after, spread = plan.pause(memory, replace(seen, error=weighed.error), last), SPREAD
+        after = plan.pause(memory, weighed.error, seen.age, last)
+        hold = plan.hold(memory, seen.age)
+        spread = 0.0 if selector else SPREAD  # those who are read together stay together
 
 
 def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighed]:
@@ -202,19 +220,28 @@ def _timed_out(system: System, ref: str, last: Observation | None, passed: Deadl
 
 
 class Story:
-    """What a watch tells its task's log: changes, not polls."""
+    """What a watch tells its task's log: changes, not polls, and of progress every tenth."""
 
     def __init__(self, noun: str) -> None:
         self._noun = noun
-        self._told = ""
+        self._told: Observation | str | None = None
 
     def line(self, told: Observation | TaskWatchError) -> str | None:
         """A line for a reading or an error that differs from the one before."""
         if isinstance(told, Observation):
-            line = f"{self._noun} {told.ref}: {told.describe()}"
-        else:
-            line = f"still waiting: {told}" if told.transient else str(told)
+            if isinstance(self._told, Observation) and not _is_news(self._told, told):
+                return None
+            self._told = told
+            return f"{self._noun} {told.ref}: {told.describe()}"
+        line = f"still waiting: {told}" if told.transient else str(told)
         if line == self._told:
             return None
         self._told = line
         return line
+
+
+def _is_news(before: Observation, seen: Observation) -> bool:
+    if None not in (before.progress, seen.progress) and not seen.phase.is_final:
+        close = abs(cast("float", seen.progress) - cast("float", before.progress)) < STEP_PERCENT
+        seen = replace(seen, progress=before.progress) if close else seen
+    return not seen.says_as_much_as(before)

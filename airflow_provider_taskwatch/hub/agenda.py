@@ -10,23 +10,33 @@ from dataclasses import dataclass, field
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.watch import Look
 
-BATCH_SHARE = 0.5
+BATCH_SHARE = 0.6
+"""More than a half, so that two groups that look in turns become one."""
 
 
 @dataclass(order=True, slots=True)
 class Entry:
-    """One look that waits for its turn, and where its answer goes."""
+    """One look that waits for its turn, and where its answer goes.
+
+    :param until: when its watch wants to hear of a shared reading, even of one that says nothing new.
+    :param answer: a shared reading, or None: look yourself.
+    """
 
     due: float
     number: int
+    until: float = field(compare=False)
     look: Look = field(compare=False)
-    answer: Future[Observation] = field(compare=False)
+    answer: Future[Observation | None] = field(compare=False)
     is_taken: bool = field(default=False, compare=False)
 
     @property
     def load(self) -> float:
         """Polls a second that it stands for."""
         return 1.0 / max(self.look.after, 1.0)
+
+    def can_wait(self, seen: Observation, now: float) -> bool:
+        """Whether a shared reading says nothing new, and need not be told yet."""
+        return now < self.until and seen.says_as_much_as(self.look.known)
 
     def joins(self, now: float) -> bool:
         """Whether a shared read now is worth more than the rest of its time."""
@@ -41,11 +51,17 @@ class Agenda:
         self._by_selector: dict[str, dict[int, Entry]] = {}
         self._numbers = itertools.count()
 
-    def add(self, due: float, look: Look, answer: Future[Observation]) -> Entry:
-        entry = Entry(due, next(self._numbers), look, answer)
+    def add(self, due: float, look: Look, answer: Future[Observation | None]) -> Entry:
+        return self._put(Entry(due, next(self._numbers), due + look.hold, look, answer))
+
+    def put_back(self, entry: Entry, due: float) -> None:
+        """Let an entry that was taken have another turn."""
+        self._put(Entry(min(due, entry.until), next(self._numbers), entry.until, entry.look, entry.answer))
+
+    def _put(self, entry: Entry) -> Entry:
         heapq.heappush(self._heap, entry)
-        if look.selector:
-            self._by_selector.setdefault(look.selector, {})[entry.number] = entry
+        if entry.look.selector:
+            self._by_selector.setdefault(entry.look.selector, {})[entry.number] = entry
         return entry
 
     def next_due(self) -> float | None:

@@ -7,7 +7,7 @@ import contextvars
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ REREAD_SECONDS = 300.0
 REREAD_FAILED_SECONDS = 60.0
 REREAD_REJECTED_SECONDS = 30.0
 LINGER_SECONDS = 60.0
+TELL_SECONDS = 5.0
 USABLE_SHARE = 0.9
 
 
@@ -58,8 +59,8 @@ class Line:
 class Hub:
     """Serves all watches of one connection in one event loop.
 
-    Its own tasks run in an empty context, so that nothing they log lands in the log of some task; observations are
-    handed to the watch's own coroutine, which logs them.
+    What it does for many runs in an empty context, so that nothing of it lands in the log of some task; a watch that
+    must be read alone is read by its own coroutine, which saves waking another one.
 
     :param read: reads the connection: once, again after a rejection, and every five minutes.
     :param linger_seconds: how long it outlives its last user, so that tasks arriving one by one share a token.
@@ -83,12 +84,13 @@ class Hub:
         self._line_lock = asyncio.Lock()
         self._reread_from = 0.0
         self._agenda = Agenda()
-        self._sooner = asyncio.Event()
-        self._due: asyncio.Queue[list[Entry]] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._aside = contextvars.Context()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._users = 0
         self._lingering: asyncio.TimerHandle | None = None
-        self._idle_pollers = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._sayings: list[tuple[contextvars.Context, Callable[[], object]]] = []
+        self._speaking: asyncio.TimerHandle | None = None
         self._demand = 0.0
         self._can_batch = True
         self._has_told_stretch = False
@@ -102,7 +104,7 @@ class Hub:
         if self._lingering is not None:
             self._lingering.cancel()
         if not self._tasks:
-            self._spawn(self._serve())
+            self._spawn(self._live())
         try:
             yield self
         finally:
@@ -132,16 +134,38 @@ class Hub:
     async def look(self, look: Look) -> Observation:
         """Read a ref when it is due, together with whoever can be read along."""
         if self.is_closed:
-            raise RuntimeError(f"the poller of connection {self.conn_id!r} has ended")
+            raise self._ended()
         after = look.after * self._stretch()
         due = self._clock() + after * (1.0 - look.spread * random.random())  # noqa: S311 - not for secrets
         entry = self._agenda.add(due, look, asyncio.get_running_loop().create_future())
         self._demand += entry.load
-        self._sooner.set()
         try:
-            return await entry.answer
+            self._set_alarm(due)
+            seen = await entry.answer
+            if seen is None:
+                self.counts.looks += 1
+                seen = await self.run(lambda system: system.observe(look.ref))
+            return seen
         finally:
             self._demand -= entry.load
+
+    def tell(self, say: Callable[[], object]) -> None:
+        """Let a watch say something to its task's log, soon, together with what the others have to say.
+
+        Whatever arrives at the triggerer's supervisor makes it look through the database (3.3.2), which takes ten
+        times as long as a poll where a thousand triggers wait; so lines come in bursts.
+        """
+        self._sayings.append((contextvars.copy_context(), say))
+        if self._speaking is None:
+            self._speaking = asyncio.get_running_loop().call_later(TELL_SECONDS, self.tell_all, context=self._aside)
+
+    def tell_all(self) -> None:
+        """Say now what waits to be said."""
+        if self._speaking is not None:
+            self._speaking.cancel()
+        sayings, self._sayings, self._speaking = self._sayings, [], None
+        for context, say in sayings:
+            context.run(say)
 
     def close(self) -> None:
         """Stop polling and close the session; looks that are still waited for fail."""
@@ -191,83 +215,59 @@ class Hub:
 
     # --- the schedule
 
-    async def _serve(self) -> None:
-        """Give out what is due, until the hub is closed or its loop ends."""
-        try:
-            while True:
-                self._sooner.clear()
-                now = self._clock()
-                for group in self._agenda.take(now):
-                    self._give(group)
-                await self._until(self._agenda.next_due())
-        finally:
-            self.is_closed = True
-            _fail(self._agenda.clear(), RuntimeError(f"the poller of connection {self.conn_id!r} has ended"))
-            line, self._line = self._line, None
-            if line is not None:
-                await line.driver.close()
+    def _set_alarm(self, due: float) -> None:
+        """Wake up then, unless that happens sooner anyway."""
+        now, loop = self._clock(), asyncio.get_running_loop()
+        at = loop.time() + max(0.0, due - now)
+        if self._alarm is not None and not self._alarm.cancelled():
+            if self._alarm.when() <= at:
+                return
+            self._alarm.cancel()
+        self._alarm = loop.call_at(at, self._ring, context=self._aside)
 
-    async def _until(self, due: float | None) -> None:
-        """Sleep until then, or until something that may be due sooner was added."""
-        timeout = None if due is None else max(0.0, due - self._clock())
-        try:
-            async with asyncio.timeout(timeout):
-                await self._sooner.wait()
-        except TimeoutError:
-            pass
+    def _ring(self) -> None:
+        """Let those whose turn it is look; those with a selector are looked for together."""
+        self._alarm = None
+        now = self._clock()
+        for group in self._agenda.take(now):
+            if len(group) > 1 and self._can_batch:
+                self._spawn(self._observe(group, now))
+            else:
+                _answer(group, None)
+        if (due := self._agenda.next_due()) is not None:
+            self._set_alarm(due)
 
-    def _give(self, group: list[Entry]) -> None:
-        """Queue a group; pollers are made as they are needed, up to the connection's concurrency."""
-        self._due.put_nowait(group)
-        limit = self._line.settings.concurrency if self._line else 1
-        if self._idle_pollers < self._due.qsize() and len(self._tasks) <= limit:
-            self._spawn(self._poll())
+    async def _observe(self, group: list[Entry], due: float) -> None:
+        """Answer whom one read can answer; the others look themselves.
 
-    async def _poll(self) -> None:
-        while True:
-            self._idle_pollers += 1
-            group = await self._due.get()
-            self._idle_pollers -= 1
-            try:
-                await self._observe(group)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the watches must hear of it
-                _fail(group, error)
-
-    async def _observe(self, group: list[Entry]) -> None:
-        selector = group[0].look.selector
-        if selector and self._can_batch and len(group) > 1:
-            group = await self._observe_together(selector, group)
-        for entry in group[1:]:
-            self._give([entry])
-        if group:
-            await self._observe_one(group[0])
-
-    async def _observe_together(self, selector: str, group: list[Entry]) -> list[Entry]:
-        """Answer whom one read can answer, and return the others."""
-        refs = sorted({entry.look.ref for entry in group})
+        :param due: when the read was due; the next one counts from there, however long this one takes.
+        """
+        selector, refs = group[0].look.selector, sorted({entry.look.ref for entry in group})
+        found: Mapping[str, Observation] = {}
         try:
             found = await self.run(lambda system: system.observe_many(selector, refs))
         except TaskWatchError as error:
             if error.transient and not isinstance(error, ReplyError):
-                raise
+                return _fail(group, error)
             self._can_batch = False
             log.warning("connection %r cannot read many at once, reading one by one: %s", self.conn_id, error)
-            return group
+        except Exception as error:  # noqa: BLE001 - whatever it is, the watches must hear of it
+            return _fail(group, error)
         self.counts.batches += 1
-        for entry in group:
-            if entry.look.ref in found:
-                self.counts.batched_looks += 1
-                _answer(entry, found[entry.look.ref])
-        return [entry for entry in group if entry.look.ref not in found]
+        self._share(group, found, due)
 
-    async def _observe_one(self, entry: Entry) -> None:
-        if entry.answer.done():
-            return
-        self.counts.looks += 1
-        try:
-            _answer(entry, await self.run(lambda system: system.observe(entry.look.ref)))
-        except TaskWatchError as error:
-            _fail([entry], error)
+    def _share(self, group: list[Entry], found: Mapping[str, Observation], due: float) -> None:
+        """Tell the news; a watch that has none waits for another shared read, without being woken."""
+        now = self._clock()
+        for entry in group:
+            seen = found.get(entry.look.ref)
+            self.counts.batched_looks += seen is not None
+            if seen is not None and entry.can_wait(seen, now):
+                self._agenda.put_back(entry, max(now, due + entry.look.after))
+            else:
+                _answer([entry], seen)
+        if (next_due := self._agenda.next_due()) is not None:
+            self._set_alarm(next_due)
 
     def _stretch(self) -> float:
         """The common factor for all intervals where they ask for more than the connection can carry."""
@@ -292,12 +292,30 @@ class Hub:
 
     # --- the end
 
+    async def _live(self) -> None:
+        """Wait until the hub is closed or its loop ends, and leave nothing open."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.is_closed = True
+            if self._alarm is not None:
+                self._alarm.cancel()
+            _fail(self._agenda.clear(), self._ended())
+            line, self._line = self._line, None
+            if line is not None:
+                await line.driver.close()
+
+    def _ended(self) -> RuntimeError:
+        return RuntimeError(f"the poller of connection {self.conn_id!r} has ended")
+
     def _end(self) -> None:
         if not self._users:
             self.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work, context=contextvars.Context()))
+        task = asyncio.get_running_loop().create_task(work, context=self._aside)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 def _is_rejection(error: TaskWatchError) -> bool:
@@ -307,9 +325,11 @@ def _is_rejection(error: TaskWatchError) -> bool:
     return isinstance(error, RemoteError) and error.status in (401, 403)
 
 
-def _answer(entry: Entry, seen: Observation) -> None:
-    if not entry.answer.done():
-        entry.answer.set_result(seen)
+def _answer(entries: Iterable[Entry], seen: Observation | None) -> None:
+    """Give what was seen, or None: look yourself."""
+    for entry in entries:
+        if not entry.answer.done():
+            entry.answer.set_result(seen)
 
 
 def _fail(entries: Iterable[Entry], error: Exception) -> None:

@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask, ask_json, read_object, refusal
 from airflow_provider_taskwatch.core.form import Field, Form
-from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import System, SystemDefaults, safe_ref
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
@@ -180,8 +180,8 @@ def read_notification(ref: str, content: Mapping[str, Any]) -> Observation:
         status=_text(content.get("status")),
         progress=_progress(content.get("progress")),
         message=_text(message),
-        result=_result(ref, content, phase),
-        personal=_personal(content),
+        result=Later(lambda: _result(ref, content, phase)),
+        personal=Later(lambda: _personal(content)),
     )
 
 

@@ -28,7 +28,7 @@ from airflow_provider_taskwatch.core.wire import get, segment, send
 
 from .automic_execution import agrees, line, read_execution, report_lines, run_id
 from .automic_request import alias_for, execution_request, input_problem
-from .automic_status import expand, number_of
+from .automic_status import PHASES, expand, number_of
 
 __all__ = ["FORM", "Automic", "alias_for", "execution_request", "from_settings"]
 
@@ -52,7 +52,7 @@ FORM = Form(
     },
 )
 
-Page = tuple[dict[int, Observation], bool]
+Page = tuple[dict[int, Mapping[str, Any]], bool]
 """Executions by run id, in the order of the list (newest first), and whether there are more."""
 
 PAGE_ENTRIES = 500
@@ -65,6 +65,7 @@ _MARKER = re.compile(r"([^#*]+)-[0-9a-f]{12}")
 _CONTAINERS = ("JOBP", "JOBG", "JSCH", "C_HOSTG", "C_PERIOD")
 _TROUBLE = (Phase.FAILED, Phase.CANCELLED, Phase.LOST, Phase.BLOCKED)
 _WAITING = (Phase.PENDING, Phase.RUNNING, Phase.BLOCKED)
+_WAITING_STATUSES = ",".join(str(number) for number, phase in PHASES.items() if phase in _WAITING)
 _OPTIONS = ("success_statuses", "skip_statuses", "alias", "follow_restarts", "report_tail")
 
 
@@ -143,17 +144,18 @@ class Automic(SystemDefaults):
 
     def observe_many(self, selector: str, refs: Sequence[str]) -> Flow[Mapping[str, Observation]]:
         """Read the waiting ones from lists, newest first; what has ended deserves its own full reading."""
-        wanted = {int(ref) for ref in refs}
-        seen: dict[int, Observation] = {}
-        start = max(wanted) + 1
+        wanted = {int(ref): ref for ref in refs}
+        oldest, start = min(wanted), max(wanted) + 1
+        seen: dict[int, Mapping[str, Any]] = {}
         for _ in range(max(1, len(refs) // 10)):
-            page, has_more = yield from self._search(alias=selector, start_at_run_id=start)
+            page, has_more = yield from self._search(alias=selector, status=_WAITING_STATUSES, start_at_run_id=start)
             is_stale = page.keys() <= seen.keys()
             seen |= page
-            if not has_more or is_stale or wanted <= seen.keys() or min(page) < min(wanted):
+            if not has_more or is_stale or wanted.keys() <= seen.keys() or min(page) < oldest:
                 break
             start = [*page][-1]
-        return {ref: seen[int(ref)] for ref in refs if int(ref) in seen and seen[int(ref)].phase in _WAITING}
+        found = {ref: read_execution(ref, seen[run]) for run, ref in wanted.items() if run in seen}
+        return {ref: one for ref, one in found.items() if one.phase in _WAITING}
 
     def understand(self, seen: Observation, options: Options) -> Observation:
         """A named status ends the wait, even an active one; a good end that is not named is a failure."""
@@ -184,14 +186,14 @@ class Automic(SystemDefaults):
     def find(self, marker: str) -> Flow[str | None]:
         """The first execution with this alias. A ``#`` cannot be asked for; what follows it can."""
         alias = f"*{marker.rpartition('#')[2]}" if "#" in marker else marker
-        page, _ = yield from self._search(alias=alias)
+        page = yield from self._found(alias=alias)
         found = [run for run, one in page.items() if agrees(one, "alias", marker)]
         return str(min(found)) if found else None
 
     def successor(self, seen: Observation, options: Options) -> Flow[str | None]:
         if not options.get("follow_restarts"):
             return None
-        page, _ = yield from self._search(reference_run_id=seen.ref)
+        page = yield from self._found(reference_run_id=seen.ref)
         others = ((run, one) for run, one in page.items() if run != int(seen.ref))
         restarts = [run for run, one in others if agrees(one, "reference_run_id", seen.ref)]
         return str(max(restarts)) if restarts else None
@@ -220,6 +222,11 @@ class Automic(SystemDefaults):
         """Executions by filters, those that have ended and were deactivated among them."""
         return self._list(self._path("executions"), include_deactivated=True, **filters)
 
+    def _found(self, **filters: str | int) -> Flow[dict[int, Observation]]:
+        """The first page of executions by filters, read."""
+        page, _ = yield from self._search(**filters)
+        return _read(page)
+
     def _list(self, path: str, **query: str | int) -> Flow[Page]:
         """One page of a list. A reply without one is an error, lest it be mistaken for an empty one."""
         call = get(path, {**query, "max_results": PAGE_ENTRIES})
@@ -228,7 +235,7 @@ class Automic(SystemDefaults):
         if not isinstance(content.get("data"), list):
             raise unreadable(call, reply, "holds no list of executions")
         entries = (one for one in content["data"] if isinstance(one, Mapping))
-        page = {int(run): read_execution(run, one) for one in entries if (run := run_id(one.get("run_id")))}
+        page = {int(run): one for one in entries if (run := run_id(one.get("run_id")))}
         return page, bool(content.get("hasmore"))
 
     def _troubled_children(self, ref: str) -> Flow[list[str]]:
@@ -244,7 +251,7 @@ class Automic(SystemDefaults):
     def _trouble_below(self, ref: str) -> Flow[list[Observation]]:
         """The first to fail first; those that were not run because of it last."""
         page, _ = yield from self._list(self._path("executions", ref, "children"))
-        trouble = [one for one in page.values() if one.phase in _TROUBLE]
+        trouble = [one for one in _read(page).values() if one.phase in _TROUBLE]
         return sorted(trouble, key=lambda one: (one.status == _NOT_RUN, int(one.ref)))
 
     def _report(self, ref: str, *, lines: int) -> Flow[list[str]]:
@@ -264,6 +271,10 @@ class Automic(SystemDefaults):
             last = yield from ask_json(get(path, {"start_at": max(1, pages - 1), "max_results": 2}))
             content = last if last.get("data") else content
         return report_lines(content)[-lines:]
+
+
+def _read(page: Mapping[int, Mapping[str, Any]]) -> dict[int, Observation]:
+    return {run: read_execution(str(run), one) for run, one in page.items()}
 
 
 _T = TypeVar("_T")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.phase import Later, Observation
 
 from .automic_status import PHASES, TEXTS, number_of, phase_of
 from .moment import seconds_between
@@ -46,8 +46,8 @@ def read_execution(ref: str, content: Mapping[str, Any]) -> Observation:
         message=_message(number, content),
         elapsed_seconds=_seconds(content.get("runtime")),
         expected_seconds=_seconds(content.get("estimated_runtime")),
-        result=_result(ref, number, content),
-        personal={name: content[name] for name in _PEOPLE if content.get(name) is not None},
+        result=Later(lambda: _result(ref, number, content)),
+        personal=Later(lambda: {name: content[name] for name in _PEOPLE if content.get(name) is not None}),
     )
 
 
@@ -84,6 +84,8 @@ def agrees(seen: Observation, name: str, expected: str) -> bool:
 
 def run_id(value: object) -> str | None:
     """A run id without zero padding, from a number or a text."""
+    if type(value) is int and 0 < value < 10**19:
+        return str(value)
     matched = _RUN_ID.fullmatch(str(value).strip())
     return matched[1] if matched else None
 

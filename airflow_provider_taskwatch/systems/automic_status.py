@@ -215,10 +215,9 @@ def number_of(status: object) -> int | None:
 
 def phase_of(number: int | None) -> Phase:
     """Our word for a number; one that the table does not hold is read by its range."""
-    if number is None:
-        return Phase.UNKNOWN
-    by_range = (phase for numbers, phase in _RANGES if number in numbers)
-    return PHASES.get(number) or next(by_range, Phase.UNKNOWN)
+    if number in PHASES:
+        return PHASES[number]
+    return next((phase for numbers, phase in _RANGES if number in numbers), Phase.UNKNOWN)
 
 
 def expand(statuses: object) -> frozenset[int]:

@@ -123,6 +123,8 @@ class WatchTrigger(BaseTrigger):
                 return await self._watch(hub)
             except TaskWatchError as error:
                 return Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
+            finally:
+                hub.tell_all()
 
     async def _watch(self, hub: Hub) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
@@ -174,7 +176,7 @@ class WatchTrigger(BaseTrigger):
         else:
             seen = Seen(age=clock() - born, observation=observation)
         if line := story.line(seen.told):
-            self.log.log(logging.WARNING if seen.error else logging.INFO, line)
+            hub.tell(partial(self.log.log, logging.WARNING if seen.error else logging.INFO, line))
         return seen
 
     def _plan(self, ends_at: float | None) -> Plan:

@@ -1,0 +1,1 @@
+"""What waiting costs, measured; each module here is a program that prints what it found."""

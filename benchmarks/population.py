@@ -1,0 +1,138 @@
+"""Deferred task instances, written straight into Airflow's database: running a worker for each would measure workers.
+
+``python -m benchmarks.population`` reads a :class:`Population` as JSON from its standard input. Airflow reads its
+settings when it is imported, so this is a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from benchmarks.remote import alias_of, run_id_of
+
+DAG_ID = "waits"
+CONN_ID = "remote"
+CHUNK = 500
+KINDS = ("idle", "http", "bare", "single", "many")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """What waits, and how.
+
+    :param kind: one of :data:`KINDS`.
+    :param interval: seconds between two looks of one wait.
+    :param url: the remote.
+    :param bundle: path of the certificate that it is trusted by.
+    """
+
+    kind: str
+    count: int
+    interval: float
+    url: str
+    bundle: str
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    def trigger(self, number: int) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments of one trigger."""
+        if self.kind == "idle":
+            return "benchmarks.triggers.IdleTrigger", {"number": number}
+        if self.kind == "bare":
+            url = f"{self.url}/bare/notifications/{number}"
+            return "benchmarks.triggers.BareTrigger", {"url": url, "bundle": self.bundle, "seconds": self.interval}
+        if self.kind == "http":
+            arguments = {"endpoint": f"absent/{number}", "http_conn_id": CONN_ID, "poke_interval": self.interval}
+            return "airflow.providers.http.triggers.http.HttpSensorTrigger", arguments
+        return "airflow_provider_taskwatch.triggers.watch.WatchTrigger", {
+            "conn_id": CONN_ID,
+            "ref": str(number if self.kind == "single" else run_id_of(number)),
+            "started_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
+            "rhythm": {"limit_seconds": self.interval, "adaptive": False},
+            "options": {"alias": alias_of(number)} if self.kind == "many" else {},
+        }
+
+    def connection(self) -> dict[str, Any]:
+        """The stored connection that the triggers read."""
+        extra = {"ca_bundle": self.bundle, "concurrency": 64}
+        if self.kind == "single":
+            extra |= {"token_url": f"{self.url}/token"}
+            return {"conn_type": "acquia", "host": f"{self.url}/api", "login": "key", "password": "secret", "extra": extra}
+        if self.kind == "many":
+            extra |= {"client": "100"}
+            return {"conn_type": "automic", "host": self.url, "login": "100/A/B", "password": "secret", "extra": extra}
+        return {"conn_type": "http", "host": self.url, "extra": {"verify": self.bundle}}
+
+
+def main() -> None:
+    """Write the rows."""
+    population = Population(**json.loads(sys.stdin.read()))
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        _write_connection(session, population.connection())
+        task, version = _write_dag(session)
+        for first in range(0, population.count, CHUNK):
+            _write_waits(session, population, task, version, range(first, min(first + CHUNK, population.count)))
+            session.commit()
+
+
+def _write_connection(session: Any, content: dict[str, Any]) -> None:
+    from airflow.models import Connection
+
+    session.add(Connection(conn_id=CONN_ID, **{**content, "extra": json.dumps(content["extra"])}))
+
+
+def _write_dag(session: Any) -> tuple[Any, Any]:
+    """A DAG of one task, as the DAG processor would store it; the task and the id of the DAG's version."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    with DAG(DAG_ID, schedule=None) as dag:
+        BaseOperator(task_id="wait")
+    session.add(DagBundleModel(name="waits"))
+    session.flush()
+    session.add(DagModel(dag_id=DAG_ID, bundle_name="waits", fileloc=__file__, is_stale=False))
+    session.flush()
+    lazy = LazyDeserializedDAG.from_dag(dag)
+    SerializedDagModel.write_dag(lazy, bundle_name="waits", session=session)
+    session.flush()
+    stored = SerializedDagModel.get(DAG_ID, session=session)
+    return stored.dag.get_task("wait"), DagVersion.get_latest_version(DAG_ID, session=session).id
+
+
+def _write_waits(session: Any, population: Population, task: Any, version: Any, numbers: range) -> None:
+    """One run, task instance and trigger for each number."""
+    from airflow.models import DagRun, TaskInstance, Trigger
+    from airflow.utils.state import DagRunState, TaskInstanceState
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+    now = datetime.now(UTC)
+    for number in numbers:
+        run = DagRun(
+            dag_id=DAG_ID,
+            run_id=f"run-{number}",
+            run_after=now,
+            run_type=DagRunType.MANUAL,
+            triggered_by=DagRunTriggeredByType.TEST,
+            state=DagRunState.RUNNING,
+        )
+        run.created_dag_version_id = version
+        ti = TaskInstance(task, version, run_id=run.run_id, state=TaskInstanceState.DEFERRED)
+        ti.try_number = 1
+        ti.start_date = now
+        ti.trigger = Trigger(*population.trigger(number))
+        session.add_all([run, ti])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""A remote that costs next to nothing: one TLS server that answers what a poller asks, after a set time.
+
+``python -m benchmarks.remote CERTIFICATE`` prints its port. It counts what it is asked; the emulators of the
+sandbox would be truer, and so slow that their own CPU would be a part of the result.
+
+=============================  ==============================================================================
+GET  /.../notifications/{n}    a notification of Acquia; one in ten changes its progress at each look
+GET  /.../absent/{n}           404, which is what Airflow's HTTP sensor waits on
+GET  /ae/.../executions        a page of Automic's list: ours among those of others, newest first
+GET  /ae/.../executions/{n}    an execution of Automic
+POST /token                    an access token that lives five minutes
+POST /_mode                    ``{"delay": 0.1, "watched": 1000}``; forgets what was counted
+GET  /_seen                    what was asked since then
+=============================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+from urllib.parse import parse_qs
+
+FOREIGN = 10_000
+"""Executions of others whose aliases begin like ours."""
+
+ALIAS = "NIGHTLY-LOAD"
+FIRST_RUN_ID = 1_000_000
+SPACING = 11
+MISSING_SHARE = 10
+CHANGING_SHARE = 10
+RUNNING_SHARE = 10
+"""One in so many: of ours missing in the list, of ours with new progress at each look, of the others not yet ended."""
+
+OURS = "AIRFLOW/DATA"
+
+_HEAD = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n.*?\r\n\r\n", re.DOTALL)
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+
+
+def alias_of(number: int) -> str:
+    """The marker of our execution with this number; one in ten was renamed, so that no list by alias holds it."""
+    return f"{ALIAS}-{number:012x}"
+
+
+def run_id_of(number: int) -> int:
+    """Ours lie evenly among the newest of the others."""
+    return FIRST_RUN_ID + SPACING * number
+
+
+class Remote:
+    """What the server knows and has counted.
+
+    :param delay: seconds until it answers.
+    :param watched: how many tasks are ours.
+    """
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.reset(delay=0.1, watched=0)
+
+    def reset(self, *, delay: float, watched: int) -> None:
+        """A new measurement."""
+        self.delay = delay
+        self.watched = watched
+        self.polls: list[tuple[int, float]] = []
+        self.lists: list[tuple[int, int]] = []
+        self.singles = self.tokens = self.opened = 0
+        self._entries = _entries(watched)
+        self._pages: dict[str, tuple[list[dict[str, Any]], bytes]] = {}
+
+    def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+        """The status and the JSON that a request gets."""
+        path, _, query = target.partition("?")
+        if path == "/_mode":
+            self.reset(**json.loads(body))
+            return 200, b"{}"
+        if path == "/_seen":
+            return 200, _json(self.seen())
+        if path == "/token":
+            self.tokens += 1
+            return 200, _json({"access_token": f"token-{self.tokens}", "expires_in": 300, "token_type": "Bearer"})
+        kind, number = path.rsplit("/", 2)[-2:]
+        if number == "executions":
+            return 200, self._list(query)
+        self.singles += 1
+        self.polls.append((int(number), time.monotonic()))
+        return _ANSWERS[kind](int(number), len(self.polls))
+
+    def seen(self) -> dict[str, Any]:
+        """What was asked since the last reset.
+
+        ``polls`` holds a number and its moment for each task that was told of, alone or in a list, in monotonic
+        seconds of this machine; ``lists`` how many entries each page had, and how many of them were ours.
+        """
+        return {
+            "polls": self.polls,
+            "singles": self.singles,
+            "lists": self.lists,
+            "tokens": self.tokens,
+            "connections": self.connections,
+            "opened": self.opened,
+        }
+
+    def _list(self, query: str) -> bytes:
+        if query not in self._pages:
+            page = self._page({name: values[-1] for name, values in parse_qs(query).items()})
+            self._pages[query] = (page["data"], _json(page))
+        entries, content = self._pages[query]
+        now = time.monotonic()
+        ours = [(one["run_id"], now) for one in entries if one["user"] == OURS]
+        self.polls += ours
+        self.lists.append((len(entries), len(ours)))
+        return content
+
+    def _page(self, query: dict[str, str]) -> dict[str, Any]:
+        """Newest first, below ``start_at_run_id``; ``status`` filters as the vendor's does."""
+        start, size = int(query.get("start_at_run_id", 1 << 62)), int(query.get("max_results", 50))
+        wanted = {int(one) for one in query["status"].split(",")} if "status" in query else None
+        fitting = [one for one in self._entries if one["run_id"] < start and (wanted is None or one["status"] in wanted)]
+        return {"total": len(fitting[:size]), "data": fitting[:size], "hasmore": len(fitting) > size}
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content).encode()
+
+
+def _entries(watched: int) -> list[dict[str, Any]]:
+    """All executions whose alias begins like ours, newest first."""
+    ours = [_execution(run_id_of(number), alias=alias_of(number)) for number in range(watched)]
+    listed = [one for number, one in enumerate(ours) if number % MISSING_SHARE]
+    between = (run for run in range(run_id_of(watched), 0, -1) if run % SPACING != FIRST_RUN_ID % SPACING)
+    others = [
+        _execution(
+            run,
+            alias=f"{ALIAS}-{number:012X}",
+            user="SOMEBODY/ELSE",
+            status=1550 if number % RUNNING_SHARE == 0 else 1900,
+        )
+        for number, run in enumerate(islice(between, FOREIGN))
+    ]
+    return sorted(listed + others, key=lambda one: -int(one["run_id"]))
+
+
+def _execution(run_id: int, *, alias: str = "renamed", user: str = OURS, status: int = 1550) -> dict[str, Any]:
+    return {
+        "name": "JOBS.NIGHTLY_LOAD",
+        "type": "JOBS",
+        "queue": "CLIENT_QUEUE",
+        "run_id": run_id,
+        "status": status,
+        "status_text": "Active",
+        "runtime": int(time.monotonic()),
+        "activation_time": "2026-01-31T03:00:00Z",
+        "start_time": "2026-01-31T03:00:05Z",
+        "agent": "UNIX01",
+        "platform": "UNIX",
+        "parent": 0,
+        "reference_run_id": 0,
+        "user": user,
+        "estimated_runtime": 7200,
+        "archive_key1": "",
+        "archive_key2": "",
+        "title": "nightly load",
+        "alias": alias,
+        "priority": 200,
+    }
+
+
+def _notification(number: int, polls: int) -> dict[str, Any]:
+    changes = number % CHANGING_SHARE == 0
+    return {
+        "uuid": str(number),
+        "event": "DatabaseBackupCreated",
+        "label": "Database backup created",
+        "description": "A backup of the database is being created.",
+        "created_at": "2026-01-31T03:00:00+00:00",
+        "started_at": "2026-01-31T03:00:05+00:00",
+        "completed_at": None,
+        "status": "in-progress",
+        "progress": polls % 99 + 1 if changes else 50,
+        "context": {"environment": {"ids": ["12-ab"]}, "database": {"names": ["drupal"]}},
+        "_links": {"self": {"href": f"/api/notifications/{number}"}, "parent": {"href": "/api/notifications"}},
+    }
+
+
+_ANSWERS: dict[str, Callable[[int, int], tuple[int, bytes]]] = {
+    "executions": lambda number, polls: (200, _json(_execution(number))),
+    "notifications": lambda number, polls: (200, _json(_notification(number, polls))),
+    "absent": lambda number, polls: (404, b"{}"),
+}
+
+
+class Conversation(asyncio.Protocol):
+    """One kept-alive connection; requests are answered in turn."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+        self._pending = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._remote.connections += 1
+        self._remote.opened += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._remote.connections -= 1
+
+    def data_received(self, data: bytes) -> None:
+        self._pending += data
+        while (head := _HEAD.match(self._pending)) is not None:
+            length = _LENGTH.search(head[0])
+            end = head.end() + (int(length[1]) if length else 0)
+            if len(self._pending) < end:
+                return
+            body, self._pending = self._pending[head.end() : end], self._pending[end:]
+            self._serve(head[1].decode(), head[2].decode(), body)
+
+    def _serve(self, method: str, target: str, body: bytes) -> None:
+        status, content = self._remote.answer(method, target, body)
+        head = b"HTTP/1.1 %d OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        reply = head % (status, len(content)) + content
+        delay = 0.0 if target.startswith("/_") else self._remote.delay
+        asyncio.get_running_loop().call_later(delay, self._write, reply)
+
+    def _write(self, reply: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(reply)  # type: ignore[attr-defined]
+
+
+async def serve(certificate: str, tell: Callable[[int], None]) -> None:
+    """Serve on a free port of the loopback interface until cancelled."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    remote = Remote()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Conversation(remote), "127.0.0.1", 0, ssl=context, backlog=2048
+    )
+    tell(server.sockets[0].getsockname()[1])
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], lambda port: print(port, flush=True)))
