@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -34,6 +33,15 @@ class Plan:
     personal: bool = False
     ends_at: float | None = None
 
+    def first(self, age: float) -> tuple[float, float]:
+        """Seconds until the first look, and the share of them that may be cut off.
+
+        After a restart all of it, as many waits are restarted together.
+        """
+        if age >= FIRST_SECONDS:
+            return self.interval(age), 1.0
+        return max(0.0, min(self.rhythm.first(age), self._until_last(age))), 0.0
+
     def interval(self, age: float, seen: Observation | None = None) -> float:
         """Seconds until the next look."""
         return self.capped(self.rhythm.interval(age, None if seen is None else _remaining(seen, age)), age)
@@ -45,16 +53,19 @@ class Plan:
             return self.capped(_PATIENCE.seconds(memory.failures, wanted), age)
         return self.interval(age, last)
 
-    def hold(self, memory: Memory, age: float) -> float:
+    def hold(self, memory: Memory, after: float, age: float) -> float:
         """For how many seconds a reading that says nothing new need not be told."""
         if memory.failures or memory.unknown_since is not None or memory.blocked_since is not None:
             return 0.0
-        return self.capped(0.0 if self.rhythm.adaptive else math.inf, age)
+        return self.capped(HELD_LOOKS * after, age) if after <= self.rhythm.limit_seconds else 0.0
 
     def capped(self, after: float, age: float) -> float:
         """``after``, or less where the wait would end before."""
-        last = None if self.ends_at is None else self.ends_at - age - LAST_LOOK_SECONDS
-        return after if last is None or last <= 0 else min(after, last)
+        last = self._until_last(age)
+        return min(after, last) if last > 0 else after
+
+    def _until_last(self, age: float) -> float:
+        return math.inf if self.ends_at is None else self.ends_at - age - LAST_LOOK_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +114,8 @@ Watch = Generator[Look | Call | Pause, Any, Outcome]
 
 LAST_LOOK_SECONDS = 2.0
 SPREAD = 0.1
+HELD_LOOKS = 9
+"""So many looks in a row may say nothing new before a watch chooses its interval anew."""
 STEP_PERCENT = 10.0
 """Progress is told in such steps: a line costs more than a look."""
 
@@ -119,7 +132,8 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     memory = Memory()
     last: Observation | None = None
     selector = system.selector(plan.options)
-    after, spread, hold = (0.0, 0.0, 0.0) if age < FIRST_SECONDS else (plan.interval(age), 1.0, 0.0)
+    after, spread = plan.first(age)
+    hold = 0.0
     while True:
         look = Look(
             ref=memory.ref or plan.ref, after=after, spread=spread, selector=selector, known=last, hold=hold
@@ -133,7 +147,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             return weighed.outcome
         memory, last = weighed.memory, weighed.observation or last
         after = plan.pause(memory, weighed.error, seen.age, last)
-        hold = plan.hold(memory, seen.age)
+        hold = plan.hold(memory, after, seen.age)
         spread = 0.0 if selector else SPREAD  # those who are read together stay together
 
 

@@ -65,7 +65,7 @@ def check_durations(task: Any, *names: str) -> None:
 
 
 _ABOVE_ZERO = ("poll_interval", "timeout")
-_MAY_BE_NONE = ("timeout", "blocked_timeout")
+_MAY_BE_NONE = ("poll_interval", "timeout", "blocked_timeout")
 
 
 def _is_duration(name: str, value: object) -> bool:

@@ -21,7 +21,7 @@ from .attempt import Attempt
 from .ending import WaitTimedOut, result_of
 from .kill import CANCEL_SECONDS, ended_by_user, within
 from .record import Records
-from .setting import backstop, deadline_of, now, one_of, seconds, seconds_or_none
+from .setting import backstop, deadline_of, now, one_of, seconds_or_none
 from .waiter import Waiter
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ class StartOperator(Waiter, BaseOperator):
 
     :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
     :param wait_for_completion: False returns the remote's id at once.
-    :param poll_interval: seconds (or a timedelta) between looks at most; they start at two seconds.
-    :param adaptive: False looks every ``poll_interval`` from the beginning.
+    :param poll_interval: seconds (or a timedelta) between looks at most. None: 30 seconds, and up to 60 while the
+        remote's progress says that the end is farther away than that.
+    :param adaptive: looks start after eight seconds, grow apart with the age of the wait, and heed the progress.
+        False looks at once and every ``poll_interval``.
     :param timeout: seconds (or a timedelta) to wait at most; ``execution_timeout`` counts too.
         None: as long as it takes.
     :param on_timeout: ``cancel`` the remote task when the wait is over, or ``leave`` it.
@@ -57,6 +59,7 @@ class StartOperator(Waiter, BaseOperator):
     """
 
     operator_extra_links = (RemoteTaskLink(),)
+    is_own_start = True
     look_up_seconds = 30.0
     """How long a marker is looked for until 'not there' is believed."""
     look_up_interval_seconds = 5.0
@@ -66,7 +69,7 @@ class StartOperator(Waiter, BaseOperator):
         *,
         deferrable: bool | None = None,
         wait_for_completion: bool = True,
-        poll_interval: float | timedelta = 30.0,
+        poll_interval: float | timedelta | None = None,
         adaptive: bool = True,
         timeout: float | timedelta | None = None,
         on_timeout: str = "cancel",
@@ -210,7 +213,7 @@ class StartOperator(Waiter, BaseOperator):
                 cancel_on_kill=self.cancel_on_kill,
             ),
             method_name="execute_complete",
-            timeout=backstop(deadline, seconds(self.poll_interval)),
+            timeout=backstop(deadline, self.poll_seconds),
         )
 
     def _wait_here(self, record: Record, deadline: datetime | None) -> Outcome:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_taskwatch.core.judge import Rules
-from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.watch import Plan
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
@@ -26,8 +26,11 @@ class Waiter:
     has_told_page = True
     """Whether :class:`~..link.RemoteTaskLink` finds its XCom; False between the start of a task and its ref."""
 
+    is_own_start: ClassVar[bool] = False
+    """Whether the wait begins with a start of ours; see :class:`~..core.schedule.Rhythm`."""
+
     deferrable: bool | None
-    poll_interval: float | timedelta
+    poll_interval: float | timedelta | None
     adaptive: bool
     on_skipped: str
     not_found_grace: float | timedelta
@@ -100,5 +103,16 @@ class Waiter:
             "blocked_timeout": seconds_or_none(self.blocked_timeout),
         }
 
+    @property
+    def poll_seconds(self) -> float:
+        """The longest interval, but for a far end where the user has given none."""
+        given = seconds_or_none(self.poll_interval)
+        return LIMIT_SECONDS if given is None else given
+
     def _rhythm(self) -> dict[str, Any]:
-        return {"limit_seconds": seconds(self.poll_interval), "adaptive": self.adaptive}
+        return {
+            "limit_seconds": self.poll_seconds,
+            "far_seconds": FAR_SECONDS if self.poll_interval is None else None,
+            "adaptive": self.adaptive,
+            "is_own_start": self.is_own_start,
+        }

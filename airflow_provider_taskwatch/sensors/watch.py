@@ -13,10 +13,11 @@ from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.judge import Memory, from_json
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.watch import Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
-from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, now, seconds
+from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, now
 from airflow_provider_taskwatch.operators.waiter import Waiter
 
 from .finish import how_to_finish
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 
 MEMORY_KEY = "taskwatch_memory"
-DEFAULT_POLL_SECONDS = 30.0
 
 
 class WatchSensor(Waiter, BaseSensorOperator):
@@ -36,9 +36,10 @@ class WatchSensor(Waiter, BaseSensorOperator):
     ``poke_interval`` mean what they always mean.
 
     :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
-    :param poll_interval: seconds (or a timedelta) between looks at most; they start at two seconds. Default:
-        ``poke_interval`` where that is given, else 30 seconds.
-    :param adaptive: False looks every ``poll_interval`` from the beginning.
+    :param poll_interval: seconds (or a timedelta) between looks at most. Default: ``poke_interval`` where that is
+        given, else 30 seconds, and up to 60 while the remote's progress says that the end is farther away than that.
+    :param adaptive: looks start at once, grow apart with the age of the wait, and heed the progress. False looks at
+        once and every ``poll_interval``.
     :param on_skipped: an end without work means ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
     :param not_found_grace: seconds from the start of the wait during which the remote may not know the id yet.
     :param unknown_status_grace: seconds during which a status may be one that we do not know.
@@ -64,8 +65,9 @@ class WatchSensor(Waiter, BaseSensorOperator):
         poke_interval: float | timedelta | None = None,
         **kwargs: Any,
     ) -> None:
-        interval = next((one for one in (poll_interval, poke_interval) if one is not None), DEFAULT_POLL_SECONDS)
-        super().__init__(poke_interval=poke_interval if poke_interval is not None else interval, **kwargs)
+        interval = poke_interval if poll_interval is None else poll_interval
+        pokes = next((one for one in (poke_interval, poll_interval) if one is not None), LIMIT_SECONDS)
+        super().__init__(poke_interval=pokes, **kwargs)
         self.deferrable = deferrable
         self.poll_interval = interval
         self.adaptive = adaptive
@@ -136,7 +138,7 @@ class WatchSensor(Waiter, BaseSensorOperator):
                 finish=how_to_finish(self, WatchSensor.execute_complete),
             ),
             method_name="execute_complete",
-            timeout=backstop(deadline, seconds(self.poll_interval)),
+            timeout=backstop(deadline, self.poll_seconds),
         )
 
     def _age(self, context: Context) -> float:

@@ -6,16 +6,51 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.schedule import Rhythm, remaining_seconds, stretch
 
 
-@pytest.mark.parametrize(
-    "age, seconds", [(-5, 2.0), (0, 2.0), (5, 2.0), (20, 4.0), (100, 20.0), (150, 30.0), (90_000, 30.0)]
-)
+@pytest.mark.parametrize("age, seconds", [(-5, 8.0), (0, 8.0), (8, 10.0), (40, 18.0), (88, 30.0), (90_000, 30.0)])
 def test_the_interval_grows_with_the_age_of_the_wait(age, seconds):
     assert Rhythm().interval(age) == seconds
 
 
-@pytest.mark.parametrize("remaining, seconds", [(0, 2.0), (3, 2.0), (20, 10.0), (1000, 30.0)])
-def test_an_end_that_announces_itself_is_looked_for_more_closely(remaining, seconds):
-    assert Rhythm().interval(3600, remaining) == seconds
+@pytest.mark.parametrize("left, seconds", [(0, 13.0), (6, 13.0), (14, 21.0), (20, 24.0), (39, 24.0)])
+def test_a_near_end_is_looked_for_when_it_has_probably_come(left, seconds):
+    assert Rhythm().interval(20, left) == seconds
+
+
+@pytest.mark.parametrize("age, seconds", [(60, 23.0), (5999, 24.0), (6000, 30.0), (90_000, 30.0)])
+def test_a_task_that_is_stuck_at_its_end_costs_more_than_the_limit_for_a_while_only(age, seconds):
+    assert Rhythm(far_seconds=60.0).interval(age, 0.01 * age) == seconds
+
+
+@pytest.mark.parametrize(
+    "age, left, seconds", [(600, 5400, 60.0), (600, 350, 50.0), (600, 330, 24.0), (10, 990, 40.0), (7, 700, 30.0)]
+)
+def test_while_the_end_is_surely_far_there_is_less_to_look_for(age, left, seconds):
+    assert Rhythm(far_seconds=60.0).interval(age, left) == seconds
+
+
+@pytest.mark.parametrize("limit", [0.5, 5.0, 30.0, 600.0])
+@pytest.mark.parametrize("left", [None, 0.0, 10.0, 1e6])
+def test_a_limit_of_the_user_is_the_longest_interval(limit, left):
+    assert all(Rhythm(limit_seconds=limit).interval(age, left) <= limit for age in range(0, 20_000, 50))
+
+
+@pytest.mark.parametrize(
+    "rhythm, seconds",
+    [
+        (Rhythm(), 0.0),
+        (Rhythm(is_own_start=True), 6.5),
+        (Rhythm(is_own_start=True, limit_seconds=5.0), 3.5),
+        (Rhythm(is_own_start=True, limit_seconds=1.0), 0.0),
+        (Rhythm(is_own_start=True, adaptive=False), 0.0),
+    ],
+)
+def test_what_we_have_just_started_is_given_a_moment(rhythm, seconds):
+    assert rhythm.first(1.5) == seconds
+
+
+def test_a_rhythm_as_an_older_trigger_stored_it_keeps_its_limit_and_looks_at_once():
+    stored = Rhythm(limit_seconds=30.0, adaptive=True)
+    assert (stored.interval(600, 5400), stored.first(0.0)) == (30.0, 0.0)
 
 
 def test_a_fixed_interval_is_kept_whatever_is_known():
@@ -55,9 +90,9 @@ def test_the_remotes_own_clock_and_usual_duration_count_first():
     assert remaining_seconds(100.0, 50, elapsed=0.0, expected=0.0) == 0.0
 
 
-def test_an_overdue_end_is_looked_for_less_and_less_often():
-    left = [remaining_seconds(age, None, expected=600.0) for age in (590.0, 600.0, 620.0, 700.0)]
-    assert [Rhythm().interval(600.0, one) for one in left] == [5.0, 2.0, 10.0, 30.0]
+def test_an_overdue_end_is_near_and_never_far():
+    left = [remaining_seconds(age, None, expected=600.0) for age in (590.0, 600.0, 700.0, 9000.0)]
+    assert left == [10.0, 0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(

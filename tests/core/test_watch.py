@@ -76,15 +76,26 @@ def follow(*answers, **plan):
 
 def test_a_wait_looks_at_once_and_then_less_and_less_often():
     looks, outcome = run(seen(0.0), seen(2.0), seen(50.0), seen(900.0), seen(930.0, Phase.SUCCEEDED))
-    assert [look.after for look in looks] == [0.0, 2.0, 2.0, 10.0, 30.0]
+    assert [look.after for look in looks] == [0.0, 8.0, 8.5, 20.5, 30.0]
     assert [look.spread for look in looks] == [0.0, 0.1, 0.1, 0.1, 0.1]
     assert (outcome.ending, outcome.ref, outcome.result) == (Ending.SUCCEEDED, "7", {"id": "7"})
 
 
+def test_a_wait_for_what_we_have_just_started_looks_a_little_later():
+    looks, _ = run(seen(8.0), seen(18.0, Phase.SUCCEEDED), age=1.5, rhythm=Rhythm(is_own_start=True))
+    assert looks == [Look(ref="7", after=6.5), Look(ref="7", after=10.0, spread=0.1)]
+
+
+@pytest.mark.parametrize("ends_at, after", [(6.0, 2.5), (3.5, 0.0), (1.5, 0.0)])
+def test_a_wait_with_little_time_takes_its_first_look_in_time(ends_at, after):
+    looks, _ = run(seen(2.0, Phase.SUCCEEDED), age=1.5, rhythm=Rhythm(is_own_start=True), ends_at=ends_at)
+    assert looks[0].after == after
+
+
 def test_a_restarted_wait_goes_on_at_its_age_and_does_not_look_together_with_all_others():
-    looks, _ = run(seen(100.0, Phase.SUCCEEDED), age=100.0)
-    assert looks == [Look(ref="7", after=20.0, spread=1.0)]
-    assert run(seen(2.0, Phase.SUCCEEDED), age=2.0)[0] == [Look(ref="7", after=2.0, spread=1.0)]
+    looks, _ = run(seen(100.0, Phase.SUCCEEDED), age=80.0)
+    assert looks == [Look(ref="7", after=28.0, spread=1.0)]
+    assert run(seen(8.0, Phase.SUCCEEDED), age=8.0)[0] == [Look(ref="7", after=10.0, spread=1.0)]
 
 
 def test_a_restarted_wait_has_no_new_grace_for_what_is_not_there():
@@ -97,15 +108,18 @@ def test_a_fixed_rhythm_is_kept():
     assert [look.after for look in looks] == [0.0, 5.0, 5.0]
 
 
-def test_progress_and_usual_duration_bring_the_next_look_closer():
+def test_progress_and_usual_duration_say_when_to_look_next():
     looks, _ = run(
         seen(0.0),
-        seen(600.0, progress=98.0),
-        seen(610.0, elapsed_seconds=594.0, expected_seconds=600.0),
-        seen(620.0, progress=100.0),
-        seen(650.0, Phase.SUCCEEDED),
+        seen(20.0, progress=5.0),
+        seen(80.0, progress=20.0),
+        seen(140.0, progress=98.0),
+        seen(164.0, elapsed_seconds=160.0, expected_seconds=600.0),
+        seen(224.0, progress=100.0),
+        seen(254.0, Phase.SUCCEEDED),
+        rhythm=Rhythm(far_seconds=60.0),
     )
-    assert [look.after for look in looks] == pytest.approx([0.0, 2.0, 6.12, 3.0, 30.0], abs=0.01)
+    assert [look.after for look in looks] == [0.0, 8.0, 60.0, 60.0, 24.0, 60.0, 30.0]
 
 
 def test_watches_that_can_be_read_together_say_so():
@@ -141,8 +155,8 @@ def test_a_remote_that_is_down_is_waited_for_with_growing_pauses(error):
 
 
 def test_after_trouble_the_usual_rhythm_returns():
-    looks, _ = run(failed(0.0), failed(2.0), seen(50.0), seen(60.0, Phase.SUCCEEDED))
-    assert [look.after for look in looks] == [0.0, 2.0, 4.0, 10.0]
+    looks, _ = run(failed(0.0), failed(2.0), seen(48.0), seen(68.0, Phase.SUCCEEDED))
+    assert [look.after for look in looks] == [0.0, 2.0, 4.0, 20.0]
 
 
 def test_the_remotes_wish_to_wait_is_obeyed_but_not_beyond_the_deadline():
@@ -163,7 +177,7 @@ def test_a_refusal_ends_the_wait_at_once_in_the_remotes_words(status):
 
 def test_a_reply_that_cannot_be_read_is_bounded_like_an_unknown_status():
     looks, outcome = run(failed(0.0, ODD), failed(150.0, ODD), failed(300.0, ODD))
-    assert [look.after for look in looks] == [0.0, 2.0, 30.0]
+    assert [look.after for look in looks] == [0.0, 8.0, 30.0]
     assert outcome.ending is Ending.UNKNOWN
     assert outcome.message.endswith("for more than 300 s: the reply is not JSON")
 
@@ -178,7 +192,7 @@ def test_a_page_of_html_before_a_404_does_not_make_the_ref_one_that_was_there():
 
 def test_a_last_look_is_taken_just_before_the_end():
     looks, _ = run(seen(0.0), seen(70.0), seen(78.0), OVER, ends_at=80.0)
-    assert [look.after for look in looks] == pytest.approx([0.0, 2.0, 8.0, 15.6])
+    assert [look.after for look in looks] == [0.0, 8.0, 8.0, 27.5]
 
 
 def test_a_wait_that_is_resumed_shortly_before_its_end_still_looks_in_time():
@@ -341,7 +355,7 @@ def test_a_restart_that_cannot_be_asked_for_now_is_asked_for_again(error):
         *[seen(0.0, Phase.FAILED), error, seen(2.0, Phase.FAILED), error, seen(6.0, Phase.FAILED)],
         *[reply(200, {"id": "8"}), seen(8.0, Phase.SUCCEEDED, ref="8")],
     )
-    assert [step.after for step in steps if isinstance(step, Look)] == [0.0, 2.0, 4.0, 2.0]
+    assert [step.after for step in steps if isinstance(step, Look)] == [0.0, 2.0, 4.0, 9.5]
     assert (outcome.ending, outcome.ref) == (Ending.SUCCEEDED, "8")
 
 

@@ -26,7 +26,8 @@ def automic(**arguments: Any) -> Life:
 
 
 def acquia(**arguments: Any) -> Life:
-    return Life(Acquia, path="environments/1/databases", json={"name": "db", "source": "2"}, **arguments)
+    body = {"name": "db", "source": "2"}
+    return Life(Acquia, path="environments/1/databases", json=body, poll_interval=0.05, adaptive=False, **arguments)
 
 
 def started(box: Running) -> list[dict[str, Any]]:

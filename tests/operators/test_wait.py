@@ -25,13 +25,15 @@ from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.operators.life import Life, event_of
 from tests.operators.quick import Acquia, Automic
 
+QUICK = {"poll_interval": 1}
+
 
 def automic(**arguments: Any) -> Life:
-    return Life(Automic, object_name="JOBS.T", **arguments)
+    return Life(Automic, object_name="JOBS.T", **{**QUICK, **arguments})
 
 
 def acquia(**arguments: Any) -> Life:
-    return Life(Acquia, path="environments/1/databases", json={"name": "db", "source": "2"}, **arguments)
+    return Life(Acquia, path="environments/1/databases", json={"name": "db", "source": "2"}, **{**QUICK, **arguments})
 
 
 def here(**arguments: Any) -> Life:
@@ -76,7 +78,7 @@ def test_the_arguments_of_the_trigger_are_plain_json_and_build_it_again(box: Run
     assert rebuilt(trigger).serialize() == trigger.serialize()
     assert trigger.options["success_statuses"] == [1900, "ANY_OK"]
     assert trigger.options["skip_statuses"] == [1922]
-    assert trigger.rhythm == {"limit_seconds": 60.0, "adaptive": True}
+    assert trigger.rhythm == {"limit_seconds": 60.0, "far_seconds": None, "adaptive": True, "is_own_start": True}
     assert trigger.rules["not_found_grace"] == 9.0
 
 
@@ -108,6 +110,14 @@ async def test_a_failure_goes_through_the_triggerer_with_the_remotes_words(box: 
     event = await event_from(life.defer().trigger)
     with pytest.raises(RemoteTaskFailed, match="disk full"):
         life.resume(event)
+
+
+@pytest.mark.parametrize("given, far", [({"poll_interval": None}, 60.0), ({"poll_interval": 30}, None)])
+def test_only_where_no_interval_is_given_looks_may_be_farther_apart(
+    box: Running, given: dict[str, Any], far: float | None
+) -> None:
+    rhythm = automic(**given).defer().trigger.rhythm
+    assert (rhythm["limit_seconds"], rhythm["far_seconds"]) == (30.0, far)
 
 
 def test_without_a_limit_there_is_no_deadline(box: Running) -> None:

@@ -106,19 +106,20 @@ def test_no_status_at_all_is_not_the_same_as_the_usual_ones(box: Running, status
 
 
 @pytest.mark.parametrize(
-    "given, seconds",
+    "given, seconds, far",
     [
-        ({}, 30.0),
-        ({"poll_interval": 5}, 5.0),
-        ({"poke_interval": 7}, 7.0),
-        ({"poke_interval": timedelta(seconds=7)}, 7.0),
-        ({"poll_interval": timedelta(seconds=5), "poke_interval": 7}, 5.0),
+        ({}, 30.0, 60.0),
+        ({"poll_interval": 5}, 5.0, None),
+        ({"poke_interval": 7}, 7.0, None),
+        ({"poke_interval": timedelta(seconds=7)}, 7.0, None),
+        ({"poll_interval": timedelta(seconds=5), "poke_interval": 7}, 5.0, None),
     ],
 )
 def test_poll_interval_is_poke_interval_where_it_is_not_given(
-    box: Running, given: dict[str, Any], seconds: float
+    box: Running, given: dict[str, Any], seconds: float, far: float | None
 ) -> None:
-    assert automic("7", **given).defer().trigger.rhythm == {"limit_seconds": seconds, "adaptive": True}
+    rhythm = automic("7", **given).defer().trigger.rhythm
+    assert rhythm == {"limit_seconds": seconds, "far_seconds": far, "adaptive": True, "is_own_start": False}
 
 
 @pytest.mark.parametrize(
