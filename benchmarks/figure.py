@@ -156,6 +156,14 @@ def goals(by_name: Mapping[str, Figures]) -> list[Goal]:
     return found
 
 
+def goals_of_starting_up(importing: float, version: float) -> list[Goal]:
+    """What :mod:`.start_up` measured, in milliseconds."""
+    return [
+        _at_most("importing the operators, ms", importing, 60.0, "{:.0f}"),
+        _at_most("airflow version with the provider, ms of user CPU more", version, 50.0, "{:.0f}"),
+    ]
+
+
 def _goals_of_a_thousand(by_name: Mapping[str, Figures]) -> list[Goal]:
     idle, http, bare, single, many = (by_name[name] for name in ("idle", "http", "bare", "single", "many"))
     beyond = single.cpu_beyond(idle)

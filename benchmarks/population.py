@@ -62,7 +62,13 @@ class Population:
         extra = {"ca_bundle": self.bundle, "concurrency": 64}
         if self.kind == "single":
             extra |= {"token_url": f"{self.url}/token"}
-            return {"conn_type": "acquia", "host": f"{self.url}/api", "login": "key", "password": "secret", "extra": extra}
+            return {
+                "conn_type": "acquia",
+                "host": f"{self.url}/api",
+                "login": "key",
+                "password": "secret",
+                "extra": extra,
+            }
         if self.kind == "many":
             extra |= {"client": "100"}
             return {"conn_type": "automic", "host": self.url, "login": "100/A/B", "password": "secret", "extra": extra}
@@ -106,8 +112,13 @@ def _write_dag(session: Any) -> tuple[Any, Any]:
     lazy = LazyDeserializedDAG.from_dag(dag)
     SerializedDagModel.write_dag(lazy, bundle_name="waits", session=session)
     session.flush()
-    stored = SerializedDagModel.get(DAG_ID, session=session)
-    return stored.dag.get_task("wait"), DagVersion.get_latest_version(DAG_ID, session=session).id
+    stored, dag_version = (
+        SerializedDagModel.get(DAG_ID, session=session),
+        DagVersion.get_latest_version(DAG_ID, session=session),
+    )
+    if stored is None or dag_version is None:
+        raise RuntimeError(f"Airflow has not stored the DAG {DAG_ID}")
+    return stored.dag.get_task("wait"), dag_version.id
 
 
 def _write_waits(session: Any, population: Population, task: Any, version: Any, numbers: range) -> None:

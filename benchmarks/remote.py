@@ -22,6 +22,7 @@ import re
 import ssl
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -71,7 +72,8 @@ class Remote:
         self.watched = watched
         self.polls: list[tuple[int, float]] = []
         self.lists: list[tuple[int, int]] = []
-        self.singles = self.tokens = self.opened = 0
+        self.looks: Counter[str] = Counter()
+        self.tokens = self.opened = 0
         self._entries = _entries(watched)
         self._pages: dict[str, tuple[list[dict[str, Any]], bytes]] = {}
 
@@ -89,9 +91,9 @@ class Remote:
         kind, number = path.rsplit("/", 2)[-2:]
         if number == "executions":
             return 200, self._list(query)
-        self.singles += 1
         self.polls.append((int(number), time.monotonic()))
-        return _ANSWERS[kind](int(number), len(self.polls))
+        self.looks[number] += 1
+        return _ANSWERS[kind](int(number), self.looks[number])
 
     def seen(self) -> dict[str, Any]:
         """What was asked since the last reset.
@@ -101,7 +103,6 @@ class Remote:
         """
         return {
             "polls": self.polls,
-            "singles": self.singles,
             "lists": self.lists,
             "tokens": self.tokens,
             "connections": self.connections,
@@ -123,7 +124,9 @@ class Remote:
         """Newest first, below ``start_at_run_id``; ``status`` filters as the vendor's does."""
         start, size = int(query.get("start_at_run_id", 1 << 62)), int(query.get("max_results", 50))
         wanted = {int(one) for one in query["status"].split(",")} if "status" in query else None
-        fitting = [one for one in self._entries if one["run_id"] < start and (wanted is None or one["status"] in wanted)]
+        fitting = [
+            one for one in self._entries if one["run_id"] < start and (wanted is None or one["status"] in wanted)
+        ]
         return {"total": len(fitting[:size]), "data": fitting[:size], "hasmore": len(fitting) > size}
 
 
@@ -173,7 +176,7 @@ def _execution(run_id: int, *, alias: str = "renamed", user: str = OURS, status:
     }
 
 
-def _notification(number: int, polls: int) -> dict[str, Any]:
+def _notification(number: int, looks: int) -> dict[str, Any]:
     changes = number % CHANGING_SHARE == 0
     return {
         "uuid": str(number),
@@ -184,16 +187,16 @@ def _notification(number: int, polls: int) -> dict[str, Any]:
         "started_at": "2026-01-31T03:00:05+00:00",
         "completed_at": None,
         "status": "in-progress",
-        "progress": polls % 99 + 1 if changes else 50,
+        "progress": looks % 99 + 1 if changes else 50,
         "context": {"environment": {"ids": ["12-ab"]}, "database": {"names": ["drupal"]}},
         "_links": {"self": {"href": f"/api/notifications/{number}"}, "parent": {"href": "/api/notifications"}},
     }
 
 
 _ANSWERS: dict[str, Callable[[int, int], tuple[int, bytes]]] = {
-    "executions": lambda number, polls: (200, _json(_execution(number))),
-    "notifications": lambda number, polls: (200, _json(_notification(number, polls))),
-    "absent": lambda number, polls: (404, b"{}"),
+    "executions": lambda number, looks: (200, _json(_execution(number))),
+    "notifications": lambda number, looks: (200, _json(_notification(number, looks))),
+    "absent": lambda number, looks: (404, b"{}"),
 }
 
 

@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -37,8 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import chart, start_up
-from tests.drive.certificate import write_certificate
-from benchmarks.figure import Figures, Goal, busiest_tenth, gaps, goals, lateness, percentile
+from benchmarks.figure import Figures, Goal, busiest_tenth, gaps, goals, goals_of_starting_up, lateness, percentile
 from benchmarks.population import Population
 from benchmarks.process import Triggerer
 from demo import database
@@ -46,6 +45,7 @@ from demo.component import Component
 from demo.configuration import Environment, environment
 from demo.postgres import PrivatePostgres
 from demo.wait import until
+from tests.drive.certificate import write_certificate
 
 ROOT = Path(__file__).parent.parent
 AIRFLOW = (sys.executable, "-m", "airflow")
@@ -102,8 +102,8 @@ class Remote:
         self.bundle = str(write_certificate(folder / "remote.pem", "127.0.0.1"))
         command = [sys.executable, "-m", "benchmarks.remote", self.bundle]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self.url = f"https://127.0.0.1:{self._process.stdout.readline().strip()}"
+        port = next(iter(self._process.stdout or ())).strip()
+        self.url = f"https://127.0.0.1:{port}"
         self._session = requests.Session()
         self._session.trust_env, self._session.verify = False, self.bundle
 
@@ -158,7 +158,13 @@ class Stage:
         )
         command = [sys.executable, "-m", "benchmarks.population"]
         subprocess.run(
-            command, input=population.to_json(), text=True, env=self._env, cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+            command,
+            input=population.to_json(),
+            text=True,
+            env=self._env,
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         self._reads_before = self._connection_reads()
 
@@ -330,7 +336,8 @@ def main() -> None:
     figures = _measure([case for case in CASES if case.name in wanted], arguments.database, console)
     found = goals({one.name: one for one in figures})
     if not arguments.only:
-        found += start_up.goals()
+        console.print("measuring what starting up costs")
+        found += goals_of_starting_up(*astuple(start_up.measure()))
     console.print(table(figures))
     console.print(goal_table(found))
     _print_lists(console, figures)

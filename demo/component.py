@@ -49,6 +49,13 @@ class Component:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """The main process, once it was started."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} is not running")
+        return self._process.pid
+
     def kill(self, signal_number: int = signal.SIGKILL) -> None:
         """
         End the component and wait until nothing of it is left.

@@ -58,13 +58,7 @@ def judge(
     """What is remembered from here on, the reading as it counts, and the outcome if the wait is over."""
     if _is_absent(seen):
         return _judge_absent(memory, seen, rules, age, noun)
-    memory = replace(
-        memory,
-        failures=0,
-        seen=memory.seen or _is_there(seen),
-        unknown_since=_since(memory.unknown_since, seen.phase is Phase.UNKNOWN, age),
-        blocked_since=_since(memory.blocked_since, seen.phase is Phase.BLOCKED, age),
-    )
+    memory = _remembering(memory, seen, age)
     if seen.phase.is_final:
         return memory, seen, outcome(Ending(str(seen.phase)), seen, f"{noun} {seen.ref}: {seen.describe()}")
     if memory.unknown_since is not None and age - memory.unknown_since >= rules.unknown_status_grace:
@@ -73,6 +67,17 @@ def judge(
         words = f"{noun} {seen.ref} waits for a person: {seen.describe()}; unblock it there and retry"
         return memory, seen, outcome(Ending.BLOCKED, seen, words)
     return memory, seen, None
+
+
+def _remembering(memory: Memory, seen: Observation, age: float) -> Memory:
+    """The memory with a reading that is there; the same one where nothing has changed, as at most looks."""
+    is_there = memory.seen or _is_there(seen)
+    unknown_since = _since(memory.unknown_since, seen.phase is Phase.UNKNOWN, age)
+    blocked_since = _since(memory.blocked_since, seen.phase is Phase.BLOCKED, age)
+    known = (0, is_there, unknown_since, blocked_since)
+    if known == (memory.failures, memory.seen, memory.unknown_since, memory.blocked_since):
+        return memory
+    return replace(memory, failures=0, seen=is_there, unknown_since=unknown_since, blocked_since=blocked_since)
 
 
 def outcome(ending: Ending, seen: Observation, message: str) -> Outcome:

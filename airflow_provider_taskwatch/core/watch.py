@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -135,9 +136,8 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     after, spread = plan.first(age)
     hold = 0.0
     while True:
-        look = Look(
-            ref=memory.ref or plan.ref, after=after, spread=spread, selector=selector, known=last, hold=hold
-        )
+        known, held = (last, hold) if selector else (None, 0.0)
+        look = Look(ref=memory.ref or plan.ref, after=after, spread=spread, selector=selector, known=known, hold=held)
         try:
             seen: Seen = yield look
         except DeadlineError as passed:
@@ -255,7 +255,13 @@ class Story:
 
 
 def _is_news(before: Observation, seen: Observation) -> bool:
-    if None not in (before.progress, seen.progress) and not seen.phase.is_final:
-        close = abs(cast("float", seen.progress) - cast("float", before.progress)) < STEP_PERCENT
-        seen = replace(seen, progress=before.progress) if close else seen
-    return not seen.says_as_much_as(before)
+    """Whether a reading is worth a line after the one that was told last."""
+    was, now = before.progress, seen.progress
+    if was is None or now is None or abs(now - was) >= STEP_PERCENT or seen.phase.is_final:
+        return not seen.says_as_much_as(before)
+    return (seen.phase, seen.status, seen.message, seen.ref) != (
+        before.phase,
+        before.status,
+        before.message,
+        before.ref,
+    )

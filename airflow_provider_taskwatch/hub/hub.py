@@ -192,7 +192,7 @@ class Hub:
         except TaskWatchError as error:
             if line is None:
                 raise
-            log.warning("connection %r could not be read again, the old one stays in use: %s", self.conn_id, error)
+            self._warn("connection %r could not be read again, the old one stays in use: %s", self.conn_id, error)
             return replace(line, read_again_at=self._clock() + REREAD_FAILED_SECONDS)
 
     async def _renewed(self, line: Line | None, settings: Settings) -> Line:
@@ -242,19 +242,25 @@ class Hub:
 
         :param due: when the read was due; the next one counts from there, however long this one takes.
         """
-        selector, refs = group[0].look.selector, sorted({entry.look.ref for entry in group})
-        found: Mapping[str, Observation] = {}
         try:
-            found = await self.run(lambda system: system.observe_many(selector, refs))
+            found = await self._read_together(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the watches must hear of it
+            _fail(group, error)
+        else:
+            self._share(group, found, due)
+
+    async def _read_together(self, group: list[Entry]) -> Mapping[str, Observation]:
+        """What one read says of these; nothing where the remote refuses such reads."""
+        selector, refs = group[0].look.selector, sorted({entry.look.ref for entry in group})
+        self.counts.batches += 1
+        try:
+            return await self.run(lambda system: system.observe_many(selector, refs))
         except TaskWatchError as error:
             if error.transient and not isinstance(error, ReplyError):
-                return _fail(group, error)
+                raise
             self._can_batch = False
-            log.warning("connection %r cannot read many at once, reading one by one: %s", self.conn_id, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the watches must hear of it
-            return _fail(group, error)
-        self.counts.batches += 1
-        self._share(group, found, due)
+            self._warn("connection %r cannot read many at once, reading one by one: %s", self.conn_id, error)
+            return {}
 
     def _share(self, group: list[Entry], found: Mapping[str, Observation], due: float) -> None:
         """Tell the news; a watch that has none waits for another shared read, without being woken."""
@@ -281,7 +287,7 @@ class Hub:
         factor = stretch(self._demand, capacity)
         if factor > 1.0 and not self._has_told_stretch:
             self._has_told_stretch = True
-            log.warning(
+            self._warn(
                 "connection %r: %.1f polls a second are wanted and %.1f are possible, so all intervals are stretched "
                 "evenly; raise its 'concurrency' or 'rate_limit', or poll_interval",
                 self.conn_id,
@@ -304,6 +310,10 @@ class Hub:
             line, self._line = self._line, None
             if line is not None:
                 await line.driver.close()
+
+    def _warn(self, words: str, *values: object) -> None:
+        """What concerns all watches lands in the log of none."""
+        contextvars.Context().run(log.warning, words, *values)
 
     def _ended(self) -> RuntimeError:
         return RuntimeError(f"the poller of connection {self.conn_id!r} has ended")
