@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from .error import NotFoundError, RemoteError, ReplyError, TokenError, TransportError
+from .text import LINE_CHARACTERS, line, shortened
 from .wire import Call, Pause, Reply
 
 T = TypeVar("T")
@@ -134,19 +135,24 @@ def words(reply: Reply) -> str:
     if 300 <= reply.status < 400:
         return "a redirect, which is not followed with credentials; check the host of the connection"
     try:
-        told = _flat(reply.json())
+        said = _flat(reply.json()) if reply.is_small else reply.text(LINE_CHARACTERS)
     except (ValueError, RecursionError):
-        told = reply.text()
-    return told[:500] or "(no message)"
+        said = reply.text()
+    return line(said) or "(no message)"
 
 
 _WORD_KEYS = ("error", "code", "errorCode", "message", "details", "error_description", "errorSummary")
 
 
+def told(content: object, limit: int = LINE_CHARACTERS) -> str:
+    """A JSON value of whatever shape and size as a few words on one line."""
+    return line(_flat(shortened(content)), limit)
+
+
 def _flat(content: object) -> str:
     if isinstance(content, dict):
-        told = [content[key] for key in _WORD_KEYS if content.get(key) not in (None, "")]
-        return ": ".join(map(_flat, told or [f"{key} {_flat(value)}" for key, value in content.items()]))
+        named = [content[key] for key in _WORD_KEYS if content.get(key) not in (None, "")]
+        return ": ".join(map(_flat, named or [f"{key} {_flat(value)}" for key, value in content.items()]))
     if isinstance(content, list):
         return "; ".join(map(_flat, content))
     return str(content)

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from .outcome import Ending, Outcome
-from .phase import Observation, Phase
+from .phase import STATUS_CHARACTERS, Observation, Phase
+from .text import line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,6 @@ def _blocked_too_long(seconds: float, rules: Rules) -> bool:
 
 def _unknown_words(seen: Observation, rules: Rules, noun: str) -> str:
     return (
-        f"{noun} {seen.ref} has the unknown status {seen.status!r} for more than "
-        f"{rules.unknown_status_grace:g} s" + (f": {seen.message}" if seen.message else "")
+        f"{noun} {seen.ref} has the unknown status {line(seen.status, STATUS_CHARACTERS)!r} for more than "
+        f"{rules.unknown_status_grace:g} s" + (f": {line(seen.message)}" if seen.message else "")
     )

@@ -9,9 +9,9 @@ from typing import Any
 
 from .error import EventError
 from .phase import Phase
+from .text import printable, shortened
 
 EVENT_VERSION = 1
-TEXT_CHARACTERS = 4000
 
 
 class Ending(StrEnum):
@@ -46,7 +46,7 @@ _OF_REMOTE = frozenset({Ending.SUCCEEDED, Ending.SKIPPED, Ending.FAILED, Ending.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The end of one wait. Texts are cut in their middle, as an event lives in a row of Airflow's database.
+    """The end of one wait, small and plain enough for the row of Airflow's database in which its event lives.
 
     :param phase: the last phase that was read, None where nothing was.
     :param result: what the task pushes as its XCom.
@@ -61,8 +61,9 @@ class Outcome:
     result: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("status", "message", "result"):
-            object.__setattr__(self, name, shortened(getattr(self, name)))
+        for name in ("status", "message"):
+            object.__setattr__(self, name, printable(shortened(getattr(self, name))))
+        object.__setattr__(self, "result", shortened(self.result))
 
     def to_event(self) -> dict[str, Any]:
         """Plain JSON, the payload of the trigger's event."""
@@ -75,16 +76,6 @@ class Outcome:
             "message": self.message,
             "result": dict(self.result),
         }
-
-
-def shortened(value: Any) -> Any:
-    """``value`` with every text in it cut to :data:`TEXT_CHARACTERS`; its beginning and its end are what tells."""
-    if isinstance(value, str) and len(value) > TEXT_CHARACTERS:
-        half = TEXT_CHARACTERS // 2 - 30  # with the words between them it stays below the limit
-        return f"{value[:half]}\n... ({len(value) - 2 * half} characters left out) ...\n{value[-half:]}"
-    if isinstance(value, Mapping):
-        return {name: shortened(one) for name, one in value.items()}
-    return [shortened(one) for one in value] if isinstance(value, list) else value
 
 
 def from_event(event: object) -> Outcome:

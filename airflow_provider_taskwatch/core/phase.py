@@ -8,6 +8,10 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from .text import line
+
+STATUS_CHARACTERS = 100
+
 
 class Phase(StrEnum):
     """The state of a remote task. Only :attr:`is_final` ends a wait."""
@@ -92,9 +96,9 @@ class Observation:
 
     def describe(self) -> str:
         """Phase, raw status, progress and message on one line, for logs."""
-        status = f" ({self.status})" if self.status else ""
+        status = f" ({line(self.status, STATUS_CHARACTERS)})" if self.status else ""
         progress = "" if self.progress is None else f" {self.progress:g} %"
-        return f"{self.phase}{status}{progress}" + (f": {self.message}" if self.message else "")
+        return f"{self.phase}{status}{progress}" + (f": {line(self.message)}" if self.message else "")
 
 
 def absent(ref: str) -> Observation:

@@ -110,6 +110,8 @@ class SystemDefaults:
         return isinstance(error, (TokenError, ConfigurationError))
 
 
+REF_CHARACTERS = 500
+
 _UNSAFE = frozenset("/?#\\%")
 
 
@@ -119,6 +121,8 @@ def safe_ref(ref: object, noun: str) -> str:
     if not text:
         found = "empty" if ref is None or isinstance(ref, str) else f"{ref!r:.80}, which is no text"
         raise ConfigurationError(f"the {noun} id is {found}; give the id that the start returned")
+    if len(text) > REF_CHARACTERS:
+        raise ConfigurationError(f"{text[:80]!r}... is not a {noun} id: it has {len(text)} characters")
     if _UNSAFE & set(text) or text == "." or ".." in text or not text.isprintable() or any(c.isspace() for c in text):
         raise ConfigurationError(
             f"{text[:80]!r} is not a {noun} id: it must not be '.' or hold blanks, '/', '?', '#', '%', '\\' or '..'"

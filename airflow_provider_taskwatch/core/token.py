@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .error import TokenError
-from .flow import words
+from .flow import told, words
 from .wire import Reply, is_sendable
 
 DEFAULT_LIFETIME_SECONDS = 300.0
+MAX_TOKEN_CHARACTERS = 65536
+"""No server reads a longer header."""
 LEAD_LIMIT_SECONDS = 120.0
 LEAD_SHARE = 0.2
 
@@ -50,7 +52,7 @@ def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> T
         content = None
     content = content if isinstance(content, dict) else {}
     value = content.get("access_token")
-    if not (reply.is_ok and isinstance(value, str) and is_sendable(value)):
+    if not (reply.is_ok and isinstance(value, str) and len(value) <= MAX_TOKEN_CHARACTERS and is_sendable(value)):
         raise _refused(reply, content, url)
     lifetime = _lifetime(content, unix_now)
     lead = min(LEAD_LIMIT_SECONDS, lifetime * LEAD_SHARE)
@@ -82,5 +84,5 @@ def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:
 
 def _without_token(content: Mapping[str, Any]) -> str:
     """Some say no under 200. Other members are not shown: one of them may be a token by another name."""
-    told = [str(content[name])[:200] for name in ("error", "error_description", "message") if content.get(name)]
-    return ": ".join(("a reply without a usable access token", *told))
+    said = [told(content[name], 200) for name in ("error", "error_description", "message") if content.get(name)]
+    return ": ".join(("a reply without a usable access token", *said))

@@ -9,8 +9,12 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from .error import ConfigurationError
+from .text import line
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
+MAX_JSON_MARKS = 500_000
+"""Commas and opening brackets in a JSON text: each may stand for a hundred bytes of memory."""
+SMALL_BYTES = 65536
 SHOWN_CHARACTERS = 200
 
 Query = Mapping[str, str | int | bool | Iterable[str]]
@@ -67,12 +71,19 @@ class Reply:
         return 200 <= self.status < 300
 
     def json(self) -> Any:
-        """The body as JSON; ``ValueError`` where it is none."""
+        """The body as JSON; ``ValueError`` where it is none, ``RecursionError`` where it is nested without end."""
+        if not self.is_small and sum(map(self.body.count, (b",", b"[", b"{"))) > MAX_JSON_MARKS:
+            raise ValueError(f"more than {MAX_JSON_MARKS} values")
         return json.loads(self.body)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether to read it costs next to nothing, whatever is in it."""
+        return len(self.body) <= SMALL_BYTES
 
     def text(self, limit: int = SHOWN_CHARACTERS) -> str:
         """The first characters of the body, on one line, for messages."""
-        return " ".join(self.body[: limit * 4].decode("utf-8", "replace").split())[:limit]
+        return line(self.body[: limit * 4].decode("utf-8", "replace"), limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.start import Record, Started
+from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.core.watch import Story
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
@@ -134,7 +135,7 @@ class StartOperator(Waiter, BaseOperator):
     def without_ref(self, started: Started) -> Any:
         """What it means that the reply to the start names no task."""
         raise AirflowFailException(
-            f"the reply to the start names no {self.hook.system.noun}: {dict(started.reply)!r:.500}"
+            f"the reply to the start names no {self.hook.system.noun}: {shortened(started.reply)!r:.500}"
         )
 
     # --- Airflow's entrances

@@ -24,6 +24,7 @@ from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import System, SystemDefaults, safe_ref
+from airflow_provider_taskwatch.core.text import LINE_CHARACTERS, shortened
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
 
 from .moment import seconds_between
@@ -287,7 +288,7 @@ def _result(ref: str, content: Mapping[str, Any], phase: Phase) -> dict[str, Any
 def _context_ids(content: Mapping[str, Any], name: str) -> list[str]:
     found = (_member(content, "context", name, key) for key in _CONTEXT_IDS)
     ids: object = next(filter(None, found), [])
-    return [str(one) for one in (ids if isinstance(ids, list) else [ids])]
+    return [str(one) for one in (ids if isinstance(ids, list) else [ids]) if isinstance(one, (str, int))]
 
 
 def _personal(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,4 +307,4 @@ def _text(value: object) -> str:
     """What the remote says, for people: at most 500 characters, whatever shape it has."""
     if value is None:
         return ""
-    return (value if isinstance(value, str) else json.dumps(value))[:500]
+    return (value if isinstance(value, str) else json.dumps(shortened(value)))[:LINE_CHARACTERS]

@@ -24,9 +24,10 @@ from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import Options, System, SystemDefaults, safe_ref
+from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS, printable
 from airflow_provider_taskwatch.core.wire import get, segment, send
 
-from .automic_execution import agrees, line, read_execution, report_lines, run_id
+from .automic_execution import agrees, read_execution, report_lines, run_id, summary
 from .automic_request import alias_for, execution_request, input_problem
 from .automic_status import PHASES, expand, number_of
 
@@ -242,10 +243,10 @@ class Automic(SystemDefaults):
         """The children that need a look, those of a nested workflow below it."""
         told: list[str] = []
         for child in (yield from self._trouble_below(ref))[:SHOWN_CHILDREN]:
-            told.append(line(child))
+            told.append(summary(child))
             if child.result["type"] in _CONTAINERS and len(told) < SHOWN_CHILDREN:
                 nested = yield from _or_nothing(self._trouble_below(child.ref))
-                told += [f"  {line(one)}" for one in nested]
+                told += [f"  {summary(one)}" for one in nested]
         return told[:SHOWN_CHILDREN]
 
     def _trouble_below(self, ref: str) -> Flow[list[Observation]]:
@@ -270,7 +271,7 @@ class Automic(SystemDefaults):
         if content.get("hasmore") and pages:
             last = yield from ask_json(get(path, {"start_at": max(1, pages - 1), "max_results": 2}))
             content = last if last.get("data") else content
-        return report_lines(content)[-lines:]
+        return [printable(one[:TEXT_CHARACTERS]) for one in report_lines(content)[-lines:]]
 
 
 def _read(page: Mapping[int, Mapping[str, Any]]) -> dict[int, Observation]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Later, Observation
+from airflow_provider_taskwatch.core.text import line, shortened
 
 from .automic_status import PHASES, TEXTS, number_of, phase_of
 from .moment import seconds_between
@@ -68,9 +69,9 @@ def _message(number: int | None, content: Mapping[str, Any]) -> str:
     return f"{told} (not in the vendor's table, judged by its range)".strip() if is_unlisted else told
 
 
-def line(seen: Observation) -> str:
+def summary(seen: Observation) -> str:
     """One execution on one line: name, run id, status and its text."""
-    return f"{seen.result['name']} ({seen.ref}): {seen.status} {seen.message}"
+    return line(f"{_text(seen.result['name'])} ({seen.ref}): {seen.status} {seen.message}")
 
 
 def agrees(seen: Observation, name: str, expected: str) -> bool:
@@ -79,14 +80,14 @@ def agrees(seen: Observation, name: str, expected: str) -> bool:
     Lists may leave a property out, and an engine that does not understand a filter ignores it.
     """
     value = seen.result[name]
-    return value is None or str(value).casefold() == expected.casefold()
+    return value is None or _text(value).casefold() == expected.casefold()
 
 
 def run_id(value: object) -> str | None:
     """A run id without zero padding, from a number or a text."""
     if type(value) is int and 0 < value < 10**19:
         return str(value)
-    matched = _RUN_ID.fullmatch(str(value).strip())
+    matched = _RUN_ID.fullmatch(str(value).strip()) if isinstance(value, (str, int)) else None
     return matched[1] if matched else None
 
 
@@ -95,7 +96,7 @@ def report_lines(content: Mapping[str, Any]) -> list[str]:
     data = content.get("data")
     pages = [one for one in data if isinstance(one, Mapping)] if isinstance(data, list) else []
     text = "\n".join(html.unescape(_text(one.get("content"))) for one in pages)
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
+    return [one.rstrip() for one in text.splitlines() if one.strip()]
 
 
 def _seconds(value: object) -> float | None:
@@ -104,4 +105,6 @@ def _seconds(value: object) -> float | None:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else str(shortened(value))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.text import line
 
 from .moment import day, duration, moment
 
@@ -119,7 +120,7 @@ def execution_request(
 def input_problem(known: Mapping[str, Any], name: str, value: object) -> str | None:
     """What is wrong with one input, where ``known`` maps the object's inputs to their defaults."""
     if name not in known:
-        return f"unknown input {name!r}; known are {', '.join(map(repr, known)) or 'none'}"
+        return f"unknown input {name!r}; known are {line(', '.join(map(repr, known))) or 'none'}"
     default = known[name]
     if default is None or isinstance(default, list) == isinstance(value, (list, tuple)):
         return None

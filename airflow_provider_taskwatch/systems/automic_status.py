@@ -204,13 +204,17 @@ GROUPS: Mapping[str, frozenset[int]] = {
     "ANY_WAITING": frozenset((1301, *range(1682, 1701), 1709, 1710)),
 }
 
+_NUMBER_LIMIT = 10**9
+
 
 def number_of(status: object) -> int | None:
-    """A status number, whether it came as a number or as text; None where it is neither."""
+    """A number of up to nine digits, whether it came as a number or as text; None where it is neither."""
     if isinstance(status, str):
         text = status.strip()
         return int(text) if text.isdecimal() and len(text) < 10 else None
-    return status if isinstance(status, int) and not isinstance(status, bool) else None
+    if isinstance(status, int) and not isinstance(status, bool) and abs(status) < _NUMBER_LIMIT:
+        return status
+    return None
 
 
 def phase_of(number: int | None) -> Phase:

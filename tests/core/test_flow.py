@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_taskwatch.core.error import (
@@ -9,8 +11,8 @@ from airflow_provider_taskwatch.core.error import (
     TokenError,
     TransportError,
 )
-from airflow_provider_taskwatch.core.flow import Retry, ask, ask_json, nothing, one_step, retry_after, words
-from airflow_provider_taskwatch.core.wire import Pause, get, send
+from airflow_provider_taskwatch.core.flow import Retry, ask, ask_json, nothing, one_step, retry_after, told, words
+from airflow_provider_taskwatch.core.wire import Pause, Reply, get, send
 from tests.play import play, reply, result_of
 
 READ = get("/x", {"q": 1})
@@ -144,6 +146,13 @@ def test_a_start_that_wants_a_json_object_is_as_patient_as_any():
         ("[" * 100_000, r"is not JSON: \[\["),
         ([1], "is not a JSON object"),
         ("null", "is not a JSON object: null"),
+        ("9" * 5000, "is not JSON: 9999"),
+        ('{"a": ' + "9" * 5000 + "}", "is not JSON: "),
+        ('{"a": "' + "\0" + '"}', 'is not JSON: {"a": "\ufffd'),
+        ("\x1b[2J\x1b[31m gone", "is not JSON: \ufffd\\[2J"),
+        (b'{"a": "\xfc"}', "is not JSON: "),
+        (b"\x1f\x8b\x08\x00garbage", "is not JSON: "),
+        ('{"a": [' + "1," * 600_000 + "1]}", "is not JSON: "),
     ],
 )
 def test_any_other_body_is_one_error_that_shows_where_it_came_from(body, problem):
@@ -170,6 +179,38 @@ def test_any_other_body_is_one_error_that_shows_where_it_came_from(body, problem
 )
 def test_the_remotes_words_are_found_in_all_shapes(content, told):
     assert words(reply(400, content)) == told
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"a": 1}',
+        '{"a": 1}'.encode("utf-16"),
+        '{"a": 1}'.encode("utf-32-le"),
+        b'{"a": 0, "a": 1}',
+        b'{"a": 1, "b": [NaN, Infinity, 1e999, "\\ud800", "\\u0000"]}',
+    ],
+    ids=["mark", "utf-16", "utf-32", "twice", "odd"],
+)
+def test_json_is_read_whatever_its_charset_is_said_to_be(body):
+    answer = Reply(status=200, headers={"content-type": "application/json; charset=x-none"}, body=body)
+    assert play(ask_json(READ), answer)[1]["a"] == 1
+
+
+def test_words_are_harmless_and_few():
+    said = words(reply(500, {"error": "\x1b[31mbad\n2026-01-31 INFO forged", "message": "\ud800\0" * 10**3}))
+    assert said.startswith("\ufffd[31mbad 2026-01-31 INFO forged: ")
+    assert (said.isprintable(), len(said)) == (True, 500)
+
+
+def test_the_words_of_megabytes_cost_no_more_than_those_of_a_line():
+    said = words(reply(500, '{"message": "first", "rest": [' + "{}," * 2_000_000 + "{}]}"))
+    assert said.startswith('{"message": "first", "rest": [{},')
+
+
+@pytest.mark.parametrize("content", [json.loads("[" * 600 + "]" * 600), list(range(10**6)), {"message": "x\n" * 10**6}])
+def test_a_value_of_any_shape_is_told_in_a_few_words(content):
+    assert len(told(content, 200)) <= 200
 
 
 @pytest.mark.parametrize("depth", [600, 100_000])

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from airflow_provider_taskwatch.core.error import EventError
-from airflow_provider_taskwatch.core.outcome import TEXT_CHARACTERS, Ending, Outcome, from_event, shortened
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.core.phase import Phase
+from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS, shortened
 
 FULL = Outcome(
     ending=Ending.FAILED, ref="7", phase=Phase.FAILED, status="1800", message="why\nnot", result={"a": [1, None]}
