@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 import requests
 from authlib.integrations.requests_client import OAuth2Session
@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
-from .session import as_reply, bounded, lost, options, without
+from .session import as_reply, bounded, harmless, lost, options, token_without
 
 FAILURE_SECONDS = 1.0
 """For so long an endpoint's failure is the answer for everybody else who asks, as a token would be."""
@@ -98,8 +98,7 @@ class OAuth2Credential:
             raise TokenError(str(self._failure), transient=self._failure.transient) from self._failure
         try:
             asked_at = self._clock()
-            password = self._settings.password
-            reply = without(self._fetch(self._settings), password, quote_plus(password))
+            reply = token_without(self._fetch(self._settings), *_sent(self._settings))
             return read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=time.time())
         except TokenError as error:
             self._failure, self._failed_at = error, self._clock()
@@ -110,6 +109,12 @@ class OAuth2Credential:
         with self._lock:
             if self._token is not None and self._token.authorization == authorization:
                 self._token = None
+
+
+def _sent(settings: Settings) -> tuple[str, str]:
+    """What a token request carries: the secret, and the header that it may be packed into."""
+    pair = f"{settings.login}:{settings.password}".encode(errors="replace")
+    return settings.password, base64.b64encode(pair).decode()
 
 
 def credential_for(settings: Settings) -> Credential:
@@ -157,7 +162,7 @@ def fetch_token(settings: Settings) -> Reply:
         except ReplyError as cause:
             raise TokenError(f"no token: {cause}", transient=True) from cause
         except (requests.RequestException, OSError, ValueError) as cause:
-            raise _no_answer(cause, settings.token_url) from cause
+            raise _no_answer(cause, settings.token_url) from harmless(cause)
     raise AssertionError("the session returned without an answer")  # pragma: no cover
 
 

@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import html
+import http.client
+import io
+import json
+import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidHeader
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, ReadTimeoutError
+from urllib3.exceptions import (
+    DecodeError,
+    HeaderParsingError,
+    HTTPError,
+    IncompleteRead,
+    InvalidChunkLength,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+)
 from urllib3.exceptions import SSLError as TlsError
+from urllib3.util.response import assert_header_parsing
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError, TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply
 
 CHUNK_BYTES = 65536
 SECRET_CHARACTERS = 5
 """What is shorter could be a part of any word; Airflow's own masking begins there, too."""
+DATA_SECRET_CHARACTERS = 12
+"""The same for replies that are data: there a weak password may be the name of a member."""
+READ_TIMEOUTS = 10
+"""For so many read timeouts a reply may trickle, however steadily."""
 
 S = TypeVar("S", bound=requests.Session)
 
 
 def bounded(session: S, settings: Settings) -> S:
-    """The session without cookies, and with replies that can neither fill the memory nor go on for ever."""
+    """The session without cookies and redirects, and with replies that neither fill the memory nor go on for ever."""
     check_bundle(settings)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    session.mount("http://", _BoundedAdapter(total_seconds(settings)))
-    session.mount("https://", _BoundedAdapter(total_seconds(settings)))
+    # It is asked also where no redirect is followed, and an odd Location would make it fail.
+    session.get_redirect_target = lambda response: None  # type: ignore[method-assign, assignment]
+    session.mount("http://", _BoundedAdapter())
+    session.mount("https://", _BoundedAdapter())
     return session
 
 
@@ -47,8 +75,8 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
             **options(settings),
         )
     except (requests.RequestException, OSError, ValueError) as cause:
-        raise lost(cause, settings.base_url) from cause
-    return without(as_reply(response), secret_of(call))
+        raise lost(cause, settings.base_url) from harmless(cause)
+    return without(as_reply(response), secret_of(call), settings.password)
 
 
 def address(settings: Settings, call: Call) -> str:
@@ -71,7 +99,7 @@ def options(settings: Settings) -> dict[str, Any]:
 
 def total_seconds(settings: Settings) -> float:
     """How long one exchange may take, however steadily its reply trickles."""
-    return settings.connect_timeout + 10 * settings.read_timeout
+    return settings.connect_timeout + READ_TIMEOUTS * settings.read_timeout
 
 
 def proxy_for(settings: Settings) -> str | None:
@@ -100,14 +128,34 @@ def as_reply(response: requests.Response) -> Reply:
 
 
 def without(reply: Reply, *secrets: str) -> Reply:
-    """A refusal whose words do not repeat our credentials, as some debugging pages do."""
-    if reply.is_ok:
-        return reply
+    """A reply that does not repeat our credentials, as some debugging pages do, however it spells them."""
+    return _masked(reply, DATA_SECRET_CHARACTERS if _is_data(reply) else SECRET_CHARACTERS, secrets)
+
+
+def token_without(reply: Reply, *secrets: str) -> Reply:
+    """The same for the answer of a token endpoint, which is no data where it holds no token."""
+    return _masked(reply, DATA_SECRET_CHARACTERS if b"access_token" in reply.body else SECRET_CHARACTERS, secrets)
+
+
+def _masked(reply: Reply, shortest: int, secrets: Iterable[str]) -> Reply:
     body = reply.body
-    for secret in secrets:
-        if len(secret) >= SECRET_CHARACTERS:
-            body = body.replace(secret.encode(), b"***")
-    return replace(reply, body=body)
+    for spelling in (one for secret in secrets if len(secret) >= shortest for one in spellings(secret)):
+        if spelling in body:
+            body = body.replace(spelling, b"***")
+    return reply if body is reply.body else replace(reply, body=body)
+
+
+def _is_data(reply: Reply) -> bool:
+    return reply.is_ok and reply.body[:64].lstrip()[:1] in (b"{", b"[")
+
+
+@functools.lru_cache(maxsize=64)
+def spellings(secret: str) -> tuple[bytes, ...]:
+    """How a secret may come back: as it is, or as a form, a JSON text, a page or a header would have it."""
+    escaped = (quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], html.escape(secret))
+    encoded = (secret.encode(), secret.encode("latin-1", "replace"), *(one.encode() for one in escaped))
+    packed = base64.b64encode(secret.encode()).rstrip(b"=")
+    return tuple(sorted({*encoded, packed}, key=len, reverse=True))
 
 
 def secret_of(call: Call) -> str:
@@ -130,13 +178,25 @@ UNRESOLVED = Loss("the host name of {url} cannot be resolved", sent=False)
 NOT_ACCEPTED = Loss("{url} did not accept a connection in time", sent=False)
 REFUSED = Loss("{url} refuses connections", sent=False)
 NOT_ANSWERED = Loss("{url} did not answer in time", sent=True)
+NOT_REPLIED = Loss("the connection to {url} was lost: it was closed without a reply", sent=True)
+NOT_HTTP = Loss("the connection to {url} was lost: the reply is not HTTP, or its header is too long", sent=True)
+NOT_WHOLE = Loss("the connection to {url} was lost: the reply was cut off", sent=True)
+NOT_UNPACKED = Loss("the connection to {url} was lost: the reply does not unpack", sent=True)
 
 _LOSSES: Mapping[type[Exception], Loss] = {
     requests.exceptions.ConnectTimeout: NOT_ACCEPTED,
     requests.exceptions.ReadTimeout: NOT_ANSWERED,
     NameResolutionError: UNRESOLVED,
     NewConnectionError: REFUSED,
+    http.client.RemoteDisconnected: NOT_REPLIED,
+    InvalidChunkLength: NOT_HTTP,
+    IncompleteRead: NOT_WHOLE,
+    http.client.IncompleteRead: NOT_WHOLE,
+    http.client.HTTPException: NOT_HTTP,
+    DecodeError: NOT_UNPACKED,
 }
+
+_OF_A_REPLY = (NOT_HTTP, NOT_WHOLE, NOT_UNPACKED)
 
 _BEFORE_SENDING = ("CERTIFICATE_VERIFY_FAILED", "UNSUPPORTED_PROTOCOL", "WRONG_VERSION_NUMBER")
 """What OpenSSL says of a handshake that failed; other errors of TLS may come after the request was sent."""
@@ -153,10 +213,18 @@ def lost(cause: Exception, url: str) -> TaskWatchError:
         return untrusted(reason, url, sent=reason.reason not in _BEFORE_SENDING)
     if isinstance(reason, ProxyError):
         return no_proxy(url, reason.original_error)
-    for kind, loss in _LOSSES.items():
-        if isinstance(cause, kind) or isinstance(reason, kind):
-            return loss.error(url)
-    return gone(url, reason)
+    loss = _loss(cause, reason)
+    return gone(url, reason) if loss is None else loss.error(url)
+
+
+def harmless(cause: Exception) -> Exception | None:
+    """The cause that an error may show; None where it would show what a remote has sent, our token perhaps."""
+    return None if _loss(cause, _root(cause)) in _OF_A_REPLY else cause
+
+
+def _loss(cause: Exception, reason: Exception) -> Loss | None:
+    kinds = (kind for kind in _LOSSES if isinstance(cause, kind) or isinstance(reason, kind))
+    return next((_LOSSES[kind] for kind in kinds), None)
 
 
 def malformed(url: str) -> ConfigurationError:
@@ -166,7 +234,7 @@ def malformed(url: str) -> ConfigurationError:
 
 def no_proxy(url: str, reason: object) -> TransportError:
     """The proxy cannot be reached, or refuses to go on."""
-    return TransportError(f"the proxy on the way to {url} cannot be used: {reason}", sent=False)
+    return TransportError(f"the proxy on the way to {url} cannot be used: {line(str(reason))}", sent=False)
 
 
 def gone(url: str, reason: Exception) -> TransportError:
@@ -197,6 +265,8 @@ def _inner(error: Exception) -> object:
     """What an error of requests or urllib3 wraps."""
     if isinstance(error, HTTPError) and isinstance(getattr(error, "reason", None), Exception):
         return error.reason  # type: ignore[attr-defined]
+    if isinstance(error, ProtocolError):
+        return error.args[-1] if error.args else None
     if isinstance(error, (requests.RequestException, TlsError)):
         return error.args[0] if error.args else None
     return None
@@ -205,30 +275,73 @@ def _inner(error: Exception) -> object:
 class _BoundedAdapter(HTTPAdapter):
     """Reads replies itself, so that one without an end is refused instead of filling the memory."""
 
-    def __init__(self, total_seconds: float) -> None:
-        super().__init__()
-        self._total_seconds = total_seconds
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        kind = pool.ConnectionCls
+        if kind.response_class is not _TimedResponse:
+            pool.ConnectionCls = type(kind.__name__, (kind,), {"response_class": _TimedResponse})
+        return pool
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
-        end = time.monotonic() + self._total_seconds
-        response = super().send(request, **{**kwargs, "stream": True})
         try:
-            response._content = _read(response, end)
+            response = super().send(request, **{**kwargs, "stream": True})
+        except InvalidHeader:  # one of the reply, although it is a ValueError, as if the request were wrong
+            raise requests.exceptions.ConnectionError(http.client.HTTPException()) from None
+        try:
+            response._content = _read(response)
         except BaseException:
             response.close()
             raise
         return response
 
 
-def _read(response: requests.Response, end: float) -> bytes:
+class _TimedResponse(http.client.HTTPResponse):
+    """A reply that must be over in time from its first byte on: the interim ones, header and trailer included."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        raw = self.fp.detach()
+        self.fp = io.BufferedReader(_TimedSocket(raw, sock))
+
+    def begin(self) -> None:
+        """A malformed header is an error, and no warning of urllib3's which shows it."""
+        super().begin()
+        try:
+            assert_header_parsing(self.msg)
+        except (HeaderParsingError, TypeError):
+            raise http.client.HTTPException("malformed header") from None
+
+
+class _TimedSocket(io.RawIOBase):
+    """Reads from a socket as long as there is time; each read has no more than the read timeout."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw, self._socket = raw, sock
+        self._read_timeout = sock.gettimeout() or 1.0
+        self._end = time.monotonic() + READ_TIMEOUTS * self._read_timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(min(self._read_timeout, left))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _read(response: requests.Response) -> bytes:
     """All of a body, piece by piece as it arrives: ``iter_content`` would wait for whole chunks."""
     content = bytearray()
     while piece := _piece(response):
         content += piece
         if len(content) > MAX_REPLY_BYTES:
             raise too_long(f"of {response.url.split('?')[0]} ({response.status_code})")
-        if time.monotonic() > end:
-            raise requests.exceptions.ReadTimeout
     return bytes(content)
 
 

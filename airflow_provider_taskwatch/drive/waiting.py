@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
+from aiohttp.http_exceptions import ContentEncodingError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from yarl import URL
 
@@ -28,6 +29,10 @@ from .limiter import Limiter
 from .session import (
     NOT_ACCEPTED,
     NOT_ANSWERED,
+    NOT_HTTP,
+    NOT_REPLIED,
+    NOT_UNPACKED,
+    NOT_WHOLE,
     REFUSED,
     UNRESOLVED,
     Loss,
@@ -128,9 +133,10 @@ class WaitingDriver:
                 body = await _read(response, call)
                 self.latency += (time.monotonic() - asked_at - self.latency) * LATENCY_SHARE
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return without(Reply(status=response.status, headers=headers, body=body), secret_of(call))
+                reply = Reply(status=response.status, headers=headers, body=body)
+                return without(reply, secret_of(call), self.settings.password)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
-            raise lost(cause, self.settings.base_url) from cause
+            raise lost(cause, self.settings.base_url) from (None if isinstance(cause, _OF_A_REPLY) else cause)
 
 
 def lost(cause: Exception, url: str) -> TaskWatchError:
@@ -139,8 +145,11 @@ def lost(cause: Exception, url: str) -> TaskWatchError:
         return _untrusted(cause, url)
     if isinstance(cause, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         return no_proxy(url, getattr(cause, "os_error", None) or f"it answered {getattr(cause, 'status', '')}")
+    reason: BaseException = cause
+    while reason.__cause__ is not None:
+        reason = reason.__cause__
     for kind, loss in _LOSSES.items():
-        if isinstance(cause, kind):
+        if isinstance(cause, kind) or isinstance(reason, kind):
             return loss.error(url)
     return malformed(url) if isinstance(cause, ValueError) else gone(url, cause)
 
@@ -150,7 +159,14 @@ _LOSSES: Mapping[type[Exception], Loss] = {
     aiohttp.ConnectionTimeoutError: NOT_ACCEPTED,
     aiohttp.ClientConnectorError: REFUSED,
     TimeoutError: NOT_ANSWERED,
+    aiohttp.ServerDisconnectedError: NOT_REPLIED,
+    ContentEncodingError: NOT_UNPACKED,
+    aiohttp.ClientPayloadError: NOT_WHOLE,
+    aiohttp.ClientResponseError: NOT_HTTP,
 }
+
+_OF_A_REPLY = (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError)
+"""They hold what the remote has sent, our token perhaps, and the last one also what we have."""
 
 
 def _untrusted(

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 DAY = timedelta(days=1)
 
 
-def write_certificate(path: Path, host: str) -> Path:
+def write_certificate(path: Path, host: str, *, ends_in: timedelta = DAY) -> Path:
     """A PEM file with a certificate for ``host`` (a name, or an IP address) and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
@@ -26,8 +26,8 @@ def write_certificate(path: Path, host: str) -> Path:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - DAY)
-        .not_valid_after(now + DAY)
+        .not_valid_before(now - 2 * DAY)
+        .not_valid_after(now + ends_in)
         .add_extension(x509.SubjectAlternativeName([_name(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

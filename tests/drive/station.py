@@ -44,12 +44,14 @@ Answer = Callable[[Request], Iterable[bytes]]
 class Station:
     """A server that is running.
 
+    :param connections: how many it has accepted, whether or not something came over them.
     :param stopping: set when the test is over; answers without an end stop then.
     """
 
     url: str
     answer: Answer
     requests: list[Request] = field(default_factory=list)
+    connections: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -128,6 +130,7 @@ class _Handler(socketserver.StreamRequestHandler):
     timeout = 10
 
     def setup(self) -> None:
+        self.server.station.connections += 1
         if self.server.tls:
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         super().setup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError, TokenError, TransportError
 from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.wire import get
-from tests.drive.certificate import write_certificate
+from tests.drive.certificate import DAY, write_certificate
 from tests.drive.conftest import Connect
 from tests.drive.settings import oauth2_settings, settings_for
 from tests.drive.station import Request, Station, station
@@ -77,6 +78,23 @@ def test_a_certificate_for_another_host_is_refused(connect: Connect, other_name:
     with station(other_name) as one, pytest.raises(TransportError, match=r"is not trusted: .*127\.0\.0\.1") as caught:
         connect(settings_for(one, verify=str(other_name))).run(ask(get("/")))
     assert (caught.value.sent, one.requests) == (False, [])
+
+
+def test_a_certificate_that_has_expired_is_refused(connect: Connect, folder: Path) -> None:
+    expired = write_certificate(folder / "expired.pem", "127.0.0.1", ends_in=-DAY)
+    with station(expired) as one, pytest.raises(TransportError, match=r"is not trusted: certificate has exp") as caught:
+        connect(settings_for(one, verify=str(expired))).run(ask(get("/")))
+    assert (caught.value.sent, one.requests) == (False, [])
+
+
+@pytest.mark.parametrize("ends_in, words", [(DAY, r"127\.0\.0\.1"), (-DAY, "expired")])
+def test_a_token_endpoint_with_a_wrong_certificate_hears_no_secret(
+    connect: Connect, folder: Path, ends_in: timedelta, words: str
+) -> None:
+    wrong = write_certificate(folder / "wrong.pem", "127.0.0.1" if ends_in < DAY else "other.example", ends_in=ends_in)
+    with station(wrong) as one, pytest.raises(TokenError, match=f"is not trusted: .*{words}"):
+        connect(oauth2_settings(one, verify=str(wrong))).run(ask(get("/")))
+    assert one.requests == []
 
 
 def test_a_host_that_speaks_no_tls(remote: Station, connect: Connect) -> None:

@@ -1,0 +1,215 @@
+"""Remotes that mean ill: they get no token, no memory and no time, and the error says what they did."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import quote
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, TaskWatchError, TokenError, TransportError
+from airflow_provider_taskwatch.core.flow import ask, ask_json
+from airflow_provider_taskwatch.core.wire import Reply, get
+from airflow_provider_taskwatch.drive.credential import OAuth2Credential
+from airflow_provider_taskwatch.drive.session import without
+from tests.drive.conftest import Connect
+from tests.drive.hostile import ENDLESS, HUGE, MALFORMED, TOKEN, Hostile, attack, little_memory, once, prepare, shown_by
+from tests.drive.settings import oauth2_settings, settings_for
+from tests.drive.station import Request, Station, http
+
+HASTY = {"connect_timeout": 0.02, "read_timeout": 0.02}
+HASTY_SECONDS = 0.22
+LOST = r"was lost: the reply (is not HTTP, or its header is too long|was cut off|does not unpack)$"
+GIVEN_UP = f"did not answer in time$|{LOST}"
+
+# Lines of traces at DEBUG show what is sent; Airflow's users do not see them.
+logging.getLogger("urllib3").setLevel(logging.INFO)
+
+
+@pytest.fixture(autouse=True)
+def silence(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever is logged by whomever in these tests shows no token."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    assert TOKEN not in caplog.text
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prepared() -> None:
+    """The bombs are built before any memory is measured."""
+    prepare()
+
+
+# --- too much, too long, no HTTP
+
+
+@pytest.mark.parametrize("hostile", HUGE.values(), ids=HUGE)
+def test_more_than_8_mb_is_refused_in_little_memory(remote: Station, connect: Connect, hostile: Hostile) -> None:
+    attack(remote, hostile)
+    client = connect(settings_for(remote))
+    with little_memory(), pytest.raises(ReplyError, match=r"longer than 8 MB; it is not read further$") as caught:
+        client.run(ask(get("/x")))
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize("hostile", ENDLESS.values(), ids=ENDLESS)
+def test_what_comes_to_no_point_is_given_up_in_time(remote: Station, connect: Connect, hostile: Hostile) -> None:
+    attack(remote, hostile)
+    client, began = connect(settings_for(remote, **HASTY)), time.monotonic()
+    with little_memory(), pytest.raises(TransportError, match=GIVEN_UP) as caught:
+        client.run(ask(get("/x")))
+    assert (caught.value.transient, caught.value.sent) == (True, True)
+    assert time.monotonic() - began < HASTY_SECONDS + 2
+
+
+@pytest.mark.parametrize("hostile", MALFORMED.values(), ids=MALFORMED)
+def test_what_is_not_http_is_an_error_that_repeats_nothing_of_it(
+    remote: Station, connect: Connect, hostile: Hostile
+) -> None:
+    attack(remote, hostile)
+    client = connect(settings_for(remote))
+    with little_memory(), pytest.raises(TransportError, match=LOST) as caught:
+        client.run(ask(get("/x")))
+    assert (caught.value.transient, caught.value.sent) == (True, True)
+    assert TOKEN not in shown_by(caught.value)
+
+
+@pytest.mark.parametrize("hostile", [*HUGE.values(), *MALFORMED.values()], ids=[*HUGE, *MALFORMED])
+def test_a_token_endpoint_may_do_no_more_harm_than_a_remote(remote: Station, hostile: Hostile) -> None:
+    attack(remote, hostile)
+    with little_memory(), pytest.raises(TokenError, match=r"^no token: .*(longer than 8 MB|was lost)") as caught:
+        OAuth2Credential(oauth2_settings(remote, password=TOKEN)).token()
+    assert caught.value.transient
+    assert TOKEN not in shown_by(caught.value)
+
+
+@pytest.mark.parametrize("name", ["100", "a header, byte by byte", "a body, byte by byte", "a trailer"])
+def test_a_token_endpoint_may_take_no_more_time_than_a_remote(remote: Station, name: str) -> None:
+    attack(remote, ENDLESS[name])
+    began = time.monotonic()
+    with pytest.raises(TokenError, match=r"^no token: .* did not answer in time$"):
+        OAuth2Credential(oauth2_settings(remote, **HASTY)).token()
+    assert time.monotonic() - began < HASTY_SECONDS + 2
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", [b"{},", b'{"a":[', b"1,"], ids=["empty", "deep", "numbers"])
+def test_8_mb_of_json_are_not_worth_much_memory(remote: Station, connect: Connect, status: int, body: bytes) -> None:
+    content = http(status, b"[" + body * ((8 << 20) // len(body) - 2))
+    remote.answer = lambda request: (content,)
+    client = connect(settings_for(remote))
+    with little_memory(), pytest.raises((ReplyError, RemoteError), match=r"is not JSON|answered 500"):
+        client.run(ask_json(get("/x")))
+
+
+# --- somewhere else
+
+LOCATIONS = (
+    "{other}/x",
+    "//{host}/x",
+    "http://user:ready-token@{host}/x",
+    "/\\{host}/x",
+    "http://[",
+    "http://{host}:99999/",
+    "nowhere:",
+    "\xff\xfe",
+)
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_no_location_moves_a_token_or_is_repeated(
+    remote: Station, elsewhere: Station, connect: Connect, location: str
+) -> None:
+    host = elsewhere.url.removeprefix("http://")
+    client = connect(settings_for(remote))
+    for status in (301, 302, 303, 307, 308):
+        sent = f"HTTP/1.1 {status} X\r\nLocation: {location.format(other=elsewhere.url, host=host)}\r\n\r\n"
+        attack(remote, once(sent.encode("latin-1")))
+        with pytest.raises(RemoteError, match=f"answered {status}: a redirect, which is not followed") as caught:
+            client.run(ask(get("/x")))
+        assert not any(word in shown_by(caught.value) for word in (host, TOKEN))
+    assert (elsewhere.connections, len(remote.requests)) == (0, 5)
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_no_location_moves_a_client_secret(remote: Station, elsewhere: Station, location: str) -> None:
+    host = elsewhere.url.removeprefix("http://")
+    sent = f"HTTP/1.1 307 X\r\nLocation: {location.format(other=elsewhere.url, host=host)}\r\n\r\n"
+    attack(remote, once(sent.encode("latin-1")))
+    with pytest.raises(TokenError, match=r"/token answered 307: a redirect, .*check the token URL") as caught:
+        OAuth2Credential(oauth2_settings(remote)).token()
+    assert (elsewhere.connections, len(remote.requests), caught.value.transient) == (0, 1, False)
+    assert host not in shown_by(caught.value)
+
+
+@pytest.mark.parametrize(
+    "status, name, value",
+    [
+        (200, "Refresh", "0; url={other}"),
+        (200, "Link", '<{other}>; rel="next", <{other}>; rel="preconnect"'),
+        (200, "Content-Location", "{other}"),
+        (200, "Alt-Svc", 'http/1.1="{host}"; ma=9'),
+        (200, "Set-Cookie", "a=b; Domain=127.0.0.1; Path=/"),
+        (401, "WWW-Authenticate", 'Bearer realm="{other}", authorization_uri="{other}"'),
+        (407, "Proxy-Authenticate", 'Basic realm="{other}"'),
+        (421, "Alt-Svc", 'h2="{host}"'),
+    ],
+)
+def test_no_other_header_leads_elsewhere_either(
+    remote: Station, elsewhere: Station, connect: Connect, status: int, name: str, value: str
+) -> None:
+    host = elsewhere.url.removeprefix("http://")
+    remote.say(status, {}, **{name: value.format(other=elsewhere.url, host=host)})
+    client = connect(settings_for(remote))
+    for _ in range(2):
+        with suppress(RemoteError):
+            client.run(ask(get("/x")))
+    assert (elsewhere.connections, len(remote.requests)) == (0, 2)
+    assert not any("cookie" in request.headers for request in remote.requests)
+
+
+# --- our own credentials, sent back
+
+BASIC = base64.b64encode(b"me:pa&ss w\xc3\xb6rd").decode()
+
+
+@pytest.mark.parametrize("spell", [str, quote, lambda text: f'"{text}"'], ids=["plain", "url", "json"])
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_token_that_comes_back_is_not_shown(remote: Station, connect: Connect, status: int, spell: object) -> None:
+    token = "to+ken/of=ours"
+    remote.say(status, f"<p>you sent {spell(f'Bearer {token}')}</p>", X_Echo=token)  # type: ignore[operator]
+    with pytest.raises(TaskWatchError, match="you sent") as caught:
+        connect(settings_for(remote, password=token)).run(ask_json(get("/x")))
+    told = shown_by(caught.value) if status != 200 else str(caught.value)
+    assert not any(one in told for one in (token, quote(token, safe=""), quote(token)))
+
+
+@pytest.mark.parametrize("sent", [BASIC, quote(BASIC, safe=""), "pa&ss wörd", "pa&amp;ss wörd", "pa%26ss+w%C3%B6rd"])
+def test_a_password_that_comes_back_is_not_shown(remote: Station, connect: Connect, sent: str) -> None:
+    remote.say(403, f"you sent {sent}")
+    with pytest.raises(RemoteError, match=r"you sent \*\*\*") as caught:
+        connect(settings_for(remote, auth="basic", login="me", password="pa&ss wörd")).run(ask(get("/x")))
+    assert sent not in shown_by(caught.value)
+
+
+def test_a_client_secret_that_comes_back_is_not_shown(remote: Station, connect: Connect) -> None:
+    settings = oauth2_settings(remote, client_auth="basic")
+
+    def answer(request: Request) -> tuple[bytes]:
+        return (http(200, {"error": "no", "message": f"{settings.password} {request.headers['authorization']}"}),)
+
+    remote.answer = answer
+    with pytest.raises(TokenError, match=r"no: \*\*\* Basic \*\*\*") as caught:
+        connect(settings).run(ask(get("/x")))
+    assert settings.password not in shown_by(caught.value)
+
+
+def test_data_keep_their_names_where_a_password_is_a_word() -> None:
+    data = Reply(status=200, body=b'{"status": "ended", "token": "long-enough-to-be-one"}')
+    assert without(data, "status", "token") is data
+    assert without(data, "long-enough-to-be-one").json() == {"status": "ended", "token": "***"}
+    assert without(Reply(status=400, body=data.body), "ended").json()["status"] == "***"
