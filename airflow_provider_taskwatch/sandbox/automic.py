@@ -146,6 +146,12 @@ class Automic(Remote[Execution]):
             "extra": {"client": CLIENT, "ui_url": f"{url}/_control/tasks/{{ref}}"},
         }
 
+    def _accounts(self) -> list[Account]:
+        return [one if isinstance(one, Account) else Account(**one) for one in self.settings.accounts]
+
+    def secrets(self) -> set[str]:
+        return super().secrets() | {one.password for one in self._accounts()}
+
     def change(self, settings: Mapping[str, Any], now: float) -> None:
         """Apply settings; what waited in a queue that runs again begins now."""
         Remote.change(self, settings, now)
@@ -299,7 +305,7 @@ class Automic(Remote[Execution]):
     )
 
     def _account(self, visit: Visit) -> Account | None:
-        accounts = [one if isinstance(one, Account) else Account(**one) for one in self.settings.accounts]
+        accounts = self._accounts()
         sent = decode_basic(visit.call, "iso-8859-1")
         if sent is not None:
             login, password = sent

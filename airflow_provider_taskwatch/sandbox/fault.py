@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
-from .answer import html_reply, json_reply
+from .answer import header, html_reply, json_reply
 from .remote import Remote
 
 
@@ -51,7 +52,7 @@ class Fault:
     :param retry_after: value of the ``Retry-After`` header of a refusal; None: no header.
     :param headers: names in lower case; added by ``headers`` to any reply, and to a refusal.
     :param location: where ``redirect`` points.
-    :param size: bytes of ``huge_body``.
+    :param size: bytes of ``huge_body``, and those that ``bomb`` unpacks to.
     :param message: words of the refusal.
     """
 
@@ -146,11 +147,39 @@ def _html(fault: Fault) -> Reply:
 
 
 def _empty(fault: Fault) -> Reply:
-    return Reply(status=_or(fault.status, 200), headers={"content-type": "application/json"})
+    return Reply(status=_or(fault.status, 200), headers=_JSON)
 
 
 def _huge(fault: Fault) -> Reply:
     return json_reply(_or(fault.status, 200), {"filler": "x" * fault.size})
+
+
+def _echo(fault: Fault, remote: Remote[Any], call: Call, work: Work) -> Delivery:
+    """The refusal of a debugging page, which shows what was sent, credentials included."""
+    sent = f"you sent {header(call, 'authorization')} {(call.body or b'').decode(errors='replace')}"
+    return Delivery(reply=remote.refuse_call(call, _or(fault.status, 400), sent))
+
+
+def _bomb(fault: Fault) -> Reply:
+    packed = gzip.compress(bytes(fault.size))
+    return Reply(status=_or(fault.status, 200), headers={**_JSON, "content-encoding": "gzip"}, body=packed)
+
+
+def _many_headers(fault: Fault) -> Reply:
+    named = {f"x-{number}": "y" * 100 for number in range(10_000)}
+    return Reply(status=_or(fault.status, 200), headers={**_JSON, **named}, body=b"{}")
+
+
+def _deep(fault: Fault) -> Reply:
+    return Reply(status=_or(fault.status, 200), headers=_JSON, body=b"[" * 1_000_000)
+
+
+def _charset(fault: Fault) -> Reply:
+    kind = {"content-type": "application/json; charset=x-none"}
+    return Reply(status=_or(fault.status, 200), headers=kind, body=b'{"message": "\xff\xfe\x00"}')
+
+
+_JSON = {"content-type": "application/json"}
 
 
 def _redirect(fault: Fault) -> Reply:
@@ -179,6 +208,11 @@ FAULTS: Mapping[str, Kind] = {
     "html": Kind(_reply(_html)),
     "empty_body": Kind(_reply(_empty)),
     "huge_body": Kind(_reply(_huge)),
+    "bomb": Kind(_reply(_bomb)),
+    "many_headers": Kind(_reply(_many_headers)),
+    "deep_json": Kind(_reply(_deep)),
+    "wrong_charset": Kind(_reply(_charset)),
+    "echo": Kind(_echo),
     "redirect": Kind(_reply(_redirect)),
 }
 """All faults. Those of :data:`_ON_TOP` come on top of others; of the rest the first one that matches strikes."""

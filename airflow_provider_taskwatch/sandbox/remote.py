@@ -120,6 +120,10 @@ class Remote(ABC, Generic[T]):
     def issue_token(self, visit: Visit) -> Reply:
         return self.tokens.issue(visit.call, visit.now)
 
+    def secrets(self) -> set[str]:
+        """All that opens this remote, or has opened it."""
+        return self.tokens.secrets()
+
     def refuse_call(self, call: Call, status: int, message: str = "") -> Reply:
         """A refusal in the shape of the endpoint that was called."""
         if self.is_token(call):

@@ -79,6 +79,11 @@ class Sandbox:
             for system, values in settings.items():
                 self._remote(system).change(values, now)
 
+    def secrets(self) -> set[str]:
+        """Passwords, client secrets, and every token ever issued: for tests that look where these turn up."""
+        with self._lock:
+            return set().union(*(remote.secrets() for remote in self.remotes.values()))
+
     def revoke_tokens(self) -> None:
         with self._lock:
             for remote in self.remotes.values():

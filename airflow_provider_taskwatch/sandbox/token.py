@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from .answer import credentials, header, json_reply
 CLIENT_ID = "sandbox-id"
 CLIENT_SECRET = "sandbox-secret"  # noqa: S105 - opens the sandbox and nothing else
 
+ISSUED_LIMIT = 100_000
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -54,6 +56,7 @@ class TokenDesk:
     def __init__(self, settings: TokenSettings) -> None:
         self.settings = settings
         self._grants: dict[str, Grant] = {}
+        self._issued: deque[str] = deque(maxlen=ISSUED_LIMIT)
 
     def issue(self, call: Call, now: float) -> Reply:
         """Answer one token request."""
@@ -77,6 +80,10 @@ class TokenDesk:
         """Forget all tokens: their next use answers 401."""
         self._grants.clear()
 
+    def secrets(self) -> set[str]:
+        """Every token that was issued, and the secrets of all clients: what must be seen nowhere else."""
+        return {*self._issued, *self.settings.clients.values()}
+
     def refuse(self, status: int, error: str, description: str) -> Reply:
         """An error in the shape that the settings name."""
         if self.settings.token_error_shape == "okta":  # noqa: S105 - a shape's name
@@ -95,6 +102,7 @@ class TokenDesk:
     def _grant(self, client_id: str, scope: str, now: float) -> dict[str, Any]:
         token = secrets.token_urlsafe(32)
         expires_at = now + self.settings.token_lifetime
+        self._issued.append(token)
         self._grants[token] = Grant(client_id=client_id, scope=scope, expires_at=expires_at)
         content: dict[str, Any] = {"access_token": token, "token_type": "bearer"}
         if self.settings.token_expiry == "expires_in":  # noqa: S105 - a field's name

@@ -16,7 +16,8 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_taskwatch.core.error import EventError
-from airflow_provider_taskwatch.core.outcome import TEXT_CHARACTERS, Ending
+from airflow_provider_taskwatch.core.outcome import Ending
+from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS
 from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed, WaitTimedOut
 from airflow_provider_taskwatch.sandbox.automic import PASSWORD
 from airflow_provider_taskwatch.sandbox.server import Running

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import math
 from typing import Any
 
@@ -167,6 +168,29 @@ def test_revoked_tokens_are_rejected_and_a_new_one_is_good(
 def test_a_body_can_be_huge(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("huge_body", size=10_000_000)
     assert len(acquia.get("/account").body) > 10_000_000
+
+
+def test_a_small_body_can_unpack_to_a_huge_one(sandbox: Sandbox, acquia: Visitor) -> None:
+    sandbox.add_fault("bomb", size=10_000_000)
+    reply = acquia.ask(START)
+    assert (len(reply.body) < 20_000, len(gzip.decompress(reply.body))) == (True, 10_000_000)
+
+
+@pytest.mark.parametrize("name, headers", [("many_headers", 10_001), ("deep_json", 1), ("wrong_charset", 1)])
+def test_replies_can_be_malformed_in_several_ways(sandbox: Sandbox, acquia: Visitor, name: str, headers: int) -> None:
+    sandbox.add_fault(name)
+    reply = acquia.ask(START)
+    assert (reply.status, len(reply.headers), started(sandbox)) == (200, headers, 0)
+    if name != "many_headers":
+        with pytest.raises((ValueError, RecursionError)):
+            reply.json()
+
+
+def test_a_refusal_can_repeat_the_credentials(sandbox: Sandbox, acquia: Visitor, stranger: Visitor) -> None:
+    sandbox.add_fault("echo")
+    token = sandbox.secrets() - {CLIENT["client_secret"]}
+    assert any(one in acquia.ask(START).text(500) for one in token)
+    assert CLIENT["client_secret"] in stranger.ask(token_call(CLIENT)).text(500)
 
 
 def test_a_redirect_points_elsewhere(sandbox: Sandbox, acquia: Visitor) -> None:
