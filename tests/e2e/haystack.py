@@ -1,0 +1,65 @@
+"""All that an Airflow and a sandbox leave behind, as texts by the place where they were found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+from airflow_provider_taskwatch.drive.session import spellings
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from demo.airflow import PrivateAirflow
+
+ENCRYPTED = {"connection": ("password", "extra"), "trigger": ("kwargs",)}
+"""Columns that Airflow encrypts, by table."""
+
+
+def everything(airflow: PrivateAirflow, sandbox: Sandbox) -> dict[str, bytes]:
+    """Each file below AIRFLOW_HOME, each table of the metadata database, and the sandbox's log."""
+    found = dict(_files(airflow.home))
+    found |= {f"table {name}": content for name, content in _tables(airflow)}
+    return found | {"sandbox": json.dumps(sandbox.log()).encode()}
+
+
+def decrypted(airflow: PrivateAirflow, table: str) -> bytes:
+    """What Airflow keeps encrypted in a table, as it was before."""
+    fernet = Fernet(airflow.env["AIRFLOW__CORE__FERNET_KEY"].encode())
+    with _database(airflow) as database:
+        rows = database.execute(f"SELECT {', '.join(ENCRYPTED[table])} FROM {table}").fetchall()
+    stored = [one.encode() for row in rows for one in row if one]
+    return b"\n".join(one if one.startswith(b"{") else fernet.decrypt(one) for one in stored)
+
+
+def places(found: Mapping[str, bytes], secrets: set[str]) -> dict[str, set[str]]:
+    """Where any of the secrets is, in whatever spelling: the places, and which ones."""
+    spelt = {secret: spellings(secret) for secret in secrets}
+    hits = {
+        place: {secret for secret, ways in spelt.items() if any(way in content for way in ways)}
+        for place, content in found.items()
+    }
+    return {place: secrets for place, secrets in hits.items() if secrets}
+
+
+def _files(home: Path) -> Iterator[tuple[str, bytes]]:
+    return ((str(path.relative_to(home)), path.read_bytes()) for path in home.rglob("*") if path.is_file())
+
+
+def _tables(airflow: PrivateAirflow) -> Iterator[tuple[str, bytes]]:
+    with _database(airflow) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for name in names:
+            rows = database.execute(f'SELECT * FROM "{name}"').fetchall()
+            yield name, b"\n".join(_bytes(value) for row in rows for value in row)
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+
+
+def _database(airflow: PrivateAirflow) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(f"file:{airflow.home}/airflow.db?mode=ro", uri=True, timeout=30))
