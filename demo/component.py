@@ -69,6 +69,7 @@ class Component:
             self._process.send_signal(signal_number)
             self._process.wait(_END_WITHIN_SECONDS)
         self._sweep(self._process)
+        self._process.wait(_END_WITHIN_SECONDS)  # a zombie may have threads that are still on their way out
         self._process = None
 
     def signal_all(self, signal_number: int) -> None:
