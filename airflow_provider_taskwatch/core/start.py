@@ -26,7 +26,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One start, as it is kept in Airflow's task state store: first the intent, then the ref, then its delivery.
+    """One start, as it is kept in Airflow's task state store: first the intent, then the ref, then a bad end.
 
     :param start_id: random, 12 hex digits; the marker at the remote ends in it.
     :param fingerprint: of the inputs.
@@ -35,7 +35,7 @@ class Record:
     :param started_at: ISO 8601, UTC.
     :param ref: None as long as no reply has named it.
     :param marker: what the start left at the remote, where it keeps markers; a retry may render another alias.
-    :param is_delivered: the end was handed to Airflow.
+    :param is_delivered: a bad end was handed to Airflow, so that the next attempt starts anew.
     """
 
     start_id: str

@@ -104,11 +104,20 @@ class Attempt:
         ref = record.ref
         if self._job.cancel_on_kill and ref is None and system.keeps_marker:
             ref = self._job.hook.run(system.find(self._marker(record)))
-        if self._job.cancel_on_kill and ref is not None:
+        if ref is not None and self._has_ended(ref):
+            self._job.log.info("the task was cleared: starting anew; %s has ended", ref)
+        elif self._job.cancel_on_kill and ref is not None:
             self._job.log.info("the task was cleared: %s is cancelled if it still runs, and started anew", ref)
             self._job.cancel(ref)
         else:
             self._job.log.info("the task was cleared: starting anew; %s is left alone", ref or "the earlier start")
+
+    def _has_ended(self, ref: str) -> bool:
+        """Whether the remote says so; what cannot be asked may run."""
+        try:
+            return self._job.hook.run(self._job.hook.system.observe(ref)).phase.is_final
+        except TaskWatchError:
+            return False
 
     # --- a start whose reply nobody has seen
 
@@ -186,8 +195,6 @@ class Attempt:
                 raise
             return self._after_lost_reply(record, error), None
         if started.ref is None:
-            record = replace(record, is_delivered=True)
-            self._records.save(record)
             return record, started
         self._job.log.info("started %s %s", self._job.hook.system.noun, started.ref)
         return self._named(record, started.ref), started

@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+)
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
@@ -152,7 +158,6 @@ class StartOperator(Waiter, BaseOperator):
         self.check_wanted(record.known_ref)
         self._tell_ref(context, record.known_ref)
         if not self.wait_for_completion:
-            records.save(replace(record, is_delivered=True))
             return record.ref
         return self._wait(context, record)
 
@@ -234,16 +239,23 @@ class StartOperator(Waiter, BaseOperator):
     # --- the end
 
     def _finish(self, context: Context, outcome: Outcome) -> Any:
-        """The result or the right exception; 'delivered' is written last, as a delivered start is never rejoined."""
+        """The result or the right exception.
+
+        'Delivered' is written last, and of a failure only. Behind a success there is only a clear; where the worker
+        dies before Airflow hears of the success, the next attempt must find it again.
+        """
         records = self._records(context)
         record = records.load()
         if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
             self.cancel(outcome.ref)
         try:
             return result_of(outcome, on_skipped=self.on_skipped)
-        finally:
+        except AirflowSkipException:
+            raise
+        except AirflowException:
             if record is not None and not record.is_delivered and _is_delivered_by(outcome):
                 records.save(replace(record, is_delivered=True))
+            raise
 
     def cancel(self, ref: str, *, fresh: bool = False) -> None:
         """Cancel at the remote; what cannot be cancelled is said, not raised.

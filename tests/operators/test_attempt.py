@@ -401,11 +401,58 @@ def test_without_durable_nothing_is_written_and_each_attempt_starts_anew(box: Ru
     assert len(started(box)) == 2
 
 
-def test_a_delivered_start_is_never_rejoined(box: Running) -> None:
+def test_a_failure_that_was_delivered_is_never_rejoined(box: Running) -> None:
     life = automic()
     ref = life.defer().trigger.ref
-    life.resume(event_of(Ending.SUCCEEDED, ref))
+    with pytest.raises(RemoteTaskFailed):
+        life.resume(event_of(Ending.FAILED, ref, status="1800"))
     assert life.defer().trigger.ref != ref
+
+
+def test_a_retry_takes_a_success_that_a_worker_did_not_live_to_tell(box: Running) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    life.resume(event_of(Ending.SUCCEEDED, ref, status="1900"))
+    life.arguments["deferrable"] = False
+    assert life.retry()["run_id"] == int(ref)
+    assert len(started(box)) == 1
+
+
+def test_a_retry_returns_the_ref_that_a_worker_did_not_live_to_tell(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(wait_for_completion=False)
+    assert life.execute() == life.retry()
+    assert len(started(box)) == 1
+
+
+def test_a_retry_does_not_repeat_what_was_answered_at_once_and_not_told(box: Running) -> None:
+    box.sandbox.change({"acquia": {"shape": "none"}}, 0.0)
+    life = acquia(no_notification="succeed")
+    life.execute()
+    with pytest.raises(AirflowFailException, match="is not sent again"):
+        life.retry()
+    assert len(started(box)) == 1
+
+
+def test_a_clear_of_what_has_ended_does_not_claim_to_cancel_it(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life = acquia(deferrable=False)
+    life.execute()
+    life.clear()
+    told = capsys.readouterr().out
+    assert "has ended" in told
+    assert "no way to cancel" not in told
+
+
+def test_a_clear_starts_anew_where_the_remote_does_not_tell_of_the_old_one(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    first = life.defer().trigger
+    box.sandbox.add_fault("forbidden", method="GET", times=1)
+    life.max_tries += 1
+    assert life.defer().trigger.ref != first.ref
+    assert started(box)[0]["cancelled"]
 
 
 def test_a_second_delivery_of_an_event_writes_nothing_more(box: Running) -> None:
@@ -413,12 +460,12 @@ def test_a_second_delivery_of_an_event_writes_nothing_more(box: Running) -> None
     ref = life.defer().trigger.ref
     event = event_of(Ending.SUCCEEDED, ref, result={"run_id": 1})
     assert life.resume(event) == life.resume(event) == {"run_id": 1}
-    assert [one["is_delivered"] for one in life.store.written] == [False, False, True]
+    assert [one["is_delivered"] for one in life.store.written] == [False, False]
 
 
 def test_a_restart_at_each_write_ends_in_one_execution(box: Running) -> None:
     """The worker dies before the first write, the second, and so on: nothing is ever started twice."""
-    for survived in range(4):
+    for survived in range(3):
         box.sandbox.reset()
         box.sandbox.add_rule(duration=0.0)
         life = automic(deferrable=False)
@@ -428,7 +475,7 @@ def test_a_restart_at_each_write_ends_in_one_execution(box: Running) -> None:
                 raise KeyboardInterrupt
 
         life.store.on_set = die
-        if survived < 3:
+        if survived < 2:
             with pytest.raises(KeyboardInterrupt):
                 life.execute()
             life.store.on_set = lambda value: None
@@ -436,7 +483,6 @@ def test_a_restart_at_each_write_ends_in_one_execution(box: Running) -> None:
         else:
             life.execute()
         assert len(started(box)) == 1, f"died at write {survived + 1}"
-        assert life.open_record.is_delivered
 
 
 def test_the_record_is_plain_json_and_knows_the_marker(box: Running) -> None:

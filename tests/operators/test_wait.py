@@ -102,7 +102,6 @@ async def test_a_start_goes_through_the_triggerer_to_its_result(box: Running) ->
     life = automic()
     event = await event_from(life.defer().trigger)
     assert life.resume(event)["status"] == 1900
-    assert life.open_record.is_delivered
 
 
 async def test_a_failure_goes_through_the_triggerer_with_the_remotes_words(box: Running) -> None:
@@ -293,9 +292,8 @@ def test_a_remote_without_cancel_goes_on_after_the_timeout_and_the_log_says_so(
 @pytest.mark.parametrize(
     "ending, status, is_delivered",
     [
-        (Ending.SUCCEEDED, "1900", True),
-        (Ending.SUCCEEDED, "", True),
-        (Ending.SKIPPED, "1930", True),
+        (Ending.SUCCEEDED, "1900", False),
+        (Ending.SKIPPED, "1930", False),
         (Ending.FAILED, "1800", True),
         (Ending.CANCELLED, "1850", True),
         (Ending.LOST, "1815", True),
@@ -306,7 +304,7 @@ def test_a_remote_without_cancel_goes_on_after_the_timeout_and_the_log_says_so(
         (Ending.TIMED_OUT, "1550", False),
     ],
 )
-def test_delivered_is_written_only_where_the_remote_has_ended(
+def test_delivered_is_written_only_where_the_remote_has_ended_badly(
     box: Running, ending: Ending, status: str, is_delivered: bool
 ) -> None:
     life = automic()
@@ -316,12 +314,25 @@ def test_delivered_is_written_only_where_the_remote_has_ended(
     assert [one["is_delivered"] for one in life.store.written] == [False, False] + [True] * is_delivered
 
 
+@pytest.mark.parametrize("on_skipped, is_delivered", [("succeed", False), ("skip", False), ("fail", True)])
+def test_an_end_without_work_is_delivered_where_it_is_a_failure(
+    box: Running, on_skipped: str, is_delivered: bool
+) -> None:
+    life = automic(on_skipped=on_skipped)
+    ref = life.defer().trigger.ref
+    with suppress(RemoteTaskFailed, AirflowSkipException):
+        life.resume(event_of(Ending.SKIPPED, ref, status="1930"))
+    assert life.open_record.is_delivered == is_delivered
+
+
 def test_delivered_is_written_after_the_remote_was_told(box: Running) -> None:
     """Nothing is sent after it; a worker that dies before it delivers again."""
+    box.sandbox.add_rule(duration=0.0, outcome="failure")
     life = here()
     requests: list[int] = []
     life.store.on_set = lambda value: requests.append(len(box.sandbox.log()))
-    life.execute()
+    with pytest.raises(RemoteTaskFailed):
+        life.execute()
     assert requests[-1] == len(box.sandbox.log())
 
 
