@@ -33,7 +33,11 @@ def within(seconds: float, work: Callable[[], Any]) -> Any:
 
 
 def ended_by_user(ti: Any) -> bool:
-    """Whether Airflow says that somebody ended the task instance; False where that cannot be learned."""
+    """Whether Airflow says that somebody ended the task instance; False where that cannot be learned.
+
+    A clear of a running task gives it the state ``restarting``. It has no state at all where a scheduler has taken it
+    from another one that died (or was slow), and is about to run it again.
+    """
     states = within(
         STATE_SECONDS,
         lambda: ti.get_task_states(
@@ -44,4 +48,4 @@ def ended_by_user(ti: Any) -> bool:
         ),
     )
     known = list((states or {}).get(ti.run_id, {}).values())
-    return bool(known) and str(known[0]) not in _NOT_BY_A_USER
+    return bool(known) and known[0] is not None and str(known[0]) not in _NOT_BY_A_USER

@@ -217,6 +217,7 @@ class StartOperator(Waiter, BaseOperator):
                 ),
                 start_id=record.start_id,
                 cancel_on_kill=self.cancel_on_kill,
+                keeps_record=self.durable,
             ),
             method_name="execute_complete",
             timeout=backstop(deadline, self.poll_seconds),

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 KILL_SECONDS = 20.0
 AIRFLOW_SECONDS = 10.0
 
+_GOES_ON = ("scheduled", "queued", "running", "up_for_retry")
+"""States of a task that another triggerer has resumed; and of one that was cleared, whose next attempt cancels."""
+
 
 class WatchTrigger(BaseTrigger):
     """Wait for one remote task.
@@ -42,6 +45,7 @@ class WatchTrigger(BaseTrigger):
     :param options: how the remote's answers are understood; see the system.
     :param personal: put personal data into the result.
     :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
+    :param keeps_record: whether the next attempt knows of this one, and cancels what belongs to it after a clear.
     :param finish: ``resume`` a worker with the event; ``succeed`` or ``push`` (the result as XCom, and succeed) end a
         success without a worker. The worker decides before it defers, because only it knows what it would still do.
     """
@@ -59,6 +63,7 @@ class WatchTrigger(BaseTrigger):
         options: Mapping[str, Any] | None = None,
         personal: bool = False,
         cancel_on_kill: bool = False,
+        keeps_record: bool = False,
         finish: str = "resume",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -72,6 +77,7 @@ class WatchTrigger(BaseTrigger):
         self.options = dict(options or {})
         self.personal = personal
         self.cancel_on_kill = cancel_on_kill
+        self.keeps_record = keeps_record
         self.finish = finish
         self._is_over = False
 
@@ -87,6 +93,7 @@ class WatchTrigger(BaseTrigger):
             "options": self.options,
             "personal": self.personal,
             "cancel_on_kill": self.cancel_on_kill,
+            "keeps_record": self.keeps_record,
             "finish": self.finish,
         }
 
@@ -101,7 +108,7 @@ class WatchTrigger(BaseTrigger):
         """Cancel at the remote, if a user ended the task.
 
         Airflow 3.3.2 also calls this after our own event and when another triggerer took over (#73454); in the first
-        case the wait is over here, in the second the task is still deferred.
+        case the wait is over here, in the second the task is still deferred, or goes on after the other one's event.
         """
         if self._is_over or not self.cancel_on_kill or self._seconds_left() == 0:
             return
@@ -233,7 +240,7 @@ class WatchTrigger(BaseTrigger):
         from airflow_provider_taskwatch.hub.registry import hub_for
 
         state = await self._task_state()
-        if state in ("deferred", None):
+        if state in ("deferred", None) or (self.keeps_record and state in _GOES_ON):
             self.log.info("%s goes on: the task is still deferred, or its state is not to be learned", self.ref)
             return
         async with hub_for(self.conn_id).open() as hub:

@@ -68,8 +68,8 @@ def ends_while_waiting(life: Life, box: Running) -> None:
         life.execute()
 
 
-@pytest.mark.parametrize("state", ["failed", "success", "skipped", "restarting", "removed", None])
-def test_what_a_user_can_do_to_a_task_cancels_at_the_remote(box: Running, state: str | None) -> None:
+@pytest.mark.parametrize("state", ["failed", "success", "skipped", "restarting", "removed"])
+def test_what_a_user_can_do_to_a_task_cancels_at_the_remote(box: Running, state: str) -> None:
     life = waiting()
     life.state = lambda: state
     ends_while_waiting(life, box)
@@ -80,6 +80,13 @@ def test_what_a_user_can_do_to_a_task_cancels_at_the_remote(box: Running, state:
 def test_an_eviction_leaves_the_remote_task_to_the_next_attempt(box: Running, state: str) -> None:
     life = waiting()
     life.state = lambda: state
+    ends_while_waiting(life, box)
+    assert not is_cancelled(box)
+
+
+def test_a_task_that_one_scheduler_took_from_another_leaves_its_remote_task_alone(box: Running) -> None:
+    life = waiting()
+    life.state = lambda: None
     ends_while_waiting(life, box)
     assert not is_cancelled(box)
 

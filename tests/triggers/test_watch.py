@@ -203,6 +203,17 @@ async def test_a_kill_cancels_in_every_state_that_a_user_can_bring_about(
     assert is_cancelled(box, trigger.ref)
 
 
+@pytest.mark.parametrize("state", ["scheduled", "queued", "running", "up_for_retry"])
+async def test_a_task_that_another_triggerer_has_resumed_cancels_nothing(
+    box: Running, supervisor: Supervisor, state: str
+) -> None:
+    supervisor.state = state
+    trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True, keeps_record=True)
+    await trigger.on_kill()
+
+    assert not is_cancelled(box, trigger.ref)
+
+
 async def test_another_triggerer_that_took_over_cancels_nothing(box: Running, supervisor: Supervisor) -> None:
     supervisor.state = "deferred"
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
