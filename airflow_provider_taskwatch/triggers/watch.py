@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.wire import Call, Pause
     from airflow_provider_taskwatch.hub.hub import Hub
 
-KILL_SECONDS = 20.0
+KILL_SECONDS = 28.0
+"""Airflow itself gives up after 30 (``[triggerer] on_kill_timeout``)."""
+STATE_SECONDS = 20.0
+"""The first question to a triggerer's supervisor has it build its API first: seconds, and many on a busy host."""
 AIRFLOW_SECONDS = 10.0
 
 _GOES_ON = ("scheduled", "queued", "running", "up_for_retry")
@@ -264,7 +267,7 @@ class WatchTrigger(BaseTrigger):
             return None
         message = GetTaskStates(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index)
         try:
-            async with asyncio.timeout(AIRFLOW_SECONDS):
+            async with asyncio.timeout(STATE_SECONDS):
                 answer = await SUPERVISOR_COMMS.asend(message)
         except TimeoutError:
             return None

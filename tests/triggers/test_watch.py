@@ -32,11 +32,13 @@ class Supervisor:
         self.state: str | None = "failed"
         self.pushed: list[SetXCom] = []
         self.is_deaf = False
+        self.slowness = 0.0
 
     async def asend(self, message: Any) -> Any:
         """Answer like the supervisor of a triggerer."""
         if self.is_deaf:
             await asyncio.Event().wait()
+        await asyncio.sleep(self.slowness)
         if isinstance(message, SetXCom):
             self.pushed.append(message)
             return None
@@ -235,12 +237,23 @@ async def test_a_kill_after_our_own_event_cancels_nothing(box: Running, supervis
 async def test_a_kill_that_airflow_does_not_explain_cancels_nothing(
     box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.AIRFLOW_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.STATE_SECONDS", 0.1)
     supervisor.is_deaf = True
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
     await trigger.on_kill()
 
     assert not is_cancelled(box, trigger.ref)
+
+
+async def test_a_kill_waits_for_a_supervisor_that_is_slow_to_say_who_ended_the_task(
+    box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.AIRFLOW_SECONDS", 0.1)
+    supervisor.slowness = 0.3
+    trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
+    await trigger.on_kill()
+
+    assert is_cancelled(box, trigger.ref)
 
 
 async def test_cleanup_cancels_nothing(box: Running, supervisor: Supervisor) -> None:
