@@ -40,6 +40,7 @@ class Fault:
     :param system: only calls to this remote; empty: to any.
     :param method: only this HTTP method.
     :param path: regular expression, searched in the path after the remote's mount point.
+    :param body: regular expression, searched in the body of the request.
     :param endpoint: ``token`` or ``api``; empty: both.
     :param skip: the first so many calls that match are left alone.
     :param times: so many calls are hit; None: no such bound.
@@ -60,6 +61,7 @@ class Fault:
     system: str = ""
     method: str = ""
     path: str = ""
+    body: str = ""
     endpoint: str = ""
     skip: int = 0
     times: int | None = None
@@ -86,6 +88,7 @@ class Fault:
             and self.method.upper() in ("", call.method)
             and self.endpoint in ("", endpoint)
             and re.search(self.path, call.path) is not None
+            and re.search(self.body, (call.body or b"").decode(errors="replace")) is not None
         )
 
 

@@ -26,6 +26,12 @@ def test_a_lost_reply_leaves_the_work_done(sandbox: Sandbox, acquia: Visitor) ->
     assert (entry["status"], entry["fault"], entry["ref"]) == (None, "lost_reply", sandbox.tasks(NOW)[0]["ref"])
 
 
+def test_a_fault_may_hit_only_what_its_body_names(sandbox: Sandbox, acquia: Visitor) -> None:
+    sandbox.add_fault("lost_request", body='"db"')
+    assert acquia.deliver(send("POST", START.path, {"name": "other"})).reply is not None
+    assert acquia.deliver(START).reply is None
+
+
 def test_a_lost_request_leaves_nothing_done(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("lost_request", times=1)
     assert acquia.deliver(START).reply is None
