@@ -46,6 +46,9 @@ class PrivateAirflow:
     :param connections: connection URIs, or their JSON, by connection id.
     :param env: further environment variables for every component, ``AIRFLOW__SECTION__KEY`` included.
     :param database_url: of a migrated metadata database; None for an SQLite file of its own.
+    :param env_of: still further variables for single components, by their names.
+    :param restarts: start a component again that has ended on its own, as a service manager would; else that is an
+        error.
     :param start_within_seconds: the deadline for everything to be up.
     """
 
@@ -56,11 +59,16 @@ class PrivateAirflow:
         connections: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         database_url: str | None = None,
+        env_of: Mapping[str, Mapping[str, str]] | None = None,
+        restarts: bool = False,
         start_within_seconds: float = 120.0,
     ) -> None:
         self._dag_folders = [folder.resolve() for folder in ([dags] if isinstance(dags, Path) else dags)]
         self._further_env = connection_variables(connections or {}) | dict(env or {})
         self._database_url = database_url
+        self._env_of = dict(env_of or {})
+        self._restarts = restarts
+        self.restarted: list[str] = []
         self._start_within_seconds = start_within_seconds
         self._components: dict[str, Component] = {}
         self._held = ExitStack()
@@ -90,16 +98,22 @@ class PrivateAirflow:
         """End one of :data:`COMMANDS` and wait until it is gone; SIGKILL takes all its processes at once."""
         self._components[component].kill(signal_number)
 
-    def start(self, component: str, *, within_seconds: float = 60.0) -> None:
-        """Start one of :data:`COMMANDS` again and wait until it is healthy."""
+    def start(self, component: str, *, waits: bool = True, within_seconds: float = 60.0) -> None:
+        """Start one of :data:`COMMANDS` again and wait until it is healthy, unless told not to wait."""
         began = datetime.now(UTC)
         self._components[component].start()
+        if not waits:
+            return
         until(
             lambda: component in self._healthy_since(began),
             within_seconds=within_seconds,
             what=f"{component} is healthy again",
             say=self._components[component].log_tail,
         )
+
+    def main_process(self, component: str) -> int | None:
+        """The process id of a component's main process, None while it is down."""
+        return self._components[component].pid
 
     def pause(self, component: str) -> None:
         """Let one of :data:`COMMANDS` stand still, as a frozen host would."""
@@ -113,9 +127,7 @@ class PrivateAirflow:
     def another(self, component: str) -> Iterator[None]:
         """A second one of :data:`COMMANDS`, for the duration of a block."""
         name = f"{component}-2"
-        command = [*_AIRFLOW, *COMMANDS[component]]
-        second = Component(name, command, env=self.env, log_folder=self.home / "logs")
-        self._components[name] = second
+        second = self._new(name, COMMANDS[component])
         second.start()
         try:
             yield
@@ -140,8 +152,11 @@ class PrivateAirflow:
         )
 
     def check(self) -> None:
-        """Raise if a component has ended on its own."""
+        """Raise if a component has ended on its own, or start it again."""
         for component in self._components.values():
+            if self._restarts and component.has_ended:
+                component.start_again()
+                self.restarted.append(component.name)
             component.check()
 
     def _environment(self) -> dict[str, str]:
@@ -157,13 +172,17 @@ class PrivateAirflow:
         if self._database_url is None:
             database.create(self.home / "airflow.db")
         for name, arguments in COMMANDS.items():
-            component = Component(name, [*_AIRFLOW, *arguments], env=self.env, log_folder=logs)
-            self._components[name] = component
-            component.start()
+            self._new(name, arguments).start()
         self._until(self._answers, "the API server answers")
         self._warm_up()
         self._until(lambda: self._healthy_since(began) >= COMMANDS.keys(), "every component is healthy")
         self._until(self._knows_all_dags, "every DAG file is known")
+
+    def _new(self, name: str, arguments: Sequence[str]) -> Component:
+        env = {**self.env, **self._env_of.get(name, {})}
+        component = Component(name, [*_AIRFLOW, *arguments], env=env, log_folder=self.home / "logs")
+        self._components[name] = component
+        return component
 
     def _until(self, condition: Any, what: str) -> None:
         until(condition, within_seconds=self._start_within_seconds, what=what, say=self._log_tails)

@@ -34,6 +34,17 @@ class Component:
         self._command = list(command)
         self._env = dict(env)
         self._process: subprocess.Popen[bytes] | None = None
+        self._left: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def pid(self) -> int | None:
+        """The main process; None where the component was not started, or was killed."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the main process has ended on its own, or by a signal that did not come from here."""
+        return self._process is not None and self._process.poll() is not None
 
     def start(self) -> None:
         """Start the command; its output is appended to the log file."""
@@ -56,6 +67,13 @@ class Component:
             raise RuntimeError(f"{self.name} is not running")
         return self._process.pid
 
+    def start_again(self) -> None:
+        """Start a component whose main process has ended; what is left of it may go on until :meth:`kill`."""
+        if self._process is not None:
+            self._left.append(self._process)
+        self._process = None
+        self.start()
+
     def kill(self, signal_number: int = signal.SIGKILL) -> None:
         """
         End the component and wait until nothing of it is left.
@@ -63,6 +81,9 @@ class Component:
         SIGKILL reaches every process of the session at once. Any other signal goes to the main process
         alone, as from a service manager, which is expected to end its children.
         """
+        for left in self._left:
+            self._sweep(left)
+        self._left.clear()
         if self._process is None:
             return
         if signal_number != signal.SIGKILL and self._process.poll() is None:
@@ -80,7 +101,8 @@ class Component:
 
     def check(self) -> None:
         """Raise if the component was started and has ended on its own."""
-        if self._process is not None and (code := self._process.poll()) is not None:
+        if self._process is not None and self.has_ended:
+            code = self._process.returncode
             raise ComponentEndedError(f"{self.name} ended with exit code {code}. Its last lines:\n{self.log_tail()}")
 
     def log_tail(self, lines: int = 25) -> str:
