@@ -1,0 +1,84 @@
+"""``python -m tests.chaos``: runs under faults, and the books of each. See docs/chaos.md."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.chaos import report
+from tests.chaos.book import balance
+from tests.chaos.evidence import gather
+from tests.chaos.fault import FAULTS, RETRY_AFTER_SECONDS, Fault
+from tests.chaos.plan import make_jobs, with_kills
+from tests.chaos.report import Result
+from tests.chaos.run import Run
+from tests.chaos.stage import staged
+
+REPORT = Path("build/chaos-report.json")
+SHORT_JOBS, SHORT_SECONDS, SHORT_SHARE = 48, 250.0, 0.15
+LONG_JOBS, LONG_SECONDS = 200, 1800.0
+LONGEST_SECONDS = 90.0
+"""Of the remote work that is waited for."""
+
+
+def main() -> int:
+    """Run what was asked for, and return the exit code."""
+    options = _options()
+    if options.fault:
+        chosen = [[one] for one in FAULTS if one.name in options.fault]
+    elif options.long:
+        chosen = [[one] for one in FAULTS]
+    else:
+        chosen = [list(FAULTS)]
+    results: list[Result] = []
+    for faults in chosen:
+        results.append(_run(faults, options))
+        print(report.details(results[-1]), flush=True)
+        report.write(results, options.report)
+    print(report.table(results))
+    return 0 if all(result.is_good for result in results) else 1
+
+
+def _run(faults: Sequence[Fault], options: argparse.Namespace) -> Result:
+    is_short = not options.long
+    name = faults[0].name if len(faults) == 1 else "all"
+    jobs = make_jobs(options.jobs or (SHORT_JOBS if is_short else LONG_JOBS), LONGEST_SECONDS)
+    began = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"{name} {time.monotonic() - began:5.0f} s: {what}", flush=True)
+
+    jobs = with_kills(jobs, of_ten=max(fault.killed_of_ten for fault in faults))
+    with staged(jobs, is_skewed=any(fault.is_skewed for fault in faults)) as stage:
+        say("everything is up")
+        run = Run(stage, faults, say, share=SHORT_SHARE if is_short else 1.0)
+        run.play(SHORT_SECONDS if is_short else LONG_SECONDS)
+        result = Result(
+            name=name,
+            seconds=time.monotonic() - began,
+            done=stage.kills,
+            restarted=stage.airflow.restarted,
+            balance=balance(gather(run, RETRY_AFTER_SECONDS)),
+        )
+        if options.keep:
+            shutil.copytree(stage.airflow.home / "logs", options.keep / name, dirs_exist_ok=True)
+        return result
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    names = [fault.name for fault in FAULTS]
+    parser.add_argument("--long", action="store_true", help="each fault in a run of its own, with many tasks")
+    parser.add_argument("--fault", action="append", choices=names, help="only this one; may be given again")
+    parser.add_argument("--jobs", type=int, help="how many tasks a run has")
+    parser.add_argument("--report", type=Path, default=REPORT, help="where the JSON goes")
+    parser.add_argument("--keep", type=Path, help="a folder for Airflow's logs")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+"""The books of a run: what the remotes and Airflow have written down, balanced against what must hold. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from tests.chaos.ledger import Entry
+from tests.chaos.plan import STARTERS, Job, Kind
+
+GOOD = ("succeeded", "skipped")
+BAD = ("failed", "cancelled", "lost")
+ENDED = ("success", "failed", "skipped")
+EXPLANATION = "airflow taskwatch adopt"
+"""What a task says that will not start again because nobody knows whether it has been started."""
+UNDER_WAY_SECONDS = 1.0
+"""What was sent before the first 429 came back says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One piece of work that a remote was made to do."""
+
+    job: str
+    ref: str
+    phase: str
+    started_at: float
+    ended_at: float | None = None
+    is_cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How Airflow's database has a task in the end.
+
+    :param log: of all its tries, where somebody wants to read it.
+    """
+
+    state: str | None
+    tries: int
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserAct:
+    """A user has ended (``fail``) or cleared (``clear``) a task while a live triggerer held it."""
+
+    job: str
+    what: str
+    at: float
+    ref: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One line of the sandbox's log.
+
+    :param process: who has sent it, as far as that can be told.
+    """
+
+    system: str
+    process: str
+    at: float
+    status: int | None
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a run has left behind.
+
+    :param retry_after: seconds that a 429 of this run asks for.
+    """
+
+    jobs: Sequence[Job]
+    executions: Sequence[Execution] = ()
+    ended: Mapping[str, Ended] = field(default_factory=dict)
+    user_acts: Sequence[UserAct] = ()
+    entries: Sequence[Entry] = ()
+    requests: Sequence[Request] = ()
+    retry_after: float = 0.0
+
+    def of(self, job: Job) -> list[Execution]:
+        """The executions of a job, oldest first."""
+        return sorted((one for one in self.executions if one.job == job.name), key=lambda one: one.started_at)
+
+    def how(self, job: Job) -> Ended:
+        return self.ended.get(job.name, Ended(state=None, tries=0))
+
+    def acts(self, job: Job) -> list[UserAct]:
+        return [act for act in self.user_acts if act.job == job.name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """What must not be."""
+
+    book: str
+    job: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """The books of one run."""
+
+    counts: Mapping[str, int]
+    violations: Sequence[Violation]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"counts": dict(self.counts), "violations": [asdict(one) for one in self.violations]}
+
+
+Book = Callable[[Evidence], Iterator[Violation]]
+
+
+def balance(evidence: Evidence) -> Balance:
+    """All books of a run."""
+    violations = [one for book in BOOKS for one in book(evidence)]
+    return Balance(counts=counts(evidence), violations=violations)
+
+
+# --- one execution per task
+
+
+def starts(evidence: Evidence) -> Iterator[Violation]:
+    """Exactly one execution, or another one after each that had ended badly or was cleared."""
+    for job in _ours(evidence, STARTERS):
+        executions = evidence.of(job)
+        if not executions and not _is_unknown_start(evidence, job):
+            yield Violation(book="starts", job=job.name, evidence=f"nothing was started; {evidence.how(job)}")
+        for before, after in pairwise(executions):
+            if not _is_deliberate(before, after, evidence.acts(job)):
+                yield Violation(book="starts", job=job.name, evidence=f"{after} was started after {before}")
+
+
+def _is_deliberate(before: Execution, after: Execution, acts: Iterable[UserAct]) -> bool:
+    if any(act.what == "clear" and before.started_at < act.at <= after.started_at for act in acts):
+        return True
+    return before.phase in BAD and before.ended_at is not None and before.ended_at <= after.started_at
+
+
+def _is_unknown_start(evidence: Evidence, job: Job) -> bool:
+    """Whether it failed, saying that nobody knows whether it was started: only where the remote keeps no marker."""
+    how = evidence.how(job)
+    return job.kind is Kind.ACQUIA and how.state == "failed" and EXPLANATION in how.log
+
+
+# --- every end is reached, and is the right one
+
+
+def hanging(evidence: Evidence) -> Iterator[Violation]:
+    """Every task has ended."""
+    for job in _ours(evidence):
+        if (state := evidence.how(job).state) not in ENDED:
+            yield Violation(book="hanging", job=job.name, evidence=f"it is {state}; {evidence.of(job)}")
+
+
+def outcomes(evidence: Evidence) -> Iterator[Violation]:
+    """The state of a task says how its last execution has ended."""
+    for job in _ours(evidence):
+        executions, state = evidence.of(job), evidence.how(job).state
+        if state in ENDED and executions and state != _right_state(evidence, job, executions[-1]):
+            yield Violation(book="outcomes", job=job.name, evidence=f"it is {state}; {executions[-1]}")
+
+
+def _right_state(evidence: Evidence, job: Job, last: Execution) -> str:
+    if any(act.what == "fail" for act in evidence.acts(job)) or _is_unknown_start(evidence, job):
+        return "failed"
+    return "success" if last.phase in GOOD else "failed"
+
+
+def twice(evidence: Evidence) -> Iterator[Violation]:
+    """An attempt is resumed once at most: there is one event for each deferral."""
+    resumed = Counter((entry.job, entry.attempt) for entry in evidence.entries if entry.what == "resume")
+    for job in evidence.jobs:
+        for (name, attempt), times in resumed.items():
+            if name == job.name and times > 1:
+                yield Violation(book="twice", job=name, evidence=f"attempt {attempt} was resumed {times} times")
+
+
+# --- cancels are those that somebody asked for
+
+
+def cancels(evidence: Evidence) -> Iterator[Violation]:
+    """Cancelled is what a user has ended or cleared, and what ``on_timeout="cancel"`` says; all of it."""
+    for job in _ours(evidence):
+        owed = {act.ref for act in evidence.acts(job)} | _overdue(evidence, job)
+        for one in evidence.of(job):
+            if one.is_cancelled and one.ref not in owed:
+                yield Violation(book="cancels", job=job.name, evidence=f"nobody asked for the cancel of {one}")
+            if one.ref in owed and not one.is_cancelled and one.phase not in (*GOOD, *BAD):
+                yield Violation(book="cancels", job=job.name, evidence=f"the cancel of {one} is missing")
+
+
+def _overdue(evidence: Evidence, job: Job) -> set[str]:
+    """Executions that run longer than the job's ``timeout``: the stuck ones of a job with a deadline."""
+    if job.kind is not Kind.DEADLINE:
+        return set()
+    return {one.ref for one, end in zip(evidence.of(job), job.ends, strict=False) if end == "stuck"}
+
+
+# --- requests while the remote says 429
+
+
+def restraint(evidence: Evidence) -> Iterator[Violation]:
+    """Until Retry-After has passed, a process sends one request at most to a remote that has answered 429."""
+    ordered = sorted(evidence.requests, key=lambda one: one.at)
+    groups: dict[tuple[str, str], list[Request]] = {}
+    for one in ordered:
+        groups.setdefault((one.system, one.process), []).append(one)
+    for (system, process), sent in groups.items():
+        for at, probes in _probes(sent, evidence.retry_after):
+            if len(probes) > 1:
+                told = ", ".join(f"{one.what} +{one.at - at:.1f} s" for one in probes[:5])
+                words = f"{len(probes)} requests to {system} within {evidence.retry_after:g} s of a 429: {told}"
+                yield Violation(book="restraint", job=process, evidence=words)
+
+
+def _probes(sent: Sequence[Request], seconds: float) -> Iterator[tuple[float, list[Request]]]:
+    """For each 429 that was not foreseen: what was sent before its time was over."""
+    held_until = 0.0
+    for one in sent:
+        if one.status == 429 and one.at >= held_until:
+            held_until = one.at + seconds
+            yield one.at, [other for other in sent if one.at + UNDER_WAY_SECONDS < other.at < held_until]
+
+
+# --- has the harness done its part?
+
+
+def applied(evidence: Evidence) -> Iterator[Violation]:
+    """Every kill that was planned has happened."""
+    killed = {entry.job for entry in evidence.entries if entry.what == "kill"}
+    for job in evidence.jobs:
+        if job.point and job.name not in killed:
+            yield Violation(book="applied", job=job.name, evidence=f"nobody was killed at '{job.point}'")
+        if job.user and not evidence.acts(job):
+            yield Violation(book="applied", job=job.name, evidence=f"no user came to {job.user} it")
+
+
+BOOKS: tuple[Book, ...] = (starts, hanging, outcomes, twice, cancels, restraint, applied)
+
+
+# --- counts
+
+
+def counts(evidence: Evidence) -> dict[str, int]:
+    """What has happened, ours first and the control group apart."""
+    jobs = list(_ours(evidence))
+    controls = [job for job in evidence.jobs if job.is_control]
+    return {
+        "tasks": len(jobs),
+        "succeeded": _in_state(evidence, jobs, "success"),
+        "failed": _in_state(evidence, jobs, "failed"),
+        "tries": sum(evidence.how(job).tries for job in jobs),
+        "executions": sum(len(evidence.of(job)) for job in jobs if job.kind in STARTERS),
+        "unknown starts": sum(_is_unknown_start(evidence, job) for job in jobs),
+        "kills at a point": sum(entry.what == "kill" for entry in evidence.entries),
+        "user acts": len(evidence.user_acts),
+        "cancels": sum(one.is_cancelled for one in evidence.executions),
+        "requests": len(evidence.requests),
+        "429": sum(one.status == 429 for one in evidence.requests),
+        "control tasks": len(controls),
+        "control succeeded": _in_state(evidence, controls, "success"),
+        "control hanging": sum(evidence.how(job).state not in ENDED for job in controls),
+        "control started twice": sum(len(evidence.of(job)) > 1 for job in controls),
+        "control tries": sum(evidence.how(job).tries for job in controls),
+    }
+
+
+def _in_state(evidence: Evidence, jobs: Iterable[Job], state: str) -> int:
+    return sum(evidence.how(job).state == state for job in jobs)
+
+
+def _ours(evidence: Evidence, kinds: Sequence[Kind] = (*STARTERS, Kind.SENSOR)) -> Iterator[Job]:
+    return (job for job in evidence.jobs if job.kind in kinds)

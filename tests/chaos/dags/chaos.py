@@ -1,0 +1,35 @@
+"""The one DAG of a run: each kind of job is a mapped task, in the order of the plan."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, task
+
+from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+from tests.chaos.plan import Kind
+from tests.chaos.seam import JOBS, MortalAcquia, MortalAutomic, PlainStart, plain_function
+
+PATIENT: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=1)}
+QUICK: dict[str, Any] = {**PATIENT, "poll_interval": 5}
+DEADLINE_SECONDS = 8
+
+
+def names(kind: Kind) -> list[str]:
+    """Of the jobs of one kind."""
+    return [job.name for job in JOBS if job.kind is kind]
+
+
+with DAG("chaos", schedule=None, max_active_tasks=64):
+    MortalAutomic.partial(task_id=Kind.AUTOMIC, **QUICK).expand(object_name=names(Kind.AUTOMIC))
+    MortalAutomic.partial(task_id=Kind.ON_WORKER, deferrable=False, **QUICK).expand(object_name=names(Kind.ON_WORKER))
+    MortalAutomic.partial(task_id=Kind.DEADLINE, timeout=DEADLINE_SECONDS, on_timeout="cancel", **QUICK).expand(
+        object_name=names(Kind.DEADLINE)
+    )
+    MortalAcquia.partial(task_id=Kind.ACQUIA, **QUICK).expand(path=names(Kind.ACQUIA))
+    AutomicExecutionSensor.partial(task_id=Kind.SENSOR, timeout=3600, **QUICK).expand(
+        execution_id=[job.ref for job in JOBS if job.kind is Kind.SENSOR]
+    )
+    PlainStart.partial(task_id=Kind.PLAIN, **PATIENT).expand(object_name=names(Kind.PLAIN))
+    task(task_id=Kind.PYTHON, **PATIENT)(plain_function).expand(name=names(Kind.PYTHON))

@@ -1,0 +1,56 @@
+"""What the processes of a run note down: who is where, and who died there. One JSON line each, in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One step of one attempt.
+
+    :param what: ``execute``, ``resume``, or ``kill`` just before a process dies.
+    :param process: of the task.
+    :param supervisor: its parent.
+    """
+
+    job: str
+    what: str
+    attempt: int
+    process: int
+    supervisor: int
+    at: float
+
+
+class Ledger:
+    """The file, written by many processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def note(self, job: str, what: str, attempt: int) -> None:
+        """Add an entry about the process that calls this."""
+        entry = Entry(job=job, what=what, attempt=attempt, process=os.getpid(), supervisor=os.getppid(), at=time.time())
+        line = json.dumps(asdict(entry)) + "\n"
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)
+
+    def read(self) -> list[Entry]:
+        """All entries, in order."""
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        return [Entry(**json.loads(line)) for line in lines]
+
+    def claim(self, name: str) -> bool:
+        """Whether this is the first to ask for that name; only one of however many processes is."""
+        try:
+            os.close(os.open(self._path.with_name(f"{self._path.name}.{name}"), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True

@@ -1,0 +1,190 @@
+"""One run: the DAG is triggered, faults are played, users and remotes do their part, until every task has ended."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import requests
+
+from demo.api import ApiError, DagRun
+from demo.wait import until
+from tests.chaos.book import UserAct
+from tests.chaos.fault import Fault, Steps
+from tests.chaos.ledger import Entry
+from tests.chaos.plan import Job, Kind, Point, Victim
+from tests.chaos.stage import Instance, Stage
+
+ENDED = ("success", "failed", "skipped", "upstream_failed")
+SHOW_SECONDS = 5.0
+HELD_SECONDS = 20.0
+"""How long the reply to a start is held back whose worker is to be killed before it comes."""
+SERVE_SECONDS = 5.0
+"""How long no fault is played after a user's act."""
+SETTLE_SECONDS = 4.0
+"""How long a task is deferred until a user does something to it, or its remote work is ended."""
+
+
+@dataclass(slots=True)
+class Run:
+    """The state of a run.
+
+    :param faults: played one after the other, again and again.
+    :param share: of their usual length.
+    """
+
+    stage: Stage
+    faults: Sequence[Fault]
+    say: Callable[[str], None]
+    share: float = 1.0
+    user_acts: list[UserAct] = field(default_factory=list)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    _steps: Steps = field(default_factory=lambda: iter(()))
+    _turn: int = 0
+    _next_step_at: float = 0.0
+    _shown_at: float = 0.0
+    _deferred_since: dict[str, float] = field(default_factory=dict)
+    _seen_entries: int = 0
+    _log_position: int = 0
+
+    def play(self, within_seconds: float) -> None:
+        """Until every task has ended, or the time is over; then the books tell who hangs."""
+        self._hold_replies()
+        self.stage.run_id = self.stage.airflow.trigger("chaos").run_id
+        began = time.monotonic()
+        until(
+            lambda: self._round() or time.monotonic() - began > within_seconds,
+            within_seconds=2 * within_seconds,
+            what="the run is over",
+        )
+        self._steps.close()  # type: ignore[attr-defined]
+        self.stage.box.sandbox.clear_faults()
+        self._show()
+
+    # --- one round
+
+    def _round(self) -> bool:
+        """What is due now; true when all is over."""
+        self.stage.airflow.check()
+        self._go_on()
+        self.instances = self.stage.instances() or self.instances
+        self._kill_senders()
+        self._note_deferred()
+        self._end_what_is_waited_for()
+        self._act_as_user()
+        if time.monotonic() - self._shown_at > SHOW_SECONDS:
+            self._show()
+        return self._is_over()
+
+    def _go_on(self) -> None:
+        """The next step of the fault, or of the next fault, when its time has come."""
+        while time.monotonic() >= self._next_step_at and not self._is_user_served():
+            pause = next(self._steps, None)
+            if pause is None:
+                fault = self.faults[self._turn % len(self.faults)]
+                self._turn += 1
+                self._steps = fault.play(self.stage, fault.lasts * self.share)
+            else:
+                self._next_step_at = time.monotonic() + pause
+
+    def _is_over(self) -> bool:
+        return len(self.instances) == len(self.stage.jobs) and all(
+            one.state in ENDED for one in self.instances.values()
+        )
+
+    # --- kills while a reply is held back
+
+    def _hold_replies(self) -> None:
+        for job in self.stage.jobs:
+            if job.point == Point.SENT and job.kind is Kind.ACQUIA:
+                self._hold(system="acquia", path=f"{job.name}$")
+            elif job.point == Point.SENT:
+                self._hold(system="automic", path="executions$", body=f'"{job.name}"')
+
+    def _hold(self, **where: str) -> None:
+        self.stage.box.sandbox.add_fault("latency", method="POST", seconds=HELD_SECONDS, times=1, **where)
+
+    def _kill_senders(self) -> None:
+        """The remote has started something whose reply is held back: now its worker dies."""
+        due = {job.name: job for job in self.stage.jobs if job.point == Point.SENT}
+        if not due:
+            return
+        latest = {entry.job: entry for entry in self.stage.ledger.read() if entry.what == "execute"}
+        for request in self.stage.box.sandbox.log(self._log_position):
+            self._log_position = request["n"]
+            if "latency" in request["fault"]:
+                job = due[self._job_of(request["ref"])]
+                self._kill(job, latest[job.name])
+
+    def _job_of(self, ref: str) -> str:
+        task = self.stage.box.sandbox.task(ref, time.time())
+        return next(job.name for job in self.stage.jobs if job.name == task["name"] or task["path"].endswith(job.name))
+
+    def _kill(self, job: Job, entry: Entry) -> None:
+        if not self.stage.ledger.claim(job.name.replace("/", ".")):
+            return
+        process = entry.process if job.victim == Victim.TASK else entry.supervisor
+        self.stage.signal(process, signal.SIGKILL, f"{job.victim} while the reply was held back")
+        self.stage.ledger.note(job.name, "kill", entry.attempt)
+
+    # --- users and remotes
+
+    def _note_deferred(self) -> None:
+        now = time.monotonic()
+        for name, instance in self.instances.items():
+            if instance.state == "deferred" and instance.holder:
+                self._deferred_since.setdefault(name, now)
+            else:
+                self._deferred_since.pop(name, None)
+
+    def _settled(self, job: Job) -> bool:
+        """Whether a triggerer has watched it for a while."""
+        since = self._deferred_since.get(job.name)
+        return since is not None and time.monotonic() - since > SETTLE_SECONDS
+
+    def _end_what_is_waited_for(self) -> None:
+        for job in self.stage.jobs:
+            if job.kind is Kind.SENSOR and self._settled(job):
+                since = time.monotonic() - self._deferred_since[job.name]
+                if since > job.seconds and self.stage.box.sandbox.task(job.ref, time.time())["phase"] == "running":
+                    self.stage.box.sandbox.end(job.ref, job.ends[-1], time.time())
+
+    def _act_as_user(self) -> None:
+        done = {act.job for act in self.user_acts}
+        for job in self.stage.jobs:
+            if job.user and job.name not in done and self._settled(job) and self.stage.is_calm:
+                self._act(job)
+
+    def _is_user_served(self) -> bool:
+        """Whether a user has just done something: what follows from it is not disturbed for a while."""
+        return bool(self.user_acts) and time.time() - self.user_acts[-1].at < SERVE_SECONDS
+
+    def _act(self, job: Job) -> None:
+        """What a user does; where the API does not answer, a user tries again later."""
+        index = [one.name for one in self.stage.jobs if one.kind is job.kind].index(job.name)
+        task = DagRun(api=self.stage.airflow.api, dag_id="chaos", run_id=self.stage.run_id).task(job.kind, index)
+        ref = self._running_ref(job)
+        at = time.time()
+        try:
+            task.mark("failed") if job.user == "fail" else task.clear()
+        except (ApiError, requests.RequestException):
+            return
+        self.user_acts.append(UserAct(job=job.name, what=job.user, at=at, ref=ref))
+        self.stage.count(f"users: {job.user}")
+
+    def _running_ref(self, job: Job) -> str:
+        return next((t["ref"] for t in self.stage.tasks() if t["name"] == job.name and not t["ended_at"]), "")
+
+    # --- progress
+
+    def _show(self) -> None:
+        self._shown_at = time.monotonic()
+        states = Counter(str(one.state) for one in self.instances.values())
+        ended = sum(states[state] for state in ENDED)
+        rest = ", ".join(f"{count} {state}" for state, count in sorted(states.items()) if state not in ENDED)
+        died = sum(entry.what == "kill" for entry in self.stage.ledger.read())
+        done = ", ".join(f"{count} x {what}" for what, count in self.stage.kills.items())
+        self.say(f"{ended}/{len(self.stage.jobs)} tasks ended ({rest}); {died} kills at a point; {done}")

@@ -1,0 +1,201 @@
+"""A book that cannot fail is no book: each is shown to hold, and to fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.chaos.book import Balance, Ended, Evidence, Execution, Request, UserAct, balance
+from tests.chaos.ledger import Entry
+from tests.chaos.plan import Job, Kind
+
+JOB = Job(name="JOBS.A", kind=Kind.AUTOMIC)
+ACQUIA = Job(name="environments/a", kind=Kind.ACQUIA)
+GOOD = Execution(job="JOBS.A", ref="1", phase="succeeded", started_at=10.0, ended_at=20.0)
+BAD = replace(GOOD, phase="failed")
+RUNNING = replace(GOOD, phase="running", ended_at=None)
+SUCCESS = Ended(state="success", tries=1)
+FAILED = Ended(state="failed", tries=1)
+
+
+def books(job: Job = JOB, *executions: Execution, ended: Ended = SUCCESS, **more: Any) -> Balance:
+    """The balance of a run with one job."""
+    return balance(Evidence(jobs=[job], executions=executions, ended={job.name: ended}, **more))
+
+
+def broken(balanced: Balance) -> list[str]:
+    """The books that do not hold."""
+    return [one.book for one in balanced.violations]
+
+
+def again(execution: Execution, at: float = 30.0) -> Execution:
+    """Another execution of the same job."""
+    return replace(execution, ref="2", started_at=at, ended_at=at + 5)
+
+
+def resume(attempt: int = 1) -> Entry:
+    return Entry(job="JOBS.A", what="resume", attempt=attempt, process=2, supervisor=1, at=25.0)
+
+
+def request(at: float, status: int | None = 200, process: str = "p", system: str = "acquia") -> Request:
+    return Request(system=system, process=process, at=at, status=status)
+
+
+# --- starts
+
+
+def test_one_execution_that_succeeded_is_in_order() -> None:
+    assert broken(books(JOB, GOOD)) == []
+
+
+def test_a_second_execution_after_a_good_one_is_a_violation() -> None:
+    assert broken(books(JOB, GOOD, again(GOOD))) == ["starts"]
+
+
+def test_a_second_execution_beside_a_running_one_is_a_violation() -> None:
+    assert broken(books(JOB, RUNNING, again(GOOD))) == ["starts"]
+
+
+def test_a_second_execution_that_began_before_the_first_had_failed_is_a_violation() -> None:
+    assert broken(books(JOB, BAD, again(GOOD, at=15.0))) == ["starts"]
+
+
+def test_a_second_execution_after_a_failure_is_deliberate() -> None:
+    assert broken(books(JOB, BAD, again(GOOD))) == []
+
+
+def test_a_second_execution_after_a_clear_is_deliberate() -> None:
+    act = UserAct(job="JOBS.A", what="clear", at=12.0, ref="1")
+    cancelled = replace(BAD, phase="cancelled", is_cancelled=True)
+    assert broken(books(JOB, cancelled, again(GOOD), user_acts=[act])) == []
+
+
+def test_a_clear_before_the_first_execution_excuses_no_second_one() -> None:
+    act = UserAct(job="JOBS.A", what="clear", at=5.0, ref="")
+    assert broken(books(JOB, GOOD, again(GOOD), user_acts=[act])) == ["starts"]
+
+
+def test_a_task_that_started_nothing_is_a_violation() -> None:
+    assert broken(books(JOB, ended=FAILED)) == ["starts"]
+
+
+@pytest.mark.parametrize("executions", [(), (replace(GOOD, job=ACQUIA.name),)])
+def test_an_unknown_start_that_explains_itself_is_in_order_where_no_marker_is_kept(executions: Any) -> None:
+    explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
+    assert broken(books(ACQUIA, *executions, ended=explained)) == []
+
+
+def test_an_unknown_start_that_does_not_explain_itself_is_a_violation() -> None:
+    assert broken(books(ACQUIA, ended=FAILED)) == ["starts"]
+
+
+def test_where_a_marker_is_kept_no_explanation_helps() -> None:
+    explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
+    assert broken(books(JOB, GOOD, ended=explained)) == ["outcomes"]
+
+
+# --- ends
+
+
+@pytest.mark.parametrize("state", ["deferred", "running", "up_for_retry", None])
+def test_a_task_that_has_not_ended_is_a_violation(state: str | None) -> None:
+    assert broken(books(JOB, GOOD, ended=replace(SUCCESS, state=state))) == ["hanging"]
+
+
+def test_a_task_that_airflow_does_not_know_is_a_violation() -> None:
+    assert "hanging" in broken(balance(Evidence(jobs=[JOB], executions=[GOOD])))
+
+
+@pytest.mark.parametrize("execution, ended", [(BAD, SUCCESS), (GOOD, FAILED), (RUNNING, SUCCESS)])
+def test_a_wrong_outcome_is_a_violation(execution: Execution, ended: Ended) -> None:
+    assert broken(books(JOB, execution, ended=ended)) == ["outcomes"]
+
+
+def test_what_a_user_has_failed_is_failed_whatever_the_remote_did() -> None:
+    act = UserAct(job="JOBS.A", what="fail", at=12.0, ref="1")
+    assert broken(books(JOB, GOOD, ended=FAILED, user_acts=[act])) == []
+
+
+def test_a_sensor_has_no_starts_of_its_own_and_must_end_as_what_it_waits_for() -> None:
+    sensor = replace(JOB, kind=Kind.SENSOR)
+    assert broken(books(sensor, GOOD)) == []
+    assert broken(books(sensor, BAD)) == ["outcomes"]
+
+
+def test_an_attempt_that_is_resumed_twice_is_a_violation() -> None:
+    assert broken(books(JOB, GOOD, entries=[resume(1), resume(2)])) == []
+    assert broken(books(JOB, GOOD, entries=[resume(1), resume(1)])) == ["twice"]
+
+
+# --- cancels
+
+
+def test_a_cancel_that_nobody_asked_for_is_a_violation() -> None:
+    cancelled = replace(BAD, phase="cancelled", is_cancelled=True)
+    assert broken(books(JOB, cancelled, again(GOOD))) == ["cancels"]
+
+
+def test_a_cancel_that_a_user_asked_for_and_that_did_not_come_is_a_violation() -> None:
+    act = UserAct(job="JOBS.A", what="fail", at=12.0, ref="1")
+    assert broken(books(JOB, RUNNING, ended=FAILED, user_acts=[act])) == ["cancels"]
+
+
+def test_what_ended_by_itself_need_not_be_cancelled() -> None:
+    act = UserAct(job="JOBS.A", what="fail", at=12.0, ref="1")
+    assert broken(books(JOB, BAD, ended=FAILED, user_acts=[act])) == []
+
+
+def test_the_deadline_cancels_what_is_stuck_and_nothing_else() -> None:
+    job = replace(JOB, kind=Kind.DEADLINE, ends=("stuck", "success"))
+    cancelled = replace(BAD, phase="cancelled", is_cancelled=True)
+    assert broken(books(job, cancelled, again(GOOD))) == []
+    assert "cancels" in broken(books(job, RUNNING, again(GOOD)))
+    assert "cancels" in broken(books(job, BAD, again(cancelled), ended=FAILED))
+
+
+# --- 429
+
+
+def test_one_probe_before_retry_after_has_passed_is_in_order() -> None:
+    requests = [request(100.0, 429), request(103.0, 429), request(106.5)]
+    assert broken(books(JOB, GOOD, requests=requests, retry_after=6.0)) == []
+
+
+def test_two_requests_before_retry_after_has_passed_are_a_violation() -> None:
+    requests = [request(100.0, 429), request(102.0, 429), request(104.0, 429)]
+    assert broken(books(JOB, GOOD, requests=requests, retry_after=6.0)) == ["restraint"]
+
+
+def test_what_was_under_way_when_the_429_came_says_nothing() -> None:
+    requests = [request(100.0, 429), request(100.1, 429), request(100.2, 429), request(100.3, 429)]
+    assert broken(books(JOB, GOOD, requests=requests, retry_after=6.0)) == []
+
+
+def test_each_process_and_each_remote_counts_for_itself() -> None:
+    others = [request(103.0, process="q"), request(104.0, system="automic"), request(105.0, process="r")]
+    requests = [request(100.0, 429), request(102.0, 429), *others]
+    assert broken(books(JOB, GOOD, requests=requests, retry_after=6.0)) == []
+
+
+# --- the harness itself
+
+
+def test_a_kill_or_a_user_that_was_planned_and_did_not_come_is_a_violation() -> None:
+    assert broken(books(replace(JOB, point="sent", victim="task"), GOOD)) == ["applied"]
+    assert broken(books(replace(JOB, user="clear"), GOOD)) == ["applied"]
+
+
+def test_the_control_group_is_counted_apart_and_never_a_violation() -> None:
+    plain = replace(JOB, kind=Kind.PLAIN)
+    balanced = books(plain, GOOD, again(GOOD), ended=replace(SUCCESS, state="running", tries=3))
+    assert broken(balanced) == []
+    counted = {name: balanced.counts[f"control {name}"] for name in ("tasks", "started twice", "hanging", "tries")}
+    assert counted == {"tasks": 1, "started twice": 1, "hanging": 1, "tries": 3}
+
+
+def test_a_violation_names_the_task_and_the_evidence() -> None:
+    [one] = books(JOB, GOOD, again(GOOD)).violations
+    assert one.job == "JOBS.A"
+    assert "ref='2'" in one.evidence

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.chaos.ledger import Ledger
+
+
+def test_what_is_noted_is_read_in_order(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.note("JOBS.A", "execute", 1)
+    ledger.note("JOBS.A", "kill", 1)
+    assert [(one.what, one.process) for one in ledger.read()] == [("execute", os.getpid()), ("kill", os.getpid())]
+
+
+def test_nothing_is_noted_at_first(tmp_path: Path) -> None:
+    assert Ledger(tmp_path / "ledger").read() == []
+
+
+def test_a_name_is_claimed_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    assert [ledger.claim("JOBS.A"), ledger.claim("JOBS.A"), ledger.claim("JOBS.B")] == [True, False, True]

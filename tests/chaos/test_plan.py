@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from tests.chaos.plan import Job, Kind, Point, make_jobs, read, with_kills, write
+
+
+def jobs(count: int = 100) -> list[Job]:
+    return make_jobs(count, longest_seconds=60.0)
+
+
+def test_a_plan_is_the_same_every_time_and_has_every_kind() -> None:
+    assert jobs() == jobs()
+    assert {job.kind for job in jobs(20)} == set(Kind)
+
+
+def test_every_job_has_a_name_of_its_own() -> None:
+    assert max(Counter(job.name for job in jobs(300)).values()) == 1
+
+
+def test_every_point_and_both_victims_are_met_at_both_remotes() -> None:
+    killed = Counter((job.kind, job.point, job.victim) for job in with_kills(jobs(), of_ten=10) if job.point)
+    for kind in (Kind.AUTOMIC, Kind.ACQUIA):
+        assert sum(one[0] is kind for one in killed) == 2 * len(Point)
+
+
+def test_a_job_with_a_user_or_a_failure_keeps_its_worker() -> None:
+    assert not any(job.point for job in with_kills(jobs(), of_ten=10) if job.user or job.ends != ("success",))
+
+
+def test_without_kills_nobody_is_killed() -> None:
+    assert with_kills(jobs(), of_ten=0) == jobs()
+
+
+def test_the_jobs_in_a_file_are_the_jobs_that_were_written(tmp_path: Path) -> None:
+    planned = with_kills(jobs(), of_ten=5)
+    write(planned, tmp_path / "jobs.json")
+    assert read(tmp_path / "jobs.json") == planned
