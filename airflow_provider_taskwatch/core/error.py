@@ -79,11 +79,13 @@ class TokenError(TaskWatchError):
     """No token: the endpoint refused, or could not be asked.
 
     :param transient: True for an endpoint that was down, False for one that said no.
+    :param retry_after: seconds that the endpoint asked us to wait, if it did.
     """
 
-    def __init__(self, message: str, *, transient: bool) -> None:
+    def __init__(self, message: str, *, transient: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.transient = transient
+        self.retry_after = retry_after
 
 
 class EventError(TaskWatchError):

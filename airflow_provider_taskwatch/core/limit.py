@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil
+
 from .flow import RETRY_AFTER_LIMIT_SECONDS, retry_after
 from .wire import Reply
 
@@ -18,6 +21,11 @@ def hold_seconds(reply: Reply | None, failures: int) -> float:
     if reply and (asked := _asked(reply)):
         return asked
     return min(LIMIT_SECONDS, FIRST_SECONDS * 2 ** min(failures - 1, 16)) if failures else 0.0
+
+
+def repeated(reply: Reply, seconds: float) -> Reply:
+    """The refusal once more, for somebody who asks while ``seconds`` of its time are left."""
+    return replace(reply, headers={**reply.headers, "retry-after": str(ceil(seconds))})
 
 
 def is_failure(reply: Reply) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .error import TokenError
-from .flow import told, words
+from .flow import retry_after, told, words
 from .wire import Reply, is_sendable
 
 DEFAULT_LIFETIME_SECONDS = 300.0
@@ -79,7 +79,8 @@ def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:
         remedy = ""
     said = _without_token(content) if reply.is_ok else f"{reply.status}: {words(reply)}"
     transient = reply.status in (408, 429) or reply.status >= 500
-    return TokenError(f"no token: {url} answered {said}{remedy}", transient=transient)
+    asked = retry_after(reply.headers) if transient else None
+    return TokenError(f"no token: {url} answered {said}{remedy}", transient=transient, retry_after=asked)
 
 
 def _without_token(content: Mapping[str, Any]) -> str:

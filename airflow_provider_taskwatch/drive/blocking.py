@@ -12,6 +12,7 @@ import requests
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import Flow, one_step
+from airflow_provider_taskwatch.core.limit import hold_seconds, repeated
 from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.run import Run
@@ -29,7 +30,11 @@ T = TypeVar("T")
 class BlockingDriver:
     """Runs flows for one connection.
 
+    A remote that has answered 429 with ``Retry-After`` is not asked before that time has passed: whoever wants to
+    hears the refusal again, and lives through it as through any other.
+
     :param sleep: called with the seconds of each pause.
+    :param clock: seconds, monotonic.
     """
 
     def __init__(
@@ -38,11 +43,15 @@ class BlockingDriver:
         credential: Credential | None = None,
         *,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self.credential = credential or credential_for(settings)
         self._is_rejected = rejects_token(settings.reject_403)
         self._sleep = sleep
+        self._clock = clock
+        self._refusal: Reply | None = None
+        self._held_until = 0.0
         self._session = bounded(requests.Session(), settings)
         # Without an own auth, requests would let a ~/.netrc replace the Authorization header.
         self._session.auth = lambda request: request
@@ -73,11 +82,20 @@ class BlockingDriver:
 
     def _answer(self, step: Sign | Call | Pause) -> Call | Reply | None:
         if isinstance(step, Call):
-            return exchange(self._session, self._settings, step)
+            return self._exchange(step)
         if isinstance(step, Sign):
             return self.credential.sign(step.call, step.refused)
         self._sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
         return None
+
+    def _exchange(self, call: Call) -> Reply:
+        left = self._held_until - self._clock()
+        if self._refusal is not None and left > 0:
+            return repeated(self._refusal, left)
+        reply = exchange(self._session, self._settings, call)
+        if reply.status == 429 and (seconds := hold_seconds(reply, failures=0)):
+            self._refusal, self._held_until = reply, self._clock() + seconds
+        return reply
 
 
 def wait(

@@ -21,7 +21,9 @@ from airflow_provider_taskwatch.core.wire import Call, Reply
 from .session import as_reply, bounded, harmless, lost, options, token_without
 
 FAILURE_SECONDS = 1.0
-"""For so long an endpoint's failure is the answer for everybody else who asks, as a token would be."""
+"""For so long an endpoint's failure is the answer for everybody else who asks, as a token would be.
+
+Longer where the endpoint asks for patience."""
 
 
 class Credential(Protocol):
@@ -74,7 +76,7 @@ class OAuth2Credential:
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._failure: TokenError | None = None
-        self._failed_at = 0.0
+        self._failed_until = 0.0
 
     @property
     def is_ready(self) -> bool:
@@ -94,14 +96,19 @@ class OAuth2Credential:
         return with_authorization(call, self.token().authorization)
 
     def _new_token(self) -> Token:
-        if self._failure is not None and self._clock() - self._failed_at < FAILURE_SECONDS:
-            raise TokenError(str(self._failure), transient=self._failure.transient) from self._failure
+        left = self._failed_until - self._clock()
+        if self._failure is not None and left > 0:
+            asked = left if self._failure.retry_after else None
+            raise TokenError(
+                str(self._failure), transient=self._failure.transient, retry_after=asked
+            ) from self._failure
         try:
             asked_at = self._clock()
             reply = token_without(self._fetch(self._settings), *_sent(self._settings))
             return read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=time.time())
         except TokenError as error:
-            self._failure, self._failed_at = error, self._clock()
+            self._failure = error
+            self._failed_until = self._clock() + max(FAILURE_SECONDS, error.retry_after or 0.0)
             raise
 
     def _drop(self, authorization: str) -> None:

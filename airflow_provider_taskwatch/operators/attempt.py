@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.start import Decision, Record, Started, decide, fingerprint
+from airflow_provider_taskwatch.core.wire import Call
 from airflow_provider_taskwatch.operators.setting import now
 
 if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.phase import Observation
 
     from .record import Records
@@ -138,20 +141,21 @@ class Attempt:
     def _find(self, record: Record) -> str | None:
         """Ask for the marker again and again, until 'not there' is to be believed.
 
-        A look-up that failed says nothing: where the last one does, so does this.
+        A look-up that failed says nothing: where the last one does, so does this. A remote that asks for patience gets
+        it, and the last look-up comes after that.
         """
         end = time.monotonic() + self._job.look_up_seconds
         while True:
-            is_last = time.monotonic() >= end
+            is_last, asked = time.monotonic() >= end, None
             try:
                 ref = self._job.hook.run(self._job.hook.system.find(self._marker(record)))
             except TaskWatchError as error:
                 if is_last or not error.transient:
                     raise
-                ref = None
+                ref, asked = None, getattr(error, "retry_after", None)
             if ref is not None or is_last:
                 return ref
-            time.sleep(self._job.look_up_interval_seconds)
+            time.sleep(max(self._job.look_up_interval_seconds, asked or 0.0))
 
     def _marker(self, record: Record) -> str:
         return record.marker or self._job.marker(record.start_id)
@@ -188,7 +192,7 @@ class Attempt:
         )
         self._records.save(record)
         try:
-            started = send(self._job.start_flow(start_id))
+            started = send(self._guarded(self._job.start_flow(start_id), record))
         except TaskWatchError as error:
             if self._job.hook.system.was_refused(error):
                 self._records.forget()
@@ -198,6 +202,27 @@ class Attempt:
             return record, started
         self._job.log.info("started %s %s", self._job.hook.system.noun, started.ref)
         return self._named(record, started.ref), started
+
+    def _guarded(self, flow: Flow[Started], record: Record) -> Flow[Started]:
+        """The flow; before a start is sent once more, the record is claimed once more.
+
+        A worker whose supervisor died lives on while it pauses after a 429, say. Airflow refuses its claim as soon as
+        the next attempt is due, which would not find what this one sends later.
+        """
+        run, sent = Run(flow), 0
+        while not run.is_over:
+            step = run.step
+            if isinstance(step, Call) and not step.is_repeatable:
+                if sent:
+                    self._records.save(record)
+                sent += 1
+            try:
+                answer = yield step
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                run.send(answer)
+        return run.result
 
     def _rehearse(self, start_id: str) -> None:
         """Make the request and the link without sending anything."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_taskwatch.core.limit import hold_seconds, is_failure
+from airflow_provider_taskwatch.core.limit import hold_seconds, is_failure, repeated
 from tests.play import reply
 
 LAST = {"x-ratelimit-remaining": "0"}
@@ -53,3 +53,8 @@ def test_a_used_up_allowance_is_waited_out_where_it_says_for_how_long(reset, sec
 def test_an_allowance_that_is_left_holds_nobody_back():
     assert hold_seconds(headed(200, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": "30"}), 0) == 0.0
     assert hold_seconds(headed(200, LAST), 0) == 0.0
+
+
+def test_a_refusal_told_once_more_asks_for_the_rest_of_its_time():
+    told = repeated(reply(429, {"message": "slow down"}, retry_after="60"), 12.3)
+    assert (told.status, told.headers["retry-after"], told.json()) == (429, "13", {"message": "slow down"})

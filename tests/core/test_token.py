@@ -106,3 +106,9 @@ def test_a_reply_nested_without_end_is_a_refusal_too():
 def test_a_token_in_an_error_reply_is_no_token():
     with pytest.raises(TokenError, match="500"):
         read(reply(500, {"access_token": "a", "message": "broken"}))
+
+
+def test_an_endpoint_that_asks_for_patience_says_for_how_long():
+    with pytest.raises(TokenError) as caught:
+        read_token(reply(429, {}, retry_after="7"), URL, asked_at=0.0, unix_now=0.0)
+    assert caught.value.retry_after == 7.0

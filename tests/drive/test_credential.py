@@ -420,3 +420,15 @@ def no_secret_in(error: BaseException | None, secret: str) -> bool:
             return False
         error = error.__cause__
     return True
+
+
+def test_an_endpoint_that_asks_for_patience_is_not_asked_before() -> None:
+    endpoint, clock = Endpoint(TokenError("slow down", transient=True, retry_after=30.0)), Clock()
+    credential = OAuth2Credential(SETTINGS, fetch=endpoint, clock=clock)
+    for waited in (0.0, 10.0, 19.0):
+        clock.now += waited
+        with pytest.raises(TokenError) as caught:
+            credential.token()
+    assert (caught.value.retry_after, endpoint.asked) == (1.0, 1)
+    clock.now += 1.0
+    assert (credential.token().value, endpoint.asked) == ("token-2", 2)

@@ -269,6 +269,34 @@ def test_a_look_up_that_fails_to_the_end_is_not_taken_for_not_there(box: Running
     assert life.open_record.ref is None
 
 
+def test_a_look_up_gives_a_remote_that_asks_for_patience_the_time_it_wants(box: Running) -> None:
+    life = automic()
+    dies_before_the_reply(life, box)
+    box.sandbox.add_fault("too_many", method="GET", retry_after=1, times=1)
+    life.defer()
+    asked = [one["at"] for one in box.sandbox.log() if one["method"] == "GET" and "ref" not in one["path"]]
+    assert asked[1] - asked[0] >= 1.0
+    assert len(started(box)) == 1
+
+
+def test_a_worker_that_airflow_has_given_up_sends_its_start_no_more(box: Running) -> None:
+    """It pauses after a 429; meanwhile its supervisor is dead, and Airflow refuses what it writes."""
+    box.sandbox.add_fault("too_many", method="POST", times=1)
+    life = automic()
+
+    def refuse(value: Any) -> None:
+        if life.store.written:
+            raise EOFError
+
+    life.store.on_set = refuse
+    with pytest.raises(EOFError):
+        life.execute()
+    assert started(box) == []
+    life.store.on_set = lambda value: None
+    life.defer()
+    assert len(started(box)) == 1
+
+
 def test_a_list_that_lags_does_not_make_a_second_execution(box: Running) -> None:
     box.sandbox.change({"automic": {"list_lag": 0.3}}, 0.0)
     life = automic()
