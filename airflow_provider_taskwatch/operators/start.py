@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
-from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.start import Record, Started
 from airflow_provider_taskwatch.core.text import shortened
@@ -164,7 +164,7 @@ class StartOperator(Waiter, BaseOperator):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Back on a worker: the trigger's event says how the wait ended."""
         self._ti = context["ti"]
-        return self._finish(context, from_event(event))
+        return self._finish(context, self.heard(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As Airflow has it; where its own timeout came before the trigger's, the ref is in the record."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from airflow_provider_taskwatch.core.clock import ahead_seconds
 from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.watch import Plan
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
-from .setting import check_durations, default_deferrable, one_of, seconds, seconds_or_none
+from .setting import backstop, check_durations, default_deferrable, now, one_of, seconds, seconds_or_none
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
@@ -28,6 +31,9 @@ class Waiter:
 
     is_own_start: ClassVar[bool] = False
     """Whether the wait begins with a start of ours; see :class:`~..core.schedule.Rhythm`."""
+
+    defer: Callable[..., NoReturn]
+    log: Any
 
     deferrable: bool | None
     poll_interval: float | timedelta | None
@@ -94,6 +100,24 @@ class Waiter:
             "rhythm": self._rhythm(),
             "personal": self.include_personal,
         }
+
+    def heard(self, event: Any) -> Outcome:
+        """The outcome in a trigger's event; defers again where only the triggerer's clock says that time is over."""
+        outcome = from_event(event)
+        if ahead := ahead_seconds(outcome, event, now()):
+            self.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
+            self._defer_again(event["wait"], ahead)
+        return outcome
+
+    def _defer_again(self, wait: dict[str, Any], ahead: float) -> None:
+        from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+
+        deadline = datetime.fromisoformat(wait["deadline"]) if wait["deadline"] else None
+        self.defer(
+            trigger=WatchTrigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead}),
+            method_name="execute_complete",
+            timeout=backstop(deadline, seconds(self.poll_interval)),
+        )
 
     def _rules(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, Airfl
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.judge import Memory, from_json
-from airflow_provider_taskwatch.core.outcome import Outcome, from_event
+from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.watch import Story, weigh
@@ -111,7 +111,7 @@ class WatchSensor(Waiter, BaseSensorOperator):
         if event == "success":
             # Only dag.test() comes here with an event that has ended the task; the trigger has pushed the result.
             return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
-        return self._finish(from_event(event))
+        return self._finish(self.heard(event))
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """One look, for ``deferrable=False``."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_provider_taskwatch.core.clock import rests_on_clock
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.judge import Rules
@@ -42,6 +43,7 @@ class WatchTrigger(BaseTrigger):
     :param ref: the remote's id of the task.
     :param started_at: when the wait began (ISO 8601, UTC); interval and grace periods go on from there after a restart.
     :param deadline: when it ends at the latest (ISO 8601, UTC), None for never.
+    :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
     :param start_id: the random id of the start, the same as in the remote's marker.
     :param rules: arguments of :class:`~..core.judge.Rules`.
     :param rhythm: arguments of :class:`~..core.schedule.Rhythm`.
@@ -60,6 +62,7 @@ class WatchTrigger(BaseTrigger):
         ref: str,
         started_at: str,
         deadline: str | None = None,
+        ahead_seconds: float = 0.0,
         start_id: str | None = None,
         rules: Mapping[str, Any] | None = None,
         rhythm: Mapping[str, Any] | None = None,
@@ -74,6 +77,7 @@ class WatchTrigger(BaseTrigger):
         self.ref = ref
         self.started_at = started_at
         self.deadline = deadline
+        self.ahead_seconds = ahead_seconds
         self.start_id = start_id
         self.rules = dict(rules or {})
         self.rhythm = dict(rhythm or {})
@@ -90,6 +94,7 @@ class WatchTrigger(BaseTrigger):
             "ref": self.ref,
             "started_at": self.started_at,
             "deadline": self.deadline,
+            "ahead_seconds": self.ahead_seconds,
             "start_id": self.start_id,
             "rules": self.rules,
             "rhythm": self.rhythm,
@@ -200,17 +205,24 @@ class WatchTrigger(BaseTrigger):
         )
 
     def _age(self) -> float:
-        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.started_at)).total_seconds())
+        return max(0.0, (self._now() - datetime.fromisoformat(self.started_at)).total_seconds())
 
     def _seconds_left(self) -> float | None:
         if self.deadline is None:
             return None
-        return max(0.0, (datetime.fromisoformat(self.deadline) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (datetime.fromisoformat(self.deadline) - self._now()).total_seconds())
+
+    def _now(self) -> datetime:
+        """The time by the clock of the worker, as far as it is known."""
+        return datetime.now(UTC) - timedelta(seconds=self.ahead_seconds)
 
     # --- the end
 
     async def _event(self, outcome: Outcome) -> TriggerEvent:
         """The event; where nothing of a worker is needed, the one that ends the task."""
+        if rests_on_clock(outcome):
+            told = {"at": self._now().isoformat(), "wait": self.serialize()[1]}
+            return TriggerEvent(outcome.to_event() | told)
         if outcome.ending is not Ending.SUCCEEDED or self.finish == "resume":
             return TriggerEvent(outcome.to_event())
         if self.finish == "push" and not await self._push(dict(outcome.result)):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout, TaskDeferralError
+from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout, TaskDeferralError, TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
@@ -35,6 +35,14 @@ def automic(**arguments: Any) -> Life:
 
 def acquia(**arguments: Any) -> Life:
     return Life(Acquia, path="environments/1/databases", json={"name": "db", "source": "2"}, **{**QUICK, **arguments})
+
+
+class AnHourAhead(datetime):
+    """The clock of a host that is."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(tz) + timedelta(hours=1)
 
 
 def here(**arguments: Any) -> Life:
@@ -265,6 +273,34 @@ def test_on_timeout_says_what_becomes_of_the_remote_task(box: Running, on_timeou
         life.resume(event_of(Ending.TIMED_OUT, ref))
     assert task_of(box)["cancelled"] is (on_timeout == "cancel")
     assert not life.open_record.is_delivered
+
+
+async def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(
+    box: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(timeout=1800)
+    trigger = life.defer().trigger
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.datetime", AnHourAhead)
+    event = await event_from(trigger)
+    assert event["ending"] == "timed_out"
+
+    with pytest.raises(TaskDeferred) as deferred:
+        life.resume(event)
+    again = deferred.value.trigger
+    assert (again.ref, again.deadline, again.started_at) == (trigger.ref, trigger.deadline, trigger.started_at)
+    assert again.ahead_seconds == pytest.approx(3600.0, abs=5.0)
+    assert again._seconds_left() == pytest.approx(1800.0, abs=10.0)
+    assert not task_of(box)["cancelled"]
+
+
+async def test_a_deadline_that_has_passed_here_is_over(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(timeout=1)
+    event = await event_from(life.defer().trigger)
+    with pytest.raises(WaitTimedOut):
+        life.resume(event)
+    assert task_of(box)["cancelled"]
 
 
 def test_a_cancel_that_fails_does_not_hide_the_timeout(box: Running) -> None:

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import (
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferralError,
+    TaskDeferred,
 )
 from airflow.sdk.serde import deserialize, serialize
 
@@ -195,6 +196,18 @@ ENDED = {
     Ending.UNKNOWN: WaitFailed,
     Ending.TIMED_OUT: AirflowSensorTimeout,
 }
+
+
+@pytest.mark.parametrize("options", [{}, {"soft_fail": True}, {"never_fail": True}])
+def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(box: Running, options: dict[str, Any]) -> None:
+    life = automic("7", timeout=1800, **options)
+    trigger = life.defer().trigger
+    ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    event = {**event_of(Ending.TIMED_OUT, "7"), "at": ahead, "wait": trigger.serialize()[1]}
+    with pytest.raises(TaskDeferred) as deferred:
+        life.resume(event)
+    assert (deferred.value.trigger.deadline, deferred.value.trigger.finish) == (trigger.deadline, trigger.finish)
+    assert deferred.value.trigger.ahead_seconds == pytest.approx(3600.0, abs=5.0)
 
 
 @pytest.mark.parametrize("ending, exception", ENDED.items())
