@@ -19,9 +19,11 @@ from tests.chaos.run import Run
 from tests.chaos.stage import staged
 
 REPORT = Path("build/chaos-report.json")
-SHORT_JOBS, SHORT_SECONDS, SHORT_SHARE = 48, 250.0, 0.15
-LONG_JOBS, LONG_SECONDS = 200, 1800.0
-LONGEST_SECONDS = 90.0
+JOBS = (48, 200)
+"""How many, in the short form and in the long one."""
+LIMIT_SECONDS = (250.0, 1800.0)
+"""What has not ended by then hangs."""
+LONGEST_SECONDS = (90.0, 60.0)
 """Of the remote work that is waited for."""
 
 
@@ -44,9 +46,9 @@ def main() -> int:
 
 
 def _run(faults: Sequence[Fault], options: argparse.Namespace) -> Result:
-    is_short = not options.long
+    form = int(options.long)
     name = faults[0].name if len(faults) == 1 else "all"
-    jobs = make_jobs(options.jobs or (SHORT_JOBS if is_short else LONG_JOBS), LONGEST_SECONDS)
+    jobs = make_jobs(options.jobs or JOBS[form], LONGEST_SECONDS[form])
     began = time.monotonic()
 
     def say(what: str) -> None:
@@ -55,12 +57,12 @@ def _run(faults: Sequence[Fault], options: argparse.Namespace) -> Result:
     jobs = with_kills(jobs, of_ten=max(fault.killed_of_ten for fault in faults))
     with staged(jobs, is_skewed=any(fault.is_skewed for fault in faults)) as stage:
         say("everything is up")
-        run = Run(stage, faults, say, share=SHORT_SHARE if is_short else 1.0)
-        run.play(SHORT_SECONDS if is_short else LONG_SECONDS)
+        run = Run(stage, faults, say, form)
+        run.play(LIMIT_SECONDS[form])
         result = Result(
             name=name,
             seconds=time.monotonic() - began,
-            done=stage.kills,
+            done=stage.done,
             restarted=stage.airflow.restarted,
             balance=balance(gather(run, RETRY_AFTER_SECONDS)),
         )

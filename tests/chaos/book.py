@@ -9,13 +9,15 @@ from itertools import pairwise
 from typing import Any
 
 from tests.chaos.ledger import Entry
-from tests.chaos.plan import STARTERS, Job, Kind
+from tests.chaos.plan import DEADLINE_SECONDS, STARTERS, Job, Kind
 
 GOOD = ("succeeded", "skipped")
 BAD = ("failed", "cancelled", "lost")
 ENDED = ("success", "failed", "skipped")
 EXPLANATION = "airflow taskwatch adopt"
 """What a task says that will not start again because nobody knows whether it has been started."""
+EARLY_SECONDS = 2.0
+"""A deadline may be seen so much too early: clocks are rounded, and a last look is taken."""
 UNDER_WAY_SECONDS = 1.0
 """What was sent before the first 429 came back says nothing."""
 
@@ -30,6 +32,11 @@ class Execution:
     started_at: float
     ended_at: float | None = None
     is_cancelled: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran; 0 where it has not ended."""
+        return 0.0 if self.ended_at is None else self.ended_at - self.started_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,7 @@ class Evidence:
     """All that a run has left behind.
 
     :param retry_after: seconds that a 429 of this run asks for.
+    :param faults: how often each fault was played through.
     """
 
     jobs: Sequence[Job]
@@ -82,6 +90,7 @@ class Evidence:
     entries: Sequence[Entry] = ()
     requests: Sequence[Request] = ()
     retry_after: float = 0.0
+    faults: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, job: Job) -> list[Execution]:
         """The executions of a job, oldest first."""
@@ -190,6 +199,8 @@ def cancels(evidence: Evidence) -> Iterator[Violation]:
     for job in _ours(evidence):
         owed = {act.ref for act in evidence.acts(job)} | _overdue(evidence, job)
         for one in evidence.of(job):
+            if job.kind is Kind.DEADLINE and one.is_cancelled and one.seconds < DEADLINE_SECONDS - EARLY_SECONDS:
+                yield Violation(book="cancels", job=job.name, evidence=f"{one} was cancelled before its deadline")
             if one.is_cancelled and one.ref not in owed:
                 yield Violation(book="cancels", job=job.name, evidence=f"nobody asked for the cancel of {one}")
             if one.ref in owed and not one.is_cancelled and one.phase not in (*GOOD, *BAD):
@@ -233,7 +244,10 @@ def _probes(sent: Sequence[Request], seconds: float) -> Iterator[tuple[float, li
 
 
 def applied(evidence: Evidence) -> Iterator[Violation]:
-    """Every kill that was planned has happened."""
+    """Every fault, every kill and every user that was planned has come."""
+    for name, times in evidence.faults.items():
+        if not times:
+            yield Violation(book="applied", job=name, evidence="the fault was not played through once")
     killed = {entry.job for entry in evidence.entries if entry.what == "kill"}
     for job in evidence.jobs:
         if job.point and job.name not in killed:

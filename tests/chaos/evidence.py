@@ -26,6 +26,7 @@ def gather(run: Run, retry_after: float) -> Evidence:
         entries=stage.ledger.read(),
         requests=[_request(entry) for entry in stage.box.sandbox.log()],
         retry_after=retry_after,
+        faults={fault.name: run.played[fault.name] for fault in run.faults},
     )
 
 

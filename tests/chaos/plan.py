@@ -9,6 +9,9 @@ from enum import StrEnum
 from itertools import cycle
 from pathlib import Path
 
+DEADLINE_SECONDS = 20.0
+"""The ``timeout`` of jobs that have one."""
+
 
 class Kind(StrEnum):
     """What runs a job."""

@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import requests
@@ -13,7 +14,7 @@ import requests
 from demo.api import ApiError, DagRun
 from demo.wait import until
 from tests.chaos.book import UserAct
-from tests.chaos.fault import Fault, Steps
+from tests.chaos.fault import FAULTS, Fault, Steps
 from tests.chaos.ledger import Entry
 from tests.chaos.plan import Job, Kind, Point, Victim
 from tests.chaos.stage import Instance, Stage
@@ -22,10 +23,14 @@ ENDED = ("success", "failed", "skipped", "upstream_failed")
 SHOW_SECONDS = 5.0
 HELD_SECONDS = 20.0
 """How long the reply to a start is held back whose worker is to be killed before it comes."""
-SERVE_SECONDS = 5.0
-"""How long no fault is played after a user's act."""
+SERVE_SECONDS = 30.0
+"""How long no fault is played after a user's act, at most: until what follows from it has happened."""
 SETTLE_SECONDS = 4.0
 """How long a task is deferred until a user does something to it, or its remote work is ended."""
+
+
+def _no_steps() -> Steps:
+    yield from ()
 
 
 @dataclass(slots=True)
@@ -33,21 +38,22 @@ class Run:
     """The state of a run.
 
     :param faults: played one after the other, again and again.
-    :param share: of their usual length.
+    :param form: 0 for the short one, 1 for the long one.
     """
 
     stage: Stage
     faults: Sequence[Fault]
     say: Callable[[str], None]
-    share: float = 1.0
+    form: int = 0
+    played: Counter[str] = field(default_factory=Counter)
     user_acts: list[UserAct] = field(default_factory=list)
     instances: dict[str, Instance] = field(default_factory=dict)
-    _steps: Steps = field(default_factory=lambda: iter(()))
+    _steps: Steps = field(default_factory=_no_steps)
     _turn: int = 0
     _next_step_at: float = 0.0
     _shown_at: float = 0.0
     _deferred_since: dict[str, float] = field(default_factory=dict)
-    _seen_entries: int = 0
+    _pending: dict[str, tuple[UserAct, int]] = field(default_factory=dict)
     _log_position: int = 0
 
     def play(self, within_seconds: float) -> None:
@@ -60,8 +66,7 @@ class Run:
             within_seconds=2 * within_seconds,
             what="the run is over",
         )
-        self._steps.close()  # type: ignore[attr-defined]
-        self.stage.box.sandbox.clear_faults()
+        self._steps.close()
         self._show()
 
     # --- one round
@@ -84,11 +89,21 @@ class Run:
         while time.monotonic() >= self._next_step_at and not self._is_user_served():
             pause = next(self._steps, None)
             if pause is None:
-                fault = self.faults[self._turn % len(self.faults)]
-                self._turn += 1
-                self._steps = fault.play(self.stage, fault.lasts * self.share)
+                self._begin()
             else:
                 self._next_step_at = time.monotonic() + pause
+
+    def _begin(self) -> None:
+        """The next fault; in the short form each comes once."""
+        is_done = self.form == 0 and self._turn >= len(self.faults)
+        fault = FAULTS[0] if is_done else self.faults[self._turn % len(self.faults)]
+        self._turn += 1
+        self._steps = self._play(fault)
+
+    def _play(self, fault: Fault) -> Steps:
+        yield from fault.play(self.stage, fault.lasts[self.form])
+        self.played[fault.name] += 1
+        yield fault.rests[self.form]
 
     def _is_over(self) -> bool:
         return len(self.instances) == len(self.stage.jobs) and all(
@@ -135,7 +150,7 @@ class Run:
     def _note_deferred(self) -> None:
         now = time.monotonic()
         for name, instance in self.instances.items():
-            if instance.state == "deferred" and instance.holder:
+            if instance.state == "deferred" and instance.is_held:
                 self._deferred_since.setdefault(name, now)
             else:
                 self._deferred_since.pop(name, None)
@@ -153,27 +168,40 @@ class Run:
                     self.stage.box.sandbox.end(job.ref, job.ends[-1], time.time())
 
     def _act_as_user(self) -> None:
-        done = {act.job for act in self.user_acts}
+        self._confirm()
+        done = {act.job for act in self.user_acts} | self._pending.keys()
         for job in self.stage.jobs:
             if job.user and job.name not in done and self._settled(job) and self.stage.is_calm:
                 self._act(job)
 
+    def _confirm(self) -> None:
+        """What a user did has been done once Airflow's database shows it, whatever the API has answered."""
+        for name, (act, attempt) in list(self._pending.items()):
+            instance = self.instances[name]
+            if instance.state == "failed" or instance.try_number > attempt:
+                self.user_acts.append(act)
+                self.stage.count(f"users: {act.what}")
+            if act in self.user_acts or time.time() - act.at > SERVE_SECONDS:
+                del self._pending[name]
+
     def _is_user_served(self) -> bool:
-        """Whether a user has just done something: what follows from it is not disturbed for a while."""
-        return bool(self.user_acts) and time.time() - self.user_acts[-1].at < SERVE_SECONDS
+        """Whether a user has just done something, or is about to: what follows from it is not disturbed."""
+        if self._pending:
+            return True
+        latest = self.user_acts[-1:]
+        return any(time.time() - act.at < SERVE_SECONDS and not self._has_ended(act.ref) for act in latest)
+
+    def _has_ended(self, ref: str) -> bool:
+        return self.stage.box.sandbox.task(ref, time.time())["ended_at"] is not None
 
     def _act(self, job: Job) -> None:
-        """What a user does; where the API does not answer, a user tries again later."""
+        """What a user does; where nothing comes of it, a user tries again later."""
         index = [one.name for one in self.stage.jobs if one.kind is job.kind].index(job.name)
         task = DagRun(api=self.stage.airflow.api, dag_id="chaos", run_id=self.stage.run_id).task(job.kind, index)
-        ref = self._running_ref(job)
-        at = time.time()
-        try:
+        act = UserAct(job=job.name, what=job.user, at=time.time(), ref=self._running_ref(job))
+        self._pending[job.name] = (act, self.instances[job.name].try_number)
+        with suppress(ApiError, requests.RequestException):
             task.mark("failed") if job.user == "fail" else task.clear()
-        except (ApiError, requests.RequestException):
-            return
-        self.user_acts.append(UserAct(job=job.name, what=job.user, at=at, ref=ref))
-        self.stage.count(f"users: {job.user}")
 
     def _running_ref(self, job: Job) -> str:
         return next((t["ref"] for t in self.stage.tasks() if t["name"] == job.name and not t["ended_at"]), "")
@@ -186,5 +214,5 @@ class Run:
         ended = sum(states[state] for state in ENDED)
         rest = ", ".join(f"{count} {state}" for state, count in sorted(states.items()) if state not in ENDED)
         died = sum(entry.what == "kill" for entry in self.stage.ledger.read())
-        done = ", ".join(f"{count} x {what}" for what, count in self.stage.kills.items())
+        done = ", ".join(f"{count} x {what}" for what, count in self.stage.done.items())
         self.say(f"{ended}/{len(self.stage.jobs)} tasks ended ({rest}); {died} kills at a point; {done}")

@@ -51,12 +51,19 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """What Airflow's database says of a task."""
+    """What Airflow's database says of a task.
+
+    :param is_held: whether a triggerer that lives has its trigger.
+    """
 
     state: str | None
     try_number: int
     pid: int | None = None
-    holder: str | None = None
+    is_held: bool = False
+
+    def is_running_as(self, process: int) -> bool:
+        """Whether Airflow has it running in that process."""
+        return self.state == "running" and self.pid == process
 
 
 @dataclass(slots=True)
@@ -72,7 +79,7 @@ class Stage:
     postgres: PrivatePostgres
     clock: Clock
     airflow: PrivateAirflow = field(init=False)
-    kills: dict[str, int] = field(default_factory=dict)
+    done: dict[str, int] = field(default_factory=dict)
     disturbed_at: float = 0.0
     run_id: str = ""
     _is_out: bool = False
@@ -86,14 +93,15 @@ class Stage:
     def instances(self) -> dict[str, Instance]:
         """By the names of the jobs; what is not scheduled yet is left out."""
         rows = self._rows(
-            "SELECT ti.task_id, ti.map_index, ti.state, ti.try_number, ti.pid, job.hostname FROM task_instance ti "
+            "SELECT ti.task_id, ti.map_index, ti.state, ti.try_number, ti.pid, "
+            "coalesce(abs(extract(epoch FROM now() - job.latest_heartbeat)) < 3, false) FROM task_instance ti "
             "LEFT JOIN trigger ON trigger.id = ti.trigger_id LEFT JOIN job ON job.id = trigger.triggerer_id "
             "WHERE ti.map_index >= 0"
         )
         names = {kind: [job.name for job in self.jobs if job.kind is kind] for kind in Kind}
         return {
-            names[Kind(task_id)][index]: Instance(state=state, try_number=number, pid=pid, holder=holder)
-            for task_id, index, state, number, pid, holder in rows
+            names[Kind(task_id)][index]: Instance(state=state, try_number=number, pid=pid, is_held=is_held)
+            for task_id, index, state, number, pid, is_held in rows
         }
 
     def tasks(self) -> list[dict[str, Any]]:
@@ -126,8 +134,10 @@ class Stage:
 
     # --- what is done
 
-    def count(self, what: str) -> None:
-        self.kills[what] = self.kills.get(what, 0) + 1
+    def count(self, what: str, times: int = 1) -> None:
+        """Something was done, so many times."""
+        if times:
+            self.done[what] = self.done.get(what, 0) + times
 
     def kill(self, component: str) -> None:
         """Kill all processes of a component at once, as the end of its pod does."""
@@ -155,6 +165,11 @@ class Stage:
         self.airflow.go_on(component)
         self.disturb()
 
+    def declare_dead(self, triggerer: str) -> None:
+        """Have Airflow take over what a triggerer held whose heartbeat lies in the future."""
+        with self.postgres.connect() as connection:
+            connection.execute("UPDATE job SET end_date = now() WHERE hostname = %s", [triggerer])
+
     def signal(self, process: int, number: signal.Signals, what: str) -> None:
         """Send a signal to one process, which may be gone."""
         with suppress(ProcessLookupError):
@@ -171,9 +186,9 @@ class Stage:
         self.disturbed_at = time.monotonic()
 
     @contextmanager
-    def outage(self) -> Iterator[None]:
+    def outage(self, what: str) -> Iterator[None]:
         """The remote, or the way to it, is away for the duration of a block."""
-        self.count("outages")
+        self.count(f"outages ({what})")
         self._is_out = True
         try:
             yield

@@ -149,10 +149,16 @@ def test_what_ended_by_itself_need_not_be_cancelled() -> None:
 
 def test_the_deadline_cancels_what_is_stuck_and_nothing_else() -> None:
     job = replace(JOB, kind=Kind.DEADLINE, ends=("stuck", "success"))
-    cancelled = replace(BAD, phase="cancelled", is_cancelled=True)
-    assert broken(books(job, cancelled, again(GOOD))) == []
+    cancelled = replace(BAD, phase="cancelled", is_cancelled=True, ended_at=31.0)
+    assert broken(books(job, cancelled, again(GOOD, at=40.0))) == []
     assert "cancels" in broken(books(job, RUNNING, again(GOOD)))
     assert "cancels" in broken(books(job, BAD, again(cancelled), ended=FAILED))
+
+
+def test_a_deadline_that_comes_too_early_is_a_violation() -> None:
+    job = replace(JOB, kind=Kind.DEADLINE, ends=("stuck", "success"))
+    cancelled = replace(BAD, phase="cancelled", is_cancelled=True, ended_at=15.0)
+    assert broken(books(job, cancelled, again(GOOD))) == ["cancels"]
 
 
 # --- 429
@@ -185,6 +191,11 @@ def test_each_process_and_each_remote_counts_for_itself() -> None:
 def test_a_kill_or_a_user_that_was_planned_and_did_not_come_is_a_violation() -> None:
     assert broken(books(replace(JOB, point="sent", victim="task"), GOOD)) == ["applied"]
     assert broken(books(replace(JOB, user="clear"), GOOD)) == ["applied"]
+
+
+def test_a_fault_that_was_planned_and_not_played_is_a_violation() -> None:
+    assert broken(books(JOB, GOOD, faults={"api-away": 1})) == []
+    assert broken(books(JOB, GOOD, faults={"api-away": 1, "token-away": 0})) == ["applied"]
 
 
 def test_the_control_group_is_counted_apart_and_never_a_violation() -> None:

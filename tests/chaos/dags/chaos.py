@@ -8,12 +8,11 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
-from tests.chaos.plan import Kind
+from tests.chaos.plan import DEADLINE_SECONDS, Kind
 from tests.chaos.seam import JOBS, MortalAcquia, MortalAutomic, PlainStart, plain_function
 
 PATIENT: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=1)}
 QUICK: dict[str, Any] = {**PATIENT, "poll_interval": 5}
-DEADLINE_SECONDS = 8
 
 
 def names(kind: Kind) -> list[str]:
