@@ -86,7 +86,7 @@ def triggerer_frozen(stage: Stage, seconds: float) -> Steps:
 def workers_told_to_end(stage: Stage, seconds: float) -> Steps:
     """SIGTERM of a task process, then of a supervisor, as soon as there is one that waits."""
     for whose in ("task", "supervisor"):
-        for _ in range(20):
+        for _ in range(10):
             yield 1.0
             if waiting := _on_worker(stage):
                 process, supervisor = waiting[0]
@@ -123,8 +123,8 @@ def database_restarted(stage: Stage, seconds: float) -> Steps:
 def clock_jumped(stage: Stage, seconds: float) -> Steps:
     """An hour ahead, an hour behind, back; and what an administrator does about it then.
 
-    Airflow 3.3.2 takes a triggerer for alive as long as its last heartbeat is not too old, and it has written one of the
-    coming hour: nobody would take its triggers over when it ends.
+    Airflow 3.3.2 takes a triggerer for alive as long as its last heartbeat is not too old, and this one has written a
+    heartbeat of the coming hour: nobody would take its triggers over when it ends.
     """
     for hours in (1, -1):
         stage.clock.jump(3600 * hours)
@@ -179,10 +179,10 @@ _BRIEF = (1.0, 8.0)
 
 FAULTS = (
     Fault(name="none", title="no fault", play=nothing, rests=(1.0, 60.0)),
-    Fault(name="worker-killed", title="kill -9 of workers", play=nothing, killed_of_ten=10, rests=(10.0, 60.0)),
+    Fault(name="worker-killed", title="kill -9 of workers", play=nothing, killed_of_ten=10, rests=(5.0, 60.0)),
+    Fault(name="worker-terminated", title="SIGTERM of workers", play=workers_told_to_end, rests=(0.0, 1.0)),
     Fault(name="remote-lost-replies", title="replies to starts lost", play=lost_replies, rests=(1.0, 4.0)),
     Fault(name="triggerer-killed", title="kill -9 of the triggerer with the watches", play=holding_triggerer_killed),
-    Fault(name="worker-terminated", title="SIGTERM of workers", play=workers_told_to_end, rests=(0.0, 1.0)),
     Fault(name="remote-429", title="429 to everybody", play=remote("too_many", retry_after=RETRY_AFTER_SECONDS)),
     Fault(name="clock-jumped", title="clock of a triggerer", play=clock_jumped, is_skewed=True, lasts=(8.0, 30.0)),
     Fault(name="scheduler-killed", title="kill -9 of the scheduler alone", play=scheduler_killed),

@@ -138,9 +138,14 @@ def make_jobs(count: int, longest_seconds: float) -> list[Job]:
 def _job(index: int, kind: Kind, nth: int, longest_seconds: float) -> Job:
     ends = _ENDS[kind][nth % len(_ENDS[kind])]
     user = ("fail", "clear")[nth // 7 % 2] if kind is Kind.AUTOMIC and ends[0] == "stuck" else ""
-    is_short = kind in (Kind.ON_WORKER, Kind.PLAIN, Kind.PYTHON) or ends[0] in ("failure", "stuck")
-    seconds = SHORT_SECONDS if is_short else max(SHORT_SECONDS, longest_seconds * SHARES[nth % len(SHARES)])
+    seconds = _seconds(kind, ends, longest_seconds * SHARES[nth % len(SHARES)])
     return Job(name=_name(kind, index), kind=kind, ends=ends, user=user, seconds=seconds)
+
+
+def _seconds(kind: Kind, ends: tuple[str, ...], usual: float) -> float:
+    if kind in (Kind.PLAIN, Kind.PYTHON) or ends[0] in ("failure", "stuck"):
+        return SHORT_SECONDS
+    return 2 * SHORT_SECONDS if kind is Kind.ON_WORKER else max(SHORT_SECONDS, usual)
 
 
 def _name(kind: Kind, index: int) -> str:

@@ -20,6 +20,7 @@ from tests.chaos.plan import Job, Kind, Point, Victim
 from tests.chaos.stage import Instance, Stage
 
 ENDED = ("success", "failed", "skipped", "upstream_failed")
+ROUND_SECONDS = 0.5
 SHOW_SECONDS = 5.0
 HELD_SECONDS = 20.0
 """How long the reply to a start is held back whose worker is to be killed before it comes."""
@@ -49,7 +50,9 @@ class Run:
     user_acts: list[UserAct] = field(default_factory=list)
     instances: dict[str, Instance] = field(default_factory=dict)
     _steps: Steps = field(default_factory=_no_steps)
+    _began: float = 0.0
     _turn: int = 0
+    _next_round_at: float = 0.0
     _next_step_at: float = 0.0
     _shown_at: float = 0.0
     _deferred_since: dict[str, float] = field(default_factory=dict)
@@ -60,9 +63,9 @@ class Run:
         """Until every task has ended, or the time is over; then the books tell who hangs."""
         self._hold_replies()
         self.stage.run_id = self.stage.airflow.trigger("chaos").run_id
-        began = time.monotonic()
+        self._began = time.monotonic()
         until(
-            lambda: self._round() or time.monotonic() - began > within_seconds,
+            lambda: self._round() or time.monotonic() - self._began > within_seconds,
             within_seconds=2 * within_seconds,
             what="the run is over",
         )
@@ -72,7 +75,10 @@ class Run:
     # --- one round
 
     def _round(self) -> bool:
-        """What is due now; true when all is over."""
+        """What is due now, twice a second; true when all is over."""
+        if time.monotonic() < self._next_round_at:
+            return False
+        self._next_round_at = time.monotonic() + ROUND_SECONDS
         self.stage.airflow.check()
         self._go_on()
         self.instances = self.stage.instances() or self.instances
@@ -163,8 +169,8 @@ class Run:
     def _end_what_is_waited_for(self) -> None:
         for job in self.stage.jobs:
             if job.kind is Kind.SENSOR and self._settled(job):
-                since = time.monotonic() - self._deferred_since[job.name]
-                if since > job.seconds and self.stage.box.sandbox.task(job.ref, time.time())["phase"] == "running":
+                passed = time.monotonic() - self._began
+                if passed > job.seconds and self.stage.box.sandbox.task(job.ref, time.time())["phase"] == "running":
                     self.stage.box.sandbox.end(job.ref, job.ends[-1], time.time())
 
     def _act_as_user(self) -> None:
