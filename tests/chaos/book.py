@@ -183,12 +183,13 @@ def _right_state(evidence: Evidence, job: Job, last: Execution) -> str:
 
 
 def twice(evidence: Evidence) -> Iterator[Violation]:
-    """An attempt is resumed once at most: there is one event for each deferral."""
-    resumed = Counter((entry.job, entry.attempt) for entry in evidence.entries if entry.what == "resume")
-    for job in evidence.jobs:
-        for (name, attempt), times in resumed.items():
-            if name == job.name and times > 1:
-                yield Violation(book="twice", job=name, evidence=f"attempt {attempt} was resumed {times} times")
+    """An attempt is resumed once at most for each deferral: there is one event."""
+    ours = {job.name for job in _ours(evidence)}
+    noted = Counter((entry.what, entry.job, entry.attempt) for entry in evidence.entries if entry.job in ours)
+    for (what, job, attempt), times in noted.items():
+        if what == "resume" and times > (deferred := noted["defer", job, attempt]):
+            words = f"attempt {attempt} was deferred {deferred} times and resumed {times} times"
+            yield Violation(book="twice", job=job, evidence=words)
 
 
 # --- cancels are those that somebody asked for
@@ -244,13 +245,16 @@ def _probes(sent: Sequence[Request], seconds: float) -> Iterator[tuple[float, li
 
 
 def applied(evidence: Evidence) -> Iterator[Violation]:
-    """Every fault, every kill and every user that was planned has come."""
+    """Every fault, every kill and every user that was planned has come.
+
+    A lost reply where no marker is kept ends a task before it comes to its point.
+    """
     for name, times in evidence.faults.items():
         if not times:
             yield Violation(book="applied", job=name, evidence="the fault was not played through once")
     killed = {entry.job for entry in evidence.entries if entry.what == "kill"}
     for job in evidence.jobs:
-        if job.point and job.name not in killed:
+        if job.point and job.name not in killed and not _is_unknown_start(evidence, job):
             yield Violation(book="applied", job=job.name, evidence=f"nobody was killed at '{job.point}'")
         if job.user and not evidence.acts(job):
             yield Violation(book="applied", job=job.name, evidence=f"no user came to {job.user} it")

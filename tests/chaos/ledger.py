@@ -13,7 +13,7 @@ from pathlib import Path
 class Entry:
     """One step of one attempt.
 
-    :param what: ``execute``, ``resume``, or ``kill`` just before a process dies.
+    :param what: ``execute``, ``defer``, ``resume``, or ``kill`` just before a process dies.
     :param process: of the task.
     :param supervisor: its parent.
     """

@@ -170,8 +170,17 @@ class Run:
         for job in self.stage.jobs:
             if job.kind is Kind.SENSOR and self._settled(job):
                 passed = time.monotonic() - self._began
-                if passed > job.seconds and self.stage.box.sandbox.task(job.ref, time.time())["phase"] == "running":
+                if (
+                    passed > job.seconds
+                    and self._has_played_all
+                    and self.stage.box.sandbox.task(job.ref, time.time())["phase"] == "running"
+                ):
                     self.stage.box.sandbox.end(job.ref, job.ends[-1], time.time())
+
+    @property
+    def _has_played_all(self) -> bool:
+        """Until then somebody must be waiting."""
+        return all(self.played[fault.name] for fault in self.faults)
 
     def _act_as_user(self) -> None:
         self._confirm()
@@ -192,10 +201,8 @@ class Run:
 
     def _is_user_served(self) -> bool:
         """Whether a user has just done something, or is about to: what follows from it is not disturbed."""
-        if self._pending:
-            return True
-        latest = self.user_acts[-1:]
-        return any(time.time() - act.at < SERVE_SECONDS and not self._has_ended(act.ref) for act in latest)
+        open_acts = (act for act in self.user_acts if time.time() - act.at < SERVE_SECONDS)
+        return bool(self._pending) or any(not self._has_ended(act.ref) for act in open_acts)
 
     def _has_ended(self, ref: str) -> bool:
         return self.stage.box.sandbox.task(ref, time.time())["ended_at"] is not None

@@ -65,6 +65,7 @@ class Mortal(StartOperator):
 
     def defer(self, **arguments: Any) -> Any:
         self.die(Point.STORED)
+        _ledger.note(self.job_name(), "defer", self._attempt)
         super().defer(**arguments)
 
     def die(self, point: Point) -> None:

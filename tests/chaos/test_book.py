@@ -35,8 +35,8 @@ def again(execution: Execution, at: float = 30.0) -> Execution:
     return replace(execution, ref="2", started_at=at, ended_at=at + 5)
 
 
-def resume(attempt: int = 1) -> Entry:
-    return Entry(job="JOBS.A", what="resume", attempt=attempt, process=2, supervisor=1, at=25.0)
+def noted(what: str, attempt: int = 1) -> Entry:
+    return Entry(job="JOBS.A", what=what, attempt=attempt, process=2, supervisor=1, at=25.0)
 
 
 def request(at: float, status: int | None = 200, process: str = "p", system: str = "acquia") -> Request:
@@ -124,9 +124,11 @@ def test_a_sensor_has_no_starts_of_its_own_and_must_end_as_what_it_waits_for() -
     assert broken(books(sensor, BAD)) == ["outcomes"]
 
 
-def test_an_attempt_that_is_resumed_twice_is_a_violation() -> None:
-    assert broken(books(JOB, GOOD, entries=[resume(1), resume(2)])) == []
-    assert broken(books(JOB, GOOD, entries=[resume(1), resume(1)])) == ["twice"]
+def test_an_attempt_that_is_resumed_more_often_than_it_was_deferred_is_a_violation() -> None:
+    first, second = [noted("defer"), noted("resume")], [noted("defer", 2), noted("resume", 2)]
+    assert broken(books(JOB, GOOD, entries=[*first, *second])) == []
+    assert broken(books(JOB, GOOD, entries=[*first, *first])) == []
+    assert broken(books(JOB, GOOD, entries=[*first, noted("resume")])) == ["twice"]
 
 
 # --- cancels
@@ -191,6 +193,11 @@ def test_each_process_and_each_remote_counts_for_itself() -> None:
 def test_a_kill_or_a_user_that_was_planned_and_did_not_come_is_a_violation() -> None:
     assert broken(books(replace(JOB, point="sent", victim="task"), GOOD)) == ["applied"]
     assert broken(books(replace(JOB, user="clear"), GOOD)) == ["applied"]
+
+
+def test_a_kill_need_not_come_where_a_lost_reply_has_ended_the_task_before() -> None:
+    explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
+    assert broken(books(replace(ACQUIA, point="stored", victim="task"), ended=explained)) == []
 
 
 def test_a_fault_that_was_planned_and_not_played_is_a_violation() -> None:

@@ -237,7 +237,7 @@ async def test_a_kill_after_our_own_event_cancels_nothing(box: Running, supervis
 async def test_a_kill_that_airflow_does_not_explain_cancels_nothing(
     box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.STATE_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.KILL_SECONDS", 0.1)
     supervisor.is_deaf = True
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
     await trigger.on_kill()
