@@ -33,7 +33,9 @@ class Triggerer:
     runner: Usage
 
     @classmethod
-    def of(cls, pid: int) -> Self:
-        """:param pid: of the supervisor."""
+    def of(cls, pid: int | None) -> Self:
+        """:param pid: of the supervisor; None where it does not run."""
+        if pid is None:
+            raise RuntimeError("the triggerer does not run, so it cannot be measured")
         supervisor = psutil.Process(pid)
         return cls(supervisor=Usage.of(supervisor), runner=Usage.of(*supervisor.children()))

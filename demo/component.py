@@ -60,13 +60,6 @@ class Component:
                 start_new_session=True,
             )
 
-    @property
-    def pid(self) -> int:
-        """The main process, once it was started."""
-        if self._process is None:
-            raise RuntimeError(f"{self.name} is not running")
-        return self._process.pid
-
     def start_again(self) -> None:
         """Start a component whose main process has ended; what is left of it may go on until :meth:`kill`."""
         if self._process is not None:

@@ -116,7 +116,7 @@ class Waiter:
         self.defer(
             trigger=WatchTrigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead}),
             method_name="execute_complete",
-            timeout=backstop(deadline, seconds(self.poll_interval)),
+            timeout=backstop(deadline, self.poll_seconds),
         )
 
     def _rules(self) -> dict[str, Any]:
