@@ -8,7 +8,7 @@ UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check lock clean
+.PHONY: help demo test chaos bench check lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ test: $(READY) ## Run every test, the end-to-end tests on a real Airflow include
 
 chaos: $(READY) ## Kill workers, triggerers, schedulers in mid-run and balance the books (LONG=1, FAULT=name, JOBS=n)
 	$(BIN)/python -m tests.chaos $(if $(LONG),--long) $(addprefix --fault ,$(FAULT)) $(addprefix --jobs ,$(JOBS))
+
+bench: $(READY) ## Measure what a wait costs inside a real triggerer (half an hour; ONLY=bare,single, OUT=folder)
+	$(BIN)/python -m benchmarks.watch_cost $(addprefix --only ,$(ONLY)) $(addprefix --out ,$(OUT))
+	$(BIN)/python benchmarks/schedule.py
 
 check: $(READY) ## Run ruff, mypy and import-linter
 	$(BIN)/ruff check

@@ -332,7 +332,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a folder for watch_cost.json and watch_cost.png")
     arguments = parser.parse_args()
     wanted = arguments.only.split(",") if arguments.only else [case.name for case in CASES]
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)
     figures = _measure([case for case in CASES if case.name in wanted], arguments.database, console)
     found = goals({one.name: one for one in figures})
     if not arguments.only:

@@ -87,6 +87,49 @@ async def test_what_a_list_does_not_hold_is_read_singly(box: Running, open_hub: 
     assert hub.counts.looks == 1
 
 
+async def test_shared_readings_wake_only_those_for_whom_they_are_news(box: Running, open_hub: OpenHub) -> None:
+    box.sandbox.add_rule("*", duration=600.0, stages=[(0.0, 1550)])
+    async with open_hub("automic") as hub:
+        refs = await executions(hub, 5)
+        first = await asyncio.gather(*(hub.look(Look(ref=ref, after=0.0, selector="DAILY-*")) for ref in refs))
+        looks = [Look(ref=one.ref, after=0.1, selector="DAILY-*", known=one, hold=60.0) for one in first]
+        waiting = [asyncio.ensure_future(hub.look(look)) for look in looks]
+        await until(lambda: hub.counts.batches >= 4)
+        assert not any(one.done() for one in waiting)
+        box.sandbox.end(refs[0], "success", time.time())
+        await until(waiting[0].done)
+
+    assert (await waiting[0]).phase is Phase.SUCCEEDED
+    assert [one.done() for one in waiting[1:]] == [False] * 4
+
+
+async def test_a_shared_reading_that_fails_is_told_to_all(box: Running, open_hub: OpenHub) -> None:
+    async with open_hub("automic") as hub:
+        refs = await executions(hub, 3)
+        box.sandbox.add_fault("server_error", system="automic", method="GET")
+        looks = (hub.look(Look(ref=ref, after=0.0, selector="DAILY-*")) for ref in refs)
+        told = await asyncio.gather(*looks, return_exceptions=True)
+
+    assert [type(one) for one in told] == [RemoteError] * 3
+
+
+async def test_what_watches_say_is_said_in_one_burst_and_in_the_context_of_each(open_hub: OpenHub) -> None:
+    whose = contextvars.ContextVar("whose", default="nobody's")
+    said = []
+
+    async def say(name: str, hub: Hub) -> None:
+        whose.set(name)
+        hub.tell(lambda: said.append(whose.get()))
+
+    async with open_hub("acquia") as hub:
+        await asyncio.gather(say("one's", hub), say("another's", hub))
+        assert said == []
+        hub.tell_all()
+        hub.tell_all()
+
+    assert said == ["one's", "another's"]
+
+
 async def test_a_remote_that_refuses_lists_is_read_one_by_one(box: Running, open_hub: OpenHub) -> None:
     box.sandbox.add_fault("forbidden", system="automic", method="GET", path="executions$")
     async with open_hub("automic") as hub:
