@@ -41,11 +41,11 @@ from benchmarks.figure import Figures, Goal, busiest_tenth, gaps, goals, goals_o
 from benchmarks.population import Population
 from benchmarks.process import Triggerer
 from demo import database
+from demo.certificate import write_certificate
 from demo.component import Component
 from demo.configuration import Environment, environment
 from demo.postgres import PrivatePostgres
 from demo.wait import until
-from tests.drive.certificate import write_certificate
 
 ROOT = Path(__file__).parent.parent
 AIRFLOW = (sys.executable, "-m", "airflow")

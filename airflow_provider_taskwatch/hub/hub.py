@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -34,6 +35,7 @@ REREAD_REJECTED_SECONDS = 30.0
 LINGER_SECONDS = 60.0
 TELL_SECONDS = 5.0
 USABLE_SHARE = 0.9
+STRETCHED_SECONDS = 15.0
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ class Hub:
         self._speaking: asyncio.TimerHandle | None = None
         self._demand = 0.0
         self._can_batch = True
+        self._stretched_from = math.inf
         self._has_told_stretch = False
 
     # --- for watches
@@ -111,7 +114,7 @@ class Hub:
             self._users -= 1
             if not self._users:
                 self._lingering = asyncio.get_running_loop().call_later(
-                    self._linger_seconds, self._end, context=contextvars.Context()
+                    self._linger_seconds, self._end, context=self._aside
                 )
 
     async def system(self) -> System:
@@ -244,6 +247,9 @@ class Hub:
         """
         try:
             found = await self._read_together(group)
+        except asyncio.CancelledError:
+            _fail(group, self._ended())
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the watches must hear of it
             _fail(group, error)
         else:
@@ -285,16 +291,28 @@ class Hub:
             settings.rate_limit or float("inf"),
         )
         factor = stretch(self._demand, capacity)
-        if factor > 1.0 and not self._has_told_stretch:
-            self._has_told_stretch = True
-            self._warn(
-                "connection %r: %.1f polls a second are wanted and %.1f are possible, so all intervals are stretched "
-                "evenly; raise its 'concurrency' or 'rate_limit', or poll_interval",
-                self.conn_id,
-                self._demand,
-                capacity,
-            )
+        if factor == 1.0:
+            self._stretched_from = math.inf
+        elif self._clock() >= self._tell_stretch_at():
+            self._tell_stretch(capacity)
         return factor
+
+    def _tell_stretch_at(self) -> float:
+        """When to say that intervals are stretched: once, and not for the crowd of a start."""
+        if self._has_told_stretch:
+            return math.inf
+        self._stretched_from = min(self._stretched_from, self._clock())
+        return self._stretched_from + STRETCHED_SECONDS
+
+    def _tell_stretch(self, capacity: float) -> None:
+        self._has_told_stretch = True
+        self._warn(
+            "connection %r: %.1f polls a second are wanted and %.1f are possible, so all intervals are stretched "
+            "evenly; raise its 'concurrency' or 'rate_limit', or poll_interval",
+            self.conn_id,
+            self._demand,
+            capacity,
+        )
 
     # --- the end
 

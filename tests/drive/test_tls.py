@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError, TokenError, TransportError
 from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.wire import get
-from tests.drive.certificate import DAY, write_certificate
+from demo.certificate import DAY, write_certificate
 from tests.drive.conftest import Connect
 from tests.drive.settings import oauth2_settings, settings_for
 from tests.drive.station import Request, Station, station

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import time
 from typing import Any
 
@@ -231,15 +230,39 @@ async def test_a_poller_that_ends_too_early_is_loud(open_hub: OpenHub) -> None:
             await hub.look(Look(ref="x", after=0.0))
 
 
-async def test_intervals_are_stretched_evenly_and_that_is_said_once(
-    box: Running, open_hub: OpenHub, caplog: pytest.LogCaptureFixture
+async def test_intervals_are_stretched_evenly_and_that_is_said_once_when_it_lasts(
+    box: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_hub("acquia", rate_limit=10.0) as hub:
-        refs = await notifications(hub, 1)
-        with caplog.at_level(logging.WARNING):
-            await asyncio.gather(*(hub.look(Look(ref=refs[0], after=0.1)) for _ in range(20)))
+    clock = [0.0]
 
-    assert len([one for one in caplog.records if "stretched" in one.message]) == 1
+    async def read() -> Settings:
+        return settings_for(box, "acquia", rate_limit=10.0)
+
+    hub = Hub("acquia_default", read, clock=lambda: clock[0])
+    async with hub.open():
+        await hub.system()
+        waiting = [asyncio.ensure_future(hub.look(Look(ref="x", after=1.0))) for _ in range(20)]
+        lines = []
+        for clock[0] in (0.0, 10.0, 20.0, 30.0):
+            waiting.append(asyncio.ensure_future(hub.look(Look(ref="x", after=1.0))))
+            await asyncio.sleep(0)
+            lines.append(len([one for one in caplog.records if "stretched" in one.message]))
+        hub.close()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert lines == [0, 0, 1, 1]
+
+
+async def test_a_shared_reading_that_is_cut_off_is_loud(box: Running, open_hub: OpenHub) -> None:
+    box.sandbox.add_fault("hang", system="automic", method="GET")
+    async with open_hub("automic") as hub:
+        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in ("1", "2")]
+        waiting = [asyncio.ensure_future(hub.look(look)) for look in looks]
+        await until(lambda: hub.counts.batches == 1)
+        hub.close()
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(one) for one in told] == [RuntimeError] * 2
 
 
 async def test_nothing_of_the_hub_runs_in_the_context_of_a_task(open_hub: OpenHub) -> None:
