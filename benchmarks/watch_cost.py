@@ -141,6 +141,7 @@ class Stage:
             database.create(folder / "airflow.db")
         return environment(home=folder, url="http://127.0.0.1:0", database_url=url) | {
             **STOCK,
+            "SSL_CERT_FILE": self._remote.bundle,  # the only way to tell the HTTP provider's trigger whom to trust
             "PYTHONPATH": str(ROOT),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self._logs),
             "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": str(self._case.per_loop),
@@ -338,11 +339,15 @@ def main() -> None:
     if not arguments.only:
         console.print("measuring what starting up costs")
         found += goals_of_starting_up(*astuple(start_up.measure()))
+    _show(console, figures, found)
+    if arguments.out:
+        _write(arguments.out, arguments.database, figures, found)
+
+
+def _show(console: Console, figures: Sequence[Figures], found: Sequence[Goal]) -> None:
     console.print(table(figures))
     console.print(goal_table(found))
     _print_lists(console, figures)
-    if arguments.out:
-        _write(arguments.out, arguments.database, figures, found)
 
 
 def _measure(cases: Sequence[Case], on: str, console: Console) -> list[Figures]:

@@ -34,6 +34,7 @@ REREAD_FAILED_SECONDS = 60.0
 REREAD_REJECTED_SECONDS = 30.0
 LINGER_SECONDS = 60.0
 TELL_SECONDS = 5.0
+TICK_SECONDS = 0.1
 USABLE_SHARE = 0.9
 STRETCHED_SECONDS = 15.0
 
@@ -219,10 +220,10 @@ class Hub:
     # --- the schedule
 
     def _set_alarm(self, due: float) -> None:
-        """Wake up then, unless that happens sooner anyway."""
-        now, loop = self._clock(), asyncio.get_running_loop()
-        at = loop.time() + max(0.0, due - now)
-        if self._alarm is not None and not self._alarm.cancelled():
+        """Wake up then, unless that happens sooner anyway; up to a tick later, so that one turn serves several."""
+        left, loop = due - self._clock(), asyncio.get_running_loop()
+        at = math.ceil((loop.time() + left) / TICK_SECONDS) * TICK_SECONDS if left > 0 else loop.time()
+        if self._alarm is not None:
             if self._alarm.when() <= at:
                 return
             self._alarm.cancel()
