@@ -190,11 +190,11 @@ FAULTS = (
     Fault(name="remote-away", title="503 to everybody", play=remote("server_error"), lasts=(8.0, 300.0)),
     Fault(name="api-away", title="API server away", play=api_server_away),
     Fault(name="remote-bursts", title="bursts of 503", play=bursts, rests=_BRIEF),
-    Fault(name="remote-hangs", title="hanging connections", play=remote("hang", times=20)),
-    Fault(name="triggerers-killed", title="kill -9 of both triggerers", play=both_triggerers_killed),
-    Fault(name="token-away", title="token endpoint down", play=remote("server_error", endpoint="token")),
-    Fault(name="token-revoked", title="tokens revoked", play=revoked, rests=_BRIEF),
     Fault(name="scheduler-pod-killed", title="kill -9 of the scheduler's pod", play=scheduler_pod_killed),
     Fault(name="database-restarted", title="PostgreSQL restarted", play=database_restarted),
+    Fault(name="triggerers-killed", title="kill -9 of both triggerers", play=both_triggerers_killed),
+    Fault(name="remote-hangs", title="hanging connections", play=remote("hang", times=20)),
+    Fault(name="token-away", title="token endpoint down", play=remote("server_error", endpoint="token")),
+    Fault(name="token-revoked", title="tokens revoked", play=revoked, rests=_BRIEF),
 )
 """Each is a run of its own in the long form; in the short one they come in this order."""

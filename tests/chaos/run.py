@@ -227,5 +227,8 @@ class Run:
         ended = sum(states[state] for state in ENDED)
         rest = ", ".join(f"{count} {state}" for state, count in sorted(states.items()) if state not in ENDED)
         died = sum(entry.what == "kill" for entry in self.stage.ledger.read())
-        done = ", ".join(f"{count} x {what}" for what, count in self.stage.done.items())
-        self.say(f"{ended}/{len(self.stage.jobs)} tasks ended ({rest}); {died} kills at a point; {done}")
+        others, latest = sum(self.stage.done.values()), next(reversed(self.stage.done), "nothing")
+        self.say(
+            f"{ended}/{len(self.stage.jobs)} tasks ended ({rest or 'none open'}); {died} kills at a point, "
+            f"{others} other acts, the latest kind: {latest}"
+        )

@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acquia import Acquia
 from airflow_provider_taskwatch.systems.automic import Automic, execution_request
+from tests.drive import virtual
 from tests.hub.conftest import OpenHub, settings_for
 from tests.until import until
 
@@ -165,6 +166,24 @@ async def test_a_look_that_nobody_waits_for_any_more_is_not_made(box: Running, o
         await hub.look(Look(ref=refs[1], after=0.3))
 
     assert len(asked(box, method="GET")) - before == 1
+
+
+def test_looks_that_are_due_within_a_tick_are_made_in_one_turn() -> None:
+    made = []
+
+    async def read() -> Settings:
+        made.append(virtual.now())
+        raise ConfigurationError("as a sign that somebody looks")
+
+    async def look() -> None:
+        hub = Hub("x", read, clock=virtual.now)
+        async with hub.open():
+            looks = (hub.look(Look(ref="1", after=after)) for after in (0.31, 0.35, 0.39, 0.41))
+            await asyncio.gather(*looks, return_exceptions=True)
+            hub.close()
+
+    virtual.run(look())
+    assert made == [pytest.approx(0.4)] * 3 + [pytest.approx(0.5)]
 
 
 async def test_a_rejected_secret_is_read_again_and_the_call_made_once_more(box: Running) -> None:
