@@ -179,7 +179,13 @@ class Stage:
             say(f"{running:,} of {self._case.watches:,} triggers run")
             return running >= self._case.watches
 
-        until(has_all, within_seconds=LOAD_WITHIN_SECONDS, what="every trigger runs", say=self._triggerer.log_tail)
+        until(
+            has_all,
+            within_seconds=LOAD_WITHIN_SECONDS,
+            what="every trigger runs",
+            say=self._triggerer.log_tail,
+            every_seconds=self._case.watches / 1000,  # it goes through as many files
+        )
 
     def restart(self) -> None:
         """Kill the triggerer and start another one, whose triggers start together."""

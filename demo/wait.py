@@ -16,17 +16,23 @@ class NotInTimeError(TimeoutError):
 
 
 def until(
-    ask: Callable[[], Answer | None], *, within_seconds: float, what: str, say: Callable[[], str] = str
+    ask: Callable[[], Answer | None],
+    *,
+    within_seconds: float,
+    what: str,
+    say: Callable[[], str] = str,
+    every_seconds: float = _PAUSE_SECONDS,
 ) -> Answer:
     """
     Ask again and again, and return the first answer that is neither None nor empty.
 
     :param what: what is waited for; the first half of the error.
+    :param every_seconds: the pause between two questions; longer where asking itself is work.
     :param say: called after the deadline for the second half of the error: what was seen instead.
     """
     deadline = time.monotonic() + within_seconds
     while not (answer := ask()):
         if time.monotonic() > deadline:
             raise NotInTimeError(f"Waited {within_seconds:g} s in vain until {what}. {say()}".rstrip())
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(every_seconds)
     return answer
