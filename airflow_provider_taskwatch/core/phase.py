@@ -87,6 +87,18 @@ class Observation:
     result: Mapping[str, Any] = field(default_factory=dict)
     personal: Mapping[str, Any] = field(default_factory=dict)
 
+    def brief(self) -> Observation:
+        """The same without result: what a wait of hours keeps in memory is kept a thousand times."""
+        return Observation(
+            ref=self.ref,
+            phase=self.phase,
+            status=self.status,
+            progress=self.progress,
+            message=self.message,
+            elapsed_seconds=self.elapsed_seconds,
+            expected_seconds=self.expected_seconds,
+        )
+
     def says_as_much_as(self, other: Observation | None) -> bool:
         """Whether it tells nothing new about the state of the task; how long it has run does not count."""
         return other is not None and (

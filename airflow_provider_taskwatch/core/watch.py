@@ -145,7 +145,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
         weighed = yield from weigh(system, plan, memory, seen)
         if weighed.outcome is not None:
             return weighed.outcome
-        memory, last = weighed.memory, weighed.observation or last
+        memory, last = weighed.memory, weighed.observation.brief() if weighed.observation else last
         after = plan.pause(memory, weighed.error, seen.age, last)
         hold = plan.hold(memory, after, seen.age)
         spread = 0.0 if selector else SPREAD  # those who are read together stay together
@@ -245,7 +245,7 @@ class Story:
         if isinstance(told, Observation):
             if isinstance(self._told, Observation) and not _is_news(self._told, told):
                 return None
-            self._told = told
+            self._told = told.brief()
             return f"{self._noun} {told.ref}: {told.describe()}"
         line = f"still waiting: {told}" if told.transient else str(told)
         if line == self._told:

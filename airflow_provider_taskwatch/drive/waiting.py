@@ -51,13 +51,14 @@ from .session import (
 
 T = TypeVar("T")
 
-LATENCY_SHARE = 0.1
+RISE, FALL = 0.002, 0.05
 
 
 class WaitingDriver:
     """Runs flows for one connection, on one session, under one limiter. Lives in one event loop.
 
-    ``latency`` is how long the remote takes to answer, in seconds, as a moving average.
+    ``latency`` is how long the remote usually takes to answer, in seconds. It falls at once and rises slowly: when the
+    event loop has stood still, all that is under way comes late, and the remote is no slower.
     """
 
     def __init__(
@@ -131,12 +132,19 @@ class WaitingDriver:
                 allow_redirects=False,
             ) as response:
                 body = await _read(response, call)
-                self.latency += (time.monotonic() - asked_at - self.latency) * LATENCY_SHARE
+                self.latency = usual(self.latency, time.monotonic() - asked_at)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 reply = Reply(status=response.status, headers=headers, body=body)
                 return without(reply, secret_of(call), self.settings.password)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
             raise lost(cause, self.settings.base_url) from (None if isinstance(cause, _OF_A_REPLY) else cause)
+
+
+def usual(latency: float, seconds: float) -> float:
+    """The usual latency after one more answer."""
+    if not latency:
+        return seconds
+    return min(seconds, latency * (1 + RISE)) if seconds > latency else latency + (seconds - latency) * FALL
 
 
 def lost(cause: Exception, url: str) -> TaskWatchError:

@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.core.error import RemoteError
 from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.wire import Reply, get
 from airflow_provider_taskwatch.drive.limiter import Limiter
-from airflow_provider_taskwatch.drive.waiting import WaitingDriver
+from airflow_provider_taskwatch.drive.waiting import WaitingDriver, usual
 from tests.drive.settings import settings_for
 from tests.drive.station import Request, Station, http
 from tests.drive.virtual import now, run
@@ -294,7 +294,25 @@ async def test_a_cancelled_request_gives_its_slot_back(remote: Station) -> None:
     await driver.close()
 
 
-async def test_the_latency_is_a_moving_average(remote: Station) -> None:
+@pytest.mark.parametrize("sudden", [2.0, 1000.0])
+def test_the_usual_latency_forgives_a_moment_in_which_everything_is_late(sudden: float) -> None:
+    latency = usual(0.0, 0.1)
+    for _ in range(64):
+        latency = usual(latency, sudden)
+    assert latency < 0.12
+    for _ in range(60):
+        latency = usual(latency, 0.1)
+    assert latency == pytest.approx(0.1, rel=0.02)
+
+
+def test_the_usual_latency_follows_a_remote_that_has_become_slower() -> None:
+    latency = 0.1
+    for _ in range(1000):
+        latency = usual(latency, 0.5)
+    assert latency == 0.5
+
+
+async def test_the_latency_is_that_of_the_remote(remote: Station) -> None:
     driver = WaitingDriver(settings_for(remote))
     await driver.run(ask(get("/")))
     await driver.close()
