@@ -18,16 +18,26 @@ import tempfile
 from dataclasses import dataclass
 
 PACKAGE = "airflow_provider_taskwatch"
+DISTRIBUTION = "airflow-provider-taskwatch"
 BASES = "from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator; import pendulum"
 MODULES = ("operators.acquia", "operators.automic", "sensors.acquia", "sensors.automic")
 OURS = "\n".join(f"import {PACKAGE}.{name}" for name in MODULES)
 HIDE = """
-import importlib.metadata as metadata, sys
-found = metadata.distributions
-metadata.distributions = lambda **by: (one for one in found(**by) if one.metadata["Name"] != {hidden!r})
+import importlib.metadata, sys
+def hide(module):
+    found = module.distributions
+    module.distributions = lambda **by: (one for one in found(**by) if one.metadata["Name"] != {hidden!r})
+hide(importlib.metadata)
+try:
+    import importlib_metadata  # what Airflow asks on Python 3.11
+    hide(importlib_metadata)
+except ImportError:
+    pass
 sys.argv = ["airflow", "version"]
 from airflow.__main__ import main
 main()
+if ("{package}" in sys.modules) == ({hidden!r} == "{name}"):
+    sys.exit("hiding a distribution does not work here")
 """
 
 
@@ -46,8 +56,7 @@ def measure(runs: int = 20) -> StartUp:
         imports = [import_milliseconds(environment) for _ in range(5)]
         version_seconds("nothing", environment)
         differences = [
-            version_seconds("nothing", environment) - version_seconds("airflow-provider-taskwatch", environment)
-            for _ in range(runs)
+            version_seconds("nothing", environment) - version_seconds(DISTRIBUTION, environment) for _ in range(runs)
         ]
     return StartUp(importing=statistics.median(imports), version=1000 * statistics.median(differences))
 
@@ -82,7 +91,7 @@ def _is_outermost_of_ours(line: str) -> bool:
 def version_seconds(hidden: str, environment: dict[str, str]) -> float:
     """User CPU seconds of ``airflow version``, with one distribution hidden."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    command = [sys.executable, "-W", "ignore", "-c", HIDE.format(hidden=hidden)]
+    command = [sys.executable, "-W", "ignore", "-c", HIDE.format(hidden=hidden, package=PACKAGE, name=DISTRIBUTION)]
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
