@@ -26,7 +26,7 @@ def ahead_seconds(outcome: Outcome, event: Mapping[str, Any], now: datetime) -> 
     if not rests_on_clock(outcome) or due is None or "at" not in event:
         return 0.0
     ahead = (datetime.fromisoformat(event["at"]) - now).total_seconds()
-    return ahead if min(ahead, (due - now).total_seconds()) > TOLERANCE_SECONDS else 0.0
+    return ahead if ahead > TOLERANCE_SECONDS and due > now else 0.0
 
 
 def _due(outcome: Outcome, wait: Mapping[str, Any]) -> datetime | None:

@@ -25,6 +25,10 @@ def test_a_deadline_that_is_not_due_here_was_ended_by_a_clock_that_is_ahead():
     assert ahead(LATE, 3600, deadline=ago(-600)) == 3600.0
 
 
+def test_a_wrong_clock_takes_not_even_the_last_second_of_a_wait():
+    assert ahead(LATE, 3600, deadline=ago(-1)) == 3600.0
+
+
 def test_a_deadline_that_is_due_here_is_over_whatever_the_other_clock_says():
     assert ahead(LATE, 3600, deadline=ago(1)) == 0.0
 
