@@ -256,7 +256,8 @@ class TaskInstance:
     def _say(self) -> str:
         seen = self.read()
         number = seen["try_number"]
-        return f"It is {seen['state']} in try {number} of a {self.run.state} run; its log:\n{self.log(number)}"
+        logs = "\n".join(f"--- try {one}\n{self.log(one)}" for one in range(1, number + 1))
+        return f"It is {seen['state']} in try {number} of a {self.run.state} run; its log:\n{logs}"
 
 
 def _label(task_id: str, map_index: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -164,6 +165,7 @@ class StartOperator(Waiter, BaseOperator):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Back on a worker: the trigger's event says how the wait ended."""
         self._ti = context["ti"]
+        self._check_start(context, event)
         return self._finish(context, self.heard(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -222,6 +224,18 @@ class StartOperator(Waiter, BaseOperator):
             method_name="execute_complete",
             timeout=backstop(deadline, self.poll_seconds),
         )
+
+    def _check_start(self, context: Context, event: Any) -> None:
+        """Wait on where the event tells of an earlier start.
+
+        SQLite gives the id of a deleted trigger to the next one, so the event of a wait that was cleared can reach the
+        wait that came after it (3.3.2).
+        """
+        told = event.get("start_id") if isinstance(event, Mapping) else None
+        record = self._records(context).load() if told else None
+        if record is not None and record.ref is not None and record.start_id != told:
+            self.log.info("the event tells of an earlier start; the wait for %s goes on", record.ref)
+            self._defer(record, deadline_of(context["ti"], seconds_or_none(self.timeout)))
 
     def _wait_here(self, record: Record, deadline: datetime | None) -> Outcome:
         from airflow_provider_taskwatch.drive.blocking import wait

@@ -219,13 +219,13 @@ class WatchTrigger(BaseTrigger):
 
     async def _event(self, outcome: Outcome) -> TriggerEvent:
         """The event; where nothing of a worker is needed, the one that ends the task."""
+        told = outcome.to_event() | {"start_id": self.start_id}
         if rests_on_clock(outcome):
-            told = {"at": self._now().isoformat(), "wait": self.serialize()[1]}
-            return TriggerEvent(outcome.to_event() | told)
+            return TriggerEvent(told | {"at": self._now().isoformat(), "wait": self.serialize()[1]})
         if outcome.ending is not Ending.SUCCEEDED or self.finish == "resume":
-            return TriggerEvent(outcome.to_event())
+            return TriggerEvent(told)
         if self.finish == "push" and not await self._push(dict(outcome.result)):
-            return TriggerEvent(outcome.to_event())
+            return TriggerEvent(told)
         return TaskSuccessEvent()
 
     async def _push(self, result: dict[str, Any]) -> bool:

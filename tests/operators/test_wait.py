@@ -404,6 +404,21 @@ def test_an_event_that_cannot_be_read_is_a_clear_failure_and_the_retry_rejoins(
     assert life.defer().trigger.ref == ref
 
 
+def test_the_event_of_an_earlier_start_ends_no_later_wait(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    earlier = life.defer().trigger
+    with pytest.raises(TaskDeferred) as cleared:
+        life.clear()
+    event = event_of(Ending.CANCELLED, ref=earlier.ref, status="1850") | {"start_id": earlier.start_id}
+
+    with pytest.raises(TaskDeferred) as again:
+        life.resume(event)
+
+    assert (again.value.trigger.ref, again.value.trigger.start_id) == (life.open_record.ref, life.open_record.start_id)
+    assert again.value.trigger.ref == cleared.value.trigger.ref != earlier.ref
+
+
 def test_no_event_at_all_is_a_clear_failure(box: Running) -> None:
     life = automic()
     life.defer()
