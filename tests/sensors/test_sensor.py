@@ -248,7 +248,7 @@ def test_poking_looks_until_the_end(box: Running) -> None:
 
 
 def test_poking_tells_changes_and_not_looks(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    poking(execution(box, duration=0.4)).execute()
+    poking(execution(box, duration=1.0)).execute()
     told = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line]
     assert looks(box) >= 8
     assert len(told) == len(set(told)) <= 5
