@@ -25,7 +25,7 @@ def draw(figures: Sequence[Figures], path: Path) -> None:
     from matplotlib import pyplot
 
     by_name = {one.name: one for one in figures}
-    shown = [by_name[name] for name in LABELS if name in by_name]
+    shown = [by_name[name] for name in LABELS if name in by_name and by_name[name].polls]
     idle = by_name.get("idle")
     if idle is None or not shown:
         return
