@@ -102,6 +102,13 @@ def test_each_goal_can_be_missed(worse, what):
     assert not reached(goals(thousand(**worse)))[what]
 
 
+def test_what_made_no_look_has_no_cost_per_look_to_compare_with():
+    found = goals(thousand() | {"http": named("http", polls=0)})
+    assert [(goal.value, goal.is_reached) for goal in found if goal.what.startswith("(a)")] == [
+        ("(a) made no look", False)
+    ]
+
+
 @pytest.mark.parametrize(
     "slow, is_reached",
     [
