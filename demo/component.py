@@ -43,8 +43,13 @@ class Component:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the main process has ended on its own, or by a signal that did not come from here."""
-        return self._process is not None and self._process.poll() is not None
+        """Whether the main process has ended on its own, or by a signal that did not come from here.
+
+        It is not waited for, so that nobody else gets its number, and with it its session, before :meth:`kill`.
+        """
+        if self._process is None or self._process.returncode is not None:
+            return self._process is not None
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def start(self) -> None:
         """Start the command; its output is appended to the log file."""
@@ -95,7 +100,7 @@ class Component:
     def check(self) -> None:
         """Raise if the component was started and has ended on its own."""
         if self._process is not None and self.has_ended:
-            code = self._process.returncode
+            code = self._process.wait()
             raise ComponentEndedError(f"{self.name} ended with exit code {code}. Its last lines:\n{self.log_tail()}")
 
     def log_tail(self, lines: int = 25) -> str:

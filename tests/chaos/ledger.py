@@ -26,6 +26,14 @@ class Entry:
     at: float
 
 
+def is_airflow(process: int) -> bool:
+    """Whether a process is one of Airflow's: an orphan's parent is not, and must not be killed for it."""
+    try:
+        return b"airflow" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 class Ledger:
     """The file, written by many processes at once."""
 

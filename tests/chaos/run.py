@@ -15,7 +15,7 @@ from demo.api import ApiError, DagRun
 from demo.wait import until
 from tests.chaos.book import UserAct
 from tests.chaos.fault import FAULTS, Fault, Steps
-from tests.chaos.ledger import Entry
+from tests.chaos.ledger import Entry, is_airflow
 from tests.chaos.plan import Job, Kind, Point, Victim
 from tests.chaos.stage import Instance, Stage
 
@@ -145,9 +145,9 @@ class Run:
         return next(job.name for job in self.stage.jobs if job.name == task["name"] or task["path"].endswith(job.name))
 
     def _kill(self, job: Job, entry: Entry) -> None:
-        if not self.stage.ledger.claim(job.name.replace("/", ".")):
-            return
         process = entry.process if job.victim == Victim.TASK else entry.supervisor
+        if not is_airflow(process) or not self.stage.ledger.claim(job.name.replace("/", ".")):
+            return
         self.stage.signal(process, signal.SIGKILL, f"{job.victim} while the reply was held back")
         self.stage.ledger.note(job.name, "kill", entry.attempt)
 

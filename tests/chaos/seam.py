@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperato
 from airflow_provider_taskwatch.operators.record import Records
 from airflow_provider_taskwatch.operators.start import StartOperator
 from tests.chaos import plan
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import Ledger, is_airflow
 from tests.chaos.plan import Job, Point, Victim
 
 FOLDER = Path(os.environ["CHAOS_FOLDER"])
@@ -35,10 +35,11 @@ def host_name() -> str:
 
 def die(job: Job, point: Point, attempt: int) -> None:
     """Kill the job's worker if this is its point, once; a task whose supervisor was killed goes on."""
-    if job.point != point or not _ledger.claim(f"{job.name.replace('/', '.')}"):
+    victim = os.getpid() if job.victim == Victim.TASK else os.getppid()
+    if job.point != point or not is_airflow(victim) or not _ledger.claim(job.name.replace("/", ".")):
         return
     _ledger.note(job.name, "kill", attempt)
-    os.kill(os.getpid() if job.victim == Victim.TASK else os.getppid(), signal.SIGKILL)
+    os.kill(victim, signal.SIGKILL)
 
 
 class Mortal(StartOperator):

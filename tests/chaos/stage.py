@@ -23,7 +23,7 @@ from demo.airflow import PrivateAirflow
 from demo.postgres import PrivatePostgres
 from tests.chaos import plan
 from tests.chaos.clock import Clock
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import Ledger, is_airflow
 from tests.chaos.plan import Job, Kind
 
 HERE = Path(__file__).parent
@@ -171,7 +171,9 @@ class Stage:
             connection.execute("UPDATE job SET end_date = now() WHERE hostname = %s", [triggerer])
 
     def signal(self, process: int, number: signal.Signals, what: str) -> None:
-        """Send a signal to one process, which may be gone."""
+        """Send a signal to one process of Airflow's, which may be gone."""
+        if not is_airflow(process):
+            return
         with suppress(ProcessLookupError):
             os.kill(process, number)
             self.count(f"{number.name} {what}")

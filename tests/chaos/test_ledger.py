@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import Ledger, is_airflow
 
 
 def test_what_is_noted_is_read_in_order(tmp_path: Path) -> None:
@@ -20,3 +20,8 @@ def test_nothing_is_noted_at_first(tmp_path: Path) -> None:
 def test_a_name_is_claimed_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     assert [ledger.claim("JOBS.A"), ledger.claim("JOBS.A"), ledger.claim("JOBS.B")] == [True, False, True]
+
+
+def test_the_parent_of_an_orphan_is_not_airflow() -> None:
+    assert not is_airflow(1)
+    assert not is_airflow(2**22 + 1)
