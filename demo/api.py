@@ -17,7 +17,7 @@ ENDED = ("success", "failed")
 """The final states of a DAG run."""
 
 _GROUP_MARKS = ("::group::", "::endgroup::")
-_REQUEST_TIMEOUT_SECONDS = 30.0
+_REQUEST_TIMEOUT_SECONDS = 60.0
 
 
 class ApiError(RuntimeError):

@@ -48,7 +48,9 @@ class PrivatePostgres:
     """
 
     def __init__(self) -> None:
-        self._bin = _binaries()
+        if (found := _binaries()) is None:
+            raise RuntimeError("PostgreSQL is not installed here; on Debian: apt-get install postgresql")
+        self._bin = found
         self._held = ExitStack()
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -100,14 +102,17 @@ class PrivatePostgres:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
 
 
-def _binaries() -> Path:
+def is_installed() -> bool:
+    """Whether this machine has a PostgreSQL to start."""
+    return _binaries() is not None
+
+
+def _binaries() -> Path | None:
     """The newest PostgreSQL on this machine."""
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
     folders = sorted(Path(_DEBIAN_FOLDERS).glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not folders:
-        raise RuntimeError("PostgreSQL is not installed here; on Debian: apt-get install postgresql")
-    return folders[-1].parent
+    return folders[-1].parent if folders else None
 
 
 def _template(binaries: Path) -> Path:

@@ -149,6 +149,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
         after = plan.pause(memory, weighed.error, seen.age, last)
         hold = plan.hold(memory, after, seen.age)
         spread = 0.0 if selector else SPREAD  # those who are read together stay together
+        del seen, weighed  # they hold the reply; a thousand waits would hold a thousand until the next look
 
 
 def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighed]:

@@ -34,9 +34,9 @@ class Entry:
         """Polls a second that it stands for."""
         return 1.0 / max(self.look.after, 1.0)
 
-    def can_wait(self, seen: Observation, now: float) -> bool:
-        """Whether a shared reading says nothing new, and need not be told yet."""
-        return now < self.until and seen.says_as_much_as(self.look.known)
+    def can_wait(self, seen: Observation, again: float) -> bool:
+        """Whether a shared reading says nothing new, and need not be told before the next one, at ``again``."""
+        return again <= self.until and seen.says_as_much_as(self.look.known)
 
     def joins(self, now: float) -> bool:
         """Whether a shared read now is worth more than the rest of its time."""
@@ -56,7 +56,7 @@ class Agenda:
 
     def put_back(self, entry: Entry, due: float) -> None:
         """Let an entry that was taken have another turn."""
-        self._put(Entry(min(due, entry.until), next(self._numbers), entry.until, entry.look, entry.answer))
+        self._put(Entry(due, next(self._numbers), entry.until, entry.look, entry.answer))
 
     def _put(self, entry: Entry) -> Entry:
         heapq.heappush(self._heap, entry)

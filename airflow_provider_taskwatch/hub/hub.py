@@ -273,10 +273,10 @@ class Hub:
         """Tell the news; a watch that has none waits for another shared read, without being woken."""
         now = self._clock()
         for entry in group:
-            seen = found.get(entry.look.ref)
+            seen, again = found.get(entry.look.ref), max(now, due + entry.look.after)
             self.counts.batched_looks += seen is not None
-            if seen is not None and entry.can_wait(seen, now):
-                self._agenda.put_back(entry, max(now, due + entry.look.after))
+            if seen is not None and entry.can_wait(seen, again):
+                self._agenda.put_back(entry, again)
             else:
                 _answer([entry], seen)
         if (next_due := self._agenda.next_due()) is not None:

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
+from demo import postgres
 from demo.airflow import PrivateAirflow
 
 HERE = Path(__file__).parent
@@ -30,9 +31,19 @@ def served() -> Iterator[Running]:
 
 
 @pytest.fixture(scope="session")
-def airflow(served: Running) -> Iterator[PrivateAirflow]:
+def database_url() -> Iterator[str | None]:
+    """A metadata database: PostgreSQL where it is installed, as its writers do not wait for each other; else SQLite."""
+    if not postgres.is_installed():
+        yield None
+        return
+    with postgres.PrivatePostgres() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def airflow(served: Running, database_url: str | None) -> Iterator[PrivateAirflow]:
     """A running Airflow; its DAGs are the files in ``tests/e2e/dags``, its connections lead to the sandbox."""
-    with PrivateAirflow(dags=HERE / "dags", env=served.environment()) as airflow:
+    with PrivateAirflow(dags=HERE / "dags", env=served.environment(), database_url=database_url) as airflow:
         yield airflow
 
 

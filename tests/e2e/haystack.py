@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy
 from cryptography.fernet import Fernet
 
 from airflow_provider_taskwatch.drive.session import spellings
@@ -30,7 +30,7 @@ def decrypted(airflow: PrivateAirflow, table: str) -> bytes:
     """What Airflow keeps encrypted in a table, as it was before."""
     fernet = Fernet(airflow.env["AIRFLOW__CORE__FERNET_KEY"].encode())
     with _database(airflow) as database:
-        rows = database.execute(f"SELECT {', '.join(ENCRYPTED[table])} FROM {table}").fetchall()
+        rows = database.execute(sqlalchemy.text(f"SELECT {', '.join(ENCRYPTED[table])} FROM {table}")).fetchall()
     stored = [one.encode() for row in rows for one in row if one]
     return b"\n".join(one if one.startswith(b"{") else fernet.decrypt(one) for one in stored)
 
@@ -51,9 +51,8 @@ def _files(home: Path) -> Iterator[tuple[str, bytes]]:
 
 def _tables(airflow: PrivateAirflow) -> Iterator[tuple[str, bytes]]:
     with _database(airflow) as database:
-        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for name in names:
-            rows = database.execute(f'SELECT * FROM "{name}"').fetchall()
+        for name in sqlalchemy.inspect(database).get_table_names():
+            rows = database.execute(sqlalchemy.text(f'SELECT * FROM "{name}"')).fetchall()
             yield name, b"\n".join(_bytes(value) for row in rows for value in row)
 
 
@@ -61,5 +60,9 @@ def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode(errors="replace")
 
 
-def _database(airflow: PrivateAirflow) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(f"file:{airflow.home}/airflow.db?mode=ro", uri=True, timeout=30))
+@contextmanager
+def _database(airflow: PrivateAirflow) -> Iterator[sqlalchemy.Connection]:
+    engine = sqlalchemy.create_engine(airflow.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
