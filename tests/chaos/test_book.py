@@ -124,11 +124,16 @@ def test_a_sensor_has_no_starts_of_its_own_and_must_end_as_what_it_waits_for() -
     assert broken(books(sensor, BAD)) == ["outcomes"]
 
 
-def test_an_attempt_that_is_resumed_more_often_than_it_was_deferred_is_a_violation() -> None:
+def test_a_task_that_is_resumed_more_often_than_it_was_deferred_is_a_violation() -> None:
     first, second = [noted("defer"), noted("resume")], [noted("defer", 2), noted("resume", 2)]
     assert broken(books(JOB, GOOD, entries=[*first, *second])) == []
     assert broken(books(JOB, GOOD, entries=[*first, *first])) == []
     assert broken(books(JOB, GOOD, entries=[*first, noted("resume")])) == ["twice"]
+    assert broken(books(JOB, GOOD, entries=[*first, *second, noted("resume", 3)])) == ["twice"]
+
+
+def test_the_number_of_an_attempt_may_grow_between_its_deferral_and_its_resumption() -> None:
+    assert broken(books(JOB, GOOD, entries=[noted("defer", 2), noted("defer", 2), noted("resume", 3)])) == []
 
 
 # --- cancels
