@@ -1,7 +1,8 @@
 """The sandbox over HTTP: one ASGI app, each remote at a mount point of its own, the control API beside them.
 
 ``create_app()`` runs under any ASGI server. Closing a connection without an answer needs the server's help,
-which :mod:`.server` gives; elsewhere such a fault becomes an error of the app.
+which :mod:`.server` gives; elsewhere such a fault becomes an error of the app. Callbacks are made while the app
+lives, which a server tells it by ASGI's lifespan protocol.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -20,14 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
+from .caller import Clock, calling
 from .control import control
 from .fault import Delivery
 from .sandbox import Sandbox
 
 DROP = "taskwatch.sandbox.drop"
 """ASGI extension: a function that closes the connection."""
-
-Clock = Callable[[], float]
 
 
 def create_app(sandbox: Sandbox | None = None, clock: Clock = time.time) -> Starlette:
@@ -37,7 +36,8 @@ def create_app(sandbox: Sandbox | None = None, clock: Clock = time.time) -> Star
     """
     used = Sandbox() if sandbox is None else sandbox
     mounts = [Mount(f"/{name}", app=_remote(used, name, clock)) for name in used.remotes]
-    app = Starlette(routes=[Mount("/_control", app=_control(used, clock)), *mounts])
+    routes = [Mount("/_control", app=_control(used, clock)), *mounts]
+    app = Starlette(routes=routes, lifespan=lambda _: calling(used, clock))
     app.state.sandbox = used
     return app
 

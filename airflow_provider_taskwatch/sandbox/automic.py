@@ -1,7 +1,7 @@
 """Broadcom Automic's Automation Engine REST API as an emulator: executions, lists, reports, status actions.
 
 https://docs.automic.com, "AE REST API". Error codes other than 45254, 45110, 11049 and 11191, and the lines
-of reports, are ours. A start's ``callback`` section is kept and does nothing yet.
+of reports, are ours.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .answer import json_reply, number, values
+from .automic_callback import CallbackSettings, check, problem, subscription
+from .automic_calling import Callbacks
 from .automic_execution import (
     PARENTS,
     QUEUE_STOPPED,
@@ -32,7 +34,8 @@ from .automic_execution import (
     show,
 )
 from .automic_list import flag, page, select, shortlist
-from .remote import Remote, Route, Visit
+from .post import Post
+from .remote import Answered, Remote, Route, Visit
 from .rule import Rule
 from .task import Ending, Reading, read
 from .token import TokenSettings, decode_basic
@@ -63,14 +66,13 @@ class Account:
 
 
 @dataclass(kw_only=True)
-class AutomicSettings(TokenSettings):
-    """What can be changed about the emulated Automation Engine.
+class AutomicSettings(CallbackSettings, TokenSettings):
+    """What can be changed about the emulated Automation Engine, besides how it calls back.
 
     :param accounts: users, as :class:`Account` or as objects with its fields.
     :param bearer: whether tokens of the token endpoint are accepted beside Basic.
     :param healthy: what ``system/health`` says.
     :param maintenance: ILM runs: everything answers 503.
-    :param language: of status texts, ``en`` or ``de``.
     :param deactivate_after: seconds after its end when an execution leaves the list.
     :param reorganise_after: seconds after its end when nobody knows it any more; None: never.
     :param cancel_seconds: how long a cancel takes.
@@ -85,7 +87,6 @@ class AutomicSettings(TokenSettings):
     bearer: bool = True
     healthy: bool = True
     maintenance: bool = False
-    language: str = "en"
     deactivate_after: float = 60.0
     reorganise_after: float | None = None
     cancel_seconds: float = 0.0
@@ -108,7 +109,7 @@ _REFUSALS = {
 
 
 class Automic(Remote[Execution]):
-    """An Automation Engine. Rules match the object's name or its alias; any name is an object.
+    """An Automation Engine. Rules match the object's name or its alias; any name is an object. It calls back.
 
     Options of a rule: ``type``, ``children`` (object names), ``failing_child`` (position, default 0),
     ``agent``, ``platform``, ``archive_key1``, ``archive_key2``, ``title``, ``estimated_runtime``, ``report``
@@ -122,6 +123,15 @@ class Automic(Remote[Execution]):
     token_paths = frozenset({"/oauth/token"})
 
     _last_run_id = FIRST_RUN_ID - 1
+
+    def reset(self) -> None:
+        Remote.reset(self)
+        self.callbacks = Callbacks(self.settings, self.read, self._add)
+
+    def answer(self, call: Call, now: float) -> Answered:
+        """Answer one call; the callbacks that came due before it are in the list already."""
+        self.callbacks.enter(now)
+        return Remote.answer(self, call, now)
 
     def authenticate(self, visit: Visit) -> Reply | None:
         if self.settings.maintenance:
@@ -154,6 +164,7 @@ class Automic(Remote[Execution]):
 
     def change(self, settings: Mapping[str, Any], now: float) -> None:
         """Apply settings; what waited in a queue that runs again begins now."""
+        check(settings)
         Remote.change(self, settings, now)
         for task in self.book.values():
             if task.held_status == QUEUE_STOPPED and task.queue not in self.settings.stopped_queues:
@@ -165,7 +176,28 @@ class Automic(Remote[Execution]):
         return read_step(task.parent, task.step, self.read(task.parent, now), now)
 
     def tasks(self) -> list[Execution]:
-        return [task for task in self.book.values() if task.parent is None]
+        return [task for task in self.book.values() if task.parent is None and task.about is None]
+
+    def end(self, ref: str, outcome: str | int, message: str, now: float) -> None:
+        Remote.end(self, ref, outcome, message, now)
+        self.callbacks.expect(self.book[ref])
+
+    def release(self, ref: str, now: float) -> None:
+        Remote.release(self, ref, now)
+        self.callbacks.expect(self.book[ref])
+
+    def due(self, now: float) -> list[Post]:
+        return self.callbacks.due(now)
+
+    def next_due(self) -> float | None:
+        return self.callbacks.next_due()
+
+    def answered(self, post: Post, answer: int | None, now: float) -> None:
+        if not post.is_copy:
+            self.callbacks.answered(post.ref, answer, now)
+
+    def hasten(self, ref: str, seconds: float) -> bool:
+        return self.callbacks.hasten(ref, seconds)
 
     def ping(self, visit: Visit) -> Reply:
         return Reply(status=200)
@@ -187,7 +219,11 @@ class Automic(Remote[Execution]):
         rule = self.rules.take(self.name, (name, alias))
         if rule.refuse is not None:
             return self.refuse(rule.refuse, rule.message)
-        return json_reply(200, {"run_id": self._activate(visit, name, rule, content).run_id})
+        task = self._activate(visit, name, rule, content)
+        client = visit.names.get("client") or self._accounts()[0].client
+        if wanted := subscription(content, client):
+            self.callbacks.subscribe(task, wanted)
+        return json_reply(200, {"run_id": task.run_id})
 
     def run_script(self, visit: Visit) -> Reply:
         """``POST scripts``"""
@@ -326,8 +362,9 @@ class Automic(Remote[Execution]):
         if content.get("execution_option", "execute") not in ("execute", "once", "recurring"):
             return "execution_option is unknown."
         special = set(re.sub(r"[\w.@$ ]", "", str(content.get("alias") or "")))
-        bad = special - set(self.settings.alias_characters)
-        return f"The alias contains invalid characters: {' '.join(sorted(bad))}" if bad else ""
+        if bad := special - set(self.settings.alias_characters):
+            return f"The alias contains invalid characters: {' '.join(sorted(bad))}"
+        return problem(content, https_only=self.settings.callback_https_only)
 
     def _activate(
         self, visit: Visit, name: str, rule: Rule, content: Mapping[str, Any], reference: str = ""
@@ -356,12 +393,15 @@ class Automic(Remote[Execution]):
         return task
 
     def _new(self, visit: Visit, **values: Any) -> Execution:
-        self._last_run_id += 1
-        ref, path = str(self._last_run_id), visit.call.path
-        task = Execution(ref=ref, created_at=visit.now, path=path, user=visit.user, **values)
-        self.book[ref] = task
+        task = self._add(created_at=visit.now, path=visit.call.path, user=visit.user, **values)
         if task.parent is not None:
             task.parent.children.append(task)
+        return task
+
+    def _add(self, **values: Any) -> Execution:
+        self._last_run_id += 1
+        task = Execution(ref=str(self._last_run_id), **values)
+        self.book[task.ref] = task
         return task
 
     def _bring_steps(self, visit: Visit, workflow: Execution) -> None:
@@ -414,6 +454,7 @@ class Automic(Remote[Execution]):
             status = "1851" if one.kind in PARENTS else "1850"
             at = now + self.settings.cancel_seconds
             one.ending = Ending(asked_at=now, at=at, status=status, until_then="1571")
+            self.callbacks.expect(one)
         self.cancelled.append(task.ref)
         return json_reply(200, {})
 

@@ -28,6 +28,7 @@ WORDS = Vocabulary(
 
 TYPES = ("JOBS", "JOBP", "JOBF", "JOBG", "JOBQ", "JOBD", "JSCH", "SCRI", "EVNT", "CALL", "API")
 PARENTS = ("JOBP", "JSCH", "JOBG")
+CALLBACK = "CBCK"
 STEPS = ("JOBS.FIRST", "JOBS.SECOND", "JOBS.THIRD")
 """The tasks of a workflow whose rule names none."""
 
@@ -42,6 +43,7 @@ class Execution(Task):
         an execution with a state of its own.
     :param reference: run id of the execution that this one restarts.
     :param is_recursive: whether it was cancelled together with its children.
+    :param about: the execution of whose end this callback tells.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Execution(Task):
     reference: str = ""
     comments: list[dict[str, str]] = field(default_factory=list)
     is_recursive: bool = False
+    about: Execution | None = None
 
     @property
     def run_id(self) -> int:
@@ -131,6 +134,7 @@ def _step(status: str, began_at: float | None, ended_at: float | None, message: 
 def show(task: Execution, reading: Reading, now: float, language: str) -> dict[str, Any]:
     """An execution object; what is null is left out."""
     options, parent = task.options, task.parent
+    activator = parent or task.about
     on_agent = task.kind in ("JOBS", "JOBF")
     began_at, ended_at = reading.began_at, reading.ended_at
     content = {
@@ -155,8 +159,8 @@ def show(task: Execution, reading: Reading, now: float, language: str) -> dict[s
         "archive_key2": options.get("archive_key2"),
         "title": options.get("title"),
         "alias": task.marker or None,
-        "activator": parent.run_id if parent else None,
-        "activator_object_type": parent.kind if parent else "USER",
+        "activator": activator.run_id if activator else None,
+        "activator_object_type": activator.kind if activator else "USER",
         "priority": 200,
     }
     return {name: item for name, item in content.items() if item is not None}

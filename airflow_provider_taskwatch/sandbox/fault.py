@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -14,6 +14,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .answer import header, html_reply, json_reply
+from .bend import BENDS
+from .post import Post
 from .remote import Remote
 
 
@@ -34,12 +36,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault, and the calls that it hits.
+    """One fault, and the calls that it hits: those to a remote, or the callbacks of one.
 
-    :param name: one of :data:`FAULTS`.
+    :param name: one of :data:`FAULTS`, or of :data:`~.bend.BENDS`: then the calls are those of a remote itself.
     :param system: only calls to this remote; empty: to any.
     :param method: only this HTTP method.
-    :param path: regular expression, searched in the path after the remote's mount point.
+    :param path: regular expression, searched in the path after the remote's mount point, or in that of a callback.
     :param body: regular expression, searched in the body of the request.
     :param endpoint: ``token`` or ``api``; empty: both.
     :param skip: the first so many calls that match are left alone.
@@ -48,8 +50,11 @@ class Fault:
     :param work_done: whether the remote does what it was asked before the fault strikes; None: what
         :data:`FAULTS` says.
     :param seconds: how long ``latency`` holds the reply back (1), or until the connection is closed after
-        ``lost_reply``, ``lost_request`` (0) and ``hang`` (for ever).
-    :param status: HTTP status, where the fault has a choice.
+        ``lost_reply``, ``lost_request`` (0) and ``hang`` (for ever). How long ``callback_late`` holds a callback
+        back (1), ``callback_duplicate`` its copy (0); how long after the start ``callback_early`` comes (0).
+    :param status: HTTP status, where the fault has a choice; of an execution, as ``callback_status`` tells it
+        (1800 instead of a good one, 1900 instead of another).
+    :param run_id: of an execution, as ``callback_run_id`` tells it; None: the next one.
     :param retry_after: value of the ``Retry-After`` header of a refusal; None: no header.
     :param headers: names in lower case; added by ``headers`` to any reply, and to a refusal.
     :param location: where ``redirect`` points.
@@ -69,6 +74,7 @@ class Fault:
     work_done: bool | None = None
     seconds: float | None = None
     status: int | None = None
+    run_id: int | None = None
     retry_after: float | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     location: str = "https://elsewhere.invalid/"
@@ -76,19 +82,21 @@ class Fault:
     message: str = ""
 
     def __post_init__(self) -> None:
-        if self.name not in FAULTS:
-            raise ConfigurationError(f"unknown fault {self.name!r}; known are {', '.join(FAULTS)}")
+        if self.name not in (*FAULTS, *BENDS):
+            raise ConfigurationError(f"unknown fault {self.name!r}; known are {', '.join((*FAULTS, *BENDS))}")
         if self.endpoint not in ("", "token", "api"):
             raise ConfigurationError(f"endpoint must be 'token' or 'api', not {self.endpoint!r}")
 
     def matches(self, remote: Remote[Any], call: Call) -> bool:
         endpoint = "token" if remote.is_token(call) else "api"
+        body = (call.body or b"").decode(errors="replace")
         return (
             self.system in ("", remote.name)
             and self.method.upper() in ("", call.method)
             and self.endpoint in ("", endpoint)
             and re.search(self.path, call.path) is not None
-            and re.search(self.body, (call.body or b"").decode(errors="replace")) is not None
+            and re.search(self.body, body) is not None
+            and (self.name in BENDS or FAULTS[self.name].needs in body)
         )
 
 
@@ -102,11 +110,13 @@ class Kind:
 
     :param work_done: whether the remote does what it was asked, although its answer is not the one sent.
     :param is_own: whether the effect itself asks the remote, and changes what comes of it.
+    :param needs: what the body of a call must hold, lest the fault makes no sense.
     """
 
     effect: Effect
     work_done: bool = False
     is_own: bool = False
+    needs: str = ""
 
 
 def _latency(fault: Fault, remote: Remote[Any], call: Call, work: Work) -> Delivery:
@@ -123,6 +133,12 @@ def _headers(fault: Fault, remote: Remote[Any], call: Call, work: Work) -> Deliv
     done = work()
     reply = done.reply and replace(done.reply, headers={**done.reply.headers, **fault.headers})
     return replace(done, reply=reply)
+
+
+def _early(fault: Fault, remote: Remote[Any], call: Call, work: Work) -> Delivery:
+    done = work()
+    remote.hasten(done.ref, _or(fault.seconds, 0.0))
+    return done
 
 
 def _silence(seconds: float) -> Effect:
@@ -200,6 +216,7 @@ FAULTS: Mapping[str, Kind] = {
     "latency": Kind(_latency, is_own=True),
     "revoke_tokens": Kind(_revoke, is_own=True),
     "headers": Kind(_headers, is_own=True),
+    "callback_early": Kind(_early, is_own=True, needs='"callback"'),
     "lost_reply": Kind(_silence(0.0), work_done=True),
     "lost_request": Kind(_silence(0.0)),
     "hang": Kind(_silence(math.inf)),
@@ -218,9 +235,10 @@ FAULTS: Mapping[str, Kind] = {
     "echo": Kind(_echo),
     "redirect": Kind(_reply(_redirect)),
 }
-"""All faults. Those of :data:`_ON_TOP` come on top of others; of the rest the first one that matches strikes."""
+"""All faults of calls to a remote. Those of :data:`_ON_TOP` come on top of others; of the rest the first one that
+matches strikes."""
 
-_ON_TOP = ("latency", "headers")
+_ON_TOP = ("latency", "headers", "callback_early")
 
 
 class Faults:
@@ -243,12 +261,23 @@ class Faults:
 
     def strike(self, remote: Remote[Any], call: Call, now: float, work: Work) -> Delivery:
         """Answer a call, with what goes wrong."""
-        due = [one for one in self._faults if one.fault.matches(remote, call) and one.is_due(now)]
+        due = self._due(FAULTS, remote, call, now)
         strikes = next((one for one in due if one.fault.name not in _ON_TOP), None)
         delivery = work() if strikes is None else strikes.apply(remote, call, work)
         for one in (one for one in due if one.fault.name in _ON_TOP):
             delivery = one.apply(remote, call, partial(replace, delivery))
         return delivery
+
+    def bend(self, remote: Remote[Any], post: Post, now: float) -> tuple[Post, ...]:
+        """A callback as it goes on its way, or several."""
+        posts: tuple[Post, ...] = (post,)
+        for one in self._due(BENDS, remote, post.call, now):
+            posts = one.bend(posts)
+        return posts
+
+    def _due(self, kinds: Collection[str], remote: Remote[Any], call: Call, now: float) -> list[_Counted]:
+        ours = (one for one in self._faults if one.fault.name in kinds)
+        return [one for one in ours if one.fault.matches(remote, call) and one.is_due(now)]
 
 
 class _Counted:
@@ -274,5 +303,12 @@ class _Counted:
         does_work = kind.work_done if self.fault.work_done is None else self.fault.work_done
         done = work() if does_work and not kind.is_own else Delivery(reply=None)
         delivery = kind.effect(self.fault, remote, call, work)
-        names = (delivery.fault, self.fault.name)
-        return replace(delivery, fault=" + ".join(filter(None, names)), ref=delivery.ref or done.ref)
+        return replace(delivery, fault=self._named(delivery.fault), ref=delivery.ref or done.ref)
+
+    def bend(self, posts: tuple[Post, ...]) -> tuple[Post, ...]:
+        self.hits += 1
+        bent = (one for post in posts for one in BENDS[self.fault.name](self.fault, post))
+        return tuple(replace(one, fault=self._named(one.fault)) for one in bent)
+
+    def _named(self, others: str) -> str:
+        return f"{others} + {self.fault.name}" if others else self.fault.name

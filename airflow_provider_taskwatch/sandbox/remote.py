@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
+from .post import Post
 from .rule import Rules
 from .task import Ending, Reading, Task, Vocabulary, read
 from .token import TokenDesk, TokenSettings
@@ -175,6 +176,22 @@ class Remote(ABC, Generic[T]):
         task = self.book[ref]
         if not task.begun(now):
             task.begins_at = now
+
+    def due(self, now: float) -> list[Post]:
+        """The callbacks to make now; each attempt is handed out once."""
+        return []
+
+    def next_due(self) -> float | None:
+        """When there may be a callback to make; None: not as things stand."""
+        return None
+
+    def answered(self, post: Post, answer: int | None, now: float) -> None:
+        """Hear how an attempt went: its HTTP status, None where there was no answer."""
+        raise NotImplementedError(f"{self.name} calls nobody back")
+
+    def hasten(self, ref: str, seconds: float) -> bool:
+        """Let the callback of a task be made so long after its start; False where none is owed."""
+        return False
 
     def _reply(self, route: Route | None, visit: Visit) -> Reply:
         if route is None:

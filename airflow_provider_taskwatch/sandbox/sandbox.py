@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call
@@ -15,6 +16,7 @@ from airflow_provider_taskwatch.core.wire import Call
 from .acquia import Acquia
 from .automic import Automic
 from .fault import Delivery, Fault, Faults
+from .post import Post
 from .remote import Remote
 from .rule import Rule, Rules
 from .token import token_id
@@ -28,8 +30,8 @@ LOG_LIMIT = 200_000
 class Sandbox:
     """An emulator of remotes, not the vendors' software.
 
-    Nothing here knows the time or a socket: each call is handed the unix seconds at which it happens. All
-    public methods may be called from any thread.
+    Nothing here knows the time or a socket: each call is handed the unix seconds at which it happens, and the
+    callbacks that are due are handed out. All public methods may be called from any thread.
 
     :param rules: rules that are in force from the start; :meth:`reset` returns to them.
     """
@@ -42,6 +44,8 @@ class Sandbox:
         self._log: deque[dict[str, Any]] = deque(maxlen=LOG_LIMIT)
         self._numbers = itertools.count(1)
         self._requests: Counter[str] = Counter()
+        self._outbox: list[Post] = []
+        self._listeners: list[Callable[[], object]] = []
 
     def handle(self, call: Call, system: str, now: float, client: str = "") -> Delivery:
         """Answer one call to a remote.
@@ -53,7 +57,52 @@ class Sandbox:
             remote = self.remotes[system]
             delivery = self.faults.strike(remote, call, now, lambda: _work(remote, call, now))
             self._note(remote, call, now, client, delivery)
+            if call.method != "GET" and remote.next_due() is not None:
+                self._stir()
             return delivery
+
+    def due(self, now: float) -> list[Post]:
+        """The callbacks to make now, as the faults in force leave them; each is handed out once."""
+        with self._lock:
+            for remote in self.remotes.values():
+                for post in remote.due(now):
+                    self._outbox += self.faults.bend(remote, post, now)
+            ready = [post for post in self._outbox if post.due <= now]
+            self._outbox = [post for post in self._outbox if post.due > now]
+            for post in (one for one in ready if one.is_lost):
+                self.answered(post, None, now)
+            return [post for post in ready if not post.is_lost]
+
+    def next_due(self) -> float | None:
+        """When :meth:`due` may hand out something, in unix seconds; None: not as things stand."""
+        with self._lock:
+            moments = [remote.next_due() for remote in self.remotes.values()] + [post.due for post in self._outbox]
+            return min((one for one in moments if one is not None), default=None)
+
+    def answered(self, post: Post, status: int | None, now: float, error: str = "") -> None:
+        """Hear how a callback went.
+
+        :param status: HTTP status; None where there was no answer.
+        :param error: why there was none.
+        """
+        with self._lock:
+            remote = self.remotes[post.system]
+            if post.ref not in remote.book:  # forgotten by a reset
+                return
+            self._note_post(post, status, now, error)
+            remote.answered(post, 200 if post.is_lost else status, now)
+            self._stir()
+
+    @contextlib.contextmanager
+    def listening(self, hear: Callable[[], object]) -> Iterator[None]:
+        """Call ``hear`` whenever :meth:`next_due` may have changed, from the thread that has changed it."""
+        with self._lock:
+            self._listeners.append(hear)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(hear)
 
     def add_rule(self, match: str = "*", **values: Any) -> Rule:
         """Put one rule before all others: see :class:`~.rule.Rule`."""
@@ -78,6 +127,7 @@ class Sandbox:
         with self._lock:
             for system, values in settings.items():
                 self._remote(system).change(values, now)
+            self._stir()
 
     def secrets(self) -> set[str]:
         """Passwords, client secrets, and every token ever issued: for tests that look where these turn up."""
@@ -93,11 +143,13 @@ class Sandbox:
         """End a task now. ``KeyError`` where there is none."""
         with self._lock:
             self._owner(ref).end(ref, outcome, message, now)
+            self._stir()
 
     def release(self, ref: str, now: float) -> None:
         """Let a task begin that waits for a release. ``KeyError`` where there is none."""
         with self._lock:
             self._owner(ref).release(ref, now)
+            self._stir()
 
     def reset(self) -> None:
         """Forget tasks, tokens, faults, settings and the log; back to the first rules."""
@@ -108,12 +160,13 @@ class Sandbox:
             self.faults.clear()
             self._log.clear()
             self._requests.clear()
+            self._outbox.clear()
 
     def tasks(self, now: float) -> list[dict[str, Any]]:
         """What was started, oldest first, in our words; times are unix seconds.
 
         Keys: ``system, ref, name, path, marker, phase, status, progress, message, started_at, ended_at,
-        cancelled, request``. Children that a task started itself are not among them.
+        cancelled, request``. Children that a task started itself are not among them, nor are callbacks.
         """
         with self._lock:
             views = [remote.view(task, now) for remote in self.remotes.values() for task in remote.tasks()]
@@ -130,6 +183,10 @@ class Sandbox:
 
         Keys: ``n, at, system, endpoint, method, path, query, status, token_id, fault, ref, client``.
         ``status`` is None where no answer was given; ``token_id`` is a fingerprint, never the token.
+
+        A remote's own requests are there once they are over. They have the endpoint ``callback``, the receiver
+        as ``client``, the task that they are about as ``ref``, and besides ``url, attempt, callback`` (the ref of
+        the callback's entry) and ``error`` (why there was no answer).
         """
         with self._lock:
             newest_first = itertools.takewhile(lambda entry: entry["n"] > since, reversed(self._log))
@@ -154,24 +211,50 @@ class Sandbox:
             }
 
     def _note(self, remote: Remote[Any], call: Call, now: float, client: str, delivery: Delivery) -> None:
-        endpoint = "token" if remote.is_token(call) else "api"
-        self._requests[f"{remote.name} {endpoint}"] += 1
-        self._log.append(
-            {
-                "n": next(self._numbers),
-                "at": now,
-                "system": remote.name,
-                "endpoint": endpoint,
-                "method": call.method,
-                "path": call.path,
-                "query": parse_qs(urlencode(call.query), keep_blank_values=True),
-                "status": delivery.reply.status if delivery.reply is not None else None,
-                "token_id": token_id(call),
-                "fault": delivery.fault,
-                "ref": delivery.ref or remote.ref_of(call),
-                "client": client,
-            }
+        self._write(
+            now,
+            remote.name,
+            "token" if remote.is_token(call) else "api",
+            call,
+            status=delivery.reply.status if delivery.reply is not None else None,
+            fault=delivery.fault,
+            ref=delivery.ref or remote.ref_of(call),
+            client=client,
         )
+
+    def _note_post(self, post: Post, status: int | None, now: float, error: str) -> None:
+        self._write(
+            now,
+            post.system,
+            "callback",
+            post.call,
+            status=status,
+            fault=post.fault,
+            ref=post.about,
+            client=urlsplit(post.url).netloc,
+            url=post.url,
+            attempt=post.attempt,
+            callback=post.ref,
+            error=error,
+        )
+
+    def _write(self, now: float, system: str, endpoint: str, call: Call, **values: Any) -> None:
+        self._requests[f"{system} {endpoint}"] += 1
+        entry = {
+            "n": next(self._numbers),
+            "at": now,
+            "system": system,
+            "endpoint": endpoint,
+            "method": call.method,
+            "path": call.path,
+            "query": parse_qs(urlencode(call.query), keep_blank_values=True),
+            "token_id": token_id(call),
+        }
+        self._log.append(entry | values)
+
+    def _stir(self) -> None:
+        for hear in self._listeners:
+            hear()
 
     def _remote(self, system: str) -> Remote[Any]:
         if system not in self.remotes:

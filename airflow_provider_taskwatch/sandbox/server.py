@@ -149,7 +149,7 @@ def _server(sandbox: Sandbox, certificate: Certificate | None) -> _Server:
         create_app(sandbox),
         http=_DroppableProtocol,
         ws="none",
-        lifespan="off",
+        lifespan="on",
         log_level="critical",
         access_log=False,
         server_header=False,

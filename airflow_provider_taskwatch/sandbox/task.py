@@ -69,6 +69,18 @@ class Task:
     path: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def own_end(self) -> float | None:
+        """When its rule ends it; None while it is held, and where it is stuck."""
+        if self.begins_at is None or self.rule.outcome == "stuck":
+            return None
+        return self.begins_at + self.rule.duration
+
+    @property
+    def expected_end(self) -> float | None:
+        """When it will have ended, as things stand."""
+        return self.own_end if self.ending is None else self.ending.at
+
     def begun(self, now: float) -> bool:
         return self.begins_at is not None and self.begins_at <= now
 
@@ -106,10 +118,10 @@ def read(task: Task, now: float, words: Vocabulary) -> Reading:
         return _asked(task, task.ending, now, words)
     if not task.begun(now):
         return _unended(task, now, words, task.held_status)
-    elapsed = task.elapsed(now)
-    if task.rule.outcome == "stuck" or elapsed < task.rule.duration:
-        return _unended(task, now, words, words.stage(task.rule, elapsed))
-    return _settled(task, now, words)
+    end = task.own_end
+    if end is None or now < end:
+        return _unended(task, now, words, words.stage(task.rule, task.elapsed(now)))
+    return _settled(task, end, now, words)
 
 
 def _asked(task: Task, ending: Ending, now: float, words: Vocabulary) -> Reading:
@@ -134,8 +146,7 @@ def _unended(task: Task, now: float, words: Vocabulary, status: str) -> Reading:
     )
 
 
-def _settled(task: Task, now: float, words: Vocabulary) -> Reading:
-    end = (task.begins_at or 0.0) + task.rule.duration
+def _settled(task: Task, end: float, now: float, words: Vocabulary) -> Reading:
     if task.rule.outcome == "gone":
         return Reading(status="", phase=Phase.LOST, progress=0, ended_at=end, is_gone=True)
     status = words.outcome(task.rule)

@@ -1,0 +1,70 @@
+"""Faults of callbacks, by name: what can go wrong between a remote and the one that it calls back.
+
+A fault bends one attempt into none, one or two. Unlike the faults of :mod:`.fault`, all that match strike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .post import Post
+
+if TYPE_CHECKING:
+    from .fault import Fault
+
+Bend = Callable[["Fault", Post], tuple[Post, ...]]
+
+
+def _duplicate(fault: Fault, post: Post) -> tuple[Post, ...]:
+    return (post, replace(post, is_copy=True, due=post.due + (fault.seconds or 0.0)))
+
+
+def _late(fault: Fault, post: Post) -> tuple[Post, ...]:
+    return (replace(post, due=post.due + (1.0 if fault.seconds is None else fault.seconds)),)
+
+
+def _lost(fault: Fault, post: Post) -> tuple[Post, ...]:
+    return (replace(post, is_lost=True),)
+
+
+def _secret(fault: Fault, post: Post) -> tuple[Post, ...]:
+    """Another secret: in the header Authorization, or at the end of the URL where there is no such header."""
+    secret = {name: value for name, value in post.headers.items() if name.lower() == "authorization"}
+    if not secret:
+        return (replace(post, url=re.sub(r"(?<=[^/][/?&=])[^/?&=]+$", _turned, post.url)),)
+    other = {name: re.sub(r"\S+$", _turned, value) for name, value in secret.items()}
+    return (replace(post, headers={**post.headers, **other}),)
+
+
+def _garbage(fault: Fault, post: Post) -> tuple[Post, ...]:
+    return (replace(post, garbage=b'{"runid": "000'),)
+
+
+def _run_id(fault: Fault, post: Post) -> tuple[Post, ...]:
+    other = int(post.about) + 1 if fault.run_id is None else fault.run_id
+    return (replace(post, ref_told=str(other)),)
+
+
+def _status(fault: Fault, post: Post) -> tuple[Post, ...]:
+    opposite = "1800" if post.status_told.startswith("19") else "1900"
+    return (replace(post, status_told=opposite if fault.status is None else str(fault.status)),)
+
+
+def _turned(found: re.Match[str]) -> str:
+    """Turned round, and a letter longer lest it is a palindrome."""
+    return f"{found[0][::-1]}x"
+
+
+BENDS: Mapping[str, Bend] = {
+    "callback_duplicate": _duplicate,
+    "callback_late": _late,
+    "callback_lost": _lost,
+    "callback_secret": _secret,
+    "callback_garbage": _garbage,
+    "callback_run_id": _run_id,
+    "callback_status": _status,
+}
+"""All of them, but for ``callback_early``, which strikes the start."""
