@@ -10,6 +10,7 @@
 
   - :class:`ReplyError`: asked, and the answer makes no sense (not JSON, unknown shape, too large)
   - :class:`TokenError`: the token endpoint said no, or could not be asked
+  - :class:`InboxError`: the inbox's database could not be asked
   - :class:`EventError`: a trigger event that this version cannot read
   - :class:`DeadlineError`: the wait's deadline has passed
 
@@ -86,6 +87,12 @@ class TokenError(TaskWatchError):
         super().__init__(message)
         self.transient = transient
         self.retry_after = retry_after
+
+
+class InboxError(TaskWatchError):
+    """The inbox's database could not be asked, or was made by a newer version."""
+
+    transient = True
 
 
 class EventError(TaskWatchError):

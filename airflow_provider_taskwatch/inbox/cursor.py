@@ -1,0 +1,53 @@
+"""How far a reader has come, where numbers are given before they become visible.
+
+A database numbers a row when it is inserted and shows it when its transaction commits, so a smaller number can show up
+after a greater one. A cursor therefore remembers the numbers that it has passed without seeing them, and asks for them
+again until no transaction can be so old: writers of the inbox are ended by their database after
+:data:`WRITE_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+WRITE_SECONDS = 10
+"""After so long, the database ends a writer that stands still."""
+HOLE_SECONDS = 60.0
+"""For so long a number that was not seen may still show up: six statements of a transaction that all take their time."""
+LOOK_BACK = 256
+"""How many numbers before the newest one a new cursor is unsure of: more than there are writers at a time."""
+MAX_HOLES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a reader is.
+
+    :param last: the greatest number that it has passed.
+    :param holes: smaller ones that it has not seen, and when each was missed, in seconds of the caller's clock.
+    """
+
+    last: int = 0
+    holes: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def missing(self) -> list[int]:
+        """The numbers to ask for again."""
+        return [number for number, _ in self.holes]
+
+    def moved(self, numbers: Collection[int], now: float) -> Cursor:
+        """The cursor after a read that brought these numbers.
+
+        :param now: seconds of a clock that does not jump.
+        """
+        seen = set(numbers)
+        last = max(self.last, *seen) if seen else self.last
+        kept = [(number, at) for number, at in self.holes if number not in seen and now - at < HOLE_SECONDS]
+        missed = [(number, now) for number in range(self.last + 1, last) if number not in seen]
+        return Cursor(last=last, holes=tuple([*kept, *missed][-MAX_HOLES:]))
+
+
+def cursor_at(newest: int) -> Cursor:
+    """A cursor for what comes after ``newest``; what was numbered shortly before may not be visible yet."""
+    return Cursor(last=max(0, newest - LOOK_BACK))

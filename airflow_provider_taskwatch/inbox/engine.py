@@ -1,0 +1,80 @@
+"""How the databases of inboxes are talked to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+
+from .cursor import WRITE_SECONDS
+
+BUSY_SECONDS = 15
+CONNECT_SECONDS = 5
+CONNECTIONS = 10
+ACCOUNT_ONLY = 0o600
+
+
+def engine_for(url: str) -> sa.Engine:
+    """The engine for an inbox, or :class:`ConfigurationError`. Nothing is opened yet."""
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "the inbox's address is none; write sqlite:////path/to/inbox.db or postgresql://user@host/database"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(parsed)
+    if backend in ("postgresql", "postgres"):
+        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+    raise ConfigurationError(f"an inbox is in SQLite or PostgreSQL, not in {parsed.drivername!r}")
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:":
+        raise ConfigurationError("an inbox in SQLite needs a file, as several processes share it")
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
+    path = Path(url.database)
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _make_file(*_: object) -> None:
+        """What remotes tell is nobody else's business."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=ACCOUNT_ONLY)
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: object) -> None:
+        """Readers do not wait for writers; what was committed survives a loss of power; we begin transactions."""
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        """Writers queue at the beginning: one that has read and then wants to write would be refused at once."""
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    limit = WRITE_SECONDS * 1000
+    options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
+    try:
+        return sa.create_engine(
+            url,
+            connect_args={"connect_timeout": CONNECT_SECONDS, "options": options, "application_name": "taskwatch"},
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=WRITE_SECONDS,
+            hide_parameters=True,
+        )
+    except ModuleNotFoundError as cause:
+        raise ConfigurationError(
+            "an inbox in PostgreSQL needs psycopg: pip install 'airflow-provider-taskwatch[postgres]'"
+        ) from cause

@@ -1,0 +1,94 @@
+"""What an inbox holds, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .cursor import Cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A signal or an event, as it came in.
+
+    :param channel: where it came from: the callbacks of a system, or a feed.
+    :param subject: whom it concerns: the start id of what called back, or what an event tells of.
+    :param delivery: tells deliveries of a channel apart: the sender's id, or a hash of the content.
+    :param content: JSON, None where it could not be read.
+    :param received_at: seconds since the epoch, by the clock of whoever wrote it down.
+    """
+
+    channel: str
+    subject: str
+    delivery: str
+    content: Any
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message in an inbox; numbers grow, but a smaller one can show up later than a greater one."""
+
+    number: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """A receiver that writes into this inbox.
+
+    :param url: where it says that it can be reached.
+    :param age_seconds: how long ago it last said that it is there.
+    """
+
+    host: str
+    url: str
+    age_seconds: float
+
+
+class Inbox(Protocol):
+    """The durable store of signals, events, positions of feeds, and leases. Blocking; may be used by many threads.
+
+    Every method raises :class:`~..core.error.InboxError` where the database cannot be asked.
+    """
+
+    def add(self, messages: Sequence[Message]) -> int:
+        """Store what is not there yet, all or nothing, and return how many that were."""
+
+    def end(self) -> Cursor:
+        """A cursor for what comes from now on."""
+
+    def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
+        """What has come since the cursor was moved last, and all that concerns these subjects, in ascending order.
+
+        At most :data:`PAGE_MESSAGES`; where it is so many, there may be more. The caller moves the cursor.
+        """
+
+    def prune(self, before: float, limit: int) -> int:
+        """Delete the oldest of what came in before a moment, and return how many; ``limit`` of them at most."""
+
+    def position(self, feed: str) -> str | None:
+        """How far a feed was read."""
+
+    def save_position(self, feed: str, position: str) -> None:
+        """Write down how far a feed was read."""
+
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew a lease for so long from now, by the inbox's clock; False where somebody else holds it."""
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a lease back; nothing happens to somebody else's."""
+
+    def beat(self, host: str, url: str) -> None:
+        """Write down that a receiver is there."""
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """The last heartbeat of each receiver, the youngest first."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+PAGE_MESSAGES = 1_000

@@ -1,0 +1,80 @@
+"""The tables of an inbox, and how they came to be: one step for each version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from airflow_provider_taskwatch.core.error import InboxError
+
+LOCK = 0x7461736B77617463
+"""The advisory lock under which PostgreSQL's tables are made."""
+
+tables = sa.MetaData()
+
+version = sa.Table("taskwatch_version", tables, sa.Column("version", sa.Integer, nullable=False))
+
+message = sa.Table(
+    "taskwatch_message",
+    tables,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("delivery", sa.Text, nullable=False),
+    sa.Column("content", sa.Text),
+    sa.Column("received_at", sa.Float(53), nullable=False),
+    sa.UniqueConstraint("channel", "delivery", name="taskwatch_message_delivery"),
+    sa.Index("taskwatch_message_subject", "subject"),
+    sa.Index("taskwatch_message_received_at", "received_at"),
+    sqlite_autoincrement=True,  # else the number of a pruned row would be given away again
+)
+
+position = sa.Table(
+    "taskwatch_position",
+    tables,
+    sa.Column("feed", sa.Text, primary_key=True),
+    sa.Column("position", sa.Text, nullable=False),
+)
+
+lease = sa.Table(
+    "taskwatch_lease",
+    tables,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("until", sa.Float(53), nullable=False),
+)
+
+receiver = sa.Table(
+    "taskwatch_receiver",
+    tables,
+    sa.Column("host", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text, primary_key=True),
+    sa.Column("at", sa.Float(53), nullable=False),
+)
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (tables.create_all,)
+"""What leads from each version to the next; a step that was released never changes."""
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring the tables to this version, in a transaction that has the database for itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+    found = _found(connection)
+    if found > len(STEPS):
+        raise InboxError(
+            f"the inbox has the version {found}, and this airflow-provider-taskwatch knows {len(STEPS)}: "
+            "install the newest one everywhere"
+        )
+    for step in STEPS[found:]:
+        step(connection)
+    connection.execute(version.delete())
+    connection.execute(version.insert().values(version=len(STEPS)))
+
+
+def _found(connection: sa.Connection) -> int:
+    """The version of the tables that are there, 0 for none."""
+    if not sa.inspect(connection).has_table(version.name):
+        return 0
+    return connection.execute(sa.select(version.c.version)).scalar() or 0

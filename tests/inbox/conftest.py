@@ -1,0 +1,76 @@
+"""One of each kind of inbox; PostgreSQL where it is installed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from demo import postgres
+
+
+NOW = 200.0
+"""Seconds since the epoch; the tests' messages came in at 100."""
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.PrivatePostgres]:
+    if not postgres.is_installed():
+        pytest.skip("PostgreSQL is not installed here")
+    with postgres.PrivatePostgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(server: postgres.PrivatePostgres) -> str:
+    """A database of its own."""
+    name = f"inbox_{uuid.uuid4().hex}"
+    with server.connect() as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return server.url.rpartition("/")[0].replace("postgresql+psycopg", "postgresql") + f"/{name}"
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/inbox.db"
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def inbox(request: pytest.FixtureRequest) -> Iterator[Inbox]:
+    inbox: Inbox
+    if request.param == "memory":
+        inbox = MemoryInbox()
+    else:
+        url = "postgres_url" if request.param == "postgresql" else "sqlite_url"
+        inbox = SqlInbox(request.getfixturevalue(url), clock=lambda: NOW)
+    yield inbox
+    inbox.close()
+
+
+OpenInbox = Callable[..., SqlInbox]
+
+
+@pytest.fixture
+def open_inbox() -> Iterator[OpenInbox]:
+    """Open an inbox in a database, at a moment when nothing is old yet; it is closed after the test."""
+    opened = []
+
+    def open_(url: str, kind: type[SqlInbox] = SqlInbox, **options: Any) -> SqlInbox:
+        opened.append(kind(url, **{"clock": lambda: NOW, **options}))
+        return opened[-1]
+
+    yield open_
+    for inbox in opened:
+        inbox.close()
+
+
+@pytest.fixture(params=["sqlite_url", "postgres_url"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The address of a database without tables."""
+    return str(request.getfixturevalue(request.param))

@@ -1,0 +1,199 @@
+"""Inboxes in databases: how their tables come to be, who waits for whom, what goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
+from airflow_provider_taskwatch.inbox import schema
+from airflow_provider_taskwatch.inbox.cursor import Cursor
+from airflow_provider_taskwatch.inbox.engine import engine_for
+from airflow_provider_taskwatch.inbox.store import DAY_SECONDS, PRUNE_MESSAGES, PRUNE_SECONDS, SqlInbox
+from tests.inbox.conftest import OpenInbox
+from tests.inbox.test_contract import SIGNAL, deliveries
+
+ADD_ONE = """
+import sys, time
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+
+message = Message(channel="automic", subject="start", delivery=sys.argv[2], content=None, received_at=time.time())
+sys.exit(SqlInbox(sys.argv[1]).add([message]) - 1)
+"""
+
+
+def test_processes_that_start_together_make_the_tables_once(open_inbox: OpenInbox, url: str) -> None:
+    processes = [subprocess.Popen([sys.executable, "-c", ADD_ONE, url, str(number)]) for number in range(4)]
+
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    assert sorted(deliveries(open_inbox(url).read(Cursor()))) == ["0", "1", "2", "3"]
+
+
+def test_tables_of_the_version_before_are_brought_up(open_inbox: OpenInbox, url: str) -> None:
+    engine = engine_for(url)
+    with engine.begin() as connection:
+        schema.version.create(connection)
+        connection.execute(schema.version.insert().values(version=0))
+
+    assert open_inbox(url).add([SIGNAL]) == 1
+    with engine.connect() as connection:
+        assert connection.scalars(sa.select(schema.version.c.version)).all() == [len(schema.STEPS)]
+    engine.dispose()
+
+
+def test_tables_of_a_newer_version_are_left_alone(open_inbox: OpenInbox, url: str) -> None:
+    open_inbox(url).add([SIGNAL])
+    engine = engine_for(url)
+    with engine.begin() as connection:
+        connection.execute(schema.version.update().values(version=99))
+    engine.dispose()
+
+    with pytest.raises(InboxError, match=r"version 99.*install the newest one everywhere"):
+        open_inbox(url).add([SIGNAL])
+
+
+def test_what_commits_late_with_a_smaller_number_is_not_missed(open_inbox: OpenInbox, postgres_url: str) -> None:
+    inbox = open_inbox(postgres_url)
+    cursor = inbox.end()
+    engine = engine_for(postgres_url)
+    slow = engine.connect()
+    slow.execute(schema.message.insert().values(**_row("slow")))
+    inbox.add([replace(SIGNAL, delivery="quick")])
+
+    first = inbox.read(cursor)
+    slow.commit()
+    second = inbox.read(cursor.moved([one.number for one in first], 0.0))
+
+    assert (deliveries(first), deliveries(second)) == (["quick"], ["slow"])
+    assert second[0].number < first[0].number
+    slow.close()
+    engine.dispose()
+
+
+def test_a_new_cursor_does_not_miss_who_is_just_writing(open_inbox: OpenInbox, postgres_url: str) -> None:
+    inbox = open_inbox(postgres_url)
+    inbox.end()
+    engine = engine_for(postgres_url)
+    slow = engine.connect()
+    slow.execute(schema.message.insert().values(**_row("slow")))
+    inbox.add([replace(SIGNAL, delivery="quick")])
+
+    cursor = inbox.end()
+    cursor = cursor.moved([one.number for one in inbox.read(cursor)], 0.0)
+    slow.commit()
+
+    assert deliveries(inbox.read(cursor)) == ["slow"]
+    slow.close()
+    engine.dispose()
+
+
+def test_a_second_delivery_leaves_no_hole(open_inbox: OpenInbox, url: str) -> None:
+    inbox = open_inbox(url)
+    inbox.add([SIGNAL])
+    for _ in range(5):
+        inbox.add([SIGNAL])
+    inbox.add([replace(SIGNAL, delivery="b")])
+
+    assert [one.number for one in inbox.read(Cursor())] == [1, 2]
+
+
+def test_a_database_that_was_restarted_is_connected_to_again(
+    open_inbox: OpenInbox, server: object, postgres_url: str
+) -> None:
+    inbox = open_inbox(postgres_url)
+    inbox.add([SIGNAL])
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'taskwatch'")
+
+    assert inbox.add([replace(SIGNAL, delivery="b")]) == 1
+
+
+def test_a_database_that_is_down_is_named_without_its_password(open_inbox: OpenInbox) -> None:
+    inbox = open_inbox("postgresql://airflow:sesame@127.0.0.1:9/inbox")
+
+    with pytest.raises(InboxError, match=r"airflow:\*\*\*@127.0.0.1:9/inbox cannot be asked") as error:
+        inbox.add([SIGNAL])
+
+    assert "sesame" not in f"{error.value}{error.value.__cause__}"
+
+
+def test_a_file_that_is_none_is_named(open_inbox: OpenInbox, tmp_path: Path) -> None:
+    (tmp_path / "inbox.db").write_text("not a database" * 100)
+
+    with pytest.raises(InboxError, match=r"inbox.db cannot be asked: .*not a database"):
+        open_inbox(f"sqlite:///{tmp_path}/inbox.db").add([SIGNAL])
+
+
+def test_the_file_is_for_its_account_only(open_inbox: OpenInbox, tmp_path: Path) -> None:
+    open_inbox(f"sqlite:///{tmp_path}/new/inbox.db").add([SIGNAL])
+
+    assert (tmp_path / "new" / "inbox.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "url, words",
+    [
+        ("", "the inbox's address is none"),
+        ("nonsense", "the inbox's address is none"),
+        ("mysql://host/inbox", "SQLite or PostgreSQL, not in 'mysql'"),
+        ("sqlite://", "needs a file"),
+        ("sqlite:///:memory:", "needs a file"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        SqlInbox(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_postgresql_is_talked_to_by_psycopg_3(scheme: str) -> None:
+    assert engine_for(f"{scheme}://host/inbox").url.drivername == "postgresql+psycopg"
+
+
+def test_whoever_adds_prunes_now_and_then(open_inbox: OpenInbox, url: str) -> None:
+    now = [20 * DAY_SECONDS]
+    inbox = open_inbox(url, retention_days=14, clock=lambda: now[0])
+    inbox.add([replace(SIGNAL, delivery="new", received_at=now[0])])
+    inbox.add([replace(SIGNAL, delivery="old", received_at=DAY_SECONDS)])
+    assert deliveries(inbox.read(Cursor())) == ["new", "old"]
+
+    now[0] += PRUNE_SECONDS
+    inbox.add([replace(SIGNAL, delivery="newer", received_at=now[0])])
+
+    assert deliveries(inbox.read(Cursor())) == ["new", "newer"]
+
+
+def test_where_much_is_old_the_next_one_goes_on(open_inbox: OpenInbox, sqlite_url: str) -> None:
+    inbox = open_inbox(sqlite_url, clock=lambda: 20 * DAY_SECONDS)
+    inbox.add([replace(SIGNAL, delivery=str(number)) for number in range(2 * PRUNE_MESSAGES + 1)])
+    left = [len(inbox.read(Cursor()))]
+    for number in range(2):
+        inbox.add([replace(SIGNAL, delivery=f"new {number}", received_at=20 * DAY_SECONDS)])
+        left.append(len(inbox.read(Cursor())))
+
+    assert left == [PRUNE_MESSAGES + 1, 2, 2]
+
+
+def test_what_was_added_is_stored_even_where_nothing_can_be_pruned(
+    open_inbox: OpenInbox, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Unprunable(SqlInbox):
+        def prune(self, before: float, limit: int) -> int:
+            raise InboxError("the disk is full")
+
+    with caplog.at_level(logging.WARNING):
+        assert open_inbox(sqlite_url, Unprunable).add([SIGNAL]) == 1
+
+    assert "nothing was pruned: the disk is full" in caplog.text
+
+
+def _row(delivery: str) -> dict[str, object]:
+    return {"channel": "automic", "subject": "start-1", "delivery": delivery, "content": None, "received_at": 1.0}
