@@ -1,0 +1,196 @@
+"""The receiver's rules: who is let in, what is stored, and what is answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from fastapi.routing import APIRoute
+
+from airflow_provider_taskwatch.core.error import InboxError
+from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.receiver.app import BODY_BYTES
+from airflow_provider_taskwatch.receiver.token import Keys
+from tests.receiver.visitor import NOW, OTHER_SECRET, SECRET, TICKET, Desk, ask, passport, scope_of
+
+BODY = json.dumps({"run_id": 1000001, "execution_status": 1900}).encode()
+
+
+class BrokenInbox(MemoryInbox):
+    """Cannot be asked."""
+
+    def add(self, messages: Sequence[Message]) -> int:
+        raise InboxError("the database is down")
+
+
+# --- who is let in
+
+
+async def test_a_callback_is_stored_and_then_acknowledged(desk: Desk) -> None:
+    path, headers = passport(desk.keys)
+    answer = await ask(desk.app(), "POST", path, headers, [BODY])
+    assert (answer.status, answer.body) == (204, b"")
+    assert [(one.channel, one.subject, one.content["run_id"]) for one in desk.messages] == [
+        ("automic", "0123456789ab", 1000001)
+    ]
+    assert desk.messages[0].received_at == NOW
+    assert desk.counts == {"received": 1}
+
+
+@pytest.mark.parametrize("secrets", [(SECRET, OTHER_SECRET), (OTHER_SECRET, SECRET)])
+async def test_secrets_can_be_changed_without_losing_a_callback(desk: Desk, secrets: tuple[str, ...]) -> None:
+    desk.keys = Keys(secrets)
+    path, headers = passport(Keys([SECRET]))
+    assert (await ask(desk.app(), "POST", path, headers, [BODY])).status == 204
+
+
+async def test_whoever_cannot_be_authenticated_hears_the_very_same_and_nothing_is_read(desk: Desk) -> None:
+    path, right = passport(desk.keys)
+    _, another = passport(desk.keys, replace(TICKET, start_id="ba9876543210"))
+    expired, of_expired = passport(desk.keys, replace(TICKET, expires_at=int(NOW)))
+    foreign, of_foreign = passport(Keys([OTHER_SECRET]))
+    requests = [
+        ("POST", path, {}),
+        ("POST", path, another),
+        ("POST", path, {"Authorization": f"Basic {right['Authorization'][7:]}"}),
+        ("POST", path + "x", right),
+        ("POST", path + "/", right),
+        ("POST", path.replace("/callbacks", "/callback"), right),
+        ("POST", expired, of_expired),
+        ("POST", foreign, of_foreign),
+        ("POST", "/callbacks/", right),
+        ("POST", "/callbacks", right),
+        ("POST", "/", right),
+        ("POST", "/health", right),
+        ("DELETE", "/ready", right),
+        *((method, path, right) for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "ODD")),
+        *(("GET", name, {}) for name in ("/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect")),
+    ]
+    answers = [await ask(desk.app(), *one, [BODY]) for one in requests]
+    assert {(one.status, one.body, *sorted(one.headers.items()), one.read) for one in answers} == {
+        (
+            404,
+            b'{"detail":"Not Found"}',
+            ("connection", "close"),
+            ("content-length", "22"),
+            ("content-type", "application/json"),
+            0,
+        )
+    }
+    assert desk.messages == []
+    assert desk.counts == {"refused": len(requests)}
+
+
+def test_every_route_is_known_and_only_two_are_open(desk: Desk) -> None:
+    routes = [route for route in desk.app().routes if isinstance(route, APIRoute)]
+    assert len(routes) == len(desk.app().routes)
+    assert sorted((route.path, *route.methods) for route in routes) == [
+        ("/callbacks/{token}", "POST"),
+        ("/health", "GET"),
+        ("/health", "HEAD"),
+        ("/ready", "GET"),
+        ("/ready", "HEAD"),
+    ]
+
+
+def test_its_document_is_for_us_and_names_its_answers(desk: Desk) -> None:
+    document = desk.app().openapi()
+    assert set(document["paths"]) == {"/callbacks/{token}", "/health", "/ready"}
+    answers = document["paths"]["/callbacks/{token}"]["post"]["responses"]
+    assert {"204", "404", "408", "413", "503"} <= set(answers)
+
+
+# --- what is stored
+
+
+@pytest.mark.parametrize("body", [b"", b"{'no': json}", b'{"said": "a "quote" too many"}', b"{" * 200_000, b"[1]"])
+async def test_a_body_that_cannot_be_understood_is_a_signal_all_the_same(desk: Desk, body: bytes) -> None:
+    path, headers = passport(desk.keys)
+    answer = await ask(desk.app(), "POST", path, {**headers, "Content-Type": "odd/type"}, [body])
+    assert answer.status == 204
+    assert [(one.subject, one.content) for one in desk.messages] == [(TICKET.start_id, None)]
+    assert desk.counts == {"received": 1, "unreadable": 1}
+
+
+async def test_a_second_delivery_is_acknowledged_and_changes_nothing(desk: Desk) -> None:
+    app = desk.app()
+    path, headers = passport(desk.keys)
+    answers = [await ask(app, "POST", path, headers, [BODY[:5], BODY[5:]]) for _ in range(2)]
+    assert [one.status for one in answers] == [204, 204]
+    assert len(desk.messages) == 1
+    assert desk.counts == {"received": 1, "duplicate": 1}
+
+
+async def test_a_body_as_large_as_it_may_be_is_taken(desk: Desk) -> None:
+    path, headers = passport(desk.keys)
+    body = b'{"a": "%b"}' % (b"x" * (BODY_BYTES - 9))
+    assert (await ask(desk.app(), "POST", path, headers, [body])).status == 204
+    assert len(desk.messages[0].content["a"]) < 5000
+
+
+async def test_a_body_that_says_that_it_is_too_large_is_not_even_read(desk: Desk) -> None:
+    path, headers = passport(desk.keys)
+    for length in (str(BODY_BYTES + 1), "9" * 5000):
+        answer = await ask(desk.app(), "POST", path, {**headers, "Content-Length": length}, [BODY])
+        assert (answer.status, answer.read, answer.headers["connection"]) == (413, 0, "close")
+    assert (desk.messages, desk.counts) == ([], {"too_large": 2})
+
+
+async def test_a_body_that_becomes_too_large_is_read_no_further(desk: Desk) -> None:
+    path, headers = passport(desk.keys)
+    answer = await ask(desk.app(), "POST", path, headers, [bytes(65536)] * 100)
+    assert (answer.status, answer.read) == (413, 5)
+    assert (desk.messages, desk.counts) == ([], {"too_large": 1})
+
+
+async def test_a_sender_that_leaves_in_the_middle_has_not_called(desk: Desk) -> None:
+    path, headers = passport(desk.keys)
+    answer = await ask(desk.app(), "POST", path, headers, ())
+    assert (answer.status, desk.messages, desk.counts) == (408, [], {"too_slow": 1})
+
+
+async def test_an_inbox_that_is_down_makes_the_remote_try_again(desk: Desk) -> None:
+    desk.inbox = BrokenInbox()
+    path, headers = passport(desk.keys)
+    answer = await ask(desk.app(), "POST", path, headers, [BODY])
+    assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+    assert desk.counts == {"unavailable": 1}
+
+
+# --- what is told
+
+
+async def test_no_log_shows_a_token_a_bearer_or_a_body(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    path, headers = passport(desk.keys)
+    app, down = desk.app(), Desk(inbox=BrokenInbox()).app()
+    await ask(app, "POST", path, headers, [b"hush-hush"])
+    await ask(app, "POST", path, {"Authorization": "Bearer hush-hush"}, [b"hush-hush"])
+    await ask(app, "POST", path + "x", headers, [b"hush-hush"])
+    await ask(app, "POST", path, headers, ())
+    await ask(down, "POST", path, headers, [b"hush-hush"])
+    assert [record.getMessage() for record in caplog.records if "receiver" in record.name] == [
+        "a callback for the start 0123456789ab of automic is in the inbox, but what it says cannot be read",
+        "refused a request from 192.0.2.1: its bearer is not that of the start 0123456789ab",
+        "refused a request from 192.0.2.1: its token is not ours, or has expired",
+        "a callback for the start 0123456789ab was not taken: its body did not arrive in time, or not as a whole",
+        "a callback for the start 0123456789ab was put off: the database is down",
+    ]
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_whoever_logs_a_request_after_it_was_answered_sees_no_token(desk: Desk, method: str) -> None:
+    path, headers = passport(desk.keys)
+    scope = scope_of(method, path, headers)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: object) -> None:
+        assert message
+
+    await desk.app()(scope, receive, send)
+    assert (scope["path"], scope["raw_path"]) == ("/callbacks/***", b"/callbacks/***")

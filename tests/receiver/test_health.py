@@ -1,0 +1,105 @@
+"""Heartbeat and readiness."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import InboxError
+from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import Heartbeat
+from airflow_provider_taskwatch.receiver.health import Readiness
+from tests.receiver.visitor import Desk, ask, living
+from tests.until import until
+
+
+class FrailInbox(MemoryInbox):
+    """Can be asked only while it is well; counts how often somebody wanted to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_well = True
+        self.beats = self.looks = 0
+        self.is_closed = False
+        self.release = threading.Event()
+        self.release.set()
+
+    def beat(self, host: str, url: str) -> None:
+        self.beats += 1
+        self.release.wait(10)
+        self._fail()
+        super().beat(host, url)
+
+    def heartbeats(self) -> list[Heartbeat]:
+        self.looks += 1
+        self._fail()
+        return super().heartbeats()
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def _fail(self) -> None:
+        if not self.is_well:
+            raise InboxError("the database is down")
+
+
+@pytest.fixture
+def inbox() -> FrailInbox:
+    return FrailInbox()
+
+
+async def test_a_receiver_says_at_once_that_it_is_there_and_where(inbox: FrailInbox) -> None:
+    app = Desk(inbox=inbox).app(host="dmz-1", url="https://calls.test")
+    async with living(app):
+        await until(inbox.heartbeats)
+        assert [(one.host, one.url) for one in inbox.heartbeats()] == [("dmz-1", "https://calls.test")]
+        assert not inbox.is_closed
+    assert (inbox.beats, inbox.is_closed) == (1, True)
+
+
+async def test_it_says_so_again_and_again_through_an_outage(
+    inbox: FrailInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox.is_well = False
+    async with living(Desk(inbox=inbox).app(beat_seconds=0.01)):
+        await until(lambda: inbox.beats > 2)
+        inbox.is_well = True
+        await until(inbox.heartbeats)
+    assert "the receiver cannot say that it is there: the database is down" in caplog.text
+
+
+async def test_an_inbox_that_hangs_does_not_keep_a_receiver_from_stopping(inbox: FrailInbox) -> None:
+    inbox.release.clear()
+    async with living(Desk(inbox=inbox).app()):
+        await until(lambda: inbox.beats == 1)
+    assert inbox.is_closed
+    inbox.release.set()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_health_asks_nobody_and_readiness_asks_the_inbox(inbox: FrailInbox, method: str) -> None:
+    app = Desk(inbox=inbox).app()
+    assert (await ask(app, method, "/health")).status == 200
+    assert inbox.looks == 0
+    assert (await ask(app, method, "/ready")).status == 200
+    assert inbox.looks == 1
+
+
+async def test_a_receiver_whose_inbox_is_down_is_up_but_not_ready(inbox: FrailInbox) -> None:
+    inbox.is_well = False
+    app = Desk(inbox=inbox).app()
+    assert (await ask(app, "GET", "/health")).json() == {"service": "taskwatch receiver"}
+    answer = await ask(app, "GET", "/ready")
+    assert (answer.status, answer.body) == (503, b"")
+
+
+async def test_readiness_is_looked_at_once_a_second_however_many_ask(inbox: FrailInbox) -> None:
+    now = 0.0
+    readiness = Readiness(inbox, lambda: now)
+    assert [await readiness.ask() for _ in range(5)] == [True] * 5
+    inbox.is_well = False
+    assert await readiness.ask()
+    now = 1.0
+    assert not await readiness.ask()
+    assert inbox.looks == 2
