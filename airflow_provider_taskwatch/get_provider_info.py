@@ -52,6 +52,49 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "False",
                         "default": "True",
                     },
+                    "callback_base_url": {
+                        "description": "Address of the receiver of callbacks, as remotes see it; callbacks go to "
+                        "``{callback_base_url}/callbacks/...``. The receiver on Airflow's API server is below "
+                        "``/taskwatch``.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://airflow.example.com/taskwatch",
+                        "default": None,
+                    },
+                    "callback_secrets": {
+                        "description": "Secrets that sign callbacks, the newest first, separated by blanks or commas; "
+                        "the first signs, all verify. The same for tasks, triggers and receivers. Without any there "
+                        "are no callbacks. ``airflow taskwatch check --callbacks`` prints a fresh one.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": None,
+                        "default": None,
+                    },
+                    "require_https": {
+                        "description": "Whether ``callback_base_url`` must be https, unless it is this host itself.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "False",
+                        "default": "True",
+                    },
+                    "inbox_url": {
+                        "description": "SQLAlchemy URL of the inbox, a database of its own that keeps callbacks: "
+                        "SQLite on one host, PostgreSQL (extra ``postgres``) for several. Never Airflow's metadata "
+                        "database.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": "postgresql://taskwatch:password@db.example.com/taskwatch",
+                        "default": "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db",
+                    },
+                    "inbox_retention_days": {
+                        "description": "What is older is deleted from the inbox.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "30",
+                        "default": "14",
+                    },
                 },
             },
         },

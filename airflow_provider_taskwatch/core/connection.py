@@ -206,7 +206,7 @@ def _base_url(form: Form, raw: RawConnection, problems: list[str]) -> str:
     if not host:
         problems.append("the host is missing")
         return ""
-    parts = _url(host if "://" in host else f"{raw.schema or 'https'}://{_bracketed(host)}")
+    parts = http_url(host if "://" in host else f"{raw.schema or 'https'}://{_bracketed(host)}")
     if parts is None or "@" in parts.netloc:
         problems.append(
             "the host must be a name or an http(s) URL without credentials, such as api.example.com or "
@@ -227,7 +227,7 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if host.count(":") > 1 and "[" not in host and "/" not in host else host
 
 
-def _url(text: str) -> SplitResult | None:
+def http_url(text: str) -> SplitResult | None:
     """The parts of an http(s) URL; None where it is none, or could not be asked."""
     try:
         parts = urlsplit(text)
@@ -280,9 +280,9 @@ def _is_encodable(text: str, charset: str) -> bool:
 
 def _wrong_urls(*, token_url: str, proxy: str | None) -> list[str]:
     problems = []
-    if token_url and ((parts := _url(token_url)) is None or "@" in parts.netloc):
+    if token_url and ((parts := http_url(token_url)) is None or "@" in parts.netloc):
         problems.append("extra 'token_url' must be an http(s) URL without credentials")
-    if proxy and _url(proxy) is None:
+    if proxy and http_url(proxy) is None:
         problems.append("extra 'proxy' must be an http(s) URL")
     return problems
 

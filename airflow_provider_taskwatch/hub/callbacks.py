@@ -1,0 +1,150 @@
+"""What ``[taskwatch]`` says about callbacks: where remotes reach us, with which secrets, and what keeps the signals.
+
+The one place that reads these settings, for operators, triggers, the plugin and the command line. Only opening the
+inbox imports a database library.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow.sdk.configuration import conf, get_sdk_expansion_variables
+
+from airflow_provider_taskwatch.core.connection import http_url
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.receiver.callback import PATH
+from airflow_provider_taskwatch.receiver.token import Keys, Ticket, secrets_problem
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.inbox.message import Inbox
+
+SECTION = "taskwatch"
+INBOX_URL = "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db"
+RETENTION_DAYS = 14.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """Where one start is called back, and with what: both together are the right to do so, so no repr shows them."""
+
+    url: str = field(repr=False)
+    bearer: str = field(repr=False)
+
+    @property
+    def authorization(self) -> str:
+        """The value of the ``Authorization`` header."""
+        return f"Bearer {self.bearer}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackSettings:
+    """The settings, read; what is wrong with them is an error where it matters.
+
+    :param base_url: of the receiver, as remotes see it, without a trailing slash; empty where it is not set.
+    :param secrets: the newest first; none where callbacks are not set up.
+    :param inbox_url: SQLAlchemy's URL of the inbox; it may hold a password.
+    """
+
+    base_url: str
+    secrets: tuple[str, ...] = field(repr=False)
+    require_https: bool
+    inbox_url: str = field(repr=False)
+    retention_days: float
+
+    def check(self) -> None:
+        """Raise one :class:`ConfigurationError` that lists all that keeps remotes from calling back."""
+        problems = (secrets_problem(self.secrets), base_url_problem(self.base_url, self.require_https))
+        if any(problems):
+            raise ConfigurationError("; ".join(filter(None, problems)))
+
+    def keys(self) -> Keys:
+        """What mints and verifies tokens."""
+        return Keys(self.secrets)
+
+    def callback(self, ticket: Ticket) -> Callback:
+        """Where and with what a remote calls back.
+
+        :raises ConfigurationError: see :meth:`check`.
+        """
+        self.check()
+        keys = self.keys()
+        token = keys.mint(ticket)
+        return Callback(url=f"{self.base_url}{PATH}{token}", bearer=keys.bearer(token))
+
+    def open_inbox(self) -> Inbox:
+        """The inbox that the settings name; it connects when it is first asked for something."""
+        from airflow_provider_taskwatch.inbox.store import SqlInbox
+
+        return SqlInbox(self.inbox_url, retention_days=self.retention_days)
+
+
+def callback_settings() -> CallbackSettings:
+    """The settings of this process.
+
+    :raises ConfigurationError: where one cannot be read.
+    """
+    return CallbackSettings(
+        base_url=_text("callback_base_url").rstrip("/"),
+        secrets=tuple(_text("callback_secrets").replace(",", " ").split()),
+        require_https=_boolean("require_https", default=True),
+        inbox_url=configured_inbox_url(),
+        retention_days=_days("inbox_retention_days", default=RETENTION_DAYS),
+    )
+
+
+def configured_inbox_url() -> str:
+    """``[taskwatch] inbox_url``, else a file in Airflow's home; connections are not asked."""
+    return _text("inbox_url") or INBOX_URL.format(**get_sdk_expansion_variables())
+
+
+def base_url_problem(base_url: str, require_https: bool) -> str:
+    """What is wrong with an address that remotes are told, and the remedy; empty where it is good."""
+    parts = http_url(base_url)
+    if parts is None or "@" in parts.netloc or parts.query or parts.fragment:
+        return (
+            f"[taskwatch] callback_base_url is {'not set' if not base_url else 'no http(s) URL without credentials'}; "
+            "it is the address of the receiver as remotes see it, such as https://airflow.example.com/taskwatch for "
+            "the one on Airflow's API server"
+        )
+    if require_https and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        return (
+            f"[taskwatch] callback_base_url is {base_url}, over which anybody can read the secrets of callbacks; "
+            "let a proxy add TLS and name its https address, or set [taskwatch] require_https to False"
+        )
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this one, whichever that is."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _text(name: str) -> str:
+    return str(conf.get(SECTION, name, fallback=None) or "").strip()
+
+
+def _boolean(name: str, *, default: bool) -> bool:
+    text = _text(name).lower()
+    if text not in _BOOLEANS:
+        raise ConfigurationError(f"[{SECTION}] {name} must be True or False, not {text!r:.80}")
+    return default if _BOOLEANS[text] is None else bool(_BOOLEANS[text])
+
+
+_BOOLEANS = {"": None, **dict.fromkeys(("true", "t", "1"), True), **dict.fromkeys(("false", "f", "0"), False)}
+
+
+def _days(name: str, *, default: float) -> float:
+    text = _text(name)
+    try:
+        days = float(text or default)
+    except ValueError:
+        days = math.nan
+    if not 0 < days < math.inf:
+        raise ConfigurationError(f"[{SECTION}] {name} must be a number of days greater than 0, not {text!r:.80}")
+    return days

@@ -1,0 +1,142 @@
+"""The settings of callbacks, as Airflow's configuration gives them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.get_provider_info import get_provider_info
+from airflow_provider_taskwatch.hub.callbacks import (
+    INBOX_URL,
+    RETENTION_DAYS,
+    CallbackSettings,
+    base_url_problem,
+    callback_settings,
+    configured_inbox_url,
+    is_loopback,
+)
+from airflow_provider_taskwatch.inbox.store import RETENTION_DAYS as INBOX_RETENTION_DAYS
+from tests.receiver.visitor import NOW, OTHER_SECRET, SECRET, TICKET
+
+Configure = Callable[..., None]
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Sets options of ``[taskwatch]``."""
+
+    def put(**options: str) -> None:
+        for name, value in options.items():
+            monkeypatch.setenv(f"AIRFLOW__TASKWATCH__{name.upper()}", value)
+
+    return put
+
+
+def test_without_settings_there_are_no_callbacks_but_an_inbox() -> None:
+    settings = callback_settings()
+    assert (settings.base_url, settings.secrets, settings.require_https) == ("", (), True)
+    assert settings.inbox_url == f"sqlite:///{os.environ['AIRFLOW_HOME']}/taskwatch-inbox.db"
+    assert settings.retention_days == 14
+
+
+def test_the_defaults_are_those_that_airflow_shows() -> None:
+    options = get_provider_info()["config"]["taskwatch"]["options"]
+    assert options["inbox_url"]["default"] == INBOX_URL
+    assert float(options["inbox_retention_days"]["default"]) == RETENTION_DAYS == INBOX_RETENTION_DAYS
+    assert {name for name, option in options.items() if option.get("sensitive")} == {"callback_secrets", "inbox_url"}
+
+
+def test_secrets_are_separated_by_blanks_or_commas_the_newest_first(configure: Configure) -> None:
+    configure(callback_secrets=f" {OTHER_SECRET}, {SECRET}\n")
+    assert callback_settings().secrets == (OTHER_SECRET, SECRET)
+
+
+def test_a_trailing_slash_is_nothing(configure: Configure) -> None:
+    configure(callback_base_url="https://calls.test/taskwatch/ ", inbox_url="sqlite:////x/y.db", require_https="false")
+    settings = callback_settings()
+    assert (settings.base_url, settings.require_https) == ("https://calls.test/taskwatch", False)
+    assert settings.inbox_url == configured_inbox_url() == "sqlite:////x/y.db"
+
+
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("inbox_retention_days", "0", "a number of days greater than 0, not '0'"),
+        ("inbox_retention_days", "nan", "a number of days greater than 0, not 'nan'"),
+        ("inbox_retention_days", "two weeks", "a number of days greater than 0, not 'two weeks'"),
+        ("require_https", "maybe", "True or False, not 'maybe'"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named(configure: Configure, name: str, value: str, words: str) -> None:
+    configure(**{name: value})
+    with pytest.raises(ConfigurationError, match=rf"\[taskwatch\] {name} must be {words}"):
+        callback_settings()
+
+
+@pytest.mark.parametrize(
+    "url, require_https, problem",
+    [
+        ("https://calls.test/taskwatch", True, ""),
+        ("http://calls.test", False, ""),
+        ("http://localhost:8080/taskwatch", True, ""),
+        ("http://127.0.0.9", True, ""),
+        ("http://[::1]:8080", True, ""),
+        ("http://calls.test", True, "anybody can read the secrets"),
+        ("http://localhost.evil.test", True, "anybody can read the secrets"),
+        ("", True, "is not set"),
+        ("calls.test", True, "is no http(s) URL"),
+        ("ftp://calls.test", True, "is no http(s) URL"),
+        ("https://me:hush-hush@calls.test", True, "is no http(s) URL without credentials"),
+        ("https://calls.test/?a=b", True, "is no http(s) URL"),
+    ],
+)
+def test_remotes_are_only_told_to_call_where_it_is_safe(url: str, require_https: bool, problem: str) -> None:
+    found = base_url_problem(url, require_https)
+    assert problem in found
+    assert bool(found) == bool(problem)
+    assert "hush-hush" not in found
+
+
+@pytest.mark.parametrize(
+    "host, expected", [("localhost", True), ("a.localhost", True), ("::1", True), ("10.0.0.1", False), ("", False)]
+)
+def test_loopback_is_this_host(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+GOOD = CallbackSettings(
+    base_url="https://calls.test/taskwatch",
+    secrets=(SECRET,),
+    require_https=True,
+    inbox_url="sqlite:////x/y.db",
+    retention_days=14,
+)
+
+
+def test_a_callback_is_a_url_and_a_secret_that_the_receiver_knows() -> None:
+    callback = GOOD.callback(TICKET)
+    start, _, token = callback.url.rpartition("/")
+    assert start == "https://calls.test/taskwatch/callbacks"
+    assert GOOD.keys().read(token, NOW) == TICKET
+    assert callback.authorization == f"Bearer {GOOD.keys().bearer(token)}"
+
+
+def test_all_that_keeps_remotes_from_calling_is_said_at_once() -> None:
+    nothing = replace(GOOD, base_url="", secrets=())
+    with pytest.raises(ConfigurationError, match=r"callback_secrets is not set; .*; .*callback_base_url is not set; "):
+        nothing.callback(TICKET)
+
+
+def test_no_repr_shows_a_secret() -> None:
+    shown = repr((replace(GOOD, inbox_url="postgresql://me:hush-hush@db/x"), GOOD.callback(TICKET)))
+    assert SECRET not in shown
+    assert "hush-hush" not in shown
+    assert GOOD.keys().mint(TICKET) not in shown
+
+
+def test_the_inbox_that_is_opened_is_the_one_that_is_named() -> None:
+    assert "sqlite:////x/y.db" in repr(GOOD.open_inbox())
