@@ -20,8 +20,10 @@ def get_commands() -> list[Any]:
             help="Watch tasks in other systems",
             subcommands=(
                 _command("sandbox", "Serve emulators of the remotes", _SANDBOX),
-                _command("check", "Test a connection step by step", (_CONN_ID,)),
+                _command("check", "Test a connection, or the way of callbacks, step by step", _CHECK),
                 _command("watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
+                _command("receiver", "Serve the receiver of callbacks", _RECEIVER),
+                _command("inbox", "Show or prune the inbox of callbacks", _INBOX),
                 _command("adopt", "Tell a task which remote task is its own", _ADOPT),
             ),
         )
@@ -32,6 +34,20 @@ _SANDBOX = (
     Arg(("--host",), help="address to listen on", default="127.0.0.1"),
     Arg(("--port",), help="port to listen on", type=int, default=8900),
     Arg(("--token-lifetime",), help="seconds that a token is good for", type=float, default=300.0),
+)
+_CHECK = (
+    Arg(("conn_id",), help="an Airflow connection", nargs="?"),
+    Arg(("--callbacks",), help="send a callback and look for it in the inbox", action="store_true"),
+)
+_RECEIVER = (
+    Arg(("--host",), help="address to listen on", default="127.0.0.1"),
+    Arg(("--port",), help="port to listen on", type=int, default=8901),
+)
+_INBOX = (
+    Arg(("action",), help="what to do", nargs="?", choices=("status", "prune"), default="status"),
+    Arg(
+        ("--older-than-days",), help="prune what is older; the default is [taskwatch] inbox_retention_days", type=float
+    ),
 )
 _WATCH = (_CONN_ID, _REF, Arg(("--timeout",), help="give up after so many seconds", type=float))
 _ADOPT = (

@@ -6,6 +6,8 @@ import json
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,9 @@ from .operators.record import KEY
 
 if TYPE_CHECKING:
     from .hooks.taskwatch import SystemHook, TaskWatchHook
+    from .inbox.message import Inbox
+
+PRUNE_MESSAGES = 500
 
 out = Console()
 
@@ -42,13 +47,96 @@ def sandbox(args: Namespace) -> None:
 
 
 def check(args: Namespace) -> None:
-    """Test a connection step by step; exit 1 at the first that fails."""
+    """Test a connection, the way of callbacks, or both, step by step; exit 1 at the first step that fails."""
     try:
-        for step, text in _hook(args.conn_id).check():
+        for step, text in _steps(args):
             _say("green", f"ok  {step:<11}", text)
     except TaskWatchError as error:
         _say("red", "no ", str(error))
         sys.exit(1)
+
+
+def _steps(args: Namespace) -> Iterator[tuple[str, str]]:
+    if not (args.conn_id or args.callbacks):
+        raise ConfigurationError("nothing to check; name a connection, or --callbacks")
+    if args.conn_id:
+        yield from _hook(args.conn_id).check()
+    if args.callbacks:
+        yield from _callback_steps()
+
+
+def _callback_steps() -> Iterator[tuple[str, str]]:
+    from .hub.callbacks import callback_settings
+    from .hub.probe import prove
+    from .receiver.token import fresh_secret
+
+    settings = callback_settings()
+    if not settings.secrets:
+        _say("", f"a fresh secret: AIRFLOW__TASKWATCH__CALLBACK_SECRETS={fresh_secret()}")
+        raise ConfigurationError(
+            "[taskwatch] callback_secrets is not set; set it to one secret wherever tasks, triggers and receivers run"
+        )
+    with closing(settings.open_inbox()) as store:
+        yield from prove(settings, store)
+
+
+def receiver(args: Namespace) -> None:
+    """Serve the receiver of callbacks until interrupted; of Airflow it needs the configuration and nothing else."""
+    from .hub.callbacks import callback_settings
+    from .receiver.app import create_app
+    from .receiver.server import serve
+
+    try:
+        settings = callback_settings()
+        app = create_app(settings.open_inbox(), settings.keys(), url=settings.base_url, count=_counter())
+        serve(app, args.host, args.port, show=lambda url: _say("", f"the receiver listens on {url}"))
+    except TaskWatchError as error:
+        _say("red", str(error))
+        sys.exit(1)
+    except OSError as error:
+        _say("red", f"the receiver cannot listen on {args.host}:{args.port}: {error.strerror}; choose another --port")
+        sys.exit(1)
+
+
+def _counter() -> Callable[[str], None]:
+    """Airflow's own counters, which a component of Airflow sets up for itself."""
+    from airflow.configuration import conf
+    from airflow.observability.metrics.stats_utils import get_stats_factory
+    from airflow.observability.stats import incr, initialize
+
+    initialize(factory=get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on"))
+    return incr
+
+
+def inbox(args: Namespace) -> None:
+    """Show which receivers write into the inbox, or delete what is old."""
+    from .hub.callbacks import callback_settings
+
+    try:
+        settings = callback_settings()
+        with closing(settings.open_inbox()) as store:
+            if args.action == "prune":
+                days = settings.retention_days if args.older_than_days is None else args.older_than_days
+                _say("", f"{_pruned(store, days)} messages older than {days:g} days are deleted")
+            else:
+                _show_inbox(store)
+    except TaskWatchError as error:
+        _say("red", str(error))
+        sys.exit(1)
+
+
+def _pruned(store: Inbox, days: float) -> int:
+    """Delete step by step, as a long transaction would keep callbacks waiting."""
+    before, total = time.time() - days * 86_400, 0
+    while deleted := store.prune(before, PRUNE_MESSAGES):
+        total += deleted
+    return total
+
+
+def _show_inbox(store: Inbox) -> None:
+    _say("", repr(store))
+    for one in store.heartbeats():
+        _say("", f"receiver on {one.host}, {one.age_seconds:.0f} s ago", one.url)
 
 
 def watch(args: Namespace) -> None:

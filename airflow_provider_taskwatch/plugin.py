@@ -1,11 +1,63 @@
-"""The Airflow plugin: the place where the receiver of callbacks will be mounted on the API server."""
+"""The Airflow plugin: it mounts the receiver of callbacks on the API server."""
 
 from __future__ import annotations
 
+import logging
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
 from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from .hub.callbacks import CallbackSettings
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/taskwatch"
+
+
+def receiver_apps() -> list[dict[str, Any]]:
+    """The receiver as Airflow wants it; nothing where ``[taskwatch] callback_secrets`` is not set.
+
+    What is wrong with the settings is logged, and the API server starts without the receiver.
+    """
+    from .core.error import ConfigurationError
+    from .hub.callbacks import callback_settings
+
+    try:
+        settings = callback_settings()
+        return [_mounted(settings)] if settings.secrets else []
+    except ConfigurationError as error:
+        log.error("the receiver of callbacks is not mounted: %s", error)
+        return []
+
+
+def _mounted(settings: CallbackSettings) -> dict[str, Any]:
+    from airflow.observability.stats import incr
+
+    from .receiver.app import create_app
+
+    app = create_app(settings.open_inbox(), settings.keys(), url=settings.base_url, count=incr)
+    return {"app": app, "url_prefix": PREFIX, "name": "Task Watch receiver"}
+
+
+class _Apps:
+    """The apps, made once, when they are asked for.
+
+    Every process of Airflow imports the plugin; its API server, and ``airflow plugins``, ask for apps. No other one
+    should pay for FastAPI. Airflow asks an instance or the class, whichever way it has found the plugin.
+    """
+
+    @cached_property
+    def _made(self) -> list[dict[str, Any]]:
+        return receiver_apps()
+
+    def __get__(self, plugin: object, owner: type) -> list[dict[str, Any]]:
+        return self._made
 
 
 class TaskWatchPlugin(AirflowPlugin):
-    """Registers nothing of its own yet."""
+    """The receiver of callbacks, below ``/taskwatch`` of the API server, where ``callback_secrets`` is set."""
 
     name = "taskwatch"
+    fastapi_apps = _Apps()

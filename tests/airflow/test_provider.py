@@ -186,7 +186,14 @@ def test_the_provider_info_imports_no_airflow() -> None:
 def test_the_help_lists_the_commands(airflow: Airflow) -> None:
     shown = airflow("taskwatch", "--help")
     assert shown.returncode == 0
-    assert re.findall(r"^    (\w+) ", shown.stdout, re.MULTILINE) == ["adopt", "check", "sandbox", "watch"]
+    assert re.findall(r"^    (\w+) ", shown.stdout, re.MULTILINE) == [
+        "adopt",
+        "check",
+        "inbox",
+        "receiver",
+        "sandbox",
+        "watch",
+    ]
 
 
 def test_check_tests_a_connection_step_by_step(airflow: Airflow, box: Running) -> None:

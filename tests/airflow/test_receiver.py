@@ -1,0 +1,237 @@
+"""The receiver as Airflow's users meet it: mounted by the plugin, and from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from fastapi import FastAPI
+
+from airflow_provider_taskwatch import command
+from airflow_provider_taskwatch.hub.callbacks import callback_settings
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.plugin import TaskWatchPlugin, receiver_apps
+from airflow_provider_taskwatch.receiver.server import listen
+from airflow_provider_taskwatch.receiver.token import Keys
+from airflow_provider_taskwatch.sandbox.server import Running
+from tests.airflow.conftest import Airflow
+from tests.receiver.visitor import SECRET
+
+MODULE = "airflow_provider_taskwatch"
+Variables = dict[str, str]
+Configure = Callable[..., None]
+Run = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def variables(tmp_path: Path) -> Variables:
+    """Settings for a receiver of the test's own."""
+    return {
+        "AIRFLOW__TASKWATCH__CALLBACK_SECRETS": SECRET,
+        "AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": "https://airflow.test/taskwatch",
+        "AIRFLOW__TASKWATCH__INBOX_URL": f"sqlite:///{tmp_path}/inbox.db",
+    }
+
+
+# --- mounted
+
+
+@pytest.fixture
+def configure(variables: Variables, monkeypatch: pytest.MonkeyPatch) -> Configure:
+    def put(**changes: str) -> None:
+        for name, value in {**variables, **changes}.items():
+            monkeypatch.setenv(name, value)
+
+    return put
+
+
+def test_without_a_secret_nothing_is_mounted() -> None:
+    assert receiver_apps() == []
+
+
+def test_with_a_secret_the_receiver_is_mounted(configure: Configure) -> None:
+    configure()
+    (mount,) = receiver_apps()
+    assert (type(mount["app"]), mount["url_prefix"], mount["name"]) == (FastAPI, "/taskwatch", "Task Watch receiver")
+
+
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("CALLBACK_SECRETS", "hush-hush", "1 of 1 have fewer than 32 characters"),
+        ("INBOX_URL", "mysql://me:hush-hush@db/x", "an inbox is in SQLite or PostgreSQL, not in 'mysql'"),
+        ("INBOX_RETENTION_DAYS", "-1", "inbox_retention_days must be a number of days greater than 0"),
+    ],
+)
+def test_wrong_settings_are_logged_and_the_api_server_starts(
+    configure: Configure, caplog: pytest.LogCaptureFixture, name: str, value: str, words: str
+) -> None:
+    configure(**{f"AIRFLOW__TASKWATCH__{name}": value})
+    assert receiver_apps() == []
+    assert "the receiver of callbacks is not mounted: " in caplog.text
+    assert words in caplog.text
+    assert "hush-hush" not in caplog.text
+
+
+def test_the_plugin_makes_its_apps_once_whoever_asks() -> None:
+    assert TaskWatchPlugin.fastapi_apps is TaskWatchPlugin().fastapi_apps
+
+
+def test_no_process_imports_fastapi_or_a_database_because_of_the_plugin(variables: Variables) -> None:
+    script = f"""if True:
+        import sys
+        import airflow.plugins_manager
+        before = set(sys.modules)
+        from {MODULE}.plugin import TaskWatchPlugin
+        TaskWatchPlugin()
+        print(*{{name.partition(".")[0] for name in set(sys.modules) - before}})
+    """
+    assert python("-c", script, variables=variables).split() == [MODULE]
+
+
+def test_on_airflow_s_api_server_two_routes_are_open_and_callbacks_arrive(variables: Variables) -> None:
+    shown = json.loads(python("-m", "tests.airflow.mounted", variables=variables).splitlines()[-1])
+    refused = shown["counters"].pop("taskwatch.callback.refused")
+    assert shown == {
+        "open": [f"{method} /taskwatch/{name}" for method in ("GET", "HEAD") for name in ("health", "ready")],
+        "count": 70,
+        "kinds": ["APIRoute"],
+        "accepted": 204,
+        "stored": ["s"],
+        "receivers": ["https://airflow.test/taskwatch"],
+        "counters": {"taskwatch.callback.received": 1},
+        "logged": ["/taskwatch/callbacks/***"],
+    }
+    assert refused == 66
+
+
+def python(*args: str, variables: Mapping[str, str]) -> str:
+    """What a fresh process prints."""
+    done = subprocess.run(
+        [sys.executable, *args],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# --- on its own
+
+
+@contextmanager
+def receiver(variables: Mapping[str, str]) -> Iterator[str]:
+    """``airflow taskwatch receiver`` as a process, and its address."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "airflow", "taskwatch", "receiver", "--port", "0"],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = (re.search(r"listens on (\S+)", line) for line in process.stdout)
+            yield next(found[1] for found in lines if found)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) in (0, -signal.SIGTERM)
+
+
+def test_a_receiver_on_its_own_is_proved_from_the_command_line_without_airflow_s_database(
+    airflow: Airflow, variables: Variables, tmp_path: Path
+) -> None:
+    metadata = tmp_path / "airflow.db"
+    variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{metadata}"
+    with receiver(variables) as url:
+        assert requests.get(f"{url}/ready", timeout=5).status_code == 200
+        variables["AIRFLOW__TASKWATCH__CALLBACK_BASE_URL"] = url
+        shown = airflow("taskwatch", "check", "--callbacks", variables=variables)
+    assert (shown.returncode, [line.split()[1] for line in shown.stdout.splitlines()]) == (
+        0,
+        ["settings", "inbox", "delivered", "found"],
+    )
+    assert f"receivers: {socket.gethostname()} " in shown.stdout
+    assert SECRET not in shown.stdout + shown.stderr
+    assert not metadata.exists()
+
+
+@pytest.fixture
+def run(configure: Configure, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process; returns its exit code and the lines that it prints."""
+
+    def call(work: Callable[[Namespace], None], **args: object) -> tuple[int, list[str]]:
+        try:
+            work(Namespace(**args))
+        except SystemExit as end:
+            return int(str(end.code)), capsys.readouterr().out.splitlines()
+        return 0, capsys.readouterr().out.splitlines()
+
+    configure()
+    return call
+
+
+def test_the_inbox_shows_its_receivers_without_its_password(run: Run, tmp_path: Path) -> None:
+    callback_settings().open_inbox().beat("dmz-1", "https://calls.test")
+    code, lines = run(command.inbox, action="status")
+    assert (code, lines[0]) == (0, f"the inbox sqlite:///{tmp_path}/inbox.db")
+    assert re.fullmatch(r"receiver on dmz-1, 0 s ago https://calls.test", lines[1])
+
+
+@pytest.mark.parametrize("days, pruned", [(2.5, 1200), (None, 0)])
+def test_what_is_old_is_pruned_however_much_it_is(run: Run, days: float | None, pruned: int) -> None:
+    at = time.time() - 3 * 86_400
+    callback_settings().open_inbox().add(
+        [Message(channel="c", subject="s", delivery=str(n), content=None, received_at=at) for n in range(1200)]
+    )
+    words = f"{pruned} messages older than {days or 14:g} days are deleted"
+    assert run(command.inbox, action="prune", older_than_days=days) == (0, [words])
+
+
+def test_a_fresh_secret_is_printed_where_none_is_set(run: Run, configure: Configure) -> None:
+    configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS="")
+    code, (secret, problem) = run(command.check, conn_id=None, callbacks=True)
+    assert code == 1
+    assert repr(Keys([secret.rpartition("CALLBACK_SECRETS=")[2]])) == "Keys(1 secrets)"
+    assert problem.startswith("no  [taskwatch] callback_secrets is not set; set it to one secret wherever")
+
+
+def test_a_connection_and_callbacks_are_checked_in_one_go(run: Run, connected: Running) -> None:
+    code, lines = run(command.check, conn_id="acquia_default", callbacks=True)
+    assert code == 1
+    assert [line.split()[1] for line in lines[:5]] == ["settings", "token", "read", "settings", "inbox"]
+    assert lines[5].startswith("no  ")
+
+
+def test_a_check_of_nothing_says_what_could_be_checked(run: Run) -> None:
+    assert run(command.check, conn_id=None, callbacks=False) == (
+        1,
+        ["no  nothing to check; name a connection, or --callbacks"],
+    )
+
+
+def test_a_receiver_needs_a_secret_an_inbox_and_a_port(run: Run, configure: Configure) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        code, lines = run(command.receiver, host="127.0.0.1", port=port)
+    assert code == 1
+    assert lines[0].startswith(f"the receiver cannot listen on 127.0.0.1:{port}: Address already in use")
+    configure(AIRFLOW__TASKWATCH__INBOX_URL="nonsense")
+    assert run(command.inbox, action="status")[1][0].startswith("the inbox's address is none; ")
+    configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS="")
+    assert run(command.receiver, host="127.0.0.1", port=0)[0] == 1
