@@ -84,7 +84,8 @@ def _views(runs: Sequence[DagRun]) -> list[RunView]:
 
 def _remote_views(sandbox: Sandbox) -> list[RemoteView]:
     now = time.time()
-    return [RemoteView.at(now, task) for task in sandbox.tasks(now)]
+    calls = {one["ref"]: one["status"] for one in sandbox.log() if one["endpoint"] == "callback"}
+    return [RemoteView.at(now, task, answered=calls.get(task["ref"])) for task in sandbox.tasks(now)]
 
 
 def _print_logs(console: Console, tasks: Sequence[TaskInstance]) -> None:

@@ -25,6 +25,7 @@ _FIXED = {
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     "AIRFLOW__LOGGING__REMOTE_LOGGING": "False",
+    "AIRFLOW__TASKWATCH__CALLBACK_SECRETS": _NO_SECRET.replace(" ", "-"),
     "NO_PROXY": "127.0.0.1,localhost",
 }
 
@@ -68,6 +69,7 @@ def _own(home: Path, url: str, dag_folders: Iterable[Path]) -> Environment:
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": f"{url}/taskwatch",
         "AIRFLOW__API__PORT": url.rpartition(":")[2],
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),

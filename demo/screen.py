@@ -38,14 +38,18 @@ class RemoteView:
     seconds: float
 
     @classmethod
-    def at(cls, now: float, task: Mapping[str, Any]) -> Self:
-        """Take what the sandbox says of a task; times are unix seconds."""
+    def at(cls, now: float, task: Mapping[str, Any], *, answered: int | None = None) -> Self:
+        """Take what the sandbox says of a task; times are unix seconds.
+
+        :param answered: what the receiver has answered to its callback.
+        """
+        message = task["message"] or f"status {task['status']}"
         return cls(
             system=task["system"],
             name=task["name"],
             phase=task["phase"],
             progress=task["progress"],
-            message=task["message"] or f"status {task['status']}",
+            message=message if answered is None else f"{message}; has called back, answered {answered}",
             seconds=(task["ended_at"] or now) - task["started_at"],
         )
 

@@ -73,6 +73,7 @@ class Observation:
     :param message: what the remote says in words, for people.
     :param elapsed_seconds: how long the remote says that the task has run.
     :param expected_seconds: how long such a task usually takes, where the remote knows.
+    :param ended_at: when it ended, by the remote's clock, in seconds since the epoch.
     :param result: what the task pushes as its XCom when this is the last reading: plain JSON, no personal data.
     :param personal: what is added to the result only when the user asks for it.
     """
@@ -84,6 +85,7 @@ class Observation:
     message: str = ""
     elapsed_seconds: float | None = None
     expected_seconds: float | None = None
+    ended_at: float | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
     personal: Mapping[str, Any] = field(default_factory=dict)
 
@@ -97,6 +99,7 @@ class Observation:
             message=self.message,
             elapsed_seconds=self.elapsed_seconds,
             expected_seconds=self.expected_seconds,
+            ended_at=self.ended_at,
         )
 
     def says_as_much_as(self, other: Observation | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from .callback import Callback
 from .error import ConfigurationError, RemoteError, TaskWatchError, TokenError, TransportError
 from .flow import Flow, nothing
 from .phase import Observation
@@ -53,6 +54,12 @@ class System(Protocol):
     def explain(self, seen: Observation, options: Options) -> Flow[str]:
         """Why a task ended badly, in the remote's words; empty where it has nothing to add."""
 
+    def read_callback(self, content: object, names: Mapping[str, str]) -> Callback:
+        """What the payload of a callback says; whatever it is, it is read without an error.
+
+        :param names: this system's own names, and those that a template of the user has for them.
+        """
+
     def page(self, ref: str) -> Mapping[str, str]:
         """The names that a connection's ``ui_url`` template may use for this ref."""
 
@@ -98,6 +105,9 @@ class SystemDefaults:
 
     def explain(self, seen: Observation, options: Options) -> Flow[str]:
         return nothing("")
+
+    def read_callback(self, content: object, names: Mapping[str, str]) -> Callback:
+        return Callback()
 
     def page(self, ref: str) -> Mapping[str, str]:
         return {"ref": ref}

@@ -23,6 +23,7 @@ class Plan:
     """What to wait for, and how.
 
     :param options: how the system shall understand its readings; plain JSON.
+    :param quiet: the rhythm while the remote is expected to call back; None where it is not.
     :param personal: put personal data (authors, users) into the result.
     :param ends_at: the age at which the wait ends, so that a last look is taken just before; None for never.
     """
@@ -31,21 +32,26 @@ class Plan:
     options: Options = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     rhythm: Rhythm = field(default_factory=Rhythm)
+    quiet: Rhythm | None = None
     personal: bool = False
     ends_at: float | None = None
 
     def first(self, age: float) -> tuple[float, float]:
         """Seconds until the first look, and the share of them that may be cut off.
 
-        After a restart all of it, as many waits are restarted together.
+        After a restart all of it, as many waits are restarted together; and of the second one too, as all that were
+        due while a thousand triggers started, and nothing else went on, have looked together.
         """
+        if age < FIRST_SECONDS and self.quiet is not None:
+            return self.interval(age), SPREAD
         if age >= FIRST_SECONDS:
             return self.interval(age), 1.0
         return max(0.0, min(self.rhythm.first(age), self._until_last(age))), 0.0
 
     def interval(self, age: float, seen: Observation | None = None) -> float:
         """Seconds until the next look."""
-        return self.capped(self.rhythm.interval(age, None if seen is None else _remaining(seen, age)), age)
+        rhythm = self.quiet or self.rhythm
+        return self.capped(rhythm.interval(age, None if seen is None else _remaining(seen, age)), age)
 
     def pause(self, memory: Memory, error: TaskWatchError | None, age: float, last: Observation | None) -> float:
         """Seconds until the look that follows another one."""
@@ -89,11 +95,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What a look brought: a reading or an error, and the age of the wait at that moment."""
+    """What a look brought: a reading or an error, and the age of the wait at that moment.
+
+    :param is_called: whether the remote has called back by then.
+    """
 
     age: float
     observation: Observation | None = None
     error: TaskWatchError | None = None
+    is_called: bool = False
 
     @property
     def told(self) -> Observation | TaskWatchError:
@@ -134,6 +144,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     last: Observation | None = None
     selector = system.selector(plan.options)
     after, spread = plan.first(age)
+    following = SPREAD if spread < 1.0 else 1.0
     hold = 0.0
     while True:
         known, held = (last, hold) if selector else (None, 0.0)
@@ -146,9 +157,12 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
         if weighed.outcome is not None:
             return weighed.outcome
         memory, last = weighed.memory, weighed.observation.brief() if weighed.observation else last
+        if plan.quiet is not None and (seen.is_called or memory.ref is not None):
+            plan = replace(plan, quiet=None)  # it came early and comes once, or what took over was asked for none
         after = plan.pause(memory, weighed.error, seen.age, last)
         hold = plan.hold(memory, after, seen.age)
-        spread = 0.0 if selector else SPREAD  # those who are read together stay together
+        spread = 0.0 if selector else following  # those who are read together stay together
+        following = SPREAD
         del seen, weighed  # they hold the reply; a thousand waits would hold a thousand until the next look
 
 

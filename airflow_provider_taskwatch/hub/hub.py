@@ -24,6 +24,7 @@ from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from airflow_provider_taskwatch.systems import system_for
 
 from .agenda import Agenda, Entry
+from .bell import Bell
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ REREAD_FAILED_SECONDS = 60.0
 REREAD_REJECTED_SECONDS = 30.0
 LINGER_SECONDS = 60.0
 TELL_SECONDS = 5.0
+COUNT_SECONDS = 10.0
 TICK_SECONDS = 0.1
 USABLE_SHARE = 0.9
 STRETCHED_SECONDS = 15.0
@@ -66,6 +68,7 @@ class Hub:
     must be read alone is read by its own coroutine, which saves waking another one.
 
     :param read: reads the connection: once, again after a rejection, and every five minutes.
+    :param count: takes the name of a counter and what to add to it.
     :param linger_seconds: how long it outlives its last user, so that tasks arriving one by one share a token.
     """
 
@@ -75,6 +78,7 @@ class Hub:
         read: Callable[[], Awaitable[Settings]],
         *,
         linger_seconds: float = LINGER_SECONDS,
+        count: Callable[[str, int], object] = lambda _name, _number: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.conn_id = conn_id
@@ -82,6 +86,7 @@ class Hub:
         self.is_closed = False
         self._read = read
         self._linger_seconds = linger_seconds
+        self._count = count
         self._clock = clock
         self._line: Line | None = None
         self._line_lock = asyncio.Lock()
@@ -135,8 +140,8 @@ class Hub:
                 raise
         return await changed.driver.run(converse(changed.system))
 
-    async def look(self, look: Look) -> Observation:
-        """Read a ref when it is due, together with whoever can be read along."""
+    async def look(self, look: Look, bell: Bell | None = None) -> Observation:
+        """Read a ref when it is due, together with whoever can be read along; alone and at once when the bell rings."""
         if self.is_closed:
             raise self._ended()
         after = look.after * self._stretch()
@@ -145,6 +150,8 @@ class Hub:
         self._demand += entry.load
         try:
             self._set_alarm(due)
+            if bell is not None:
+                bell.wait_on(entry.answer)
             seen = await entry.answer
             if seen is None:
                 self.counts.looks += 1
@@ -318,9 +325,14 @@ class Hub:
     # --- the end
 
     async def _live(self) -> None:
-        """Wait until the hub is closed or its loop ends, and leave nothing open."""
+        """Count now and then, until the hub is closed or its loop ends; and leave nothing open."""
+        counted = 0
         try:
-            await asyncio.Event().wait()
+            while True:
+                await asyncio.sleep(COUNT_SECONDS)
+                looked = self.counts.looks + self.counts.batched_looks
+                self._count("polls", looked - counted)
+                counted = looked
         finally:
             self.is_closed = True
             if self._alarm is not None:

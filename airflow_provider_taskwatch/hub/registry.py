@@ -1,13 +1,19 @@
-"""The hubs of this process, one per event loop and connection."""
+"""The hubs of this process, one per event loop and connection, and the one that listens for callbacks."""
 
 from __future__ import annotations
 
 import asyncio
 
+from airflow_provider_taskwatch.inbox.message import Inbox
+
+from .callbacks import callback_settings
 from .connection import read_settings
 from .hub import Hub
+from .listener import Listener
+from .statistic import count
 
 _hubs: dict[tuple[asyncio.AbstractEventLoop, str], Hub] = {}
+_listeners: dict[asyncio.AbstractEventLoop, Listener] = {}
 
 
 def hub_for(conn_id: str) -> Hub:
@@ -16,5 +22,19 @@ def hub_for(conn_id: str) -> Hub:
     if key not in _hubs or _hubs[key].is_closed:
         for ended in [other for other, hub in _hubs.items() if hub.is_closed]:
             del _hubs[ended]
-        _hubs[key] = Hub(conn_id, lambda: read_settings(conn_id))
+        _hubs[key] = Hub(conn_id, lambda: read_settings(conn_id), count=count)
     return _hubs[key]
+
+
+def listener() -> Listener:
+    """The one reader of the inbox in the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _listeners:
+        for ended in [other for other in _listeners if other.is_closed()]:
+            del _listeners[ended]
+        _listeners[loop] = Listener(_open_inbox)
+    return _listeners[loop]
+
+
+async def _open_inbox() -> Inbox:
+    return callback_settings().open_inbox()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 WRITE_SECONDS = 10
 """After so long, the database ends a writer that stands still."""
 HOLE_SECONDS = 60.0
-"""For so long a number that was not seen may still show up: six statements of a transaction that all take their time."""
+"""For so long a number that was not seen may still show up: the time of six statements of one transaction."""
 LOOK_BACK = 256
 """How many numbers before the newest one a new cursor is unsure of: more than there are writers at a time."""
 MAX_HOLES = 10_000

@@ -84,7 +84,9 @@ class MemoryInbox:
     def heartbeats(self) -> list[Heartbeat]:
         now = time.monotonic()
         with self._lock:
-            return [Heartbeat(host=host, url=url, age_seconds=now - at) for (host, url), at in self._beats.items()][::-1]
+            return [Heartbeat(host=host, url=url, age_seconds=now - at) for (host, url), at in self._beats.items()][
+                ::-1
+            ]
 
     def close(self) -> None:
         """Nothing is open."""

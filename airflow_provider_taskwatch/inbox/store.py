@@ -134,9 +134,7 @@ class SqlInbox:
     def release(self, name: str, holder: str) -> None:
         table = schema.lease
         self._write(
-            lambda connection: connection.execute(
-                table.delete().where(table.c.name == name, table.c.holder == holder)
-            )
+            lambda connection: connection.execute(table.delete().where(table.c.name == name, table.c.holder == holder))
         )
 
     # --- receivers

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execution_request
+from airflow_provider_taskwatch.systems.automic_callback import callback_section
 
-from .setting import json_object, listed, text
+from .callback import AutomicCallback, callback_to
+from .setting import check_durations, deadline_of, json_object, listed, seconds, seconds_or_none, text
 from .start import StartOperator
 
 if TYPE_CHECKING:
@@ -36,6 +39,10 @@ class AutomicExecutionOperator(StartOperator):
         ``["ANY_OK_OR_UNBLOCKED"]``. None: as the facts of the status table say, 1900 to 1999 but the skipped ones.
     :param skip_statuses: what counts as an end without work; see ``on_skipped``.
     :param follow_restarts: go on with the execution that restarts an ended one.
+    :param callback: have the engine call back when the execution has ended, instead of asking it all the time: True, or
+        an :class:`~.callback.AutomicCallback`. The execution is then looked at when the callback comes, and every
+        ``callback_poll_interval`` in case it does not.
+    :param callback_poll_interval: seconds (or a timedelta) between looks while a callback is expected.
     :param report_tail: how many last lines of the report belong into the message of a failure.
     :param automic_conn_id: an Airflow connection of the type ``automic``.
     :param kwargs: see :class:`~.start.StartOperator`.
@@ -69,6 +76,8 @@ class AutomicExecutionOperator(StartOperator):
         skip_statuses: Sequence[int | str] | None = None,
         follow_restarts: bool = False,
         report_tail: int = 0,
+        callback: bool | AutomicCallback = False,
+        callback_poll_interval: float | timedelta = 300.0,
         automic_conn_id: str = "automic_default",
         **kwargs: Any,
     ) -> None:
@@ -85,6 +94,8 @@ class AutomicExecutionOperator(StartOperator):
         self.skip_statuses = skip_statuses
         self.follow_restarts = follow_restarts
         self.report_tail = report_tail
+        self.callback = callback
+        self.callback_poll_interval = callback_poll_interval
         self.automic_conn_id = automic_conn_id
 
     @property
@@ -104,9 +115,43 @@ class AutomicExecutionOperator(StartOperator):
         super().validate()
         self._request("")
         Automic().check_options(self.options(""))
+        if self.callback:
+            self._check_callback()
+
+    def _check_callback(self) -> None:
+        """What asks for a callback that would not come, or that nobody would hear, asks for a mistake."""
+        if self.execution_option == "recurring":
+            raise ConfigurationError(
+                "callback: the engine carries out recurring executions and does not call back; leave callback out"
+            )
+        if not self.wait_for_completion:
+            raise ConfigurationError("callback: with wait_for_completion=False nobody waits for it; leave callback out")
+        check_durations(self, "callback_poll_interval")
+        self._callback.check()
+
+    @property
+    def _callback(self) -> AutomicCallback:
+        """What the user has said about the callback, where there is one."""
+        return self.callback if isinstance(self.callback, AutomicCallback) else AutomicCallback()
+
+    @property
+    def _is_called_back(self) -> bool:
+        """Whether to ask for a callback: only a triggerer hears of it."""
+        return bool(self.callback) and self.waits_in_triggerer()
+
+    def expectation(self) -> dict[str, Any] | None:
+        if not self._is_called_back:
+            return None
+        return {
+            "poll_seconds": seconds(self.callback_poll_interval),
+            "names": dict(self._callback.payload),
+            "keep": list(self._callback.keep),
+        }
 
     def prepare(self) -> None:
         """With ``validate_inputs`` the object is asked for its inputs first."""
+        if self.callback and not self._is_called_back:
+            self.log.info("a worker that waits does not hear of callbacks, so the execution is looked at instead")
         if not self.validate_inputs:
             return
         problems = self.hook.run(self._system.inputs_problems(self.object_name, self.inputs or {}))
@@ -114,7 +159,14 @@ class AutomicExecutionOperator(StartOperator):
             raise ConfigurationError(f"{self.object_name}: " + "; ".join(problems))
 
     def start_flow(self, start_id: str) -> Flow[Started]:
-        return self._system.start(self._request(self.marker(start_id)))
+        return self._system.start({**self._request(self.marker(start_id)), **self._callback_request(start_id)})
+
+    def _callback_request(self, start_id: str) -> dict[str, Any]:
+        """What asks the engine to call back for this start; a secret, so it is no part of the inputs."""
+        if not self._is_called_back:
+            return {}
+        deadline = deadline_of(self._ti, seconds_or_none(self.timeout))
+        return {"callback": callback_section(*callback_to(self._callback, start_id, deadline))}
 
     @property
     def _system(self) -> Automic:

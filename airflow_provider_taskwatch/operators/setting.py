@@ -64,7 +64,7 @@ def check_durations(task: Any, *names: str) -> None:
         )
 
 
-_ABOVE_ZERO = ("poll_interval", "timeout")
+_ABOVE_ZERO = ("poll_interval", "timeout", "callback_poll_interval")
 _MAY_BE_NONE = ("poll_interval", "timeout", "blocked_timeout")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from airflow_provider_taskwatch.core.callback import Callback
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
@@ -27,6 +28,7 @@ from airflow_provider_taskwatch.core.system import Options, System, SystemDefaul
 from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS, printable
 from airflow_provider_taskwatch.core.wire import get, segment, send
 
+from .automic_callback import read_callback
 from .automic_execution import agrees, read_execution, report_lines, run_id, summary
 from .automic_request import alias_for, execution_request, input_problem
 from .automic_status import PHASES, expand, number_of
@@ -207,6 +209,9 @@ class Automic(SystemDefaults):
         told = {"failed or blocked children": children, "last messages": messages, "report": report}
         return "\n".join(f"{title}:\n  " + "\n  ".join(lines) for title, lines in told.items() if lines)
 
+    def read_callback(self, content: object, names: Mapping[str, str]) -> Callback:
+        return read_callback(content, names)
+
     def page(self, ref: str) -> Mapping[str, str]:
         return {"ref": ref, "run_id": ref, "client": self._client}
 
@@ -214,6 +219,19 @@ class Automic(SystemDefaults):
         yield from ask(get("/ping"))
         yield from ask_json(get(self._path("executions"), {"max_results": 1}))
         return "the engine answers, and the executions of its client can be listed"
+
+    def executions(self, limit: int, filters: Mapping[str, str | int | bool]) -> Flow[list[dict[str, Any]]]:
+        """The newest executions that the filters let through, as they are; page by page."""
+        found: dict[int, Mapping[str, Any]] = {}
+        query = dict(filters)
+        while len(found) < limit:
+            page, has_more = yield from self._list(self._path("executions"), **query)
+            is_stale = page.keys() <= found.keys()
+            found |= page
+            if is_stale or not has_more:
+                break
+            query["start_at_run_id"] = [*page][-1]
+        return [dict(one) for one in found.values()][:limit]
 
     def _path(self, *parts: str) -> str:
         """A path below the client, with every part percent-encoded (``#`` occurs in names)."""

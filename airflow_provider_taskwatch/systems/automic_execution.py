@@ -11,7 +11,7 @@ from airflow_provider_taskwatch.core.phase import Later, Observation
 from airflow_provider_taskwatch.core.text import line, shortened
 
 from .automic_status import PHASES, TEXTS, number_of, phase_of
-from .moment import seconds_between
+from .moment import moment, seconds_between
 
 _RUN_ID = re.compile(r"0*([1-9][0-9]{0,18})")
 _PEOPLE = ("user", "activator")
@@ -47,6 +47,7 @@ def read_execution(ref: str, content: Mapping[str, Any]) -> Observation:
         message=_message(number, content),
         elapsed_seconds=_seconds(content.get("runtime")),
         expected_seconds=_seconds(content.get("estimated_runtime")),
+        ended_at=_epoch(content.get("end_time")),
         result=Later(lambda: _result(ref, number, content)),
         personal=Later(lambda: {name: content[name] for name in _PEOPLE if content.get(name) is not None}),
     )
@@ -97,6 +98,11 @@ def report_lines(content: Mapping[str, Any]) -> list[str]:
     pages = [one for one in data if isinstance(one, Mapping)] if isinstance(data, list) else []
     text = "\n".join(html.unescape(_text(one.get("content"))) for one in pages)
     return [one.rstrip() for one in text.splitlines() if one.strip()]
+
+
+def _epoch(value: object) -> float | None:
+    ended = moment(value) if value else None
+    return ended.timestamp() if ended else None
 
 
 def _seconds(value: object) -> float | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_provider_taskwatch.core.callback import Expectation, enriched
 from airflow_provider_taskwatch.core.clock import rests_on_clock
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import one_step
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.system import System
     from airflow_provider_taskwatch.core.wire import Call, Pause
+    from airflow_provider_taskwatch.hub.bell import Bell
     from airflow_provider_taskwatch.hub.hub import Hub
 
 KILL_SECONDS = 28.0
@@ -47,6 +50,7 @@ class WatchTrigger(BaseTrigger):
     :param rules: arguments of :class:`~..core.judge.Rules`.
     :param rhythm: arguments of :class:`~..core.schedule.Rhythm`.
     :param options: how the remote's answers are understood; see the system.
+    :param callback: arguments of :class:`~..core.callback.Expectation`, None where the remote does not call back.
     :param personal: put personal data into the result.
     :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
     :param keeps_record: whether the next attempt knows of this one, and cancels what belongs to it after a clear.
@@ -66,6 +70,7 @@ class WatchTrigger(BaseTrigger):
         rules: Mapping[str, Any] | None = None,
         rhythm: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        callback: Mapping[str, Any] | None = None,
         personal: bool = False,
         cancel_on_kill: bool = False,
         keeps_record: bool = False,
@@ -81,11 +86,13 @@ class WatchTrigger(BaseTrigger):
         self.rules = dict(rules or {})
         self.rhythm = dict(rhythm or {})
         self.options = dict(options or {})
+        self.callback = None if callback is None else dict(callback)
         self.personal = personal
         self.cancel_on_kill = cancel_on_kill
         self.keeps_record = keeps_record
         self.finish = finish
         self._is_over = False
+        self._ended_at: float | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -98,6 +105,7 @@ class WatchTrigger(BaseTrigger):
             "rules": self.rules,
             "rhythm": self.rhythm,
             "options": self.options,
+            "callback": self.callback,
             "personal": self.personal,
             "cancel_on_kill": self.cancel_on_kill,
             "keeps_record": self.keeps_record,
@@ -150,12 +158,57 @@ class WatchTrigger(BaseTrigger):
             async with asyncio.timeout(left):
                 system = await self._system(hub)
                 run = Run(watch(system, self._plan(ends_at), age))
-                await self._drive(run, hub, Story(system.noun), began - age)
+                with self._listening(hub) as bell:
+                    await self._drive(run, hub, Story(system.noun), began - age, bell)
+                    return self._called(run.result, system, bell)
         except TimeoutError:
             if run is None:
                 return Outcome(ending=Ending.TIMED_OUT, ref=self.ref, message=str(passed))
             expire(run, passed)
         return run.result
+
+    @contextmanager
+    def _listening(self, hub: Hub) -> Iterator[Bell | None]:
+        """Hear of callbacks, where one is expected."""
+        if self.callback is None or self.start_id is None:
+            yield None
+            return
+        from airflow_provider_taskwatch.hub.bell import Bell
+        from airflow_provider_taskwatch.hub.registry import listener
+
+        bell = Bell(lambda words: hub.tell(partial(self.log.warning, words)))
+        with listener().listening(self.start_id, bell):
+            yield bell
+
+    def _called(self, outcome: Outcome, system: System, bell: Bell | None) -> Outcome:
+        """The outcome with what the last callback has brought; or a word about one that did not come.
+
+        What took over from the ref was started by others, who asked for no callback.
+        """
+        if bell is None or self.callback is None or not outcome.ending.is_of_remote or outcome.ref != self.ref:
+            return outcome
+        if not bell.contents:
+            self._tell_missed(system)
+            return outcome
+        expected = Expectation(**self.callback)
+        for content in reversed(bell.contents):
+            callback = system.read_callback(content, expected.names)
+            if callback.ref in (None, outcome.ref) and isinstance(content, Mapping):
+                return enriched(outcome, content, callback, expected.keep)
+            self.log.warning("what a callback says is left out: it cannot be read, or is about another %s", system.noun)
+        return outcome
+
+    def _tell_missed(self, system: System) -> None:
+        from airflow_provider_taskwatch.hub.statistic import count
+
+        count("callback.missed")
+        since = "" if self._ended_at is None else f" {max(0.0, self._now().timestamp() - self._ended_at):.0f} s ago"
+        self.log.warning(
+            "the %s has ended%s and has not called back; a look in between has found out: see whether the remote "
+            "reaches [taskwatch] callback_base_url, and what it says of its callbacks",
+            system.noun,
+            since,
+        )
 
     async def _system(self, hub: Hub) -> System:
         """The remote; patient while Airflow itself does not give the connection."""
@@ -168,11 +221,13 @@ class WatchTrigger(BaseTrigger):
                 self.log.warning("still waiting: %s", error)
                 await asyncio.sleep(AIRFLOW_SECONDS)
 
-    async def _drive(self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, born: float) -> None:
+    async def _drive(
+        self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, born: float, bell: Bell | None
+    ) -> None:
         while not run.is_over:
             step = run.step
             if isinstance(step, Look):
-                run.send(await self._look(step, hub, story, born))
+                run.send(await self._look(step, hub, story, born, bell))
                 continue
             try:
                 answer = await hub.run(partial(_only, step))
@@ -181,14 +236,16 @@ class WatchTrigger(BaseTrigger):
             else:
                 run.send(answer)
 
-    async def _look(self, look: Look, hub: Hub, story: Story, born: float) -> Seen:
-        clock = asyncio.get_running_loop().time
+    async def _look(self, look: Look, hub: Hub, story: Story, born: float, bell: Bell | None) -> Seen:
+        clock, observation, failure = asyncio.get_running_loop().time, None, None
         try:
-            observation = await hub.look(look)
+            observation = await hub.look(look, bell)
         except TaskWatchError as error:
-            seen = Seen(age=clock() - born, error=error)
+            failure = error
         else:
-            seen = Seen(age=clock() - born, observation=observation)
+            self._ended_at = observation.ended_at
+        is_called = bell is not None and bool(bell.contents)
+        seen = Seen(age=clock() - born, observation=observation, error=failure, is_called=is_called)
         if line := story.line(seen.told):
             hub.tell(partial(self.log.log, logging.WARNING if seen.error else logging.INFO, line))
         return seen
@@ -199,9 +256,15 @@ class WatchTrigger(BaseTrigger):
             options=self.options,
             rules=Rules(**self.rules),
             rhythm=Rhythm(**self.rhythm),
+            quiet=self._quiet(),
             personal=self.personal,
             ends_at=ends_at,
         )
+
+    def _quiet(self) -> Rhythm | None:
+        if self.callback is None:
+            return None
+        return Rhythm(limit_seconds=Expectation(**self.callback).poll_seconds, adaptive=False)
 
     def _age(self) -> float:
         return max(0.0, (self._now() - datetime.fromisoformat(self.started_at)).total_seconds())

@@ -132,9 +132,47 @@ def test_a_restarted_wait_goes_on_at_its_age_and_does_not_look_together_with_all
     assert run(seen(8.0, Phase.SUCCEEDED), age=8.0)[0] == [Look(ref="7", after=10.0, spread=1.0)]
 
 
+def test_a_restarted_wait_looks_at_random_twice():
+    looks, _ = run(seen(100.0), seen(120.0), seen(150.0, Phase.SUCCEEDED), age=80.0)
+    assert [look.spread for look in looks] == [1.0, 1.0, 0.1]
+
+
 def test_a_restarted_wait_has_no_new_grace_for_what_is_not_there():
     _, outcome = run(Seen(age=400.0, observation=absent("7")), age=390.0)
     assert outcome.ending is Ending.LOST
+
+
+QUIET = {"quiet": Rhythm(limit_seconds=300.0, adaptive=False), "rhythm": Rhythm(is_own_start=True)}
+
+
+def test_a_wait_that_will_be_called_back_looks_seldom_and_not_at_once():
+    looks, _ = run(seen(300.0), seen(600.0, Phase.SUCCEEDED), **QUIET)
+    assert looks == [Look(ref="7", after=300.0, spread=0.1)] * 2
+
+
+def test_a_restarted_wait_that_will_be_called_back_does_not_look_together_with_all_others():
+    looks, _ = run(seen(200.0, Phase.SUCCEEDED), age=100.0, **QUIET)
+    assert looks == [Look(ref="7", after=300.0, spread=1.0)]
+
+
+def test_a_wait_that_was_called_back_too_early_goes_on_as_if_nobody_would_call():
+    early = replace(seen(40.0), is_called=True)
+    looks, _ = run(early, seen(58.0), replace(seen(80.0, Phase.SUCCEEDED), is_called=True), **QUIET)
+    assert [look.after for look in looks] == [300.0, 18.0, 22.5]
+
+
+def test_nobody_calls_back_for_what_took_over():
+    looks = [
+        step.after
+        for step in play(
+            watch(Remote(), Plan(ref="7", options={"follow": True}, **QUIET), 0.0),
+            seen(300.0, Phase.FAILED),
+            reply(200, {"id": "8"}),
+            seen(302.0, Phase.SUCCEEDED, ref="8"),
+        )[0]
+        if isinstance(step, Look)
+    ]
+    assert looks == [300.0, 30.0]
 
 
 def test_a_fixed_rhythm_is_kept():

@@ -12,6 +12,7 @@ from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo import postgres
 from demo.airflow import PrivateAirflow
+from demo.port import free_port
 
 HERE = Path(__file__).parent
 
@@ -41,9 +42,16 @@ def database_url() -> Iterator[str | None]:
 
 
 @pytest.fixture(scope="session")
-def airflow(served: Running, database_url: str | None) -> Iterator[PrivateAirflow]:
+def dmz_url() -> str:
+    """Where a receiver of its own will be; a DAG must know that before it is there."""
+    return f"http://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="session")
+def airflow(served: Running, database_url: str | None, dmz_url: str) -> Iterator[PrivateAirflow]:
     """A running Airflow; its DAGs are the files in ``tests/e2e/dags``, its connections lead to the sandbox."""
-    with PrivateAirflow(dags=HERE / "dags", env=served.environment(), database_url=database_url) as airflow:
+    env = served.environment() | {"DMZ_RECEIVER_URL": dmz_url}
+    with PrivateAirflow(dags=HERE / "dags", env=env, database_url=database_url) as airflow:
         yield airflow
 
 

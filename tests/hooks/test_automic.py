@@ -68,3 +68,25 @@ def test_a_wrong_client_is_told(box: Running, connect: Connect) -> None:
     connect("x", content, extra={**content["extra"], "client": "999"})
     is_good, words = AutomicHook("x").test_connection()
     assert (is_good, words.count("\n")) == (False, 0)
+
+
+def test_executions_are_listed_page_by_page_as_the_engine_shows_them(connect: Connect, requests_mock: Mocker) -> None:
+    pages = [
+        {"json": {"data": [{"run_id": 9, "type": "CBCK"}, {"run_id": 8, "type": "CBCK"}], "hasmore": True}},
+        {"json": {"data": [{"run_id": 7, "type": "CBCK"}], "hasmore": False}},
+    ]
+    requests_mock.get("https://ae.test/ae/api/v1/executions", pages)
+    connect("x", AUTOMIC, extra={})
+
+    assert [one["run_id"] for one in AutomicHook("x").list_executions(type="CBCK")] == [9, 8, 7]
+    assert [one.qs.get("start_at_run_id") for one in requests_mock.request_history] == [None, ["8"]]
+    assert all(one.qs["type"] == ["cbck"] for one in requests_mock.request_history)
+
+
+def test_no_more_executions_are_listed_than_were_asked_for(connect: Connect, requests_mock: Mocker) -> None:
+    page = {"data": [{"run_id": 9}, {"run_id": 8}], "hasmore": True}
+    requests_mock.get("https://ae.test/ae/api/v1/executions", json=page)
+    connect("x", AUTOMIC, extra={})
+
+    assert [one["run_id"] for one in AutomicHook("x").list_executions(limit=1)] == [9]
+    assert len(AutomicHook("x").list_executions(limit=5)) == 2  # the page that says again what is known is the last

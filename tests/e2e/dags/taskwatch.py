@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from airflow.sdk import DAG, task
 
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
+from airflow_provider_taskwatch.operators.callback import AutomicCallback
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 
@@ -56,3 +58,21 @@ with DAG("automic_sensor_without_xcom", schedule=None):
 
 with DAG("acquia_soft_sensor", schedule=None):
     AcquiaNotificationSensor(task_id="run", notification=REF, poll_interval=2, timeout=3, soft_fail=True)
+
+CALLED_BACK: dict[str, Any] = {**QUICK, "callback_poll_interval": 600}
+
+with DAG("automic_callback", schedule=None):
+    AutomicExecutionOperator(
+        task_id="run",
+        object_name=OBJECT,
+        callback=AutomicCallback(headers={"X-Proxy": "e2e"}, keep=["execution_status"]),
+        **CALLED_BACK,
+    )
+
+with DAG("automic_callback_dmz", schedule=None):
+    AutomicExecutionOperator(
+        task_id="run",
+        object_name=OBJECT,
+        callback=AutomicCallback(url=os.environ.get("DMZ_RECEIVER_URL", "")),
+        **CALLED_BACK,
+    )

@@ -1,0 +1,139 @@
+"""The one reader of the inbox in a triggerer process, for all watches that are called back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.inbox.cursor import Cursor
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox
+
+from .bell import Bell
+
+log = logging.getLogger(__name__)
+
+READ_SECONDS = 1.0
+CHECK_SECONDS = 60.0
+SILENT_SECONDS = 300.0
+"""A receiver writes a heartbeat each minute; whoever was not heard of for so long is taken for gone."""
+SUBJECTS = 500
+
+
+class Listener:
+    """Reads the inbox once a second, however many watches wait, and rings their bells. Lives in one event loop.
+
+    A watch that begins to listen is also told what came before: a remote may be quicker than Airflow.
+
+    :param open_inbox: opens the inbox, when somebody listens for the first time.
+    """
+
+    def __init__(
+        self,
+        open_inbox: Callable[[], Awaitable[Inbox]],
+        *,
+        read_seconds: float = READ_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.reads = 0
+        self._open_inbox = open_inbox
+        self._read_seconds = read_seconds
+        self._clock = clock
+        self._inbox: Inbox | None = None
+        self._cursor: Cursor | None = None
+        self._bells: dict[str, list[Bell]] = {}
+        self._new: set[str] = set()
+        self._check_from = 0.0
+        self._is_failing = False
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def listening(self, subject: str, bell: Bell) -> Iterator[None]:
+        """Ring the bell for each message that concerns the subject."""
+        self._bells.setdefault(subject, []).append(bell)
+        self._new.add(subject)
+        if self.is_idle:
+            self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
+        try:
+            yield
+        finally:
+            self._forget(subject, bell)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is read, as nobody listens."""
+        return self._task is None or self._task.done()
+
+    def _forget(self, subject: str, bell: Bell) -> None:
+        bells = self._bells[subject]
+        bells.remove(bell)
+        if not bells:
+            del self._bells[subject]
+            self._new.discard(subject)
+
+    async def _live(self) -> None:
+        """Read while anybody listens; whoever comes later begins with a cursor of its own."""
+        try:
+            while self._bells:
+                began = self._clock()
+                await self._round()
+                await asyncio.sleep(max(0.0, began + self._read_seconds - self._clock()))
+        finally:
+            self._cursor = None
+            if self._inbox is not None:
+                self._inbox.close()
+
+    async def _round(self) -> None:
+        """A trouble with the inbox is told once; looks go on without it."""
+        try:
+            inbox = await self._opened()
+            while await self._read(inbox):
+                pass
+            if self._clock() >= self._check_from:
+                await self._check(inbox)
+        except TaskWatchError as error:
+            if not self._is_failing:
+                log.warning("callbacks are not heard for now: %s", error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    async def _opened(self) -> Inbox:
+        if self._inbox is None:
+            self._inbox = await self._open_inbox()
+        return self._inbox
+
+    async def _read(self, inbox: Inbox) -> bool:
+        """One read; whether another one is due at once."""
+        if self._cursor is None:
+            self._cursor = await asyncio.to_thread(inbox.end)
+        asked = list(islice(self._new, SUBJECTS))
+        received = await asyncio.to_thread(inbox.read, self._cursor, asked)
+        self.reads += 1
+        self._cursor = self._cursor.moved([one.number for one in received], self._clock())
+        for one in received:
+            for bell in self._bells.get(one.message.subject, ()):
+                bell.ring(one.message.content)
+        is_full = len(received) >= PAGE_MESSAGES
+        self._new -= {one.message.subject for one in received} if is_full else set(asked)
+        return is_full or bool(self._new)
+
+    async def _check(self, inbox: Inbox) -> None:
+        """Whoever waits for callbacks into an inbox that nobody writes to should know."""
+        self._check_from = self._clock() + CHECK_SECONDS
+        beats = await asyncio.to_thread(inbox.heartbeats)
+        if any(one.age_seconds < SILENT_SECONDS for one in beats):
+            return
+        words = (
+            f"no receiver has been heard of in {inbox!r} for {SILENT_SECONDS / 60:.0f} minutes: either none runs (the "
+            "API server's plugin, or `airflow taskwatch receiver`), or it writes into another inbox ([taskwatch] "
+            "inbox_url differs between here and there). Until then only the looks in between find the end"
+        )
+        for bells in list(self._bells.values()):
+            for bell in bells:
+                bell.doubt(words)

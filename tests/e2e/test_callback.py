@@ -1,0 +1,75 @@
+"""An execution that calls back, through the API server and through a receiver of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from demo.airflow import PrivateAirflow
+from demo.api import DagRun
+from demo.component import Component
+from demo.wait import until
+from tests.e2e.test_main_job import new_object
+
+
+def looks(sandbox: Sandbox, run: DagRun) -> int:
+    """How often the execution was read."""
+    ref = run.task("run").xcom("ref")
+    return sum(one["ref"] == ref and one["method"] == "GET" for one in sandbox.log())
+
+
+def test_a_callback_to_the_api_server_ends_the_wait_with_one_look(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("automic_callback", conf={"object": new_object(sandbox, duration=5.0)})
+
+    assert run.wait() == "success"
+    assert run.task("run").xcom()["callback"] == {"is_confirmed": False, "execution_status": "1900"}
+    assert looks(sandbox, run) == 1
+    assert "has not called back" not in run.task("run").log()
+
+
+@pytest.fixture
+def receiver(airflow: PrivateAirflow, dmz_url: str, tmp_path: Path) -> Iterator[Component]:
+    """A receiver that shares inbox and secret with Airflow, and nothing else."""
+    env = {
+        **airflow.env,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////nowhere/airflow.db",
+        "AIRFLOW__TASKWATCH__INBOX_URL": f"sqlite:///{airflow.home}/taskwatch-inbox.db",
+        "AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": dmz_url,
+    }
+    port = dmz_url.rpartition(":")[2]
+    command = [sys.executable, "-m", "airflow", "taskwatch", "receiver", "--port", port]
+    component = Component("receiver", command, env=env, log_folder=tmp_path)
+    component.start()
+    try:
+        until(lambda: _is_ready(dmz_url), within_seconds=60, what="the receiver is ready", say=component.log_tail)
+        yield component
+    finally:
+        component.kill()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/ready", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_a_callback_to_a_receiver_of_its_own_ends_the_wait_with_one_look(
+    airflow: PrivateAirflow, sandbox: Sandbox, receiver: Component
+) -> None:
+    run = airflow.trigger("automic_callback_dmz", conf={"object": new_object(sandbox, duration=5.0)})
+
+    assert run.wait() == "success"
+    assert looks(sandbox, run) == 1
+
+
+def test_the_command_proves_the_whole_way(airflow: PrivateAirflow) -> None:
+    checked = airflow.command("taskwatch", "check", "--callbacks")
+
+    assert (checked.returncode, "in the inbox" in checked.stdout) == (0, True), checked.stdout + checked.stderr

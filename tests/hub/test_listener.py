@@ -1,0 +1,168 @@
+"""One reader for all who wait for callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import InboxError
+from airflow_provider_taskwatch.hub.bell import Bell
+from airflow_provider_taskwatch.hub.listener import SUBJECTS, Listener
+from airflow_provider_taskwatch.inbox.cursor import Cursor
+from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Message, Received
+from tests.until import until
+
+QUICK = 0.01
+
+
+def signal(subject: str, delivery: str = "", content: object = None) -> Message:
+    return Message(channel="automic", subject=subject, delivery=delivery or subject, content=content, received_at=0.0)
+
+
+def listener_on(inbox: Inbox, clock: Callable[[], float] = time.monotonic) -> Listener:
+    async def opened() -> Inbox:
+        return inbox
+
+    return Listener(opened, read_seconds=QUICK, clock=clock)
+
+
+def silent_bell() -> Bell:
+    return Bell(lambda words: None)
+
+
+async def rung(bell: Bell, times: int = 1) -> list[object]:
+    await until(lambda: len(bell.contents) >= times)
+    return list(bell.contents)
+
+
+async def test_a_signal_rings_the_bell_of_whom_it_concerns() -> None:
+    inbox, mine, other = MemoryInbox(), silent_bell(), silent_bell()
+    listener = listener_on(inbox)
+    with listener.listening("mine", mine), listener.listening("other", other):
+        await until(lambda: listener.reads > 0)
+        inbox.add([signal("mine", content={"status": 1900})])
+
+        assert await rung(mine) == [{"status": 1900}]
+        assert not other.contents
+
+
+async def test_what_came_before_somebody_listened_is_told() -> None:
+    inbox, bell = MemoryInbox(), silent_bell()
+    inbox.add([signal("mine"), *(signal(f"other-{number}") for number in range(PAGE_MESSAGES))])
+    listener = listener_on(inbox)
+    with listener.listening("mine", bell):
+        assert await rung(bell) == [None]
+
+
+async def test_who_comes_later_hears_too() -> None:
+    inbox, first, second = MemoryInbox(), silent_bell(), silent_bell()
+    listener = listener_on(inbox)
+    with listener.listening("first", first):
+        inbox.add([signal("second"), signal("first")])
+        await rung(first)
+        with listener.listening("second", second):
+            assert await rung(second) == [None]
+
+
+async def test_a_thousand_who_listen_cost_one_read_at_a_time() -> None:
+    inbox, bells = MemoryInbox(), [silent_bell() for _ in range(1_000)]
+    listener = listener_on(inbox)
+    held = [listener.listening(str(number), bell) for number, bell in enumerate(bells)]
+    for one in held:
+        one.__enter__()
+    await until(lambda: listener.reads >= 1_000 / SUBJECTS)
+    before = listener.reads
+    inbox.add([signal(str(number)) for number in range(1_000)])
+    await rung(bells[-1])
+
+    assert all(bell.contents for bell in bells)
+    assert listener.reads - before <= 5
+    for one in held:
+        one.__exit__(None, None, None)
+
+
+async def test_a_flood_for_one_does_not_hide_what_concerns_another() -> None:
+    inbox, bell = MemoryInbox(), silent_bell()
+    inbox.add([signal("flooded", str(number)) for number in range(3 * PAGE_MESSAGES)])
+    inbox.add([signal("mine"), *(signal(f"other-{number}") for number in range(PAGE_MESSAGES))])
+    listener = listener_on(inbox)
+    with listener.listening("flooded", silent_bell()), listener.listening("mine", bell):
+        assert await rung(bell) == [None]
+
+
+async def test_nobody_reads_where_nobody_listens_and_who_comes_back_misses_nothing() -> None:
+    inbox, bell = MemoryInbox(), silent_bell()
+    listener = listener_on(inbox)
+    with listener.listening("mine", silent_bell()):
+        await until(lambda: listener.reads > 0)
+    await until(lambda: listener.is_idle)
+    inbox.add([signal("mine")])
+
+    with listener.listening("mine", bell):
+        assert await rung(bell) == [None]
+
+
+async def test_an_inbox_that_is_down_is_told_once_and_read_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Shaky(MemoryInbox):
+        is_down, asked = True, 0
+
+        def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
+            self.asked += 1
+            if self.is_down:
+                raise InboxError("the inbox is down")
+            return super().read(cursor, subjects)
+
+    inbox, bell = Shaky(), silent_bell()
+    inbox.add([signal("mine")])
+    listener = listener_on(inbox)
+    with caplog.at_level(logging.WARNING), listener.listening("mine", bell):
+        await until(lambda: inbox.asked >= 3)
+        inbox.is_down = False
+        assert await rung(bell) == [None]
+
+    assert [record.getMessage() for record in caplog.records] == ["callbacks are not heard for now: the inbox is down"]
+
+
+@pytest.mark.parametrize("beats, told", [(False, 1), (True, 0)])
+async def test_an_inbox_without_a_receiver_is_told_once(beats: bool, told: int) -> None:
+    inbox, words = MemoryInbox(), []
+    if beats:
+        inbox.beat("api", "https://airflow.example.com")
+    now = [0.0]
+    bell = Bell(words.append)
+    listener = listener_on(inbox, lambda: now[0])
+    with listener.listening("mine", bell):
+        for _ in range(3):
+            before = listener.reads
+            now[0] += 120.0
+            await until(lambda before=before: listener.reads > before + 1)
+
+    assert len(words) == told
+    assert all("none runs" in one and "another inbox" in one for one in words)
+
+
+async def test_a_bell_answers_the_look_that_waits() -> None:
+    bell, answer = silent_bell(), asyncio.get_running_loop().create_future()
+    bell.wait_on(answer)
+    assert not answer.done()
+    bell.ring("content")
+
+    assert answer.result() is None
+    assert list(bell.contents) == ["content"]
+
+
+async def test_a_bell_that_rings_during_a_look_answers_the_next_one_and_no_further() -> None:
+    bell, loop = silent_bell(), asyncio.get_running_loop()
+    under_way, following, last = (loop.create_future() for _ in range(3))
+    bell.wait_on(under_way)
+    under_way.set_result(None)
+    bell.ring("content")
+    bell.wait_on(following)
+    bell.wait_on(last)
+
+    assert (following.done(), last.done()) == (True, False)

@@ -1,0 +1,163 @@
+"""A wait that the remote ends by calling back: whatever the callback does, the remote's own word counts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from airflow_provider_taskwatch.sandbox.server import Running
+from tests.triggers.test_watch import automic_task, first_event, trigger_for
+from tests.until import until
+
+START = "0123456789ab"
+SELDOM = {"poll_seconds": 600.0}
+
+
+@pytest.fixture
+def box(connected: Running) -> Running:
+    """The emulators as new; Airflow connections lead to them."""
+    return connected
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqlInbox]:
+    """The inbox that Airflow's settings name; a receiver is there."""
+    url = f"sqlite:///{tmp_path}/inbox.db"
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", url)
+    inbox = SqlInbox(url)
+    inbox.beat("api", "https://airflow.example.com")
+    yield inbox
+    inbox.close()
+
+
+def call_back(inbox: SqlInbox, content: object = None, *, start_id: str = START) -> None:
+    now = time.time()
+    message = Message(
+        channel="automic", subject=start_id, delivery=f"{start_id} {now}", content=content, received_at=now
+    )
+    inbox.add([message])
+
+
+def waiting_for(ref: str, callback: dict[str, Any] | None = None, **arguments: Any) -> asyncio.Task[TriggerEvent]:
+    trigger = trigger_for(ref, callback={**SELDOM, **(callback or {})}, start_id=START, **arguments)
+    return asyncio.create_task(first_event(trigger))
+
+
+def is_over(box: Running, ref: str) -> bool:
+    return bool(box.sandbox.task(ref, time.time())["ended_at"])
+
+
+def looks(box: Running, ref: str) -> int:
+    return sum(one["ref"] == ref and one["method"] == "GET" for one in box.sandbox.log())
+
+
+async def outcome_of(task: asyncio.Task[TriggerEvent]) -> Outcome:
+    return from_event((await task).payload)
+
+
+async def test_a_callback_ends_the_wait_with_one_look(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=0.3)
+    task = waiting_for(ref)
+    await until(lambda: is_over(box, ref))
+    call_back(inbox, {"runid": ref, "execution_status": "1900"})
+
+    assert (await outcome_of(task)).ending is Ending.SUCCEEDED
+    assert looks(box, ref) == 1
+
+
+async def test_a_callback_that_came_before_anybody_waited_counts(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=0.0)
+    call_back(inbox)
+
+    assert (await outcome_of(waiting_for(ref))).ending is Ending.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        {"runid": "999", "execution_status": "1800"},
+        {"status": 1800},
+        {"run_id": "not one"},
+        ["odd"],
+    ],
+)
+async def test_whatever_a_callback_says_the_remote_is_asked(box: Running, inbox: SqlInbox, content: object) -> None:
+    ref = automic_task(box, duration=0.0)
+    call_back(inbox, content)
+
+    assert (await outcome_of(waiting_for(ref))).ending is Ending.SUCCEEDED
+
+
+async def test_a_callback_that_comes_too_early_makes_the_wait_look_as_without(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=1.0)
+    call_back(inbox, {"runid": ref, "execution_status": "1900"})
+
+    assert (await outcome_of(waiting_for(ref))).ending is Ending.SUCCEEDED
+    assert is_over(box, ref)
+    assert looks(box, ref) > 1
+
+
+async def test_a_callback_that_never_comes_is_missed_and_told(
+    box: Running, inbox: SqlInbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ref = automic_task(box, duration=0.2)
+    outcome = await outcome_of(waiting_for(ref, {"poll_seconds": 0.5}))
+
+    assert outcome.ending is Ending.SUCCEEDED
+    assert "s ago and has not called back" in capsys.readouterr().out
+
+
+async def test_what_was_asked_for_is_kept_and_marked(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=0.0)
+    call_back(inbox, {"execution_id": ref, "object_variable1": "17842312", "secret": "x"})
+    names = {"runid": "execution_id"}
+    outcome = await outcome_of(waiting_for(ref, {"keep": ["object_variable1", "absent"], "names": names}))
+
+    assert outcome.result["callback"] == {"is_confirmed": False, "object_variable1": "17842312"}
+
+
+async def test_nothing_is_kept_of_a_callback_about_another_execution(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=0.0)
+    call_back(inbox, {"runid": "999", "object_variable1": "forged"})
+    outcome = await outcome_of(waiting_for(ref, {"keep": ["object_variable1"]}))
+
+    assert "callback" not in outcome.result
+
+
+async def test_the_last_error_explains_a_failure(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=0.0, outcome="failure")
+    call_back(inbox, {"runid": ref, "last_error_message": "U0001 no space left", "last_error_code": "0001"})
+    outcome = await outcome_of(waiting_for(ref))
+
+    assert outcome.ending is Ending.FAILED
+    assert "last_error_message: U0001 no space left" in outcome.message
+
+
+async def test_a_callback_for_another_start_wakes_nobody(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=0.0)
+    task = waiting_for(ref)
+    call_back(inbox, start_id="ba9876543210")
+    await asyncio.sleep(1.5)
+    assert (task.done(), looks(box, ref)) == (False, 0)
+
+    call_back(inbox)
+    assert (await outcome_of(task)).ending is Ending.SUCCEEDED
+
+
+async def test_an_inbox_that_cannot_be_opened_leaves_the_looks_in_between(
+    box: Running, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "postgresql://nobody@127.0.0.1:9/inbox")
+    ref = automic_task(box, duration=0.0)
+
+    assert (await outcome_of(waiting_for(ref, {"poll_seconds": 0.5}))).ending is Ending.SUCCEEDED
