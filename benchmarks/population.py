@@ -17,7 +17,7 @@ from benchmarks.remote import alias_of, run_id_of
 DAG_ID = "waits"
 CONN_ID = "remote"
 CHUNK = 500
-KINDS = ("idle", "http", "bare", "single", "many")
+KINDS = ("idle", "http", "bare", "single", "many", "called")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,8 @@ class Population:
             "started_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
             "rhythm": {"limit_seconds": self.interval, "adaptive": False},
             "options": {"alias": alias_of(number)} if self.kind == "many" else {},
+            "callback": {"poll_seconds": self.interval} if self.kind == "called" else None,
+            "start_id": start_id_of(number),
         }
 
     def connection(self) -> dict[str, Any]:
@@ -69,10 +71,15 @@ class Population:
                 "password": "secret",
                 "extra": extra,
             }
-        if self.kind == "many":
+        if self.kind in ("many", "called"):
             extra |= {"client": "100"}
             return {"conn_type": "automic", "host": self.url, "login": "100/A/B", "password": "secret", "extra": extra}
         return {"conn_type": "http", "host": self.url, "extra": {"verify": self.bundle}}
+
+
+def start_id_of(number: int) -> str:
+    """What a callback for this task is known by."""
+    return f"{number:012x}"
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ GET  /.../absent/{n}           404, which is what Airflow's HTTP sensor waits on
 GET  /ae/.../executions        a page of Automic's list: ours among those of others, newest first
 GET  /ae/.../executions/{n}    an execution of Automic
 POST /token                    an access token that lives five minutes
+POST /_end                     ``[0, 1, 2]``; these executions of ours have ended
 POST /_mode                    ``{"delay": 0.1, "watched": 1000}``; forgets what was counted
 GET  /_seen                    what was asked since then
 =============================  ==============================================================================
@@ -74,6 +75,7 @@ class Remote:
         self.lists: list[tuple[int, int]] = []
         self.looks: Counter[str] = Counter()
         self.tokens = self.opened = 0
+        self._ended: set[int] = set()
         self._entries = _entries(watched)
         self._pages: dict[str, tuple[list[dict[str, Any]], bytes]] = {}
 
@@ -82,6 +84,9 @@ class Remote:
         path, _, query = target.partition("?")
         if path == "/_mode":
             self.reset(**json.loads(body))
+            return 200, b"{}"
+        if path == "/_end":
+            self._ended |= {run_id_of(number) for number in json.loads(body)}
             return 200, b"{}"
         if path == "/_seen":
             return 200, _json(self.seen())
@@ -93,6 +98,8 @@ class Remote:
             return 200, self._list(query)
         self.polls.append((int(number), time.monotonic()))
         self.looks[number] += 1
+        if int(number) in self._ended:
+            return 200, _json(_execution(int(number), status=1900))
         return _ANSWERS[kind](int(number), self.looks[number])
 
     def seen(self) -> dict[str, Any]:

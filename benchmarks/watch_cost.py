@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
@@ -111,6 +111,10 @@ class Remote:
         """Forget what was counted, and answer after ``delay`` seconds."""
         self._session.post(f"{self.url}/_mode", json={"delay": delay, "watched": watched}).raise_for_status()
 
+    def end(self, numbers: Sequence[int]) -> None:
+        """Let these executions of ours have ended."""
+        self._session.post(f"{self.url}/_end", json=list(numbers)).raise_for_status()
+
     def seen(self) -> dict[str, Any]:
         """See :meth:`.remote.Remote.seen`."""
         content: dict[str, Any] = self._session.get(f"{self.url}/_seen").json()
@@ -125,12 +129,19 @@ class Remote:
 class Stage:
     """One Airflow database with its tasks, and one triggerer."""
 
-    def __init__(self, case: Case, remote: Remote, folder: Path, postgres: PrivatePostgres | None) -> None:
+    def __init__(
+        self,
+        case: Case,
+        remote: Remote,
+        folder: Path,
+        postgres: PrivatePostgres | None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self._case = case
         self._remote = remote
         self._postgres = postgres
         self._logs = folder / "logs"
-        self._env = self._environment(folder)
+        self._env = self._environment(folder) | dict(env or {})
         command = [*AIRFLOW, "triggerer", "--capacity", "100000", "--skip-serve-logs"]
         self._triggerer = Component("triggerer", command, env=self._env, log_folder=folder)
         self._reads_before = self._connection_reads()
@@ -304,7 +315,8 @@ def _settle(case: Case, remote: Remote, say: Any) -> None:
 
 
 @contextmanager
-def _served() -> Iterator[Remote]:
+def served() -> Iterator[Remote]:
+    """The remote, for the duration of a block."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         remote = Remote(Path(folder))
         try:
@@ -365,7 +377,7 @@ def _show(console: Console, figures: Sequence[Figures], found: Sequence[Goal]) -
 
 def _measure(cases: Sequence[Case], on: str, console: Console) -> list[Figures]:
     figures = []
-    with _served() as remote:
+    with served() as remote:
         for number, case in enumerate(cases, 1):
             with console.status(case.name) as status:
 

@@ -1,0 +1,354 @@
+"""What callbacks save, how soon they are acted upon, and what a receiver carries.
+
+``python -m benchmarks.callbacks [--only hour,receiver,wake] [--json FILE]``
+
+* ``hour``: requests to the remote for an execution of an hour, by the program of the wait itself, without a network;
+* ``receiver``: callbacks a second that one receiver process takes, against a bare FastAPI route that inserts one row
+  and commits, on the same database in the same run, SQLite and PostgreSQL;
+* ``wake``: 10,000 waits in one real triggerer, 100 callbacks a second for a minute, then all that are left at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from rich.console import Console
+from rich.table import Table
+
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.phase import Observation, Phase
+from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, Rhythm
+from airflow_provider_taskwatch.core.system import SystemDefaults
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, watch
+from airflow_provider_taskwatch.receiver.token import Keys, Ticket
+from benchmarks.figure import percentile
+from benchmarks.population import start_id_of
+from benchmarks.remote import run_id_of
+from benchmarks.watch_cost import ROOT, Case, Remote, Stage, served
+from demo.port import free_port
+from demo.postgres import PrivatePostgres
+from demo.wait import until
+
+SECRET = "a-benchmark-on-the-loopback-interface-has-no-secret"  # noqa: S105 - it says so
+HOUR = 3600.0
+CALLBACK_POLL = 300.0
+TRIALS = 200
+
+SENDERS = 32
+SEND_SECONDS = 8.0
+
+WATCHES = 10_000
+PER_SECOND = 100
+EVENLY_SECONDS = 60
+LATENCY = 0.05
+AWAKE_WITHIN = 120.0
+FIRED = "Trigger fired event"
+
+
+# --- requests of an hour
+
+
+def looks(plan: Plan, duration: float, *, is_called: bool, chance: random.Random) -> int:
+    """How often a wait looks at a task that ends after ``duration`` seconds."""
+    program, age, made = watch(_Remote(), plan, 0.0), 0.0, 0
+    step: Any = next(program)
+    while isinstance(step, Look):
+        due = age + step.after * (1.0 - step.spread * chance.random())
+        age = min(due, duration) if is_called else due
+        made += 1
+        phase = Phase.SUCCEEDED if age >= duration else Phase.RUNNING
+        try:
+            step = program.send(Seen(age=age, observation=Observation(ref="1", phase=phase), is_called=age >= duration))
+        except StopIteration:
+            return made
+    raise RuntimeError(f"the wait asked for {step}")
+
+
+class _Remote(SystemDefaults):
+    noun = "task"
+
+    def observe(self, ref: str) -> Flow[Observation]:
+        raise NotImplementedError("nobody is asked: readings are played in")
+
+    def probe(self) -> Flow[str]:
+        raise NotImplementedError("nobody is asked: readings are played in")
+
+
+def hour() -> dict[str, float]:
+    """Mean requests per execution of an hour, the start included."""
+    chance = random.Random(1)  # noqa: S311 - not for secrets
+    usual = Rhythm(limit_seconds=30.0, far_seconds=FAR_SECONDS, is_own_start=True)
+    called = Plan(ref="1", rhythm=usual, quiet=Rhythm(limit_seconds=CALLBACK_POLL, adaptive=False))
+    ways = {
+        "called back": (called, True),
+        "called back, and the callback was lost": (called, False),
+        "looking every 30 s": (Plan(ref="1", rhythm=usual), False),
+    }
+    found = {}
+    for name, (plan, is_called) in ways.items():
+        made = [looks(plan, HOUR, is_called=is_called, chance=chance) for _ in range(TRIALS)]
+        found[name] = 1 + sum(made) / TRIALS
+    return found
+
+
+# --- what a receiver carries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Requests a second, and the 99th percentile of the time until the answer."""
+
+    per_second: float
+    p99: float
+
+
+async def _send_for(url: str, headers: dict[str, str], seconds: float) -> Load:
+    """As many as the server answers, over :data:`SENDERS` connections."""
+    times: list[float] = []
+    end = time.monotonic() + seconds
+
+    async def send(session: aiohttp.ClientSession, sender: int) -> None:
+        number = 0
+        while (began := time.monotonic()) < end:
+            number += 1
+            body = json.dumps({"runid": f"{sender * 1_000_000 + number:010d}", "execution_status": "1900"})
+            async with session.post(url, data=body, headers=headers) as response:
+                response.raise_for_status()
+            times.append(time.monotonic() - began)
+
+    async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(send(session, sender) for sender in range(SENDERS)))
+    return Load(per_second=len(times) / seconds, p99=percentile(sorted(times), 0.99))
+
+
+@contextmanager
+def _serving(*command: str) -> Iterator[str]:
+    """A server process on a free port, which its command gets as its last argument."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, *command, str(port)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: _listens(port), within_seconds=60, what=f"{command[-1]} listens")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def receiver(say: Any) -> dict[str, dict[str, Load]]:
+    """The load by database and by server."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder, PrivatePostgres() as server:
+        urls = {"sqlite": f"sqlite:///{folder}/inbox.db", "postgresql": server.url}
+        for database, url in urls.items():
+            found[database] = {kind: _loaded(kind, url, say) for kind in ("bare", "receiver")}
+    return found
+
+
+def _loaded(kind: str, database: str, say: Any) -> Load:
+    say(f"{kind} on {database.partition(':')[0]}")
+    with _serving("-m", "benchmarks.receivers", kind, database, SECRET) as url:
+        keys = Keys([SECRET])
+        token = keys.mint(Ticket(channel="automic", start_id="0123456789ab", expires_at=int(time.time()) + 3600))
+        headers = {"Authorization": f"Bearer {keys.bearer(token)}", "Content-Type": "application/json"}
+        target = f"{url}/callbacks/{token}"
+        asyncio.run(_send_for(target, headers, 1.0))
+        return asyncio.run(_send_for(target, headers, SEND_SECONDS))
+
+
+# --- how soon a callback is acted upon
+
+
+class Woken(Stage):
+    """A triggerer whose waits are called back, and a receiver."""
+
+    def __init__(self, case: Case, remote: Remote, folder: Path, postgres: PrivatePostgres) -> None:
+        super().__init__(case, remote, folder, postgres, {"AIRFLOW__TASKWATCH__INBOX_URL": postgres.url})
+        self._keys = Keys([SECRET])
+
+    async def call_back(self, base: str, numbers: Sequence[int], per_second: int) -> dict[int, float]:
+        """End these executions, second by second, call back for each, and return when each was answered (epoch)."""
+        answered: dict[int, float] = {}
+        began = time.monotonic()
+
+        async def call(session: aiohttp.ClientSession, position: int, number: int) -> None:
+            await asyncio.sleep(began + position / per_second - time.monotonic())
+            ticket = Ticket(channel="automic", start_id=start_id_of(number), expires_at=int(time.time()) + 3600)
+            token = self._keys.mint(ticket)
+            headers = {"Authorization": f"Bearer {self._keys.bearer(token)}"}
+            body = {"runid": str(run_id_of(number)), "execution_status": "1900"}
+            async with session.post(f"{base}/callbacks/{token}", json=body, headers=headers) as response:
+                response.raise_for_status()
+            answered[number] = time.time()
+
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=SENDERS)) as session:
+            calls = []
+            for first in range(0, len(numbers), per_second):
+                chunk = numbers[first : first + per_second]
+                await asyncio.to_thread(self._remote.end, chunk)
+                calls += [asyncio.create_task(call(session, first + at, number)) for at, number in enumerate(chunk)]
+                await asyncio.sleep(began + first / per_second + 1.0 - time.monotonic())
+            await asyncio.gather(*calls)
+        return answered
+
+    def fired(self) -> dict[int, float]:
+        """When each trigger has yielded its event (epoch), by the logs of the tasks."""
+        found = {}
+        for path in self._logs.rglob("*.trigger.*.log"):
+            number = int(path.parts[-3].partition("=run-")[2])
+            for line in path.read_text().splitlines():
+                entry = json.loads(line)
+                if entry["event"] == FIRED:
+                    found[number] = datetime.fromisoformat(entry["timestamp"]).timestamp()
+        return found
+
+    def stored(self) -> dict[int, float]:
+        """When each task was resumed in Airflow's database (epoch)."""
+        with self._required_postgres.connect() as connection:
+            rows = connection.execute(
+                "SELECT run_id, extract(epoch FROM updated_at) FROM task_instance WHERE state = 'scheduled'"
+            ).fetchall()
+        return {int(run.removeprefix("run-")): float(at) for run, at in rows}
+
+    def reads(self) -> int:
+        """How often the table of messages was scanned, by PostgreSQL's own count."""
+        with self._required_postgres.connect() as connection:
+            row = connection.execute(
+                "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'taskwatch_message'"
+            ).fetchone()
+        return int(row[0]) if row else 0
+
+    @property
+    def _required_postgres(self) -> PrivatePostgres:
+        if self._postgres is None:
+            raise RuntimeError("this is measured on PostgreSQL")
+        return self._postgres
+
+    def blocked(self) -> int:
+        """Loop-blocked warnings so far."""
+        return self._log().count("was blocked for")
+
+
+def wake(say: Any) -> dict[str, Any]:
+    """Callbacks evenly, then all that are left at once."""
+    case = Case(name="called", kind="called", watches=WATCHES, interval=CALLBACK_POLL, delay=LATENCY, per_loop=500)
+    with ExitStack() as held:
+        remote = held.enter_context(served())
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
+        postgres = held.enter_context(PrivatePostgres())
+        remote.reset(delay=LATENCY, watched=WATCHES)
+        stage = Woken(case, remote, folder, postgres)
+        held.callback(stage.close)
+        base = held.enter_context(_serving("-m", "benchmarks.receivers", "receiver", postgres.url, SECRET))
+        say("writing the tasks that wait")
+        stage.populate()
+        stage.load(say)
+        evenly = list(range(PER_SECOND * EVENLY_SECONDS))
+        return {
+            "evenly": _phase(stage, remote, base, evenly, PER_SECOND, say),
+            "at once": _phase(stage, remote, base, list(range(len(evenly), WATCHES)), WATCHES, say),
+        }
+
+
+def _phase(
+    stage: Woken, remote: Remote, base: str, numbers: Sequence[int], per_second: int, say: Any
+) -> dict[str, float]:
+    say(f"{len(numbers):,} callbacks")
+    polls, blocked, began = len(remote.seen()["polls"]), stage.blocked(), time.time()
+    answered = asyncio.run(stage.call_back(base, numbers, per_second))
+    wanted = set(numbers)
+    until(
+        lambda: wanted <= stage.fired().keys(),
+        within_seconds=AWAKE_WITHIN,
+        what="every callback has become an event",
+        every_seconds=5.0,
+    )
+    until(
+        lambda: wanted <= stage.stored().keys(),
+        within_seconds=AWAKE_WITHIN,
+        what="every event is in the database",
+        every_seconds=5.0,
+    )
+    fired, stored = stage.fired(), stage.stored()
+    late = sorted(fired[number] - answered[number] for number in numbers)
+    looked = [number for number, _ in remote.seen()["polls"][polls:]]
+    ours = {run_id_of(number) for number in numbers}
+    kept = sorted(stored[number] - answered[number] for number in numbers)
+    return {
+        "callbacks": len(numbers),
+        "seconds to send": max(answered.values()) - began,
+        "event, median": percentile(late, 0.5),
+        "event, p99": percentile(late, 0.99),
+        "event, last after the first callback": max(fired[number] for number in numbers) - began,
+        "database, p99": percentile(kept, 0.99),
+        "within 1.5 s": sum(one <= 1.5 for one in late) / len(late),
+        "looks at those who were called back, each": sum(one in ours for one in looked) / len(numbers),
+        "looks at others": sum(one not in ours for one in looked),
+        "loop blocked": stage.blocked() - blocked,
+    }
+
+
+# --- the program
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="What callbacks save and cost.")
+    parser.add_argument("--only", default="hour,receiver,wake")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    found: dict[str, Any] = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    with console.status("") as status:
+        for name in arguments.only.split(","):
+            found[name] = _MEASURES[name](status.update)
+            console.print(_table(name, found[name]))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, default=vars, indent=1) + "\n")
+
+
+_MEASURES = {"hour": lambda _: hour(), "receiver": receiver, "wake": wake}
+
+
+def _table(name: str, found: dict[str, Any]) -> Table:
+    if name == "hour":
+        shown = Table("an execution of an hour", "requests, the start included", title="What callbacks save")
+        for way, number in found.items():
+            shown.add_row(way, f"{number:.1f}")
+        return shown
+    if name == "receiver":
+        shown = Table("database", "bare route", "receiver", "of the bare one", "p99", title="Callbacks a second")
+        for database, by in found.items():
+            bare, ours = by["bare"], by["receiver"]
+            share = f"{ours.per_second / bare.per_second:.0%}"
+            shown.add_row(
+                database, f"{bare.per_second:.0f}", f"{ours.per_second:.0f}", share, f"{1000 * ours.p99:.0f} ms"
+            )
+        return shown
+    shown = Table("", *found, title=f"{WATCHES:,} waits that are called back")
+    for what in next(iter(found.values())):
+        shown.add_row(what, *(f"{by[what]:,.2f}" for by in found.values()))
+    return shown
+
+
+if __name__ == "__main__":
+    main()
