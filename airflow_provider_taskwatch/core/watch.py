@@ -187,6 +187,17 @@ def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighe
     return Weighed(memory=judged, observation=reading, outcome=told)
 
 
+def last_word(system: System, plan: Plan, age: float) -> Flow[Outcome | None]:
+    """One look at a task for which the wait's time is over: its own end where it has one, else None.
+
+    It may have ended in time, while nobody was there to see it.
+    """
+    seen = yield from system.observe(plan.ref)
+    weighed = yield from weigh(system, plan, Memory(seen=True), Seen(age=age, observation=seen))
+    told = weighed.outcome
+    return told if told is not None and told.ending.is_of_remote and told.status else None
+
+
 def expire(run: Run[Any, Outcome], passed: DeadlineError) -> None:
     """End a watch because its time is over; what it would still ask about a failure is left out.
 

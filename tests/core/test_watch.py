@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch, weigh
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, last_word, watch, weigh
 from airflow_provider_taskwatch.core.wire import get
 from tests.play import play, reply, result_of, targets
 
@@ -346,6 +346,32 @@ def test_a_good_end_is_not_explained():
 def test_people_are_in_the_result_only_when_asked_for(phase):
     assert run(seen(0.0, phase))[1].result == {"id": "7"}
     assert run(seen(0.0, phase), personal=True)[1].result == {"id": "7", "author": "me"}
+
+
+# --- the last word
+
+
+def last(*replies, **reading):
+    """What is said of a task for which the time is over."""
+
+    class Asked(Remote):
+        def observe(self, ref):
+            yield from ask(get(f"/{ref}"))
+            return Observation(**{"ref": ref, "phase": Phase.RUNNING, "status": "s", **reading})
+
+    return play(last_word(Asked(), Plan(ref="7"), 100.0), *replies)[1]
+
+
+@pytest.mark.parametrize("phase, ending", [(Phase.SUCCEEDED, Ending.SUCCEEDED), (Phase.FAILED, Ending.FAILED)])
+def test_what_has_ended_although_nobody_saw_it_has_not_timed_out(phase, ending):
+    replies = [reply(200), *([reply(200, "disk full")] if phase is Phase.FAILED else [])]
+    assert last(*replies, phase=phase).ending is ending
+
+
+@pytest.mark.parametrize("reading", [{}, {"phase": Phase.BLOCKED}, {"phase": Phase.LOST, "status": ""}])
+def test_what_has_not_ended_or_is_gone_says_nothing_more(reading):
+    why = [reply(200)] if reading.get("phase") is Phase.LOST else []
+    assert last(reply(200), *why, **reading) is None
 
 
 # --- restarts

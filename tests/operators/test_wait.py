@@ -212,6 +212,7 @@ EXCEPTIONS = {
 
 @pytest.mark.parametrize("ending, exception", EXCEPTIONS.items())
 def test_a_bad_outcome_is_an_exception_with_its_message(box: Running, ending: Ending, exception: Any) -> None:
+    box.sandbox.add_rule(duration=600.0)
     life = automic()
     ref = life.defer().trigger.ref
     with pytest.raises(exception, match="the remote's words") as caught:
@@ -275,6 +276,38 @@ def test_on_timeout_says_what_becomes_of_the_remote_task(box: Running, on_timeou
     assert not life.open_record.is_delivered
 
 
+@pytest.mark.parametrize("entrance", ["trigger", "backstop"])
+def test_what_has_ended_in_time_has_not_timed_out_although_nobody_saw_it(box: Running, entrance: str) -> None:
+    box.sandbox.add_rule(duration=0.0)
+    life = automic(timeout=60)
+    ref = life.defer().trigger.ref
+    if entrance == "trigger":
+        result = life.resume(event_of(Ending.TIMED_OUT, ref))
+    else:
+        result = life.go_on("__fail__", {"error": "Trigger timeout"})
+
+    assert result["status"] == 1900
+    assert not task_of(box)["cancelled"]
+
+
+def test_a_bad_end_that_nobody_saw_is_told_as_one(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", message="disk full")
+    life = automic(timeout=60)
+    ref = life.defer().trigger.ref
+    with pytest.raises(RemoteTaskFailed, match="1800"):
+        life.resume(event_of(Ending.TIMED_OUT, ref))
+    assert life.open_record.is_delivered
+
+
+def test_a_remote_that_cannot_be_asked_does_not_hide_the_timeout(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0)
+    life = automic(timeout=60, on_timeout="leave")
+    ref = life.defer().trigger.ref
+    box.sandbox.add_fault("server_error", method="GET")
+    with pytest.raises(WaitTimedOut):
+        life.resume(event_of(Ending.TIMED_OUT, ref))
+
+
 async def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(
     box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +348,7 @@ def test_a_cancel_that_fails_does_not_hide_the_timeout(box: Running) -> None:
 def test_a_remote_without_cancel_goes_on_after_the_timeout_and_the_log_says_so(
     box: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    box.sandbox.add_rule(duration=600.0)
     life = acquia()
     ref = life.defer().trigger.ref
     with pytest.raises(WaitTimedOut):
