@@ -32,6 +32,8 @@ _SETTINGS = (
     "max_connections=200",
     "fsync=off",  # it lives as long as a test; what is measured here is not the disk
     "full_page_writes=off",
+    # The LocalExecutor's workers outlive a killed scheduler, and keep its connections with all their locks (3.3.2).
+    "idle_in_transaction_session_timeout=30s",
 )
 
 _as_service: dict[str, Any] = (

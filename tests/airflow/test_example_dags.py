@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_provider_taskwatch.hub.callbacks import callback_settings
+from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.sandbox.server import Running
 from demo import database
 from demo.configuration import environment
 from tests.airflow.example import FILES, FOLDER, load
 from tests.conftest import HOME
+from tests.receiver.served import serving
 
 Result = dict[str, Any]
 
@@ -28,15 +31,18 @@ def results(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     served.sandbox.add_rule(duration=0.0)
     served.sandbox.add_rule("JOBP.LOAD", duration=0.5)
     output = tmp_path_factory.mktemp("examples") / "results.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.airflow.run_examples", str(output), *map(str, FILES)],
-        env={**environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]), **served.environment()},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    settings = callback_settings()
+    with serving(create_app(settings.open_inbox(), settings.keys())) as url:
+        given = environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]) | served.environment()
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.airflow.run_examples", str(output), *map(str, FILES)],
+            env=given | {"AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": url},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     return dict(json.loads(output.read_text()))
 
@@ -89,3 +95,9 @@ def test_the_results_of_automic_are_those_of_its_executions(results: dict[str, R
     published = [xcoms[f"publish[{index}]"]["return_value"]["run_id"] for index in range(3)]
     assert len({load_result["run_id"], *published}) == 4
     assert xcoms["clean_up"]["return_value"]["run_id"] == int(xcoms["start_clean_up"]["return_value"])
+
+
+def test_a_callback_is_heard_and_kept_apart_from_what_is_confirmed(results: dict[str, Result]) -> None:
+    xcoms = results["automic_callback"]["xcoms"]
+    assert xcoms["archive"]["return_value"]["callback"] == {"is_confirmed": False, "execution_status": "1900"}
+    assert xcoms["report"]["return_value"] == "status 1900, after a callback that said 1900"

@@ -57,7 +57,8 @@ def configure(variables: Variables, monkeypatch: pytest.MonkeyPatch) -> Configur
     return put
 
 
-def test_without_a_secret_nothing_is_mounted() -> None:
+def test_without_a_secret_nothing_is_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__TASKWATCH__CALLBACK_SECRETS", raising=False)
     assert receiver_apps() == []
 
 

@@ -36,7 +36,9 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
     return put
 
 
-def test_without_settings_there_are_no_callbacks_but_an_inbox() -> None:
+def test_without_settings_there_are_no_callbacks_but_an_inbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CALLBACK_SECRETS", "CALLBACK_BASE_URL"):
+        monkeypatch.delenv(f"AIRFLOW__TASKWATCH__{name}", raising=False)
     settings = callback_settings()
     assert (settings.base_url, settings.secrets, settings.require_https) == ("", (), True)
     assert settings.inbox_url == f"sqlite:///{os.environ['AIRFLOW_HOME']}/taskwatch-inbox.db"
