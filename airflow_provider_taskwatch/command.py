@@ -74,7 +74,7 @@ def _callback_steps() -> Iterator[tuple[str, str]]:
     if not settings.secrets:
         _say("", f"a fresh secret: AIRFLOW__TASKWATCH__CALLBACK_SECRETS={fresh_secret()}")
         raise ConfigurationError(
-            "[taskwatch] callback_secrets is not set; set it to one secret wherever tasks, triggers and receivers run"
+            "[taskwatch] callback_secrets is not set; set it to one secret wherever tasks and receivers run"
         )
     with closing(settings.open_inbox()) as store:
         yield from prove(settings, store)

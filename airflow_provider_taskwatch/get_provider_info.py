@@ -63,7 +63,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "callback_secrets": {
                         "description": "Secrets that sign callbacks, the newest first, separated by blanks or commas; "
-                        "the first signs, all verify. The same for tasks, triggers and receivers. Without any there "
+                        "the first signs, all verify. The same for tasks and receivers. Without any there "
                         "are no callbacks. ``airflow taskwatch check --callbacks`` prints a fresh one.",
                         "version_added": "0.1.0",
                         "type": "string",

@@ -27,6 +27,8 @@ with DAG(
     @task
     def report(run: dict[str, dict[str, object]]) -> str:
         """What the callback said is kept apart from what the engine has confirmed."""
-        return f"status {run['status']}, after a callback that said {run['callback']['execution_status']}"
+        return (
+            f"status {run['status']}, after a callback that said {run['callback'].get('execution_status', 'nothing')}"
+        )
 
     report(archive.output)

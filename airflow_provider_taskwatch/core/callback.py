@@ -44,7 +44,10 @@ class Expectation:
 
 
 def enriched(outcome: Outcome, content: Mapping[str, Any], callback: Callback, keep: Sequence[str]) -> Outcome:
-    """The outcome with what the callback has brought: kept values, and the remote's errors where it ended badly."""
+    """The outcome with what the callback has brought: kept values, and the remote's errors where it ended badly.
+
+    Where values were to be kept, the result has a ``callback`` even if none came.
+    """
     kept = {name: content[name] for name in keep if name in content}
     result = {**outcome.result, "callback": {"is_confirmed": False, **kept}} if keep else outcome.result
     told = [f"{name}: {line(text)}" for name, text in callback.trouble.items() if not outcome.ending.is_ok]

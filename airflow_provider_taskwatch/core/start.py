@@ -35,6 +35,7 @@ class Record:
     :param started_at: ISO 8601, UTC.
     :param ref: None as long as no reply has named it.
     :param marker: what the start left at the remote, where it keeps markers; a retry may render another alias.
+    :param is_called_back: the remote was asked to call back when it has ended.
     :param is_delivered: a bad end was handed to Airflow, so that the next attempt starts anew.
     """
 
@@ -44,6 +45,7 @@ class Record:
     started_at: str
     ref: str | None = None
     marker: str = ""
+    is_called_back: bool = False
     is_delivered: bool = False
 
     @property

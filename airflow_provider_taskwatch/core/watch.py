@@ -58,6 +58,8 @@ class Plan:
         if memory.failures:
             wanted = getattr(error, "retry_after", None)
             return self.capped(_PATIENCE.seconds(memory.failures, wanted), age)
+        if memory.unknown_since is not None or memory.blocked_since is not None:
+            return replace(self, quiet=None).interval(age, last)  # of that, no remote tells
         return self.interval(age, last)
 
     def hold(self, memory: Memory, after: float, age: float) -> float:

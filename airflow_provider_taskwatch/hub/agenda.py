@@ -64,10 +64,15 @@ class Agenda:
             self._by_selector.setdefault(entry.look.selector, {})[entry.number] = entry
         return entry
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept at all."""
+        return not self._heap and not self._by_selector
+
     def next_due(self) -> float | None:
         """When :meth:`take` has something to give; None for an empty agenda."""
         while self._heap and self._is_over(self._heap[0]):
-            heapq.heappop(self._heap)
+            self._forget(heapq.heappop(self._heap))
         return self._heap[0].due if self._heap else None
 
     def take(self, now: float) -> list[list[Entry]]:
@@ -82,6 +87,13 @@ class Agenda:
         """Give up everything."""
         entries, self._heap, self._by_selector = self._heap, [], {}
         return entries
+
+    def _forget(self, entry: Entry) -> None:
+        """It may have been answered otherwise, long before anybody with its selector is due."""
+        waiting = self._by_selector.get(entry.look.selector, {})
+        waiting.pop(entry.number, None)
+        if not waiting:
+            self._by_selector.pop(entry.look.selector, None)
 
     def _take_along(self, first: Entry, now: float) -> list[Entry]:
         waiting = self._by_selector.pop(first.look.selector)

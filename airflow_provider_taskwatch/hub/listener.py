@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox
 
@@ -49,7 +49,7 @@ class Listener:
         self._bells: dict[str, list[Bell]] = {}
         self._new: set[str] = set()
         self._check_from = 0.0
-        self._is_failing = False
+        self._failing_since: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
@@ -58,6 +58,7 @@ class Listener:
         self._bells.setdefault(subject, []).append(bell)
         self._new.add(subject)
         if self.is_idle:
+            self._new.update(self._bells)
             self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
         try:
             yield
@@ -81,27 +82,41 @@ class Listener:
         try:
             while self._bells:
                 began = self._clock()
-                await self._round()
-                await asyncio.sleep(max(0.0, began + self._read_seconds - self._clock()))
+                pause = await self._round()
+                await asyncio.sleep(max(0.0, began + pause - self._clock()))
         finally:
             self._cursor = None
-            if self._inbox is not None:
-                self._inbox.close()
+            inbox, self._inbox = self._inbox, None
+            if inbox is not None:
+                asyncio.get_running_loop().run_in_executor(None, inbox.close)
 
-    async def _round(self) -> None:
-        """A trouble with the inbox is told once; looks go on without it."""
+    async def _round(self) -> float:
+        """One round, and the seconds until the next one. Whatever is wrong is told once; looks go on without it."""
         try:
             inbox = await self._opened()
             while await self._read(inbox):
                 pass
             if self._clock() >= self._check_from:
                 await self._check(inbox)
-        except TaskWatchError as error:
-            if not self._is_failing:
-                log.warning("callbacks are not heard for now: %s", error)
-            self._is_failing = True
-        else:
-            self._is_failing = False
+        except Exception as error:  # noqa: BLE001 - no wait may go deaf without a word
+            self._tell(error)
+            return CHECK_SECONDS if isinstance(error, ConfigurationError) else self._read_seconds
+        self._failing_since = None
+        return self._read_seconds
+
+    def _tell(self, error: Exception) -> None:
+        """In the triggerer's log at once, in those of the tasks when it has lasted."""
+        words = f"callbacks are not heard for now: {str(error) or type(error).__name__}"
+        if self._failing_since is None:
+            self._failing_since = self._clock()
+            log.warning(words)
+        if isinstance(error, ConfigurationError) or self._clock() - self._failing_since >= SILENT_SECONDS:
+            self._doubt(words)
+
+    def _doubt(self, words: str) -> None:
+        for bells in list(self._bells.values()):
+            for bell in bells:
+                bell.doubt(words)
 
     async def _opened(self) -> Inbox:
         if self._inbox is None:
@@ -129,11 +144,8 @@ class Listener:
         beats = await asyncio.to_thread(inbox.heartbeats)
         if any(one.age_seconds < SILENT_SECONDS for one in beats):
             return
-        words = (
+        self._doubt(
             f"no receiver has been heard of in {inbox!r} for {SILENT_SECONDS / 60:.0f} minutes: either none runs (the "
             "API server's plugin, or `airflow taskwatch receiver`), or it writes into another inbox ([taskwatch] "
             "inbox_url differs between here and there). Until then only the looks in between find the end"
         )
-        for bells in list(self._bells.values()):
-            for bell in bells:
-                bell.doubt(words)

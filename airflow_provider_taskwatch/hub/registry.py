@@ -37,4 +37,5 @@ def listener() -> Listener:
 
 
 async def _open_inbox() -> Inbox:
-    return callback_settings().open_inbox()
+    """In a thread: settings may come from a command, and the database's library is slow to import."""
+    return await asyncio.to_thread(lambda: callback_settings().open_inbox())

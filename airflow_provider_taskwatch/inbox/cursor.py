@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 WRITE_SECONDS = 10
 """After so long, the database ends a writer that stands still."""
-HOLE_SECONDS = 60.0
-"""For so long a number that was not seen may still show up: the time of six statements of one transaction."""
+HOLE_SECONDS = 120.0
+"""For so long a number that was not seen may still show up: six statements of one transaction, and what is between."""
 LOOK_BACK = 256
-"""How many numbers before the newest one a new cursor is unsure of: more than there are writers at a time."""
+"""How many numbers before the newest one a new cursor is unsure of, at least."""
 MAX_HOLES = 10_000
 
 
@@ -44,10 +44,15 @@ class Cursor:
         seen = set(numbers)
         last = max(self.last, *seen) if seen else self.last
         kept = [(number, at) for number, at in self.holes if number not in seen and now - at < HOLE_SECONDS]
-        missed = [(number, now) for number in range(self.last + 1, last) if number not in seen]
+        passed = range(max(self.last + 1, last - MAX_HOLES), last)
+        missed = [(number, now) for number in passed if number not in seen]
         return Cursor(last=last, holes=tuple([*kept, *missed][-MAX_HOLES:]))
 
 
-def cursor_at(newest: int) -> Cursor:
-    """A cursor for what comes after ``newest``; what was numbered shortly before may not be visible yet."""
-    return Cursor(last=max(0, newest - LOOK_BACK))
+def cursor_at(newest: int, recent: int | None = None) -> Cursor:
+    """A cursor for what comes after ``newest``; what was numbered shortly before may not be visible yet.
+
+    :param recent: the smallest number of the last :data:`HOLE_SECONDS`, if any came in.
+    """
+    unsure = newest - LOOK_BACK
+    return Cursor(last=max(0, unsure if recent is None else min(unsure, recent - 1)))

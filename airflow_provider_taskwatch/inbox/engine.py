@@ -17,12 +17,21 @@ CONNECT_SECONDS = 5
 CONNECTIONS = 10
 ACCOUNT_ONLY = 0o600
 
+_TIMES = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": WRITE_SECONDS * 1000,
+}
+"""A host that vanished would keep a thread waiting for hours."""
+
 
 def engine_for(url: str) -> sa.Engine:
     """The engine for an inbox, or :class:`ConfigurationError`. Nothing is opened yet."""
     try:
         parsed = sa.make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError(
             "the inbox's address is none; write sqlite:////path/to/inbox.db or postgresql://user@host/database"
         ) from None
@@ -68,13 +77,13 @@ def _postgresql(url: sa.URL) -> sa.Engine:
     try:
         return sa.create_engine(
             url,
-            connect_args={"connect_timeout": CONNECT_SECONDS, "options": options, "application_name": "taskwatch"},
+            connect_args={**_TIMES, "options": options, "application_name": "taskwatch"},
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_timeout=WRITE_SECONDS,
             hide_parameters=True,
         )
-    except ModuleNotFoundError as cause:
+    except ImportError as cause:
         raise ConfigurationError(
             "an inbox in PostgreSQL needs psycopg: pip install 'airflow-provider-taskwatch[postgres]'"
         ) from cause

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from airflow_provider_taskwatch.core.error import InboxError
 
 from . import schema
-from .cursor import Cursor, cursor_at
+from .cursor import HOLE_SECONDS, Cursor, cursor_at
 from .engine import engine_for
 from .message import PAGE_MESSAGES, Heartbeat, Message, Received
 
@@ -53,7 +53,8 @@ class SqlInbox:
         self._getting_ready = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"the inbox {self._engine.url.render_as_string(hide_password=True)}"
+        """Without the query of the address, as that may hold a password too."""
+        return f"the inbox {self._engine.url.set(query={}).render_as_string(hide_password=True)}"
 
     # --- messages
 
@@ -78,8 +79,12 @@ class SqlInbox:
         return len(connection.execute(insert.returning(table.c.number)).all())
 
     def end(self) -> Cursor:
-        newest = self._read(lambda connection: connection.scalar(sa.select(sa.func.max(schema.message.c.number))))
-        return cursor_at(newest or 0)
+        table = schema.message
+        newest = sa.select(sa.func.max(table.c.number)).scalar_subquery()
+        since = self._clock() - HOLE_SECONDS
+        recent = sa.select(sa.func.min(table.c.number)).where(table.c.received_at > since).scalar_subquery()
+        row = self._read(lambda connection: connection.execute(sa.select(newest, recent)).one())
+        return cursor_at(row[0] or 0, row[1])
 
     def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
         table = schema.message
@@ -208,7 +213,7 @@ class SqlInbox:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as cause:
+        except (SQLAlchemyError, OSError) as cause:
             raise InboxError(f"{self!r} cannot be asked: {_reason(cause)}") from cause
 
 
@@ -226,6 +231,6 @@ def _received(row: Any) -> Received:
     )
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def _reason(error: Exception) -> str:
     """What the database says, without the statement."""
     return str(error.orig if isinstance(error, DBAPIError) else error).strip().partition("\n")[0]

@@ -64,7 +64,8 @@ class Attempt:
         """A person says that this is the one, however it has ended; from here on a clear of it is seen as one."""
         ref = self._job.hook.system.check_ref(record.known_ref)
         self._job.log.info("waiting for %s, which was adopted", ref)
-        record = replace(record, ref=ref, max_tries=self._ti.max_tries, fingerprint=self._fingerprint)
+        known = {"max_tries": self._ti.max_tries, "fingerprint": self._fingerprint, "is_called_back": False}
+        record = replace(record, ref=ref, **known)
         self._records.save(record)
         return record
 
@@ -189,6 +190,7 @@ class Attempt:
             max_tries=self._ti.max_tries,
             started_at=now().isoformat(),
             marker=self._job.marker(start_id) if self._job.hook.system.keeps_marker else "",
+            is_called_back=self._job.expectation() is not None,
         )
         self._records.save(record)
         try:

@@ -42,7 +42,8 @@ class AutomicExecutionOperator(StartOperator):
     :param callback: have the engine call back when the execution has ended, instead of asking it all the time: True, or
         an :class:`~.callback.AutomicCallback`. The execution is then looked at when the callback comes, and every
         ``callback_poll_interval`` in case it does not.
-    :param callback_poll_interval: seconds (or a timedelta) between looks while a callback is expected.
+    :param callback_poll_interval: seconds (or a timedelta) between looks while a callback is expected. The engine tells
+        of nothing but the end, so a blocked execution, or an active status among ``success_statuses``, is seen then.
     :param report_tail: how many last lines of the report belong into the message of a failure.
     :param automic_conn_id: an Airflow connection of the type ``automic``.
     :param kwargs: see :class:`~.start.StartOperator`.
@@ -56,6 +57,7 @@ class AutomicExecutionOperator(StartOperator):
         "details",
         "timezone",
         "automic_conn_id",
+        "callback",
     )
     template_fields_renderers = {"inputs": "json", "details": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#fdeedd"
@@ -120,6 +122,8 @@ class AutomicExecutionOperator(StartOperator):
 
     def _check_callback(self) -> None:
         """What asks for a callback that would not come, or that nobody would hear, asks for a mistake."""
+        if not isinstance(self.callback, (bool, AutomicCallback)):
+            raise ConfigurationError(f"callback must be True, False or an AutomicCallback, not {self.callback!r:.80}")
         if self.execution_option == "recurring":
             raise ConfigurationError(
                 "callback: the engine carries out recurring executions and does not call back; leave callback out"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import ClassVar
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.systems.automic_callback import check_names
@@ -15,9 +16,11 @@ CHANNEL = "automic"
 _OURS = "authorization"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class AutomicCallback:
     """How an Automation Engine calls back. What it sends is a hint: the execution is looked at before it counts.
+
+    ``headers`` and ``url`` may be templates.
 
     :param headers: sent along by the engine, for whatever stands before the receiver; ``Authorization`` is ours.
     :param url: where the engine reaches the receiver, if not at ``[taskwatch] callback_base_url``.
@@ -27,7 +30,9 @@ class AutomicCallback:
         archive keys. They are not confirmed by anything.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    template_fields: ClassVar[Sequence[str]] = ("headers", "url")
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: str = ""
     payload: Mapping[str, str] = field(default_factory=dict)
     keep: Sequence[str] = ()
@@ -47,11 +52,13 @@ def callback_to(callback: AutomicCallback, start_id: str, deadline: datetime | N
     """The address for the callback of one start, and the headers to send along."""
     from airflow.sdk.log import mask_secret
 
-    from airflow_provider_taskwatch.hub.callbacks import callback_settings
+    from airflow_provider_taskwatch.hub.callbacks import base_url_problem, callback_settings
     from airflow_provider_taskwatch.receiver.token import Ticket, expiry
 
     settings = callback_settings()
     if callback.url:
+        if problem := base_url_problem(callback.url, settings.require_https):
+            raise ConfigurationError(problem.replace("[taskwatch] callback_base_url", "AutomicCallback(url=...)", 1))
         settings = replace(settings, base_url=callback.url.rstrip("/"))
     ticket = Ticket(channel=CHANNEL, start_id=start_id, expires_at=expiry(deadline, now()))
     made = settings.callback(ticket)

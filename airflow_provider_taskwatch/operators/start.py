@@ -133,6 +133,10 @@ class StartOperator(Waiter, BaseOperator):
         """How the remote's answers are understood; see the system."""
         return {}
 
+    def expectation(self) -> dict[str, Any] | None:
+        """Arguments of :class:`~..core.callback.Expectation` where :meth:`start_flow` asks to be called back."""
+        return None
+
     def validate(self) -> None:
         """Check the rendered arguments; the last stop before anything is sent."""
         one_of("on_timeout", self.on_timeout, ("cancel", "leave"))
@@ -219,6 +223,7 @@ class StartOperator(Waiter, BaseOperator):
                     deadline=deadline,
                 ),
                 start_id=record.start_id,
+                callback=self.expectation() if record.is_called_back else None,
                 cancel_on_kill=self.cancel_on_kill,
                 keeps_record=self.durable,
             ),

@@ -94,17 +94,12 @@ class Waiter:
             "conn_id": self.conn_id,
             "ref": ref,
             "options": options,
-            "callback": self.expectation(),
             "started_at": started_at,
             "deadline": deadline.isoformat() if deadline else None,
             "rules": self._rules(),
             "rhythm": self._rhythm(),
             "personal": self.include_personal,
         }
-
-    def expectation(self) -> dict[str, Any] | None:
-        """Arguments of :class:`~..core.callback.Expectation` where the remote will call back."""
-        return None
 
     def heard(self, event: Any) -> Outcome:
         """The outcome in a trigger's event; defers again where only the triggerer's clock says that time is over."""

@@ -35,7 +35,7 @@ async def _beat(inbox: Inbox, host: str, url: str, seconds: float) -> None:
     while True:
         try:
             await anyio.to_thread.run_sync(inbox.beat, host, url, abandon_on_cancel=True)
-        except InboxError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
             log.warning("the receiver cannot say that it is there: %s", error)
         await asyncio.sleep(seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_taskwatch.core.callback import Expectation, enriched
+from airflow_provider_taskwatch.core.callback import Callback, Expectation, enriched
 from airflow_provider_taskwatch.core.clock import rests_on_clock
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import one_step
@@ -105,11 +106,11 @@ class WatchTrigger(BaseTrigger):
             "rules": self.rules,
             "rhythm": self.rhythm,
             "options": self.options,
-            "callback": self.callback,
             "personal": self.personal,
             "cancel_on_kill": self.cancel_on_kill,
             "keeps_record": self.keeps_record,
             "finish": self.finish,
+            **({} if self.callback is None else {"callback": self.callback}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -151,6 +152,8 @@ class WatchTrigger(BaseTrigger):
     async def _watch(self, hub: Hub) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
         run: Run[Look | Call | Pause, Outcome] | None = None
+        system: System | None = None
+        bell: Bell | None = None
         age, left, began = self._age(), self._seconds_left(), asyncio.get_running_loop().time()
         ends_at = None if left is None else age + left
         passed = DeadlineError(f"the deadline was {self.deadline}")
@@ -160,25 +163,37 @@ class WatchTrigger(BaseTrigger):
                 run = Run(watch(system, self._plan(ends_at), age))
                 with self._listening(hub) as bell:
                     await self._drive(run, hub, Story(system.noun), began - age, bell)
-                    return self._called(run.result, system, bell)
         except TimeoutError:
-            if run is None:
+            if run is None or system is None:
                 return Outcome(ending=Ending.TIMED_OUT, ref=self.ref, message=str(passed))
             expire(run, passed)
-        return run.result
+        self._count_delay(run.result)
+        return self._called(run.result, system, bell)
 
     @contextmanager
     def _listening(self, hub: Hub) -> Iterator[Bell | None]:
         """Hear of callbacks, where one is expected."""
-        if self.callback is None or self.start_id is None:
+        if not self._is_called_back:
             yield None
             return
         from airflow_provider_taskwatch.hub.bell import Bell
         from airflow_provider_taskwatch.hub.registry import listener
 
-        bell = Bell(lambda words: hub.tell(partial(self.log.warning, words)))
-        with listener().listening(self.start_id, bell):
+        mine = contextvars.copy_context()  # by which Airflow finds the log of a task
+        bell = Bell(lambda words: mine.run(hub.tell, partial(self.log.warning, words)))
+        with listener().listening(str(self.start_id), bell):
             yield bell
+
+    @property
+    def _is_called_back(self) -> bool:
+        return self.callback is not None and self.start_id is not None
+
+    def _count_delay(self, outcome: Outcome) -> None:
+        """The seconds from the remote's end, by its own clock, to this moment."""
+        from airflow_provider_taskwatch.hub.statistic import duration
+
+        if outcome.ending.is_of_remote and self._ended_at is not None:
+            duration("delay", max(0.0, self._now().timestamp() - self._ended_at))
 
     def _called(self, outcome: Outcome, system: System, bell: Bell | None) -> Outcome:
         """The outcome with what the last callback has brought; or a word about one that did not come.
@@ -187,16 +202,15 @@ class WatchTrigger(BaseTrigger):
         """
         if bell is None or self.callback is None or not outcome.ending.is_of_remote or outcome.ref != self.ref:
             return outcome
+        expected = Expectation(**self.callback)
         if not bell.contents:
             self._tell_missed(system)
-            return outcome
-        expected = Expectation(**self.callback)
         for content in reversed(bell.contents):
             callback = system.read_callback(content, expected.names)
             if callback.ref in (None, outcome.ref) and isinstance(content, Mapping):
                 return enriched(outcome, content, callback, expected.keep)
             self.log.warning("what a callback says is left out: it cannot be read, or is about another %s", system.noun)
-        return outcome
+        return enriched(outcome, {}, Callback(), expected.keep)
 
     def _tell_missed(self, system: System) -> None:
         from airflow_provider_taskwatch.hub.statistic import count
@@ -262,7 +276,7 @@ class WatchTrigger(BaseTrigger):
         )
 
     def _quiet(self) -> Rhythm | None:
-        if self.callback is None:
+        if self.callback is None or not self._is_called_back:
             return None
         return Rhythm(limit_seconds=Expectation(**self.callback).poll_seconds, adaptive=False)
 

@@ -161,6 +161,12 @@ def test_a_wait_that_was_called_back_too_early_goes_on_as_if_nobody_would_call()
     assert [look.after for look in looks] == [300.0, 18.0, 22.5]
 
 
+@pytest.mark.parametrize("phase", [Phase.BLOCKED, Phase.UNKNOWN])
+def test_what_no_remote_tells_of_is_looked_at_as_without_a_callback(phase):
+    looks, _ = run(seen(300.0, phase), seen(330.0), seen(640.0, Phase.SUCCEEDED), **QUIET)
+    assert [look.after for look in looks] == [300.0, 30.0, 300.0]
+
+
 def test_nobody_calls_back_for_what_took_over():
     looks = [
         step.after

@@ -77,6 +77,14 @@ def test_a_watch_that_is_gone_is_not_asked_for(agenda: Agenda, loop: asyncio.Abs
     assert refs(agenda.take(2.0)) == [["there"]]
 
 
+def test_what_was_answered_otherwise_leaves_nothing_behind(agenda: Agenda, loop: asyncio.AbstractEventLoop) -> None:
+    add(agenda, loop, due=1.0, selector="A-*").answer.set_result(None)
+    add(agenda, loop, due=1.0, selector="B-*").answer.cancel()
+
+    assert agenda.next_due() is None
+    assert agenda.is_empty
+
+
 def test_what_is_put_back_has_another_turn(agenda: Agenda, loop: asyncio.AbstractEventLoop) -> None:
     entry = add(agenda, loop, due=1.0, selector="A-*", hold=12.0)
     [[taken]] = agenda.take(1.0)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import InboxError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.hub.bell import Bell
 from airflow_provider_taskwatch.hub.listener import SUBJECTS, Listener
 from airflow_provider_taskwatch.inbox.cursor import Cursor
@@ -126,6 +126,35 @@ async def test_an_inbox_that_is_down_is_told_once_and_read_again(caplog: pytest.
         assert await rung(bell) == [None]
 
     assert [record.getMessage() for record in caplog.records] == ["callbacks are not heard for now: the inbox is down"]
+
+
+async def test_trouble_of_any_kind_lets_nobody_go_deaf(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(MemoryInbox):
+        asked = 0
+
+        def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
+            self.asked += 1
+            if self.asked < 3:
+                raise OSError("read-only file system")
+            return super().read(cursor, subjects)
+
+    inbox, bell = Broken(), silent_bell()
+    inbox.add([signal("mine")])
+    with caplog.at_level(logging.WARNING), listener_on(inbox).listening("mine", bell):
+        assert await rung(bell) == [None]
+
+    assert caplog.text.count("read-only file system") == 1
+
+
+async def test_what_is_configured_wrongly_is_told_to_those_who_wait() -> None:
+    async def refuse() -> Inbox:
+        raise ConfigurationError("the inbox's address is none")
+
+    words: list[str] = []
+    with Listener(refuse, read_seconds=QUICK).listening("mine", Bell(words.append)):
+        await until(lambda: bool(words))
+
+    assert words == ["callbacks are not heard for now: the inbox's address is none"]
 
 
 @pytest.mark.parametrize("beats, told", [(False, 1), (True, 0)])

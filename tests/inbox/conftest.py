@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.inbox.message import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from demo import postgres
 
-NOW = 200.0
+NOW = 1_000.0
 """Seconds since the epoch; the tests' messages came in at 100."""
 
 

@@ -41,6 +41,11 @@ def test_a_new_cursor_is_unsure_of_the_newest() -> None:
     assert cursor_at(3) == Cursor(last=0)
 
 
+def test_a_new_cursor_is_unsure_of_all_that_came_lately() -> None:
+    assert cursor_at(1_000, recent=100).last == 99
+    assert cursor_at(1_000, recent=990).last == 1_000 - LOOK_BACK
+
+
 def test_a_great_leap_leaves_the_newest_holes() -> None:
     cursor = Cursor().moved([10 * MAX_HOLES], 0.0)
 

@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.engine import engine_for
 from airflow_provider_taskwatch.inbox.store import DAY_SECONDS, PRUNE_MESSAGES, PRUNE_SECONDS, SqlInbox
-from tests.inbox.conftest import OpenInbox
+from tests.inbox.conftest import NOW, OpenInbox
 from tests.inbox.test_contract import SIGNAL, deliveries
 
 ADD_ONE = """
@@ -95,6 +95,14 @@ def test_a_new_cursor_does_not_miss_who_is_just_writing(open_inbox: OpenInbox, p
     engine.dispose()
 
 
+def test_a_new_cursor_is_unsure_of_all_that_came_in_the_last_two_minutes(open_inbox: OpenInbox, url: str) -> None:
+    inbox = open_inbox(url)
+    inbox.add([replace(SIGNAL, delivery=str(number), received_at=NOW - 10.0) for number in range(300)])
+    cursor = inbox.end()
+
+    assert len(inbox.read(cursor)) == 300
+
+
 def test_a_second_delivery_leaves_no_hole(open_inbox: OpenInbox, url: str) -> None:
     inbox = open_inbox(url)
     inbox.add([SIGNAL])
@@ -125,6 +133,17 @@ def test_a_database_that_is_down_is_named_without_its_password(open_inbox: OpenI
     assert "sesame" not in f"{error.value}{error.value.__cause__}"
 
 
+def test_a_password_in_the_query_is_not_shown_either() -> None:
+    assert "sesame" not in repr(SqlInbox("postgresql://127.0.0.1:9/inbox?user=airflow&password=sesame"))
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(open_inbox: OpenInbox, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(InboxError, match=r"inbox.db cannot be asked"):
+        open_inbox(f"sqlite:///{tmp_path}/file/inbox.db").add([SIGNAL])
+
+
 def test_a_file_that_is_none_is_named(open_inbox: OpenInbox, tmp_path: Path) -> None:
     (tmp_path / "inbox.db").write_text("not a database" * 100)
 
@@ -144,6 +163,7 @@ def test_the_file_is_for_its_account_only(open_inbox: OpenInbox, tmp_path: Path)
         ("", "the inbox's address is none"),
         ("nonsense", "the inbox's address is none"),
         ("mysql://host/inbox", "SQLite or PostgreSQL, not in 'mysql'"),
+        ("postgresql://host:port/inbox", "the inbox's address is none"),
         ("sqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),
     ],

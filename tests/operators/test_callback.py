@@ -87,6 +87,24 @@ def test_a_retry_rejoins_and_its_execution_keeps_its_address(box: Running) -> No
     assert first.start_id == second.start_id
 
 
+def test_an_execution_that_was_not_asked_to_call_back_is_not_expected_to(box: Running) -> None:
+    life = automic(callback=False)
+    life.defer()
+    life.arguments["callback"] = True
+    life.try_number += 1
+    trigger = life.defer().trigger
+
+    assert (asked(box), trigger.callback) == ([None], None)
+
+
+def test_headers_and_address_may_be_templates_and_show_up_nowhere(box: Running) -> None:
+    callback = AutomicCallback(headers={"X-Key": "{{ var.value.key }}"}, url="{{ var.value.url }}")
+
+    assert callback.template_fields == ("headers", "url")
+    assert "callback" in Automic.template_fields
+    assert "X-Key" not in repr(callback)
+
+
 def test_a_clear_starts_with_an_address_of_its_own(box: Running) -> None:
     life = automic()
     life.defer()
@@ -131,7 +149,8 @@ def test_without_a_callback_nothing_is_asked_for(box: Running) -> None:
         ({"callback": AutomicCallback(headers={"authorization": "x"})}, "the header authorization"),
         ({"callback": AutomicCallback(payload={"execution_id": "runid"})}, "what is read from a callback"),
         ({"callback": AutomicCallback(keep="archive_key1")}, "keep must be a list"),
-        ({"callback": AutomicCallback(url="http://airflow.example.com")}, "over which anybody can read"),
+        ({"callback": AutomicCallback(url="http://airflow.example.com")}, r"AutomicCallback\(url=.*anybody can read"),
+        ({"callback": {"keep": ["archive_key1"]}}, "callback must be True, False or an AutomicCallback"),
         ({"callback_poll_interval": 0}, "callback_poll_interval"),
     ],
 )

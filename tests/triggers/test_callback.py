@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.hub.registry import listener
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -19,6 +22,8 @@ from tests.triggers.test_watch import automic_task, first_event, trigger_for
 from tests.until import until
 
 START = "0123456789ab"
+TASK: contextvars.ContextVar[str] = contextvars.ContextVar("TASK")
+"""As Airflow tells the logs of tasks apart."""
 SELDOM = {"poll_seconds": 600.0}
 
 
@@ -117,6 +122,29 @@ async def test_a_callback_that_never_comes_is_missed_and_told(
     assert "s ago and has not called back" in capsys.readouterr().out
 
 
+async def test_what_was_to_be_kept_of_a_callback_that_never_came_is_empty(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=0.0)
+    outcome = await outcome_of(waiting_for(ref, {"poll_seconds": 0.5, "keep": ["archive_key1"]}))
+
+    assert outcome.result["callback"] == {"is_confirmed": False}
+
+
+async def test_that_nobody_receives_callbacks_is_told_in_the_log_of_the_task(
+    box: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/silent.db")
+    heard: list[tuple[str, str]] = []
+    trigger = trigger_for(automic_task(box, duration=2.0), callback={"poll_seconds": 3.0}, start_id=START)
+    TASK.set("mine")
+    trigger._log = SimpleNamespace(
+        log=lambda *_: None, info=lambda *_: None, warning=lambda words, *_: heard.append((TASK.get(""), words))
+    )
+    await first_event(trigger)
+
+    told = [task for task, words in heard if "no receiver has been heard of" in words]
+    assert told == ["mine"]
+
+
 async def test_what_was_asked_for_is_kept_and_marked(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0)
     call_back(inbox, {"execution_id": ref, "object_variable1": "17842312", "secret": "x"})
@@ -131,7 +159,7 @@ async def test_nothing_is_kept_of_a_callback_about_another_execution(box: Runnin
     call_back(inbox, {"runid": "999", "object_variable1": "forged"})
     outcome = await outcome_of(waiting_for(ref, {"keep": ["object_variable1"]}))
 
-    assert "callback" not in outcome.result
+    assert outcome.result["callback"] == {"is_confirmed": False}
 
 
 async def test_the_last_error_explains_a_failure(box: Running, inbox: SqlInbox) -> None:
@@ -147,7 +175,8 @@ async def test_a_callback_for_another_start_wakes_nobody(box: Running, inbox: Sq
     ref = automic_task(box, duration=0.0)
     task = waiting_for(ref)
     call_back(inbox, start_id="ba9876543210")
-    await asyncio.sleep(1.5)
+    reads = listener().reads
+    await until(lambda: listener().reads > reads + 1)
     assert (task.done(), looks(box, ref)) == (False, 0)
 
     call_back(inbox)
