@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ NOW = 1_000.0
 @pytest.fixture(scope="session")
 def server() -> Iterator[postgres.PrivatePostgres]:
     if not postgres.is_installed():
-        pytest.skip("PostgreSQL is not installed here")
+        (pytest.fail if os.environ.get("REQUIRE_POSTGRESQL") else pytest.skip)("PostgreSQL is not installed here")
     with postgres.PrivatePostgres() as server:
         yield server
 
