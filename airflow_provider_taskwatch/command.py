@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from .hooks.taskwatch import SystemHook, TaskWatchHook
     from .inbox.message import Inbox
 
-PRUNE_MESSAGES = 500
-
 out = Console()
 
 
@@ -127,7 +125,9 @@ def inbox(args: Namespace) -> None:
 
 def _pruned(store: Inbox, days: float) -> int:
     """Delete step by step, as a long transaction would keep callbacks waiting."""
-    before, total = time.time() - days * 86_400, 0
+    from .inbox.message import DAY_SECONDS, PRUNE_MESSAGES
+
+    before, total = time.time() - days * DAY_SECONDS, 0
     while deleted := store.prune(before, PRUNE_MESSAGES):
         total += deleted
     return total

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -41,6 +42,7 @@ from benchmarks.figure import percentile
 from benchmarks.population import start_id_of
 from benchmarks.remote import run_id_of
 from benchmarks.watch_cost import ROOT, Case, Remote, Stage, served
+from demo.airflow import sigterm_as_exit
 from demo.port import free_port
 from demo.postgres import PrivatePostgres
 from demo.wait import until
@@ -59,6 +61,7 @@ EVENLY_SHARE = 0.6
 LATENCY = 0.05
 AWAKE_WITHIN = 900.0
 FIRED = "Trigger fired event"
+_RUN, _MOMENT = re.compile(r"waits/run-(\d+)/"), re.compile(r"\d{4}-[\d-]+T[\d:.]+Z")
 
 
 # --- requests of an hour
@@ -212,15 +215,16 @@ class Woken(Stage):
         return answered
 
     def fired(self) -> dict[int, float]:
-        """When each trigger has yielded its event (epoch), by the logs of the tasks."""
-        found = {}
-        for path in self._logs.rglob("*.trigger.*.log"):
-            number = int(path.parts[-3].partition("=run-")[2])
-            for line in path.read_text().splitlines():
-                entry = json.loads(line)
-                if entry["event"] == FIRED:
-                    found[number] = datetime.fromisoformat(entry["timestamp"]).timestamp()
-        return found
+        """When each trigger has yielded its event (epoch).
+
+        That is in the log of its task, or in the triggerer's own, where Airflow heard of the event before that line.
+        """
+        lines = [line for path in self._logs.rglob("*.trigger.*.log") for line in path.read_text().splitlines()]
+        told = [line for line in (*lines, *self._log().splitlines()) if FIRED in line]
+        return {
+            int(_RUN.search(line)[1]): datetime.fromisoformat(_MOMENT.search(line)[0]).timestamp()  # type: ignore[index]
+            for line in told
+        }
 
     def stored(self) -> dict[int, float]:
         """When each task was resumed in Airflow's database (epoch)."""
@@ -325,7 +329,7 @@ def main() -> None:
         "wake": partial(wake, arguments.watches),
     }
     found: dict[str, Any] = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    with console.status("") as status:
+    with sigterm_as_exit(), console.status("") as status:
         for name in arguments.only.split(","):
             found[name] = measures[name](status.update)
             console.print(_table(name, found[name]))

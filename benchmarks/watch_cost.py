@@ -41,6 +41,7 @@ from benchmarks.figure import Figures, Goal, busiest_tenth, gaps, goals, goals_o
 from benchmarks.population import Population
 from benchmarks.process import Triggerer
 from demo import database
+from demo.airflow import sigterm_as_exit
 from demo.certificate import write_certificate
 from demo.component import Component
 from demo.configuration import Environment, environment
@@ -377,7 +378,7 @@ def _show(console: Console, figures: Sequence[Figures], found: Sequence[Goal]) -
 
 def _measure(cases: Sequence[Case], on: str, console: Console) -> list[Figures]:
     figures = []
-    with served() as remote:
+    with sigterm_as_exit(), served() as remote:
         for number, case in enumerate(cases, 1):
             with console.status(case.name) as status:
 

@@ -75,7 +75,7 @@ class PrivateAirflow:
 
     def __enter__(self) -> Self:
         with ExitStack() as held:
-            held.enter_context(_sigterm_as_exit())
+            held.enter_context(sigterm_as_exit())
             folder = tempfile.TemporaryDirectory(prefix="airflow-", ignore_cleanup_errors=True)
             self.home = Path(held.enter_context(folder))
             self.url = f"http://127.0.0.1:{free_port()}"
@@ -233,7 +233,7 @@ def _dag_files(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
+def sigterm_as_exit() -> Iterator[None]:
     """Turn SIGTERM into SystemExit, so that leaving the block cleans up then, too."""
     if threading.current_thread() is not threading.main_thread():
         yield

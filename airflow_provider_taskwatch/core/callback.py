@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .error import ConfigurationError
@@ -51,11 +51,4 @@ def enriched(outcome: Outcome, content: Mapping[str, Any], callback: Callback, k
     kept = {name: content[name] for name in keep if name in content}
     result = {**outcome.result, "callback": {"is_confirmed": False, **kept}} if keep else outcome.result
     told = [f"{name}: {line(text)}" for name, text in callback.trouble.items() if not outcome.ending.is_ok]
-    return Outcome(
-        ending=outcome.ending,
-        ref=outcome.ref,
-        phase=outcome.phase,
-        status=outcome.status,
-        message="\n".join([outcome.message, *told]),
-        result=result,
-    )
+    return replace(outcome, message="\n".join([outcome.message, *told]), result=result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -91,16 +91,7 @@ class Observation:
 
     def brief(self) -> Observation:
         """The same without result: what a wait of hours keeps in memory is kept a thousand times."""
-        return Observation(
-            ref=self.ref,
-            phase=self.phase,
-            status=self.status,
-            progress=self.progress,
-            message=self.message,
-            elapsed_seconds=self.elapsed_seconds,
-            expected_seconds=self.expected_seconds,
-            ended_at=self.ended_at,
-        )
+        return replace(self, result={}, personal={})
 
     def says_as_much_as(self, other: Observation | None) -> bool:
         """Whether it tells nothing new about the state of the task; how long it has run does not count."""

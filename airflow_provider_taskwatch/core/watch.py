@@ -42,10 +42,10 @@ class Plan:
         After a restart all of it, as many waits are restarted together; and of the second one too, as all that were
         due while a thousand triggers started, and nothing else went on, have looked together.
         """
-        if age < FIRST_SECONDS and self.quiet is not None:
-            return self.interval(age), SPREAD
         if age >= FIRST_SECONDS:
             return self.interval(age), 1.0
+        if self.quiet is not None:
+            return self.interval(age), SPREAD
         return max(0.0, min(self.rhythm.first(age), self._until_last(age))), 0.0
 
     def interval(self, age: float, seen: Observation | None = None) -> float:

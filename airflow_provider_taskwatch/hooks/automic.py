@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.systems.automic import FORM, Automic
+from airflow_provider_taskwatch.systems.automic import FORM, Automic, from_settings
 
 from .taskwatch import SystemHook
 
@@ -25,6 +25,11 @@ class AutomicHook(SystemHook):
     def __init__(self, automic_conn_id: str = default_conn_name) -> None:
         super().__init__(automic_conn_id)
 
+    @cached_property
+    def system(self) -> Automic:
+        """The engine, as the connection describes it."""
+        return from_settings(self.settings)
+
     def list_executions(self, *, limit: int = 500, **filters: str | int | bool) -> list[dict[str, Any]]:
         """Executions by the vendor's filters, the newest first, as the engine describes them.
 
@@ -34,7 +39,4 @@ class AutomicHook(SystemHook):
         :param filters: ``name``, ``alias``, ``type``, ``status``, ``user``, ``time_frame_from``, ...; lists as texts
             with commas. Those that have ended and were deactivated are left out without ``include_deactivated``.
         """
-        system = self.system
-        if not isinstance(system, Automic):
-            raise ConfigurationError(f"connection {self.conn_id!r} is not one of the type 'automic'")
-        return self.run(system.executions(limit, filters))
+        return self.run(self.system.executions(limit, filters))

@@ -15,6 +15,7 @@ from airflow.sdk.configuration import conf, get_sdk_expansion_variables
 
 from airflow_provider_taskwatch.core.connection import http_url
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
 from airflow_provider_taskwatch.receiver.callback import PATH
 from airflow_provider_taskwatch.receiver.token import Keys, Ticket, secrets_problem
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 SECTION = "taskwatch"
 INBOX_URL = "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db"
-RETENTION_DAYS = 14.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

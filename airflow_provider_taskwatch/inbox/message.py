@@ -92,3 +92,7 @@ class Inbox(Protocol):
 
 
 PAGE_MESSAGES = 1_000
+PRUNE_MESSAGES = 500
+"""Deleted in one step."""
+RETENTION_DAYS = 14.0
+DAY_SECONDS = 86_400.0

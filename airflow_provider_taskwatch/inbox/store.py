@@ -19,16 +19,13 @@ from airflow_provider_taskwatch.core.error import InboxError
 from . import schema
 from .cursor import HOLE_SECONDS, Cursor, cursor_at
 from .engine import engine_for
-from .message import PAGE_MESSAGES, Heartbeat, Message, Received
+from .message import DAY_SECONDS, PAGE_MESSAGES, PRUNE_MESSAGES, RETENTION_DAYS, Heartbeat, Message, Received
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-DAY_SECONDS = 86_400.0
-RETENTION_DAYS = 14.0
 PRUNE_SECONDS = 60.0
-PRUNE_MESSAGES = 500
 FORGET_SECONDS = DAY_SECONDS
 """Receivers that have not said anything for so long are forgotten."""
 

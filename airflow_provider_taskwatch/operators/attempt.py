@@ -64,8 +64,9 @@ class Attempt:
         """A person says that this is the one, however it has ended; from here on a clear of it is seen as one."""
         ref = self._job.hook.system.check_ref(record.known_ref)
         self._job.log.info("waiting for %s, which was adopted", ref)
-        known = {"max_tries": self._ti.max_tries, "fingerprint": self._fingerprint, "is_called_back": False}
-        record = replace(record, ref=ref, **known)
+        record = replace(
+            record, ref=ref, max_tries=self._ti.max_tries, fingerprint=self._fingerprint, is_called_back=False
+        )
         self._records.save(record)
         return record
 

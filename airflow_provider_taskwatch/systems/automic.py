@@ -24,7 +24,7 @@ from airflow_provider_taskwatch.core.flow import Flow, Retry, ask, ask_json, rea
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
-from airflow_provider_taskwatch.core.system import Options, System, SystemDefaults, safe_ref
+from airflow_provider_taskwatch.core.system import Options, SystemDefaults, safe_ref
 from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS, printable
 from airflow_provider_taskwatch.core.wire import get, segment, send
 
@@ -72,7 +72,7 @@ _WAITING_STATUSES = ",".join(str(number) for number, phase in PHASES.items() if 
 _OPTIONS = ("success_statuses", "skip_statuses", "alias", "follow_restarts", "report_tail")
 
 
-def from_settings(settings: Settings) -> System:
+def from_settings(settings: Settings) -> Automic:
     """The system behind a connection of the type ``automic``."""
     return Automic(client=settings.own.get("client") or "")
 

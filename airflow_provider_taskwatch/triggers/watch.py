@@ -173,7 +173,7 @@ class WatchTrigger(BaseTrigger):
     @contextmanager
     def _listening(self, hub: Hub) -> Iterator[Bell | None]:
         """Hear of callbacks, where one is expected."""
-        if not self._is_called_back:
+        if self._expected is None:
             yield None
             return
         from airflow_provider_taskwatch.hub.bell import Bell
@@ -185,8 +185,9 @@ class WatchTrigger(BaseTrigger):
             yield bell
 
     @property
-    def _is_called_back(self) -> bool:
-        return self.callback is not None and self.start_id is not None
+    def _expected(self) -> Expectation | None:
+        """What is expected of a callback; without a start id, nobody would know whose it is."""
+        return None if self.callback is None or self.start_id is None else Expectation(**self.callback)
 
     def _count_delay(self, outcome: Outcome) -> None:
         """The seconds from the remote's end, by its own clock, to this moment."""
@@ -200,9 +201,9 @@ class WatchTrigger(BaseTrigger):
 
         What took over from the ref was started by others, who asked for no callback.
         """
-        if bell is None or self.callback is None or not outcome.ending.is_of_remote or outcome.ref != self.ref:
+        expected = self._expected
+        if bell is None or expected is None or not outcome.ending.is_of_remote or outcome.ref != self.ref:
             return outcome
-        expected = Expectation(**self.callback)
         if not bell.contents:
             self._tell_missed(system)
         for content in reversed(bell.contents):
@@ -276,9 +277,8 @@ class WatchTrigger(BaseTrigger):
         )
 
     def _quiet(self) -> Rhythm | None:
-        if self.callback is None or not self._is_called_back:
-            return None
-        return Rhythm(limit_seconds=Expectation(**self.callback).poll_seconds, adaptive=False)
+        expected = self._expected
+        return None if expected is None else Rhythm(limit_seconds=expected.poll_seconds, adaptive=False)
 
     def _age(self) -> float:
         return max(0.0, (self._now() - datetime.fromisoformat(self.started_at)).total_seconds())

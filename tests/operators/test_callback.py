@@ -105,6 +105,14 @@ def test_headers_and_address_may_be_templates_and_show_up_nowhere(box: Running) 
     assert "X-Key" not in repr(callback)
 
 
+def test_headers_and_address_are_rendered(box: Running) -> None:
+    callback = AutomicCallback(headers={"X-Key": "{{ key }}"}, url="https://{{ host }}")
+    task = automic(callback=callback).make()
+    task.render_template_fields({"key": "k", "host": "dmz.example.com"})
+
+    assert (task.callback.headers, task.callback.url) == ({"X-Key": "k"}, "https://dmz.example.com")
+
+
 def test_a_clear_starts_with_an_address_of_its_own(box: Running) -> None:
     life = automic()
     life.defer()
