@@ -65,6 +65,7 @@ def _steps(args: Namespace) -> Iterator[tuple[str, str]]:
 
 def _callback_steps() -> Iterator[tuple[str, str]]:
     from .hub.callbacks import callback_settings
+    from .hub.inbox import open_inbox
     from .hub.probe import prove
     from .receiver.token import fresh_secret
 
@@ -74,19 +75,20 @@ def _callback_steps() -> Iterator[tuple[str, str]]:
         raise ConfigurationError(
             "[taskwatch] callback_secrets is not set; set it to one secret wherever tasks and receivers run"
         )
-    with closing(settings.open_inbox()) as store:
+    with closing(open_inbox()) as store:
         yield from prove(settings, store)
 
 
 def receiver(args: Namespace) -> None:
     """Serve the receiver of callbacks until interrupted; of Airflow it needs the configuration and nothing else."""
     from .hub.callbacks import callback_settings
+    from .hub.inbox import open_inbox
     from .receiver.app import create_app
     from .receiver.server import serve
 
     try:
         settings = callback_settings()
-        app = create_app(settings.open_inbox(), settings.keys(), url=settings.base_url, count=_counter())
+        app = create_app(open_inbox(), settings.keys(), url=settings.base_url, count=_counter())
         serve(app, args.host, args.port, show=lambda url: _say("", f"the receiver listens on {url}"))
     except TaskWatchError as error:
         _say("red", str(error))
@@ -108,13 +110,12 @@ def _counter() -> Callable[[str], None]:
 
 def inbox(args: Namespace) -> None:
     """Show which receivers write into the inbox, or delete what is old."""
-    from .hub.callbacks import callback_settings
+    from .hub.inbox import open_inbox, retention_days
 
     try:
-        settings = callback_settings()
-        with closing(settings.open_inbox()) as store:
+        with closing(open_inbox()) as store:
             if args.action == "prune":
-                days = settings.retention_days if args.older_than_days is None else args.older_than_days
+                days = retention_days() if args.older_than_days is None else args.older_than_days
                 _say("", f"{_pruned(store, days)} messages older than {days:g} days are deleted")
             else:
                 _show_inbox(store)

@@ -81,12 +81,14 @@ def get_provider_info() -> dict[str, Any]:
                     "inbox_url": {
                         "description": "SQLAlchemy URL of the inbox, a database of its own that keeps callbacks: "
                         "SQLite on one host, PostgreSQL (extra ``postgres``) for several. Never Airflow's metadata "
-                        "database.",
+                        "database. Where it is not set, an Airflow connection ``taskwatch_inbox`` of the type "
+                        "``postgres`` or ``sqlite`` names it, and where there is none it is the file "
+                        "``taskwatch-inbox.db`` in Airflow's home.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "sensitive": True,
                         "example": "postgresql://taskwatch:password@db.example.com/taskwatch",
-                        "default": "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db",
+                        "default": None,
                     },
                     "inbox_retention_days": {
                         "description": "What is older is deleted from the inbox.",

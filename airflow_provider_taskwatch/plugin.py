@@ -21,13 +21,13 @@ def receiver_apps() -> list[dict[str, Any]]:
 
     What is wrong with the settings is logged, and the API server starts without the receiver.
     """
-    from .core.error import ConfigurationError
+    from .core.error import ConfigurationError, InboxError
     from .hub.callbacks import callback_settings
 
     try:
         settings = callback_settings()
         return [_mounted(settings)] if settings.secrets else []
-    except ConfigurationError as error:
+    except (ConfigurationError, InboxError) as error:
         log.error("the receiver of callbacks is not mounted: %s", error)
         return []
 
@@ -35,9 +35,10 @@ def receiver_apps() -> list[dict[str, Any]]:
 def _mounted(settings: CallbackSettings) -> dict[str, Any]:
     from airflow.observability.stats import incr
 
+    from .hub.inbox import open_inbox
     from .receiver.app import create_app
 
-    app = create_app(settings.open_inbox(), settings.keys(), url=settings.base_url, count=incr)
+    app = create_app(open_inbox(), settings.keys(), url=settings.base_url, count=incr)
     return {"app": app, "url_prefix": PREFIX, "name": "Task Watch receiver"}
 
 

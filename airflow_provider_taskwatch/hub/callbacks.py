@@ -1,29 +1,19 @@
-"""What ``[taskwatch]`` says about callbacks: where remotes reach us, with which secrets, and what keeps the signals.
+"""What ``[taskwatch]`` says about callbacks: where remotes reach us, and with which secrets.
 
-The one place that reads these settings, for operators, triggers, the plugin and the command line. Only opening the
-inbox imports a database library.
+The one place that reads these settings, for operators, the plugin and the command line.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-from airflow.sdk.configuration import conf, get_sdk_expansion_variables
 
 from airflow_provider_taskwatch.core.connection import http_url
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
 from airflow_provider_taskwatch.receiver.callback import PATH
 from airflow_provider_taskwatch.receiver.token import Keys, Ticket, secrets_problem
 
-if TYPE_CHECKING:
-    from airflow_provider_taskwatch.inbox.message import Inbox
-
-SECTION = "taskwatch"
-INBOX_URL = "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db"
+from . import option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +35,11 @@ class CallbackSettings:
 
     :param base_url: of the receiver, as remotes see it, without a trailing slash; empty where it is not set.
     :param secrets: the newest first; none where callbacks are not set up.
-    :param inbox_url: SQLAlchemy's URL of the inbox; it may hold a password.
     """
 
     base_url: str
     secrets: tuple[str, ...] = field(repr=False)
     require_https: bool
-    inbox_url: str = field(repr=False)
-    retention_days: float
 
     def check(self) -> None:
         """Raise one :class:`ConfigurationError` that lists all that keeps remotes from calling back."""
@@ -74,12 +61,6 @@ class CallbackSettings:
         token = keys.mint(ticket)
         return Callback(url=f"{self.base_url}{PATH}{token}", bearer=keys.bearer(token))
 
-    def open_inbox(self) -> Inbox:
-        """The inbox that the settings name; it connects when it is first asked for something."""
-        from airflow_provider_taskwatch.inbox.store import SqlInbox
-
-        return SqlInbox(self.inbox_url, retention_days=self.retention_days)
-
 
 def callback_settings() -> CallbackSettings:
     """The settings of this process.
@@ -87,17 +68,10 @@ def callback_settings() -> CallbackSettings:
     :raises ConfigurationError: where one cannot be read.
     """
     return CallbackSettings(
-        base_url=_text("callback_base_url").rstrip("/"),
-        secrets=tuple(_text("callback_secrets").replace(",", " ").split()),
-        require_https=_boolean("require_https", default=True),
-        inbox_url=configured_inbox_url(),
-        retention_days=_days("inbox_retention_days", default=RETENTION_DAYS),
+        base_url=option.text("callback_base_url").rstrip("/"),
+        secrets=option.words("callback_secrets"),
+        require_https=option.boolean("require_https", default=True),
     )
-
-
-def configured_inbox_url() -> str:
-    """``[taskwatch] inbox_url``, else a file in Airflow's home; connections are not asked."""
-    return _text("inbox_url") or INBOX_URL.format(**get_sdk_expansion_variables())
 
 
 def base_url_problem(base_url: str, require_https: bool) -> str:
@@ -123,28 +97,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _text(name: str) -> str:
-    return str(conf.get(SECTION, name, fallback=None) or "").strip()
-
-
-def _boolean(name: str, *, default: bool) -> bool:
-    text = _text(name).lower()
-    if text not in _BOOLEANS:
-        raise ConfigurationError(f"[{SECTION}] {name} must be True or False, not {text!r:.80}")
-    return default if _BOOLEANS[text] is None else bool(_BOOLEANS[text])
-
-
-_BOOLEANS = {"": None, **dict.fromkeys(("true", "t", "1"), True), **dict.fromkeys(("false", "f", "0"), False)}
-
-
-def _days(name: str, *, default: float) -> float:
-    text = _text(name)
-    try:
-        days = float(text or default)
-    except ValueError:
-        days = math.nan
-    if not 0 < days < math.inf:
-        raise ConfigurationError(f"[{SECTION}] {name} must be a number of days greater than 0, not {text!r:.80}")
-    return days

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from airflow_provider_taskwatch.inbox.message import Inbox
-
-from .callbacks import callback_settings
 from .connection import read_settings
 from .hub import Hub
+from .inbox import aopen_inbox
 from .listener import Listener
 from .statistic import count
 
@@ -32,10 +30,5 @@ def listener() -> Listener:
     if loop not in _listeners:
         for ended in [other for other in _listeners if other.is_closed()]:
             del _listeners[ended]
-        _listeners[loop] = Listener(_open_inbox)
+        _listeners[loop] = Listener(aopen_inbox)
     return _listeners[loop]
-
-
-async def _open_inbox() -> Inbox:
-    """In a thread: settings may come from a command, and the database's library is slow to import."""
-    return await asyncio.to_thread(lambda: callback_settings().open_inbox())

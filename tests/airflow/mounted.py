@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
 from airflow_provider_taskwatch.hub.callbacks import callback_settings
+from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.receiver.token import Ticket
 from tests.receiver.visitor import ask, passport
@@ -38,7 +39,7 @@ class Recorder(Counter[str]):
 async def visit(app: FastAPI) -> dict[str, Any]:
     """Every route by every method, a few that are none, and one callback that is authentic."""
     settings, recorder = callback_settings(), Recorder()
-    inbox = settings.open_inbox()
+    inbox = open_inbox()
     async with app.router.lifespan_context(app):
         initialize(factory=lambda: recorder, export_legacy_names=False)
         await until(inbox.heartbeats)

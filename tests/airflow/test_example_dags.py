@@ -12,6 +12,7 @@ import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_taskwatch.hub.callbacks import callback_settings
+from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.sandbox.server import Running
 from demo import database
@@ -32,7 +33,7 @@ def results(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     served.sandbox.add_rule("JOBP.LOAD", duration=0.5)
     output = tmp_path_factory.mktemp("examples") / "results.json"
     settings = callback_settings()
-    with serving(create_app(settings.open_inbox(), settings.keys())) as url:
+    with serving(create_app(open_inbox(), settings.keys())) as url:
         given = environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]) | served.environment()
         done = subprocess.run(
             [sys.executable, "-m", "tests.airflow.run_examples", str(output), *map(str, FILES)],

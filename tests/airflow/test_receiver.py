@@ -20,7 +20,7 @@ import requests
 from fastapi import FastAPI
 
 from airflow_provider_taskwatch import command
-from airflow_provider_taskwatch.hub.callbacks import callback_settings
+from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.plugin import TaskWatchPlugin, receiver_apps
 from airflow_provider_taskwatch.receiver.server import listen
@@ -188,7 +188,7 @@ def run(configure: Configure, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def test_the_inbox_shows_its_receivers_without_its_password(run: Run, tmp_path: Path) -> None:
-    callback_settings().open_inbox().beat("dmz-1", "https://calls.test")
+    open_inbox().beat("dmz-1", "https://calls.test")
     code, lines = run(command.inbox, action="status")
     assert (code, lines[0]) == (0, f"the inbox sqlite:///{tmp_path}/inbox.db")
     assert re.fullmatch(r"receiver on dmz-1, 0 s ago https://calls.test", lines[1])
@@ -197,7 +197,7 @@ def test_the_inbox_shows_its_receivers_without_its_password(run: Run, tmp_path: 
 @pytest.mark.parametrize("days, pruned", [(2.5, 1200), (None, 0)])
 def test_what_is_old_is_pruned_however_much_it_is(run: Run, days: float | None, pruned: int) -> None:
     at = time.time() - 3 * 86_400
-    callback_settings().open_inbox().add(
+    open_inbox().add(
         [Message(channel="c", subject="s", delivery=str(n), content=None, received_at=at) for n in range(1200)]
     )
     words = f"{pruned} messages older than {days or 14:g} days are deleted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,11 +36,12 @@ def test_a_callback_to_the_api_server_ends_the_wait_with_one_look(airflow: Priva
 @pytest.fixture
 def receiver(airflow: PrivateAirflow, dmz_url: str, tmp_path: Path) -> Iterator[Component]:
     """A receiver that shares inbox and secret with Airflow, and nothing else."""
+    inbox = {"conn_type": "sqlite", "host": f"{airflow.home}/taskwatch-inbox.db"}
     env = {
         **airflow.env,
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////nowhere/airflow.db",
-        "AIRFLOW__TASKWATCH__INBOX_URL": f"sqlite:///{airflow.home}/taskwatch-inbox.db",
+        "AIRFLOW_CONN_TASKWATCH_INBOX": json.dumps(inbox),
         "AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": dmz_url,
     }
     port = dmz_url.rpartition(":")[2]

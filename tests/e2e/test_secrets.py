@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_taskwatch.receiver.callback import PATH
+from airflow_provider_taskwatch.receiver.token import Keys
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sandbox.token import CLIENT_SECRET
@@ -36,6 +38,7 @@ class Life:
     triggers: bytes
     connections: bytes
     secrets: set[str]
+    addresses: set[str]
     told: str
     states: Mapping[str, str]
 
@@ -48,12 +51,15 @@ def life(airflow: PrivateAirflow, served: Running) -> Iterator[Life]:
     runs = _start(airflow, sandbox)
     triggers = _while_deferred(airflow, sandbox, runs)
     told = _command(airflow, sandbox, runs)
+    states = {name: run.wait() for name, run in runs.items()}
+    addresses = _addresses(sandbox)
     yield Life(
-        states={name: run.wait() for name, run in runs.items()},
+        states=states,
         found=everything(airflow, sandbox),
         triggers=triggers,
         connections=decrypted(airflow, "connection"),
-        secrets=sandbox.secrets() | pairs,
+        secrets=sandbox.secrets() | pairs | _secrets_of_callbacks(airflow, addresses),
+        addresses=addresses,
         told=told,
     )
     sandbox.clear_faults()
@@ -75,17 +81,33 @@ def _add_connections(airflow: PrivateAirflow, served: Running) -> set[str]:
     return {base64.b64encode(pair.encode()).decode() for pair in pairs}
 
 
+def _addresses(sandbox: Sandbox) -> set[str]:
+    """The tokens of all that was called back; whoever has one still needs the secret that goes with it."""
+    return {one["path"].rpartition(PATH)[2] for one in sandbox.log() if one["endpoint"] == "callback"}
+
+
+def _secrets_of_callbacks(airflow: PrivateAirflow, addresses: set[str]) -> set[str]:
+    given = airflow.env["AIRFLOW__TASKWATCH__CALLBACK_SECRETS"]
+    return {given, *map(Keys([given]).bearer, addresses)}
+
+
 def _start(airflow: PrivateAirflow, sandbox: Sandbox) -> dict[str, DagRun]:
     def run(kind: str, number: int, conn_id: str, **rule: Any) -> DagRun:
-        name = f"JOBS.{CANARY}-{number}" if "automic" in kind else f"environments/{CANARY}-{number}/x"
-        sandbox.add_rule(name if "automic" in kind else f"POST /{name}", **{"duration": 600.0, **rule})
+        is_acquia = kind.startswith("acquia")
+        name = f"environments/{CANARY}-{number}/x" if is_acquia else f"JOBS.{CANARY}-{number}"
+        sandbox.add_rule(f"POST /{name}" if is_acquia else name, **{"duration": 600.0, **rule})
         return airflow.trigger(f"secret_{kind}", conf={"conn_id": conn_id, "name": name})
 
     start = {"system": "acquia", "method": "POST"}
     sandbox.add_fault("lost_reply", path=f"{CANARY}-3", **start)
     sandbox.add_fault("echo", path=f"{CANARY}-4", **start)
     sandbox.add_fault("unauthorized", path=f"{CANARY}-6", message=f"{CANARY} says no", **start)
+    sandbox.add_fault("echo", path="/executions$", method="POST", system="automic", times=1)
+    refused_callback = run("callback", 8, "searched_automic")
+    refused_callback.wait()
     return {
+        "refused callback": refused_callback,
+        "called back": run("callback", 9, "searched_automic", duration=2.0),
         "good": run("acquia", 1, "searched_acquia"),
         "bad": run("automic_on_worker", 2, "searched_automic", duration=1.0, outcome="failure", message=CANARY),
         "lost": run("acquia", 3, "acquia_default"),
@@ -124,11 +146,12 @@ def _command(airflow: PrivateAirflow, sandbox: Sandbox, runs: dict[str, DagRun])
 
 def test_all_that_might_show_a_secret_has_happened(life: Life, served: Running) -> None:
     ended_well = {name for name, state in life.states.items() if state == "success"}
-    assert (ended_well, len(life.states)) == ({"good", "sensor"}, 8)
+    assert (ended_well, len(life.states)) == ({"good", "sensor", "called back"}, 10)
     assert "you sent grant_type=client_credentials" in life.told
     assert "you sent Basic ***" in life.told
     logs = b"".join(content for name, content in life.found.items() if "dag_id=secret" in name)
     assert all(words in logs for words in (b"you sent Bearer ***", b"you sent Basic ***", b"says no", b"no good reply"))
+    assert all(words in logs for words in (b"/callbacks/***", b"Bearer ***"))
     asked = [(one["endpoint"], one["fault"], one["status"]) for one in served.sandbox.log()]
     assert {("api", "lost_reply", None), ("api", "unauthorized", 401), ("api", "", 401)} <= set(asked)
 
@@ -148,6 +171,12 @@ def test_a_secret_is_where_it_must_be(life: Life, served: Running) -> None:
     used = {one["token_id"] for one in served.sandbox.log()}
     sent = {hashlib.sha256(f"Bearer {one}".encode()).hexdigest()[:8] for one in life.secrets}
     assert len(used & sent) > 3
+
+
+def test_the_address_of_a_callback_is_at_the_remote_and_nowhere_else(life: Life) -> None:
+    assert life.addresses
+    assert set(places(life.found, life.addresses)) == {"sandbox"}
+    assert places({"triggers": life.triggers, "commands": life.told.encode()}, life.addresses) == {}
 
 
 def test_a_secret_is_nowhere_else(life: Life) -> None:

@@ -1,4 +1,4 @@
-"""A connection that is stored in Airflow, as most are, and not in an environment variable."""
+"""Connections that are stored in Airflow, as most are, and not in environment variables."""
 
 from __future__ import annotations
 
@@ -22,3 +22,15 @@ def test_a_stored_connection_serves_the_commands_the_workers_and_the_triggerer(
 
     run = airflow.trigger("automic_stored", conf={"object": new_object(sandbox)})
     assert run.wait() == "success"
+
+
+def test_a_stored_connection_names_the_inbox(airflow: PrivateAirflow) -> None:
+    """The same file as without it, under another name, as other tests use it at the same time."""
+    path = f"{airflow.home}/./taskwatch-inbox.db"
+    content = json.dumps({"conn_type": "sqlite", "host": path})
+    added = airflow.command("connections", "add", "taskwatch_inbox", "--conn-json", content)
+    assert added.returncode == 0, added.stderr
+
+    shown = airflow.command("taskwatch", "inbox")
+    assert shown.stdout.splitlines()[0] == f"the inbox sqlite:///{path}"
+    assert airflow.command("connections", "delete", "taskwatch_inbox").returncode == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,15 +10,12 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
 from airflow_provider_taskwatch.hub.callbacks import (
-    INBOX_URL,
-    RETENTION_DAYS,
     CallbackSettings,
     base_url_problem,
     callback_settings,
-    configured_inbox_url,
     is_loopback,
 )
-from airflow_provider_taskwatch.inbox.store import RETENTION_DAYS as INBOX_RETENTION_DAYS
+from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
 from tests.receiver.visitor import NOW, OTHER_SECRET, SECRET, TICKET
 
 Configure = Callable[..., None]
@@ -36,19 +32,16 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
     return put
 
 
-def test_without_settings_there_are_no_callbacks_but_an_inbox(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_settings_there_are_no_callbacks(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CALLBACK_SECRETS", "CALLBACK_BASE_URL"):
         monkeypatch.delenv(f"AIRFLOW__TASKWATCH__{name}", raising=False)
     settings = callback_settings()
     assert (settings.base_url, settings.secrets, settings.require_https) == ("", (), True)
-    assert settings.inbox_url == f"sqlite:///{os.environ['AIRFLOW_HOME']}/taskwatch-inbox.db"
-    assert settings.retention_days == 14
 
 
 def test_the_defaults_are_those_that_airflow_shows() -> None:
     options = get_provider_info()["config"]["taskwatch"]["options"]
-    assert options["inbox_url"]["default"] == INBOX_URL
-    assert float(options["inbox_retention_days"]["default"]) == RETENTION_DAYS == INBOX_RETENTION_DAYS
+    assert float(options["inbox_retention_days"]["default"]) == RETENTION_DAYS
     assert {name for name, option in options.items() if option.get("sensitive")} == {"callback_secrets", "inbox_url"}
 
 
@@ -58,18 +51,14 @@ def test_secrets_are_separated_by_blanks_or_commas_the_newest_first(configure: C
 
 
 def test_a_trailing_slash_is_nothing(configure: Configure) -> None:
-    configure(callback_base_url="https://calls.test/taskwatch/ ", inbox_url="sqlite:////x/y.db", require_https="false")
+    configure(callback_base_url="https://calls.test/taskwatch/ ", require_https="false")
     settings = callback_settings()
     assert (settings.base_url, settings.require_https) == ("https://calls.test/taskwatch", False)
-    assert settings.inbox_url == configured_inbox_url() == "sqlite:////x/y.db"
 
 
 @pytest.mark.parametrize(
     "name, value, words",
     [
-        ("inbox_retention_days", "0", "a number of days greater than 0, not '0'"),
-        ("inbox_retention_days", "nan", "a number of days greater than 0, not 'nan'"),
-        ("inbox_retention_days", "two weeks", "a number of days greater than 0, not 'two weeks'"),
         ("require_https", "maybe", "True or False, not 'maybe'"),
     ],
 )
@@ -114,8 +103,6 @@ GOOD = CallbackSettings(
     base_url="https://calls.test/taskwatch",
     secrets=(SECRET,),
     require_https=True,
-    inbox_url="sqlite:////x/y.db",
-    retention_days=14,
 )
 
 
@@ -134,11 +121,6 @@ def test_all_that_keeps_remotes_from_calling_is_said_at_once() -> None:
 
 
 def test_no_repr_shows_a_secret() -> None:
-    shown = repr((replace(GOOD, inbox_url="postgresql://me:hush-hush@db/x"), GOOD.callback(TICKET)))
+    shown = repr((GOOD, GOOD.callback(TICKET)))
     assert SECRET not in shown
-    assert "hush-hush" not in shown
     assert GOOD.keys().mint(TICKET) not in shown
-
-
-def test_the_inbox_that_is_opened_is_the_one_that_is_named() -> None:
-    assert "sqlite:////x/y.db" in repr(GOOD.open_inbox())

@@ -36,8 +36,6 @@ def settings(base_url: str, *secrets: str) -> CallbackSettings:
         base_url=base_url,
         secrets=secrets or (SECRET,),
         require_https=True,
-        inbox_url="sqlite:////not/asked.db",
-        retention_days=14,
     )
 
 

@@ -27,3 +27,6 @@ with DAG("secret_automic_on_worker", schedule=None):
 
 with DAG("secret_sensor", schedule=None):
     AcquiaNotificationSensor(task_id="run", notification=NAME, acquia_conn_id=CONNECTION, poll_interval=1)
+
+with DAG("secret_callback", schedule=None):
+    AutomicExecutionOperator(task_id="run", object_name=NAME, automic_conn_id=CONNECTION, callback=True)

@@ -1,0 +1,138 @@
+"""Which inbox this installation has: ``[taskwatch] inbox_url``, else what an Airflow connection names, else a file.
+
+Whoever takes another inbox than the others does not hear of them, so a connection counts as missing only where
+Airflow's database could be asked: Airflow 3.3.2 says *not found* for one that it could not read, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from airflow.sdk import BaseHook
+from airflow.sdk.configuration import get_sdk_expansion_variables
+from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DRCount, GetDRCount
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
+from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
+
+from . import option
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.inbox.message import Inbox
+
+CONN_ID = "taskwatch_inbox"
+FILE_URL = "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db"
+ASK_SECONDS = 60.0
+
+
+def retention_days() -> float:
+    """``[taskwatch] inbox_retention_days``."""
+    return option.days("inbox_retention_days", default=RETENTION_DAYS)
+
+
+def open_inbox() -> Inbox:
+    """The inbox, on a worker, on the API server and on the command line; it connects when it is asked for something.
+
+    :raises ConfigurationError: where what names it cannot be read.
+    :raises InboxError: where Airflow could not be asked what names it.
+    """
+    return _inbox(option.text("inbox_url") or _named_by(_find()))
+
+
+async def aopen_inbox() -> Inbox:
+    """Like :func:`open_inbox`, from inside the triggerer's event loop.
+
+    What takes time runs in a thread: a setting may come from a command, and the database's library is slow to import.
+    """
+    url = await asyncio.to_thread(option.text, "inbox_url")
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            url = url or _named_by(await _afind())
+    except TimeoutError as cause:
+        raise InboxError(f"{_UNKNOWN}: no answer in {ASK_SECONDS:g} s") from cause
+    return await asyncio.to_thread(_inbox, url)
+
+
+def inbox_url_of(connection: Any) -> str:
+    """The SQLAlchemy URL that an Airflow connection stands for; what is in its extra becomes options of the database.
+
+    :raises ConfigurationError: where it is of another type than ``postgres`` or ``sqlite``.
+    """
+    kind = connection.conn_type
+    if kind == "sqlite":
+        return f"sqlite:///{connection.host or connection.schema or ''}"
+    if kind not in ("postgres", "postgresql"):
+        raise ConfigurationError(
+            f"connection {CONN_ID!r} has the type {kind!r}; an inbox is in PostgreSQL or SQLite: 'postgres' or 'sqlite'"
+        )
+    user, password = (quote(text or "", safe="") for text in (connection.login, connection.password))
+    host = connection.host or ""
+    place = f"[{host}]" if ":" in host else host
+    port = f":{connection.port}" if connection.port else ""
+    options = urlencode(connection.extra_dejson, quote_via=quote)
+    credentials = f"{user}:{password}@" if user else ""
+    return f"postgresql://{credentials}{place}{port}/{quote(connection.schema or '', safe='')}?{options}".rstrip("?")
+
+
+def _inbox(url: str) -> Inbox:
+    from airflow_provider_taskwatch.inbox.store import SqlInbox
+
+    return SqlInbox(url, retention_days=retention_days())
+
+
+def _named_by(connection: Any) -> str:
+    return FILE_URL.format(**get_sdk_expansion_variables()) if connection is None else inbox_url_of(connection)
+
+
+def _find() -> Any:
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None:
+        return _find_in_database()
+    try:
+        return BaseHook.get_connection(CONN_ID)
+    except AirflowNotFoundException:
+        _check(supervisor.send(_QUESTION))
+        return None
+
+
+async def _afind() -> Any:
+    supervisor: Any = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if not hasattr(supervisor, "asend"):  # dag.test() of Airflow 3.3.2 can only be asked synchronously
+        return _find()
+    try:
+        return await BaseHook.aget_connection(CONN_ID)
+    except AirflowNotFoundException:
+        _check(await supervisor.asend(_QUESTION))
+        return None
+
+
+_QUESTION = GetDRCount(dag_id="")
+"""What Airflow cannot answer without its database."""
+_UNKNOWN = (
+    f"Airflow cannot be asked for the connection {CONN_ID!r}, which may name the inbox; where there is no database of "
+    "Airflow, set [taskwatch] inbox_url"
+)
+
+
+def _check(answer: object) -> None:
+    if not isinstance(answer, DRCount):
+        raise InboxError(f"{_UNKNOWN}: {answer!r:.200}")
+
+
+def _find_in_database() -> Any:
+    """On the API server and on the command line, which have no supervisor to ask."""
+    from airflow.models.connection import Connection
+    from airflow.secrets.metastore import MetastoreBackend
+
+    try:
+        return Connection.get_connection_from_secrets(CONN_ID)
+    except AirflowNotFoundException:
+        pass
+    try:
+        return MetastoreBackend().get_connection(CONN_ID)
+    except Exception as cause:  # whatever it is, nobody knows whether there is one
+        raise InboxError(f"{_UNKNOWN}: {cause!s:.200}") from cause
