@@ -95,6 +95,10 @@ class InboxError(TaskWatchError):
     transient = True
 
 
+class LeaseError(TaskWatchError):
+    """Somebody else has taken over what we were about to write down."""
+
+
 class EventError(TaskWatchError):
     """A trigger event is missing, malformed or of a newer version."""
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from airflow_provider_taskwatch.core.error import LeaseError
 
 from .cursor import Cursor, cursor_at
-from .message import PAGE_MESSAGES, Heartbeat, Message, Received
+from .message import PAGE_MESSAGES, SEALED_SECONDS, Heartbeat, Lease, Message, Received, Sealed
 
 
 class MemoryInbox:
     """See :class:`~.message.Inbox`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._messages: dict[int, Message] = {}
         self._deliveries: set[tuple[str, str]] = set()
         self._newest = 0
         self._positions: dict[str, str] = {}
         self._leases: dict[str, tuple[str, float]] = {}
+        self._sealed: dict[int, Sealed] = {}
         self._beats: dict[tuple[str, str], float] = {}
 
     def add(self, messages: Sequence[Message]) -> int:
@@ -50,17 +55,50 @@ class MemoryInbox:
 
     def prune(self, before: float, limit: int) -> int:
         with self._lock:
+            oldest = max(before, self._clock() - SEALED_SECONDS)
+            self._sealed = {number: one for number, one in self._sealed.items() if one.received_at >= oldest}
             old = [number for number, one in self._messages.items() if one.received_at < before][:limit]
             for number in old:
                 gone = self._messages.pop(number)
                 self._deliveries.discard((gone.channel, gone.delivery))
         return len(old)
 
+    def append(
+        self,
+        channel: str,
+        messages: Sequence[Message],
+        *,
+        lease: Lease | None = None,
+        position: str | None = None,
+        unsealed: int | None = None,
+    ) -> int:
+        with self._lock:
+            self._check(lease)
+            if position is not None:
+                self._positions[channel] = position
+            if unsealed is not None:
+                self._sealed.pop(unsealed, None)
+            return sum(self._add(one) for one in messages)
+
+    def after(self, channel: str, number: int, limit: int = PAGE_MESSAGES) -> list[Received]:
+        return [one for one in self._of(channel) if one.number > number][:limit]
+
+    def number_before(self, channel: str, moment: float) -> int:
+        ours = self._of(channel)
+        first = (one.number - 1 for one in ours if one.message.received_at >= moment)
+        return next(first, ours[-1].number if ours else 0)
+
+    def _of(self, channel: str) -> list[Received]:
+        with self._lock:
+            return [Received(number=n, message=one) for n, one in self._messages.items() if one.channel == channel]
+
     def position(self, feed: str) -> str | None:
         return self._positions.get(feed)
 
-    def save_position(self, feed: str, position: str) -> None:
-        self._positions[feed] = position
+    def save_position(self, feed: str, position: str, lease: Lease | None = None) -> None:
+        with self._lock:
+            self._check(lease)
+            self._positions[feed] = position
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
         now = time.monotonic()
@@ -75,6 +113,29 @@ class MemoryInbox:
         with self._lock:
             if self._leases.get(name, ("", 0.0))[0] == holder:
                 del self._leases[name]
+
+    def holder(self, name: str) -> str | None:
+        holder, until = self._leases.get(name, ("", 0.0))
+        return holder if until > time.monotonic() else None
+
+    def _check(self, lease: Lease | None) -> None:
+        if lease is not None and self._leases.get(lease.name, ("", 0.0))[0] != lease.holder:
+            raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")
+
+    def keep_sealed(self, feed: str, content: bytes, received_at: float, lease: Lease | None = None) -> int:
+        with self._lock:
+            self._check(lease)
+            number = max(self._sealed, default=0) + 1
+            self._sealed[number] = Sealed(number=number, feed=feed, content=content, received_at=received_at)
+            return number
+
+    def sealed(self, feed: str | None = None) -> list[Sealed]:
+        with self._lock:
+            return [one for one in self._sealed.values() if feed in (None, one.feed)]
+
+    def set_problem(self, number: int, problem: str) -> None:
+        with self._lock:
+            self._sealed[number] = replace(self._sealed[number], problem=problem)
 
     def beat(self, host: str, url: str) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .cursor import Cursor
@@ -48,6 +48,28 @@ class Heartbeat:
     age_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """That somebody has taken a lease; what is written under it is refused once somebody else has."""
+
+    name: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A reply of a remote that has forgotten it, encrypted, until its events are stored.
+
+    :param problem: why it could not be read; empty where nobody has tried.
+    """
+
+    number: int
+    feed: str
+    content: bytes = field(repr=False)
+    received_at: float
+    problem: str = ""
+
+
 class Inbox(Protocol):
     """The durable store of signals, events, positions of feeds, and leases. Blocking; may be used by many threads.
 
@@ -69,10 +91,38 @@ class Inbox(Protocol):
     def prune(self, before: float, limit: int) -> int:
         """Delete the oldest of what came in before a moment, and return how many; ``limit`` of them at most."""
 
+    def append(
+        self,
+        channel: str,
+        messages: Sequence[Message],
+        *,
+        lease: Lease | None = None,
+        position: str | None = None,
+        unsealed: int | None = None,
+    ) -> int:
+        """Store the events of a feed, all or nothing, and return how many were new.
+
+        Unlike those of :meth:`add`, their numbers show up in their order: whoever has read a channel up to a number
+        has missed nothing in it.
+
+        :param lease: only while it is ours; else :class:`~..core.error.LeaseError`.
+        :param position: how far the feed was read, saved along.
+        :param unsealed: number of the sealed reply that held them, deleted along.
+        """
+
+    def after(self, channel: str, number: int, limit: int = ...) -> list[Received]:
+        """The next messages of a channel that was read up to a number, in ascending order."""
+
+    def number_before(self, channel: str, moment: float) -> int:
+        """The number up to which a channel is old news for who wants what came in from a moment on.
+
+        :param moment: seconds since the epoch.
+        """
+
     def position(self, feed: str) -> str | None:
         """How far a feed was read."""
 
-    def save_position(self, feed: str, position: str) -> None:
+    def save_position(self, feed: str, position: str, lease: Lease | None = None) -> None:
         """Write down how far a feed was read."""
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
@@ -80,6 +130,18 @@ class Inbox(Protocol):
 
     def release(self, name: str, holder: str) -> None:
         """Give a lease back; nothing happens to somebody else's."""
+
+    def holder(self, name: str) -> str | None:
+        """Who holds a lease; None where it is free."""
+
+    def keep_sealed(self, feed: str, content: bytes, received_at: float, lease: Lease | None = None) -> int:
+        """Write a sealed reply down, and return its number."""
+
+    def sealed(self, feed: str | None = None) -> list[Sealed]:
+        """The sealed replies of a feed, or of all, the oldest first; a page of them."""
+
+    def set_problem(self, number: int, problem: str) -> None:
+        """Say why a sealed reply could not be read."""
 
     def beat(self, host: str, url: str) -> None:
         """Write down that a receiver is there."""
@@ -96,3 +158,5 @@ PRUNE_MESSAGES = 500
 """Deleted in one step."""
 RETENTION_DAYS = 14.0
 DAY_SECONDS = 86_400.0
+SEALED_SECONDS = 3 * DAY_SECONDS
+"""A sealed reply that nobody could read is forgotten after so long."""

@@ -26,6 +26,7 @@ message = sa.Table(
     sa.Column("received_at", sa.Float(53), nullable=False),
     sa.UniqueConstraint("channel", "delivery", name="taskwatch_message_delivery"),
     sa.Index("taskwatch_message_subject", "subject"),
+    sa.Index("taskwatch_message_channel", "channel", "number"),
     sa.Index("taskwatch_message_received_at", "received_at"),
     sqlite_autoincrement=True,  # else the number of a pruned row would be given away again
 )
@@ -43,6 +44,16 @@ lease = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("until", sa.Float(53), nullable=False),
+)
+
+sealed = sa.Table(
+    "taskwatch_sealed",
+    tables,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("feed", sa.Text, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("received_at", sa.Float(53), nullable=False),
+    sa.Column("problem", sa.Text, nullable=False),
 )
 
 receiver = sa.Table(

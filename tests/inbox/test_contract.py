@@ -8,10 +8,25 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_taskwatch.core.error import LeaseError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
-from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Message, Received
+from airflow_provider_taskwatch.inbox.message import (
+    PAGE_MESSAGES,
+    SEALED_SECONDS,
+    Inbox,
+    Lease,
+    Message,
+    Received,
+    Sealed,
+)
+from tests.inbox.conftest import NOW
 
 SIGNAL = Message(channel="automic", subject="start-1", delivery="a", content={"status": 1900}, received_at=100.0)
+
+
+def events(channel: str, *numbers: int) -> list[Message]:
+    """Messages that came in at second 1, 2, ..."""
+    return [replace(SIGNAL, channel=channel, delivery=str(n), received_at=float(n)) for n in numbers]
 
 
 def subjects(found: Iterable[Received]) -> list[str]:
@@ -132,6 +147,81 @@ def test_a_lease_has_one_holder(inbox: Inbox) -> None:
 def test_a_lease_that_has_run_out_is_free(inbox: Inbox) -> None:
     assert inbox.lease("acronis", "one", 0.0)
     assert inbox.lease("acronis", "two", 60.0)
+
+
+def test_the_holder_of_a_lease_is_known_while_it_lasts(inbox: Inbox) -> None:
+    assert inbox.holder("acronis") is None
+    inbox.lease("acronis", "one", 60.0)
+    assert inbox.holder("acronis") == "one"
+    inbox.lease("acronis", "one", 0.0)
+    assert inbox.holder("acronis") is None
+
+
+def test_a_channel_is_read_in_its_order(inbox: Inbox) -> None:
+    inbox.add([SIGNAL])
+    assert inbox.append("tasks", events("tasks", 1, 2, 3)) == 3
+    inbox.append("alerts", events("alerts", 4))
+
+    first = inbox.after("tasks", 0, limit=2)
+    rest = inbox.after("tasks", first[-1].number)
+    assert (deliveries(first), deliveries(rest)) == (["1", "2"], ["3"])
+    assert inbox.after("tasks", rest[-1].number) == []
+
+
+def test_an_event_that_is_there_already_changes_nothing(inbox: Inbox) -> None:
+    inbox.append("tasks", events("tasks", 1, 2))
+    assert inbox.append("tasks", events("tasks", 2, 3)) == 1
+    assert deliveries(inbox.after("tasks", 0)) == ["1", "2", "3"]
+
+
+def test_a_channel_has_news_from_a_moment_on(inbox: Inbox) -> None:
+    assert inbox.number_before("tasks", 0.0) == 0
+    inbox.append("tasks", events("tasks", 1, 2, 3))
+    inbox.add([SIGNAL])
+
+    assert deliveries(inbox.after("tasks", inbox.number_before("tasks", 2.0))) == ["2", "3"]
+    assert inbox.after("tasks", inbox.number_before("tasks", 9.0)) == []
+
+
+def test_how_far_a_feed_was_read_is_stored_with_what_was_read(inbox: Inbox) -> None:
+    inbox.append("tasks", events("tasks", 1), position="17")
+    inbox.append("tasks", events("tasks", 2))
+    assert inbox.position("tasks") == "17"
+
+
+def test_nothing_is_written_under_a_lease_that_has_gone(inbox: Inbox) -> None:
+    lease = Lease(name="tasks", holder="one")
+    inbox.lease("tasks", "one", 0.0)
+    assert inbox.append("tasks", events("tasks", 1), lease=lease) == 1  # it has run out, and nobody has taken it
+    inbox.lease("tasks", "two", 60.0)
+
+    writes = [
+        lambda: inbox.append("tasks", events("tasks", 2), lease=lease, position="2"),
+        lambda: inbox.save_position("tasks", "2", lease),
+        lambda: inbox.keep_sealed("tasks", b"reply", 100.0, lease),
+    ]
+    for write in writes:
+        with pytest.raises(LeaseError, match="the lease 'tasks' has gone to somebody else"):
+            write()
+    assert (deliveries(inbox.after("tasks", 0)), inbox.position("tasks"), inbox.sealed()) == (["1"], None, [])
+
+
+def test_a_sealed_reply_is_there_until_its_events_are(inbox: Inbox) -> None:
+    first, second = inbox.keep_sealed("queue", b"\x00one", 990.0), inbox.keep_sealed("queue", b"two", 991.0)
+    inbox.set_problem(first, "is no JSON")
+    inbox.append("queue", events("queue", 1), unsealed=second)
+
+    [kept] = inbox.sealed("queue")
+    assert kept == Sealed(number=first, feed="queue", content=b"\x00one", received_at=990.0, problem="is no JSON")
+    assert (inbox.sealed("another"), inbox.sealed()) == ([], [kept])
+    assert "one" not in repr(kept)
+
+
+def test_a_sealed_reply_is_forgotten_after_three_days(inbox: Inbox) -> None:
+    inbox.keep_sealed("queue", b"old", NOW - SEALED_SECONDS - 1)
+    inbox.keep_sealed("queue", b"new", NOW - SEALED_SECONDS + 1)
+    inbox.prune(-10 * SEALED_SECONDS, limit=10)
+    assert [one.content for one in inbox.sealed()] == [b"new"]
 
 
 def test_receivers_are_known_by_their_heartbeats(inbox: Inbox) -> None:

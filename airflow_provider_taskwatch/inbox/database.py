@@ -1,0 +1,99 @@
+"""A database that several hosts share: connections, transactions, patience, and errors in our words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from airflow_provider_taskwatch.core.error import InboxError
+
+from . import schema
+from .engine import engine_for
+from .message import DAY_SECONDS
+
+T = TypeVar("T")
+
+
+class Database:
+    """Connects, and makes its tables, when it is first asked for something. May be used by many threads.
+
+    :param url: SQLAlchemy's URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = engine_for(url)
+        self._insert = (postgresql if self.is_postgresql else sqlite).insert
+        self._is_ready = False
+        self._getting_ready = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Without the query of the address, as that may hold a password too."""
+        return f"the inbox {self._engine.url.set(query={}).render_as_string(hide_password=True)}"
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self._engine.dialect.name == "postgresql"
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _now(self) -> sa.ColumnElement[float]:
+        """The database's clock, which all hosts share: seconds since the epoch."""
+        if self.is_postgresql:
+            return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
+        return (sa.func.julianday("now", type_=sa.Float) - 2_440_587.5) * DAY_SECONDS
+
+    def _read(self, ask: Callable[[sa.Connection], T]) -> T:
+        """One statement, outside of any transaction."""
+        self._get_ready()
+
+        def read() -> T:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                return ask(connection)
+
+        return self._patiently(read)
+
+    def _write(self, change: Callable[[sa.Connection], T]) -> T:
+        """One transaction."""
+        self._get_ready()
+        return self._patiently(lambda: self._transact(change))
+
+    def _transact(self, change: Callable[[sa.Connection], T]) -> T:
+        with self._engine.begin() as connection:
+            return change(connection)
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        """Once more where the connection was gone, as after a restart of the database; all that is done may be."""
+        with self._translated():
+            try:
+                return act()
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            return act()
+
+    def _get_ready(self) -> None:
+        """Make the tables, or bring them to this version; once, and by one process at a time."""
+        with self._getting_ready:
+            if not self._is_ready:
+                with self._translated():
+                    self._transact(schema.migrate)
+                self._is_ready = True
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as cause:
+            raise InboxError(f"{self!r} cannot be asked: {_reason(cause)}") from cause
+
+
+def _reason(error: Exception) -> str:
+    """What the database says, without the statement."""
+    return str(error.orig if isinstance(error, DBAPIError) else error).strip().partition("\n")[0]

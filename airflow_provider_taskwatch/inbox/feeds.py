@@ -1,0 +1,134 @@
+"""What an inbox keeps of feeds: events in the order of their channel, positions, leases, and sealed replies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from airflow_provider_taskwatch.core.error import LeaseError
+
+from . import schema
+from .database import Database
+from .message import PAGE_MESSAGES, Lease, Message, Received, Sealed
+from .row import insert_message, received
+
+
+class Feeds(Database):
+    """The part of :class:`~.message.Inbox` that serves pumps and whoever waits for events."""
+
+    def append(
+        self,
+        channel: str,
+        messages: Sequence[Message],
+        *,
+        lease: Lease | None = None,
+        position: str | None = None,
+        unsealed: int | None = None,
+    ) -> int:
+        def write(connection: sa.Connection) -> int:
+            self._take_turn(connection, channel)
+            self._check(connection, lease)
+            new = sum(insert_message(connection, self._insert, one) for one in messages)
+            if position is not None:
+                self._put_position(connection, channel, position)
+            if unsealed is not None:
+                connection.execute(schema.sealed.delete().where(schema.sealed.c.number == unsealed))
+            return new
+
+        return self._write(write)
+
+    def after(self, channel: str, number: int, limit: int = PAGE_MESSAGES) -> list[Received]:
+        table = schema.message
+        wanted = sa.and_(table.c.channel == channel, table.c.number > number)
+        query = sa.select(table).where(wanted).order_by(table.c.number).limit(limit)
+        return [received(row) for row in self._read(lambda connection: connection.execute(query).all())]
+
+    def number_before(self, channel: str, moment: float) -> int:
+        table = schema.message
+        ours = table.c.channel == channel
+        first = sa.select(sa.func.min(table.c.number) - 1).where(ours, table.c.received_at >= moment)
+        last = sa.select(sa.func.max(table.c.number)).where(ours)
+        found = sa.select(sa.func.coalesce(first.scalar_subquery(), last.scalar_subquery(), 0))
+        return int(self._read(lambda connection: connection.scalar(found)) or 0)
+
+    # --- positions
+
+    def position(self, feed: str) -> str | None:
+        table = schema.position
+        query = sa.select(table.c.position).where(table.c.feed == feed)
+        return self._read(lambda connection: connection.scalar(query))
+
+    def save_position(self, feed: str, position: str, lease: Lease | None = None) -> None:
+        def write(connection: sa.Connection) -> None:
+            self._check(connection, lease)
+            self._put_position(connection, feed, position)
+
+        self._write(write)
+
+    def _put_position(self, connection: sa.Connection, feed: str, position: str) -> None:
+        insert = self._insert(schema.position).values(feed=feed, position=position)
+        connection.execute(insert.on_conflict_do_update(index_elements=["feed"], set_={"position": position}))
+
+    # --- leases
+
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        table, now = schema.lease, self._now()
+        insert = self._insert(table).values(name=name, holder=holder, until=now + seconds)
+        take = insert.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"holder": holder, "until": now + seconds},
+            where=sa.or_(table.c.holder == holder, table.c.until <= now),
+        ).returning(table.c.name)
+        return self._write(lambda connection: connection.scalar(take)) is not None
+
+    def release(self, name: str, holder: str) -> None:
+        table = schema.lease
+        self._write(
+            lambda connection: connection.execute(table.delete().where(table.c.name == name, table.c.holder == holder))
+        )
+
+    def holder(self, name: str) -> str | None:
+        table = schema.lease
+        query = sa.select(table.c.holder).where(table.c.name == name, table.c.until > self._now())
+        return self._read(lambda connection: connection.scalar(query))
+
+    def _check(self, connection: sa.Connection, lease: Lease | None) -> None:
+        """Lock the row of a lease until the end of the transaction, so that nobody takes it over in between."""
+        if lease is None:
+            return
+        table = schema.lease
+        ours = sa.and_(table.c.name == lease.name, table.c.holder == lease.holder)
+        kept = connection.scalar(table.update().where(ours).values(until=table.c.until).returning(table.c.name))
+        if kept is None:
+            raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")
+
+    def _take_turn(self, connection: sa.Connection, channel: str) -> None:
+        """Let whoever appends to a channel go one by one, so that its numbers show up in their order."""
+        if self.is_postgresql:
+            key = sa.func.hashtextextended(f"taskwatch {channel}", 0)
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+    # --- sealed replies
+
+    def keep_sealed(self, feed: str, content: bytes, received_at: float, lease: Lease | None = None) -> int:
+        def write(connection: sa.Connection) -> Any:
+            self._check(connection, lease)
+            row = {"feed": feed, "content": content, "received_at": received_at, "problem": ""}
+            return connection.scalar(schema.sealed.insert().values(row).returning(schema.sealed.c.number))
+
+        return int(self._write(write))
+
+    def sealed(self, feed: str | None = None) -> list[Sealed]:
+        table = schema.sealed
+        query = sa.select(table).order_by(table.c.number).limit(PAGE_MESSAGES)
+        rows = self._read(
+            lambda connection: connection.execute(query if feed is None else query.where(table.c.feed == feed)).all()
+        )
+        return [Sealed(**row._mapping) for row in rows]
+
+    def set_problem(self, number: int, problem: str) -> None:
+        table = schema.sealed
+        update = table.update().where(table.c.number == number).values(problem=problem)
+        self._write(lambda connection: connection.execute(update))
