@@ -45,7 +45,7 @@ class Batch:
 class Feed(Protocol):
     """One feed. Instances are built from a connection's settings and a waiter's options, and hold nothing that changes.
 
-    A pump calls :meth:`begin` once where it knows no position, then :meth:`read`, :meth:`batch` and, when the events
+    A pump calls :meth:`begin` where it knows no position, then :meth:`read`, :meth:`batch` and, when the events
     are stored, :meth:`acknowledge`, again and again.
     """
 
@@ -53,6 +53,10 @@ class Feed(Protocol):
     """Equal for all who want the same feed: readable, below 200 characters, the same after a restart."""
     is_consuming: bool
     """Whether a read deletes at the remote, so that its reply is written down before anything else is done with it."""
+    is_positioned: bool
+    """Whether the remote itself keeps how far was read, so that :meth:`begin` is asked each time."""
+    is_pushed: bool
+    """Whether the remote sends its events to the receiver, so that nobody reads them."""
 
     def check(self, fields: Collection[str]) -> None:
         """Raise :class:`ConfigurationError` where a waiter wants to match fields that are not stored.

@@ -1,0 +1,81 @@
+"""Which events somebody waits for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+from .error import ConfigurationError
+from .feed import Event
+
+Clue = tuple[str, str]
+"""A field that must have one value, as ``("visit_booking.id", "17")``; the subject has the name ``""``."""
+SUBJECT = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Want:
+    """What an event must be like. Plain JSON, so that a trigger can carry it.
+
+    :param names: what may have happened, ``*`` standing for any characters; empty: anything.
+    :param subject: what it must be about; empty: anything.
+    :param match: dotted paths into the content, and the values there. Values are compared as texts, as remotes write
+        ids as numbers or as texts.
+    :param since: seconds since the epoch by the remote's clock; what is older is not wanted.
+    """
+
+    names: Sequence[str] = ()
+    subject: str = ""
+    match: Mapping[str, Any] = field(default_factory=dict)
+    since: float = 0.0
+
+    def accepts(self, event: Event) -> bool:
+        """Whether this is such an event."""
+        return (
+            event.at >= self.since
+            and (not self.names or any(_pattern(name).fullmatch(event.name) for name in self.names))
+            and self.subject in ("", event.subject)
+            and all(value_at(event.content, path) == _text(value) for path, value in self.match.items())
+        )
+
+    @cached_property
+    def clue(self) -> Clue | None:
+        """By what to find this want among many, without asking each."""
+        if self.subject:
+            return SUBJECT, self.subject
+        return next(((path, _text(value)) for path, value in self.match.items()), None)
+
+    def check(self) -> None:
+        """Raise :class:`ConfigurationError` for what could never match."""
+        names: Any = self.names
+        match: Any = self.match
+        if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
+            raise ConfigurationError(f"names must be a list of texts that are not empty, not {names!r:.80}")
+        if not isinstance(match, Mapping):
+            raise ConfigurationError(f"match must be a dict of paths and values, not {match!r:.80}")
+        for path, value in match.items():
+            if not isinstance(path, str) or not path or not isinstance(value, (str, int, float)):
+                raise ConfigurationError(
+                    f"match: {path!r:.80} must be a dotted path and {value!r:.80} a text, a number or a boolean"
+                )
+
+
+def value_at(content: object, path: str) -> str | None:
+    """The value at a dotted path, as text; None where there is none, or one that is no single value."""
+    for name in path.split("."):
+        if not isinstance(content, Mapping) or name not in content:
+            return None
+        content = content[name]
+    return None if content is None or isinstance(content, (Mapping, list)) else _text(content)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@lru_cache(maxsize=1024)
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, name.split("*"))), re.DOTALL)

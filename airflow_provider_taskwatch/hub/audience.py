@@ -1,0 +1,75 @@
+"""Who waits for which events of one feed: found by what an event says, without asking each of thousands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_taskwatch.core.feed import Event
+from airflow_provider_taskwatch.core.want import SUBJECT, Want, value_at
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Waiter:
+    """One who waits.
+
+    :param hear: told each event that is wanted.
+    :param doubt: told what may keep events from coming.
+    :param fail: told why none will come.
+    """
+
+    want: Want
+    hear: Callable[[Event], object]
+    doubt: Callable[[str], object] = field(default=lambda _: None)
+    fail: Callable[[Exception], object] = field(default=lambda _: None)
+
+
+class Audience:
+    """The waiters of one feed. Lives in one event loop."""
+
+    def __init__(self) -> None:
+        self._by_clue: dict[str, dict[str, dict[Waiter, None]]] = {}
+        self._others: dict[Waiter, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_clue or self._others)
+
+    def __iter__(self) -> Iterator[Waiter]:
+        yield from list(self._others)
+        for by_value in list(self._by_clue.values()):
+            for group in list(by_value.values()):
+                yield from list(group)
+
+    def join(self, waiter: Waiter) -> None:
+        """Let somebody hear of what comes from now on."""
+        self._group(waiter)[waiter] = None
+
+    def leave(self, waiter: Waiter) -> None:
+        """Forget somebody, whether he has joined or not."""
+        self._group(waiter).pop(waiter, None)
+        if clue := waiter.want.clue:
+            path, value = clue
+            if not self._by_clue[path][value]:
+                del self._by_clue[path][value]
+            if not self._by_clue[path]:
+                del self._by_clue[path]
+
+    def tell(self, event: Event) -> None:
+        """Tell an event to all who want it."""
+        for waiter in [one for group in self._concerned(event) for one in group]:
+            if waiter.want.accepts(event):
+                waiter.hear(event)
+
+    def _group(self, waiter: Waiter) -> dict[Waiter, None]:
+        if waiter.want.clue is None:
+            return self._others
+        path, value = waiter.want.clue
+        return self._by_clue.setdefault(path, {}).setdefault(value, {})
+
+    def _concerned(self, event: Event) -> Iterator[dict[Waiter, Any]]:
+        yield self._others
+        for path, by_value in self._by_clue.items():
+            value = event.subject if path == SUBJECT else value_at(event.content, path)
+            if value in by_value:
+                yield by_value[value]

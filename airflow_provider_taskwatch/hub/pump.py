@@ -1,0 +1,206 @@
+"""The one reader of a feed in the whole installation, as far as this process is concerned: it tries to be it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from inspect import isgenerator
+from typing import Any, TypeVar
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, TaskWatchError
+from airflow_provider_taskwatch.core.feed import Feed
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease
+from airflow_provider_taskwatch.inbox.seal import Seal
+
+from .audience import Waiter
+from .reading import Program, Reading, Step
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 20.0
+RENEW_SECONDS = 5.0
+"""Also how often those who do not hold the lease try to take it."""
+FIRST_SECONDS = 1.0
+LIMIT_SECONDS = 60.0
+BREATH_SECONDS = 1.0
+"""Between reads that brought nothing, at least: not every remote keeps a request open."""
+GRACE_SECONDS = 300.0
+"""For so long a refusal may be a mistake that somebody mends."""
+
+Converse = Callable[[Flow[Any]], Awaitable[Any]]
+
+
+class Pump:
+    """Reads one feed into the inbox while anybody in this process waits for it, and nobody else reads it.
+
+    :param open_inbox: opens the inbox; the pump closes it.
+    :param converse: holds one conversation with the remote.
+    :param open_seal: for feeds that forget what was read.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        open_inbox: Callable[[], Awaitable[Inbox]],
+        converse: Converse,
+        open_seal: Callable[[], Seal],
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        renew_seconds: float = RENEW_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.batches = 0
+        self.events = 0
+        self._feed = feed
+        self._open_inbox = open_inbox
+        self._converse = converse
+        self._open_seal = open_seal
+        self._lease_seconds = lease_seconds
+        self._renew_seconds = renew_seconds
+        self._clock = clock
+        self._waiters: dict[Waiter, None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._failing_since: float | None = None
+        self._failures = 0
+
+    @asynccontextmanager
+    async def serving(self, waiter: Waiter) -> AsyncIterator[None]:
+        """Read the feed while somebody waits."""
+        self._waiters[waiter] = None
+        if self.is_idle:
+            self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
+        try:
+            yield
+        finally:
+            del self._waiters[waiter]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is read, as nobody waits."""
+        return self._task is None or self._task.done()
+
+    async def _live(self) -> None:
+        """Until nobody waits; a read that is under way is not broken off, as the remote may forget what it brings."""
+        inbox: Inbox | None = None
+        lease = Lease(name=f"pump {self._feed.key}", holder=str(uuid.uuid4()))
+        try:
+            while self._waiters:
+                try:
+                    inbox = inbox or await self._open_inbox()
+                    pause = await self._compete(inbox, lease)
+                except Exception as error:  # noqa: BLE001 - no feed may fall silent without a word
+                    pause = self._suffer(error)
+                await asyncio.sleep(pause)
+        finally:
+            if inbox is not None:
+                asyncio.get_running_loop().run_in_executor(None, _leave, inbox, lease)
+
+    async def _compete(self, inbox: Inbox, lease: Lease) -> float:
+        """Read while the lease is ours; return the seconds until the next attempt to take it."""
+        if not await asyncio.to_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds):
+            return self._renew_seconds
+        renewing = asyncio.create_task(self._renew(inbox, lease))
+        try:
+            await self._read(self._reading(inbox, lease), renewing)
+        except LeaseError as error:
+            log.warning("another process reads the feed %s now: %s", self._feed.key, error)
+            return self._renew_seconds
+        finally:
+            renewing.cancel()
+        return 0.0
+
+    def _reading(self, inbox: Inbox, lease: Lease) -> Reading:
+        seal = self._open_seal() if self._feed.is_consuming else None
+        return Reading(self._feed, inbox, lease, seal, self._clock)
+
+    async def _read(self, reading: Reading, renewing: asyncio.Task[None]) -> None:
+        place = await self._drive(reading.begin(self._since()))
+        while self._waiters and not renewing.done():
+            began = asyncio.get_running_loop().time()
+            batch = await self._drive(reading.turn(place))
+            place = place.at(batch.position)
+            self._rejoice(len(batch.events))
+            took = asyncio.get_running_loop().time() - began
+            breath = 0.0 if batch.events else max(0.0, BREATH_SECONDS - took)
+            await self._sleep(max(batch.pause_seconds, breath), renewing)
+        if renewing.done():
+            await renewing
+
+    async def _sleep(self, seconds: float, renewing: asyncio.Task[None]) -> None:
+        """Pause, but not for those who have left, and not when the lease has gone."""
+        ends_at = asyncio.get_running_loop().time() + seconds
+        while self._waiters and not renewing.done():
+            left = ends_at - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, BREATH_SECONDS))
+
+    async def _renew(self, inbox: Inbox, lease: Lease) -> None:
+        """Keep the lease; raise where it has gone. An inbox that does not answer is left to whoever writes into it."""
+        while True:
+            await asyncio.sleep(self._renew_seconds)
+            try:
+                is_ours = await asyncio.to_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds)
+            except InboxError:
+                continue
+            if not is_ours:
+                raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")
+
+    async def _drive(self, program: Program[T]) -> T:
+        run: Run[Step, T] = Run(program)
+        while not run.is_over:
+            step = run.step
+            try:
+                answer = await (self._converse(step) if isgenerator(step) else asyncio.to_thread(step))  # type: ignore[arg-type]
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                run.send(answer)
+        return run.result
+
+    def _since(self) -> float | None:
+        """The earliest moment that somebody waits for; None where all wait for what comes."""
+        return min((waiter.want.since for waiter in self._waiters if waiter.want.since), default=None)
+
+    # --- good and bad times
+
+    def _rejoice(self, events: int) -> None:
+        if self._failures:
+            log.info("the feed %s is read again", self._feed.key)
+        self._failing_since, self._failures = None, 0
+        self.batches += 1
+        self.events += events
+
+    def _suffer(self, error: Exception) -> float:
+        """Tell what is wrong, once to everybody; seconds until the next attempt."""
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is None:
+            self._failing_since = now
+        self._failures += 1
+        words = f"the feed {self._feed.key} cannot be read for now: {str(error) or type(error).__name__}"
+        log.warning(words)
+        is_final = isinstance(error, TaskWatchError) and not error.transient
+        for waiter in list(self._waiters):
+            waiter.doubt(words)
+            if isinstance(error, ConfigurationError) or (is_final and now - self._failing_since >= GRACE_SECONDS):
+                waiter.fail(error)
+        backoff = min(LIMIT_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures - 1, 10))
+        return max(backoff, getattr(error, "retry_after", None) or 0.0)
+
+
+def _leave(inbox: Inbox, lease: Lease) -> None:
+    """Let somebody else read at once."""
+    try:
+        inbox.release(lease.name, lease.holder)
+    except InboxError as error:
+        log.warning("the lease %r runs out by itself: %s", lease.name, error)
+    inbox.close()

@@ -1,0 +1,92 @@
+"""Which events a waiter takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.feed import Event
+from airflow_provider_taskwatch.core.want import Want, value_at
+
+EVENT = Event(
+    id="1",
+    name="booking-moved",
+    subject="42",
+    at=100.0,
+    content={"data": {"booking": {"id": 42, "is_new": True, "note": None, "parts": [1]}}, "a.b": 1},
+)
+
+
+@pytest.mark.parametrize(
+    "want",
+    [
+        {},
+        {"names": ["booking-moved"]},
+        {"names": ["other", "booking-*"]},
+        {"names": ["*"]},
+        {"subject": "42"},
+        {"match": {"data.booking.id": 42}},
+        {"match": {"data.booking.id": "42", "data.booking.is_new": "true"}},
+        {"match": {"data.booking.is_new": True}},
+        {"since": 100.0},
+    ],
+)
+def test_an_event_that_fits_is_taken(want: dict[str, Any]) -> None:
+    assert Want(**want).accepts(EVENT)
+
+
+@pytest.mark.parametrize(
+    "want",
+    [
+        {"names": ["booking"]},
+        {"names": ["booking.moved"]},
+        {"names": ["*-canceled"]},
+        {"subject": "4"},
+        {"match": {"data.booking.id": 43}},
+        {"match": {"data.booking.id": 42, "data.booking.is_new": False}},
+        {"match": {"data.booking.missing": "None"}},
+        {"match": {"data.booking.note": "None"}},
+        {"match": {"data.booking": "x"}},
+        {"since": 100.1},
+    ],
+)
+def test_an_event_that_does_not_fit_is_left(want: dict[str, Any]) -> None:
+    assert not Want(**want).accepts(EVENT)
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [("data.booking.id", "42"), ("data.booking.parts", None), ("data.booking.id.x", None), ("a.b", None)],
+)
+def test_a_path_leads_to_a_single_value_or_to_none(path: str, value: str | None) -> None:
+    assert value_at(EVENT.content, path) == value
+
+
+@pytest.mark.parametrize(
+    "want, clue",
+    [
+        ({"subject": "42", "match": {"a": 1}}, ("", "42")),
+        ({"match": {"a": 1, "b": 2}}, ("a", "1")),
+        ({"names": ["x"]}, None),
+    ],
+)
+def test_a_want_is_found_by_what_it_must_equal(want: dict[str, Any], clue: object) -> None:
+    assert Want(**want).clue == clue
+
+
+@pytest.mark.parametrize(
+    "want, words",
+    [
+        ({"names": "booking-*"}, "names must be a list of texts"),
+        ({"names": [""]}, "names must be a list of texts that are not empty"),
+        ({"match": ["a"]}, "match must be a dict"),
+        ({"match": {"a": None}}, "match: 'a' must be a dotted path and None a text"),
+        ({"match": {"": 1}}, "match: '' must be a dotted path"),
+    ],
+)
+def test_what_could_never_match_is_named(want: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        Want(**want).check()
+    Want(names=["a"], match={"b": 1}).check()
