@@ -1,4 +1,4 @@
-"""The one reader of the inbox in a triggerer process, for all watches that are called back."""
+"""The one reader of the inbox in a triggerer process, for all who wait for callbacks or for events."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from itertools import islice
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
+from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox
 
+from .audience import Audience, Waiter
 from .bell import Bell
 
 log = logging.getLogger(__name__)
@@ -23,12 +25,14 @@ CHECK_SECONDS = 60.0
 SILENT_SECONDS = 300.0
 """A receiver writes a heartbeat each minute; whoever was not heard of for so long is taken for gone."""
 SUBJECTS = 500
+AHEAD_SECONDS = 3600.0
+"""So far the clock of a remote may be ahead of ours: its events came in before they happened."""
 
 
 class Listener:
-    """Reads the inbox once a second, however many watches wait, and rings their bells. Lives in one event loop.
+    """Reads the inbox once a second, however many wait, and tells them what concerns them. Lives in one event loop.
 
-    A watch that begins to listen is also told what came before: a remote may be quicker than Airflow.
+    Whoever begins to listen is also told what came before: a remote may be quicker than Airflow.
 
     :param open_inbox: opens the inbox, when somebody listens for the first time.
     """
@@ -48,6 +52,9 @@ class Listener:
         self._cursor: Cursor | None = None
         self._bells: dict[str, list[Bell]] = {}
         self._new: set[str] = set()
+        self._audiences: dict[str, Audience] = {}
+        self._newcomers: dict[Waiter, str] = {}
+        self._followers: dict[str, list[Callable[[], object]]] = {}
         self._check_from = 0.0
         self._failing_since: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -57,13 +64,40 @@ class Listener:
         """Ring the bell for each message that concerns the subject."""
         self._bells.setdefault(subject, []).append(bell)
         self._new.add(subject)
-        if self.is_idle:
-            self._new.update(self._bells)
-            self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
+        self._start()
         try:
             yield
         finally:
             self._forget(subject, bell)
+
+    @contextmanager
+    def hearing(self, channel: str, waiter: Waiter) -> Iterator[None]:
+        """Tell a waiter of the events of a feed, those first that came in since the moment from which he wants them."""
+        self._newcomers[waiter] = channel
+        self._start()
+        try:
+            yield
+        finally:
+            self._dismiss(channel, waiter)
+
+    @contextmanager
+    def following(self, channel: str, hear: Callable[[], object]) -> Iterator[None]:
+        """Say each time that a feed may have something new, to who reads it himself."""
+        self._followers.setdefault(channel, []).append(hear)
+        self._start()
+        try:
+            yield
+        finally:
+            self._followers[channel].remove(hear)
+            if not self._followers[channel]:
+                del self._followers[channel]
+
+    def _start(self) -> None:
+        if self.is_idle:
+            self._new.update(self._bells)
+            self._newcomers |= {waiter: channel for channel, all_ in self._audiences.items() for waiter in all_}
+            self._audiences.clear()
+            self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
 
     @property
     def is_idle(self) -> bool:
@@ -77,10 +111,19 @@ class Listener:
             del self._bells[subject]
             self._new.discard(subject)
 
+    def _dismiss(self, channel: str, waiter: Waiter) -> None:
+        if self._newcomers.pop(waiter, None) is None and (audience := self._audiences.get(channel)) is not None:
+            audience.leave(waiter)
+            if not audience:
+                del self._audiences[channel]
+
+    def _is_wanted(self) -> bool:
+        return bool(self._bells or self._newcomers or self._audiences or self._followers)
+
     async def _live(self) -> None:
         """Read while anybody listens; whoever comes later begins with a cursor of its own."""
         try:
-            while self._bells:
+            while self._is_wanted():
                 began = self._clock()
                 pause = await self._round()
                 await asyncio.sleep(max(0.0, began + pause - self._clock()))
@@ -96,7 +139,8 @@ class Listener:
             inbox = await self._opened()
             while await self._read(inbox):
                 pass
-            if self._clock() >= self._check_from:
+            await self._catch_up(inbox)
+            if self._bells and self._clock() >= self._check_from:
                 await self._check(inbox)
         except Exception as error:  # noqa: BLE001 - no wait may go deaf without a word
             self._tell(error)
@@ -106,17 +150,22 @@ class Listener:
 
     def _tell(self, error: Exception) -> None:
         """In the triggerer's log at once, in those of the tasks when it has lasted."""
-        words = f"callbacks are not heard for now: {str(error) or type(error).__name__}"
+        words = f"the inbox cannot be read for now: {str(error) or type(error).__name__}"
         if self._failing_since is None:
             self._failing_since = self._clock()
             log.warning(words)
         if isinstance(error, ConfigurationError) or self._clock() - self._failing_since >= SILENT_SECONDS:
-            self._doubt(words)
+            self._doubt_all(words)
 
     def _doubt(self, words: str) -> None:
         for bells in list(self._bells.values()):
             for bell in bells:
                 bell.doubt(words)
+
+    def _doubt_all(self, words: str) -> None:
+        self._doubt(words)
+        for waiter in [*self._newcomers, *(one for audience in self._audiences.values() for one in audience)]:
+            waiter.doubt(words)
 
     async def _opened(self) -> Inbox:
         if self._inbox is None:
@@ -134,9 +183,38 @@ class Listener:
         for one in received:
             for bell in self._bells.get(one.message.subject, ()):
                 bell.ring(one.message.content)
+            if (audience := self._audiences.get(one.message.channel)) is not None:
+                audience.tell(event_of(one.message))
+        for channel in self._followers.keys() & {one.message.channel for one in received}:
+            for hear in list(self._followers[channel]):
+                hear()
         is_full = len(received) >= PAGE_MESSAGES
         self._new -= {one.message.subject for one in received} if is_full else set(asked)
         return is_full or bool(self._new)
+
+    async def _catch_up(self, inbox: Inbox) -> None:
+        """Tell newcomers what is there already; then they are told with the others."""
+        for channel in sorted(set(self._newcomers.values())):
+            group = [waiter for waiter, of in self._newcomers.items() if of == channel]
+            await self._tell_past(inbox, channel, group)
+            audience = self._audiences.setdefault(channel, Audience())
+            for waiter in group:
+                if self._newcomers.pop(waiter, None) is not None:
+                    audience.join(waiter)
+            if not audience:
+                del self._audiences[channel]
+
+    async def _tell_past(self, inbox: Inbox, channel: str, group: list[Waiter]) -> None:
+        past = Audience()
+        for waiter in group:
+            past.join(waiter)
+        since = min(waiter.want.since for waiter in group) - AHEAD_SECONDS
+        number = await asyncio.to_thread(inbox.number_before, channel, since)
+        while page := await asyncio.to_thread(inbox.after, channel, number):
+            self.reads += 1
+            number = page[-1].number
+            for one in page:
+                past.tell(event_of(one.message))
 
     async def _check(self, inbox: Inbox) -> None:
         """Whoever waits for callbacks into an inbox that nobody writes to should know."""

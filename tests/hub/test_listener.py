@@ -125,7 +125,7 @@ async def test_an_inbox_that_is_down_is_told_once_and_read_again(caplog: pytest.
         inbox.is_down = False
         assert await rung(bell) == [None]
 
-    assert [record.getMessage() for record in caplog.records] == ["callbacks are not heard for now: the inbox is down"]
+    assert [record.getMessage() for record in caplog.records] == ["the inbox cannot be read for now: the inbox is down"]
 
 
 async def test_trouble_of_any_kind_lets_nobody_go_deaf(caplog: pytest.LogCaptureFixture) -> None:
@@ -154,7 +154,7 @@ async def test_what_is_configured_wrongly_is_told_to_those_who_wait() -> None:
     with Listener(refuse, read_seconds=QUICK).listening("mine", Bell(words.append)):
         await until(lambda: bool(words))
 
-    assert words == ["callbacks are not heard for now: the inbox's address is none"]
+    assert words == ["the inbox cannot be read for now: the inbox's address is none"]
 
 
 @pytest.mark.parametrize("beats, told", [(False, 1), (True, 0)])
