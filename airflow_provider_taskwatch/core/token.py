@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from .error import TokenError
@@ -39,9 +40,9 @@ class Token:
 def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> Token:
     """The token in a reply of the endpoint ``url``, or :class:`TokenError` in the remote's words.
 
-    The lifetime is ``expires_in`` (seconds) or ``expires_on`` (unix time), else 300 s; so it is where they make no
-    sense (0, a moment that has passed), as a rejected token is replaced anyway. It is renewed early: a fifth of the
-    lifetime before its end, at most 120 s.
+    The lifetime is ``expires_in`` (seconds) or ``expires_on`` (unix time, read against the reply's own ``Date``, as
+    clocks differ), else 300 s; so it is where they make no sense (0, a moment that has passed), as a rejected token is
+    replaced anyway. It is renewed early: a fifth of the lifetime before its end, at most 120 s.
 
     :param asked_at: monotonic seconds when the request was sent.
     :param unix_now: the wall clock at the same moment.
@@ -54,7 +55,7 @@ def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> T
     value = content.get("access_token")
     if not (reply.is_ok and isinstance(value, str) and len(value) <= MAX_TOKEN_CHARACTERS and is_sendable(value)):
         raise _refused(reply, content, url)
-    lifetime = _lifetime(content, unix_now)
+    lifetime = _lifetime(content, _said_at(reply, unix_now))
     lead = min(LEAD_LIMIT_SECONDS, lifetime * LEAD_SHARE)
     return Token(value=value, renew_at=asked_at + lifetime - lead)
 
@@ -68,6 +69,14 @@ def _lifetime(content: Mapping[str, Any], unix_now: float) -> float:
         if lifetime > 0:
             return lifetime
     return DEFAULT_LIFETIME_SECONDS
+
+
+def _said_at(reply: Reply, unix_now: float) -> float:
+    """When the endpoint answered, by its own clock where it tells."""
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return unix_now
 
 
 def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:

@@ -53,6 +53,15 @@ def test_a_lifetime_that_makes_no_sense_does_not_cost_a_token_per_call(lifetime)
     assert token(**lifetime).renew_at == 1240.0
 
 
+@pytest.mark.parametrize(
+    "date, fresh_for",
+    [("Fri, 15 Jan 2027 07:05:00 GMT", 3480), ("Fri, 15 Jan 2027 08:04:00 GMT", 48), ("no date", 240)],
+)
+def test_the_end_of_a_token_is_read_by_the_clock_of_whoever_named_it(date, fresh_for):
+    got = read(reply(200, {"access_token": "s3cret", "expires_on": 1_800_000_300}, date=date))
+    assert got.renew_at == pytest.approx(1000.0 + fresh_for)
+
+
 def test_a_token_is_fresh_until_it_is_due():
     got = Token(value="a", renew_at=10.0)
     assert (got.is_fresh(9.9), got.is_fresh(10.0)) == (True, False)
