@@ -81,10 +81,11 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
     values = _read_fields(form, _read_extra(raw.extra, problems), problems)
     base_url = _base_url(form, raw, problems)
     auth = values["auth"]
-    token_url = (values.pop("token_url", None) or form.token_url or "") if auth == "oauth2" else ""
+    own_token_url = values.pop("token_url", None) or ""
+    token_url = (own_token_url or _token_url(form, base_url)) if auth == "oauth2" else ""
     problems += _missing_credentials(auth, raw, token_url)
     problems += _unsendable_credentials(form, auth, raw)
-    problems += _wrong_urls(token_url=token_url, proxy=values["proxy"])
+    problems += _wrong_urls(token_url=token_url and own_token_url, proxy=values["proxy"])
     problems += _wrong_limits(values)
     if problems:
         raise ConfigurationError(f"connection {raw.conn_id!r} ({raw.conn_type}): " + "; ".join(problems))
@@ -220,6 +221,12 @@ def _base_url(form: Form, raw: RawConnection, problems: list[str]) -> str:
     port = raw.port if parts.port is None else parts.port
     netloc = _bracketed(parts.hostname or "") + (f":{port}" if port else "")
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/') or form.base_path}"
+
+
+def _token_url(form: Form, base_url: str) -> str:
+    """Where the type's tokens are obtained, empty where nobody knows."""
+    known = form.token_url or ""
+    return f"{base_url}{known}" if known.startswith("/") else known
 
 
 def _bracketed(host: str) -> str:

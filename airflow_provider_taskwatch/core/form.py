@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -33,7 +33,8 @@ class Form:
     :param auths: the ways to authenticate that the remote offers, the default first.
     :param host: the base URL where the connection names none; None where it must.
     :param base_path: appended to a host that is given without a path.
-    :param token_url: the token endpoint where the connection names none (OAuth2 only).
+    :param token_url: the token endpoint where the connection names none (OAuth2 only); a path is one below the host.
+    :param client_auth: how client id and secret are sent where the connection does not say (OAuth2 only).
     :param scope: the scope made from other fields where the connection names none, a format string.
     :param charset: how Basic credentials are encoded.
     :param fields: what this type adds to the fields that all types share.
@@ -45,6 +46,7 @@ class Form:
     host: str | None = None
     base_path: str = ""
     token_url: str | None = None
+    client_auth: str = "form"
     scope: str = ""
     charset: str = "utf-8"
     fields: tuple[Field, ...] = ()
@@ -66,7 +68,7 @@ def _shared_fields(form: Form) -> tuple[Field, ...]:
             default=form.auths[0],
             choices=form.auths,
         ),
-        *(_OAUTH2_FIELDS if oauth2 else ()),
+        *((*_OAUTH2_FIELDS, replace(_CLIENT_AUTH, default=form.client_auth)) if oauth2 else ()),
         *_TRANSPORT_FIELDS,
     )
 
@@ -79,13 +81,6 @@ _AUTHS = {
 
 _OAUTH2_FIELDS = (
     Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained."),
-    Field(
-        name="client_auth",
-        label="Client authentication",
-        description="How client id and secret are sent to the token URL: as form fields or as a Basic header.",
-        default="form",
-        choices=("form", "basic"),
-    ),
     Field(name="scope", label="Scope", description="OAuth2 scope, if the remote wants one."),
     Field(name="audience", label="Audience", description="OAuth2 audience, if the remote wants one."),
     Field(
@@ -95,6 +90,13 @@ _OAUTH2_FIELDS = (
         kind="object",
         is_secret=True,
     ),
+)
+
+_CLIENT_AUTH = Field(
+    name="client_auth",
+    label="Client authentication",
+    description="How client id and secret are sent to the token URL: as form fields or as a Basic header.",
+    choices=("form", "basic"),
 )
 
 _TRANSPORT_FIELDS = (

@@ -284,3 +284,15 @@ def test_the_page_of_a_task_is_made_from_the_connections_template():
 def test_a_template_that_cannot_be_filled_names_what_it_may_use(template):
     with pytest.raises(ConfigurationError, match=r"ui_url .* may only use \{ref\}, \{client\}"):
         read(extra={"ui_url": template}).page({"ref": "1", "client": "100"})
+
+
+def test_tokens_may_come_from_a_path_below_the_host():
+    form = Form(connection_type="demo", title="Demo", auths=("oauth2", "bearer"), token_url="/idp/token")
+    assert read(form, host="eu2.demo.test/dc/").token_url == "https://eu2.demo.test/dc/idp/token"
+    assert read(form, host="h", extra={"token_url": "https://id.test/t"}).token_url == "https://id.test/t"
+    assert read(form, host="h", extra={"auth": "bearer"}).token_url == ""
+
+
+def test_without_a_host_a_path_gives_no_token_url():
+    form = Form(connection_type="demo", title="Demo", auths=("oauth2",), token_url="/idp/token")
+    assert problems(form).endswith("(demo): the host is missing")

@@ -52,6 +52,12 @@ def test_the_fields_of_oauth2_are_shown_only_where_the_remote_offers_it():
     assert "token_url" in provider_info(FORM, "demo.DemoHook")["conn-fields"]
 
 
+def test_a_remote_may_want_its_clients_in_a_basic_header():
+    assert provider_info(FORM, "d.Hook")["conn-fields"]["client_auth"]["schema"]["default"] == "form"
+    basic = Form(connection_type="b", title="B", auths=("oauth2",), client_auth="basic")
+    assert provider_info(basic, "b.Hook")["conn-fields"]["client_auth"]["schema"]["default"] == "basic"
+
+
 def test_login_and_password_keep_their_names_where_they_are_the_usual_way():
     both = provider_info(Form(connection_type="b", title="B", auths=("basic", "oauth2")), "b.Hook")
     assert both["ui-field-behaviour"]["relabeling"] == {}
