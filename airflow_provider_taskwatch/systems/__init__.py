@@ -9,13 +9,14 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import System
 
-from . import acquia, automic
+from . import acquia, acronis, automic
 
-FORMS: Mapping[str, Form] = {form.connection_type: form for form in (acquia.FORM, automic.FORM)}
+FORMS: Mapping[str, Form] = {form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM)}
 
 _SYSTEMS: Mapping[str, Callable[[Settings], System]] = {
     "acquia": acquia.from_settings,
     "automic": automic.from_settings,
+    "acronis": acronis.from_settings,
 }
 
 

@@ -1,0 +1,180 @@
+"""What a client of Acronis' Event Manager subscribes to: wishes, checked, and the id that follows from them.
+
+https://developer.acronis.com/doc/event-manager/v1/guide/ ("Subscribing to the events")
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.error import ConfigurationError
+
+TOPIC_PREFIX = "cti.a.p.em.topic.v1.0~"
+TYPE_PREFIXES = ("cti.a.p.em.event.v1.0~", "cti.a.p.em.msg.v1.0~")
+DEPTHS = ("CURRENT", "DIRECT", "ALL")
+CONSUMERS = ("stateful", "stateless", "auto_commit")
+"""Who keeps the offset, in the vendor's words: a stateful consumer itself; the server for a stateless one, which
+commits it after processing; with auto-commit the server does that, too."""
+SESSION_TIMEOUT = "PT30S"
+"""Always sent, as the vendor's pages name two defaults."""
+
+CTI_CHARACTERS = 1024
+CEL_CHARACTERS = 4096
+TYPES_LIMIT = 32
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://developer.acronis.com/doc/event-manager/v1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What to hear of. Equal wishes have the same id, as the server can neither list nor delete subscriptions.
+
+    :param conn_id: of the connection.
+    :param environment: of the connection; another one has subscriptions of its own.
+    :param types: CTI patterns; a ``*`` may only stand at the end.
+    :param tenant_depth: one of :data:`DEPTHS`.
+    :param tenant_id: root of the tenants; empty: that of the client.
+    :param subject_types: CTI patterns; none: of any type.
+    :param cel: a condition in CEL on ``event.``; empty: none.
+    :param consumer: one of :data:`CONSUMERS`.
+    :param session_timeout: ISO 8601; so long the server waits for a reader that is silent before it serves another.
+    """
+
+    conn_id: str
+    environment: str
+    topic: str
+    types: tuple[str, ...]
+    tenant_depth: str = "ALL"
+    tenant_id: str = ""
+    subject_types: tuple[str, ...] = ()
+    cel: str = field(default="", repr=False)
+    consumer: str = "stateful"
+    session_timeout: str = SESSION_TIMEOUT
+
+    @property
+    def id(self) -> str:
+        named = [self.conn_id, self.environment, self.consumer, self._wishes()]
+        return str(uuid.uuid5(_NAMESPACE, json.dumps(named, sort_keys=True)))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """As ``POST /subscriptions`` wants it; the server refuses keys that it does not know."""
+        return {"subscription_id": self.id, **self._wishes()}
+
+    def _wishes(self) -> dict[str, Any]:
+        optional = {"tenant_id": self.tenant_id, "subject_types": list(self.subject_types), "cel": self.cel}
+        return {
+            "topic_id": self.topic,
+            "types": list(self.types),
+            "tenant_depth": self.tenant_depth,
+            **{name: value for name, value in optional.items() if value},
+            "session_timeout": self.session_timeout,
+            "auto_commit": self.consumer == "auto_commit",
+        }
+
+
+def read_subscription(settings: Settings, options: Mapping[str, Any]) -> Subscription:
+    """The subscription that options wish for, or one :class:`ConfigurationError` that names all that is wrong.
+
+    :param options: plain JSON: the fields of :class:`Subscription` but the first two; ``types`` and ``subject_types``
+        are lists, or one text. What is None or empty is not given.
+    """
+    given = {name: value for name, value in options.items() if value not in (None, "", [], ())}
+    problems = [f"{name} is missing" for name in ("topic", "types") if name not in given]
+    if unknown := sorted(given.keys() - _READERS.keys()):
+        problems.append(f"unknown {', '.join(unknown)}; known are {', '.join(_READERS)}")
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        try:
+            values[name] = _READERS[name](value) if name in _READERS else value
+        except ValueError as problem:
+            problems.append(f"{name} {problem}")
+    if problems:
+        raise ConfigurationError(f"no subscription for connection {settings.conn_id!r}: " + "; ".join(problems))
+    return Subscription(conn_id=settings.conn_id, environment=settings.own.get("environment") or "", **values)
+
+
+def _topic(value: object) -> str:
+    topic = _cti(value, (TOPIC_PREFIX,))
+    if topic.endswith("*"):
+        raise ValueError("must name one topic, without '*'")
+    return topic
+
+
+def _types(value: object) -> tuple[str, ...]:
+    return _patterns(value, TYPE_PREFIXES)
+
+
+def _subject_types(value: object) -> tuple[str, ...]:
+    return _patterns(value, ("cti.",))
+
+
+def _patterns(value: object, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    """In an order of their own, as theirs means nothing."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    patterns = sorted({_cti(one, prefixes) for one in given})
+    if len(patterns) > TYPES_LIMIT:
+        raise ValueError(
+            f"are {len(patterns)}, and at most {TYPES_LIMIT} are allowed; use a pattern with '*' at its end"
+        )
+    return tuple(patterns)
+
+
+def _cti(value: object, prefixes: tuple[str, ...]) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text.startswith(prefixes) or any(one.isspace() for one in text):
+        raise ValueError(f"must begin with {' or '.join(prefixes)}, not {value!r:.80}")
+    if len(text) > CTI_CHARACTERS:
+        raise ValueError(f"must have at most {CTI_CHARACTERS} characters, not {len(text)}")
+    if "*" in text[:-1]:
+        raise ValueError(f"may have '*' at its end only, not {text!r:.80}")
+    return text
+
+
+def _cel(value: object) -> str:
+    if not isinstance(value, str) or len(value) > CEL_CHARACTERS:
+        raise ValueError(f"must be a text of at most {CEL_CHARACTERS} characters")
+    return value
+
+
+def _uuid(value: object) -> str:
+    try:
+        return str(uuid.UUID(str(value).strip()))
+    except ValueError:
+        raise ValueError(f"must be a UUID, not {value!r:.80}") from None
+
+
+_DURATION = re.compile(r"P(?=[0-9T])([0-9]+D)?(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9]+S)?)?")
+
+
+def _duration(value: object) -> str:
+    if not isinstance(value, str) or not _DURATION.fullmatch(value) or not re.search("[1-9]", value):
+        raise ValueError(f"must be an ISO 8601 duration of whole numbers, such as PT30S or PT5M, not {value!r:.80}")
+    return value
+
+
+def _one_of(allowed: tuple[str, ...]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}, not {value!r:.80}")
+        return value
+
+    return read
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "topic": _topic,
+    "types": _types,
+    "tenant_depth": _one_of(DEPTHS),
+    "tenant_id": _uuid,
+    "subject_types": _subject_types,
+    "cel": _cel,
+    "consumer": _one_of(CONSUMERS),
+    "session_timeout": _duration,
+}
