@@ -90,6 +90,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "postgresql://taskwatch:password@db.example.com/taskwatch",
                         "default": None,
                     },
+                    "inbox_keys": {
+                        "description": "Keys that encrypt, in the inbox, the replies of remotes that forget what they "
+                        "have told (Docplanner), until their events are stored; the newest first, separated by blanks "
+                        "or commas. ``airflow taskwatch inbox key`` prints a fresh one.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": None,
+                        "default": None,
+                    },
                     "inbox_retention_days": {
                         "description": "What is older is deleted from the inbox.",
                         "version_added": "0.1.0",

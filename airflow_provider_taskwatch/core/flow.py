@@ -37,6 +37,8 @@ class Retry:
 
 
 ONCE = Retry(attempts=1)
+PATIENT = Retry(attempts=9, first_seconds=2.0)
+"""For starts and cancels, which nobody repeats on our behalf: through some three minutes of trouble."""
 
 
 def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | None = None) -> Flow[Reply]:

@@ -11,15 +11,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, TaskWatchError, TokenError
-from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.flow import Flow, one_step
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import stretch
 from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Look
+from airflow_provider_taskwatch.core.wire import Call, Pause
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from airflow_provider_taskwatch.systems import system_for
 
@@ -53,12 +56,19 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A connection as it was read, and what was built from it."""
+    """A connection as it was read, and what was built from it.
+
+    :param make_system: the remote, if it has tasks to watch.
+    """
 
     settings: Settings
-    system: System
+    make_system: Callable[[], System]
     driver: WaitingDriver
     read_again_at: float
+
+    @property
+    def system(self) -> System:
+        return self.make_system()
 
 
 class Hub:
@@ -127,18 +137,40 @@ class Hub:
         """The remote, as the connection describes it."""
         return (await self._current()).system
 
+    async def settings(self) -> Settings:
+        """The connection, as it was read."""
+        return (await self._current()).settings
+
+    async def converse(self, flow: Flow[T]) -> T:
+        """Hold a conversation that has begun; a step whose credentials are rejected is repeated as :meth:`run` does."""
+        run: Run[Call | Pause, T] = Run(flow)
+        while not run.is_over:
+            try:
+                answer = await self._step(run.step)
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                run.send(answer)
+        return run.result
+
+    async def _step(self, step: Call | Pause) -> Any:
+        return await self._run(lambda _: one_step(step))
+
     async def run(self, converse: Callable[[System], Flow[T]]) -> T:
         """Hold one conversation; once more with the connection read again where its credentials were rejected."""
+        return await self._run(lambda line: converse(line.system))
+
+    async def _run(self, converse: Callable[[Line], Flow[T]]) -> T:
         line = await self._current()
         try:
-            return await line.driver.run(converse(line.system))
+            return await line.driver.run(converse(line))
         except TaskWatchError as error:
             if not _is_rejection(error):
                 raise
             changed = await self._after_rejection(line)
             if changed is None:
                 raise
-        return await changed.driver.run(converse(changed.system))
+        return await changed.driver.run(converse(changed))
 
     async def look(self, look: Look, bell: Bell | None = None) -> Observation:
         """Read a ref when it is due, together with whoever can be read along; alone and at once when the bell rings."""
@@ -211,7 +243,7 @@ class Hub:
         read_again_at = self._clock() + REREAD_SECONDS
         if line is not None and line.settings == settings:
             return replace(line, read_again_at=read_again_at)
-        fresh = Line(settings, system_for(settings), WaitingDriver(settings), read_again_at)
+        fresh = Line(settings, cache(partial(system_for, settings)), WaitingDriver(settings), read_again_at)
         if line is not None:
             await line.driver.close()
         return fresh

@@ -23,6 +23,7 @@ from . import option
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.inbox.message import Inbox
+    from airflow_provider_taskwatch.inbox.seal import Seal
 
 CONN_ID = "taskwatch_inbox"
 FILE_URL = "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db"
@@ -55,6 +56,16 @@ async def aopen_inbox() -> Inbox:
     except TimeoutError as cause:
         raise InboxError(f"{_UNKNOWN}: no answer in {ASK_SECONDS:g} s") from cause
     return await asyncio.to_thread(_inbox, url)
+
+
+def open_seal() -> Seal:
+    """What encrypts the replies of remotes that forget them: ``[taskwatch] inbox_keys``.
+
+    :raises ConfigurationError: where there is no key.
+    """
+    from airflow_provider_taskwatch.inbox.seal import Seal
+
+    return Seal(option.words("inbox_keys"))
 
 
 def inbox_url_of(connection: Any) -> str:

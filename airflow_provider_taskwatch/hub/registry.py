@@ -1,17 +1,21 @@
-"""The hubs of this process, one per event loop and connection, and the one that listens for callbacks."""
+"""The hubs of this process, one per event loop and connection; its pumps, one per feed; and the one listener."""
 
 from __future__ import annotations
 
 import asyncio
 
+from airflow_provider_taskwatch.core.feed import Feed
+
 from .connection import read_settings
 from .hub import Hub
-from .inbox import aopen_inbox
+from .inbox import aopen_inbox, open_seal
 from .listener import Listener
+from .pump import Pump
 from .statistic import count
 
 _hubs: dict[tuple[asyncio.AbstractEventLoop, str], Hub] = {}
 _listeners: dict[asyncio.AbstractEventLoop, Listener] = {}
+_pumps: dict[tuple[asyncio.AbstractEventLoop, str], Pump] = {}
 
 
 def hub_for(conn_id: str) -> Hub:
@@ -32,3 +36,13 @@ def listener() -> Listener:
             del _listeners[ended]
         _listeners[loop] = Listener(aopen_inbox)
     return _listeners[loop]
+
+
+def pump_for(hub: Hub, feed: Feed) -> Pump:
+    """What reads a feed in the running loop, if no other process does; over the hub of the first who asked."""
+    key = asyncio.get_running_loop(), feed.key
+    if key not in _pumps or _pumps[key].is_idle:
+        for ended in [other for other, pump in _pumps.items() if pump.is_idle]:
+            del _pumps[ended]
+        _pumps[key] = Pump(feed, aopen_inbox, hub.converse, open_seal)
+    return _pumps[key]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import System
 
-from . import acquia, acronis, automic
+from . import acquia, acronis, acronis_feed, automic
 
 FORMS: Mapping[str, Form] = {form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM)}
 
@@ -17,6 +19,10 @@ _SYSTEMS: Mapping[str, Callable[[Settings], System]] = {
     "acquia": acquia.from_settings,
     "automic": automic.from_settings,
     "acronis": acronis.from_settings,
+}
+
+_FEEDS: Mapping[str, Callable[[Settings, Mapping[str, Any]], Feed]] = {
+    "acronis": acronis_feed.feed_of,
 }
 
 
@@ -35,3 +41,17 @@ def form_of(conn_id: str, connection_type: str) -> Form:
             f"connection {conn_id!r} has the type {connection_type!r}, which has no tasks to watch; "
             f"types that have are {', '.join(FORMS)}"
         ) from None
+
+
+def feed_for(settings: Settings, options: Mapping[str, Any]) -> Feed:
+    """The feed of the remote behind a connection.
+
+    :param options: plain JSON; each remote documents its own keys.
+    """
+    make = _FEEDS.get(settings.connection_type)
+    if make is None:
+        raise ConfigurationError(
+            f"connection {settings.conn_id!r} has the type {settings.connection_type!r}, which has no events; "
+            f"types that have are {', '.join(_FEEDS)}"
+        )
+    return make(settings, options)

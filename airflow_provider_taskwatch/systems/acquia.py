@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.error import (
     RemoteError,
     TaskWatchError,
 )
-from airflow_provider_taskwatch.core.flow import Flow, Retry, ask, ask_json, read_object, refusal
+from airflow_provider_taskwatch.core.flow import PATIENT, Flow, ask, ask_json, read_object, refusal
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
@@ -64,7 +64,7 @@ PHASES: Mapping[str, Phase] = {
 }
 
 ACCEPT = {"Accept": "application/hal+json, version=2"}
-START_RETRY = Retry(attempts=5, first_seconds=2.0)
+
 
 _METHODS = ("POST", "PUT", "PATCH", "DELETE")
 _RESULT = ("event", "label", "description", "status", "created_at", "started_at", "completed_at")
@@ -98,7 +98,7 @@ class Acquia(SystemDefaults):
         def did_nothing(reply: Reply) -> bool:
             return self.was_refused(refusal(call, reply))
 
-        reply = yield from _hinted(ask(call, retry=START_RETRY, refused=did_nothing))
+        reply = yield from _hinted(ask(call, retry=PATIENT, refused=did_nothing))
         answer = _object_or_nothing(reply)
         _check(call, reply, answer)
         return Started(ref=find_reference(answer), reply=answer)

@@ -65,6 +65,7 @@ class AcronisFeed:
     """
 
     is_consuming = False
+    is_pushed = False
 
     def __init__(self, subscription: Subscription, *, on_offset_lost: str, timeout_seconds: int) -> None:
         if on_offset_lost not in ON_OFFSET_LOST:
@@ -73,6 +74,7 @@ class AcronisFeed:
         self._subscription = subscription
         self._on_offset_lost = on_offset_lost
         self._timeout_seconds = timeout_seconds
+        self.is_positioned = subscription.consumer != "stateful"
         topic = subscription.topic.rpartition("~")[2]
         self.key = f"acronis {subscription.conn_id[:_KEY_CHARACTERS]} {topic[:_KEY_CHARACTERS]} {subscription.id}"
 

@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.core.error import (
     ReplyError,
     TransportError,
 )
-from airflow_provider_taskwatch.core.flow import Flow, Retry, ask, ask_json, read_object, unreadable
+from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, ask_json, read_object, unreadable
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
@@ -119,7 +119,7 @@ class Automic(SystemDefaults):
     def start(self, request: Mapping[str, Any]) -> Flow[Started]:
         """Send a request of :func:`execution_request`. A reply without a run id leaves open what was done."""
         call = send("POST", self._path("executions"), dict(request))
-        reply = yield from ask(call, retry=Retry())
+        reply = yield from ask(call, retry=PATIENT)
         content = read_object(call, reply)
         ref = run_id(content.get("run_id") or content.get("runid"))
         if ref is None:
@@ -179,7 +179,7 @@ class Automic(SystemDefaults):
     def cancel(self, ref: str) -> Flow[None]:
         call = send("POST", self._path("executions", ref, "status"), {"action": "cancel"})
         try:
-            yield from ask(call, retry=Retry(attempts=3), refused=lambda _: True)
+            yield from ask(call, retry=PATIENT, refused=lambda _: True)
         except NotFoundError:
             return
         except RemoteError as error:

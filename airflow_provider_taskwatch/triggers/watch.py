@@ -24,7 +24,6 @@ from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.system import System
     from airflow_provider_taskwatch.core.wire import Call, Pause
     from airflow_provider_taskwatch.hub.bell import Bell
@@ -245,7 +244,7 @@ class WatchTrigger(BaseTrigger):
                 run.send(await self._look(step, hub, story, born, bell))
                 continue
             try:
-                answer = await hub.run(partial(_only, step))
+                answer = await hub.converse(one_step(step))
             except TaskWatchError as error:
                 run.throw(error)
             else:
@@ -359,8 +358,3 @@ class WatchTrigger(BaseTrigger):
             return None
         states = list(answer.task_states.get(ti.run_id, {}).values())
         return str(states[0] or "cleared") if states else None
-
-
-def _only(step: Call | Pause, system: System) -> Flow[Any]:
-    """One step as a conversation with whatever the connection leads to."""
-    return one_step(step)

@@ -42,7 +42,11 @@ def test_without_settings_there_are_no_callbacks(monkeypatch: pytest.MonkeyPatch
 def test_the_defaults_are_those_that_airflow_shows() -> None:
     options = get_provider_info()["config"]["taskwatch"]["options"]
     assert float(options["inbox_retention_days"]["default"]) == RETENTION_DAYS
-    assert {name for name, option in options.items() if option.get("sensitive")} == {"callback_secrets", "inbox_url"}
+    assert {name for name, option in options.items() if option.get("sensitive")} == {
+        "callback_secrets",
+        "inbox_keys",
+        "inbox_url",
+    }
 
 
 def test_secrets_are_separated_by_blanks_or_commas_the_newest_first(configure: Configure) -> None:

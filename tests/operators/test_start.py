@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.sandbox.acquia_start import SHAPES, SWITCH_SHAPES
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.operators.life import Life
@@ -114,7 +115,7 @@ def test_429_is_lived_through_and_in_the_end_leaves_no_intent(box: Running, make
     with pytest.raises(RemoteError, match="429"):
         life.execute()
     assert life.record is None
-    assert len([one for one in box.sandbox.log() if one["status"] == 429]) == 5
+    assert len([one for one in box.sandbox.log() if one["status"] == 429]) == PATIENT.attempts
 
 
 def test_acquias_unavailable_service_did_nothing(box: Running) -> None:

@@ -11,6 +11,7 @@ from airflow_provider_taskwatch.core.error import (
     ReplyError,
     TransportError,
 )
+from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.phase import Phase, absent
 from airflow_provider_taskwatch.core.wire import Pause, get
 from airflow_provider_taskwatch.systems import acquia
@@ -134,7 +135,7 @@ def test_a_refused_start_did_nothing(status):
 
 def test_unavailable_to_the_end_did_nothing():
     with pytest.raises(RemoteError) as caught:
-        play(Acquia().start("POST", "/x"), *[reply(503, BUSY)] * 5)
+        play(Acquia().start("POST", "/x"), *[reply(503, BUSY)] * PATIENT.attempts)
     assert Acquia().was_refused(caught.value)
 
 
