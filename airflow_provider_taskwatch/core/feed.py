@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .flow import Flow
@@ -26,6 +27,17 @@ class Event:
     subject: str
     at: float
     content: Mapping[str, Any] = field(repr=False)
+
+
+def shown(event: Event) -> dict[str, Any]:
+    """An event as an XCom, or the payload of an asset's event, has it; ``at`` in ISO 8601, UTC."""
+    return {
+        "id": event.id,
+        "name": event.name,
+        "subject": event.subject,
+        "at": datetime.fromtimestamp(event.at, UTC).isoformat(),
+        "content": dict(event.content),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
+from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.feed import Feed
+from airflow_provider_taskwatch.systems import feed_for
 
+from .audience import Waiter
 from .connection import read_settings
 from .hub import Hub
 from .inbox import aopen_inbox, open_seal
 from .listener import Listener
 from .pump import Pump
 from .statistic import count
+
+AIRFLOW_SECONDS = 10.0
 
 _hubs: dict[tuple[asyncio.AbstractEventLoop, str], Hub] = {}
 _listeners: dict[asyncio.AbstractEventLoop, Listener] = {}
@@ -38,8 +46,32 @@ def listener() -> Listener:
     return _listeners[loop]
 
 
-def pump_for(hub: Hub, feed: Feed) -> Pump:
-    """What reads a feed in the running loop, if no other process does; over the hub of the first who asked."""
+async def feed_of(hub: Hub, options: Mapping[str, Any]) -> Feed:
+    """The feed of a connection; patient while Airflow itself does not give the connection.
+
+    :raises ConfigurationError: where the connection has no such feed.
+    """
+    while True:
+        try:
+            return feed_for(await hub.settings(), options)
+        except TaskWatchError as error:
+            if not error.transient:
+                raise
+            await asyncio.sleep(AIRFLOW_SECONDS)
+
+
+@asynccontextmanager
+async def reading(hub: Hub, feed: Feed, waiter: Waiter) -> AsyncIterator[None]:
+    """See to it that some process reads a feed while somebody waits for it, unless its remote sends it by itself."""
+    if feed.is_pushed:
+        yield
+        return
+    async with _pump_for(hub, feed).serving(waiter):
+        yield
+
+
+def _pump_for(hub: Hub, feed: Feed) -> Pump:
+    """The pump of a feed in the running loop; over the hub of the first who asked."""
     key = asyncio.get_running_loop(), feed.key
     if key not in _pumps or _pumps[key].is_idle:
         for ended in [other for other, pump in _pumps.items() if pump.is_idle]:

@@ -1,0 +1,170 @@
+"""Reading the events of a feed in their order for a name, and remembering how far whoever bears it has got."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_taskwatch.core.error import LeaseError
+from airflow_provider_taskwatch.core.feed import shown
+from airflow_provider_taskwatch.core.want import Want
+from airflow_provider_taskwatch.inbox.event import event_of
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Received
+
+from .pump import LEASE_SECONDS, RENEW_SECONDS
+
+log = logging.getLogger(__name__)
+
+UNCONFIRMED_EVENTS = 256
+"""Airflow fails a subscriber that is 1,024 behind, and does not slow down whoever feeds it."""
+BATCH_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Events that go out together.
+
+    :param number: up to which the feed is read when they have arrived.
+    """
+
+    events: Sequence[dict[str, Any]]
+    number: int
+
+
+class Follower:
+    """One reader of one feed. Several of a name take turns; what is confirmed stays confirmed.
+
+    :param name: to which the position belongs.
+    :param fingerprint: tells apart who bears the same name and wants something else.
+    :param channel: key of the feed.
+    :param batch_size: how many events go out together at most.
+    """
+
+    def __init__(
+        self, inbox: Inbox, *, name: str, fingerprint: str, channel: str, want: Want, batch_size: int = 100
+    ) -> None:
+        self.news = asyncio.Event()
+        self._inbox = inbox
+        self._name = name
+        self._fingerprint = fingerprint
+        self._channel = channel
+        self._want = want
+        self._batch_size = batch_size
+        self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {uuid.uuid4()}")
+        self._renew_at = 0.0
+        self._unconfirmed: deque[Bundle] = deque()
+        self._room = asyncio.Event()
+
+    async def bundles(self) -> AsyncIterator[Bundle]:
+        """What has come and is wanted, without end.
+
+        :raises LeaseError: where somebody else bears the name by now.
+        """
+        await self._take()
+        number = await self._start()
+        while True:
+            await self._keep()
+            self.news.clear()
+            page = await asyncio.to_thread(self._inbox.after, self._channel, number)
+            for bundle in _bundles(page, self._want, self._batch_size):
+                await self._wait_for_room(len(bundle.events))
+                self._unconfirmed.append(bundle)
+                yield bundle
+            if page:
+                number = page[-1].number
+                await self._pass(number)
+            else:
+                await _soon(self.news)
+
+    async def confirm(self, number: int) -> None:
+        """Write down that all up to this number has arrived.
+
+        :raises LeaseError: where somebody else bears the name by now.
+        """
+        while self._unconfirmed and self._unconfirmed[0].number <= number:
+            self._unconfirmed.popleft()
+        self._room.set()
+        await self._save(number)
+
+    async def close(self) -> None:
+        """Let somebody else bear the name at once."""
+        await asyncio.to_thread(self._inbox.release, self._lease.name, self._lease.holder)
+
+    async def _take(self) -> None:
+        """Wait for the name; two that want different things under one are told so."""
+        has_told = False
+        while not await self._is_ours():
+            other = await asyncio.to_thread(self._inbox.holder, self._lease.name) or self._fingerprint
+            if not has_told and other.partition(" ")[0] != self._fingerprint:
+                has_told = True
+                log.error(
+                    "two triggers have the name %r and differ in something else; this one waits until the other one is "
+                    "gone: give each a name of its own",
+                    self._name,
+                )
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def _is_ours(self) -> bool:
+        self._renew_at = asyncio.get_running_loop().time() + RENEW_SECONDS
+        return await asyncio.to_thread(self._inbox.lease, self._lease.name, self._lease.holder, LEASE_SECONDS)
+
+    async def _keep(self) -> None:
+        if asyncio.get_running_loop().time() >= self._renew_at and not await self._is_ours():
+            raise LeaseError(f"the lease {self._lease.name!r} has gone to somebody else")
+
+    async def _start(self) -> int:
+        """Where to read on; at the end of what is there for a new name."""
+        stored = await asyncio.to_thread(self._inbox.position, self._lease.name)
+        if stored is not None:
+            return int(stored)
+        number = await asyncio.to_thread(self._inbox.number_before, self._channel, float("inf"))
+        await self._save(number)
+        return number
+
+    async def _pass(self, number: int) -> None:
+        """Write down what was passed without anything wanted in it, where nothing is on its way."""
+        if not self._unconfirmed:
+            await self._save(number)
+
+    async def _save(self, number: int) -> None:
+        await asyncio.to_thread(self._inbox.save_position, self._lease.name, str(number), self._lease)
+
+    async def _wait_for_room(self, events: int) -> None:
+        while self._unconfirmed and sum(len(one.events) for one in self._unconfirmed) + events > UNCONFIRMED_EVENTS:
+            self._room.clear()
+            await _soon(self._room)
+            await self._keep()
+
+
+async def _soon(happens: asyncio.Event) -> None:
+    """Wait for something, and no longer than until a lease is to be renewed."""
+    try:
+        async with asyncio.timeout(RENEW_SECONDS):
+            await happens.wait()
+    except TimeoutError:
+        return
+
+
+def _bundles(page: Sequence[Received], want: Want, batch_size: int) -> Iterator[Bundle]:
+    """What is wanted of a page, bounded in number and in bytes."""
+    events: list[dict[str, Any]] = []
+    size, number = 0, 0
+    for one in page:
+        event = event_of(one.message)
+        if not want.accepts(event):
+            continue
+        told = shown(event)
+        length = len(json.dumps(told))
+        if events and (len(events) >= batch_size or size + length > BATCH_BYTES):
+            yield Bundle(events=events, number=number)
+            events, size = [], 0
+        events.append(told)
+        size, number = size + length, one.number
+    if events:
+        yield Bundle(events=events, number=number)

@@ -1,0 +1,99 @@
+"""The trigger of an asset watcher: the events of a feed schedule DAGs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.triggers.shared_stream import SharedStreamProducer
+
+
+class FeedTrigger(BaseEventTrigger):
+    """Tell Airflow of the events of a feed, each at least once and in their order, in batches.
+
+    How far it has got belongs to its name and is kept in the inbox, so neither a restart nor a renamed DAG misses
+    anything or begins anew. A new name begins with what comes from then on. Errors of the remote, the inbox and the
+    settings are logged, and lived through.
+
+    :param name: to which the position belongs; no two triggers may share one.
+    :param conn_id: the connection; its type names the remote.
+    :param feed: which of its feeds; see the remote's sensor.
+    :param names: what may have happened, ``*`` standing for any characters; empty: anything.
+    :param subject: what it must be about; empty: anything.
+    :param match: dotted paths into the event's content, and the values there.
+    :param batch_size: how many events one trigger event carries at most.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        conn_id: str,
+        feed: Mapping[str, Any] | None = None,
+        names: Sequence[str] = (),
+        subject: str = "",
+        match: Mapping[str, Any] | None = None,
+        batch_size: int = 100,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        if not name:
+            raise ConfigurationError("name is empty; it is what the position in the feed belongs to")
+        if not 1 <= batch_size <= 256:
+            raise ConfigurationError(f"batch_size must be between 1 and 256, not {batch_size!r}")
+        self.name = name
+        self.conn_id = conn_id
+        self.feed = dict(feed or {})
+        self.names = list(names)
+        self.subject = subject
+        self.match = dict(match or {})
+        self.batch_size = batch_size
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "name": self.name,
+            "conn_id": self.conn_id,
+            "feed": self.feed,
+            "names": self.names,
+            "subject": self.subject,
+            "match": self.match,
+            "batch_size": self.batch_size,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for triggers that are the same."""
+        return hashlib.sha256(json.dumps(self.serialize()[1], sort_keys=True).encode()).hexdigest()[:16]
+
+    def shared_stream_key(self) -> Hashable:
+        """Of its own for each trigger: Airflow does not count a subscriber that joins after an event went out."""
+        return "taskwatch", self.name, self.fingerprint
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+        from .producer import FeedProducer
+
+        return FeedProducer(cls(**kwargs))
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        """One trigger event for each batch; the position moves when Airflow has stored it."""
+        async for events in shared_stream:
+            yield self._event(events)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Without a shared stream: a batch counts as stored when the next one is asked for."""
+        from .producer import FeedProducer
+
+        producer = FeedProducer(self)
+        async for events, number in producer.open_stream():
+            yield self._event(events)
+            await producer.confirm(number)
+
+    def _event(self, events: Sequence[Any]) -> TriggerEvent:
+        return TriggerEvent({"name": self.name, "events": events})

@@ -1,0 +1,82 @@
+"""What feeds the stream of one asset watcher, and hears what Airflow has stored of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError
+from airflow_provider_taskwatch.core.want import Want
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.hub.follower import Follower
+
+    from .feed import FeedTrigger
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 5.0
+AGAIN_CONFIGURED_SECONDS = 60.0
+
+
+class FeedProducer(SharedStreamProducer):
+    """Lives through whatever is transient: Airflow restarts a watcher that has failed about once a second."""
+
+    def __init__(self, trigger: FeedTrigger) -> None:
+        self._trigger = trigger
+        self._follower: Follower | None = None
+
+    async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
+        while True:
+            try:
+                async with AsyncExitStack() as held:
+                    self._follower = await self._open(held)
+                    async for bundle in self._follower.bundles():
+                        yield bundle.events, bundle.number
+            except TaskWatchError as error:
+                log.warning("the trigger %r does not hear of its feed for now: %s", self._trigger.name, error)
+                is_wrong = isinstance(error, ConfigurationError)
+                await asyncio.sleep(AGAIN_CONFIGURED_SECONDS if is_wrong else AGAIN_SECONDS)
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        if not all(item.outcome.is_clean for item in batch):
+            raise RuntimeError(f"Airflow has not stored what {self._trigger.name!r} told it; it is told again")
+        await self.confirm(batch[-1].broker_payload)
+
+    async def confirm(self, number: int) -> None:
+        """All up to this number has arrived."""
+        if self._follower is not None:
+            await self._follower.confirm(number)
+
+    async def _open(self, held: AsyncExitStack) -> Follower:
+        """Everything that is needed while the stream is open."""
+        from airflow_provider_taskwatch.hub.audience import Waiter
+        from airflow_provider_taskwatch.hub.follower import Follower
+        from airflow_provider_taskwatch.hub.inbox import aopen_inbox
+        from airflow_provider_taskwatch.hub.registry import feed_of, hub_for, listener, reading
+
+        mine = self._trigger
+        want = Want(names=mine.names, subject=mine.subject, match=mine.match)
+        want.check()
+        hub = await held.enter_async_context(hub_for(mine.conn_id).open())
+        feed = await feed_of(hub, mine.feed)
+        feed.check(want.match)
+        inbox = await aopen_inbox()
+        held.push_async_callback(asyncio.to_thread, inbox.close)
+        follower = Follower(
+            inbox,
+            name=mine.name,
+            fingerprint=mine.fingerprint,
+            channel=feed.key,
+            want=want,
+            batch_size=mine.batch_size,
+        )
+        held.push_async_callback(follower.close)
+        await held.enter_async_context(reading(hub, feed, Waiter(want, hear=lambda _: None)))
+        held.enter_context(listener().following(feed.key, follower.news.set))
+        return follower
