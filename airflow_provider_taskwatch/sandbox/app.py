@@ -27,6 +27,8 @@ from .sandbox import Sandbox
 
 DROP = "taskwatch.sandbox.drop"
 """ASGI extension: a function that closes the connection."""
+HOLD_SECONDS = 0.05
+"""A call that is held open is asked again so often."""
 
 
 def create_app(sandbox: Sandbox | None = None, clock: Clock = time.time) -> Starlette:
@@ -48,9 +50,25 @@ def _remote(sandbox: Sandbox, system: str, clock: Clock) -> ASGIApp:
         call = await _read(request)
         client = f"{request.client.host}:{request.client.port}" if request.client else ""
         delivery = sandbox.handle(call, system, clock(), client)
+        if delivery.open_until is not None:
+            delivery = await _hold(sandbox, call, system, clock, client, delivery, receive)
         await _deliver(delivery, scope, receive, send)
 
     return serve
+
+
+async def _hold(
+    sandbox: Sandbox, call: Call, system: str, clock: Clock, client: str, held: Delivery, receive: Receive
+) -> Delivery:
+    """Hold a call open until there is something to tell, its time is over, or the client has gone."""
+    ends_at, delivery = held.open_until or 0.0, held
+    while delivery.open_until is not None and (left := ends_at - clock()) > 0:
+        if await _has_left(receive, min(left, HOLD_SECONDS)):
+            delivery = Delivery(reply=None, fault=held.fault)
+        else:
+            delivery = sandbox.again(call, system, clock(), held)
+    sandbox.over(call, system, clock(), client, delivery)
+    return delivery
 
 
 def _control(sandbox: Sandbox, clock: Clock) -> ASGIApp:

@@ -9,6 +9,7 @@ GET log?since=N          ``{"entries": [...], "next": M}``: the requests after n
 GET, POST, DELETE rules  one rule or a list; the new ones come first. DELETE leaves the default rule
 GET, POST, DELETE faults one fault or a list, also with ``for_seconds``. ``DELETE faults?name=hang``
 GET, POST settings       ``{"acquia": {"token_lifetime": 3}}``
+POST emit                events by remote: ``{"acronis": [{"type": "a.p.tenant.created", "count": 10000}]}``
 POST tokens/revoke       every token is rejected from now on
 POST reset               forget everything
 GET connections          the Airflow connections to this sandbox
@@ -118,6 +119,10 @@ def _change(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
     return _settings(sandbox, call, now, ref)
 
 
+def _emit(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    return sandbox.emit({system: _dicts(events) for system, events in _object(call).items()}, now)
+
+
 def _revoke(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
     sandbox.revoke_tokens()
     return {}
@@ -147,6 +152,7 @@ _ANSWERS: Mapping[tuple[str, str, bool], Answer] = {
     ("DELETE", "faults", False): _clear_faults,
     ("GET", "settings", False): _settings,
     ("POST", "settings", False): _change,
+    ("POST", "emit", False): _emit,
     ("POST", "tokens", True): _revoke,
     ("POST", "reset", False): _reset,
     ("GET", "connections", False): _connections,
@@ -175,7 +181,10 @@ def _object(call: Call) -> dict[str, Any]:
 
 
 def _objects(call: Call) -> list[dict[str, Any]]:
-    content = call.json()
+    return _dicts(call.json())
+
+
+def _dicts(content: object) -> list[dict[str, Any]]:
     items = content if isinstance(content, list) else [content]
     objects = [item for item in items if isinstance(item, dict)]
     if len(objects) != len(items):

@@ -26,12 +26,14 @@ class Delivery:
     :param reply: None: the connection is closed without an answer.
     :param delay_seconds: so long the answer is held back; infinite: until the client gives up.
     :param fault: name of the fault that made it so.
+    :param open_until: unix seconds; until then the call is held open, and can be asked again for a better answer.
     """
 
     reply: Reply | None
     delay_seconds: float = 0.0
     fault: str = ""
     ref: str = ""
+    open_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import unquote
@@ -26,6 +26,8 @@ class Visit:
     :param names: the variable parts of the path, decoded.
     :param user: who calls, once that is known.
     :param ref: the task that the call is about; a start fills it in.
+    :param open_until: a handler that has nothing to tell yet fills in until when it may be asked again; the reply that
+        it gives meanwhile is the one for that moment.
     """
 
     call: Call
@@ -34,6 +36,7 @@ class Visit:
     user: str = ""
     scope: str = ""
     ref: str = ""
+    open_until: float | None = None
 
 
 Answer = Callable[[Any, Visit], Reply]
@@ -61,10 +64,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A reply, and which task it was about."""
+    """A reply, which task it was about, and until when the call can be asked again for a better one."""
 
     reply: Reply
     ref: str = ""
+    open_until: float | None = None
 
 
 T = TypeVar("T", bound=Task)
@@ -108,7 +112,8 @@ class Remote(ABC, Generic[T]):
             refusal = self.authenticate(visit)
             if refusal is not None:
                 return Answered(reply=refusal, ref=visit.ref)
-        return Answered(reply=self._reply(route, visit), ref=visit.ref)
+        reply = self._reply(route, visit)
+        return Answered(reply=reply, ref=visit.ref, open_until=visit.open_until)
 
     def ref_of(self, call: Call) -> str:
         """The task that the path of a call names; empty where it names none."""
@@ -176,6 +181,10 @@ class Remote(ABC, Generic[T]):
         task = self.book[ref]
         if not task.begun(now):
             task.begins_at = now
+
+    def emit(self, events: Iterable[Mapping[str, Any]], now: float) -> int:
+        """Let events happen, in the shape that the remote's class describes; return how many."""
+        raise ConfigurationError(f"{self.name} has no events")
 
     def due(self, now: float) -> list[Post]:
         """The callbacks to make now; each attempt is handed out once."""

@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -14,6 +15,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call
 
 from .acquia import Acquia
+from .acronis import Acronis
 from .automic import Automic
 from .fault import Delivery, Fault, Faults
 from .post import Post
@@ -21,7 +23,7 @@ from .remote import Remote
 from .rule import Rule, Rules
 from .token import token_id
 
-REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic)
+REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic, Acronis)
 """Every emulated remote; a new one is a file and a line here."""
 
 LOG_LIMIT = 200_000
@@ -48,7 +50,7 @@ class Sandbox:
         self._listeners: list[Callable[[], object]] = []
 
     def handle(self, call: Call, system: str, now: float, client: str = "") -> Delivery:
-        """Answer one call to a remote.
+        """Answer one call to a remote. One that is held open is told to :meth:`again`, and to :meth:`over` in the end.
 
         :param call: its path is the one after the remote's mount point.
         :param client: the other end of the connection, for the log.
@@ -56,10 +58,21 @@ class Sandbox:
         with self._lock:
             remote = self.remotes[system]
             delivery = self.faults.strike(remote, call, now, lambda: _work(remote, call, now))
-            self._note(remote, call, now, client, delivery)
+            if delivery.open_until is None:
+                self._note(remote, call, now, client, delivery)
             if call.method != "GET" and remote.next_due() is not None:
                 self._stir()
             return delivery
+
+    def again(self, call: Call, system: str, now: float, held: Delivery) -> Delivery:
+        """Ask once more for a call that is held open; faults have had their turn."""
+        with self._lock:
+            return replace(_work(self.remotes[system], call, now), fault=held.fault, delay_seconds=held.delay_seconds)
+
+    def over(self, call: Call, system: str, now: float, client: str, delivery: Delivery) -> None:
+        """Hear how a call was answered that was held open."""
+        with self._lock:
+            self._note(self.remotes[system], call, now, client, delivery)
 
     def due(self, now: float) -> list[Post]:
         """The callbacks to make now, as the faults in force leave them; each is handed out once."""
@@ -129,6 +142,11 @@ class Sandbox:
                 self._remote(system).change(values, now)
             self._stir()
 
+    def emit(self, events: Mapping[str, Iterable[Mapping[str, Any]]], now: float) -> dict[str, int]:
+        """Let events happen, by remote: ``{"acronis": [{"type": "a.p.tenant.created"}]}``; return how many."""
+        with self._lock:
+            return {system: self._remote(system).emit(ones, now) for system, ones in events.items()}
+
     def secrets(self) -> set[str]:
         """Passwords, client secrets, and every token ever issued: for tests that look where these turn up."""
         with self._lock:
@@ -184,9 +202,9 @@ class Sandbox:
         Keys: ``n, at, system, endpoint, method, path, query, status, token_id, fault, ref, client``.
         ``status`` is None where no answer was given; ``token_id`` is a fingerprint, never the token.
 
-        A remote's own requests are there once they are over. They have the endpoint ``callback``, the receiver
-        as ``client``, the task that they are about as ``ref``, and besides ``url, attempt, callback`` (the ref of
-        the callback's entry) and ``error`` (why there was no answer).
+        A call that was held open is there once it is over, and so are a remote's own requests. Those have the
+        endpoint ``callback``, the receiver as ``client``, the task that they are about as ``ref``, and besides
+        ``url, attempt, callback`` (the ref of the callback's entry) and ``error`` (why there was no answer).
         """
         with self._lock:
             newest_first = itertools.takewhile(lambda entry: entry["n"] > since, reversed(self._log))
@@ -270,4 +288,4 @@ class Sandbox:
 
 def _work(remote: Remote[Any], call: Call, now: float) -> Delivery:
     answered = remote.answer(call, now)
-    return Delivery(reply=answered.reply, ref=answered.ref)
+    return Delivery(reply=answered.reply, ref=answered.ref, open_until=answered.open_until)

@@ -29,3 +29,10 @@ def acquia(sandbox: Sandbox, stranger: Visitor) -> Visitor:
 def automic(sandbox: Sandbox) -> Visitor:
     headers = {"Authorization": basic("100/AIRFLOW/AIRFLOW", "sandbox-secret")}
     return Visitor(sandbox, "automic", "/ae/api/v1", headers)
+
+
+@pytest.fixture
+def acronis(sandbox: Sandbox) -> Visitor:
+    stranger = Visitor(sandbox, "acronis", "", {"Authorization": basic("sandbox-id", "sandbox-secret")})
+    token: Any = stranger.ask(token_call({}, path="/api/2/idp/token")).json()
+    return Visitor(sandbox, "acronis", "", {"Authorization": f"Bearer {token['access_token']}"})

@@ -10,7 +10,7 @@ URL = "http://127.0.0.1:8787"
 
 def test_connections_lead_into_the_sandbox() -> None:
     found = connections(URL)
-    assert set(found) == {"acquia_default", "automic_default"}
+    assert set(found) == {"acquia_default", "automic_default", "acronis_default"}
     assert found["acquia_default"]["extra"]["token_url"] == f"{URL}/acquia/api/auth/oauth/token"
     assert found["automic_default"]["host"] == f"{URL}/automic/ae/api/v1"
     assert found["automic_default"]["login"] == "100/AIRFLOW/AIRFLOW"

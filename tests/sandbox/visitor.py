@@ -45,9 +45,11 @@ class Visitor:
         return self.get(path, query).json()
 
 
-def token_call(fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Call:
+def token_call(
+    fields: Mapping[str, str], headers: Mapping[str, str] | None = None, path: str = "/auth/oauth/token"
+) -> Call:
     body = urlencode({"grant_type": "client_credentials", **fields}).encode()
-    return Call(method="POST", path="/auth/oauth/token", headers={**FORM, **(headers or {})}, body=body)
+    return Call(method="POST", path=path, headers={**FORM, **(headers or {})}, body=body)
 
 
 CLIENT = {"client_id": "sandbox-id", "client_secret": "sandbox-secret"}
