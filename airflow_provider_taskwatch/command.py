@@ -219,10 +219,11 @@ def _hook(conn_id: str) -> TaskWatchHook:
 
 def _hook_classes() -> dict[str, type[TaskWatchHook]]:
     from .hooks.acquia import AcquiaHook
+    from .hooks.acronis import AcronisHook
     from .hooks.automic import AutomicHook
     from .hooks.taskwatch import TaskWatchHook
 
-    return {kind.conn_type: kind for kind in (TaskWatchHook, AcquiaHook, AutomicHook)}
+    return {kind.conn_type: kind for kind in (TaskWatchHook, AcquiaHook, AutomicHook, AcronisHook)}
 
 
 def _system_hook(conn_id: str) -> SystemHook:

@@ -6,14 +6,19 @@ from typing import Any
 
 from . import __version__
 from .core.form import provider_info
-from .systems import acquia, automic, general
+from .systems import acquia, acronis, automic, general
 
 PACKAGE = __package__
 
-_REMOTES = {"acquia": "Acquia Cloud", "automic": "Automic Automation Engine"}
+_REMOTES = {
+    "acquia": "Acquia Cloud",
+    "automic": "Automic Automation Engine",
+    "acronis": "Acronis Cyber Protect Cloud",
+}
 _PAGES = {
     "Acquia Cloud": "https://cloudapi-docs.acquia.com/",
     "Automic Automation Engine": "https://docs.automic.com/",
+    "Acronis Cyber Protect Cloud": "https://developer.acronis.com/",
 }
 
 
@@ -37,6 +42,7 @@ def get_provider_info() -> dict[str, Any]:
             provider_info(general.FORM, f"{PACKAGE}.hooks.taskwatch.TaskWatchHook"),
             provider_info(acquia.FORM, f"{PACKAGE}.hooks.acquia.AcquiaHook"),
             provider_info(automic.FORM, f"{PACKAGE}.hooks.automic.AutomicHook"),
+            provider_info(acronis.FORM, f"{PACKAGE}.hooks.acronis.AcronisHook"),
         ],
         "extra-links": [f"{PACKAGE}.link.RemoteTaskLink"],
         "cli": [f"{PACKAGE}.cli.get_commands"],

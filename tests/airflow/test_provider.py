@@ -222,7 +222,7 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
     "conn_id, words",
     [
         ("nowhere", "no  connection 'nowhere' cannot be read: The conn_id `nowhere` isn't defined"),
-        ("files", "no  connection 'files' has the type 'fs'; this command knows taskwatch, acquia, automic"),
+        ("files", "no  connection 'files' has the type 'fs'; this command knows taskwatch, acquia, automic, acronis"),
     ],
 )
 def test_check_of_a_connection_that_is_not_ours(airflow: Airflow, conn_id: str, words: str) -> None:

@@ -28,6 +28,12 @@ AUTOMIC = {
     "password": SECRETS["password"],
     "extra": {"client": "100"},
 }
+ACRONIS = {
+    "conn_type": "acronis",
+    "host": "https://dc.test",
+    "login": "client",
+    "password": SECRETS["password"],
+}
 GENERAL = {
     "conn_type": "taskwatch",
     "host": "https://api.test/v1",

@@ -4,13 +4,14 @@ import json
 import shlex
 
 from airflow_provider_taskwatch.sandbox.connections import banner, commands, connections, environment
+from airflow_provider_taskwatch.sandbox.sandbox import REMOTES
 
 URL = "http://127.0.0.1:8787"
 
 
 def test_connections_lead_into_the_sandbox() -> None:
     found = connections(URL)
-    assert set(found) == {"acquia_default", "automic_default", "acronis_default"}
+    assert set(found) == {f"{remote.name}_default" for remote in REMOTES}
     assert found["acquia_default"]["extra"]["token_url"] == f"{URL}/acquia/api/auth/oauth/token"
     assert found["automic_default"]["host"] == f"{URL}/automic/ae/api/v1"
     assert found["automic_default"]["login"] == "100/AIRFLOW/AIRFLOW"

@@ -40,8 +40,8 @@ def test_counts_balance_the_books(sandbox: Sandbox, acquia: Visitor, automic: Vi
     automic.post("/100/executions", {"object_name": "JOBP.NIGHT", "alias": "night-1"})
     automic.post("/100/executions/1000001/status", {"action": "cancel"})
     assert sandbox.counts() == {
-        "started": {"acquia": 1, "automic": 1},
-        "cancelled": {"acquia": [], "automic": ["1000001"]},
+        "started": {**dict.fromkeys(sandbox.remotes, 0), "acquia": 1, "automic": 1},
+        "cancelled": {**dict.fromkeys(sandbox.remotes, []), "automic": ["1000001"]},
         "markers": {"night-1": ["1000001"]},
         "requests": {"acquia token": 1, "acquia api": 1, "automic api": 2},
     }

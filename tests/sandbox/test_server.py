@@ -122,7 +122,7 @@ def test_a_hanging_call_does_not_keep_the_server_from_stopping() -> None:
 
 
 def test_the_environment_is_ready_to_use(box: Running) -> None:
-    assert set(box.environment()) == {"AIRFLOW_CONN_ACQUIA_DEFAULT", "AIRFLOW_CONN_AUTOMIC_DEFAULT"}
+    assert set(box.environment()) == {f"AIRFLOW_CONN_{name.upper()}_DEFAULT" for name in box.sandbox.remotes}
 
 
 def test_the_command_shows_how_to_connect_and_ends_when_told() -> None:

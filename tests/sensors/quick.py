@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
+from airflow_provider_taskwatch.sensors.acronis import AcronisTaskSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 
 
@@ -12,3 +13,7 @@ class Acquia(AcquiaNotificationSensor):
 
 class Automic(AutomicExecutionSensor):
     hook_class = "tests.operators.quick.QuickAutomicHook"
+
+
+class Acronis(AcronisTaskSensor):
+    hook_class = "tests.operators.quick.QuickAcronisHook"

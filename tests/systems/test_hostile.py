@@ -16,9 +16,14 @@ from airflow_provider_taskwatch.core.system import REF_CHARACTERS, System
 from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.systems import acquia
 from airflow_provider_taskwatch.systems.acquia import Acquia, find_reference
+from airflow_provider_taskwatch.systems.acronis import Acronis
+from airflow_provider_taskwatch.systems.acronis_feed import feed_of
 from airflow_provider_taskwatch.systems.automic import Automic
 from tests.play import play, reply, result_of
 from tests.systems.test_acquia import NOTIFICATION, START_REPLY, UUID
+from tests.systems.test_acronis import TASK
+from tests.systems.test_acronis_event import OPTIONS, settings
+from tests.systems.test_acronis_feed import SAMPLE
 from tests.systems.test_automic import EXECUTION, entry
 
 MEANT_ILL: Mapping[str, Any] = {
@@ -36,6 +41,7 @@ MEANT_ILL: Mapping[str, Any] = {
 SYSTEMS: Mapping[str, tuple[System, dict[str, Any]]] = {
     "acquia": (Acquia(), NOTIFICATION),
     "automic": (Automic(client="0100"), EXECUTION),
+    "acronis": (Acronis(), TASK),
 }
 FIELDS = [(name, field) for name, (_, content) in SYSTEMS.items() for field in content]
 
@@ -103,6 +109,22 @@ def test_whatever_the_reply_to_a_start_holds_it_is_a_ref_or_none(text: str) -> N
         play(Automic().start({}), body_with({}, "run_id", text))
 
 
+@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@pytest.mark.parametrize("field", SAMPLE)
+def test_whatever_an_event_holds_it_is_short_where_it_is_shown_or_not_an_event(field: str, text: str) -> None:
+    content = json.dumps({"offset": 9, "events": [{**SAMPLE, field: "@"}]}).replace('"@"', text)
+    shown = _shown_of_event(reply(200, content))
+    assert all(len(one) <= 1024 and one.isprintable() for one in shown)
+
+
+def _shown_of_event(answer: Reply) -> list[str]:
+    try:
+        [event] = feed_of(settings(), OPTIONS).batch(answer, "5").events
+    except TaskWatchError as error:
+        return [str(error)]
+    return [event.id, event.name, event.subject]
+
+
 # --- links and ids
 
 HOSTS = ("https://evil.example", "//evil.example", "https://user:pass@evil.example", "http://127.0.0.2:1", "ftp://x")
@@ -162,6 +184,9 @@ ENTRANCES: Mapping[str, tuple[int, Callable[[str], Flow[Any]]]] = {
     "execution": (3, lambda trick: Automic(client="1").observe(Automic().check_ref(trick))),
     "execution, unchecked": (3, lambda trick: Automic(client="1").observe(trick)),
     "cancel": (4, lambda trick: Automic(client="1").cancel(trick)),
+    "acronis task": (5, lambda trick: Acronis().observe(Acronis().check_ref(trick))),
+    "acronis task, unchecked": (5, lambda trick: Acronis().observe(trick)),
+    "activity": (5, lambda trick: Acronis().activity(trick)),
     "client": (3, lambda trick: Automic(client=trick).observe("7")),
     "object": (4, lambda trick: Automic(client="1").inputs_problems(trick, {})),
 }

@@ -1,0 +1,124 @@
+"""The hook for Acronis Cyber Protect Cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from airflow_provider_taskwatch.systems import acronis_event
+from airflow_provider_taskwatch.systems.acronis import FORM, Acronis, from_settings
+from airflow_provider_taskwatch.systems.acronis_subscription import read_subscription
+
+from .taskwatch import SystemHook
+
+Filter = str | int | bool | Sequence[str | int]
+
+
+class AcronisHook(SystemHook):
+    """Requests to a data centre of Acronis: its Event Manager and its Task Manager (https://developer.acronis.com).
+
+    Offsets and ids of tasks are numbers beyond 2^53; ids are accepted as texts, too.
+
+    :param acronis_conn_id: an Airflow connection of the type ``acronis``.
+    """
+
+    conn_name_attr = "acronis_conn_id"
+    default_conn_name = "acronis_default"
+    conn_type = FORM.connection_type
+    hook_name = FORM.title
+    form = FORM
+
+    def __init__(self, acronis_conn_id: str = default_conn_name) -> None:
+        super().__init__(acronis_conn_id)
+
+    @cached_property
+    def system(self) -> Acronis:
+        """The Task Manager, as the connection describes it."""
+        return from_settings(self.settings)
+
+    def topics(self, topic: str = "") -> list[dict[str, Any]]:
+        """What topics there are, or the one with this id; their retention and ordering."""
+        return self.run(acronis_event.topics(topic))
+
+    def topic_offset(self, topic: str, position: str, at: datetime | str | None = None) -> int:
+        """The offset of a position in a topic.
+
+        :param position: ``EARLIEST``, ``CURRENT`` or ``TIMESTAMP``.
+        :param at: a time with its zone, for ``TIMESTAMP``; the offset is that of the first event at it or later.
+        """
+        return self.run(acronis_event.topic_offset(topic, position, at))
+
+    def event_types(
+        self, topic: str = "", event_type: str = "", *, include_schema: bool = False
+    ) -> list[dict[str, Any]]:
+        """What types of events there are; ``data_schema`` is a JSON schema as a text."""
+        return self.run(acronis_event.event_types(topic, event_type, include_schema=include_schema))
+
+    def create_subscription(self, **wishes: Any) -> dict[str, Any]:
+        """Subscribe, and return the subscription; the same wishes lead to the same one.
+
+        :param wishes: ``topic`` and ``types``; ``tenant_depth``, ``tenant_id``, ``subject_types``, ``cel``,
+            ``consumer`` and ``session_timeout`` where they are not as usual. See
+            :class:`~..systems.acronis_subscription.Subscription`.
+        """
+        subscription, _ = self.run(acronis_event.create_subscription(read_subscription(self.settings, wishes)))
+        return subscription
+
+    def subscription_offset(self, subscription_id: str) -> int:
+        """The offset that was last committed."""
+        return self.run(acronis_event.subscription_offset(subscription_id))
+
+    def commit_offset(self, subscription_id: str, offset: int | str) -> dict[str, Any]:
+        """Say that everything up to an offset was processed; return what the server says to that."""
+        return self.run(acronis_event.commit_offset(subscription_id, offset))
+
+    def events(
+        self,
+        subscription_id: str,
+        consumer_id: str,
+        offset: int | str,
+        *,
+        limit: int = acronis_event.EVENTS_LIMIT,
+        timeout_seconds: int | None = None,
+    ) -> dict[str, Any]:
+        """Events behind an offset, and where to go on: ``{"offset": 5, "events": [...]}``; waits for the first one.
+
+        :param consumer_id: a UUID; of several readers of one subscription, one is served at a time.
+        :param limit: how many at most, up to 100.
+        :param timeout_seconds: how long to wait; default: 10 seconds less than the connection's read timeout.
+        :raises RemoteError: with the status 429, another reader was served all the time.
+        """
+        waits = acronis_event.poll_seconds(self.settings) if timeout_seconds is None else timeout_seconds
+        call = acronis_event.poll(subscription_id, consumer_id, offset, limit=limit, timeout_seconds=waits)
+        return self.run(acronis_event.events(call))
+
+    def task(self, task_id: str | int) -> dict[str, Any]:
+        """One task, as the Task Manager tells it."""
+        return self.run(self.system.task(str(task_id)))
+
+    def tasks(self, *, limit: int = 100, **filters: Filter) -> list[dict[str, Any]]:
+        """Tasks by the vendor's filters, as the Task Manager tells them.
+
+        ``hook.tasks(policyId=..., resourceId=..., enqueuedAt="gt(2026-01-31T06:00:00Z)", order="desc(enqueuedAt)")``
+
+        :param limit: how many at most.
+        :param filters: by name; several values as a list.
+        """
+        return self.run(self.system.tasks(limit, filters))
+
+    def activity(self, activity_id: str) -> dict[str, Any]:
+        """One activity, a part of a task, as the Task Manager tells it."""
+        return self.run(self.system.activity(activity_id))
+
+    def activities(self, *, limit: int = 100, **filters: Filter) -> list[dict[str, Any]]:
+        """Activities by the vendor's filters: ``hook.activities(taskId="9007199254742001", resultCode="error")``."""
+        return self.run(self.system.activities(limit, filters))
+
+    def run_policy(self, policy_id: str, resource_ids: Sequence[str]) -> str:
+        """Start a protection plan on resources, and return the server's time of it.
+
+        The answer names no task; :meth:`tasks` finds it by ``policyId``, ``resourceId`` and ``enqueuedAt``.
+        """
+        return self.run(self.system.run_policy(policy_id, resource_ids))

@@ -1,0 +1,118 @@
+"""Operators for Acronis' Event Manager: one request each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.hooks.acronis import AcronisHook
+
+
+class AcronisOperator(BaseOperator):
+    """What all operators of this module have: a connection.
+
+    :param acronis_conn_id: an Airflow connection of the type ``acronis``.
+    """
+
+    template_fields: Sequence[str] = ("acronis_conn_id",)
+    ui_color = "#e3f1dd"
+
+    def __init__(self, *, acronis_conn_id: str = "acronis_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.acronis_conn_id = acronis_conn_id
+
+    @cached_property
+    def hook(self) -> AcronisHook:
+        """The connection's hook; requests and Authlib are slow to import, so a DAG file is spared them."""
+        from airflow_provider_taskwatch.hooks.acronis import AcronisHook
+
+        return AcronisHook(self.acronis_conn_id)
+
+
+class AcronisCreateSubscriptionOperator(AcronisOperator):
+    """Subscribe to events, and return the subscription; its ``subscription_id`` is what the other operators take.
+
+    The id follows from the arguments, so that a retry, or another run, finds the subscription that is there: the
+    server can neither list nor delete any. Changed arguments make another one.
+
+    :param topic: such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
+    :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
+    :param tenant_depth: ``CURRENT``, ``DIRECT`` (with direct children), or ``ALL``.
+    :param tenant_id: root of the tenants; default: that of the client.
+    :param subject_types: one or many types of what the events are about.
+    :param cel: a condition in CEL on ``event.``
+    :param consumer: who keeps the offset, in the vendor's words: ``stateful`` (the reader), ``stateless`` (the server,
+        told by a commit), ``auto_commit`` (the server by itself).
+    :param session_timeout: ISO 8601; so long the server waits for a silent reader before it serves another one.
+    """
+
+    template_fields: Sequence[str] = (
+        "topic",
+        "types",
+        "tenant_depth",
+        "tenant_id",
+        "subject_types",
+        "cel",
+        "consumer",
+        "session_timeout",
+        "acronis_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        types: str | Sequence[str],
+        tenant_depth: str = "ALL",
+        tenant_id: str | None = None,
+        subject_types: str | Sequence[str] | None = None,
+        cel: str | None = None,
+        consumer: str = "stateful",
+        session_timeout: str = "PT30S",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.topic = topic
+        self.types = types
+        self.tenant_depth = tenant_depth
+        self.tenant_id = tenant_id
+        self.subject_types = subject_types
+        self.cel = cel
+        self.consumer = consumer
+        self.session_timeout = session_timeout
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        return self.hook.create_subscription(
+            topic=self.topic,
+            types=self.types,
+            tenant_depth=self.tenant_depth,
+            tenant_id=self.tenant_id,
+            subject_types=self.subject_types,
+            cel=self.cel,
+            consumer=self.consumer,
+            session_timeout=self.session_timeout,
+        )
+
+
+class AcronisCommitOffsetOperator(AcronisOperator):
+    """Tell the server that events were processed, for a stateless consumer; return what it says to that.
+
+    :param subscription_id: the UUID of the subscription.
+    :param offset: of the last event that was processed; a text, too, as it may come out of a template.
+    """
+
+    template_fields: Sequence[str] = ("subscription_id", "offset", "acronis_conn_id")
+
+    def __init__(self, *, subscription_id: str, offset: int | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.subscription_id = subscription_id
+        self.offset = offset
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        return self.hook.commit_offset(self.subscription_id, self.offset)
