@@ -50,9 +50,13 @@ def _remote(sandbox: Sandbox, system: str, clock: Clock) -> ASGIApp:
         call = await _read(request)
         client = f"{request.client.host}:{request.client.port}" if request.client else ""
         delivery = sandbox.handle(call, system, clock(), client)
-        if delivery.open_until is not None:
-            delivery = await _hold(sandbox, call, system, clock, client, delivery, receive)
-        await _deliver(delivery, scope, receive, send)
+        try:
+            if delivery.open_until is not None:
+                delivery = await _hold(sandbox, call, system, clock, client, delivery, receive)
+            await _deliver(delivery, scope, receive, send)
+        except asyncio.CancelledError:  # the server stops
+            _drop(scope)
+            raise
 
     return serve
 
@@ -94,12 +98,8 @@ async def _read(request: Request) -> Call:
 
 
 async def _deliver(delivery: Delivery, scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        if delivery.delay_seconds and await _has_left(receive, delivery.delay_seconds):
-            return
-    except asyncio.CancelledError:  # the server stops
-        _drop(scope)
-        raise
+    if delivery.delay_seconds and await _has_left(receive, delivery.delay_seconds):
+        return
     if delivery.reply is None:
         _drop(scope)
         await _has_left(receive, math.inf)

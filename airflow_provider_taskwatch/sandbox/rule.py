@@ -31,7 +31,7 @@ class Rule:
     """How the tasks that it matches run.
 
     :param match: shell pattern over what a start names. Automic: object name or alias. Acquia: path after
-        ``/api``, the same after its method (``POST /environments/*``), or event.
+        ``/api``, the same after its method (``POST /environments/*``), or event. Acronis: policy or resource.
     :param system: only starts at this remote; empty: at any.
     :param times: only so many starts, then the next matching rule; None: all.
     :param duration: seconds from the beginning of the task to its end.

@@ -41,7 +41,7 @@ def test_counts_balance_the_books(sandbox: Sandbox, acquia: Visitor, automic: Vi
     automic.post("/100/executions/1000001/status", {"action": "cancel"})
     assert sandbox.counts() == {
         "started": {**dict.fromkeys(sandbox.remotes, 0), "acquia": 1, "automic": 1},
-        "cancelled": {**dict.fromkeys(sandbox.remotes, []), "automic": ["1000001"]},
+        "cancelled": {**{name: [] for name in sandbox.remotes}, "automic": ["1000001"]},
         "markers": {"night-1": ["1000001"]},
         "requests": {"acquia token": 1, "acquia api": 1, "automic api": 2},
     }
