@@ -107,9 +107,12 @@ def _on_worker(stage: Stage) -> list[tuple[int, int]]:
 
 
 def api_server_away(stage: Stage, seconds: float) -> Steps:
+    """Without it no task can begin, so it rests until it answers again: longer than many a pause between faults."""
     stage.kill("api-server")
     yield seconds
     stage.start("api-server")
+    while not stage.has_api:
+        yield 1.0
 
 
 def database_restarted(stage: Stage, seconds: float) -> Steps:
@@ -188,7 +191,7 @@ FAULTS = (
     Fault(name="scheduler-killed", title="kill -9 of the scheduler alone", play=scheduler_killed),
     Fault(name="triggerer-frozen", title="SIGSTOP, SIGCONT of a triggerer", play=triggerer_frozen),
     Fault(name="remote-away", title="503 to everybody", play=remote("server_error"), lasts=(8.0, 300.0)),
-    Fault(name="api-away", title="API server away", play=api_server_away),
+    Fault(name="api-away", title="API server away", play=api_server_away, rests=(7.0, 30.0)),
     Fault(name="remote-bursts", title="bursts of 503", play=bursts, rests=_BRIEF),
     Fault(name="scheduler-pod-killed", title="kill -9 of the scheduler's pod", play=scheduler_pod_killed),
     Fault(name="database-restarted", title="PostgreSQL restarted", play=database_restarted),

@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.sandbox.automic import PASSWORD
 from airflow_provider_taskwatch.sandbox.rule import Rule
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo.airflow import PrivateAirflow
+from demo.api import ApiError
 from demo.postgres import PrivatePostgres
 from tests.chaos import plan
 from tests.chaos.clock import Clock
@@ -155,6 +156,15 @@ class Stage:
     def start(self, component: str) -> None:
         self.disturb()
         self.airflow.start(component, waits=False)
+
+    @property
+    def has_api(self) -> bool:
+        """Whether the API server answers."""
+        try:
+            self.airflow.api.health()
+        except (ApiError, requests.RequestException):
+            return False
+        return True
 
     def pause(self, component: str) -> None:
         self.airflow.pause(component)
