@@ -47,11 +47,13 @@ class Batch:
     :param events: in the order of the feed.
     :param position: where to read on.
     :param pause_seconds: how long the remote is to be left alone before the next read, at least.
+    :param warning: what people should know, that something is lost, for example; empty where all is well.
     """
 
     events: tuple[Event, ...] = ()
     position: str = ""
     pause_seconds: float = 0.0
+    warning: str = ""
 
 
 class Feed(Protocol):

@@ -99,6 +99,7 @@ class Hub:
         self._count = count
         self._clock = clock
         self._line: Line | None = None
+        self._aside_driver: WaitingDriver | None = None
         self._line_lock = asyncio.Lock()
         self._reread_from = 0.0
         self._agenda = Agenda()
@@ -141,36 +142,38 @@ class Hub:
         """The connection, as it was read."""
         return (await self._current()).settings
 
-    async def converse(self, flow: Flow[T]) -> T:
-        """Hold a conversation that has begun; a step whose credentials are rejected is repeated as :meth:`run` does."""
+    async def converse(self, flow: Flow[T], *, aside: bool = False) -> T:
+        """Hold a conversation that has begun; a step whose credentials are rejected is repeated as :meth:`run` does.
+
+        :param aside: over a session and a limiter of its own: for requests that stay open, and are refused, while those
+            of all others are not.
+        """
         run: Run[Call | Pause, T] = Run(flow)
+        driver_of = self._driver_aside if aside else _driver
         while not run.is_over:
             try:
-                answer = await self._step(run.step)
+                answer = await self._run(partial(_only, run.step), driver_of)
             except TaskWatchError as error:
                 run.throw(error)
             else:
                 run.send(answer)
         return run.result
 
-    async def _step(self, step: Call | Pause) -> Any:
-        return await self._run(lambda _: one_step(step))
-
     async def run(self, converse: Callable[[System], Flow[T]]) -> T:
         """Hold one conversation; once more with the connection read again where its credentials were rejected."""
-        return await self._run(lambda line: converse(line.system))
+        return await self._run(lambda line: converse(line.system), _driver)
 
-    async def _run(self, converse: Callable[[Line], Flow[T]]) -> T:
+    async def _run(self, converse: Callable[[Line], Flow[T]], driver_of: Callable[[Line], WaitingDriver]) -> T:
         line = await self._current()
         try:
-            return await line.driver.run(converse(line))
+            return await driver_of(line).run(converse(line))
         except TaskWatchError as error:
             if not _is_rejection(error):
                 raise
             changed = await self._after_rejection(line)
             if changed is None:
                 raise
-        return await changed.driver.run(converse(changed))
+        return await driver_of(changed).run(converse(changed))
 
     async def look(self, look: Look, bell: Bell | None = None) -> Observation:
         """Read a ref when it is due, together with whoever can be read along; alone and at once when the bell rings."""
@@ -247,6 +250,14 @@ class Hub:
         if line is not None:
             await line.driver.close()
         return fresh
+
+    def _driver_aside(self, line: Line) -> WaitingDriver:
+        """Another driver with the same token."""
+        if self._aside_driver is None or self._aside_driver.credential is not line.driver.credential:
+            if self._aside_driver is not None:
+                self._spawn(self._aside_driver.close())
+            self._aside_driver = WaitingDriver(line.settings, credential=line.driver.credential)
+        return self._aside_driver
 
     async def _after_rejection(self, line: Line) -> Line | None:
         """The connection as it is now, None where it has not changed. A thousand rejections are worth one read."""
@@ -373,6 +384,8 @@ class Hub:
             line, self._line = self._line, None
             if line is not None:
                 await line.driver.close()
+            if self._aside_driver is not None:
+                await self._aside_driver.close()
 
     def _warn(self, words: str, *values: object) -> None:
         """What concerns all watches lands in the log of none."""
@@ -389,6 +402,15 @@ class Hub:
         task = asyncio.get_running_loop().create_task(work, context=self._aside)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _driver(line: Line) -> WaitingDriver:
+    return line.driver
+
+
+def _only(step: Call | Pause, _: Line) -> Flow[Any]:
+    """One step as a conversation."""
+    return one_step(step)
 
 
 def _is_rejection(error: TaskWatchError) -> bool:

@@ -44,6 +44,19 @@ def open_inbox() -> Inbox:
     return _inbox(option.text("inbox_url") or _named_by(_find()))
 
 
+def open_named_inbox() -> Inbox:
+    """The inbox on a worker that reads a feed: a file of its own host would be another one than the triggerers'.
+
+    :raises ConfigurationError: where neither the option nor a connection names it.
+    """
+    if not option.text("inbox_url") and _find() is None:
+        raise ConfigurationError(
+            "a worker that reads a feed needs the inbox of the triggerers: set [taskwatch] inbox_url on workers, too, "
+            f"or add an Airflow connection {CONN_ID!r}; or wait in the triggerer (deferrable=True)"
+        )
+    return open_inbox()
+
+
 async def aopen_inbox() -> Inbox:
     """Like :func:`open_inbox`, from inside the triggerer's event loop.
 

@@ -91,7 +91,7 @@ class Pump:
     async def _live(self) -> None:
         """Until nobody waits; a read that is under way is not broken off, as the remote may forget what it brings."""
         inbox: Inbox | None = None
-        lease = Lease(name=f"pump {self._feed.key}", holder=str(uuid.uuid4()))
+        lease = Lease(name=lease_name(self._feed), holder=str(uuid.uuid4()))
         try:
             while self._waiters:
                 try:
@@ -129,6 +129,8 @@ class Pump:
             batch = await self._drive(reading.turn(place))
             place = place.at(batch.position)
             self._rejoice(len(batch.events))
+            if batch.warning:
+                self._warn(f"the feed {self._feed.key}: {batch.warning}")
             took = asyncio.get_running_loop().time() - began
             breath = 0.0 if batch.events else max(0.0, BREATH_SECONDS - took)
             await self._sleep(max(batch.pause_seconds, breath), renewing)
@@ -187,14 +189,24 @@ class Pump:
             self._failing_since = now
         self._failures += 1
         words = f"the feed {self._feed.key} cannot be read for now: {str(error) or type(error).__name__}"
-        log.warning(words)
+        self._warn(words)
         is_final = isinstance(error, TaskWatchError) and not error.transient
         for waiter in list(self._waiters):
-            waiter.doubt(words)
             if isinstance(error, ConfigurationError) or (is_final and now - self._failing_since >= GRACE_SECONDS):
                 waiter.fail(error)
         backoff = min(LIMIT_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures - 1, 10))
         return max(backoff, getattr(error, "retry_after", None) or 0.0)
+
+    def _warn(self, words: str) -> None:
+        """In the triggerer's log, and in that of each task that waits."""
+        log.warning(words)
+        for waiter in list(self._waiters):
+            waiter.doubt(words)
+
+
+def lease_name(feed: Feed) -> str:
+    """Of the lease that its one reader holds."""
+    return f"pump {feed.key}"
 
 
 def _leave(inbox: Inbox, lease: Lease) -> None:

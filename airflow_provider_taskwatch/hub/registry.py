@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
@@ -76,5 +77,5 @@ def _pump_for(hub: Hub, feed: Feed) -> Pump:
     if key not in _pumps or _pumps[key].is_idle:
         for ended in [other for other, pump in _pumps.items() if pump.is_idle]:
             del _pumps[ended]
-        _pumps[key] = Pump(feed, aopen_inbox, hub.converse, open_seal)
+        _pumps[key] = Pump(feed, aopen_inbox, partial(hub.converse, aside=True), open_seal)
     return _pumps[key]

@@ -1,12 +1,15 @@
-"""Operators for Acronis' Event Manager: one request each."""
+"""Operators for Acronis' Event Manager."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+
+from .feed import ReadFeedOperator
+from .setting import listed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -116,3 +119,58 @@ class AcronisCommitOffsetOperator(AcronisOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         return self.hook.commit_offset(self.subscription_id, self.offset)
+
+
+class AcronisReadEventsOperator(ReadFeedOperator):
+    """Read the events that have come since the last run. See :class:`~.feed.ReadFeedOperator`.
+
+    They are committed, where the consumer is ``stateless``, when they are in the inbox; the position of this task's
+    reader moves when they are delivered.
+
+    :param topic: such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
+    :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
+    :param filter: a condition in CEL on ``event.``, which the server applies.
+    :param subscription: more of what makes a subscription; see :class:`AcronisCreateSubscriptionOperator`.
+    :param acronis_conn_id: an Airflow connection of the type ``acronis``.
+    """
+
+    template_fields: Sequence[str] = (
+        "topic",
+        "types",
+        "filter",
+        "subscription",
+        "acronis_conn_id",
+        *ReadFeedOperator.template_fields,
+    )
+    ui_color = "#e3f1dd"
+    hook_class = "airflow_provider_taskwatch.hooks.acronis.AcronisHook"
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        types: str | Sequence[str],
+        filter: str | None = None,  # noqa: A002 - what it is called everywhere else
+        subscription: Mapping[str, Any] | None = None,
+        acronis_conn_id: str = "acronis_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.topic = topic
+        self.types = types
+        self.filter = filter
+        self.subscription = subscription
+        self.acronis_conn_id = acronis_conn_id
+
+    @property
+    def conn_id(self) -> str:
+        return self.acronis_conn_id
+
+    def feed_options(self) -> dict[str, Any]:
+        return feed_options(self)
+
+
+def feed_options(task: Any) -> dict[str, Any]:
+    """Which feed the arguments of an operator or a sensor name; see :func:`~..systems.acronis_feed.feed_of`."""
+    wishes = {**(task.subscription or {}), "topic": task.topic, "types": listed(task.types)}
+    return wishes | ({"cel": task.filter} if task.filter else {})

@@ -39,6 +39,20 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def moment_of(name: str, value: object) -> float | None:
+    """An argument that is a time, in seconds since the epoch; None where it is not given.
+
+    :param value: a datetime, or a text in ISO 8601; without a zone it is UTC.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as cause:
+        raise ConfigurationError(f"{name}={value!r:.80} is no time; write it as 2026-01-31T12:00:00+00:00") from cause
+
+
 def backstop(deadline: datetime | None, poll_seconds: float) -> timedelta | None:
     """The time after which Airflow itself ends a deferral: a while behind the deadline, which the trigger owns."""
     return None if deadline is None else deadline - now() + timedelta(seconds=2 * poll_seconds + 60)

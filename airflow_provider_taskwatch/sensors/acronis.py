@@ -1,13 +1,65 @@
-"""The sensor for tasks of Acronis' Task Manager."""
+"""The sensors for Acronis: for events, and for tasks of its Task Manager."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_provider_taskwatch.operators.acronis import feed_options
 from airflow_provider_taskwatch.systems.acronis import Acronis
 
+from .event import EventSensor
 from .watch import WatchSensor
+
+
+class AcronisEventSensor(EventSensor):
+    """Wait for an event of Acronis' Event Manager, and return it.
+
+    All that wait for the same types of a topic share one subscription and one reader.
+
+    :param topic: such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
+    :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
+    :param filter: a condition in CEL on ``event.``, which the server applies.
+    :param subscription: more of what makes a subscription: ``tenant_depth``, ``tenant_id``, ``subject_types``,
+        ``consumer``, ``session_timeout``; and ``on_offset_lost``. See
+        :class:`~..operators.acronis.AcronisCreateSubscriptionOperator`.
+    :param acronis_conn_id: an Airflow connection of the type ``acronis``.
+    """
+
+    template_fields: Sequence[str] = (
+        "topic",
+        "types",
+        "filter",
+        "subscription",
+        "acronis_conn_id",
+        *EventSensor.template_fields,
+    )
+    ui_color = "#e3f1dd"
+    hook_class = "airflow_provider_taskwatch.hooks.acronis.AcronisHook"
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        types: str | Sequence[str],
+        filter: str | None = None,  # noqa: A002 - what it is called everywhere else
+        subscription: Mapping[str, Any] | None = None,
+        acronis_conn_id: str = "acronis_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.topic = topic
+        self.types = types
+        self.filter = filter
+        self.subscription = subscription
+        self.acronis_conn_id = acronis_conn_id
+
+    @property
+    def conn_id(self) -> str:
+        return self.acronis_conn_id
+
+    def feed_options(self) -> dict[str, Any]:
+        return feed_options(self)
 
 
 class AcronisTaskSensor(WatchSensor):

@@ -1,0 +1,89 @@
+"""Reading a feed on a worker: as its only reader while nobody else is, and from the inbox in any case."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
+
+from airflow_provider_taskwatch.core.error import LeaseError, TaskWatchError
+from airflow_provider_taskwatch.core.feed import Event, Feed
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.inbox.event import event_of
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease
+from airflow_provider_taskwatch.inbox.seal import Seal
+
+from .pump import lease_name
+from .reading import Place, Program, Reading, Step
+
+T = TypeVar("T")
+
+LEASE_SECONDS = 120.0
+"""Longer than a read may take, as nobody renews it meanwhile."""
+
+
+class Errand:
+    """One worker's way to the events of a feed.
+
+    :param converse: holds one conversation with the remote.
+    :param open_seal: for feeds that forget what was read.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        inbox: Inbox,
+        converse: Callable[[Flow[Any]], Any],
+        open_seal: Callable[[], Seal],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.feed = feed
+        self.inbox = inbox
+        self._converse = converse
+        self._lease = Lease(name=lease_name(feed), holder=str(uuid.uuid4()))
+        self._reading = Reading(feed, inbox, self._lease, open_seal() if feed.is_consuming else None, clock)
+        self._place: Place | None = None
+
+    def read(self, since: float | None) -> int | None:
+        """Read the feed once, and return how many events that brought; None where somebody else reads it.
+
+        :param since: seconds since the epoch, of the earliest event that is wanted.
+        """
+        if self.feed.is_pushed or not self.inbox.lease(self._lease.name, self._lease.holder, LEASE_SECONDS):
+            return None
+        try:
+            if self._place is None:
+                self._place = self._drive(self._reading.begin(since))
+            batch = self._drive(self._reading.turn(self._place))
+        except LeaseError:
+            self._place = None
+            return None
+        self._place = self._place.at(batch.position)
+        return len(batch.events)
+
+    def events(self, number: int) -> Iterator[tuple[int, Event]]:
+        """What the inbox holds after a number, in the order of the feed, each with its own number."""
+        while page := self.inbox.after(self.feed.key, number):
+            for one in page:
+                yield one.number, event_of(one.message)
+            number = page[-1].number
+
+    def close(self) -> None:
+        """Let somebody else read the feed at once."""
+        self.inbox.release(self._lease.name, self._lease.holder)
+        self.inbox.close()
+
+    def _drive(self, program: Program[T]) -> T:
+        run: Run[Step, T] = Run(program)
+        while not run.is_over:
+            step: Any = run.step
+            try:
+                answer = self._converse(step) if isinstance(step, Generator) else step()
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                run.send(answer)
+        return run.result

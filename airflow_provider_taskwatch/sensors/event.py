@@ -1,0 +1,138 @@
+"""The life of every sensor that waits for an event of a feed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider_taskwatch.core.clock import ahead_seconds
+from airflow_provider_taskwatch.core.feed import Event, shown
+from airflow_provider_taskwatch.core.outcome import Outcome, from_event
+from airflow_provider_taskwatch.core.want import Want
+from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
+from airflow_provider_taskwatch.operators.feed import FeedUser
+from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, default_deferrable, moment_of, now
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+AHEAD_SECONDS = 3600.0
+"""So far the clock of a remote may be ahead of ours: its events came in before they happened."""
+POKE_SECONDS = 10.0
+
+
+class EventSensor(FeedUser, BaseSensorOperator):
+    """Wait for an event, and return it: ``id``, ``name``, ``subject``, ``at`` and ``content``. Subclasses say of what.
+
+    Airflow's ``timeout``, ``soft_fail`` and ``mode="reschedule"`` (with ``deferrable=False``) mean what they always do.
+
+    :param subject: what the event must be about; default: anything.
+    :param match: dotted paths into the event's content, and the values there.
+    :param since: events before this moment do not count: a datetime, or a text in ISO 8601, which may be a template.
+        Default: the start of the DAG run.
+    :param deferrable: wait in the triggerer; False waits on the worker, which needs ``[taskwatch] inbox_url`` then.
+        Default: ``[taskwatch] default_deferrable``.
+    """
+
+    template_fields: Sequence[str] = ("subject", "match", "since")
+
+    def __init__(
+        self,
+        *,
+        subject: str = "",
+        match: Mapping[str, Any] | None = None,
+        since: datetime | str | None = None,
+        deferrable: bool | None = None,
+        poke_interval: float = POKE_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.subject = subject
+        self.match = match
+        self.since = since
+        self.deferrable = deferrable
+        self._number: int | None = None
+
+    def names(self) -> list[str]:
+        """What may have happened; empty: anything."""
+        return []
+
+    def execute(self, context: Context) -> Any:
+        want = self._want(context)
+        want.check()
+        self.feed.check(want.match)
+        if default_deferrable() if self.deferrable is None else self.deferrable:
+            self._defer(context, want)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Back on a worker: the trigger's event says how the wait ended."""
+        try:
+            return result_of(self._heard(event))
+        except WaitTimedOut as timed_out:
+            raise AirflowSensorTimeout(str(timed_out)) from None
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """One read of the feed, and one look into the inbox, for ``deferrable=False``."""
+        want = self._want(context)
+        with self.errand() as errand:
+            errand.read(want.since)
+            if self._number is None:
+                self._number = errand.inbox.number_before(errand.feed.key, want.since - AHEAD_SECONDS)
+            for number, event in errand.events(self._number):
+                if want.accepts(event):
+                    return self._found(event)
+                self._number = number
+        return False
+
+    def _found(self, event: Event) -> PokeReturnValue:
+        return PokeReturnValue(is_done=True, xcom_value=shown(event))
+
+    def _want(self, context: Context) -> Want:
+        since = moment_of("since", self.since)
+        return Want(
+            names=self.names(),
+            subject=str(self.subject or ""),
+            match=self.match or {},
+            since=_start_of(context) if since is None else since,
+        )
+
+    def _defer(self, context: Context, want: Want) -> None:
+        from airflow_provider_taskwatch.triggers.event import EventTrigger
+
+        deadline = deadline_of(context["ti"], self.timeout)
+        self.defer(
+            trigger=EventTrigger(
+                conn_id=self.conn_id,
+                feed=self.feed_options(),
+                want={"names": want.names, "subject": want.subject, "match": dict(want.match), "since": want.since},
+                deadline=deadline.isoformat() if deadline else None,
+            ),
+            method_name="execute_complete",
+            timeout=backstop(deadline, self.poke_interval),
+        )
+
+    def _heard(self, event: Any) -> Outcome:
+        """The outcome in a trigger's event; defers again where only the triggerer's clock says that time is over."""
+        from airflow_provider_taskwatch.triggers.event import EventTrigger
+
+        outcome = from_event(event)
+        if ahead := ahead_seconds(outcome, event, now()):
+            self.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
+            wait = event["wait"]
+            self.defer(
+                trigger=EventTrigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead}),
+                method_name="execute_complete",
+                timeout=backstop(datetime.fromisoformat(wait["deadline"]), self.poke_interval),
+            )
+        return outcome
+
+
+def _start_of(context: Context) -> float:
+    """When the DAG run began, in seconds since the epoch."""
+    run = context["dag_run"]
+    return (run.start_date or run.run_after).timestamp()
