@@ -59,6 +59,7 @@ def feed_of(settings: Settings, options: Mapping[str, Any]) -> AcronisFeed:
 class AcronisFeed:
     """The events of one subscription, which is made on first use.
 
+    :param subscription: the same for all who want the same feed; their ``on_offset_lost`` is not a part of it.
     :param on_offset_lost: where to go on when the server no longer keeps what comes next: at the ``earliest`` event
         that it keeps, at the ``current`` end; or ``fail``.
     :param timeout_seconds: how long a read may stay open.
@@ -71,35 +72,30 @@ class AcronisFeed:
         if on_offset_lost not in ON_OFFSET_LOST:
             allowed = ", ".join(ON_OFFSET_LOST)
             raise ConfigurationError(f"on_offset_lost must be one of {allowed}, not {on_offset_lost!r:.80}")
-        self._subscription = subscription
+        self.subscription = subscription
         self._on_offset_lost = on_offset_lost
         self._timeout_seconds = timeout_seconds
         self.is_positioned = subscription.consumer != "stateful"
         topic = subscription.topic.rpartition("~")[2]
         self.key = f"acronis {subscription.conn_id[:_KEY_CHARACTERS]} {topic[:_KEY_CHARACTERS]} {subscription.id}"
 
-    @property
-    def subscription(self) -> Subscription:
-        """What is subscribed to."""
-        return self._subscription
-
     def check(self, fields: Collection[str]) -> None:
         """All of an event is stored."""
 
     def begin(self, since: float | None) -> Flow[str]:
         """Subscribe, and choose the start; a stateless consumer goes on where the server knows it to be."""
-        _, is_new = yield from create_subscription(self._subscription)
-        if not is_new and self._subscription.consumer != "stateful":
-            return str((yield from subscription_offset(self._subscription.id)))
+        _, is_new = yield from create_subscription(self.subscription)
+        if not is_new and self.subscription.consumer != "stateful":
+            return str((yield from subscription_offset(self.subscription.id)))
         if since is None:
-            return str((yield from topic_offset(self._subscription.topic, "CURRENT")))
+            return str((yield from topic_offset(self.subscription.topic, "CURRENT")))
         at = datetime.fromtimestamp(since, UTC)
-        offset = yield from topic_offset(self._subscription.topic, "TIMESTAMP", at)
+        offset = yield from topic_offset(self.subscription.topic, "TIMESTAMP", at)
         # It is that of the event itself, and what is delivered comes after an offset.
         return str(max(0, offset - 1))
 
     def read(self, position: str, reader: str) -> Flow[Reply]:
-        call = poll(self._subscription.id, reader, position, limit=EVENTS_LIMIT, timeout_seconds=self._timeout_seconds)
+        call = poll(self.subscription.id, reader, position, limit=EVENTS_LIMIT, timeout_seconds=self._timeout_seconds)
         reply: Reply = yield call
         if reply.is_ok or reply.status == 429:
             return reply
@@ -122,21 +118,31 @@ class AcronisFeed:
 
     def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
         """A stateless consumer commits; without events it might be one that is not served, and know an old offset."""
-        if self._subscription.consumer == "stateless" and batch.events:
-            yield from commit_offset(self._subscription.id, batch.position)
+        if self.subscription.consumer == "stateless" and batch.events:
+            yield from commit_offset(self.subscription.id, batch.position)
 
     def _without_offset(self, error: RemoteError, position: int) -> Flow[Reply]:
-        """An answer without events that leads to an offset which the server keeps; else the refusal stands."""
+        """An answer without events that leads to an offset which the server keeps; else the refusal stands.
+
+        It may also be that the server has lost the subscription.
+        """
         if error.status not in _OFFSET_LOST:
             raise error
-        topic = self._subscription.topic
+        _, is_new = yield from create_subscription(self.subscription)
+        if is_new:
+            return _nothing_until(position)
+        topic = self.subscription.topic
         earliest = yield from topic_offset(topic, "EARLIEST")
         if position >= earliest:
             raise error
         if self._on_offset_lost == "fail":
             raise _lost(error, position, earliest)
         offset = earliest if self._on_offset_lost == "earliest" else (yield from topic_offset(topic, "CURRENT"))
-        return Reply(status=200, body=json.dumps({"offset": offset, "events": []}).encode())
+        return _nothing_until(offset)
+
+
+def _nothing_until(offset: int) -> Reply:
+    return Reply(status=200, body=json.dumps({"offset": offset, "events": []}).encode())
 
 
 def _lost(error: RemoteError, position: int, earliest: int) -> RemoteError:

@@ -193,3 +193,14 @@ def test_a_feed_that_was_away_for_too_long_goes_on_as_it_was_told(
     emit(2)
     batch = feed.batch(hook.run(feed.read("0", READER)), "0")
     assert (batch.events, batch.position) == ((), position)
+
+
+def test_a_feed_survives_a_server_that_has_forgotten_it(connected: Running, emit: Emit) -> None:
+    hook = AcronisHook()
+    feed = feed_of(hook.settings, WISHES)
+    position = hook.run(feed.begin(None))
+    connected.sandbox.reset()
+    emit(1)
+    for _ in range(2):
+        batch = feed.batch(hook.run(feed.read(position, READER)), position)
+    assert [event.subject for event in batch.events] == ["0"]

@@ -78,6 +78,10 @@ def test_equal_wishes_have_the_same_id_in_whatever_order_they_come():
     assert uuid.UUID(wished().id).version == 5
 
 
+def test_an_id_is_the_same_in_all_versions_of_this_package_or_events_would_be_missed():
+    assert wished().id == "6c150685-ca9c-5d28-a927-aad6944492fb"
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -130,24 +130,30 @@ def test_a_cut_connection_is_not_taken_for_a_quiet_poll():
 
 @pytest.mark.parametrize("status", [400, 404, 410, 416, 422])
 def test_an_offset_that_is_no_longer_kept_leads_to_the_earliest_one(status):
-    steps, answer = play(feed().read("5", READER), reply(status), offset(40))
-    assert "position=EARLIEST" in targets(steps)[1]
+    steps, answer = play(feed().read("5", READER), reply(status), reply(409), offset(40))
+    assert "position=EARLIEST" in targets(steps)[2]
     assert feed().batch(answer, "5") == Batch(position="40", pause_seconds=1.0)
 
 
 def test_or_to_the_current_one():
-    answer = result_of(feed(on_offset_lost="current").read("5", READER), reply(410), offset(40), offset(90))
+    answer = result_of(feed(on_offset_lost="current").read("5", READER), reply(410), reply(409), offset(40), offset(90))
     assert feed().batch(answer, "5").position == "90"
 
 
 def test_or_is_a_failure_that_says_what_to_do():
     with pytest.raises(RemoteError, match="the offset 5 is no longer kept, the earliest one is 40; on_offset_lost="):
-        play(feed(on_offset_lost="fail").read("5", READER), reply(410), offset(40))
+        play(feed(on_offset_lost="fail").read("5", READER), reply(410), reply(409), offset(40))
 
 
 def test_a_refusal_of_an_offset_that_is_kept_has_another_reason():
     with pytest.raises(RemoteError, match="answered 400: no such subscription"):
-        play(feed().read("40", READER), reply(400, "no such subscription"), offset(40))
+        play(feed().read("40", READER), reply(400, "no such subscription"), reply(409), offset(40))
+
+
+def test_a_subscription_that_the_server_has_lost_is_made_again_and_read_on():
+    steps, answer = play(feed().read("5", READER), reply(404), reply(201, {}))
+    assert targets(steps)[1] == f"POST {BASE}/subscriptions"
+    assert feed().batch(answer, "5") == Batch(position="5", pause_seconds=1.0)
 
 
 # --- what a reply holds
