@@ -82,6 +82,11 @@ class AirflowApi:
         answer = self.request("POST", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", json=body)
         return DagRun(api=self, dag_id=dag_id, run_id=answer["dag_run_id"])
 
+    def runs(self, dag_id: str) -> list[DagRun]:
+        """The runs of a DAG, whatever has begun them."""
+        listed = self._listed(f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", "dag_runs")
+        return [DagRun(api=self, dag_id=dag_id, run_id=run["dag_run_id"]) for run in listed]
+
     def _listed(self, path: str, key: str) -> list[Json]:
         answer: list[Json] = self.request("GET", path, params={"limit": 100})[key]
         return answer

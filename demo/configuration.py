@@ -26,6 +26,7 @@ _FIXED = {
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     "AIRFLOW__LOGGING__REMOTE_LOGGING": "False",
     "AIRFLOW__TASKWATCH__CALLBACK_SECRETS": _NO_SECRET.replace(" ", "-"),
+    "AIRFLOW__TASKWATCH__INBOX_KEYS": "bm90aGluZyBoZXJlIGlzIHdvcnRoIGEgc2VjcmV0ISE=",
     "NO_PROXY": "127.0.0.1,localhost",
 }
 
@@ -68,6 +69,7 @@ def _own(home: Path, url: str, dag_folders: Iterable[Path]) -> Environment:
     bundles = [_bundle(number, folder) for number, folder in enumerate(dag_folders)]
     return {
         "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONN_TASKWATCH_INBOX": json.dumps({"conn_type": "sqlite", "host": f"{home}/taskwatch-inbox.db"}),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": f"{url}/taskwatch",
         "AIRFLOW__API__PORT": url.rpartition(":")[2],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -25,12 +27,19 @@ def test_a_stored_connection_serves_the_commands_the_workers_and_the_triggerer(
 
 
 def test_a_stored_connection_names_the_inbox(airflow: PrivateAirflow) -> None:
-    """The same file as without it, under another name, as other tests use it at the same time."""
     path = f"{airflow.home}/./taskwatch-inbox.db"
     content = json.dumps({"conn_type": "sqlite", "host": path})
     added = airflow.command("connections", "add", "taskwatch_inbox", "--conn-json", content)
     assert added.returncode == 0, added.stderr
 
-    shown = airflow.command("taskwatch", "inbox")
+    shown = subprocess.run(
+        [sys.executable, "-m", "airflow", "taskwatch", "inbox"],
+        env={name: value for name, value in airflow.env.items() if name != "AIRFLOW_CONN_TASKWATCH_INBOX"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert shown.stdout.splitlines()[0] == f"the inbox sqlite:///{path}"
     assert airflow.command("connections", "delete", "taskwatch_inbox").returncode == 0

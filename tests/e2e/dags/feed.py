@@ -1,0 +1,40 @@
+"""DAGs that wait for events, or are scheduled by them; what they wait for is in the run's conf."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Asset, AssetWatcher, task
+
+from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator
+from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor
+from airflow_provider_taskwatch.triggers.feed import FeedTrigger
+
+TOPIC = "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0"
+TYPES = ["cti.a.p.em.event.v1.0~a.p.tenant.*"]
+SUBJECT = "{{ dag_run.conf['subject'] }}"
+WATCHED: dict[str, Any] = {"topic": TOPIC, "types": TYPES}
+
+with DAG("acronis_event", schedule=None):
+    AcronisEventSensor(task_id="run", subject=SUBJECT, timeout=120, **WATCHED)
+
+with DAG("acronis_event_on_worker", schedule=None):
+    AcronisEventSensor(task_id="run", subject=SUBJECT, timeout=120, deferrable=False, poke_interval=1, **WATCHED)
+
+with DAG("acronis_event_in_vain", schedule=None):
+    AcronisEventSensor(task_id="run", subject=SUBJECT, timeout=3, **WATCHED)
+
+with DAG("acronis_read", schedule=None):
+    AcronisReadEventsOperator(task_id="run", since="{{ dag_run.conf['since'] }}", **WATCHED)
+
+created = FeedTrigger(name="e2e", conn_id="acronis_default", feed=WATCHED, names=["*.created.v1.0"])
+
+with DAG("acronis_created", schedule=Asset("acronis_tenants", watchers=[AssetWatcher(name="e2e", trigger=created)])):
+
+    @task
+    def subjects(triggering_asset_events: Any = None) -> list[str]:
+        """What the events of this run were about."""
+        told = [one for events in triggering_asset_events.values() for one in events]
+        return [event["subject"] for one in told for event in one.extra["payload"]["events"]]
+
+    subjects()

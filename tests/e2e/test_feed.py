@@ -1,0 +1,60 @@
+"""Events of a remote: a task waits for one, reads many, and a DAG is scheduled by them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from demo.airflow import PrivateAirflow
+from demo.wait import until
+
+
+def emit(sandbox: Sandbox, *subjects: str, kind: str = "a.p.tenant.disabled") -> None:
+    sandbox.emit({"acronis": [{"type": kind, "subject": one} for one in subjects]}, time.time())
+
+
+@pytest.mark.parametrize("dag_id", ["acronis_event", "acronis_event_on_worker"])
+def test_an_event_wakes_who_waits_for_it(airflow: PrivateAirflow, sandbox: Sandbox, dag_id: str) -> None:
+    subject = str(uuid.uuid4())
+    run = airflow.trigger(dag_id, conf={"subject": subject})
+    run.task("run").wait_for("deferred" if dag_id == "acronis_event" else "running")
+    emit(sandbox, "another", subject)
+
+    assert run.wait() == "success"
+    found = run.task("run").xcom()
+    assert (found["subject"], found["name"]) == (subject, "cti.a.p.em.event.v1.0~a.p.tenant.disabled.v1.0")
+
+
+def test_an_event_that_does_not_come_fails_the_sensor(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("acronis_event_in_vain", conf={"subject": "never"})
+
+    assert run.wait() == "failed"
+    assert "no such event came until" in run.task("run").log()
+
+
+def test_events_are_read_in_batches_and_again_after_a_clear(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    since, wanted = datetime.now(UTC).isoformat(), [str(uuid.uuid4()) for _ in range(3)]
+    emit(sandbox, *wanted[:2])
+    first = airflow.trigger("acronis_read", conf={"since": since})
+    assert first.wait() == "success"
+    emit(sandbox, wanted[2])
+    second = airflow.trigger("acronis_read", conf={"since": since})
+    assert second.wait() == "success"
+
+    subjects = [[event["subject"] for event in run.task("run").xcom()] for run in (first, second)]
+    assert [[one for one in each if one in wanted] for each in subjects] == [wanted[:2], wanted[2:]]
+
+
+def test_events_schedule_a_dag_with_each_of_them(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    wanted = {str(uuid.uuid4()) for _ in range(5)}
+    emit(sandbox, *wanted, kind="a.p.tenant.created")
+
+    def seen() -> set[str]:
+        runs = [run for run in airflow.api.runs("acronis_created") if run.state == "success"]
+        return {subject for run in runs for subject in run.task("subjects").xcom() or []}
+
+    until(lambda: seen() >= wanted, within_seconds=60, what="the DAG has seen every event")
