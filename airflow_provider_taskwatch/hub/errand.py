@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease
 from airflow_provider_taskwatch.inbox.seal import Seal
 
-from .pump import lease_name
+from .pump import lease_name, new_holder
 from .reading import Place, Program, Reading, Step
 
 T = TypeVar("T")
@@ -43,7 +42,7 @@ class Errand:
         self.feed = feed
         self.inbox = inbox
         self._converse = converse
-        self._lease = Lease(name=lease_name(feed), holder=str(uuid.uuid4()))
+        self._lease = Lease(name=lease_name(feed), holder=new_holder())
         self._reading = Reading(feed, inbox, self._lease, open_seal() if feed.is_consuming else None, clock)
         self._place: Place | None = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Received
 
-from .pump import LEASE_SECONDS, RENEW_SECONDS
+from .pump import LEASE_SECONDS, RENEW_SECONDS, new_holder
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class Follower:
         self._channel = channel
         self._want = want
         self._batch_size = batch_size
-        self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {uuid.uuid4()}")
+        self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {new_holder()}")
         self._renew_at = 0.0
         self._unconfirmed: deque[Bundle] = deque()
         self._room = asyncio.Event()

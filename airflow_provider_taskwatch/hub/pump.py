@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
+import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -91,7 +93,7 @@ class Pump:
     async def _live(self) -> None:
         """Until nobody waits; a read that is under way is not broken off, as the remote may forget what it brings."""
         inbox: Inbox | None = None
-        lease = Lease(name=lease_name(self._feed), holder=str(uuid.uuid4()))
+        lease = Lease(name=lease_name(self._feed), holder=new_holder())
         try:
             while self._waiters:
                 try:
@@ -207,6 +209,11 @@ class Pump:
 def lease_name(feed: Feed) -> str:
     """Of the lease that its one reader holds."""
     return f"pump {feed.key}"
+
+
+def new_holder() -> str:
+    """A name for one who holds a lease, with his host and process for whoever looks for him."""
+    return f"{socket.gethostname()} {os.getpid()} {uuid.uuid4()}"
 
 
 def _leave(inbox: Inbox, lease: Lease) -> None:
