@@ -1,0 +1,190 @@
+"""Reading a feed into the inbox, driven by hand: what comes after what, and what a crash in between leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from inspect import isgenerator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, LeaseError, ReplyError
+from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.hub.reading import Place, Program, Reading, Step
+from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease
+from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from tests.hub.remote import NOW, QueueFeed
+from tests.play import reply
+
+T = TypeVar("T")
+
+LEASE = Lease(name="pump", holder="us")
+KEY = fresh_key()
+EVENTS = reply(200, [1, 2])
+
+
+class Crash(Exception):
+    """The process is gone."""
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inbox]:
+    inbox: Inbox = MemoryInbox() if request.param == "memory" else SqlInbox(f"sqlite:///{tmp_path}/inbox.db")
+    inbox.lease(LEASE.name, LEASE.holder, 60.0)
+    yield inbox
+    inbox.close()
+
+
+def reading(inbox: Inbox, *, key: str = KEY, **kind: bool) -> Reading:
+    feed = QueueFeed(**kind)
+    return Reading(feed, inbox, LEASE, Seal([key]) if feed.is_consuming else None, lambda: NOW)
+
+
+def drive(program: Program[T], *answers: Any, before: Callable[[str], object] = lambda _: None) -> T:
+    """Run a program; conversations get the answers in turn, and what asks the inbox is done.
+
+    :param before: hears of each conversation that the program begins.
+    """
+    run: Run[Step, T] = Run(program)
+    waiting = list(answers)
+    while not run.is_over:
+        step: Any = run.step
+        if not isgenerator(step):
+            run.send(step())
+            continue
+        talk: Run[Any, Any] = Run(step)
+        while not talk.is_over:
+            before(talk.step.path)
+            talk.send(waiting.pop(0) if talk.step.path == "/read" else reply())
+        run.send(talk.result)
+    return run.result
+
+
+def stored(inbox: Inbox) -> list[str]:
+    return [one.message.delivery for one in inbox.after("fake queue", 0)]
+
+
+def place(position: str = "0") -> Place:
+    return Place(position=position, reader="reader")
+
+
+def crash_at(path: str) -> Callable[[str], None]:
+    def before(asked: str) -> None:
+        if asked == path:
+            raise Crash
+
+    return before
+
+
+def test_it_begins_once_and_then_goes_on_where_it_was(inbox: Inbox) -> None:
+    asked: list[str] = []
+    first = drive(reading(inbox).begin(5.0), before=asked.append)
+    drive(reading(inbox).turn(first), EVENTS)
+    again = drive(reading(inbox).begin(5.0), before=asked.append)
+
+    assert asked == ["/begin"]
+    assert (first.position, again.position) == ("0", "2")
+    assert first.reader == again.reader
+
+
+def test_a_remote_that_keeps_the_position_is_asked_each_time(inbox: Inbox) -> None:
+    asked: list[str] = []
+    for _ in range(2):
+        drive(reading(inbox, is_positioned=True).begin(None), before=asked.append)
+
+    assert asked == ["/begin", "/begin"]
+
+
+def test_events_are_stored_before_the_remote_is_told_so(inbox: Inbox) -> None:
+    at: dict[str, list[str]] = {}
+    batch = drive(reading(inbox).turn(place()), EVENTS, before=lambda path: at.update({path: stored(inbox)}))
+
+    assert at == {"/read": [], "/acknowledge": ["1", "2"]}
+    assert (len(batch.events), inbox.position("fake queue")) == (2, "2")
+
+
+def test_what_was_not_acknowledged_and_comes_again_is_stored_once(inbox: Inbox) -> None:
+    with pytest.raises(Crash):
+        drive(reading(inbox).turn(place()), EVENTS, before=crash_at("/acknowledge"))
+    drive(reading(inbox).turn(place()), reply(200, [1, 2, 3]))
+
+    assert stored(inbox) == ["1", "2", "3"]
+
+
+def test_nothing_is_written_when_the_lease_has_gone(inbox: Inbox) -> None:
+    inbox.release(LEASE.name, LEASE.holder)
+    inbox.lease(LEASE.name, "another", 60.0)
+    asked: list[str] = []
+    with pytest.raises(LeaseError):
+        drive(reading(inbox).turn(place()), EVENTS, before=asked.append)
+
+    assert (stored(inbox), asked) == ([], ["/read"])
+
+
+def test_a_reply_that_the_remote_forgets_is_sealed_before_anything_else(inbox: Inbox) -> None:
+    class Watched(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            [kept] = inbox.sealed()
+            assert b"1, 2" not in kept.content
+            assert Seal([KEY]).open(kept.content) == EVENTS.body
+            return super().batch(reply, position)
+
+    drive(Reading(Watched(is_consuming=True), inbox, LEASE, Seal([KEY]), lambda: NOW).turn(place("")), EVENTS)
+
+    assert (stored(inbox), inbox.sealed()) == (["1", "2"], [])
+
+
+def test_a_reply_is_sealed_although_the_lease_has_gone(inbox: Inbox) -> None:
+    inbox.release(LEASE.name, LEASE.holder)
+    inbox.lease(LEASE.name, "another", 60.0)
+    with pytest.raises(LeaseError):
+        drive(reading(inbox, is_consuming=True).turn(place("")), EVENTS)
+
+    assert (stored(inbox), len(inbox.sealed())) == ([], 1)
+
+
+def test_what_was_sealed_and_not_stored_before_a_crash_is_stored_by_the_next(inbox: Inbox) -> None:
+    class Crashing(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            raise Crash
+
+    with pytest.raises(Crash):
+        drive(Reading(Crashing(is_consuming=True), inbox, LEASE, Seal([KEY]), lambda: NOW).turn(place("")), EVENTS)
+    assert (stored(inbox), len(inbox.sealed())) == ([], 1)
+    drive(reading(inbox, is_consuming=True).turn(place("")), reply(200, [3]))
+
+    assert (stored(inbox), inbox.sealed()) == (["1", "2", "3"], [])
+
+
+def test_an_unreadable_reply_stays_sealed_and_the_error_says_how_to_see_it(inbox: Inbox) -> None:
+    with pytest.raises(ReplyError, match="is no JSON; it is kept, .* `airflow taskwatch inbox show --raw` shows it"):
+        drive(reading(inbox, is_consuming=True).turn(place("")), reply(200, b"<html>"))
+    drive(reading(inbox, is_consuming=True).turn(place("")), EVENTS)
+
+    [kept] = inbox.sealed()
+    assert (kept.problem, Seal([KEY]).open(kept.content)) == ("the answer is no JSON", b"<html>")
+    assert stored(inbox) == ["1", "2"]
+
+
+def test_an_unreadable_reply_that_a_crash_left_does_not_keep_others_from_being_read(inbox: Inbox) -> None:
+    inbox.keep_sealed("fake queue", Seal([KEY]).close(b"<html>"), NOW)
+    drive(reading(inbox, is_consuming=True).turn(place("")), EVENTS)
+
+    assert [one.problem for one in inbox.sealed()] == ["the answer is no JSON"]
+    assert stored(inbox) == ["1", "2"]
+
+
+def test_a_reply_of_a_remote_that_forgets_nothing_is_not_kept(inbox: Inbox) -> None:
+    with pytest.raises(ReplyError, match="is no JSON$"):
+        drive(reading(inbox).turn(place()), reply(200, b"<html>"))
+
+    assert inbox.sealed() == []
+
+
+def test_a_key_that_was_taken_away_is_missed(inbox: Inbox) -> None:
+    inbox.keep_sealed("fake queue", Seal([KEY]).close(EVENTS.body), NOW)
+    with pytest.raises(ConfigurationError, match="no longer among \\[taskwatch\\] inbox_keys; add it again"):
+        drive(reading(inbox, key=fresh_key(), is_consuming=True).turn(place("")), EVENTS)
