@@ -84,11 +84,12 @@ class Reading:
                 yield partial(self._inbox.set_problem, number, str(error))
                 raise ReplyError(f"{error}; {_KEPT}") from error
             raise
-        if batch.events or batch.position != position or number is not None:
-            yield partial(self._append, batch.events, batch.position, number)
+        moved_to = batch.position if batch.position != position else None
+        if batch.events or moved_to is not None or number is not None:
+            yield partial(self._append, batch.events, moved_to, number)
         return batch
 
-    def _append(self, events: Sequence[Event], position: str, number: int | None) -> int:
+    def _append(self, events: Sequence[Event], position: str | None, number: int | None) -> int:
         channel, now = self._feed.key, self._clock()
         messages = [message_of(channel, event, now) for event in events]
         return self._inbox.append(channel, messages, lease=self._lease, position=position, unsealed=number)

@@ -159,6 +159,15 @@ def test_what_was_sealed_and_not_stored_before_a_crash_is_stored_by_the_next(inb
     assert (stored(inbox), inbox.sealed()) == (["1", "2", "3"], [])
 
 
+def test_what_an_older_reply_holds_does_not_take_the_feed_back(inbox: Inbox) -> None:
+    inbox.save_position("fake queue", "7")
+    inbox.keep_sealed("fake queue", Seal([KEY]).close(EVENTS.body), NOW)
+    with pytest.raises(Crash):
+        drive(reading(inbox, is_consuming=True).turn(place("7")), before=crash_at("/read"))
+
+    assert (stored(inbox), inbox.position("fake queue")) == (["1", "2"], "7")
+
+
 def test_an_unreadable_reply_stays_sealed_and_the_error_says_how_to_see_it(inbox: Inbox) -> None:
     with pytest.raises(ReplyError, match="is no JSON; it is kept, .* `airflow taskwatch inbox show --raw` shows it"):
         drive(reading(inbox, is_consuming=True).turn(place("")), reply(200, b"<html>"))
