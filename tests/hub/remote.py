@@ -110,7 +110,7 @@ class Remote:
     async def _body(self, after: str) -> bytes:
         while True:
             if self.troubles:
-                raise self.troubles.pop(0)
+                raise self.troubles.pop(0).with_traceback(None)
             if self.bodies:
                 return self.bodies.pop(0)
             if found := [number for number in self._events if not after or number > int(after)]:

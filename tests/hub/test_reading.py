@@ -26,7 +26,7 @@ KEY = fresh_key()
 EVENTS = reply(200, [1, 2])
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The process is gone."""
 
 
@@ -74,7 +74,7 @@ def place(position: str = "0") -> Place:
 def crash_at(path: str) -> Callable[[str], None]:
     def before(asked: str) -> None:
         if asked == path:
-            raise Crash
+            raise CrashError
 
     return before
 
@@ -107,7 +107,7 @@ def test_events_are_stored_before_the_remote_is_told_so(inbox: Inbox) -> None:
 
 
 def test_what_was_not_acknowledged_and_comes_again_is_stored_once(inbox: Inbox) -> None:
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         drive(reading(inbox).turn(place()), EVENTS, before=crash_at("/acknowledge"))
     drive(reading(inbox).turn(place()), reply(200, [1, 2, 3]))
 
@@ -149,9 +149,9 @@ def test_a_reply_is_sealed_although_the_lease_has_gone(inbox: Inbox) -> None:
 def test_what_was_sealed_and_not_stored_before_a_crash_is_stored_by_the_next(inbox: Inbox) -> None:
     class Crashing(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
-            raise Crash
+            raise CrashError
 
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         drive(Reading(Crashing(is_consuming=True), inbox, LEASE, Seal([KEY]), lambda: NOW).turn(place("")), EVENTS)
     assert (stored(inbox), len(inbox.sealed())) == ([], 1)
     drive(reading(inbox, is_consuming=True).turn(place("")), reply(200, [3]))
@@ -162,14 +162,14 @@ def test_what_was_sealed_and_not_stored_before_a_crash_is_stored_by_the_next(inb
 def test_what_an_older_reply_holds_does_not_take_the_feed_back(inbox: Inbox) -> None:
     inbox.save_position("fake queue", "7")
     inbox.keep_sealed("fake queue", Seal([KEY]).close(EVENTS.body), NOW)
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         drive(reading(inbox, is_consuming=True).turn(place("7")), before=crash_at("/read"))
 
     assert (stored(inbox), inbox.position("fake queue")) == (["1", "2"], "7")
 
 
 def test_an_unreadable_reply_stays_sealed_and_the_error_says_how_to_see_it(inbox: Inbox) -> None:
-    with pytest.raises(ReplyError, match="is no JSON; it is kept, .* `airflow taskwatch inbox show --raw` shows it"):
+    with pytest.raises(ReplyError, match=r"is no JSON; it is kept, .* `airflow taskwatch inbox show --raw` shows it"):
         drive(reading(inbox, is_consuming=True).turn(place("")), reply(200, b"<html>"))
     drive(reading(inbox, is_consuming=True).turn(place("")), EVENTS)
 
@@ -187,7 +187,7 @@ def test_an_unreadable_reply_that_a_crash_left_does_not_keep_others_from_being_r
 
 
 def test_a_reply_of_a_remote_that_forgets_nothing_is_not_kept(inbox: Inbox) -> None:
-    with pytest.raises(ReplyError, match="is no JSON$"):
+    with pytest.raises(ReplyError, match=r"is no JSON$"):
         drive(reading(inbox).turn(place()), reply(200, b"<html>"))
 
     assert inbox.sealed() == []
@@ -195,5 +195,5 @@ def test_a_reply_of_a_remote_that_forgets_nothing_is_not_kept(inbox: Inbox) -> N
 
 def test_a_key_that_was_taken_away_is_missed(inbox: Inbox) -> None:
     inbox.keep_sealed("fake queue", Seal([KEY]).close(EVENTS.body), NOW)
-    with pytest.raises(ConfigurationError, match="no longer among \\[taskwatch\\] inbox_keys; add it again"):
+    with pytest.raises(ConfigurationError, match=r"no longer among \[taskwatch\] inbox_keys; add it again"):
         drive(reading(inbox, key=fresh_key(), is_consuming=True).turn(place("")), EVENTS)
