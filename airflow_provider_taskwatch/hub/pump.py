@@ -112,7 +112,7 @@ class Pump:
             return self._renew_seconds
         renewing = asyncio.create_task(self._renew(inbox, lease))
         try:
-            await self._read(self._reading(inbox, lease), renewing)
+            await self._read(await asyncio.to_thread(self._reading, inbox, lease), renewing)
         except LeaseError as error:
             log.warning("another process reads the feed %s now: %s", self._feed.key, error)
             return self._renew_seconds
@@ -121,6 +121,7 @@ class Pump:
         return 0.0
 
     def _reading(self, inbox: Inbox, lease: Lease) -> Reading:
+        """In a thread, as a key may come from a command, and the library that uses it is slow to import."""
         seal = self._open_seal() if self._feed.is_consuming else None
         return Reading(self._feed, inbox, lease, seal, self._clock)
 

@@ -236,6 +236,18 @@ async def test_an_unreadable_reply_of_a_consuming_feed_is_told_and_the_next_one_
     assert [one.problem for one in inbox.sealed()] == ["the answer is no JSON"]
 
 
+async def test_keys_are_fetched_in_a_thread_as_a_command_may_have_to_be_asked() -> None:
+    def fetch() -> Seal:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return Seal([KEY])
+
+    remote = Remote()
+    remote.emit(1)
+    async with pump_on(MemoryInbox(), remote, QueueFeed(is_consuming=True), fetch).serving(Listening().waiter):
+        await until(lambda: "acknowledge" in remote.calls)
+
+
 # --- bad times, in virtual time
 
 
