@@ -71,7 +71,7 @@ class Pump:
         self._clock = clock
         self._waiters: dict[Waiter, None] = {}
         self._task: asyncio.Task[None] | None = None
-        self._failing_since: float | None = None
+        self._refused_since: float | None = None
         self._failures = 0
 
     @asynccontextmanager
@@ -181,24 +181,29 @@ class Pump:
     def _rejoice(self, events: int) -> None:
         if self._failures:
             log.info("the feed %s is read again", self._feed.key)
-        self._failing_since, self._failures = None, 0
+        self._refused_since, self._failures = None, 0
         self.batches += 1
         self.events += events
 
     def _suffer(self, error: Exception) -> float:
         """Tell what is wrong, once to everybody; seconds until the next attempt."""
-        now = asyncio.get_running_loop().time()
-        if self._failing_since is None:
-            self._failing_since = now
         self._failures += 1
         words = f"the feed {self._feed.key} cannot be read for now: {str(error) or type(error).__name__}"
         self._warn(words)
-        is_final = isinstance(error, TaskWatchError) and not error.transient
-        for waiter in list(self._waiters):
-            if isinstance(error, ConfigurationError) or (is_final and now - self._failing_since >= GRACE_SECONDS):
+        if self._is_over(error):
+            for waiter in list(self._waiters):
                 waiter.fail(error)
         backoff = min(LIMIT_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures - 1, 10))
         return max(backoff, getattr(error, "retry_after", None) or 0.0)
+
+    def _is_over(self, error: Exception) -> bool:
+        """Whether it makes no sense to wait any longer: settings are wrong, or the remote has refused long enough."""
+        if not isinstance(error, TaskWatchError) or error.transient:
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._refused_since is None:
+            self._refused_since = now
+        return isinstance(error, ConfigurationError) or now - self._refused_since >= GRACE_SECONDS
 
     def _warn(self, words: str) -> None:
         """In the triggerer's log, and in that of each task that waits."""

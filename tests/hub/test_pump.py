@@ -307,6 +307,13 @@ def test_a_refusal_may_be_mended_for_five_minutes_and_then_fails_who_waits() -> 
     assert UNKNOWN in refused(GRACE_SECONDS + LIMIT_SECONDS).errors
 
 
+def test_the_patience_with_a_refusal_begins_with_the_first_one() -> None:
+    down = [DOWN] * 12
+
+    assert refused(700.0, *down).errors == []
+    assert UNKNOWN in refused(700.0 + GRACE_SECONDS, *down).errors
+
+
 def test_settings_that_are_wrong_fail_who_waits_at_once(inbox: Inbox) -> None:
     def no_key() -> Seal:
         return Seal([])
