@@ -101,7 +101,7 @@ class Pump:
                     pause = await self._compete(inbox, lease)
                 except Exception as error:  # noqa: BLE001 - no feed may fall silent without a word
                     pause = self._suffer(error)
-                await asyncio.sleep(pause)
+                await self._sleep(pause)
         finally:
             if inbox is not None:
                 asyncio.get_running_loop().run_in_executor(None, _leave, inbox, lease)
@@ -136,14 +136,14 @@ class Pump:
                 self._warn(f"the feed {self._feed.key}: {batch.warning}")
             took = asyncio.get_running_loop().time() - began
             breath = 0.0 if batch.events else max(0.0, BREATH_SECONDS - took)
-            await self._sleep(max(batch.pause_seconds, breath), renewing)
+            await self._sleep(max(batch.pause_seconds, breath), renewing.done)
         if renewing.done():
             await renewing
 
-    async def _sleep(self, seconds: float, renewing: asyncio.Task[None]) -> None:
-        """Pause, but not for those who have left, and not when the lease has gone."""
+    async def _sleep(self, seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Pause, but not for those who have left."""
         ends_at = asyncio.get_running_loop().time() + seconds
-        while self._waiters and not renewing.done():
+        while self._waiters and not is_over():
             left = ends_at - asyncio.get_running_loop().time()
             if left <= 0:
                 return

@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     InboxError,
     NotFoundError,
+    RemoteError,
     TransportError,
 )
 from airflow_provider_taskwatch.core.want import Want
@@ -328,6 +329,22 @@ def test_settings_that_are_wrong_fail_who_waits_at_once(inbox: Inbox) -> None:
     [error] = listening.errors
     assert isinstance(error, ConfigurationError)
     assert "airflow taskwatch inbox key" in str(error)
+
+
+def test_what_the_remote_asks_for_is_obeyed_but_not_for_those_who_have_left() -> None:
+    busy = RemoteError(method="GET", path="/read", status=429, message="slowly", retry_after=3600.0)
+    remote = Remote()
+    remote.troubles.append(busy)
+
+    async def work() -> None:
+        pump = pump_on(MemoryInbox(), remote, **LASTING)
+        async with pump.serving(Listening().waiter):
+            await asyncio.sleep(3500.0)
+            assert remote.reads == 1
+        await asyncio.sleep(2.0)
+        assert pump.is_idle
+
+    in_virtual_time(work)
 
 
 def test_an_inbox_that_cannot_be_opened_is_tried_again() -> None:
