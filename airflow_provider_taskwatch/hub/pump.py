@@ -110,14 +110,16 @@ class Pump:
         """Read while the lease is ours; return the seconds until the next attempt to take it."""
         if not await asyncio.to_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds):
             return self._renew_seconds
-        renewing = asyncio.create_task(self._renew(inbox, lease))
+        enough = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(inbox, lease, enough))
         try:
             await self._read(await asyncio.to_thread(self._reading, inbox, lease), renewing)
         except LeaseError as error:
             log.warning("another process reads the feed %s now: %s", self._feed.key, error)
             return self._renew_seconds
         finally:
-            renewing.cancel()
+            enough.set()
+            await asyncio.gather(renewing, return_exceptions=True)
         return 0.0
 
     def _reading(self, inbox: Inbox, lease: Lease) -> Reading:
@@ -141,7 +143,7 @@ class Pump:
             await renewing
 
     async def _sleep(self, seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Pause, but not for those who have left."""
+        """Pause, but not for those who have left, and no longer than until something is over."""
         ends_at = asyncio.get_running_loop().time() + seconds
         while self._waiters and not is_over():
             left = ends_at - asyncio.get_running_loop().time()
@@ -149,10 +151,12 @@ class Pump:
                 return
             await asyncio.sleep(min(left, BREATH_SECONDS))
 
-    async def _renew(self, inbox: Inbox, lease: Lease) -> None:
-        """Keep the lease; raise where it has gone. An inbox that does not answer is left to whoever writes into it."""
-        while True:
-            await asyncio.sleep(self._renew_seconds)
+    async def _renew(self, inbox: Inbox, lease: Lease, enough: asyncio.Event) -> None:
+        """Keep the lease; raise where it has gone. An inbox that does not answer is left to whoever writes into it.
+
+        Never broken off: a renewal in a thread that goes on would take the lease again after it was given back.
+        """
+        while not await _happens(enough, self._renew_seconds):
             try:
                 is_ours = await asyncio.to_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds)
             except InboxError:
@@ -210,6 +214,14 @@ class Pump:
         log.warning(words)
         for waiter in list(self._waiters):
             waiter.doubt(words)
+
+
+async def _happens(event: asyncio.Event, within_seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(within_seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def lease_name(feed: Feed) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -157,6 +159,21 @@ async def test_what_is_read_after_the_lease_has_gone_is_refused_and_reading_goes
         await until(lambda: stored(inbox) == ["1"])
 
     assert (listening.doubts, listening.errors) == ([], [])
+
+
+async def test_a_lease_whose_loss_was_noticed_during_a_read_leaves_no_error_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inbox, remote = MemoryInbox(), Remote()
+    async with pump_on(inbox, remote).serving(Listening().waiter):
+        await until(lambda: remote.reads == 1)
+        steal(inbox)
+        await asyncio.sleep(0.2)
+        remote.emit(1)
+        await until(lambda: "another process reads the feed fake queue now" in caplog.text)
+        gc.collect()
+
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_lease_that_goes_in_a_pause_between_reads_ends_the_pause(caplog: pytest.LogCaptureFixture) -> None:
@@ -403,3 +420,32 @@ async def test_an_inbox_that_does_not_answer_costs_no_lease() -> None:
         await until(lambda: remote.reads == 2)
 
     assert remote.calls == ["begin None", "read 0", "acknowledge", "read 1"]
+
+
+async def test_a_lease_is_not_renewed_any_more_when_it_was_given_back() -> None:
+    class Slow(MemoryInbox):
+        """Takes its time to renew."""
+
+        log: list[str]
+
+        def lease(self, name: str, holder: str, seconds: float) -> bool:
+            if self.log:
+                time.sleep(0.2)
+            self.log.append("lease")
+            return super().lease(name, holder, seconds)
+
+        def release(self, name: str, holder: str) -> None:
+            self.log.append("release")
+            super().release(name, holder)
+
+    inbox, remote = Slow(), Remote()
+    inbox.log = []
+    pump = pump_on(inbox, remote, lease_seconds=60.0)
+    async with pump.serving(Listening().waiter):
+        await until(lambda: remote.reads == 1)
+        await asyncio.sleep(0.1)
+    remote.emit(1)
+    await until(lambda: "release" in inbox.log)
+    await asyncio.sleep(0.3)
+
+    assert inbox.log == ["lease", "lease", "release"]
