@@ -190,7 +190,9 @@ FAULTS = (
     Fault(name="clock-jumped", title="clock of a triggerer", play=clock_jumped, is_skewed=True, lasts=(8.0, 30.0)),
     Fault(name="scheduler-killed", title="kill -9 of the scheduler alone", play=scheduler_killed),
     Fault(name="triggerer-frozen", title="SIGSTOP, SIGCONT of a triggerer", play=triggerer_frozen),
-    Fault(name="remote-away", title="503 to everybody", play=remote("server_error"), lasts=(8.0, 300.0)),
+    Fault(
+        name="remote-away", title="503 to everybody", play=remote("server_error"), lasts=(8.0, 300.0), rests=(7.0, 60.0)
+    ),
     Fault(name="api-away", title="API server away", play=api_server_away, rests=(7.0, 30.0)),
     Fault(name="remote-bursts", title="bursts of 503", play=bursts, rests=_BRIEF),
     Fault(name="scheduler-pod-killed", title="kill -9 of the scheduler's pod", play=scheduler_pod_killed),

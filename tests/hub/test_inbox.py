@@ -42,6 +42,7 @@ def opened_both_ways() -> list[Inbox]:
 @pytest.fixture(autouse=True)
 def _no_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(URL_VARIABLE, raising=False)
+    monkeypatch.delenv("AIRFLOW_CONN_TASKWATCH_INBOX", raising=False)
 
 
 def test_the_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
