@@ -69,7 +69,9 @@ def test_an_example_survives_being_serialized(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_an_example_ends_well(results: dict[str, Result], file: Path) -> None:
     result = results[file.stem]
-    assert (result["state"], set(result["tasks"].values())) == ("success", {"success"})
+    without_events = {"events": "success", "take_note": "skipped"}  # here nothing schedules it
+    assert result["state"] == "success"
+    assert set(result["tasks"].values()) == {"success"} or result["tasks"] == without_events
 
 
 def test_the_results_of_acquia_are_dictionaries(results: dict[str, Result]) -> None:
