@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from airflow_provider_taskwatch.core.error import LeaseError
 
 from . import schema
-from .database import Database
 from .message import PAGE_MESSAGES, Lease, Message, Received, Sealed
+from .pruned import Pruned
 from .row import insert_message, received
 
 
-class Feeds(Database):
+class Feeds(Pruned):
     """The part of :class:`~.message.Inbox` that serves pumps and whoever waits for events."""
 
     def append(
@@ -37,7 +37,7 @@ class Feeds(Database):
                 connection.execute(schema.sealed.delete().where(schema.sealed.c.number == unsealed))
             return new
 
-        return self._write(write)
+        return self._add(write)
 
     def after(self, channel: str, number: int, limit: int = PAGE_MESSAGES) -> list[Received]:
         table = schema.message
@@ -118,7 +118,7 @@ class Feeds(Database):
             row = {"feed": feed, "content": content, "received_at": received_at, "problem": ""}
             return connection.scalar(schema.sealed.insert().values(row).returning(schema.sealed.c.number))
 
-        return int(self._write(write))
+        return int(self._add(write))
 
     def sealed(self, feed: str | None = None) -> list[Sealed]:
         table = schema.sealed

@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
-
-from airflow_provider_taskwatch.core.error import InboxError
 
 from . import schema
 from .cursor import HOLE_SECONDS, Cursor, cursor_at
 from .feeds import Feeds
-from .message import (
-    DAY_SECONDS,
-    PAGE_MESSAGES,
-    PRUNE_MESSAGES,
-    RETENTION_DAYS,
-    SEALED_SECONDS,
-    Heartbeat,
-    Message,
-    Received,
-)
+from .message import DAY_SECONDS, PAGE_MESSAGES, Heartbeat, Message, Received
 from .row import insert_message, received
 
-log = logging.getLogger(__name__)
-
-PRUNE_SECONDS = 60.0
 FORGET_SECONDS = DAY_SECONDS
 """Receivers that have not said anything for so long are forgotten."""
 
 
 class SqlInbox(Feeds):
-    """See :class:`~.message.Inbox`. Connects, and makes its tables, when it is first asked for something.
-
-    :param url: SQLAlchemy's URL of the database.
-    :param retention_days: what is older is deleted, in small steps, by whoever adds something.
-    :param clock: seconds since the epoch.
-    """
-
-    def __init__(
-        self, url: str, *, retention_days: float = RETENTION_DAYS, clock: Callable[[], float] = time.time
-    ) -> None:
-        super().__init__(url)
-        self._retention_seconds = retention_days * DAY_SECONDS
-        self._clock = clock
-        self._prune_from = 0.0
+    """See :class:`~.message.Inbox`. Connects, and makes its tables, when it is first asked for something."""
 
     # --- messages
 
     def add(self, messages: Sequence[Message]) -> int:
-        new = self._write(lambda connection: sum(insert_message(connection, self._insert, one) for one in messages))
-        self._prune_now_and_then()
-        return new
+        return self._add(lambda connection: sum(insert_message(connection, self._insert, one) for one in messages))
 
     def end(self) -> Cursor:
         table = schema.message
@@ -72,30 +41,6 @@ class SqlInbox(Feeds):
             wanted |= table.c.subject.in_(subjects)
         query = sa.select(table).where(wanted).order_by(table.c.number).limit(PAGE_MESSAGES)
         return [received(row) for row in self._read(lambda connection: connection.execute(query).all())]
-
-    def prune(self, before: float, limit: int) -> int:
-        table = schema.message
-        oldest = sa.select(table.c.number).where(table.c.received_at < before).order_by(table.c.number).limit(limit)
-        delete = table.delete().where(table.c.number.in_(oldest.scalar_subquery()))
-        forget = schema.sealed.delete().where(schema.sealed.c.received_at < max(before, self._clock() - SEALED_SECONDS))
-
-        def write(connection: sa.Connection) -> int:
-            connection.execute(forget)
-            return connection.execute(delete).rowcount
-
-        return self._write(write)
-
-    def _prune_now_and_then(self) -> None:
-        """What was added is stored, whatever becomes of this."""
-        now = self._clock()
-        if now < self._prune_from:
-            return
-        self._prune_from = now + PRUNE_SECONDS
-        try:
-            if self.prune(now - self._retention_seconds, PRUNE_MESSAGES) == PRUNE_MESSAGES:
-                self._prune_from = now
-        except InboxError as error:
-            log.warning("nothing was pruned: %s", error)
 
     # --- receivers
 

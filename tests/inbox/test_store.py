@@ -16,7 +16,9 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.engine import engine_for
-from airflow_provider_taskwatch.inbox.store import DAY_SECONDS, PRUNE_MESSAGES, PRUNE_SECONDS, SqlInbox
+from airflow_provider_taskwatch.inbox.message import DAY_SECONDS, PRUNE_MESSAGES, SEALED_SECONDS
+from airflow_provider_taskwatch.inbox.pruned import PRUNE_SECONDS
+from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.inbox.conftest import NOW, OpenInbox
 from tests.inbox.test_contract import SIGNAL, deliveries
 
@@ -189,6 +191,19 @@ def test_whoever_adds_prunes_now_and_then(open_inbox: OpenInbox, url: str) -> No
     inbox.add([replace(SIGNAL, delivery="newer", received_at=now[0])])
 
     assert deliveries(inbox.read(Cursor())) == ["new", "newer"]
+
+
+def test_whoever_reads_a_feed_prunes_too(open_inbox: OpenInbox, url: str) -> None:
+    now = [20 * DAY_SECONDS]
+    inbox = open_inbox(url, retention_days=14, clock=lambda: now[0])
+    inbox.append("tasks", [replace(SIGNAL, channel="tasks", received_at=now[0])])
+    inbox.append("tasks", [replace(SIGNAL, channel="tasks", delivery="old", received_at=DAY_SECONDS)])
+    inbox.keep_sealed("queue", b"old", now[0])
+    now[0] += SEALED_SECONDS + 1
+    inbox.keep_sealed("queue", b"new", now[0])
+
+    assert deliveries(inbox.after("tasks", 0)) == ["a"]
+    assert [one.content for one in inbox.sealed()] == [b"new"]
 
 
 def test_where_much_is_old_the_next_one_goes_on(open_inbox: OpenInbox, sqlite_url: str) -> None:

@@ -1,0 +1,67 @@
+"""A database whose writers delete, now and then, what is old."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from airflow_provider_taskwatch.core.error import InboxError
+
+from . import schema
+from .database import Database
+from .message import DAY_SECONDS, PRUNE_MESSAGES, RETENTION_DAYS, SEALED_SECONDS
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 60.0
+
+
+class Pruned(Database):
+    """The part of :class:`~.message.Inbox` that forgets.
+
+    :param url: SQLAlchemy's URL of the database.
+    :param retention_days: what is older is deleted, in small steps, by whoever adds something.
+    :param clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, url: str, *, retention_days: float = RETENTION_DAYS, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(url)
+        self._retention_seconds = retention_days * DAY_SECONDS
+        self._clock = clock
+        self._prune_from = 0.0
+
+    def prune(self, before: float, limit: int) -> int:
+        table = schema.message
+        oldest = sa.select(table.c.number).where(table.c.received_at < before).order_by(table.c.number).limit(limit)
+        delete = table.delete().where(table.c.number.in_(oldest.scalar_subquery()))
+        forget = schema.sealed.delete().where(schema.sealed.c.received_at < max(before, self._clock() - SEALED_SECONDS))
+
+        def write(connection: sa.Connection) -> int:
+            connection.execute(forget)
+            return connection.execute(delete).rowcount
+
+        return self._write(write)
+
+    def _add(self, change: Callable[[sa.Connection], T]) -> T:
+        """One transaction that adds something; what was added is stored, whatever becomes of the pruning."""
+        added = self._write(change)
+        now = self._clock()
+        if now >= self._prune_from:
+            self._prune_from = now + PRUNE_SECONDS
+            self._prune_some(now)
+        return added
+
+    def _prune_some(self, now: float) -> None:
+        try:
+            if self.prune(now - self._retention_seconds, PRUNE_MESSAGES) == PRUNE_MESSAGES:
+                self._prune_from = now
+        except InboxError as error:
+            log.warning("nothing was pruned: %s", error)
