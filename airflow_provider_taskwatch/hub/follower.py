@@ -46,7 +46,16 @@ class Follower:
     """
 
     def __init__(
-        self, inbox: Inbox, *, name: str, fingerprint: str, channel: str, want: Want, batch_size: int = 100
+        self,
+        inbox: Inbox,
+        *,
+        name: str,
+        fingerprint: str,
+        channel: str,
+        want: Want,
+        batch_size: int = 100,
+        lease_seconds: float = LEASE_SECONDS,
+        renew_seconds: float = RENEW_SECONDS,
     ) -> None:
         self.news = asyncio.Event()
         self._inbox = inbox
@@ -55,6 +64,8 @@ class Follower:
         self._channel = channel
         self._want = want
         self._batch_size = batch_size
+        self._lease_seconds = lease_seconds
+        self._renew_seconds = renew_seconds
         self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {new_holder()}")
         self._renew_at = 0.0
         self._unconfirmed: deque[Bundle] = deque()
@@ -79,7 +90,7 @@ class Follower:
                 number = page[-1].number
                 await self._pass(number)
             else:
-                await _soon(self.news)
+                await self._soon(self.news)
 
     async def confirm(self, number: int) -> None:
         """Write down that all up to this number has arrived.
@@ -107,11 +118,11 @@ class Follower:
                     "gone: give each a name of its own",
                     self._name,
                 )
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(self._renew_seconds)
 
     async def _is_ours(self) -> bool:
-        self._renew_at = asyncio.get_running_loop().time() + RENEW_SECONDS
-        return await asyncio.to_thread(self._inbox.lease, self._lease.name, self._lease.holder, LEASE_SECONDS)
+        self._renew_at = asyncio.get_running_loop().time() + self._renew_seconds
+        return await asyncio.to_thread(self._inbox.lease, self._lease.name, self._lease.holder, self._lease_seconds)
 
     async def _keep(self) -> None:
         if asyncio.get_running_loop().time() >= self._renew_at and not await self._is_ours():
@@ -137,17 +148,16 @@ class Follower:
     async def _wait_for_room(self, events: int) -> None:
         while self._unconfirmed and sum(len(one.events) for one in self._unconfirmed) + events > UNCONFIRMED_EVENTS:
             self._room.clear()
-            await _soon(self._room)
+            await self._soon(self._room)
             await self._keep()
 
-
-async def _soon(happens: asyncio.Event) -> None:
-    """Wait for something, and no longer than until a lease is to be renewed."""
-    try:
-        async with asyncio.timeout(RENEW_SECONDS):
-            await happens.wait()
-    except TimeoutError:
-        return
+    async def _soon(self, happens: asyncio.Event) -> None:
+        """Wait for something, and no longer than until the lease is to be renewed."""
+        try:
+            async with asyncio.timeout(self._renew_seconds):
+                await happens.wait()
+        except TimeoutError:
+            return
 
 
 def _bundles(page: Sequence[Received], want: Want, batch_size: int) -> Iterator[Bundle]:

@@ -1,0 +1,314 @@
+"""Reading a feed for a name: in its order, in bundles, and never further than what has arrived."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import InboxError, LeaseError
+from airflow_provider_taskwatch.core.want import Want
+from airflow_provider_taskwatch.hub.follower import BATCH_BYTES, UNCONFIRMED_EVENTS, Bundle, Follower
+from airflow_provider_taskwatch.inbox.event import message_of
+from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from tests.hub.remote import NOW, event
+from tests.until import until
+
+FEED = "fake queue"
+LEASE = "feed trigger mine"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inbox]:
+    inbox: Inbox = MemoryInbox()
+    if request.param == "sqlite":
+        inbox = SqlInbox(f"sqlite:///{tmp_path}/inbox.db", clock=lambda: NOW)
+    yield inbox
+    inbox.close()
+
+
+def bring(inbox: Inbox, *numbers: int, name: str = "made", **content: Any) -> None:
+    inbox.append(FEED, [message_of(FEED, event(number, name, **content), NOW) for number in numbers])
+
+
+def follower_of(inbox: Inbox, *, fingerprint: str = "f", **changes: Any) -> Follower:
+    given = {"name": "mine", "channel": FEED, "want": Want(), "lease_seconds": 0.5, "renew_seconds": 0.05, **changes}
+    return Follower(inbox, fingerprint=fingerprint, **given)
+
+
+class Reader:
+    """Takes what a follower gives, without confirming anything."""
+
+    def __init__(self, follower: Follower) -> None:
+        self.follower = follower
+        self.bundles: list[Bundle] = []
+        self.error: Exception | None = None
+
+    async def read(self) -> None:
+        try:
+            async for bundle in self.follower.bundles():
+                self.bundles.append(bundle)
+        except (LeaseError, InboxError) as error:
+            self.error = error
+
+    @property
+    def ids(self) -> list[str]:
+        return [one["id"] for bundle in self.bundles for one in bundle.events]
+
+    async def confirm(self, bundles: Sequence[Bundle] = ()) -> None:
+        for bundle in bundles or list(self.bundles):
+            await self.follower.confirm(bundle.number)
+
+
+@asynccontextmanager
+async def following(inbox: Inbox, **changes: Any) -> AsyncIterator[Reader]:
+    """A reader, once it bears the name."""
+    reader = Reader(follower_of(inbox, **changes))
+    task = asyncio.create_task(reader.read())
+    await until(lambda: inbox.position(LEASE) is not None and inbox.holder(LEASE) is not None)
+    yield reader
+    task.cancel()
+    await asyncio.wait([task])
+    await reader.follower.close()
+
+
+async def has(reader: Reader, events: int) -> None:
+    await until(lambda: len(reader.ids) >= events)
+
+
+def position(inbox: Inbox) -> int:
+    return int(inbox.position(LEASE) or 0)
+
+
+async def moves_to(inbox: Inbox, number: int) -> None:
+    await until(lambda: position(inbox) == number)
+
+
+def last(inbox: Inbox) -> int:
+    return inbox.after(FEED, 0)[-1].number
+
+
+async def test_a_new_name_begins_at_the_end(inbox: Inbox) -> None:
+    bring(inbox, 1, 2)
+    async with following(inbox) as reader:
+        bring(inbox, 3)
+        await has(reader, 1)
+
+    assert reader.ids == ["3"]
+
+
+async def test_events_go_out_as_people_read_them(inbox: Inbox) -> None:
+    async with following(inbox) as reader:
+        bring(inbox, 1, subject="7")
+        await has(reader, 1)
+
+    [told] = reader.bundles[0].events
+    assert told == {
+        "id": "1",
+        "name": "made",
+        "subject": "7",
+        "at": "1970-01-01T00:16:40+00:00",
+        "content": {"number": 1},
+    }
+    json.dumps(told)
+
+
+async def test_news_wake_it_before_its_time(inbox: Inbox) -> None:
+    async with following(inbox, renew_seconds=30.0, lease_seconds=60.0) as reader:
+        bring(inbox, 1)
+        reader.follower.news.set()
+        await has(reader, 1)
+
+
+async def test_the_position_moves_when_events_have_arrived_and_not_before(inbox: Inbox) -> None:
+    async with following(inbox) as reader:
+        before = position(inbox)
+        bring(inbox, 1, 2)
+        await has(reader, 2)
+        await asyncio.sleep(0.2)
+        assert position(inbox) == before
+        await reader.confirm()
+        assert position(inbox) == last(inbox)
+
+
+async def test_one_that_starts_again_goes_on_after_what_has_arrived(inbox: Inbox) -> None:
+    async with following(inbox, batch_size=2) as reader:
+        bring(inbox, 1, 2, 3, 4, 5)
+        await has(reader, 5)
+        await reader.confirm(reader.bundles[:1])
+    bring(inbox, 6)
+    async with following(inbox) as again:
+        await has(again, 4)
+
+    assert again.ids == ["3", "4", "5", "6"]
+
+
+async def test_what_nobody_wants_is_passed(inbox: Inbox) -> None:
+    async with following(inbox, want=Want(names=["moved"])) as reader:
+        bring(inbox, 1, 2)
+        await moves_to(inbox, last(inbox))
+        bring(inbox, 3, name="moved")
+        await has(reader, 1)
+
+    assert reader.ids == ["3"]
+
+
+async def test_what_nobody_wants_is_not_passed_while_something_before_it_is_on_its_way(inbox: Inbox) -> None:
+    async with following(inbox, want=Want(names=["moved"])) as reader:
+        bring(inbox, 1, name="moved")
+        await has(reader, 1)
+        before = position(inbox)
+        bring(inbox, 2)
+        await asyncio.sleep(0.2)
+        assert position(inbox) == before
+        await reader.confirm()
+        bring(inbox, 3)
+        await moves_to(inbox, last(inbox))
+
+
+async def test_no_more_is_on_its_way_than_airflow_can_take(inbox: Inbox) -> None:
+    async with following(inbox) as reader:
+        bring(inbox, *range(1, 601))
+        await has(reader, 200)
+        await asyncio.sleep(0.2)
+        assert UNCONFIRMED_EVENTS - 100 < len(reader.ids) <= UNCONFIRMED_EVENTS
+        await reader.confirm(reader.bundles[:1])
+        await has(reader, 300)
+        await asyncio.sleep(0.1)
+        assert len(reader.ids) == 300
+        for _ in range(6):
+            await reader.confirm()
+            await asyncio.sleep(0.02)
+        await has(reader, 600)
+
+    assert reader.ids == [str(number) for number in range(1, 601)]
+
+
+async def test_bundles_are_bounded_in_number(inbox: Inbox) -> None:
+    async with following(inbox, batch_size=3) as reader:
+        bring(inbox, *range(1, 8))
+        await has(reader, 7)
+
+    assert [len(bundle.events) for bundle in reader.bundles] == [3, 3, 1]
+    assert [bundle.number - reader.bundles[0].number for bundle in reader.bundles] == [0, 3, 4]
+
+
+async def test_bundles_are_bounded_in_bytes_and_one_that_is_too_large_goes_alone(inbox: Inbox) -> None:
+    async with following(inbox) as reader:
+        bring(inbox, 1, 2, 3, text="x" * (BATCH_BYTES // 2 - 1000))
+        bring(inbox, 4, text="x" * 2 * BATCH_BYTES)
+        bring(inbox, 5)
+        await has(reader, 5)
+
+    sizes = [len(json.dumps(list(bundle.events))) for bundle in reader.bundles]
+    assert [one["id"] for one in reader.bundles[-1].events] == ["5"]
+    assert all(
+        size <= BATCH_BYTES for size, bundle in zip(sizes, reader.bundles, strict=True) if len(bundle.events) > 1
+    )
+
+
+async def test_a_second_of_the_same_name_waits_and_goes_on_at_once(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = Reader(follower_of(inbox, lease_seconds=60.0))
+    async with following(inbox, lease_seconds=60.0) as first:
+        task = asyncio.create_task(second.read())
+        bring(inbox, 1, 2)
+        await has(first, 2)
+        await asyncio.sleep(0.2)
+        assert second.ids == []
+        await first.confirm(first.bundles[-1:])
+    bring(inbox, 3)
+    await has(second, 1)
+    task.cancel()
+
+    assert (second.ids, caplog.records) == (["3"], [])
+
+
+async def test_one_of_the_same_name_that_wants_something_else_is_told_so_once(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Reader(follower_of(inbox, fingerprint="g"))
+    with caplog.at_level(logging.ERROR):
+        async with following(inbox):
+            task = asyncio.create_task(other.read())
+            await asyncio.sleep(0.3)
+    bring(inbox, 1)
+    await has(other, 1)
+    task.cancel()
+
+    [record] = caplog.records
+    assert "two triggers have the name 'mine' and differ in something else" in record.getMessage()
+
+
+async def test_one_that_is_gone_is_followed_when_its_lease_has_run_out(inbox: Inbox) -> None:
+    inbox.save_position(LEASE, "0")
+    inbox.lease(LEASE, "f gone", 0.4)
+    bring(inbox, 1)
+    reader = Reader(follower_of(inbox))
+    task = asyncio.create_task(reader.read())
+    await asyncio.sleep(0.2)
+    assert reader.ids == []
+    await has(reader, 1)
+    task.cancel()
+
+
+def steal(inbox: Inbox) -> None:
+    while not inbox.lease(LEASE, "f another", 60.0):
+        inbox.release(LEASE, inbox.holder(LEASE) or "")
+
+
+async def test_one_that_lost_its_name_ends_and_confirms_nothing(inbox: Inbox) -> None:
+    async with following(inbox) as reader:
+        bring(inbox, 1)
+        await has(reader, 1)
+        before = position(inbox)
+        steal(inbox)
+        with pytest.raises(LeaseError):
+            await reader.confirm()
+        await until(lambda: reader.error is not None)
+
+    assert isinstance(reader.error, LeaseError)
+    assert position(inbox) == before
+
+
+async def test_one_that_waits_for_room_keeps_its_name(inbox: Inbox) -> None:
+    async with following(inbox) as reader:
+        bring(inbox, *range(1, 601))
+        await has(reader, 200)
+        before = inbox.holder(LEASE)
+        await asyncio.sleep(0.8)
+        assert inbox.holder(LEASE) == before
+
+
+async def test_one_that_waits_for_room_notices_when_its_name_has_gone(inbox: Inbox) -> None:
+    async with following(inbox) as reader:
+        bring(inbox, *range(1, 601))
+        await has(reader, 200)
+        steal(inbox)
+        await until(lambda: reader.error is not None)
+
+
+async def test_an_inbox_that_is_down_ends_it() -> None:
+    class Shaky(MemoryInbox):
+        is_down: Callable[[], bool] = staticmethod(lambda: False)
+
+        def after(self, *args: Any, **options: Any) -> Any:
+            if self.is_down():
+                raise InboxError("the inbox is down")
+            return super().after(*args, **options)
+
+    inbox = Shaky()
+    async with following(inbox) as reader:
+        inbox.is_down = lambda: True
+        await until(lambda: reader.error is not None)
+
+    assert isinstance(reader.error, InboxError)
