@@ -68,6 +68,7 @@ class Follower:
         self._renew_seconds = renew_seconds
         self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {new_holder()}")
         self._renew_at = 0.0
+        self._reached = 0
         self._unconfirmed: deque[Bundle] = deque()
         self._room = asyncio.Event()
 
@@ -131,11 +132,11 @@ class Follower:
     async def _start(self) -> int:
         """Where to read on; at the end of what is there for a new name."""
         stored = await asyncio.to_thread(self._inbox.position, self._lease.name)
-        if stored is not None:
-            return int(stored)
-        number = await asyncio.to_thread(self._inbox.number_before, self._channel, float("inf"))
-        await self._save(number)
-        return number
+        if stored is None:
+            await self._save(await asyncio.to_thread(self._inbox.number_before, self._channel, float("inf")))
+        else:
+            self._reached = max(self._reached, int(stored))
+        return self._reached
 
     async def _pass(self, number: int) -> None:
         """Write down what was passed without anything wanted in it, where nothing is on its way."""
@@ -143,7 +144,9 @@ class Follower:
             await self._save(number)
 
     async def _save(self, number: int) -> None:
-        await asyncio.to_thread(self._inbox.save_position, self._lease.name, str(number), self._lease)
+        """Never a smaller one than before: what was told a second time may be confirmed late."""
+        self._reached = max(self._reached, number)
+        await asyncio.to_thread(self._inbox.save_position, self._lease.name, str(self._reached), self._lease)
 
     async def _wait_for_room(self, events: int) -> None:
         while self._unconfirmed and sum(len(one.events) for one in self._unconfirmed) + events > UNCONFIRMED_EVENTS:

@@ -151,6 +151,17 @@ async def test_one_that_starts_again_goes_on_after_what_has_arrived(inbox: Inbox
     assert again.ids == ["3", "4", "5", "6"]
 
 
+async def test_a_late_word_about_what_was_told_before_a_restart_does_not_take_it_back(inbox: Inbox) -> None:
+    async with following(inbox, batch_size=1) as reader:
+        bring(inbox, 1, 2)
+        await has(reader, 2)
+        first, second = reader.bundles
+        await reader.confirm([second])
+        await reader.confirm([first])
+
+        assert position(inbox) == second.number
+
+
 async def test_what_nobody_wants_is_passed(inbox: Inbox) -> None:
     async with following(inbox, want=Want(names=["moved"])) as reader:
         bring(inbox, 1, 2)
