@@ -1,0 +1,173 @@
+"""A task that waits for one event, against the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.serde import deserialize, serialize
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.triggers.event import EventTrigger
+from tests.triggers.conftest import CONN_ID, CREATED, FEED, Emit
+from tests.until import until
+
+pytestmark = pytest.mark.usefixtures("inbox")
+
+
+def trigger_for(**arguments: Any) -> EventTrigger:
+    """A trigger that has gone through Airflow's serialisation."""
+    want = {"names": [], "subject": "", "match": {}, "since": time.time() - 60.0, **arguments.pop("want", {})}
+    classpath, kwargs = EventTrigger(**{"conn_id": CONN_ID, "feed": FEED, "want": want, **arguments}).serialize()
+    assert classpath == "airflow_provider_taskwatch.triggers.event.EventTrigger"
+    return EventTrigger(**deserialize(json.loads(json.dumps(serialize(kwargs)))))
+
+
+async def first_event(trigger: EventTrigger) -> TriggerEvent:
+    async with asyncio.timeout(20):
+        return await anext(trigger.run())
+
+
+async def outcome_of(trigger: EventTrigger) -> Outcome:
+    return from_event((await first_event(trigger)).payload)
+
+
+def in_seconds(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def reads(box: Running) -> int:
+    """How many are over; a read stays open until something comes."""
+    return sum(one["path"].endswith("/events") for one in box.sandbox.log())
+
+
+def has_begun(box: Running) -> bool:
+    return any(one["path"].endswith("/offsets") for one in box.sandbox.log())
+
+
+def test_it_is_built_again_from_what_it_serializes() -> None:
+    given = {"conn_id": "c", "feed": FEED, "want": {"names": ["a"]}, "deadline": in_seconds(1), "ahead_seconds": 2.0}
+    _, kwargs = EventTrigger(**given).serialize()
+
+    assert kwargs == given
+    assert EventTrigger(**kwargs).serialize()[1] == given
+
+
+async def test_an_event_that_comes_ends_the_wait_with_what_it_holds(connected: Running, emit: Emit) -> None:
+    task = asyncio.create_task(first_event(trigger_for(want={"subject": "7"})))
+    await until(lambda: has_begun(connected))
+    emit("6", "7")
+
+    told = (await task).payload
+    outcome = from_event(told)
+    assert outcome.ending is Ending.SUCCEEDED
+    assert (outcome.result["subject"], outcome.result["name"], outcome.status) == ("7", CREATED, CREATED)
+    assert outcome.ref == outcome.result["id"]
+    assert "wait" not in told
+    json.dumps(told)
+
+
+async def test_an_event_that_came_before_anybody_waited_is_found(emit: Emit) -> None:
+    emit("7")
+
+    assert (await outcome_of(trigger_for(want={"subject": "7"}))).ending is Ending.SUCCEEDED
+
+
+async def test_what_happened_before_the_wait_began_is_not_wanted(emit: Emit) -> None:
+    emit("7")
+    want = {"subject": "7", "since": time.time() + 60.0}
+    outcome = await outcome_of(trigger_for(want=want, deadline=in_seconds(1.5)))
+
+    assert outcome.ending is Ending.TIMED_OUT
+
+
+async def test_many_who_wait_share_one_reader(connected: Running, emit: Emit) -> None:
+    tasks = [asyncio.create_task(outcome_of(trigger_for(want={"subject": str(number)}))) for number in range(50)]
+    await until(lambda: has_begun(connected))
+    emit(*map(str, range(50)))
+    outcomes = await asyncio.gather(*tasks)
+
+    assert [outcome.result["subject"] for outcome in outcomes] == [str(number) for number in range(50)]
+    assert reads(connected) <= 4
+
+
+@pytest.mark.usefixtures("connected")
+async def test_a_wait_that_is_over_says_so_and_by_which_clock() -> None:
+    trigger = trigger_for(want={"subject": "7"}, deadline=in_seconds(0.5))
+    told = (await first_event(trigger)).payload
+
+    outcome = from_event(told)
+    assert outcome.ending is Ending.TIMED_OUT
+    assert outcome.message == f"no such event came until {trigger.deadline}"
+    assert told["wait"] == trigger.serialize()[1]
+    assert abs((datetime.fromisoformat(told["at"]) - datetime.now(UTC)).total_seconds()) < 10.0
+
+
+async def test_a_clock_that_is_known_to_be_ahead_ends_the_wait_later(emit: Emit) -> None:
+    emit("7")
+    late = trigger_for(want={"subject": "7"}, deadline=in_seconds(-50), ahead_seconds=70.0)
+
+    assert (await outcome_of(late)).ending is Ending.SUCCEEDED
+
+
+async def test_a_deadline_that_passed_while_no_triggerer_ran_ends_the_wait_at_once() -> None:
+    assert (await outcome_of(trigger_for(deadline=in_seconds(-3600)))).ending is Ending.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"conn_id": "not_there"}, "not_there"),
+        ({"conn_id": "automic_default"}, "has no events"),
+        ({"feed": {**FEED, "topic": ""}}, "topic is missing"),
+    ],
+)
+@pytest.mark.usefixtures("connected")
+async def test_what_is_configured_wrongly_ends_the_wait_with_the_reason(arguments: dict[str, Any], words: str) -> None:
+    outcome = await outcome_of(trigger_for(**arguments))
+
+    assert outcome.ending is Ending.REFUSED
+    assert words in outcome.message
+
+
+async def test_an_inbox_whose_address_is_none_ends_the_wait(
+    connected: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "mysql://host/inbox")
+    outcome = await outcome_of(trigger_for())
+
+    assert outcome.ending is Ending.REFUSED
+    assert "an inbox is in SQLite or PostgreSQL, not in 'mysql'" in outcome.message
+
+
+async def test_trouble_that_passes_is_told_once_in_the_log_of_the_task_and_lived_through(
+    connected: Running, emit: Emit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connected.sandbox.add_fault("server_error", system="acronis", path="/events$", times=2)
+    emit("7")
+
+    assert (await outcome_of(trigger_for(want={"subject": "7"}))).ending is Ending.SUCCEEDED
+    assert [one["status"] for one in connected.sandbox.log() if one["path"].endswith("/events")][:2] == [503, 503]
+    told = [line for line in capsys.readouterr().out.splitlines() if "EventTrigger" in line]
+    assert [("cannot be read for now" in line) for line in told] == [True]
+
+
+async def test_one_who_stops_waiting_leaves_nothing_behind(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
+    from airflow_provider_taskwatch.hub.registry import listener
+
+    task = asyncio.create_task(first_event(trigger_for(want={"subject": "7"})))
+    await until(lambda: has_begun(connected))
+    task.cancel()
+    await asyncio.wait([task])
+    emit("7")
+    await until(lambda: listener().is_idle)
+
+    assert task.cancelled()
+    assert (listener()._newcomers, listener()._audiences) == ({}, {})
