@@ -186,7 +186,12 @@ FAULTS = (
     Fault(name="worker-terminated", title="SIGTERM of workers", play=workers_told_to_end, rests=(0.0, 1.0)),
     Fault(name="remote-lost-replies", title="replies to starts lost", play=lost_replies, rests=(1.0, 4.0)),
     Fault(name="triggerer-killed", title="kill -9 of the triggerer with the watches", play=holding_triggerer_killed),
-    Fault(name="remote-429", title="429 to everybody", play=remote("too_many", retry_after=RETRY_AFTER_SECONDS)),
+    Fault(
+        name="remote-429",
+        title="429 to everybody",
+        play=remote("too_many", retry_after=RETRY_AFTER_SECONDS),
+        rests=(7.0, 45.0),
+    ),
     Fault(name="clock-jumped", title="clock of a triggerer", play=clock_jumped, is_skewed=True, lasts=(8.0, 30.0)),
     Fault(name="scheduler-killed", title="kill -9 of the scheduler alone", play=scheduler_killed),
     Fault(name="triggerer-frozen", title="SIGSTOP, SIGCONT of a triggerer", play=triggerer_frozen),
