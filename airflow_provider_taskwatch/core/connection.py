@@ -20,6 +20,7 @@ class Settings:
     """A connection, read and checked.
 
     :param base_url: scheme, host and path prefix, without a trailing slash.
+    :param token_header: where the password is sent as it is; empty where it is sent otherwise.
     :param verify: True, False, or the path of a CA bundle.
     :param own: the values of the fields that only this connection type has.
     """
@@ -31,6 +32,7 @@ class Settings:
     login: str
     password: str = field(repr=False)
     charset: str = "utf-8"
+    token_header: str = ""
     token_url: str = ""
     client_auth: str = "form"
     scope: str = ""
@@ -96,8 +98,9 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
         base_url=base_url,
         auth=auth,
         login=raw.login or "",
-        password=_password(auth, raw),
+        password=_password(form, auth, raw),
         charset=form.charset,
+        token_header=form.token_headers.get(auth, ""),
         token_url=token_url,
         client_auth=values.get("client_auth") or "form",
         scope=values.get("scope") or _scope(form, own),
@@ -250,25 +253,38 @@ _UNSENDABLE = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
 def _missing_credentials(auth: str, raw: RawConnection, token_url: str) -> list[str]:
     problems = []
-    if auth in ("oauth2", "basic") and not raw.login:
-        problems.append(f"the login ({'client id' if auth == 'oauth2' else 'user'}) is missing")
+    login, password = _NOUNS.get(auth, ("", "token"))
+    if login and not raw.login:
+        problems.append(f"the login ({login}) is missing")
     if not raw.password:
-        noun = {"oauth2": "client secret", "bearer": "token"}.get(auth, "password")
-        problems.append(f"the password ({noun}) is missing")
+        problems.append(f"the password ({password}) is missing")
     if auth == "oauth2" and not token_url:
         problems.append("extra 'token_url' is missing")
     return problems
 
 
-def _password(auth: str, raw: RawConnection) -> str:
+_NOUNS = {
+    "oauth1": ("consumer key", "consumer secret"),
+    "oauth2": ("client id", "client secret"),
+    "basic": ("user", "password"),
+}
+"""What login and password are; the other ways have a token and no login."""
+
+
+def _password(form: Form, auth: str, raw: RawConnection) -> str:
     """As it is; but around a token there are no blanks, they come from pasting it."""
     password = raw.password or ""
-    return password.strip() if auth == "bearer" else password
+    return password.strip() if _is_token(form, auth) else password
+
+
+def _is_token(form: Form, auth: str) -> bool:
+    """Whether the password goes into a header as it is."""
+    return auth == "bearer" or auth in form.token_headers
 
 
 def _unsendable_credentials(form: Form, auth: str, raw: RawConnection) -> list[str]:
     """What a header could not carry; said here, as the drivers could only fail in words that show the secret."""
-    if auth == "bearer" and raw.password and not is_sendable(_password(auth, raw)):
+    if _is_token(form, auth) and raw.password and not is_sendable(_password(form, auth, raw)):
         return ["the password (token) holds blanks, or characters that are not ASCII"]
     if auth == "basic" and ":" in (raw.login or ""):
         return ["the login (user) must not hold ':'"]

@@ -37,6 +37,7 @@ class Form:
     :param client_auth: how client id and secret are sent where the connection does not say (OAuth2 only).
     :param scope: the scope made from other fields where the connection names none, a format string.
     :param charset: how Basic credentials are encoded.
+    :param token_headers: further ways to authenticate, each with the header in which the password is sent.
     :param fields: what this type adds to the fields that all types share.
     """
 
@@ -49,6 +50,7 @@ class Form:
     client_auth: str = "form"
     scope: str = ""
     charset: str = "utf-8"
+    token_headers: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[Field, ...] = ()
     placeholders: Mapping[str, str] = field(default_factory=dict)
 
@@ -64,7 +66,7 @@ def _shared_fields(form: Form) -> tuple[Field, ...]:
         Field(
             name="auth",
             label="Authentication",
-            description=" ".join(_AUTHS[auth] for auth in form.auths),
+            description=" ".join(_auth_words(form, auth) for auth in form.auths),
             default=form.auths[0],
             choices=form.auths,
         ),
@@ -73,7 +75,14 @@ def _shared_fields(form: Form) -> tuple[Field, ...]:
     )
 
 
+def _auth_words(form: Form, auth: str) -> str:
+    if auth in form.token_headers:
+        return f"{auth}: the password is the token, sent in the header {form.token_headers[auth]}."
+    return _AUTHS[auth]
+
+
 _AUTHS = {
+    "oauth1": "oauth1: login and password are consumer key and secret; each request is signed (OAuth 1.0a, HMAC-SHA1).",
     "oauth2": "oauth2: login and password are client id and secret.",
     "basic": "basic: login and password are user and password.",
     "bearer": "bearer: the password is the token.",
@@ -142,13 +151,16 @@ def provider_info(form: Form, hook_class: str) -> dict[str, Any]:
         "conn-fields": {one.name: _conn_field(one) for one in form.all_fields},
         "ui-field-behaviour": {
             "hidden-fields": [],
-            "relabeling": _LABELS if form.auths[0] == "oauth2" else {},
+            "relabeling": _LABELS.get(form.auths[0], {}),
             "placeholders": dict(form.placeholders),
         },
     }
 
 
-_LABELS = {"login": "Client id", "password": "Client secret"}
+_LABELS = {
+    "oauth1": {"login": "Consumer key", "password": "Consumer secret"},
+    "oauth2": {"login": "Client id", "password": "Client secret"},
+}
 
 
 def _conn_field(one: Field) -> dict[str, Any]:

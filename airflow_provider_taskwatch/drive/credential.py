@@ -1,4 +1,4 @@
-"""Credentials: what makes a call one of ours. OAuth2 tokens are obtained by Authlib, once for all askers."""
+"""Credentials: what makes a call one of ours. Authlib signs by OAuth 1.0a, and obtains OAuth2 tokens once for all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
-from .session import as_reply, bounded, harmless, lost, options, token_without
+from .oauth1 import oauth1
+from .session import address, as_reply, bounded, harmless, lost, options, token_without
 
 FAILURE_SECONDS = 1.0
 """For so long an endpoint's failure is the answer for everybody else who asks, as a token would be.
@@ -43,9 +44,10 @@ class Credential(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedCredential:
-    """One ``Authorization`` header for every call: Basic, or a ready bearer token."""
+    """One header for every call: Basic, a ready bearer token, or a token in a header of its own."""
 
-    authorization: str
+    value: str
+    header: str = "Authorization"
 
     is_ready = True
 
@@ -53,7 +55,24 @@ class FixedCredential:
         return "FixedCredential(...)"
 
     def sign(self, call: Call, refused: Call | None = None) -> Call:
-        return with_authorization(call, self.authorization)
+        return replace(call, headers={**call.headers, self.header: self.value})
+
+
+class OAuth1Credential:
+    """A signature of its own for every call.
+
+    A call that was rejected is signed anew: it may have waited for so long, behind a remote that had asked for
+    patience, that its time was no longer believed.
+    """
+
+    is_ready = True
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def sign(self, call: Call, refused: Call | None = None) -> Call:
+        url = address(self._settings, call)
+        return with_authorization(call, oauth1(call, url, key=self._settings.login, secret=self._settings.password))
 
 
 class OAuth2Credential:
@@ -131,6 +150,10 @@ def credential_for(settings: Settings) -> Credential:
         return FixedCredential("Basic " + base64.b64encode(pair).decode())
     if settings.auth == "bearer":
         return FixedCredential(f"Bearer {settings.password}")
+    if settings.auth == "oauth1":
+        return OAuth1Credential(settings)
+    if settings.token_header:
+        return FixedCredential(settings.password, settings.token_header)
     return OAuth2Credential(settings)
 
 

@@ -1,4 +1,4 @@
-"""The general hook: a token and requests for any REST API behind OAuth2 client credentials, Basic or a bearer token."""
+"""The general hook: a token and requests for any REST API behind OAuth2, OAuth 1.0a, Basic or a bearer token."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.drive.credential import Credential
 
 T = TypeVar("T")
+
+_WITHOUT_TOKEN = {
+    "basic": "uses Basic authentication: it has no token",
+    "oauth1": "signs each request: it has no token",
+}
 
 
 class TaskWatchHook(BaseHook):
@@ -80,13 +85,13 @@ class TaskWatchHook(BaseHook):
     def get_token(self) -> str:
         """An access token that is good for a while, without the word ``Bearer``.
 
-        :raises ConfigurationError: where the connection uses Basic authentication.
+        :raises ConfigurationError: where the connection has none, as it uses Basic authentication or OAuth 1.0a.
         :raises TokenError: in the remote's words.
         """
-        if self.settings.auth == "basic":
-            raise ConfigurationError(f"connection {self.conn_id!r} uses Basic authentication: it has no token")
+        if self.settings.auth in _WITHOUT_TOKEN:
+            raise ConfigurationError(f"connection {self.conn_id!r} {_WITHOUT_TOKEN[self.settings.auth]}")
         signed = self.driver.credential.sign(get("/"))
-        return signed.headers["Authorization"].removeprefix("Bearer ")
+        return signed.headers[self.settings.token_header or "Authorization"].removeprefix("Bearer ")
 
     def request(
         self,

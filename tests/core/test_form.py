@@ -64,6 +64,13 @@ def test_login_and_password_keep_their_names_where_they_are_the_usual_way():
     assert "token_url" in both["conn-fields"]
 
 
+def test_a_way_with_a_header_of_its_own_says_which():
+    form = Form(connection_type="b", title="B", auths=("oauth1", "own"), token_headers={"own": "Own-Token"})
+    info = provider_info(form, "b.Hook")
+    assert "own: the password is the token, sent in the header Own-Token." in info["conn-fields"]["auth"]["description"]
+    assert info["ui-field-behaviour"]["relabeling"] == {"login": "Consumer key", "password": "Consumer secret"}
+
+
 def test_a_form_is_plain_json():
     info = provider_info(FORM, "demo.DemoHook")
     assert json.loads(json.dumps(info)) == info

@@ -56,10 +56,20 @@ def test_a_ready_token_is_given_as_it_is(connect: Connect) -> None:
     assert TaskWatchHook("api").get_token() == SECRETS["password"]
 
 
-def test_basic_authentication_has_no_token(connect: Connect) -> None:
-    connect("api", GENERAL, extra={"auth": "basic"})
-    with pytest.raises(ConfigurationError, match="connection 'api' uses Basic authentication: it has no token"):
+@pytest.mark.parametrize("auth, words", [("basic", "uses Basic authentication"), ("oauth1", "signs each request")])
+def test_some_ways_to_authenticate_have_no_token(connect: Connect, auth: str, words: str) -> None:
+    connect("api", GENERAL, extra={"auth": auth})
+    with pytest.raises(ConfigurationError, match=f"connection 'api' {words}: it has no token"):
         TaskWatchHook("api").get_token()
+
+
+def test_a_request_may_be_signed_by_oauth_1(connect: Connect, requests_mock: Mocker) -> None:
+    requests_mock.get(f"{API}/jobs/1", json={})
+    connect("api", GENERAL, extra={"auth": "oauth1"})
+    TaskWatchHook("api").request("GET", "/jobs/1")
+    sent = requests_mock.last_request.headers["Authorization"]
+    assert sent.startswith("OAuth ")
+    assert 'oauth_consumer_key="our-id"' in sent
 
 
 def test_a_request_carries_the_token_and_returns_the_reply(hook: TaskWatchHook, endpoint: Mocker) -> None:
