@@ -11,14 +11,15 @@ from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import System
 
-from . import acquia, acronis, acronis_feed, automic
+from . import acquia, acronis, acronis_feed, aps, automic
 
-FORMS: Mapping[str, Form] = {form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM)}
+FORMS: Mapping[str, Form] = {form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM, aps.FORM)}
 
 _SYSTEMS: Mapping[str, Callable[[Settings], System]] = {
     "acquia": acquia.from_settings,
     "automic": automic.from_settings,
     "acronis": acronis.from_settings,
+    "aps": aps.from_settings,
 }
 
 _FEEDS: Mapping[str, Callable[[Settings, Mapping[str, Any]], Feed]] = {
