@@ -11,7 +11,7 @@ from .sandbox import REMOTES
 
 def connections(url: str) -> dict[str, dict[str, Any]]:
     """Connections by connection id, in Airflow's JSON form."""
-    return {f"{remote.name}_default": remote.connection(url) for remote in REMOTES}
+    return {conn_id: content for remote in REMOTES for conn_id, content in remote.connections(url).items()}
 
 
 def environment(url: str) -> dict[str, str]:

@@ -193,4 +193,4 @@ def _dicts(content: object) -> list[dict[str, Any]]:
 
 
 def _public(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: item for name, item in settings.items() if name not in ("clients", "accounts")}
+    return {name: item for name, item in settings.items() if name not in ("clients", "accounts", "aps_tokens")}

@@ -230,3 +230,8 @@ class Remote(ABC, Generic[T]):
     @abstractmethod
     def connection(cls, url: str) -> dict[str, Any]:
         """The Airflow connection to this remote on a sandbox at ``url``."""
+
+    @classmethod
+    def connections(cls, url: str) -> dict[str, dict[str, Any]]:
+        """The same by its connection id, and further ones where the remote has several callers."""
+        return {f"{cls.name}_default": cls.connection(url)}

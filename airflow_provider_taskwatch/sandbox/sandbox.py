@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.core.wire import Call
 
 from .acquia import Acquia
 from .acronis import Acronis
+from .aps import Aps
 from .automic import Automic
 from .fault import Delivery, Fault, Faults
 from .post import Post
@@ -23,7 +24,7 @@ from .remote import Remote
 from .rule import Rule, Rules
 from .token import token_id
 
-REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic, Acronis)
+REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic, Acronis, Aps)
 """Every emulated remote; a new one is a file and a line here."""
 
 LOG_LIMIT = 200_000

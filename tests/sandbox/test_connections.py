@@ -11,10 +11,11 @@ URL = "http://127.0.0.1:8787"
 
 def test_connections_lead_into_the_sandbox() -> None:
     found = connections(URL)
-    assert set(found) == {f"{remote.name}_default" for remote in REMOTES}
+    assert set(found) == {*(f"{remote.name}_default" for remote in REMOTES), "aps_other"}
     assert found["acquia_default"]["extra"]["token_url"] == f"{URL}/acquia/api/auth/oauth/token"
     assert found["automic_default"]["host"] == f"{URL}/automic/ae/api/v1"
     assert found["automic_default"]["login"] == "100/AIRFLOW/AIRFLOW"
+    assert found["aps_default"]["host"] == found["aps_other"]["host"] == f"{URL}/aps"
 
 
 def test_the_environment_holds_the_connections_as_json() -> None:

@@ -118,7 +118,7 @@ def test_a_reset_forgets_all_but_the_first_rules() -> None:
 
 def test_an_unknown_system_setting_or_task_is_told(sandbox: Sandbox) -> None:
     with pytest.raises(ConfigurationError, match="known are acquia, automic"):
-        sandbox.change({"aps": {}}, NOW)
+        sandbox.change({"nobody": {}}, NOW)
     with pytest.raises(ConfigurationError, match="no setting colour; it has clients, token_lifetime"):
         sandbox.change({"acquia": {"colour": "red"}}, NOW)
     with pytest.raises(KeyError):
