@@ -220,10 +220,11 @@ def _hook(conn_id: str) -> TaskWatchHook:
 def _hook_classes() -> dict[str, type[TaskWatchHook]]:
     from .hooks.acquia import AcquiaHook
     from .hooks.acronis import AcronisHook
+    from .hooks.aps import ApsHook
     from .hooks.automic import AutomicHook
     from .hooks.taskwatch import TaskWatchHook
 
-    return {kind.conn_type: kind for kind in (TaskWatchHook, AcquiaHook, AutomicHook, AcronisHook)}
+    return {kind.conn_type: kind for kind in (TaskWatchHook, AcquiaHook, AutomicHook, AcronisHook, ApsHook)}
 
 
 def _system_hook(conn_id: str) -> SystemHook:

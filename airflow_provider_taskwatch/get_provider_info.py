@@ -6,7 +6,7 @@ from typing import Any
 
 from . import __version__
 from .core.form import provider_info
-from .systems import acquia, acronis, automic, general
+from .systems import acquia, acronis, aps, automic, general
 
 PACKAGE = __package__
 
@@ -14,11 +14,13 @@ _REMOTES = {
     "acquia": "Acquia Cloud",
     "automic": "Automic Automation Engine",
     "acronis": "Acronis Cyber Protect Cloud",
+    "aps": "APS Notification Manager",
 }
 _PAGES = {
     "Acquia Cloud": "https://cloudapi-docs.acquia.com/",
     "Automic Automation Engine": "https://docs.automic.com/",
     "Acronis Cyber Protect Cloud": "https://developer.acronis.com/",
+    "APS Notification Manager": "https://docs.cloudblue.com/",
 }
 
 
@@ -43,6 +45,7 @@ def get_provider_info() -> dict[str, Any]:
             provider_info(acquia.FORM, f"{PACKAGE}.hooks.acquia.AcquiaHook"),
             provider_info(automic.FORM, f"{PACKAGE}.hooks.automic.AutomicHook"),
             provider_info(acronis.FORM, f"{PACKAGE}.hooks.acronis.AcronisHook"),
+            provider_info(aps.FORM, f"{PACKAGE}.hooks.aps.ApsHook"),
         ],
         "extra-links": [f"{PACKAGE}.link.RemoteTaskLink"],
         "cli": [f"{PACKAGE}.cli.get_commands"],

@@ -73,8 +73,8 @@ def test_all_that_the_info_names_is_there() -> None:
     [
         (("providers", "list"), (PACKAGE, __version__)),
         (("providers", "get", PACKAGE), (PACKAGE, __version__)),
-        (("providers", "hooks"), ("taskwatch_conn_id", "acquia_conn_id", "automic_conn_id", f"{MODULE}.hooks.")),
-        (("providers", "widgets"), ("extra__acquia__organization", "extra__automic__client", "extra__taskwatch__auth")),
+        (("providers", "hooks"), ("taskwatch_conn_id", "acquia_conn_id", "aps_conn_id", f"{MODULE}.hooks.")),
+        (("providers", "widgets"), ("extra__acquia__organization", "extra__aps__service", "extra__taskwatch__auth")),
         (("plugins",), (f"{MODULE}.plugin:TaskWatchPlugin",)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) and value[0] in ("providers", "plugins") else "",
@@ -110,8 +110,9 @@ def test_each_form_has_its_fields_with_their_secrets_hidden(manager: ProvidersMa
         prefix = f"extra__{name}__"
         fields = {key.removeprefix(prefix): value for key, value in manager.connection_form_widgets.items()}
         fields = {key: value for key, value in fields.items() if value.package_name == PACKAGE and "__" not in key}
-        assert {"auth", "token_url", "verify", "concurrency", "ui_url"} < set(fields)
-        assert {key for key, value in fields.items() if value.is_sensitive} == {"proxy", "token_params"}
+        assert {"auth", "verify", "concurrency", "ui_url"} < set(fields)
+        assert ("token_url" in fields) is (name != "aps")
+        assert {key for key, value in fields.items() if value.is_sensitive} == {"proxy", "token_params"} & set(fields)
 
 
 def test_the_password_has_the_name_that_the_remote_gives_it(manager: ProvidersManager) -> None:
@@ -152,7 +153,7 @@ def test_the_hooks_import_no_http_library_before_they_are_used() -> None:
     script = f"""
         import sys
         import airflow.sdk
-        import {MODULE}.hooks.acquia, {MODULE}.hooks.automic
+        import {MODULE}.hooks.acquia, {MODULE}.hooks.aps, {MODULE}.hooks.automic
         print(*[name for name in ("requests", "aiohttp", "authlib", "fastapi") if name in sys.modules])
     """
     assert python(script).stdout.split() == []
@@ -222,7 +223,10 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
     "conn_id, words",
     [
         ("nowhere", "no  connection 'nowhere' cannot be read: The conn_id `nowhere` isn't defined"),
-        ("files", "no  connection 'files' has the type 'fs'; this command knows taskwatch, acquia, automic, acronis"),
+        (
+            "files",
+            "no  connection 'files' has the type 'fs'; this command knows taskwatch, acquia, automic, acronis, aps",
+        ),
     ],
 )
 def test_check_of_a_connection_that_is_not_ours(airflow: Airflow, conn_id: str, words: str) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
 from airflow_provider_taskwatch.hooks.acronis import AcronisHook
+from airflow_provider_taskwatch.hooks.aps import ApsHook
 from airflow_provider_taskwatch.hooks.automic import AutomicHook
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
@@ -29,6 +30,12 @@ class QuickAutomicHook(AutomicHook):
 
 
 class QuickAcronisHook(AcronisHook):
+    @cached_property
+    def driver(self) -> BlockingDriver:
+        return BlockingDriver(self.settings, sleep=_no_pause)
+
+
+class QuickApsHook(ApsHook):
     @cached_property
     def driver(self) -> BlockingDriver:
         return BlockingDriver(self.settings, sleep=_no_pause)

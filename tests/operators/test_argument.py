@@ -21,6 +21,7 @@ from airflow_provider_taskwatch.operators.acquia import (
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
+from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from tests.operators.life import Life
 
@@ -33,6 +34,7 @@ NEEDED: dict[type[BaseOperator], dict[str, Any]] = {
     AutomicExecutionOperator: {"object_name": "JOBS.T"},
     AcquiaNotificationSensor: {"notification": "0e7a55b4-9d2c-4b53-8c1f-5b1c1d7c0b11"},
     AutomicExecutionSensor: {"execution_id": "7"},
+    ApsNotificationSensor: {"notification_id": "n-1"},
 }
 STARTS = [kind for kind in NEEDED if not kind.__name__.endswith("Sensor")]
 
@@ -166,7 +168,7 @@ def test_a_wrong_connection_is_named(
     kind: Any, conn_id: str, words: str, box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TASKWATCH_X", json.dumps({"conn_type": "http"}))
-    name = "automic_conn_id" if "Automic" in kind.__name__ else "acquia_conn_id"
+    name = next(one for one in kind.template_fields if one.endswith("_conn_id"))
     assert words in refused(kind, box, **{name: conn_id})
 
 
@@ -197,7 +199,7 @@ def test_an_unknown_argument_gives_airflows_usual_error(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", NEEDED)
 def test_a_missing_argument_gives_airflows_usual_error(kind: Any) -> None:
-    if kind is AcquiaTaskOperator:
+    if kind in (AcquiaTaskOperator, ApsNotificationSensor):
         return
     with pytest.raises(TypeError, match="missing keyword argument"):
         kind(task_id="t")

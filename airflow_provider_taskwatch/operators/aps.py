@@ -1,0 +1,274 @@
+"""Operators that tell users of an APS platform what a DAG does, and read what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError
+from airflow_provider_taskwatch.core.text import shortened
+from airflow_provider_taskwatch.systems.aps_listing import by_context
+from airflow_provider_taskwatch.systems.aps_message import TEXTS, Message, as_result, context_for
+from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized
+
+from .setting import one_of, text
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.hooks.aps import ApsHook
+
+Text = str | Mapping[str, Any] | LocalizedMessage
+
+PLAIN = (
+    "type",
+    "status",
+    "link",
+    "link_more",
+    "package_id",
+    "service",
+    "account_id",
+    "user_id",
+    "initiator_id",
+    "parent_id",
+    "ip_address",
+)
+
+
+def fields_of(task: Any) -> dict[str, Any]:
+    """The fields of a notification that a task was given, from its rendered arguments; the others are left out."""
+    texts = {name: localized(name, getattr(task, name)) for name in TEXTS}
+    plain = {name: text(name, value) for name in PLAIN if (value := getattr(task, name)) not in (None, "")}
+    return {name: value for name, value in texts.items() if value is not None} | plain
+
+
+def notification_ref(notification: object, context: object) -> str:
+    """The ref that one of the two arguments names: an id, or all notifications of a context.
+
+    :param notification: an id, or what an operator has returned for the notification.
+    """
+    if (notification in (None, "")) is (context in (None, "")):
+        raise ConfigurationError("give one of notification_id and context, and not both")
+    if notification in (None, ""):
+        return by_context(text("context", context))
+    return text("notification_id", notification.get("id") if isinstance(notification, Mapping) else notification)
+
+
+class ApsOperator(BaseOperator):
+    """What the operators of the notification manager have in common.
+
+    :param aps_conn_id: an Airflow connection of the type ``aps``.
+    :param include_personal: put what tells of people (users, initiators, addresses) into the result.
+    """
+
+    ui_color = "#e8e4f6"
+
+    def __init__(self, *, aps_conn_id: str = "aps_default", include_personal: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.aps_conn_id = aps_conn_id
+        self.include_personal = include_personal
+
+    @cached_property
+    def hook(self) -> ApsHook:
+        """The connection's hook; it is imported when a task runs, as requests and Authlib are slow to import."""
+        from airflow_provider_taskwatch.hooks.aps import ApsHook
+
+        return ApsHook(self.aps_conn_id)
+
+    def result(self, message: Message) -> dict[str, Any]:
+        """A notification as XCom."""
+        return dict(shortened(as_result(message, self.hook.system.locale, personal=self.include_personal)))
+
+
+class ApsMessageOperator(ApsOperator):
+    """What sends or edits a notification has these arguments; texts and templates may be anywhere in them.
+
+    A text is plain, a :class:`~..systems.aps_text.LocalizedMessage`, or a dict in the vendor's form: ``{"message":
+    "Load of __day__", "keys": {"day": "{{ ds }}"}, "multilangKeys": {...}}``. Each ``__key__`` must be given, and each
+    key used, in every language; so texts of others, in which ``__`` may occur, belong into ``keys``.
+
+    :param message: the title.
+    :param status: of an activity ``inProgress``, ``ready`` or ``error``; of a warning ``upcoming`` or ``existing``.
+    :param type: ``activity`` or ``warning``.
+    :param details: a short text in the list of notifications.
+    :param full_details: the text of the opened notification.
+    :param link: a view of the panel, such as ``/v/aps/samples/async1pn/servers``.
+    :param link_more: another one, labelled ``link_more_text``.
+    :param package_id: APS id of the package that sends; default: that of the connection, as for ``service``.
+    :param account_id: APS id of an account, all of whose users are addressed.
+    :param user_id: APS id of the user who is addressed.
+    :param initiator_id: APS id of the user who has started the activity.
+    :param parent_id: id of another notification; its children do not pop up.
+    """
+
+    template_fields: Sequence[str] = (
+        "message",
+        "status",
+        "details",
+        "full_details",
+        "link",
+        "link_more",
+        "link_more_text",
+        "package_id",
+        "service",
+        "account_id",
+        "user_id",
+        "initiator_id",
+        "parent_id",
+        "context",
+        "aps_conn_id",
+    )
+    template_fields_renderers = dict.fromkeys(TEXTS, "json")
+
+    def __init__(
+        self,
+        *,
+        message: Text | None = None,
+        status: str | None = None,
+        type: str | None = None,  # noqa: A002 - the vendor's name
+        details: Text | None = None,
+        full_details: Text | None = None,
+        link: str | None = None,
+        link_more: str | None = None,
+        link_more_text: Text | None = None,
+        package_id: str | None = None,
+        service: str | None = None,
+        account_id: str | None = None,
+        user_id: str | None = None,
+        context: str | None = None,
+        initiator_id: str | None = None,
+        parent_id: str | None = None,
+        ip_address: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.message = message
+        self.status = status
+        self.type = type
+        self.details = details
+        self.full_details = full_details
+        self.link = link
+        self.link_more = link_more
+        self.link_more_text = link_more_text
+        self.package_id = package_id
+        self.service = service
+        self.account_id = account_id
+        self.user_id = user_id
+        self.context = context
+        self.initiator_id = initiator_id
+        self.parent_id = parent_id
+        self.ip_address = ip_address
+
+
+class ApsSendNotificationOperator(ApsMessageOperator):
+    """Send a notification once, and return it, with its ``id`` and ``context``.
+
+    Its context names the task instance. A retry, or a task that was cleared, edits the notification that has this
+    context already, so that there is never a second one.
+
+    :param about: whose context it gets: that of the ``task``, or of the ``dag_run``, for which an ``ApsNotifier`` at
+        the end of the run looks.
+    :param context: of the group that it belongs to, instead of a name made of DAG, run and task; the whole context is
+        this, a dot, and 12 hex digits.
+    """
+
+    def __init__(self, *, about: str = "task", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.about = about
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        one_of("about", self.about, ("task", "dag_run"))
+        ti = context["ti"]
+        ids = (ti.dag_id, ti.run_id, *((ti.task_id, ti.map_index) if self.about == "task" else ()))
+        mine = context_for(*ids, group=text("context", self.context) if self.context else "")
+        sent = self.hook.announce(Message(**fields_of(self), context=mine))
+        self.log.info("notification %s tells that it is %s", sent.id, sent.status)
+        return self.result(sent)
+
+
+class ApsEditNotificationOperator(ApsMessageOperator):
+    """Change a notification, and return it. What is not given stays as it is.
+
+    :param notification_id: its id, or the result of the task that has sent it.
+    :param context: or its whole context; of several notifications the last one is changed.
+    """
+
+    template_fields: Sequence[str] = ("notification_id", *ApsMessageOperator.template_fields)
+
+    def __init__(self, *, notification_id: str | Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.notification_id = notification_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        ref = self.hook.system.check_ref(notification_ref(self.notification_id, self.context))
+        edited = self.hook.run(self.hook.system.change(ref, fields_of(self)))
+        self.log.info("notification %s tells that it is %s", edited.id, edited.status)
+        return self.result(edited)
+
+
+class ApsDeleteNotificationOperator(ApsOperator):
+    """Delete a notification, and return its id.
+
+    :param notification_id: its id, or the result of the task that has sent it.
+    :param on_missing: what it means that there is none: ``succeed`` or ``fail``.
+    """
+
+    template_fields: Sequence[str] = ("notification_id", "aps_conn_id")
+
+    def __init__(self, *, notification_id: str | Mapping[str, Any], on_missing: str = "succeed", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.notification_id = notification_id
+        self.on_missing = on_missing
+
+    def execute(self, context: Context) -> str:
+        one_of("on_missing", self.on_missing, ("succeed", "fail"))
+        ref = notification_ref(self.notification_id, None)
+        try:
+            self.hook.delete_notification(ref)
+        except NotFoundError:
+            if self.on_missing == "fail":
+                raise
+            self.log.info("notification %s was gone already", ref)
+        return ref
+
+
+class ApsListNotificationsOperator(ApsOperator):
+    """Read notifications. The result is a list of them; of ``display`` a dict with three lists.
+
+    :param view: ``channel``, ``context``, ``activity_log``, or ``display``: what a panel shows, in the groups
+        ``warnings``, ``inProgressActivities`` and ``otherActivities``, the last with the ten latest.
+    :param context: for the view of that name; ``*`` stands for anything.
+    :param channel: for the view of that name; None: the channel of the caller.
+    """
+
+    template_fields: Sequence[str] = ("view", "context", "channel", "aps_conn_id")
+
+    def __init__(self, *, view: str, context: str | None = None, channel: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.view = view
+        self.context = context
+        self.channel = channel
+
+    def execute(self, context: Context) -> Any:
+        one_of("view", self.view, ("channel", "context", "activity_log", "display"))
+        return self._display() if self.view == "display" else self._list()
+
+    def _list(self) -> list[dict[str, Any]]:
+        read = {
+            "channel": lambda: self.hook.get_notifications(self.channel),
+            "context": lambda: self.hook.get_last_notification_messages_by_context(text("context", self.context)),
+            "activity_log": self.hook.activity_log,
+        }
+        return [self.result(one) for one in read[self.view]()]
+
+    def _display(self) -> dict[str, list[dict[str, Any]]]:
+        shown = self.hook.get_display_messages()
+        groups = {
+            "warnings": shown.warnings,
+            "inProgressActivities": shown.in_progress_activities,
+            "otherActivities": shown.other_activities,
+        }
+        return {name: [self.result(one) for one in group] for name, group in groups.items()}
