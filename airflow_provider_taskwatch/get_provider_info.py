@@ -47,6 +47,7 @@ def get_provider_info() -> dict[str, Any]:
             provider_info(acronis.FORM, f"{PACKAGE}.hooks.acronis.AcronisHook"),
             provider_info(aps.FORM, f"{PACKAGE}.hooks.aps.ApsHook"),
         ],
+        "notifications": [f"{PACKAGE}.notifications.aps.ApsNotifier"],
         "extra-links": [f"{PACKAGE}.link.RemoteTaskLink"],
         "cli": [f"{PACKAGE}.cli.get_commands"],
         "config": {

@@ -82,3 +82,10 @@ class ApsHook(SystemHook):
     def announce(self, message: Message) -> Message:
         """Send a notification, or edit the one that has the same context: however often, there is one of it."""
         return self.run(self.system.announce(message))
+
+    async def asystem(self) -> Aps:
+        """The manager, in an event loop, which reading the connection does not block."""
+        from airflow_provider_taskwatch.hub.connection import read_settings
+
+        self.settings = await read_settings(self.conn_id, self.form)
+        return self.system

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError
 from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.systems.aps_listing import by_context
-from airflow_provider_taskwatch.systems.aps_message import TEXTS, Message, as_result, context_for
+from airflow_provider_taskwatch.systems.aps_message import TEXTS, Message, as_result, run_context, task_context
 from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized
 
 from .setting import one_of, text
@@ -182,8 +182,12 @@ class ApsSendNotificationOperator(ApsMessageOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         one_of("about", self.about, ("task", "dag_run"))
         ti = context["ti"]
-        ids = (ti.dag_id, ti.run_id, *((ti.task_id, ti.map_index) if self.about == "task" else ()))
-        mine = context_for(*ids, group=text("context", self.context) if self.context else "")
+        group = text("context", self.context) if self.context else ""
+        mine = (
+            run_context(ti.dag_id, ti.run_id, group=group)
+            if self.about == "dag_run"
+            else task_context(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, group=group)
+        )
         sent = self.hook.announce(Message(**fields_of(self), context=mine))
         self.log.info("notification %s tells that it is %s", sent.id, sent.status)
         return self.result(sent)

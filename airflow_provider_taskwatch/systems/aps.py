@@ -158,15 +158,17 @@ class Aps(SystemDefaults):
 
     # --- what is made of them
 
-    def announce(self, message: Message) -> Flow[Message]:
+    def announce(self, message: Message, *, under: str = "") -> Flow[Message]:
         """Send a notification; or edit the one that has the same context, whoever has sent it.
 
         However often, and whatever reply was lost: there is one of that context.
+
+        :param under: the context of its parent; where there is one of that context, it does not pop up.
         """
         message = self.completed(message)
         if not message.context:
             raise ConfigurationError("context is missing: by it the notification is found again")
-        return insist(lambda: self._announce(message))
+        return insist(lambda: self._announce(message, under))
 
     def change(self, ref: str, changes: Mapping[str, Any]) -> Flow[Message]:
         """Change some fields of a notification, which is found by its ref; those that are not named stay.
@@ -248,14 +250,19 @@ class Aps(SystemDefaults):
             listing.add((yield from self._manager.items("getLastNotificationMessagesByContext", context=pattern)))
         return listing
 
-    def _announce(self, message: Message) -> Flow[Message]:
-        listing = Listing(self.locale)
-        listing.add((yield from self._manager.items("getLastNotificationMessagesByContext", context=message.context)))
-        known = listing.last(by_context(message.context))
-        content = write_message(message)
+    def _announce(self, message: Message, under: str) -> Flow[Message]:
+        parent = (yield from self._last_of(under)) if under else None
+        known = yield from self._last_of(message.context)
+        content = write_message(replace(message, parent_id=parent.id) if parent else message)
         if known is None:
             return (yield from self._manager.message("sendNotification", content))
         return (yield from self._manager.message("editNotification", content, known.id))
+
+    def _last_of(self, context: str) -> Flow[Message | None]:
+        """The last notification of this very context."""
+        listing = Listing(self.locale)
+        listing.add((yield from self._manager.items("getLastNotificationMessagesByContext", context=context)))
+        return listing.last(by_context(context))
 
 
 def _may_repeat_send(error: TaskWatchError) -> bool:

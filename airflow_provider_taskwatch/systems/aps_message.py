@@ -201,6 +201,19 @@ def changed(message: Message, changes: Mapping[str, Any]) -> Message:
     return replace(message, **outdated, **changes)
 
 
+def run_context(dag_id: str, run_id: str, *, group: str = "") -> str:
+    """The context of the notification of a DAG run."""
+    return context_for(dag_id, run_id, group=group)
+
+
+def task_context(dag_id: str, run_id: str, task_id: str, map_index: int | None, *, group: str = "") -> str:
+    """The context of the notification of a task instance.
+
+    :param map_index: -1, or None, for a task that is not mapped.
+    """
+    return context_for(dag_id, run_id, task_id, -1 if map_index is None else map_index, group=group)
+
+
 def context_for(*ids: object, group: str = "") -> str:
     """A context that belongs to one thing and to nothing else: readable, and told apart by a digest.
 

@@ -61,6 +61,7 @@ def test_all_that_the_info_names_is_there() -> None:
                 for module in entry["python-modules"]:
                     importlib.import_module(module)
         classes = [one["hook-class-name"] for one in info["connection-types"]] + info["extra-links"] + info["cli"]
+        classes += info["notifications"]
         for path in classes:
             module, name = path.rsplit(".", 1)
             assert getattr(importlib.import_module(module), name), path
@@ -132,7 +133,7 @@ def test_the_link_is_found_by_its_key() -> None:
 # --- what it costs to import
 
 
-def test_operators_sensors_and_triggers_import_nothing_heavy() -> None:
+def test_operators_sensors_triggers_and_notifiers_import_nothing_heavy() -> None:
     script = f"""
         import importlib, pkgutil, sys
         import airflow.sdk
@@ -140,7 +141,7 @@ def test_operators_sensors_and_triggers_import_nothing_heavy() -> None:
         before = {{name for name in heavy if name in sys.modules}}
         assert not before & {{"requests", "aiohttp", "authlib", "fastapi"}}, before
         import {MODULE}
-        for folder in ("operators", "sensors", "triggers"):
+        for folder in ("operators", "sensors", "triggers", "notifications"):
             package = importlib.import_module(f"{MODULE}.{{folder}}")
             for module in pkgutil.iter_modules(package.__path__, f"{{package.__name__}}."):
                 importlib.import_module(module.name)

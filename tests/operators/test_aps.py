@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.operators.aps import (
     ApsSendNotificationOperator,
 )
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.aps_message import Message, context_for
+from airflow_provider_taskwatch.systems.aps_message import Message, run_context, task_context
 from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage
 from tests.operators.life import Life
 from tests.operators.quick import QuickApsHook
@@ -102,12 +102,12 @@ def test_people_are_in_the_result_only_when_asked_for(box: Running) -> None:
 
 
 def test_the_context_names_the_task_instance(box: Running) -> None:
-    assert sending().execute()["context"] == context_for("d", RUN, "t", -1)
+    assert sending().execute()["context"] == task_context("d", RUN, "t", -1)
 
 
 def test_the_context_may_belong_to_a_group_or_be_that_of_the_run(box: Running) -> None:
-    assert sending(context="orders").execute()["context"] == context_for("d", RUN, "t", -1, group="orders")
-    assert sending(about="dag_run").execute()["context"] == context_for("d", RUN)
+    assert sending(context="orders").execute()["context"] == task_context("d", RUN, "t", -1, group="orders")
+    assert sending(about="dag_run").execute()["context"] == run_context("d", RUN)
 
 
 def test_mapped_tasks_have_a_notification_each(box: Running) -> None:

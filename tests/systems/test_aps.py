@@ -376,6 +376,15 @@ def test_without_a_context_there_is_nothing_to_look_for() -> None:
         play(Aps(package_id="p", service="s").announce(Message(message=LocalizedMessage(message="x"), user_id="u")))
 
 
+def test_a_child_is_told_under_its_parent_where_there_is_one() -> None:
+    parent = {**ANSWERED, "id": "parent", "context": "load"}
+    replies = [reply(200, [parent]), reply(200, []), reply(200, ANSWERED)]
+    steps, _ = play(Aps().announce(MESSAGE, under="load"), *replies)
+    assert json.loads(steps[2].body)["parentId"] == "parent"
+    steps, _ = play(Aps().announce(MESSAGE, under="load"), reply(200, []), reply(200, []), reply(200, ANSWERED))
+    assert "parentId" not in json.loads(steps[2].body)
+
+
 # --- changes
 
 

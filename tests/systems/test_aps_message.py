@@ -20,6 +20,8 @@ from airflow_provider_taskwatch.systems.aps_message import (
     checked,
     context_for,
     read_message,
+    run_context,
+    task_context,
     wire_name,
     write_message,
 )
@@ -271,6 +273,11 @@ def test_a_context_is_readable_safe_in_a_look_up_and_nobody_elses() -> None:
     assert one != other
     assert one == context_for("load", "manual__2026-01-31T06:00:00+00:00", "t", -1)
     assert len(context_for("x" * 1000)) < 120
+
+
+def test_a_task_that_is_not_mapped_has_one_context() -> None:
+    assert task_context("d", "r", "t", None) == task_context("d", "r", "t", -1) != task_context("d", "r", "t", 0)
+    assert run_context("d", "r") not in (run_context("d", "r2"), task_context("d", "r", "t", None))
 
 
 def test_a_context_may_belong_to_a_group() -> None:

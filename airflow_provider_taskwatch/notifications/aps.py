@@ -1,0 +1,229 @@
+"""The notifier that keeps users of an APS platform informed of what a DAG run or a task does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import BaseNotifier
+from airflow.sdk.configuration import conf
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.text import line
+from airflow_provider_taskwatch.operators.aps import Text
+from airflow_provider_taskwatch.operators.setting import one_of
+from airflow_provider_taskwatch.systems.aps_message import Message, run_context, task_context
+from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized, placeholders
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.hooks.aps import ApsHook
+
+ABOUT = ("dag_run", "task")
+TITLES = {"dag_run": "__dag__", "task": "__dag__: __task__"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a callback is about, as far as its context says so; what it does not say is empty.
+
+    :param map_index: -1, or None, for a task that is not mapped.
+    :param reason: why it has come to the callback: an exception, Airflow's own reason, a missed deadline.
+    """
+
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int | None = None
+    reason: str = ""
+
+    @property
+    def run_context(self) -> str:
+        """By which the notification of the DAG run is found; empty where no run is known."""
+        return run_context(self.dag_id, self.run_id) if self.dag_id and self.run_id else ""
+
+    @property
+    def task_context(self) -> str:
+        """The same for the task instance."""
+        ids = (self.dag_id, self.run_id, self.task_id, self.map_index)
+        return task_context(*ids) if self.run_context and self.task_id else ""
+
+    def url(self, about: str) -> str:
+        """Airflow's own page; its first one where no run is known."""
+        base = str(conf.get("api", "base_url", fallback="http://localhost:8080")).rstrip("/")
+        if not self.run_context:
+            return base
+        run = f"{base}/dags/{quote(self.dag_id)}/runs/{quote(self.run_id, safe='')}"
+        mapped = f"/mapped/{self.map_index}" if self.map_index is not None and self.map_index >= 0 else ""
+        return f"{run}/tasks/{quote(self.task_id)}{mapped}" if about == "task" else run
+
+
+def subject_of(context: Mapping[str, Any]) -> Subject:
+    """The subject of a callback: of a task, of a DAG (whose context may be short), of a deadline alert (likewise)."""
+    ti, run = context.get("ti"), context.get("dag_run")
+    known = run if isinstance(run, Mapping) else {}
+    return Subject(
+        dag_id=str(
+            _first(getattr(ti, "dag_id", None), getattr(context.get("dag"), "dag_id", None), known.get("dag_id"))
+        ),
+        run_id=str(_first(getattr(ti, "run_id", None), context.get("run_id"), known.get("dag_run_id"))),
+        task_id=str(_first(getattr(ti, "task_id", None))),
+        map_index=getattr(ti, "map_index", None),
+        reason=line(_reason(context)),
+    )
+
+
+def _first(*values: object) -> object:
+    return next(filter(None, values), "")
+
+
+def _reason(context: Mapping[str, Any]) -> str:
+    if error := context.get("exception"):
+        return str(error)
+    deadline = context.get("deadline")
+    if isinstance(deadline, Mapping):
+        return f"the deadline was {deadline.get('deadline_time')}"
+    return str(context.get("reason") or "")
+
+
+class ApsNotifier(BaseNotifier):
+    """Tell users of an APS platform how a DAG run, or a task, is: one notification, edited from call to call.
+
+    It is found again by its context, which is made of the ids of DAG and run (and task); where there is none yet, it is
+    sent. A DAG has no callback for its start: that is told by the ``on_execute_callback`` of a task of your choice,
+    or by an ``ApsSendNotificationOperator(about="dag_run")`` as the first task.
+
+    ``ApsNotifier(status="inProgress")`` is for ``on_execute_callback``, ``status="ready"`` for ``on_success_callback``,
+    ``status="error"`` for ``on_failure_callback`` and for deadline alerts (``AsyncCallback``, ``SyncCallback``).
+
+    Texts are those of :class:`~..operators.aps.ApsMessageOperator`. The keys ``dag``, ``run``, ``task``, ``url`` (of
+    Airflow's page) and ``reason`` (an exception, say, so think of who reads it) need not be given.
+
+    :param status: ``inProgress``, ``ready`` or ``error``; of a warning ``upcoming`` or ``existing``.
+    :param about: the ``dag_run``, or the ``task``. The notification of a task is a child of that of its run, if there
+        is one, and does not pop up then.
+    :param message: the title; default: the names of DAG and task.
+    :param details: a short text in the list of notifications; default: the id of the run.
+    :param full_details: the text of the opened notification; default: with the address of Airflow's page.
+    :param account_id: APS id of an account, all of whose users are addressed.
+    :param user_id: APS id of the user who is addressed.
+    :param message_context: the notification's context, instead of one made of ids. Needed where a callback's context
+        names neither DAG nor run; ``context`` is what Airflow calls its own.
+    :param type: ``activity`` or ``warning``.
+    :param link: a view of the panel.
+    :param package_id: APS id of the package that sends; default: that of the connection, as for ``service``.
+    :param aps_conn_id: an Airflow connection of the type ``aps``.
+    """
+
+    template_fields: Sequence[str] = (
+        "message",
+        "details",
+        "full_details",
+        "account_id",
+        "user_id",
+        "message_context",
+        "link",
+        "package_id",
+        "service",
+        "aps_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        status: str,
+        about: str = "dag_run",
+        message: Text | None = None,
+        details: Text | None = None,
+        full_details: Text | None = None,
+        account_id: str = "",
+        user_id: str = "",
+        message_context: str = "",
+        type: str = "activity",  # noqa: A002 - the vendor's name
+        link: str = "",
+        package_id: str = "",
+        service: str = "",
+        aps_conn_id: str = "aps_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.status = status
+        self.about = about
+        self.message = message
+        self.details = details
+        self.full_details = full_details
+        self.account_id = account_id
+        self.user_id = user_id
+        self.message_context = message_context
+        self.type = type
+        self.link = link
+        self.package_id = package_id
+        self.service = service
+        self.aps_conn_id = aps_conn_id
+
+    @cached_property
+    def hook(self) -> ApsHook:
+        """The connection's hook."""
+        from airflow_provider_taskwatch.hooks.aps import ApsHook
+
+        return ApsHook(self.aps_conn_id)
+
+    def notify(self, context: Context) -> None:
+        """Tell it from where callbacks run: a worker, or the DAG processor."""
+        told, under = self._told(context)
+        self.hook.run(self.hook.system.announce(told, under=under))
+
+    async def async_notify(self, context: Context) -> None:
+        """Tell it from a triggerer, where deadline alerts run."""
+        told, under = self._told(context)
+        system = await self.hook.asystem()
+        await self.hook.arun(system.announce(told, under=under))
+
+    def _told(self, context: Context) -> tuple[Message, str]:
+        """The notification, and the context of its parent."""
+        one_of("about", self.about, ABOUT)
+        subject = subject_of(context)
+        under = subject.run_context if self.about == "task" else ""
+        usual = (TITLES[self.about], "__run__", "__run__: __url__") if subject.run_context else (None, None, None)
+        message = Message(
+            message=self._text("message", usual[0], subject),
+            details=self._text("details", usual[1], subject),
+            full_details=self._text("full_details", usual[2], subject),
+            type=self.type,
+            status=self.status,
+            link=self.link,
+            package_id=self.package_id,
+            service=self.service,
+            account_id=self.account_id,
+            user_id=self.user_id,
+            context=self.message_context or self._context_of(subject),
+        )
+        return message, under
+
+    def _context_of(self, subject: Subject) -> str:
+        own = subject.task_context if self.about == "task" else subject.run_context
+        if not own:
+            raise ConfigurationError(
+                f"the context of this callback names no {self.about.replace('dag_run', 'DAG run')}, as that of a "
+                "deadline alert may not: give message_context=, by which the notification is found again"
+            )
+        return own
+
+    def _text(self, name: str, usual: str | None, subject: Subject) -> LocalizedMessage | None:
+        """A text, the usual one where none is given, with those of our own keys that it has a place for."""
+        text = localized(name, getattr(self, name) or usual)
+        if text is None:
+            return None
+        ours = {
+            "dag": subject.dag_id,
+            "run": subject.run_id,
+            "task": subject.task_id,
+            "url": subject.url(self.about),
+            "reason": subject.reason,
+        }
+        wanted = placeholders(text) - {*text.keys, *text.multilang_keys}
+        return replace(text, keys={**{key: ours[key] for key in wanted if key in ours}, **text.keys})

@@ -1,0 +1,250 @@
+"""One notification per DAG run or task, from whichever callback it is told, and wherever that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, SyncCallback
+from airflow.sdk.execution_time.callback_supervisor import execute_callback
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.triggers.callback import CallbackTrigger
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.notifications.aps import ApsNotifier, Subject, subject_of
+from airflow_provider_taskwatch.operators.aps import ApsSendNotificationOperator
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.systems.aps_message import run_context, task_context
+from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage
+from tests.operators.life import Life
+
+RUN = "manual__2026-01-31T06:00:00+00:00"
+PAGE = "http://127.0.0.1:0/dags/d/runs/manual__2026-01-31T06%3A00%3A00%2B00%3A00"
+
+
+@dataclass
+class Ti:
+    """What a callback's context has of a task instance."""
+
+    dag_id: str = "d"
+    run_id: str = RUN
+    task_id: str = "t"
+    map_index: int | None = None
+
+
+def task() -> dict[str, Any]:
+    return {"ti": Ti()}
+
+
+SHORT = {"dag": DAG("d", schedule=None), "run_id": RUN, "reason": "task_failure"}
+"""The context of a DAG's callback where Airflow knows no last task."""
+DEADLINE = {
+    "dag_run": {"dag_id": "d", "dag_run_id": RUN},
+    "deadline": {"id": "1", "deadline_time": "2026-01-31T07:00:00Z"},
+}
+"""That of a deadline alert."""
+
+
+def notifier(status: str = "inProgress", **arguments: Any) -> ApsNotifier:
+    return ApsNotifier(**{"status": status, "account_id": "account-1", **arguments})
+
+
+def known(box: Running) -> list[dict[str, Any]]:
+    return box.sandbox.tasks(time.time())
+
+
+def told(box: Running) -> dict[str, Any]:
+    """The one notification that there is."""
+    [note] = known(box)
+    return note
+
+
+# --- one notification
+
+
+def test_a_run_has_one_notification_from_its_start_to_its_end(connected: Running) -> None:
+    for status in ("inProgress", "inProgress", "ready"):
+        notifier(status)(task())
+    note = told(connected)
+    assert (note["status"], note["marker"]) == ("ready", run_context("d", RUN))
+    assert connected.sandbox.counts()["started"]["aps"] == 1
+
+
+@pytest.mark.parametrize("context", [SHORT, DEADLINE, {"ti": Ti(task_id="other")}], ids=["short", "deadline", "task"])
+def test_the_end_finds_the_notification_from_whatever_context(connected: Running, context: dict[str, Any]) -> None:
+    notifier()(task())
+    notifier("error")({**context})
+    assert told(connected)["status"] == "error"
+
+
+def test_the_end_is_sent_where_no_start_was_told(connected: Running) -> None:
+    notifier("error")({**SHORT})
+    assert told(connected)["status"] == "error"
+
+
+def test_the_start_may_be_told_by_an_operator(connected: Running) -> None:
+    Life(ApsSendNotificationOperator, message="Load", account_id="account-1", about="dag_run").execute()
+    notifier("ready")(task())
+    assert told(connected)["status"] == "ready"
+
+
+def test_a_task_has_its_own_below_that_of_its_run(connected: Running) -> None:
+    notifier(about="task")(task())
+    assert "parentId" not in told(connected)["request"]
+    notifier()(task())
+    notifier("ready", about="task")(task())
+    child, parent = sorted(known(connected), key=lambda one: one["marker"] == run_context("d", RUN))
+    assert (child["marker"], child["status"]) == (task_context("d", RUN, "t", -1), "ready")
+    assert connected.sandbox.remotes["aps"].book[child["ref"]].content["parentId"] == parent["ref"]
+
+
+def test_each_mapped_task_has_its_own(connected: Running) -> None:
+    for index in (0, 1):
+        notifier(about="task")({"ti": Ti(map_index=index)})
+    assert len(known(connected)) == 2
+
+
+# --- texts
+
+
+def test_what_is_told_names_the_run_and_its_page(connected: Running) -> None:
+    notifier(user_id="user-1", link="/v/a")(task())
+    assert told(connected)["request"] == {
+        "type": "activity",
+        "status": "inProgress",
+        "message": {"message": "__dag__", "keys": {"dag": "d"}},
+        "details": {"message": "__run__", "keys": {"run": RUN}},
+        "fullDetails": {"message": "__run__: __url__", "keys": {"run": RUN, "url": PAGE}},
+        "packageId": connected.connections()["aps_default"]["extra"]["package_id"],
+        "service": "airflow",
+        "accountId": "account-1",
+        "userId": "user-1",
+        "link": "/v/a",
+        "context": run_context("d", RUN),
+    }
+
+
+def test_what_is_told_of_a_task_names_it(connected: Running) -> None:
+    notifier(about="task")({"ti": Ti(map_index=3)})
+    request = told(connected)["request"]
+    assert request["message"]["keys"] == {"dag": "d", "task": "t"}
+    assert request["fullDetails"]["keys"]["url"] == f"{PAGE}/tasks/t/mapped/3"
+
+
+def test_texts_are_templates_and_have_languages_and_our_keys(connected: Running) -> None:
+    title = {"message": "__what__ __dag__", "multilangKeys": {"what": {"en": "Load", "de": "Lauf"}}}
+    value = LocalizedMessage(message="__dag__", keys={"dag": "mine"})
+    notifier(message=title, details="{{ ti.task_id }}", full_details=value)(task())
+    request = told(connected)["request"]
+    assert request["message"] == {**title, "keys": {"dag": "d"}}
+    assert (request["details"], request["fullDetails"]) == (
+        {"message": "t"},
+        {"message": "__dag__", "keys": {"dag": "mine"}},
+    )
+
+
+@pytest.mark.parametrize(
+    "context, reason",
+    [
+        ({"ti": Ti(), "exception": ValueError("disk\nfull")}, "disk full"),
+        (SHORT, "task_failure"),
+        (DEADLINE, "the deadline was 2026-01-31T07:00:00Z"),
+    ],
+)
+def test_a_reason_is_told_where_a_text_has_a_place_for_it(connected: Running, context: Any, reason: str) -> None:
+    notifier("error", details="because: __reason__")({**context})
+    assert told(connected)["request"]["details"]["keys"] == {"reason": reason}
+    assert reason not in str(told(connected)["request"]["fullDetails"])
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"status": "done"}, "status 'done'"),
+        ({"account_id": ""}, "account_id and user_id are both missing"),
+        ({"about": "dag"}, "about='dag' is not one of"),
+        ({"message": "__who__"}, "message: __who__ is not among its keys"),
+        ({"message": 7}, "message must be a text"),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_sent(connected: Running, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        notifier(**arguments)(task())
+    assert connected.sandbox.log() == []
+
+
+@pytest.mark.parametrize("about, words", [("dag_run", "names no DAG run"), ("task", "names no task")])
+def test_a_context_without_ids_wants_one_for_the_message(connected: Running, about: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{words}.* give message_context="):
+        notifier(about=about)({})
+    notifier(about=about, message="late", message_context="orders.late")({})
+    note = told(connected)
+    assert (note["marker"], "details" in note["request"]) == ("orders.late", False)
+    assert Subject().url(about) == "http://127.0.0.1:0"
+
+
+def test_a_context_of_nothing_needs_a_title(connected: Running) -> None:
+    with pytest.raises(ConfigurationError, match="message is missing"):
+        notifier(message_context="orders.late")({})
+
+
+def test_a_subject_is_read_from_whatever_there_is() -> None:
+    assert subject_of(task()) == Subject(dag_id="d", run_id=RUN, task_id="t")
+    assert subject_of({**SHORT}) == Subject(dag_id="d", run_id=RUN, reason="task_failure")
+    assert subject_of({"dag_run": object()}) == Subject()
+
+
+# --- deadline alerts
+
+
+async def test_a_notifier_can_be_awaited(connected: Running) -> None:
+    await notifier("error", context={**DEADLINE})
+    assert told(connected)["status"] == "error"
+
+
+async def test_two_deadlines_at_once_do_not_block_each_other(connected: Running) -> None:
+    contexts = [{**DEADLINE, "dag_run": {"dag_id": f"d{number}", "dag_run_id": RUN}} for number in range(2)]
+
+    async def alert(context: dict[str, Any]) -> None:
+        await notifier("error", context=context)
+
+    await asyncio.gather(*map(alert, contexts))
+    assert len(known(connected)) == 2
+
+
+ARGUMENTS = {"status": "error", "account_id": "account-1", "details": "__reason__"}
+
+
+async def test_a_missed_deadline_is_told_by_the_triggerer(connected: Running) -> None:
+    callback = AsyncCallback(ApsNotifier, kwargs=ARGUMENTS)
+    trigger = CallbackTrigger(callback.path, {**callback.kwargs, "context": {**DEADLINE}})
+    states = [event.payload["state"] async for event in trigger.run()]
+    assert [str(state) for state in states] == ["running", "success"]
+    assert told(connected)["request"]["details"]["keys"]["reason"].startswith("the deadline was 2026")
+
+
+def test_a_missed_deadline_is_told_by_an_executor(connected: Running) -> None:
+    callback = SyncCallback(ApsNotifier, kwargs=ARGUMENTS)
+    kwargs = {**callback.kwargs, "context": {**DEADLINE}}
+    is_good, problem = execute_callback(callback.path, kwargs, None, None, structlog.get_logger())
+    assert (is_good, problem) == (True, None)
+    assert told(connected)["status"] == "error"
+
+
+def test_a_dag_with_notifiers_can_be_stored() -> None:
+    alert = DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=1),
+        callback=AsyncCallback(ApsNotifier, kwargs=ARGUMENTS),
+    )
+    with DAG("d", schedule=None, on_failure_callback=notifier("error"), deadline=alert) as dag:
+        ApsSendNotificationOperator(task_id="t", message="x", user_id="u", on_execute_callback=notifier())
+    DagSerialization.validate_schema(DagSerialization.to_dict(dag))
