@@ -23,7 +23,7 @@ def get_commands() -> list[Any]:
                 _command("check", "Test a connection, or the way of callbacks, step by step", _CHECK),
                 _command("watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
                 _command("receiver", "Serve the receiver of callbacks", _RECEIVER),
-                _command("inbox", "Show or prune the inbox of callbacks", _INBOX),
+                _command("inbox", "Show or prune the inbox, or print a fresh key for it", _INBOX),
                 _command("adopt", "Tell a task which remote task is its own", _ADOPT),
             ),
         )
@@ -44,9 +44,14 @@ _RECEIVER = (
     Arg(("--port",), help="port to listen on", type=int, default=8901),
 )
 _INBOX = (
-    Arg(("action",), help="what to do", nargs="?", choices=("status", "prune"), default="status"),
+    Arg(("action",), help="what to do", nargs="?", choices=("status", "prune", "show", "key"), default="status"),
     Arg(
         ("--older-than-days",), help="prune what is older; the default is [taskwatch] inbox_retention_days", type=float
+    ),
+    Arg(
+        ("--raw",),
+        help="show what could not be read, as it came",
+        action="store_true",
     ),
 )
 _WATCH = (_CONN_ID, _REF, Arg(("--timeout",), help="give up after so many seconds", type=float))

@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow._shared.state import TaskScope
@@ -109,14 +110,20 @@ def _counter() -> Callable[[str], None]:
 
 
 def inbox(args: Namespace) -> None:
-    """Show which receivers write into the inbox, or delete what is old."""
+    """Show who writes into the inbox and who reads feeds into it, delete what is old, or print a key for it."""
     from .hub.inbox import open_inbox, retention_days
+    from .inbox.seal import fresh_key
 
     try:
+        if args.action == "key":
+            _say("", f"a fresh key: AIRFLOW__TASKWATCH__INBOX_KEYS={fresh_key()}")
+            return
         with closing(open_inbox()) as store:
             if args.action == "prune":
                 days = retention_days() if args.older_than_days is None else args.older_than_days
                 _say("", f"{_pruned(store, days)} messages older than {days:g} days are deleted")
+            elif args.action == "show":
+                _show_sealed(store, is_raw=args.raw)
             else:
                 _show_inbox(store)
     except TaskWatchError as error:
@@ -138,6 +145,19 @@ def _show_inbox(store: Inbox) -> None:
     _say("", repr(store))
     for one in store.heartbeats():
         _say("", f"receiver on {one.host}, {one.age_seconds:.0f} s ago", one.url)
+    for name, holder in store.holders().items():
+        _say("", f"{name}: held by {holder}")
+
+
+def _show_sealed(store: Inbox, *, is_raw: bool) -> None:
+    """Replies whose events are not stored, the oldest first; what is in them only where that is asked for."""
+    from .hub.inbox import open_seal
+
+    for one in store.sealed():
+        at = datetime.fromtimestamp(one.received_at, UTC).isoformat(timespec="seconds")
+        _say("", f"{one.feed} at {at}:", one.problem or "its events are not stored yet")
+        if is_raw:
+            _say("", open_seal().open(one.content).decode(errors="replace"))
 
 
 def watch(args: Namespace) -> None:

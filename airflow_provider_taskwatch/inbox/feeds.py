@@ -94,6 +94,12 @@ class Feeds(Pruned):
         query = sa.select(table.c.holder).where(table.c.name == name, table.c.until > self._now())
         return self._read(lambda connection: connection.scalar(query))
 
+    def holders(self) -> dict[str, str]:
+        table = schema.lease
+        query = sa.select(table.c.name, table.c.holder).where(table.c.until > self._now()).order_by(table.c.name)
+        rows = self._read(lambda connection: connection.execute(query).all())
+        return {row.name: row.holder for row in rows}
+
     def _check(self, connection: sa.Connection, lease: Lease | None) -> None:
         """Lock the row of a lease until the end of the transaction, so that nobody takes it over in between."""
         if lease is None:

@@ -118,6 +118,10 @@ class MemoryInbox:
         holder, until = self._leases.get(name, ("", 0.0))
         return holder if until > time.monotonic() else None
 
+    def holders(self) -> dict[str, str]:
+        now = time.monotonic()
+        return {name: holder for name, (holder, until) in sorted(self._leases.items()) if until > now}
+
     def _check(self, lease: Lease | None) -> None:
         if lease is not None and self._leases.get(lease.name, ("", 0.0))[0] != lease.holder:
             raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")

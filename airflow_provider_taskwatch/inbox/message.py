@@ -134,6 +134,9 @@ class Inbox(Protocol):
     def holder(self, name: str) -> str | None:
         """Who holds a lease; None where it is free."""
 
+    def holders(self) -> dict[str, str]:
+        """Who holds which lease, by its name."""
+
     def keep_sealed(self, feed: str, content: bytes, received_at: float, lease: Lease | None = None) -> int:
         """Write a sealed reply down, and return its number."""
 

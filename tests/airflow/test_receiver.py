@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from airflow_provider_taskwatch import command
 from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.plugin import TaskWatchPlugin, receiver_apps
 from airflow_provider_taskwatch.receiver.server import listen
 from airflow_provider_taskwatch.receiver.token import Keys
@@ -192,6 +193,28 @@ def test_the_inbox_shows_its_receivers_without_its_password(run: Run, tmp_path: 
     code, lines = run(command.inbox, action="status")
     assert (code, lines[0]) == (0, f"the inbox sqlite:///{tmp_path}/inbox.db")
     assert re.fullmatch(r"receiver on dmz-1, 0 s ago https://calls.test", lines[1])
+
+
+def test_the_inbox_shows_who_reads_feeds(run: Run) -> None:
+    open_inbox().lease("pump acronis tasks", "host-1 4711 some-uuid", 60.0)
+    assert run(command.inbox, action="status")[1][1:] == ["pump acronis tasks: held by host-1 4711 some-uuid"]
+
+
+def test_replies_that_could_not_be_read_are_shown_as_they_came_when_asked(run: Run, configure: Configure) -> None:
+    key = fresh_key()
+    configure(AIRFLOW__TASKWATCH__INBOX_KEYS=key)
+    inbox = open_inbox()
+    inbox.set_problem(inbox.keep_sealed("docplanner queue", Seal([key]).close(b"[]"), time.time()), "is no object")
+    _, [line] = run(command.inbox, action="show", raw=False)
+    _, lines = run(command.inbox, action="show", raw=True)
+    assert re.fullmatch(r"docplanner queue at \S+: is no object", line)
+    assert lines == [line, "[]"]
+
+
+def test_a_fresh_key_opens_what_it_has_closed(run: Run) -> None:
+    _, [line] = run(command.inbox, action="key")
+    seal = Seal([line.partition("INBOX_KEYS=")[2]])
+    assert seal.open(seal.close(b"reply")) == b"reply"
 
 
 @pytest.mark.parametrize("days, pruned", [(2.5, 1200), (None, 0)])

@@ -152,9 +152,10 @@ def test_a_lease_that_has_run_out_is_free(inbox: Inbox) -> None:
 def test_the_holder_of_a_lease_is_known_while_it_lasts(inbox: Inbox) -> None:
     assert inbox.holder("acronis") is None
     inbox.lease("acronis", "one", 60.0)
-    assert inbox.holder("acronis") == "one"
+    inbox.lease("docplanner", "two", 60.0)
+    assert (inbox.holder("acronis"), inbox.holders()) == ("one", {"acronis": "one", "docplanner": "two"})
     inbox.lease("acronis", "one", 0.0)
-    assert inbox.holder("acronis") is None
+    assert (inbox.holder("acronis"), inbox.holders()) == (None, {"docplanner": "two"})
 
 
 def test_a_channel_is_read_in_its_order(inbox: Inbox) -> None:
