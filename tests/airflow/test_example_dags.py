@@ -104,3 +104,18 @@ def test_a_callback_is_heard_and_kept_apart_from_what_is_confirmed(results: dict
     xcoms = results["automic_callback"]["xcoms"]
     assert xcoms["archive"]["return_value"]["callback"] == {"is_confirmed": False, "execution_status": "1900"}
     assert xcoms["report"]["return_value"] == "status 1900, after a callback that said 1900"
+
+
+def test_a_run_is_followed_in_one_notification_and_a_task_of_it_in_another(results: dict[str, Result]) -> None:
+    xcoms = results["aps_long_job"]["xcoms"]
+    begin, half = xcoms["begin"]["return_value"], xcoms["half"]["return_value"]
+    assert (begin["id"], begin["message"]) == (half["id"], "Your report is being made")
+    assert half["details"] == "1,000 rows are there, the report is written."
+
+
+def test_activities_of_others_are_waited_for_until_all_are_ready(results: dict[str, Result]) -> None:
+    xcoms = results["aps_wait_for_others"]["xcoms"]
+    first, both = xcoms["first"]["return_value"], xcoms["both"]["return_value"]
+    assert (first["id"], first["status"]) == (xcoms["other_application"]["return_value"][0], "ready")
+    assert both["status"] == "ready"
+    assert xcoms["report"]["return_value"] == "Server 1 is installed: ready; Server 2 is installed: ready"
