@@ -106,7 +106,8 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         limit = self._limit()
         want = Want(names=list(self.names))
         want.check()
-        run = f"{context['run_id']} {context['ti'].map_index}"
+        ti = context["ti"]
+        run = f"{ti.run_id} {ti.map_index}"
         with self.errand() as errand:
             start = self._start(errand, run)
             self._fetch(errand, limit)

@@ -55,7 +55,8 @@ def _run(faults: Sequence[Fault], options: argparse.Namespace) -> Result:
         print(f"{name} {time.monotonic() - began:5.0f} s: {what}", flush=True)
 
     jobs = with_kills(jobs, of_ten=max(fault.killed_of_ten for fault in faults))
-    with staged(jobs, is_skewed=any(fault.is_skewed for fault in faults)) as stage:
+    retry_seconds = max(fault.retry_seconds[form] for fault in faults)
+    with staged(jobs, is_skewed=any(fault.is_skewed for fault in faults), retry_seconds=retry_seconds) as stage:
         say("everything is up")
         run = Run(stage, faults, say, form)
         run.play(LIMIT_SECONDS[form])

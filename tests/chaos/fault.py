@@ -28,6 +28,7 @@ class Fault:
     :param is_skewed: whether one triggerer needs a clock of its own.
     :param lasts: seconds of an outage, in the short form and in the long one.
     :param rests: seconds until the next fault, in the short form and in the long one.
+    :param retry_seconds: Airflow's pause before a retry, in the short form and in the long one.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Fault:
     is_skewed: bool = False
     lasts: tuple[float, float] = (8.0, 60.0)
     rests: tuple[float, float] = (7.0, 14.0)
+    retry_seconds: tuple[float, float] = (1.0, 1.0)
 
 
 def nothing(stage: Stage, seconds: float) -> Steps:
@@ -107,7 +109,7 @@ def _on_worker(stage: Stage) -> list[tuple[int, int]]:
 
 
 def api_server_away(stage: Stage, seconds: float) -> Steps:
-    """Without it no task can begin, so it rests until it answers again: longer than many a pause between faults."""
+    """Without it each attempt of a task fails at once, whoever's it is: retries must have the patience to outlast it."""
     stage.kill("api-server")
     yield seconds
     stage.start("api-server")
@@ -198,7 +200,7 @@ FAULTS = (
     Fault(
         name="remote-away", title="503 to everybody", play=remote("server_error"), lasts=(8.0, 300.0), rests=(7.0, 60.0)
     ),
-    Fault(name="api-away", title="API server away", play=api_server_away, rests=(7.0, 30.0)),
+    Fault(name="api-away", title="API server away", play=api_server_away, rests=(7.0, 30.0), retry_seconds=(1.0, 20.0)),
     Fault(name="remote-bursts", title="bursts of 503", play=bursts, rests=_BRIEF),
     Fault(name="scheduler-pod-killed", title="kill -9 of the scheduler's pod", play=scheduler_pod_killed),
     Fault(name="database-restarted", title="PostgreSQL restarted", play=database_restarted),

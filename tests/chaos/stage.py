@@ -210,10 +210,11 @@ class Stage:
 
 
 @contextmanager
-def staged(jobs: Sequence[Job], *, is_skewed: bool = False) -> Iterator[Stage]:
+def staged(jobs: Sequence[Job], *, is_skewed: bool = False, retry_seconds: float = 1.0) -> Iterator[Stage]:
     """Everything up, and the DAG run not begun.
 
     :param is_skewed: whether one triggerer lives by a clock of its own.
+    :param retry_seconds: Airflow's pause before a retry.
     """
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True)))
@@ -226,7 +227,7 @@ def staged(jobs: Sequence[Job], *, is_skewed: bool = False) -> Iterator[Stage]:
         stage = Stage(jobs, folder, box, postgres, clock)
         airflow = PrivateAirflow(
             dags=HERE / "dags",
-            env={**_environment(folder, box), **SETTINGS},
+            env={**_environment(folder, box), "CHAOS_RETRY_SECONDS": str(retry_seconds), **SETTINGS},
             env_of={name: _environment_of(name, box, clock if is_skewed else None) for name in TRIGGERERS},
             database_url=postgres.url,
             restarts=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from tests.chaos.plan import DEADLINE_SECONDS, Kind
 from tests.chaos.seam import JOBS, MortalAcquia, MortalAutomic, PlainStart, plain_function
 
-PATIENT: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=1)}
+PATIENT: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=float(os.environ["CHAOS_RETRY_SECONDS"]))}
 QUICK: dict[str, Any] = {**PATIENT, "poll_interval": 5}
 
 

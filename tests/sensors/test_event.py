@@ -1,0 +1,123 @@
+"""Sensors that wait for an event: on a worker, and what they hand to the triggerer."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.operators.ending import WaitFailed
+from airflow_provider_taskwatch.sandbox.acronis_topic import TENANT_TOPIC, TYPE_PREFIX
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor
+from airflow_provider_taskwatch.triggers.event import EventTrigger, found
+from tests.operators.life import Life
+
+WISHES: dict[str, Any] = {"topic": TENANT_TOPIC, "types": [f"{TYPE_PREFIX}a.p.tenant.*"]}
+
+
+@pytest.fixture(autouse=True)
+def _inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
+
+
+class EventLife(Life):
+    """A task instance of a DAG run that has begun a minute ago."""
+
+    begun = datetime.now(UTC) - timedelta(minutes=1)
+
+    def context(self) -> Any:
+        return {**super().context(), "dag_run": SimpleNamespace(start_date=self.begun)}
+
+
+def emit(box: Running, *subjects: str) -> None:
+    box.sandbox.emit({"acronis": [{"type": "a.p.tenant.created", "subject": one} for one in subjects]}, time.time())
+
+
+def poking(**arguments: Any) -> EventLife:
+    return EventLife(AcronisEventSensor, **{**WISHES, "deferrable": False, "poke_interval": 0.02, **arguments})
+
+
+def test_an_event_that_came_before_the_sensor_is_found(box: Running) -> None:
+    emit(box, "a", "b")
+    event = poking(subject="b", timeout=20).execute()
+    assert (event["subject"], event["name"]) == ("b", f"{TYPE_PREFIX}a.p.tenant.created.v1.0")
+    assert event["content"]["subject"] == "b"
+
+
+def test_an_event_from_before_since_is_not(box: Running) -> None:
+    emit(box, "a")
+    since = datetime.now(UTC) + timedelta(hours=1)
+    with pytest.raises(AirflowSensorTimeout):
+        poking(since=since.isoformat(), timeout=0.1).execute()
+
+
+def test_fields_of_the_content_are_compared(box: Running) -> None:
+    emit(box, "a", "b")
+    assert poking(match={"subject": "a"}, timeout=20).execute()["subject"] == "a"
+
+
+def deferred(**arguments: Any) -> tuple[EventLife, EventTrigger]:
+    life = EventLife(AcronisEventSensor, **{**WISHES, "deferrable": True, **arguments})
+    with pytest.raises(TaskDeferred) as caught:
+        life.execute()
+    assert isinstance(caught.value.trigger, EventTrigger)
+    return life, caught.value.trigger
+
+
+def test_it_waits_in_the_triggerer_from_the_start_of_the_dag_run(box: Running) -> None:
+    life, trigger = deferred(subject="a", match={"data.id": 1}, filter="event.source == 'x'", timeout=60)
+    assert trigger.serialize()[1] | {"deadline": None} == {
+        "conn_id": "acronis_default",
+        "feed": {**WISHES, "cel": "event.source == 'x'"},
+        "want": {"names": [], "subject": "a", "match": {"data.id": 1}, "since": life.begun.timestamp()},
+        "deadline": None,
+        "ahead_seconds": 0.0,
+    }
+    assert trigger.deadline is not None
+
+
+def test_the_event_is_the_result(box: Running) -> None:
+    life, trigger = deferred()
+    emit(box, "a")
+    event = poking(timeout=20).execute()
+    told = Outcome(ending=Ending.SUCCEEDED, ref="1", result=event).to_event()
+    assert life.task.execute_complete(life.context(), told) == event
+    assert trigger.serialize()[0].endswith("EventTrigger")
+    assert found.__doc__
+
+
+@pytest.mark.parametrize("ending, error", [(Ending.TIMED_OUT, AirflowSensorTimeout), (Ending.REFUSED, WaitFailed)])
+def test_a_wait_that_ends_badly_says_why(box: Running, ending: Ending, error: type[Exception]) -> None:
+    life, _ = deferred()
+    with pytest.raises(error, match="so it is"):
+        life.task.execute_complete(life.context(), Outcome(ending=ending, ref="", message="so it is").to_event())
+
+
+def test_a_wait_that_only_the_triggerer_s_clock_has_ended_goes_on(box: Running) -> None:
+    life, trigger = deferred(timeout=60)
+    told = Outcome(ending=Ending.TIMED_OUT, ref="", message="late").to_event()
+    told |= {"at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "wait": trigger.serialize()[1]}
+    with pytest.raises(TaskDeferred) as caught:
+        life.task.execute_complete(life.context(), told)
+    assert caught.value.trigger.ahead_seconds == pytest.approx(3600, abs=5)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"since": "yesterday"}, "since='yesterday' is no time"),
+        ({"match": {"a": None}}, "match: 'a' must be a dotted path"),
+        ({"topic": "tenants"}, "topic must begin with"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_it_waits(box: Running, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        EventLife(AcronisEventSensor, **{**WISHES, "deferrable": True, **arguments}).execute()
