@@ -84,10 +84,11 @@ class Feed(Protocol):
         :param since: seconds since the epoch, of the earliest event that somebody waits for; None: only what comes.
         """
 
-    def read(self, position: str, reader: str) -> Flow[Reply]:
+    def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
         """Ask for what comes after a position; the reply is one that :meth:`batch` understands.
 
         :param reader: a UUID that stands for the pump, the same after a restart.
+        :param waits: whether the remote may keep the request open until something comes.
         """
 
     def batch(self, reply: Reply, position: str) -> Batch:

@@ -56,7 +56,7 @@ class Errand:
         try:
             if self._place is None:
                 self._place = self._drive(self._reading.begin(since))
-            batch = self._drive(self._reading.turn(self._place))
+            batch = self._drive(self._reading.turn(self._place, waits=False))
         except LeaseError:
             self._place = None
             return None

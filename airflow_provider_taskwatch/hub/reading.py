@@ -66,11 +66,14 @@ class Reading:
             yield partial(self._inbox.save_position, self._feed.key, position, self._lease)
         return Place(position=position, reader=reader)
 
-    def turn(self, place: Place) -> Program[Batch]:
-        """Read once: what has come is stored before the remote is told so."""
+    def turn(self, place: Place, *, waits: bool = True) -> Program[Batch]:
+        """Read once: what has come is stored before the remote is told so.
+
+        :param waits: see :meth:`~..core.feed.Feed.read`.
+        """
         if self._seal is not None:
             yield from self._unseal()
-        reply: Reply = yield self._feed.read(place.position, place.reader)
+        reply: Reply = yield self._feed.read(place.position, place.reader, waits=waits)
         number = (yield partial(self._close, self._seal, reply)) if self._seal is not None and reply.body else None
         batch = yield from self._store(reply, place.position, number)
         yield self._feed.acknowledge(batch, place.reader)

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.want import Want
 
-from .setting import moment_of, now
+from .setting import listed, moment_of, now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -75,7 +75,7 @@ class ReadFeedOperator(FeedUser, BaseOperator):
     inbox, else from the remote, through the inbox.
 
     :param limit: how many events at most; what is left is for the next run.
-    :param names: what may have happened, ``*`` standing for any characters; empty: anything.
+    :param names: one or many of what may have happened, ``*`` standing for any characters; empty: anything.
     :param since: how far back the first run of a reader goes: a datetime, or a text in ISO 8601. Default: it begins
         with what comes from then on.
     :param reader: to whom the position belongs. Default: the DAG's and the task's ids.
@@ -89,7 +89,7 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         self,
         *,
         limit: int = 1000,
-        names: Sequence[str] = (),
+        names: str | Sequence[str] = (),
         since: datetime | str | None = None,
         reader: str = "{{ dag.dag_id }}.{{ task.task_id }}",
         output_path: str = "",
@@ -104,7 +104,7 @@ class ReadFeedOperator(FeedUser, BaseOperator):
 
     def execute(self, context: Context) -> Any:
         limit = self._limit()
-        want = Want(names=list(self.names))
+        want = Want(names=listed(self.names) or [])
         want.check()
         ti = context["ti"]
         run = f"{ti.run_id} {ti.map_index}"

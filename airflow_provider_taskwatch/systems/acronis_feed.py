@@ -33,6 +33,8 @@ from .acronis_subscription import CTI_CHARACTERS, Subscription, read_subscriptio
 from .moment import moment
 
 ON_OFFSET_LOST = ("earliest", "current", "fail")
+SHORT_SECONDS = 1
+"""For so long a read stays open that is not to wait: the shortest of the vendor's durations that surely is one."""
 EMPTY_SECONDS = 1.0
 """The pause after an answer without events, where the server names none: it may not have waited at all."""
 REFUSED_SECONDS = 10.0
@@ -94,8 +96,9 @@ class AcronisFeed:
         # It is that of the event itself, and what is delivered comes after an offset.
         return str(max(0, offset - 1))
 
-    def read(self, position: str, reader: str) -> Flow[Reply]:
-        call = poll(self.subscription.id, reader, position, limit=EVENTS_LIMIT, timeout_seconds=self._timeout_seconds)
+    def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
+        seconds = self._timeout_seconds if waits else SHORT_SECONDS
+        call = poll(self.subscription.id, reader, position, limit=EVENTS_LIMIT, timeout_seconds=seconds)
         reply: Reply = yield call
         if reply.is_ok or reply.status == 429:
             return reply

@@ -109,7 +109,7 @@ def _on_worker(stage: Stage) -> list[tuple[int, int]]:
 
 
 def api_server_away(stage: Stage, seconds: float) -> Steps:
-    """Without it each attempt of a task fails at once, whoever's it is: retries must have the patience to outlast it."""
+    """Without it each attempt of any task fails at once, so retries must have the patience to outlast that."""
     stage.kill("api-server")
     yield seconds
     stage.start("api-server")

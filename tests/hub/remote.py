@@ -43,7 +43,7 @@ class QueueFeed:
         yield get("/begin", {"since": str(since)})
         return "" if self.is_consuming else "0"
 
-    def read(self, position: str, reader: str) -> Flow[Reply]:
+    def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
         return (yield get("/read", {"after": position, "reader": reader}))
 
     def batch(self, reply: Reply, position: str) -> Batch:

@@ -14,7 +14,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DRCount, ErrorResponse, GetConnection
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
-from airflow_provider_taskwatch.hub.inbox import aopen_inbox, inbox_url_of, open_inbox, retention_days
+from airflow_provider_taskwatch.hub.inbox import aopen_inbox, inbox_url_of, open_inbox, open_named_inbox, retention_days
 from airflow_provider_taskwatch.inbox.message import Inbox
 
 URL_VARIABLE = "AIRFLOW__TASKWATCH__INBOX_URL"
@@ -60,6 +60,16 @@ def test_without_either_it_is_a_file_in_the_home_of_airflow(monkeypatch: pytest.
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
     expected = f"the inbox sqlite:///{os.environ['AIRFLOW_HOME']}/taskwatch-inbox.db"
     assert [repr(one) for one in opened_both_ways()] == [expected] * 2
+
+
+def test_a_worker_needs_to_be_told_which_inbox_the_triggerers_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
+    with pytest.raises(
+        ConfigurationError, match=r"set \[taskwatch\] inbox_url on workers, too, or add an Airflow conn"
+    ):
+        open_named_inbox()
+    monkeypatch.setenv(URL_VARIABLE, "sqlite:////x/y.db")
+    assert repr(open_named_inbox()) == "the inbox sqlite:////x/y.db"
 
 
 def test_a_connection_that_could_not_be_read_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def test_what_is_beyond_the_limit_is_for_the_next_run(box: Running, since: str) 
 def test_only_what_is_wanted_counts(box: Running, since: str) -> None:
     emit(box, "a")
     emit(box, "b", kind="disabled")
-    assert subjects(life(since=since, names=["*.disabled.*"]).execute()) == ["b"]
+    assert subjects(life(since=since, names="*.disabled.*").execute()) == ["b"]
 
 
 def test_events_are_taken_from_the_inbox_while_somebody_else_reads(box: Running, since: str) -> None:
@@ -115,17 +115,10 @@ def test_events_are_written_to_object_storage(box: Running, since: str, tmp_path
         ({"limit": 0}, "limit must be a whole number above 0, not 0"),
         ({"limit": "many"}, "limit must be a whole number above 0, not 'many'"),
         ({"since": "yesterday"}, "since='yesterday' is no time"),
-        ({"names": "*.created"}, "names must be a list of texts"),
+        ({"names": [""]}, "names must be a list of texts"),
         ({"topic": "tenants"}, "topic must begin with"),
     ],
 )
 def test_a_wrong_argument_is_named(box: Running, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         life(**arguments).execute()
-
-
-def test_a_worker_without_the_inbox_of_the_triggerers_says_so(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "")
-    monkeypatch.delenv("AIRFLOW_CONN_TASKWATCH_INBOX", raising=False)
-    with pytest.raises(ConfigurationError, match=r"set \[taskwatch\] inbox_url on workers, too, or add"):
-        life().execute()
