@@ -1,0 +1,228 @@
+"""The trigger of an asset watcher, under Airflow's own manager of shared streams, against the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from airflow.sdk.serde import deserialize, serialize
+from airflow.triggers.base import BaseEventTrigger
+from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.hub import follower
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.triggers import producer as module
+from airflow_provider_taskwatch.triggers.feed import FeedTrigger
+from airflow_provider_taskwatch.triggers.producer import FeedProducer
+from tests.triggers.conftest import CONN_ID, FEED, Emit
+from tests.until import until
+
+POSITION = "feed trigger orders"
+STORED, LOST = AdvanceOutcome(acked=1, failed=0), AdvanceOutcome(acked=0, failed=1)
+
+pytestmark = pytest.mark.usefixtures("inbox", "connected")
+
+
+def trigger_for(**arguments: Any) -> FeedTrigger:
+    """A trigger that has gone through Airflow's serialisation."""
+    classpath, kwargs = FeedTrigger(**{"name": "orders", "conn_id": CONN_ID, "feed": FEED, **arguments}).serialize()
+    assert classpath == "airflow_provider_taskwatch.triggers.feed.FeedTrigger"
+    return FeedTrigger(**deserialize(json.loads(json.dumps(serialize(kwargs)))))
+
+
+class Triggerer:
+    """What Airflow's triggerer does with event triggers; what it stores is confirmed when the test says so."""
+
+    def __init__(self, trigger: FeedTrigger) -> None:
+        self.manager = SharedStreamManager()
+        self.payloads: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+        self._trigger = trigger
+        self._key = trigger.shared_stream_key()
+        self._numbers: list[int] = []
+
+    async def run(self) -> None:
+        stream = self.manager.subscribe(trigger_id=1, trigger=self._trigger, key=self._key)
+        try:
+            async for event in self._trigger.filter_shared_stream(stream):
+                number = self.manager.bind_pending_event(trigger_id=1, key=self._key)
+                assert number is not None
+                self._numbers.append(number)
+                self.payloads.append(event.payload)
+        except Exception as error:  # noqa: BLE001 - Airflow catches all of them, too
+            self.error = error
+        finally:
+            await self.manager.unsubscribe(1, self._key)
+
+    def store(self) -> None:
+        """All that was told so far is in Airflow's database."""
+        self.manager.confirm_persisted(self._numbers)
+        self._numbers.clear()
+
+    @property
+    def subjects(self) -> list[str]:
+        return [event["subject"] for payload in self.payloads for event in payload["events"]]
+
+
+@asynccontextmanager
+async def triggerer(inbox: SqlInbox, trigger: FeedTrigger | None = None) -> AsyncIterator[Triggerer]:
+    """One that runs the trigger, once it bears its name; it is stopped as Airflow stops it."""
+    running = Triggerer(trigger or trigger_for())
+    task = asyncio.create_task(running.run())
+    await until(lambda: inbox.position(POSITION) is not None and inbox.holder(POSITION) is not None)
+    yield running
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def begun(box: Running) -> bool:
+    return any(one["path"].endswith("/offsets") for one in box.sandbox.log())
+
+
+async def has_moved(inbox: SqlInbox, number: int = 1) -> None:
+    await until(lambda: int(inbox.position(POSITION) or 0) >= number)
+
+
+def test_it_is_built_again_from_what_it_serializes_and_is_the_same_one() -> None:
+    given = {"names": ["*.created.*"], "subject": "7", "match": {"a.b": 1}, "batch_size": 5}
+    trigger = FeedTrigger(name="orders", conn_id=CONN_ID, feed=FEED, **given)
+    again = trigger_for(**given)
+
+    assert again.serialize() == trigger.serialize()
+    assert again.shared_stream_key() == trigger.shared_stream_key()
+    assert BaseEventTrigger.hash(*again.serialize()) == BaseEventTrigger.hash(*trigger.serialize())
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "b"}, {"conn_id": "c"}, {"names": ["x"]}, {"subject": "x"}, {"match": {"a": 1}}]
+)
+def test_triggers_that_differ_share_no_stream(change: dict[str, Any]) -> None:
+    assert trigger_for(**change).shared_stream_key() != trigger_for().shared_stream_key()
+
+
+@pytest.mark.parametrize("wrong, words", [({"name": ""}, "name is empty"), ({"batch_size": 257}, "not 257")])
+def test_what_makes_no_sense_is_refused_in_the_dag_file(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        trigger_for(**wrong)
+
+
+async def test_events_that_airflow_has_stored_are_not_told_again(
+    connected: Running, inbox: SqlInbox, emit: Emit
+) -> None:
+    async with triggerer(inbox) as first:
+        await until(lambda: begun(connected))
+        emit("1", "2")
+        await until(lambda: first.subjects == ["1", "2"])
+        first.store()
+        await has_moved(inbox)
+    emit("3")
+    async with triggerer(inbox) as second:
+        await until(lambda: bool(second.subjects))
+
+    assert (first.error, second.error, second.subjects) == (None, None, ["3"])
+
+
+async def test_events_that_airflow_has_not_stored_are_told_again(
+    connected: Running, inbox: SqlInbox, emit: Emit
+) -> None:
+    async with triggerer(inbox) as first:
+        await until(lambda: begun(connected))
+        emit("1", "2")
+        await until(lambda: first.subjects == ["1", "2"])
+    async with triggerer(inbox) as second:
+        await until(lambda: bool(second.subjects))
+
+    assert second.subjects == ["1", "2"]
+
+
+async def test_a_bundle_is_one_trigger_event(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
+    async with triggerer(inbox, trigger_for(batch_size=2, names=["*.created.*"])) as running:
+        await until(lambda: begun(connected))
+        emit("0", kind="a.p.tenant.deleted")
+        emit("1", "2", "3")
+        await until(lambda: len(running.subjects) == 3)
+        running.store()
+        await has_moved(inbox, 4)
+
+    assert sum(len(payload["events"]) for payload in running.payloads) == 3
+    assert all(payload["name"] == "orders" and len(payload["events"]) <= 2 for payload in running.payloads)
+    json.dumps(running.payloads)
+
+
+async def test_more_than_airflow_can_take_waits_until_it_has_stored_some(
+    connected: Running, inbox: SqlInbox, emit: Emit
+) -> None:
+    async with triggerer(inbox) as running:
+        await until(lambda: begun(connected))
+        emit(*map(str, range(600)))
+        await until(lambda: len(running.subjects) > follower.UNCONFIRMED_EVENTS - 100)
+        await asyncio.sleep(0.3)
+        assert len(running.subjects) <= follower.UNCONFIRMED_EVENTS
+        while len(running.subjects) < 600:
+            running.store()
+            await asyncio.sleep(0.05)
+
+    assert running.subjects == [str(number) for number in range(600)]
+
+
+async def test_what_is_stored_at_the_last_moment_counts(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
+    async with triggerer(inbox) as first:
+        await until(lambda: begun(connected))
+        emit("1")
+        await until(lambda: first.subjects == ["1"])
+        before = int(inbox.position(POSITION) or 0)
+        first.store()
+    assert first.error is None
+    assert int(inbox.position(POSITION) or 0) > before
+    assert inbox.holder(POSITION) is None
+
+
+async def events_of(running: FeedProducer, hear: Callable[[Any], object]) -> None:
+    async for one in running.open_stream():
+        hear(one)
+
+
+@asynccontextmanager
+async def producing(inbox: SqlInbox) -> AsyncIterator[tuple[FeedProducer, list[Any]]]:
+    """A producer without a manager, and what it has told."""
+    running, told = FeedProducer(trigger_for()), list[Any]()
+    task = asyncio.create_task(events_of(running, told.append))
+    await until(lambda: inbox.position(POSITION) is not None)
+    yield running, told
+    task.cancel()
+    await asyncio.wait([task])
+    await running.aclose()
+
+
+async def test_what_airflow_could_not_store_ends_the_stream_and_is_not_confirmed(
+    connected: Running, inbox: SqlInbox, emit: Emit
+) -> None:
+    async with producing(inbox) as (running, told):
+        await until(lambda: begun(connected))
+        emit("1")
+        await until(lambda: bool(told))
+        before, [(_, number)] = inbox.position(POSITION), told
+        with pytest.raises(RuntimeError, match="Airflow has not stored what 'orders' told it; it is told again"):
+            await running.advance([AdvanceItem(number, STORED), AdvanceItem(number, LOST)])
+        assert inbox.position(POSITION) == before
+        await running.advance([AdvanceItem(number, STORED)])
+        assert inbox.position(POSITION) == str(number)
+
+
+async def test_settings_that_are_wrong_are_logged_and_lived_through(
+    inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_CONFIGURED_SECONDS", 0.05)
+    running = Triggerer(trigger_for(conn_id="not_there"))
+    task = asyncio.create_task(running.run())
+    await until(lambda: caplog.text.count("not_there") > 1)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert (running.error, running.payloads) == (None, [])
