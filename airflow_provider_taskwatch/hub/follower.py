@@ -43,6 +43,7 @@ class Follower:
     :param fingerprint: tells apart who bears the same name and wants something else.
     :param channel: key of the feed.
     :param batch_size: how many events go out together at most.
+    :param confirmed: up to this number all has arrived, even where nobody could write that down.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Follower:
         channel: str,
         want: Want,
         batch_size: int = 100,
+        confirmed: int = 0,
         lease_seconds: float = LEASE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
     ) -> None:
@@ -68,7 +70,7 @@ class Follower:
         self._renew_seconds = renew_seconds
         self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {new_holder()}")
         self._renew_at = 0.0
-        self._reached = 0
+        self._reached = confirmed
         self._unconfirmed: deque[Bundle] = deque()
         self._room = asyncio.Event()
 

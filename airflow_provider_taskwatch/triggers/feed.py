@@ -91,9 +91,12 @@ class FeedTrigger(BaseEventTrigger):
         from .producer import FeedProducer
 
         producer = FeedProducer(self)
-        async for events, number in producer.open_stream():
-            yield self._event(events)
-            await producer.confirm(number)
+        try:
+            async for events, number in producer.open_stream():
+                yield self._event(events)
+                await producer.confirm(number)
+        finally:
+            await producer.aclose()
 
     def _event(self, events: Sequence[Any]) -> TriggerEvent:
         return TriggerEvent({"name": self.name, "events": events})

@@ -25,21 +25,26 @@ AGAIN_CONFIGURED_SECONDS = 60.0
 
 
 class FeedProducer(SharedStreamProducer):
-    """Lives through whatever is transient: Airflow restarts a watcher that has failed about once a second."""
+    """Lives through whatever is transient: Airflow restarts a watcher that has failed about once a second.
+
+    What it needs is held until :meth:`aclose`, as Airflow confirms even after it has ended the stream.
+    """
 
     def __init__(self, trigger: FeedTrigger) -> None:
         self._trigger = trigger
+        self._held = AsyncExitStack()
         self._follower: Follower | None = None
+        self._confirmed = 0
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
         while True:
             try:
-                async with AsyncExitStack() as held:
-                    self._follower = await self._open(held)
-                    async for bundle in self._follower.bundles():
-                        yield bundle.events, bundle.number
+                self._follower = await self._open(self._held)
+                async for bundle in self._follower.bundles():
+                    yield bundle.events, bundle.number
             except TaskWatchError as error:
                 log.warning("the trigger %r does not hear of its feed for now: %s", self._trigger.name, error)
+                await self.aclose()
                 is_wrong = isinstance(error, ConfigurationError)
                 await asyncio.sleep(AGAIN_CONFIGURED_SECONDS if is_wrong else AGAIN_SECONDS)
 
@@ -49,9 +54,22 @@ class FeedProducer(SharedStreamProducer):
         await self.confirm(batch[-1].broker_payload)
 
     async def confirm(self, number: int) -> None:
-        """All up to this number has arrived."""
-        if self._follower is not None:
+        """All up to this number has arrived; where that cannot be written down now, it is when the stream goes on."""
+        self._confirmed = max(self._confirmed, number)
+        if self._follower is None:
+            return
+        try:
             await self._follower.confirm(number)
+        except TaskWatchError as error:
+            log.warning("how far the trigger %r has come cannot be written down: %s", self._trigger.name, error)
+
+    async def aclose(self) -> None:
+        """Give back what is held; a name that cannot be given back is free when its lease has run out."""
+        self._follower = None
+        try:
+            await self._held.aclose()
+        except TaskWatchError as error:
+            log.warning("the trigger %r has not given back all that it held: %s", self._trigger.name, error)
 
     async def _open(self, held: AsyncExitStack) -> Follower:
         """Everything that is needed while the stream is open."""
@@ -75,6 +93,7 @@ class FeedProducer(SharedStreamProducer):
             channel=feed.key,
             want=want,
             batch_size=mine.batch_size,
+            confirmed=self._confirmed,
         )
         held.push_async_callback(follower.close)
         await held.enter_async_context(reading(hub, feed, Waiter(want, hear=lambda _: None)))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
 from airflow.sdk.serde import deserialize, serialize
-from airflow.triggers.base import BaseEventTrigger
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.hub import follower
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -215,6 +215,45 @@ async def test_what_airflow_could_not_store_ends_the_stream_and_is_not_confirmed
         assert inbox.position(POSITION) == str(number)
 
 
+async def test_what_airflow_has_stored_counts_even_when_the_stream_has_ended(
+    connected: Running, inbox: SqlInbox, emit: Emit
+) -> None:
+    running, told = FeedProducer(trigger_for()), list[Any]()
+    task = asyncio.create_task(events_of(running, told.append))
+    await until(lambda: inbox.position(POSITION) is not None and begun(connected))
+    emit("1")
+    await until(lambda: bool(told))
+    task.cancel()
+    await asyncio.wait([task])
+    await running.advance([AdvanceItem(told[0][1], STORED)])
+    await running.aclose()
+
+    assert (inbox.position(POSITION), inbox.holder(POSITION)) == (str(told[0][1]), None)
+
+
+async def test_an_inbox_that_is_down_for_a_while_is_lived_through_and_nothing_stored_is_told_again(
+    connected: Running, inbox: SqlInbox, emit: Emit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    async with producing(inbox) as (running, told):
+        await until(lambda: begun(connected))
+        emit("1")
+        await until(lambda: len(told) == 1)
+
+        def down(*_: Any, **__: Any) -> Any:
+            raise InboxError("the inbox is down")
+
+        with monkeypatch.context() as broken:
+            for name in ("save_position", "after", "lease"):
+                broken.setattr(SqlInbox, name, down)
+            await running.advance([AdvanceItem(told[0][1], STORED)])
+            await until(lambda: "does not hear of its feed for now: the inbox is down" in caplog.text)
+        emit("2")
+        await until(lambda: len(told) == 2)
+
+    assert [event["subject"] for events, _ in told for event in events] == ["1", "2"]
+
+
 async def test_settings_that_are_wrong_are_logged_and_lived_through(
     inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,3 +265,25 @@ async def test_settings_that_are_wrong_are_logged_and_lived_through(
     await asyncio.wait([task])
 
     assert (running.error, running.payloads) == (None, [])
+
+
+async def test_without_a_shared_stream_a_batch_counts_as_stored_when_the_next_one_is_asked_for(
+    connected: Running, inbox: SqlInbox, emit: Emit
+) -> None:
+    told: list[TriggerEvent] = []
+
+    async def run(enough: Callable[[], bool]) -> None:
+        async with aclosing(trigger_for(batch_size=1).run()) as stream:
+            async for event in stream:
+                told.append(event)
+                if enough():
+                    return
+
+    task = asyncio.create_task(run(lambda: len(told) == 2))
+    await until(lambda: inbox.position(POSITION) is not None and begun(connected))
+    emit("1", "2")
+    await task
+    assert inbox.holder(POSITION) is None
+    await run(lambda: len(told) == 3)
+
+    assert [one["subject"] for event in told for one in event.payload["events"]] == ["1", "2", "2"]
