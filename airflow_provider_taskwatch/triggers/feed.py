@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.want import Want
 
 if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
@@ -47,6 +48,7 @@ class FeedTrigger(BaseEventTrigger):
             raise ConfigurationError("name is empty; it is what the position in the feed belongs to")
         if not 1 <= batch_size <= 256:
             raise ConfigurationError(f"batch_size must be between 1 and 256, not {batch_size!r}")
+        Want(names=names, match=match or {}).check()
         self.name = name
         self.conn_id = conn_id
         self.feed = dict(feed or {})

@@ -80,7 +80,6 @@ class FeedProducer(SharedStreamProducer):
 
         mine = self._trigger
         want = Want(names=mine.names, subject=mine.subject, match=mine.match)
-        want.check()
         hub = await held.enter_async_context(hub_for(mine.conn_id).open())
         feed = await feed_of(hub, mine.feed)
         feed.check(want.match)

@@ -106,7 +106,16 @@ def test_triggers_that_differ_share_no_stream(change: dict[str, Any]) -> None:
     assert trigger_for(**change).shared_stream_key() != trigger_for().shared_stream_key()
 
 
-@pytest.mark.parametrize("wrong, words", [({"name": ""}, "name is empty"), ({"batch_size": 257}, "not 257")])
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ({"name": ""}, "name is empty"),
+        ({"batch_size": 257}, "not 257"),
+        ({"names": "*.created.*"}, "names must be a list of texts"),
+        ({"match": ["a.b"]}, "match must be a dict"),
+        ({"match": {"a.b": None}}, "a number or a boolean"),
+    ],
+)
 def test_what_makes_no_sense_is_refused_in_the_dag_file(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         trigger_for(**wrong)
