@@ -16,8 +16,9 @@ LABELS = {
     "bare": "(b) the least a poll can cost\none shared session, no more",
     "single": "(c) WatchTrigger\none read per task",
     "many": "(d) WatchTrigger\none read for many tasks",
+    "listed": "(e) WatchTrigger\none list for all of a connection",
 }
-COLOURS = {"http": "#b0b7bf", "bare": "#7a8794", "single": "#1f77b4", "many": "#2ca02c"}
+COLOURS = {"http": "#b0b7bf", "bare": "#7a8794", "single": "#1f77b4", "many": "#2ca02c", "listed": "#9467bd"}
 
 
 def draw(figures: Sequence[Figures], path: Path) -> None:

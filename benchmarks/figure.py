@@ -62,6 +62,11 @@ class Figures:
         return self.polls / self.intended
 
     @property
+    def lists_per_interval(self) -> float:
+        """Pages of lists."""
+        return self.list_pages * self.interval / self.seconds
+
+    @property
     def cpu(self) -> float:
         """CPU of both processes."""
         return self.runner_cpu + self.supervisor_cpu
@@ -147,6 +152,8 @@ def goals(by_name: Mapping[str, Figures]) -> list[Goal]:
     found: list[Goal] = []
     if by_name.keys() >= {"idle", "http", "bare", "single", "many"}:
         found += _goals_of_a_thousand(by_name)
+    if "listed" in by_name:
+        found += _goals_of_one_list(by_name["listed"])
     if "single-slow" in by_name:
         found += _goals_of_a_slow_remote(by_name["single-slow"])
     if "restart" in by_name:
@@ -184,6 +191,16 @@ def _times_dearer(http: Figures, single: Figures) -> Goal:
     if not http.polls:
         return Goal(what=what, value="(a) made no look", limit=">= 40", is_reached=False)
     return _at_least(what, http.cpu_per_poll / single.cpu_per_poll, 40.0, "{:.0f}")
+
+
+def _goals_of_one_list(listed: Figures) -> list[Goal]:
+    """One more is the one that the window cuts."""
+    rounds = listed.seconds / listed.interval
+    return [
+        _at_most("(e) lists read per interval", listed.lists_per_interval, 1 + 1 / rounds),
+        _at_most("(e) single reads", listed.single_reads, 0, "{:.0f}"),
+        _at_most("(e) lateness, p99, seconds", listed.late_p99, 1.0),
+    ]
 
 
 def _goals_of_a_slow_remote(slow: Figures) -> list[Goal]:

@@ -17,7 +17,7 @@ from benchmarks.remote import alias_of, run_id_of
 DAG_ID = "waits"
 CONN_ID = "remote"
 CHUNK = 500
-KINDS = ("idle", "http", "bare", "single", "many", "called")
+KINDS = ("idle", "http", "bare", "single", "many", "listed", "called")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Population:
             return "airflow.providers.http.triggers.http.HttpSensorTrigger", arguments
         return "airflow_provider_taskwatch.triggers.watch.WatchTrigger", {
             "conn_id": CONN_ID,
-            "ref": str(number if self.kind == "single" else run_id_of(number)),
+            "ref": str(number if self.kind in ("single", "listed") else run_id_of(number)),
             "started_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
             "rhythm": {"limit_seconds": self.interval, "adaptive": False},
             "options": {"alias": alias_of(number)} if self.kind == "many" else {},
@@ -71,6 +71,8 @@ class Population:
                 "password": "secret",
                 "extra": extra,
             }
+        if self.kind == "listed":
+            return {"conn_type": "aps", "host": self.url, "login": "key", "password": "secret", "extra": extra}
         if self.kind in ("many", "called"):
             extra |= {"client": "100"}
             return {"conn_type": "automic", "host": self.url, "login": "100/A/B", "password": "secret", "extra": extra}

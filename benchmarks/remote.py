@@ -6,6 +6,7 @@ sandbox would be truer, and so slow that their own CPU would be a part of the re
 =============================  ==============================================================================
 GET  /.../notifications/{n}    a notification of Acquia; one in ten changes its progress at each look
 GET  /.../absent/{n}           404, which is what Airflow's HTTP sensor waits on
+GET  /aps/.../displayMessages  the notifications of APS that a panel shows: all of ours, in progress
 GET  /ae/.../executions        a page of Automic's list: ours among those of others, newest first
 GET  /ae/.../executions/{n}    an execution of Automic
 POST /token                    an access token that lives five minutes
@@ -77,6 +78,7 @@ class Remote:
         self.tokens = self.opened = 0
         self._ended: set[int] = set()
         self._entries = _entries(watched)
+        self._panel = _json({"inProgressActivities": [_activity(number) for number in range(watched)]})
         self._pages: dict[str, tuple[list[dict[str, Any]], bytes]] = {}
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
@@ -96,6 +98,8 @@ class Remote:
         kind, number = path.rsplit("/", 2)[-2:]
         if number == "executions":
             return 200, self._list(query)
+        if number == "displayMessages":
+            return 200, self._shown()
         self.polls.append((int(number), time.monotonic()))
         self.looks[number] += 1
         if int(number) in self._ended:
@@ -115,6 +119,12 @@ class Remote:
             "connections": self.connections,
             "opened": self.opened,
         }
+
+    def _shown(self) -> bytes:
+        now = time.monotonic()
+        self.polls += [(number, now) for number in range(self.watched)]
+        self.lists.append((self.watched, self.watched))
+        return self._panel
 
     def _list(self, query: str) -> bytes:
         if query not in self._pages:
@@ -197,6 +207,24 @@ def _notification(number: int, looks: int) -> dict[str, Any]:
         "progress": looks % 99 + 1 if changes else 50,
         "context": {"environment": {"ids": ["12-ab"]}, "database": {"names": ["drupal"]}},
         "_links": {"self": {"href": f"/api/notifications/{number}"}, "parent": {"href": "/api/notifications"}},
+    }
+
+
+def _activity(number: int) -> dict[str, Any]:
+    return {
+        "id": str(number),
+        "type": "activity",
+        "status": "inProgress",
+        "message": {"message": "Load of __day__", "keys": {"day": "Monday"}},
+        "localizedMessage": "Load of Monday",
+        "packageId": "2b0f7f4e-2d53-4f6a-8f1c-6a0f5f0c7d11",
+        "service": "airflow",
+        "updated": False,
+        "resolved": False,
+        "created": "2026-01-31T03:00:00Z",
+        "modified": "2026-01-31T03:00:00Z",
+        "accountId": "account-1",
+        "context": f"airflow.load.{number:012x}",
     }
 
 

@@ -6,7 +6,8 @@ one TLS server on the loopback interface answers all of them after a set time. T
 (a) ``http``: the ``HttpSensorTrigger`` of Airflow's HTTP provider,
 (b) ``bare``: the least that a poll can cost, over one ``aiohttp`` session for all,
 (c) ``single``: our trigger, reading one task per request (Acquia),
-(d) ``many``: our trigger, reading many tasks per request (Automic), among 10,000 executions of others;
+(d) ``many``: our trigger, reading many tasks per request (Automic), among 10,000 executions of others,
+(e) ``listed``: our trigger, where one list holds all tasks of a connection (APS);
 
 and ``idle`` triggers show what Airflow itself costs. CPU comes from the operating system's accounts of the two
 processes of the triggerer; looks and their moments are counted by the server.
@@ -88,6 +89,7 @@ CASES = (
     Case(name="bare", kind="bare"),
     Case(name="single", kind="single"),
     Case(name="many", kind="many"),
+    Case(name="listed", kind="listed"),
     Case(name="single-slow", kind="single", delay=0.5),
     Case(name="restart", kind="single", per_loop=1_000, is_restart=True),
     Case(name="idle-10k", kind="idle", **LARGE),

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
 
-from .aps_message import PERSONAL, Message, as_result, in_language, phase_of, read_message, wire_name
+from .aps_message import PERSONAL, Message, as_result, phase_of, read_message, shown, wire_name
 from .moment import moment
 
 Item = Mapping[str, Any]
@@ -44,11 +44,13 @@ class Listing:
         self._locale = locale
         self._items: dict[str, Item] = {}
         self._by_context: dict[str, list[Item]] | None = None
+        self._readings: dict[str, Observation] = {}
 
     def add(self, items: Iterable[Item]) -> None:
         """Learn from a list."""
         self._items |= {one["id"]: one for one in items if isinstance(one.get("id"), str)}
         self._by_context = None
+        self._readings = {}
 
     def is_settled(self, ref: str) -> bool:
         """Whether what a panel shows is enough: all that goes on, and the newest of what has ended.
@@ -75,6 +77,11 @@ class Listing:
 
     def observation(self, ref: str) -> Observation:
         """The reading of a ref; absent where no list has it."""
+        if ref not in self._readings:
+            self._readings[ref] = self._observation(ref)
+        return self._readings[ref]
+
+    def _observation(self, ref: str) -> Observation:
         context = context_in(ref)
         if context is None:
             return absent(ref) if ref not in self._items else self._reading(ref, [read_message(self._items[ref])])
@@ -82,8 +89,8 @@ class Listing:
         return self._reading(ref, words) if words else absent(ref)
 
     def _reading(self, ref: str, words: Sequence[Message]) -> Observation:
-        told = min(words, key=lambda one: ORDER.index(phase_of(one)))
-        phase, locale = phase_of(told), self._locale
+        phase, told = min(((phase_of(one), one) for one in words), key=lambda pair: ORDER.index(pair[0]))
+        locale = self._locale
         ended = moment(told.modified) if phase.is_final else None
         return Observation(
             ref=ref,
@@ -137,8 +144,7 @@ def _changed_at(message: Message) -> datetime:
 
 
 def _words(message: Message, locale: str, count: int) -> str:
-    texts = in_language(message, locale)
-    said = ": ".join(one for one in (texts["message"], texts["details"]) if one)
+    said = ": ".join(text for name in ("message", "details") if (text := shown(message, name, locale)))
     return f"{said} (the first of {count} contexts)" if count > 1 else said
 
 

@@ -116,13 +116,15 @@ PHASES: Mapping[tuple[str, str], Phase] = {
 }
 """Anything else is unknown; a warning that is resolved is over."""
 
-_NAMES = [one.name for one in fields(Message)]
-
 
 def wire_name(name: str) -> str:
     """A field's name in the vendor's JSON."""
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
+
+
+_NAMES = {one.name: wire_name(one.name) for one in fields(Message)}
+_PLAIN = [(name, wire) for name, wire in _NAMES.items() if name not in (*TEXTS, *FLAGS)]
 
 
 def phase_of(message: Message) -> Phase:
@@ -134,11 +136,10 @@ def phase_of(message: Message) -> Phase:
 
 def read_message(content: Mapping[str, Any]) -> Message:
     """The notification in a reply. Types and statuses that are not known are kept; what makes no sense is left out."""
-    given = {name: content.get(wire_name(name)) for name in _NAMES}
-    values: dict[str, Any] = {name: _plain(value) for name, value in given.items()}
-    values |= {name: read_text(given[name]) for name in TEXTS}
-    values |= {name: given[name] in (True, "true") for name in FLAGS}
-    return Message(**(values | {"type": values["type"] or "activity"}))
+    values: dict[str, Any] = {name: _plain(content[wire]) for name, wire in _PLAIN if wire in content}
+    values |= {name: read_text(content[_NAMES[name]]) for name in TEXTS if _NAMES[name] in content}
+    values |= {name: content[name] in (True, "true") for name in FLAGS if name in content}
+    return Message(**(values | {"type": values.get("type") or "activity", "status": values.get("status", "")}))
 
 
 def _plain(value: object) -> str:
@@ -151,7 +152,7 @@ def write_message(message: Message) -> dict[str, Any]:
     written = {
         name: write_text(value) if isinstance(value, LocalizedMessage) else value for name, value in given.items()
     }
-    return {wire_name(name): value for name, value in written.items() if value}
+    return {_NAMES[name]: value for name, value in written.items() if value}
 
 
 def checked(message: Message) -> Message:
@@ -181,8 +182,13 @@ def _status_problems(message: Message) -> list[str]:
 
 
 def in_language(message: Message, locale: str) -> dict[str, str]:
-    """The texts of a notification by field, as the platform shows them, else as they would be shown."""
-    return {name: getattr(message, f"localized_{name}") or render(getattr(message, name), locale) for name in TEXTS}
+    """The texts of a notification by field, as they are shown."""
+    return {name: shown(message, name, locale) for name in TEXTS}
+
+
+def shown(message: Message, name: str, locale: str) -> str:
+    """One text of a notification, as the platform shows it, else as it would be shown."""
+    return str(getattr(message, f"localized_{name}")) or render(getattr(message, name), locale)
 
 
 def as_result(message: Message, locale: str, *, personal: bool = False) -> dict[str, Any]:
@@ -191,8 +197,8 @@ def as_result(message: Message, locale: str, *, personal: bool = False) -> dict[
     :param personal: whether fields that tell of people belong in there, too.
     """
     kept = {name: getattr(message, name) for name in _NAMES if not name.startswith("localized_")}
-    shown = {**kept, **in_language(message, locale)}
-    return {wire_name(name): value for name, value in shown.items() if personal or name not in PERSONAL}
+    told = {**kept, **in_language(message, locale)}
+    return {_NAMES[name]: value for name, value in told.items() if personal or name not in PERSONAL}
 
 
 def changed(message: Message, changes: Mapping[str, Any]) -> Message:

@@ -134,3 +134,18 @@ def test_memory_is_what_each_further_watch_takes_beyond_a_further_idle_trigger()
         }
     )
     assert {goal.value for goal in found if "kB of memory" in goal.what} == {"9.0"}
+
+
+@pytest.mark.parametrize(
+    "changes, what",
+    [
+        ({}, None),
+        ({"list_pages": 12}, "(e) lists read per interval"),
+        ({"single_reads": 1}, "(e) single reads"),
+        ({"late_p99": 1.1}, "(e) lateness, p99, seconds"),
+    ],
+)
+def test_one_list_serves_all_of_a_connection(changes, what):
+    listed = named("listed", **{"list_pages": 11, "single_reads": 0, **changes})
+    short = [name for name, is_reached in reached(goals({"listed": listed})).items() if not is_reached]
+    assert short == ([what] if what else [])
