@@ -44,7 +44,8 @@ UNKNOWN = NotFoundError(method="GET", path="/read", status=404, message="no such
 
 @pytest.fixture(params=["memory", "sqlite"])
 def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inbox]:
-    inbox: Inbox = MemoryInbox() if request.param == "memory" else SqlInbox(f"sqlite:///{tmp_path}/inbox.db")
+    url = f"sqlite:///{tmp_path}/inbox.db"
+    inbox: Inbox = MemoryInbox() if request.param == "memory" else SqlInbox(url, clock=lambda: NOW)
     yield inbox
     inbox.close()
 

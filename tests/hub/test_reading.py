@@ -32,7 +32,8 @@ class CrashError(Exception):
 
 @pytest.fixture(params=["memory", "sqlite"])
 def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inbox]:
-    inbox: Inbox = MemoryInbox() if request.param == "memory" else SqlInbox(f"sqlite:///{tmp_path}/inbox.db")
+    url = f"sqlite:///{tmp_path}/inbox.db"
+    inbox: Inbox = MemoryInbox() if request.param == "memory" else SqlInbox(url, clock=lambda: NOW)
     inbox.lease(LEASE.name, LEASE.holder, 60.0)
     yield inbox
     inbox.close()

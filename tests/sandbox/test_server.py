@@ -122,7 +122,8 @@ def test_a_hanging_call_does_not_keep_the_server_from_stopping() -> None:
 
 
 def test_the_environment_is_ready_to_use(box: Running) -> None:
-    assert set(box.environment()) == {f"AIRFLOW_CONN_{name.upper()}_DEFAULT" for name in box.sandbox.remotes}
+    expected = {f"AIRFLOW_CONN_{name.upper()}_DEFAULT" for name in box.sandbox.remotes}
+    assert set(box.environment()) == expected | {"AIRFLOW_CONN_APS_OTHER"}
 
 
 def test_the_command_shows_how_to_connect_and_ends_when_told() -> None:
