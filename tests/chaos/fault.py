@@ -200,7 +200,7 @@ FAULTS = (
     Fault(
         name="remote-away", title="503 to everybody", play=remote("server_error"), lasts=(8.0, 300.0), rests=(7.0, 60.0)
     ),
-    Fault(name="api-away", title="API server away", play=api_server_away, rests=(7.0, 30.0), retry_seconds=(1.0, 20.0)),
+    Fault(name="api-away", title="API server away", play=api_server_away, rests=(7.0, 30.0), retry_seconds=(1.0, 60.0)),
     Fault(name="remote-bursts", title="bursts of 503", play=bursts, rests=_BRIEF),
     Fault(name="scheduler-pod-killed", title="kill -9 of the scheduler's pod", play=scheduler_pod_killed),
     Fault(name="database-restarted", title="PostgreSQL restarted", play=database_restarted),

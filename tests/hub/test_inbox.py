@@ -64,9 +64,7 @@ def test_without_either_it_is_a_file_in_the_home_of_airflow(monkeypatch: pytest.
 
 def test_a_worker_needs_to_be_told_which_inbox_the_triggerers_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
-    with pytest.raises(
-        ConfigurationError, match="inbox_url on workers, too, or add an Airflow connection"
-    ):
+    with pytest.raises(ConfigurationError, match="inbox_url on workers, too, or add an Airflow connection"):
         open_named_inbox()
     monkeypatch.setenv(URL_VARIABLE, "sqlite:////x/y.db")
     assert repr(open_named_inbox()) == "the inbox sqlite:////x/y.db"
