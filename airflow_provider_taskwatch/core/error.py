@@ -4,6 +4,9 @@
 
   - :class:`ConfigurationError`: configured wrongly? (a connection, an argument, an id)
   - :class:`TransportError`: could not ask? (DNS, TLS, lost connections, timeouts)
+
+    - :class:`LossError`: the remote may have deleted what its lost answer held
+
   - :class:`RemoteError`: asked and refused? (carries method, path, status and the remote's words)
 
     - :class:`NotFoundError`: the remote does not know the id, or does not show it to us
@@ -42,6 +45,10 @@ class TransportError(TaskWatchError):
     def __init__(self, message: str, *, sent: bool = True) -> None:
         super().__init__(message)
         self.sent = sent
+
+
+class LossError(TransportError):
+    """The answer to a read that deletes was lost: what it held may be gone. It is not asked for again on its own."""
 
 
 class RemoteError(TaskWatchError):

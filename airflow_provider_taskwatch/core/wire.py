@@ -27,6 +27,7 @@ class Call:
     :param path: percent-encoded, starts with ``/``, relative to the connection's base URL.
     :param query: pairs in order; a name may occur more than once.
     :param headers: without credentials; those are added by whoever sends the call, and no repr shows them.
+    :param is_consuming: whether the remote deletes what it answers with, although the method says that it reads.
     """
 
     method: str
@@ -34,11 +35,12 @@ class Call:
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = None
+    is_consuming: bool = False
 
     @property
     def is_repeatable(self) -> bool:
         """Whether sending it twice does what sending it once does."""
-        return self.method in ("GET", "HEAD", "OPTIONS")
+        return self.method in ("GET", "HEAD", "OPTIONS") and not self.is_consuming
 
     @property
     def target(self) -> str:

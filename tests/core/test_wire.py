@@ -12,6 +12,10 @@ def test_only_calls_that_read_are_repeatable(method, repeatable):
     assert Call(method=method, path="/").is_repeatable is repeatable
 
 
+def test_a_read_that_deletes_is_not_repeatable():
+    assert not Call(method="GET", path="/", is_consuming=True).is_repeatable
+
+
 def test_a_query_keeps_its_order_and_repeats_names():
     call = get("/x", {"alias": "a b#*", "status": ["1800", "1850"], "deep": True, "max": 5})
     assert call.target == "/x?alias=a%20b%23%2A&status=1800&status=1850&deep=true&max=5"
