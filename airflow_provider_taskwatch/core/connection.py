@@ -210,7 +210,7 @@ def _base_url(form: Form, raw: RawConnection, problems: list[str]) -> str:
     if not host:
         problems.append("the host is missing")
         return ""
-    parts = http_url(host if "://" in host else f"{raw.schema or 'https'}://{_bracketed(host)}")
+    parts = http_url(host if "://" in host else f"{raw.schema or 'https'}://{_prefixed(form, _bracketed(host))}")
     if parts is None or "@" in parts.netloc:
         problems.append(
             "the host must be a name or an http(s) URL without credentials, such as api.example.com or "
@@ -226,10 +226,19 @@ def _base_url(form: Form, raw: RawConnection, problems: list[str]) -> str:
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/') or form.base_path}"
 
 
+def _prefixed(form: Form, host: str) -> str:
+    """A bare domain as the remote wants it; any other host is taken at its word."""
+    is_bare = _DOMAIN.fullmatch(host) and not host.startswith(form.host_prefix)
+    return f"{form.host_prefix}{host}" if is_bare else host
+
+
+_DOMAIN = re.compile(r"([\w-]+\.)+[^\W\d]{2,}(/.*)?")
+
+
 def _token_url(form: Form, base_url: str) -> str:
     """Where the type's tokens are obtained, empty where nobody knows."""
     known = form.token_url or ""
-    return f"{base_url}{known}" if known.startswith("/") else known
+    return f"{base_url}{known}" if known.startswith("/") else known.format(host=urlsplit(base_url).netloc)
 
 
 def _bracketed(host: str) -> str:

@@ -21,6 +21,14 @@ FORM = Form(
     fields=(Field(name="tenant", label="Tenant"), Field(name="size", label="Size", kind="integer")),
 )
 STRICT = Form(connection_type="demo", title="Demo", auths=("oauth2",))
+DOMAIN = Form(
+    connection_type="demo",
+    title="Demo",
+    auths=("oauth2",),
+    host_prefix="www.",
+    base_path="/api",
+    token_url="https://{host}/oauth/token",
+)
 
 
 def read(form=FORM, *, extra=None, **columns):
@@ -175,6 +183,29 @@ def test_everything_that_is_missing_is_named_in_one_error():
         "connection 'my_conn' (demo): the host is missing; the login (client id) is missing; "
         "the password (client secret) is missing; extra 'token_url' is missing"
     )
+
+
+def test_a_token_url_may_follow_the_host():
+    assert read(DOMAIN, host="www.example.com:8443/x").token_url == "https://www.example.com:8443/oauth/token"
+    assert read(DOMAIN, host="http://localhost:1/x", extra={"token_url": "http://t/"}).token_url == "http://t/"
+    assert problems(DOMAIN).endswith("(demo): the host is missing")
+
+
+@pytest.mark.parametrize(
+    "host, base",
+    [
+        ("example.com", "https://www.example.com/api"),
+        ("example.com.br/v2", "https://www.example.com.br/v2"),
+        ("www.example.com", "https://www.example.com/api"),
+        ("https://example.com", "https://example.com/api"),
+        ("example.com:8443", "https://example.com:8443/api"),
+        ("localhost", "https://localhost/api"),
+        ("127.0.0.1", "https://127.0.0.1/api"),
+        ("::1", "https://[::1]/api"),
+    ],
+)
+def test_a_bare_domain_gets_what_all_hosts_of_the_remote_begin_with(host, base):
+    assert read(DOMAIN, host=host).base_url == base
 
 
 def test_everything_that_is_malformed_is_named_in_one_error():
