@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -116,18 +117,29 @@ def refusal(call: Call, reply: Reply) -> RemoteError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from ``Retry-After``, bounded; None where there is none.
+    """Seconds from ``Retry-After``, else until a moment in ``X-RateLimit-Reset``, bounded; None where there is none.
 
     The form with a date is read against the reply's own ``Date``, as clocks differ.
     """
-    value = headers.get("retry-after", "").strip()
-    seconds = float(value) if value.isdecimal() else _until(value, headers.get("date", ""))
-    return None if seconds is None else min(max(seconds, 0.0), RETRY_AFTER_LIMIT_SECONDS)
+    value, now = headers.get("retry-after", "").strip(), headers.get("date", "")
+    seconds = float(value) if value.isdecimal() else _between(now, parsedate_to_datetime, value)
+    return until_reset(headers) if seconds is None else _bounded(seconds)
 
 
-def _until(then: str, now: str) -> float | None:
+def until_reset(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the moment in ``X-RateLimit-Reset`` (ISO 8601), bounded; None where it names none."""
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    seconds = None if reset.isdecimal() else _between(headers.get("date", ""), datetime.fromisoformat, reset)
+    return None if seconds is None else _bounded(seconds)
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_SECONDS)
+
+
+def _between(date: str, read: Callable[[str], datetime], moment: str) -> float | None:
     try:
-        return (parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds()
+        return (read(moment) - parsedate_to_datetime(date)).total_seconds()
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
-from .flow import RETRY_AFTER_LIMIT_SECONDS, retry_after
+from .flow import RETRY_AFTER_LIMIT_SECONDS, retry_after, until_reset
 from .wire import Reply
 
 FIRST_SECONDS = 1.0
@@ -42,7 +42,8 @@ def _asked(reply: Reply) -> float | None:
 
 
 def _until_reset(reply: Reply) -> float | None:
-    """``X-RateLimit-Reset`` in seconds; a value that can only be a moment (unix time) is left to the 429."""
+    """``X-RateLimit-Reset`` in seconds, or until its moment; unix time is left to the 429."""
     value = reply.headers.get("x-ratelimit-reset", "").strip()
-    seconds = float(value) if value.isdecimal() else 0.0
-    return seconds if seconds <= RETRY_AFTER_LIMIT_SECONDS else None
+    if not value.isdecimal():
+        return until_reset(reply.headers)
+    return float(value) if float(value) <= RETRY_AFTER_LIMIT_SECONDS else None

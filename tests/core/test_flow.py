@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -54,6 +55,11 @@ def test_a_refusal_is_not_repeated(status):
 def test_not_found_is_told_apart():
     with pytest.raises(NotFoundError):
         play(ask(READ), reply(404))
+
+
+def test_a_read_that_deletes_is_not_repeated_after_a_lost_reply():
+    with pytest.raises(TransportError):
+        play(ask(replace(READ, is_consuming=True), retry=PATIENT), LOST)
 
 
 @pytest.mark.parametrize("trouble", [LOST, reply(500), reply(502), reply(503), reply(408)])
@@ -127,6 +133,12 @@ def test_retry_after_is_read_in_both_forms_and_bounded(value, seconds):
 def test_a_date_to_wait_for_means_nothing_without_the_remotes_own_clock():
     assert retry_after({"retry-after": "Wed, 21 Oct 2026 07:01:30 GMT"}) is None
     assert retry_after({}) is None
+
+
+def test_the_end_of_a_rate_limit_stands_for_a_wish_that_is_missing():
+    headers = {"x-ratelimit-reset": "2026-10-21T09:01:30+02:00", "date": NOW}
+    assert retry_after(headers) == 90.0
+    assert retry_after({**headers, "retry-after": "7"}) == 7.0
 
 
 def test_a_json_object_is_returned():

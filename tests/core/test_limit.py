@@ -50,6 +50,13 @@ def test_a_used_up_allowance_is_waited_out_where_it_says_for_how_long(reset, sec
     assert hold_seconds(headed(200, {**LAST, "x-ratelimit-reset": reset}), 0) == seconds
 
 
+def test_a_used_up_allowance_is_waited_out_until_its_moment():
+    now = {"date": "Wed, 21 Oct 2026 07:00:00 GMT"}
+    assert hold_seconds(headed(200, {**LAST, **now, "x-ratelimit-reset": "2026-10-21T07:00:40+00:00"}), 0) == 40.0
+    assert hold_seconds(headed(200, {**LAST, **now, "x-ratelimit-reset": "2026-10-21T06:00:00Z"}), 0) == 0.0
+    assert hold_seconds(headed(200, {**LAST, "x-ratelimit-reset": "2026-10-21T07:00:40+00:00"}), 0) == 0.0
+
+
 def test_an_allowance_that_is_left_holds_nobody_back():
     assert hold_seconds(headed(200, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": "30"}), 0) == 0.0
     assert hold_seconds(headed(200, LAST), 0) == 0.0
