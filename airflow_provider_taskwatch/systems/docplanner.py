@@ -1,0 +1,239 @@
+"""Docplanner integration API v3: a queue of notifications that forgets what it has given away, and its release.
+
+* https://integrations.docplanner.com/
+* APINotificationCallbacksApi.md of the vendor's PHP client: the four operations
+* Tokens are of OAuth v2, although the API is v3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    LossError,
+    NotFoundError,
+    RemoteError,
+    ReplyError,
+    TaskWatchError,
+    TransportError,
+)
+from airflow_provider_taskwatch.core.flow import Flow, refusal
+from airflow_provider_taskwatch.core.form import Field, Form
+from airflow_provider_taskwatch.core.text import line
+from airflow_provider_taskwatch.core.wire import Call, Pause, Reply, pairs
+
+FORM = Form(
+    connection_type="docplanner",
+    title="Docplanner",
+    auths=("oauth2",),
+    host_prefix="www.",
+    base_path="/api/v3/integration",
+    token_url="https://{host}/oauth/v2/token",  # noqa: S106 - an address
+    scope="integration",
+    fields=(
+        Field(
+            name="store_payload",
+            label="Stored of notifications",
+            description="ids: ids, names of events, times and statuses; full: all, patients' data included.",
+            default="ids",
+            choices=("ids", "full"),
+        ),
+    ),
+    placeholders={"host": "www.doctoralia.es"},
+)
+
+MAX_LIMIT = 100
+EXPIRY_SECONDS = 72 * 3600.0
+"""What was not pulled for so long is deleted."""
+RELEASE_SECONDS = 3600.0
+"""A release is allowed once in that time."""
+
+_ERRORS = "application/vnd.error+docplanner+json"
+_HEADERS = {
+    "Accept": f"application/vnd.docplanner+json; charset=UTF-8, {_ERRORS}",
+    "User-Agent": "airflow-provider-taskwatch",  # without one the firewall takes us for a bot
+}
+_EMPTY = "no notifications found"
+_GATEWAYS = (502, 504)
+
+_WWW = "Docplanner's hosts begin with 'www.' (www.doctoralia.es); others redirect, and a redirect changes the request"
+_HINTS: Mapping[int, str] = {
+    301: _WWW,
+    302: _WWW,
+    308: _WWW,
+    403: "the client may not do this; Docplanner enables it, by client and by facility",
+}
+_PULL_HINTS = {**_HINTS, 404: "an empty queue says 'No notifications found'; check host and path of the connection"}
+_RELEASE_HINTS = {
+    **_HINTS,
+    403: "a release is only for clients to which Docplanner pushes, and for which it has enabled the release; "
+    "one that pulls has nothing to release",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """What a pull has taken out of the queue.
+
+    :param notifications: ``{"name", "data", "created_at"}``, the earliest first; no repr shows them, for the patients.
+    :param remaining: how many are left in the queue; None where the reply does not say.
+    """
+
+    notifications: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    remaining: int | None = None
+
+
+def pull(limit: int | None = None) -> Flow[Reply]:
+    """Take the earliest notifications out of the queue; :func:`read_pulled` reads the reply, also an empty one.
+
+    It is sent once: what it answers is deleted at Docplanner, and a lost reply is :class:`LossError`.
+
+    :param limit: at most so many, 1 to 100; None asks for a single one by the call that is there for that.
+    """
+    call = _pull_call(limit)
+    try:
+        reply: Reply = yield call
+    except TransportError as lost:
+        if not lost.sent:
+            raise
+        raise _lost(call, str(lost), limit) from lost
+    if reply.status in _GATEWAYS:
+        raise _lost(call, f"a gateway answered {reply.status}", limit)
+    if not (reply.is_ok or is_empty(reply)):
+        raise _refused(call, reply, _PULL_HINTS)
+    return reply
+
+
+def release() -> Flow[None]:
+    """Have Docplanner push again what was not taken, once an hour at most.
+
+    :raises RemoteError: 403 where it does not push; 429 where it is too early, with ``retry_after``.
+    """
+    call = Call(method="POST", path="/notifications/release", headers={**_HEADERS, "Accept": _ERRORS})
+    yield from _asked(call, _RELEASE_HINTS)
+
+
+def release_patiently() -> Flow[None]:
+    """The same, after as much time as Docplanner asks for."""
+    while True:
+        try:
+            return (yield from release())
+        except RemoteError as error:
+            if error.status != 429:
+                raise
+            wait = patience(error)
+        yield Pause(seconds=wait)
+
+
+def patience(error: RemoteError) -> float:
+    """Seconds until a release that came too early may be sent again."""
+    return RELEASE_SECONDS if error.retry_after is None else error.retry_after
+
+
+def probe() -> Flow[str]:
+    """A cheap authenticated read that takes nothing out of the queue; returns what it proved, in words."""
+    yield from _asked(Call(method="GET", path="/facilities", headers=_HEADERS), _HINTS)
+    return "the token is accepted and the facilities can be listed"
+
+
+def is_empty(reply: Reply) -> bool:
+    """Whether a reply says that the queue is empty: 204, an empty 200, or the documented 404.
+
+    Other 404s do not: they come from a wrong host or path.
+    """
+    if reply.is_ok:
+        return not reply.body.strip()
+    content = _content(reply) if reply.status == 404 else None
+    return isinstance(content, Mapping) and _EMPTY in str(content.get("message")).lower()
+
+
+def read_pulled(reply: Reply) -> Pulled:
+    """What a reply to either pull holds.
+
+    :raises ReplyError: where it has neither shape; its words name members only, as the values may concern patients.
+    """
+    if is_empty(reply):
+        return Pulled(remaining=0)
+    content = _content(reply)
+    if content == []:
+        return Pulled(remaining=0)
+    members = content if isinstance(content, Mapping) else {}
+    found = members.get("notifications")
+    if found is None and isinstance(members.get("name"), str):
+        return Pulled(notifications=(members,))
+    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+        raise ReplyError(f"the reply to a pull ({reply.status}) holds no notifications: it is {_shape(reply, content)}")
+    return Pulled(notifications=tuple(found), remaining=_count(members.get("remaining")))
+
+
+def _pull_call(limit: int | None) -> Call:
+    if limit is None:
+        return Call(method="GET", path="/notifications", headers=_HEADERS, is_consuming=True)
+    if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
+        raise ConfigurationError(f"limit must be a whole number from 1 to {MAX_LIMIT}, not {limit!r:.80}")
+    query = pairs({"limit": limit})
+    return Call(method="GET", path="/notifications/multiple", query=query, headers=_HEADERS, is_consuming=True)
+
+
+def _asked(call: Call, hints: Mapping[int, str]) -> Flow[Reply]:
+    """Send a call once, and explain its refusal."""
+    reply: Reply = yield call
+    if not reply.is_ok:
+        raise _refused(call, reply, hints)
+    return reply
+
+
+def _lost(call: Call, reason: str, limit: int | None) -> LossError:
+    return LossError(
+        f"the reply to {call.method} {call.path} was lost: {reason}. Docplanner deletes what it has sent, so up to "
+        f"{limit or 1} notifications may be gone; compare with its bookings (GET .../bookings?start=&end=)"
+    )
+
+
+def _refused(call: Call, reply: Reply, hints: Mapping[int, str]) -> TaskWatchError:
+    if reply.status == 405 and _is_page(reply):
+        return TransportError(
+            f"{call.method} {call.path} did not reach Docplanner: the web firewall in front of it answered 405 with a "
+            "page. It blocks addresses that ask too often (500 requests in 5 minutes) or from abroad, for minutes; set "
+            "'rate_limit' in the connection, or have the address allowed",
+            sent=False,
+        )
+    error = refusal(call, reply)
+    if reply.status not in hints:
+        return error
+    kind = NotFoundError if isinstance(error, NotFoundError) else RemoteError
+    return kind(
+        method=error.method,
+        path=error.path,
+        status=error.status,
+        message=f"{error.message}; {hints[reply.status]}",
+        retry_after=error.retry_after,
+    )
+
+
+def _content(reply: Reply) -> Any:
+    """The JSON of a reply, None where it holds none."""
+    try:
+        return reply.json()
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_page(reply: Reply) -> bool:
+    return "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<"
+
+
+def _shape(reply: Reply, content: object) -> str:
+    if content is None:
+        return "a web page, from a firewall or another host" if _is_page(reply) else "no JSON"
+    if not isinstance(content, Mapping):
+        return f"a JSON {type(content).__name__}"
+    return f"an object with the members {line(', '.join(sorted(map(str, content))), 200) or '(none)'}"
+
+
+def _count(value: object) -> int | None:
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
