@@ -1,0 +1,111 @@
+"""Docplanner's notifications as a feed: each read deletes what it answers; what is pushed is the same event."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
+from airflow_provider_taskwatch.core.feed import Batch, Event
+from airflow_provider_taskwatch.core.flow import Flow, nothing
+from airflow_provider_taskwatch.core.wire import Reply
+
+from .docplanner import EXPIRY_SECONDS, MAX_LIMIT, pull, read_pulled
+from .docplanner_notification import event_of, is_reduced
+
+IDLE_SECONDS = 5.0
+"""Between two pulls of a queue that was empty: 60 of the 500 requests in 5 minutes that the firewall grants."""
+WARNING_SECONDS = EXPIRY_SECONDS - 12 * 3600.0
+
+
+def feed_of(settings: Settings, options: Mapping[str, Any]) -> DocplannerFeed:
+    """The feed of a connection of the type ``docplanner``; there is one, without options."""
+    if options:
+        raise ConfigurationError(
+            f"a Docplanner connection has one feed, and no option {', '.join(map(repr, sorted(options)))}"
+        )
+    return DocplannerFeed(settings)
+
+
+class DocplannerFeed:
+    """The queue of one connection's credentials.
+
+    A queue belongs to the client, not to who pulls: a second deployment with the same credentials takes its events.
+    """
+
+    is_consuming = True
+
+    def __init__(self, settings: Settings) -> None:
+        host = urlsplit(settings.base_url).netloc.lower()
+        self.key = f"docplanner {host[:150]} {hashlib.sha256(settings.login.encode()).hexdigest()[:16]}"
+        self._conn_id = settings.conn_id
+        self._store_payload = str(settings.own["store_payload"])
+
+    def check(self, fields: Collection[str]) -> None:
+        missing = [one for one in fields if self._store_payload == "ids" and not is_reduced(one)]
+        if missing:
+            raise ConfigurationError(
+                f"{', '.join(map(repr, missing))} cannot be matched: of a notification only ids, times and statuses "
+                f"are stored (visit_booking.id, visit_booking.start_at); store_payload='full' in the connection "
+                f"{self._conn_id!r} stores all of its data, those of patients included"
+            )
+
+    def begin(self, since: float | None) -> Flow[str]:
+        """There is no way back: the queue begins with the earliest that nobody has pulled."""
+        return nothing("")
+
+    def read(self, position: str, reader: str) -> Flow[Reply]:
+        return pull(MAX_LIMIT)
+
+    def batch(self, reply: Reply, position: str) -> Batch:
+        pulled, heard_at = read_pulled(reply), _date(reply)
+        events = [event_of(one, store_payload=self._store_payload, heard_at=heard_at) for one in pulled.notifications]
+        is_drained = pulled.remaining == 0 or not events
+        return Batch(events=tuple(events), pause_seconds=IDLE_SECONDS if is_drained else 0.0)
+
+    def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
+        return nothing(None)
+
+
+def push_event(body: bytes, settings: Settings, *, now: float) -> Event:
+    """The event in a pushed notification, the same as if it had been pulled.
+
+    :param now: seconds since the epoch, for one that does not say when it was made.
+    :raises ReplyError: where it is no notification.
+    """
+    pushed = read_pulled(Reply(status=200, body=body))
+    if len(pushed.notifications) != 1:
+        raise ReplyError("what was pushed is no notification")
+    return event_of(pushed.notifications[0], store_payload=str(settings.own["store_payload"]), heard_at=now)
+
+
+def expiry_warning(*, oldest_at: float | None, pulled_at: float | None, now: float) -> str:
+    """What to warn of before Docplanner deletes notifications unread; empty where nothing is.
+
+    All times are seconds since the epoch, None where there is none.
+
+    :param oldest_at: when the oldest notification of the last pull was made.
+    :param pulled_at: when the last pull was answered.
+    """
+    ages = {
+        "its oldest notification was made {} h ago": oldest_at,
+        "the queue was not pulled for {} h": pulled_at,
+    }
+    told = [
+        words.format(int((now - at) / 3600))
+        for words, at in ages.items()
+        if at is not None and now - at >= WARNING_SECONDS
+    ]
+    return f"{' and '.join(told)}; Docplanner deletes what was not pulled for 72 h" if told else ""
+
+
+def _date(reply: Reply) -> float:
+    """When the remote has answered, by its own clock; 0 where it does not say."""
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+    except (TypeError, ValueError):
+        return 0.0

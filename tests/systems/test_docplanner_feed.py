@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
+from airflow_provider_taskwatch.core.feed import Batch, Feed
+from airflow_provider_taskwatch.systems.docplanner_feed import DocplannerFeed, expiry_warning, feed_of, push_event
+from tests.play import play, reply, result_of, targets
+from tests.systems.test_docplanner import EMPTY, NOBODY, ONE, TWO, settings_of
+from tests.systems.test_docplanner_notification import notification
+
+HOUR = 3600.0
+
+
+def feed(**extra: object) -> DocplannerFeed:
+    return feed_of(settings_of(**extra), {})
+
+
+def test_it_is_a_feed_whose_reads_delete():
+    one: Feed = feed()
+    assert one.is_consuming
+
+
+def test_its_key_belongs_to_the_client_and_not_to_the_connection():
+    assert feed().key == feed_of(settings_of("www.DOCTORALIA.es", store_payload="full"), {}).key
+    assert feed().key != feed_of(settings_of("doctoralia.com.br"), {}).key
+    assert feed().key.startswith("docplanner www.doctoralia.es ")
+    assert len(feed_of(settings_of(f"{'a' * 60}.{'b' * 60}.{'c' * 60}.es"), {}).key) < 200
+
+
+def test_it_has_no_options():
+    with pytest.raises(ConfigurationError, match="one feed, and no option 'topic'"):
+        feed_of(settings_of(), {"topic": "x"})
+
+
+@pytest.mark.parametrize("since", [None, 5.0])
+def test_it_begins_with_what_nobody_has_pulled(since):
+    assert play(feed().begin(since)) == ([], "")
+
+
+def test_it_pulls_as_many_as_it_may():
+    steps, answer = play(feed().read("", "a-b"), reply(404, NOBODY))
+    assert (targets(steps), answer) == (["GET /notifications/multiple?limit=100"], reply(404, NOBODY))
+
+
+def test_there_is_nothing_to_acknowledge():
+    assert play(feed().acknowledge(Batch(), "a-b")) == ([], None)
+
+
+def test_a_reply_becomes_events_in_its_order():
+    batch = feed().batch(reply(200, {"notifications": [TWO, ONE], "remaining": 9}), "")
+    assert [one.subject for one in batch.events] == ["8", "7"]
+    assert (batch.position, batch.pause_seconds) == ("", 0.0)
+
+
+@pytest.mark.parametrize("content, pause", [(ONE, 0.0), ({"notifications": [ONE], "remaining": 0}, 5.0)])
+def test_the_queue_is_pulled_at_once_until_it_says_that_it_is_empty(content, pause):
+    assert feed().batch(reply(200, content), "").pause_seconds == pause
+
+
+@pytest.mark.parametrize("answer", EMPTY, ids=str)
+def test_an_empty_queue_is_left_alone_for_a_while(answer):
+    assert feed().batch(answer, "") == Batch(pause_seconds=5.0)
+
+
+def test_an_answer_of_another_shape_is_no_batch():
+    with pytest.raises(ReplyError, match="_items"):
+        feed().batch(reply(200, {"_items": [ONE]}), "")
+
+
+@pytest.mark.parametrize("date, at", [("Sat, 31 Jan 2026 06:00:00 GMT", 1_769_839_200.0), ("soon", 0.0), ("", 0.0)])
+def test_one_that_does_not_say_its_time_was_made_when_the_remote_answered(date, at):
+    content = {"notifications": [{**ONE, "created_at": None}], "remaining": 0}
+    [one] = feed().batch(reply(200, content, date=date), "").events
+    assert one.at == at
+
+
+def test_a_pushed_notification_is_the_event_that_a_pull_would_have_brought():
+    [pulled] = feed().batch(reply(200, {"notifications": [notification()], "remaining": 0}), "").events
+    assert push_event(json.dumps(notification()).encode(), settings_of(), now=9.0) == pulled
+
+
+def test_as_much_is_stored_as_the_connection_allows():
+    body = json.dumps(notification()).encode()
+    assert "patient" not in push_event(body, settings_of(), now=9.0).content["visit_booking"]
+    assert "patient" in push_event(body, settings_of(store_payload="full"), now=9.0).content["visit_booking"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"a": 1}', b'{"notifications": []}', b"<html>"])
+def test_what_is_pushed_and_is_no_notification_is_refused(body):
+    with pytest.raises(ReplyError):
+        push_event(body, settings_of(), now=9.0)
+
+
+def test_a_field_that_is_not_stored_cannot_be_matched():
+    fields = ["visit_booking.id", "visit_booking.patient.email"]
+    with pytest.raises(ConfigurationError, match=r"^'visit_booking.patient.email' cannot .*store_payload='full'.*'c'"):
+        feed().check(fields)
+    feed().check(["visit_booking.id", "presence"])
+    feed(store_payload="full").check(fields)
+
+
+@pytest.mark.parametrize(
+    "oldest_at, pulled_at, words",
+    [
+        (None, None, ""),
+        (1000 * HOUR - 59 * HOUR, 999 * HOUR, ""),
+        (1000 * HOUR - 61.5 * HOUR, None, "its oldest notification was made 61 h ago; Docplanner deletes"),
+        (None, 1000 * HOUR - 60 * HOUR, "the queue was not pulled for 60 h; Docplanner deletes"),
+        (900 * HOUR, 920 * HOUR, "was made 100 h ago and the queue was not pulled for 80 h; Docplanner deletes"),
+    ],
+)
+def test_it_warns_before_notifications_are_deleted_unread(oldest_at, pulled_at, words):
+    told = expiry_warning(oldest_at=oldest_at, pulled_at=pulled_at, now=1000 * HOUR)
+    assert words in told if words else told == ""
+
+
+def test_its_read_is_the_one_that_it_understands():
+    reply_read = result_of(feed().read("", "a-b"), reply(200, {"notifications": [ONE], "remaining": 0}))
+    assert len(feed().batch(reply_read, "").events) == 1
