@@ -242,9 +242,11 @@ def _hook_classes() -> dict[str, type[TaskWatchHook]]:
     from .hooks.acronis import AcronisHook
     from .hooks.aps import ApsHook
     from .hooks.automic import AutomicHook
+    from .hooks.docplanner import DocplannerHook
     from .hooks.taskwatch import TaskWatchHook
 
-    return {kind.conn_type: kind for kind in (TaskWatchHook, AcquiaHook, AutomicHook, AcronisHook, ApsHook)}
+    kinds = (TaskWatchHook, AcquiaHook, AutomicHook, AcronisHook, ApsHook, DocplannerHook)
+    return {kind.conn_type: kind for kind in kinds}
 
 
 def _system_hook(conn_id: str) -> SystemHook:

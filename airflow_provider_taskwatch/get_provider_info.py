@@ -6,7 +6,7 @@ from typing import Any
 
 from . import __version__
 from .core.form import provider_info
-from .systems import acquia, acronis, aps, automic, general
+from .systems import acquia, acronis, aps, automic, docplanner, general
 
 PACKAGE = __package__
 
@@ -46,6 +46,7 @@ def get_provider_info() -> dict[str, Any]:
             provider_info(automic.FORM, f"{PACKAGE}.hooks.automic.AutomicHook"),
             provider_info(acronis.FORM, f"{PACKAGE}.hooks.acronis.AcronisHook"),
             provider_info(aps.FORM, f"{PACKAGE}.hooks.aps.ApsHook"),
+            provider_info(docplanner.FORM, f"{PACKAGE}.hooks.docplanner.DocplannerHook"),
         ],
         "notifications": [f"{PACKAGE}.notifications.aps.ApsNotifier"],
         "extra-links": [f"{PACKAGE}.link.RemoteTaskLink"],

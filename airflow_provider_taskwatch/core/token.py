@@ -82,6 +82,10 @@ def _said_at(reply: Reply, unix_now: float) -> float:
 def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:
     if reply.status == 404 or 300 <= reply.status < 400:
         remedy = "; check the token URL of the connection"
+    elif reply.status == 405:
+        remedy = (
+            "; check the token URL of the connection, or wait: so answer firewalls, too, when they were asked often"
+        )
     elif reply.status in (400, 401, 403):
         remedy = "; check client id, secret and scope of the connection"
     else:

@@ -33,7 +33,7 @@ from tests.sandbox.visitor import basic
 
 PACKAGE = "airflow-provider-taskwatch"
 MODULE = "airflow_provider_taskwatch"
-TYPES = {"taskwatch", *FORMS}
+TYPES = {"taskwatch", "docplanner", *FORMS}
 SCHEMAS = Path(airflow_package.__file__).parent
 HEAVY = ("requests", "aiohttp", "authlib", "fastapi", "starlette", "uvicorn", "sqlalchemy", "httpx", "rich")
 
@@ -154,7 +154,8 @@ def test_the_hooks_import_no_http_library_before_they_are_used() -> None:
     script = f"""
         import sys
         import airflow.sdk
-        import {MODULE}.hooks.acquia, {MODULE}.hooks.aps, {MODULE}.hooks.automic
+        import {MODULE}.hooks.acquia, {MODULE}.hooks.acronis, {MODULE}.hooks.aps, {MODULE}.hooks.automic
+        import {MODULE}.hooks.docplanner
         print(*[name for name in ("requests", "aiohttp", "authlib", "fastapi") if name in sys.modules])
     """
     assert python(script).stdout.split() == []
@@ -226,7 +227,8 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
         ("nowhere", "no  connection 'nowhere' cannot be read: The conn_id `nowhere` isn't defined"),
         (
             "files",
-            "no  connection 'files' has the type 'fs'; this command knows taskwatch, acquia, automic, acronis, aps",
+            "no  connection 'files' has the type 'fs'; this command knows taskwatch, acquia, automic, acronis, aps, "
+            "docplanner",
         ),
     ],
 )

@@ -80,6 +80,7 @@ def test_a_token_shows_itself_nowhere_but_in_the_header():
         (reply(400, {"errorCode": "E1", "errorSummary": "no scope"}), "400: E1: no scope; check client id, secret and"),
         (reply(403, "<html>no</html>"), "403: <html>no</html>; check client id"),
         (reply(404, "nothing here"), "404: nothing here; check the token URL"),
+        (reply(405, "<html>robot?</html>"), "405: <html>robot.</html>; check the token URL of the connection, or wait"),
         (reply(300), "300: a redirect, .*; check the token URL"),
         (reply(399), "399: a redirect, .*; check the token URL"),
         (reply(418, ["odd"]), "418: odd$"),

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.error import ReplyError
+from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.systems.docplanner import read_pulled
 from airflow_provider_taskwatch.systems.docplanner_notification import SUBJECTS, event_of, is_reduced
+from tests.systems.test_hostile import MEANT_ILL
 
 PATIENT = {"name": "Pat", "surname": "Probe", "email": "pat@example.com", "nin": "123", "id": "p-1"}
 COMMON = {
@@ -187,3 +190,18 @@ def test_what_a_database_cannot_hold_is_made_harmless():
 )
 def test_a_path_says_whether_it_is_kept(path, is_kept):
     assert is_reduced(path) is is_kept
+
+
+@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@pytest.mark.parametrize("place", ["@", "@@", "@@@", "@@@@"])
+@pytest.mark.parametrize("store_payload", ["ids", "full"])
+def test_whatever_it_holds_an_event_can_be_stored(store_payload: str, place: str, text: str) -> None:
+    content = notification("@", "@@", visit_booking={"id": "@@@", "start_at": "@@@@"})
+    body = json.dumps(content).replace(f'"{place}"', text).encode()
+    try:
+        one = event(read_pulled(Reply(status=200, body=body)).notifications[0], store_payload)
+    except ReplyError:
+        return
+    stored = json.dumps([one.id, one.name, one.subject, one.at, one.content], allow_nan=False)
+    assert len(stored) < 300_000
+    assert not any(odd in stored for odd in ("\\u0000", "\\ud800"))

@@ -1,0 +1,70 @@
+"""The hook for Docplanner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.systems.docplanner import FORM, Pulled, probe, pull, read_pulled, release
+
+from .taskwatch import TaskWatchHook
+
+
+class DocplannerHook(TaskWatchHook):
+    """Requests to the Docplanner integration API v3 (https://integrations.docplanner.com/).
+
+    A pull deletes at Docplanner what it returns, and the queue belongs to the client: whoever pulls by hand takes
+    notifications away from all that wait for them. They hold patients' data; keep them out of XComs and logs.
+
+    :param docplanner_conn_id: an Airflow connection of the type ``docplanner``.
+    """
+
+    conn_name_attr = "docplanner_conn_id"
+    default_conn_name = "docplanner_default"
+    conn_type = FORM.connection_type
+    hook_name = FORM.title
+    form = FORM
+
+    def __init__(self, docplanner_conn_id: str = default_conn_name) -> None:
+        super().__init__(docplanner_conn_id)
+
+    def request(self, method: str, path: str, **kwargs: Any) -> Reply:
+        """As in any other hook; but a pull is refused, as a read may be sent again."""
+        if method.upper() == "GET" and path.strip("/").split("/")[0] == "notifications":
+            raise ConfigurationError(
+                f"GET {path} deletes what it reads, and a request may be repeated; use pull_notifications()"
+            )
+        return super().request(method, path, **kwargs)
+
+    def pull_notification(self) -> Mapping[str, Any] | None:
+        """Take the earliest notification out of the queue; None where it is empty.
+
+        :return: ``{"name", "data", "created_at"}``, as Docplanner sent it.
+        :raises LossError: the reply was lost, and perhaps the notification with it.
+        :raises ReplyError: what came is no notification.
+        """
+        taken = read_pulled(self.run(pull())).notifications
+        return taken[0] if taken else None
+
+    def pull_notifications(self, limit: int = 100) -> Pulled:
+        """Take the earliest notifications out of the queue, and learn how many remain.
+
+        :param limit: at most so many, 1 to 100.
+        :raises LossError: the reply was lost, and perhaps the notifications with it.
+        :raises ReplyError: what came are no notifications.
+        """
+        return read_pulled(self.run(pull(limit)))
+
+    def release_notifications(self) -> None:
+        """Have Docplanner push again what was not taken.
+
+        :raises RemoteError: 403 where it does not push to this client; 429 where it was asked to within the last hour,
+            with ``retry_after`` in seconds.
+        """
+        self.run(release())
+
+    def _probe(self) -> Flow[str]:
+        return probe()
