@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from . import __version__
@@ -16,11 +17,14 @@ _REMOTES = {
     "acronis": "Acronis Cyber Protect Cloud",
     "aps": "APS Notification Manager",
 }
+_FEEDS = {"docplanner": "Docplanner"}
+"""Remotes without tasks to watch: what they tell is heard."""
 _PAGES = {
     "Acquia Cloud": "https://cloudapi-docs.acquia.com/",
     "Automic Automation Engine": "https://docs.automic.com/",
     "Acronis Cyber Protect Cloud": "https://developer.acronis.com/",
     "APS Notification Manager": "https://docs.cloudblue.com/",
+    "Docplanner": "https://integrations.docplanner.com/",
 }
 
 
@@ -34,9 +38,9 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": name, "external-doc-url": page, "tags": ["service"]} for name, page in _PAGES.items()
         ],
-        "operators": _modules("operators"),
-        "sensors": _modules("sensors"),
-        "hooks": _modules("hooks"),
+        "operators": _modules("operators", _REMOTES | _FEEDS),
+        "sensors": _modules("sensors", _REMOTES),
+        "hooks": _modules("hooks", _REMOTES | _FEEDS),
         "triggers": [
             {"integration-name": name, "python-modules": [f"{PACKAGE}.triggers.watch"]} for name in _REMOTES.values()
         ],
@@ -124,8 +128,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(folder: str) -> list[dict[str, Any]]:
+def _modules(folder: str, remotes: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {"integration-name": name, "python-modules": [f"{PACKAGE}.{folder}.{module}"]}
-        for module, name in _REMOTES.items()
+        for module, name in remotes.items()
     ]

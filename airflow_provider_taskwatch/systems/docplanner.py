@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.core.error import (
 from airflow_provider_taskwatch.core.flow import Flow, refusal
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.text import line
-from airflow_provider_taskwatch.core.wire import Call, Pause, Reply, pairs
+from airflow_provider_taskwatch.core.wire import Call, Reply, pairs
 
 FORM = Form(
     connection_type="docplanner",
@@ -114,18 +114,6 @@ def release() -> Flow[None]:
     """
     call = Call(method="POST", path="/notifications/release", headers={**_HEADERS, "Accept": _ERRORS})
     yield from _asked(call, _RELEASE_HINTS)
-
-
-def release_patiently() -> Flow[None]:
-    """The same, after as much time as Docplanner asks for."""
-    while True:
-        try:
-            return (yield from release())
-        except RemoteError as error:
-            if error.status != 429:
-                raise
-            wait = patience(error)
-        yield Pause(seconds=wait)
 
 
 def patience(error: RemoteError) -> float:

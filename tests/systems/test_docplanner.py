@@ -13,15 +13,15 @@ from airflow_provider_taskwatch.core.error import (
     ReplyError,
     TransportError,
 )
-from airflow_provider_taskwatch.core.wire import Pause, Reply
+from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.systems.docplanner import (
     FORM,
     Pulled,
+    patience,
     probe,
     pull,
     read_pulled,
     release,
-    release_patiently,
 )
 from tests.play import play, reply, result_of, targets
 
@@ -198,20 +198,13 @@ def test_a_release_that_is_not_allowed_is_explained():
         play(release(), answer)
 
 
-def test_a_release_that_comes_too_early_says_when_it_may_come_again():
+@pytest.mark.parametrize(
+    "headers, seconds", [({"retry_after": "1800"}, 1800.0), ({"retry_after": "0"}, 0.0), ({}, 3600.0)]
+)
+def test_a_release_that_comes_too_early_says_when_it_may_come_again(headers, seconds):
     with pytest.raises(RemoteError) as caught:
-        play(release(), reply(429, retry_after="1800"))
-    assert caught.value.retry_after == 1800.0
-
-
-def test_a_patient_release_waits_for_its_time():
-    steps, _ = play(release_patiently(), reply(429, retry_after="1800"), reply(429), reply(204))
-    assert [step.seconds for step in steps if isinstance(step, Pause)] == [1800.0, 3600.0]
-
-
-def test_patience_is_for_an_early_release_only():
-    with pytest.raises(RemoteError):
-        play(release_patiently(), reply(403))
+        play(release(), reply(429, **headers))
+    assert patience(caught.value) == seconds
 
 
 def test_the_probe_takes_nothing_out_of_the_queue():

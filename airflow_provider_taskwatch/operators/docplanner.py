@@ -1,0 +1,101 @@
+"""The operator that has Docplanner push again what was not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from airflow_provider_taskwatch.core.error import RemoteError
+from airflow_provider_taskwatch.core.flow import one_step
+from airflow_provider_taskwatch.core.wire import Pause
+from airflow_provider_taskwatch.systems.docplanner import patience
+
+from .setting import deadline_of, default_deferrable, now, one_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
+
+
+class DocplannerReleaseNotificationsOperator(BaseOperator):
+    """Have Docplanner push again the notifications that were not taken, as it advises to do periodically.
+
+    It is for clients to which Docplanner pushes, and Docplanner allows it once an hour: see ``on_rate_limit``. What is
+    pushed again arrives at the receiver some time after this task has ended.
+
+    :param docplanner_conn_id: an Airflow connection of the type ``docplanner``.
+    :param on_rate_limit: what to do when an hour is not over yet: ``wait`` until it is, or ``skip`` the task.
+    :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
+    """
+
+    template_fields: Sequence[str] = ("docplanner_conn_id",)
+    ui_color = "#d8f5ee"
+
+    def __init__(
+        self,
+        *,
+        docplanner_conn_id: str = "docplanner_default",
+        on_rate_limit: str = "wait",
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.docplanner_conn_id = docplanner_conn_id
+        self.on_rate_limit = on_rate_limit
+        self.deferrable = deferrable
+
+    @cached_property
+    def hook(self) -> DocplannerHook:
+        """The connection's hook."""
+        from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
+
+        return DocplannerHook(self.docplanner_conn_id)
+
+    def execute(self, context: Context) -> None:
+        """Release, once that is allowed."""
+        one_of("on_rate_limit", self.on_rate_limit, ("wait", "skip"))
+        self._release(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> None:
+        """Back on a worker when the time has come: somebody else may have used it."""
+        self._release(context)
+
+    def _release(self, context: Context) -> None:
+        while (seconds := self._seconds_too_early()) is not None:
+            told = f"Docplanner allows a release once an hour; the next one in {seconds:.0f} s"
+            if self.on_rate_limit == "skip":
+                raise AirflowSkipException(told)
+            self.log.info(told)
+            self._wait(context, seconds)
+        self.log.info("Docplanner pushes again what was not taken")
+
+    def _seconds_too_early(self) -> float | None:
+        """Release; where it is too early for that, the seconds until it is not."""
+        try:
+            self.hook.release_notifications()
+        except RemoteError as error:
+            if error.status == 403:
+                raise AirflowFailException(str(error)) from error
+            if error.status != 429:
+                raise
+            return patience(error)
+        return None
+
+    def _wait(self, context: Context, seconds: float) -> None:
+        if not (default_deferrable() if self.deferrable is None else self.deferrable):
+            self.hook.run(one_step(Pause(seconds=seconds)))
+            return
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        deadline = deadline_of(context["ti"], None)
+        self.defer(
+            trigger=DateTimeTrigger(moment=now() + timedelta(seconds=seconds)),
+            method_name="execute_complete",
+            timeout=None if deadline is None else deadline - now(),
+        )
