@@ -6,7 +6,7 @@ import argparse
 
 from .server import HOST, PORT, serve
 
-parser = argparse.ArgumentParser(prog="taskwatch sandbox", description="Emulators of Acquia Cloud, Automic and APS.")
+parser = argparse.ArgumentParser(prog="taskwatch sandbox", description="Emulators of the remotes.")
 parser.add_argument("--host", default=HOST)
 parser.add_argument("--port", type=int, default=PORT, help="0: any free one")
 if __name__ == "__main__":

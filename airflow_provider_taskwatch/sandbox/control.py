@@ -192,5 +192,8 @@ def _dicts(content: object) -> list[dict[str, Any]]:
     return objects
 
 
+_SECRET = ("clients", "accounts", "aps_tokens", "push_headers")
+
+
 def _public(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: item for name, item in settings.items() if name not in ("clients", "accounts", "aps_tokens")}
+    return {name: item for name, item in settings.items() if name not in _SECRET}

@@ -18,13 +18,14 @@ from .acquia import Acquia
 from .acronis import Acronis
 from .aps import Aps
 from .automic import Automic
+from .docplanner import Docplanner
 from .fault import Delivery, Fault, Faults
 from .post import Post
 from .remote import Remote
 from .rule import Rule, Rules
 from .token import token_id
 
-REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic, Acronis, Aps)
+REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic, Acronis, Aps, Docplanner)
 """Every emulated remote; a new one is a file and a line here."""
 
 LOG_LIMIT = 200_000
@@ -146,7 +147,9 @@ class Sandbox:
     def emit(self, events: Mapping[str, Iterable[Mapping[str, Any]]], now: float) -> dict[str, int]:
         """Let events happen, by remote: ``{"acronis": [{"type": "a.p.tenant.created"}]}``; return how many."""
         with self._lock:
-            return {system: self._remote(system).emit(ones, now) for system, ones in events.items()}
+            counts = {system: self._remote(system).emit(ones, now) for system, ones in events.items()}
+            self._stir()
+            return counts
 
     def secrets(self) -> set[str]:
         """Passwords, client secrets, and every token ever issued: for tests that look where these turn up."""

@@ -16,6 +16,7 @@ def test_connections_lead_into_the_sandbox() -> None:
     assert found["automic_default"]["host"] == f"{URL}/automic/ae/api/v1"
     assert found["automic_default"]["login"] == "100/AIRFLOW/AIRFLOW"
     assert found["aps_default"]["host"] == found["aps_other"]["host"] == f"{URL}/aps"
+    assert found["docplanner_default"]["extra"]["token_url"] == f"{URL}/docplanner/oauth/v2/token"
 
 
 def test_the_environment_holds_the_connections_as_json() -> None:
