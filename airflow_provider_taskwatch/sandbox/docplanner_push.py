@@ -5,6 +5,8 @@ The vendor's pages disagree on retries, so each of their three schedules can be 
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,6 +33,7 @@ class PushSettings:
     :param push_headers: sent along, such as the API key that was agreed upon.
     :param push_retries: a name in :data:`RETRIES`.
     :param push_speed: the pauses between the attempts pass so many times faster.
+    :param push_at_once: so many attempts are under way at a time, at most.
     :param push_timeout: seconds without an answer after which an attempt has failed.
     :param push_ca_bundle: path of the certificates that the receiver is checked against; empty: the system's.
     :param release_enabled: whether a client to which is pushed may release.
@@ -41,6 +44,7 @@ class PushSettings:
     push_headers: dict[str, str] = field(default_factory=dict)
     push_retries: str = "none"
     push_speed: float = 1.0
+    push_at_once: int = 16
     push_timeout: float = 10.0
     push_ca_bundle: str = ""
     release_enabled: bool = True
@@ -57,13 +61,9 @@ def check(settings: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Push:
-    """How far one is.
-
-    :param due: unix seconds of the next attempt; None while one is under way.
-    """
+    """One notification on its way, and how many attempts have failed."""
 
     notification: Notification
-    due: float | None
     failed: int = 0
 
 
@@ -72,24 +72,29 @@ class Pushes:
 
     def __init__(self, settings: PushSettings) -> None:
         self._settings = settings
+        self._waiting: list[tuple[float, int, _Push]] = []
+        self._numbers = itertools.count()
         self._under_way: dict[str, _Push] = {}
         self._buried: dict[str, Notification] = {}
         self._released_at: float | None = None
 
     def put(self, one: Notification) -> None:
         """Push one at its time."""
-        self._under_way[one.ref] = _Push(notification=one, due=one.created_at)
+        self._wait(_Push(notification=one), one.created_at)
 
     def due(self, now: float) -> list[Post]:
         """The attempts to make now; each is handed out once."""
-        ready = [one for one in self._under_way.values() if one.due is not None and one.due <= now]
-        for one in ready:
-            self._under_way[one.notification.ref] = replace(one, due=None)
-        return [self._post(one, now) for one in ready]
+        ready = []
+        while (at := self.next_due()) is not None and at <= now:
+            _, _, one = heapq.heappop(self._waiting)
+            self._under_way[one.notification.ref] = one
+            ready.append(self._post(one, now))
+        return ready
 
     def next_due(self) -> float | None:
-        """When there may be an attempt to make."""
-        return min((one.due for one in self._under_way.values() if one.due is not None), default=None)
+        """When there may be an attempt to make; None: not before another one is over."""
+        is_full = len(self._under_way) >= self._settings.push_at_once
+        return self._waiting[0][0] if self._waiting and not is_full else None
 
     def answered(self, ref: str, status: int | None, now: float) -> bool | None:
         """Go on after an attempt.
@@ -116,17 +121,20 @@ class Pushes:
             return self._released_at + self._settings.release_seconds - now
         self._released_at = now
         for one in self.buried(now):
-            self._under_way[one.ref] = _Push(notification=one, due=now)
+            self._wait(_Push(notification=one), now)
         self._buried.clear()
         return 0.0
 
     def _fail(self, one: _Push, now: float) -> None:
         pauses = RETRIES[self._settings.push_retries]
         if one.failed < len(pauses):
-            due = now + pauses[one.failed] / self._settings.push_speed
-            self._under_way[one.notification.ref] = replace(one, due=due, failed=one.failed + 1)
+            again = now + pauses[one.failed] / self._settings.push_speed
+            self._wait(replace(one, failed=one.failed + 1), again)
         else:
             self._buried[one.notification.ref] = one.notification
+
+    def _wait(self, one: _Push, due: float) -> None:
+        heapq.heappush(self._waiting, (due, next(self._numbers), one))
 
     def _post(self, one: _Push, now: float) -> Post:
         body = one.notification.body

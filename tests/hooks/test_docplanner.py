@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 import requests
 from requests_mock import Mocker
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, LossError, RemoteError, ReplyError
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    LossError,
+    NotFoundError,
+    RemoteError,
+    ReplyError,
+    TransportError,
+)
 from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.systems.docplanner import pull
+from airflow_provider_taskwatch.systems.docplanner_feed import feed_of
 from tests.hooks.conftest import Connect
 from tests.hooks.secret import SECRETS
 
@@ -100,3 +113,58 @@ def test_a_release_is_sent_once(remote: Mocker) -> None:
         DocplannerHook().release_notifications()
     assert (caught.value.status, caught.value.retry_after) == (429, 1800.0)
     assert len([one for one in remote.request_history if "release" in one.url]) == 2
+
+
+def put(box: Running, **event: Any) -> None:
+    box.sandbox.emit("docplanner", [event], time.time())
+
+
+def test_it_works_with_the_sandbox_and_its_firewall(connected: Running) -> None:
+    connected.sandbox.change({"docplanner": {"firewall": True}}, time.time())
+    assert DocplannerHook().test_connection()[0]
+    put(connected, count=3)
+    hook = DocplannerHook()
+    assert [len(hook.pull_notifications(2).notifications) for _ in range(3)] == [2, 1, 0]
+    assert hook.pull_notification() is None
+
+
+async def test_the_waiting_driver_passes_the_firewall_too(connected: Running) -> None:
+    connected.sandbox.change({"docplanner": {"firewall": True}}, time.time())
+    put(connected, name="break-created")
+    hook = DocplannerHook()
+    [one] = feed_of(hook.settings, {}).batch(await hook.arun(pull(100)), "").events
+    assert (one.name, one.subject) == ("break-created", "900001")
+
+
+def test_a_reply_that_the_sandbox_loses_is_a_possible_loss(connected: Running) -> None:
+    put(connected)
+    connected.sandbox.add_fault("lost_reply", path="notifications", times=1)
+    hook = DocplannerHook()
+    with pytest.raises(LossError):
+        hook.pull_notifications()
+    assert hook.pull_notifications().notifications == ()
+
+
+@pytest.mark.parametrize(
+    "fault, kind, words",
+    [
+        ({"name": "html", "status": 404}, NotFoundError, "check host and path"),
+        ({"name": "html", "status": 405}, TransportError, "the web firewall"),
+        ({"name": "html", "status": 200}, ReplyError, "a web page"),
+        ({"name": "server_error", "status": 500}, RemoteError, "answered 500"),
+        ({"name": "server_error", "status": 502}, LossError, "a gateway answered 502"),
+        ({"name": "redirect", "status": 301}, RemoteError, "hosts begin with 'www.'"),
+    ],
+)
+def test_what_goes_wrong_is_told_apart(
+    connected: Running, fault: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    connected.sandbox.add_fault(path="notifications", **fault)
+    with pytest.raises(kind, match=words):
+        DocplannerHook().pull_notifications()
+
+
+def test_a_bare_domain_is_told_by_the_sandbox(connected: Running) -> None:
+    connected.sandbox.change({"docplanner": {"bare_hosts": ["127.0.0.1"]}}, time.time())
+    is_good, words = DocplannerHook().test_connection()
+    assert (is_good, "answered 301: a redirect" in words) == (False, True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
+from airflow_provider_taskwatch.sandbox.caller import calling
 from airflow_provider_taskwatch.sandbox.post import Post
+from tests.drive.station import station
 from tests.sandbox.visitor import NOW, Visitor
+from tests.until import until
 
 URL = "https://receiver.test/push/x"
 
@@ -146,6 +150,26 @@ def test_a_request_with_data_of_ones_own_can_be_approved(pushing: Visitor) -> No
     answer(pushing, 200)
     [post] = due(pushing)
     assert json.loads(post.body)["data"]["address"] == {"id": "7"}
+
+
+def test_a_burst_is_pushed_a_few_at_a_time_in_its_order(pushing: Visitor) -> None:
+    pushing.sandbox.emit("docplanner", [{"data": {"number": number}} for number in range(20)], NOW)
+    posts = due(pushing)
+    assert (len(posts), due(pushing), pushing.sandbox.next_due()) == (16, [], None)
+    answer(pushing, 200, *posts)
+    assert [json.loads(one.body)["data"]["number"] for one in due(pushing)] == [16, 17, 18, 19]
+
+
+async def test_a_push_arrives_with_its_key(pushing: Visitor) -> None:
+    pushing.now = time.time()
+    with station() as receiver:
+        change(pushing, push_url=f"{receiver.url}/push/x")
+        async with calling(pushing.sandbox, time.time):
+            emit(pushing, "break-created")
+            await until(lambda: pushing.sandbox.log()[-1]["endpoint"] == "callback")
+    [request] = receiver.requests
+    assert (request.method, request.target, request.headers["x-api-key"]) == ("POST", "/push/x", "k")
+    assert (request.headers["content-type"], json.loads(request.body)["name"]) == ("application/json", "break-created")
 
 
 @pytest.mark.parametrize("fault, bodies", [("callback_duplicate", 2), ("callback_lost", 0), ("callback_garbage", 1)])
