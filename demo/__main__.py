@@ -50,6 +50,7 @@ def main() -> int:
 def _demonstrate(console: Console) -> int:
     with running() as served, ExitStack() as held:
         served.sandbox.rules.add(Rule(duration=_REMOTE_TASK_SECONDS))
+        served.sandbox.change({"docplanner": {"release_enabled": True, "release_seconds": 1.0}}, time.time())
         console.print(f"The sandbox runs at {served.url}: emulators, not the vendors' software.", soft_wrap=True)
         with console.status("Starting Airflow"):
             airflow = held.enter_context(PrivateAirflow(dags=DAGS, env=served.environment()))

@@ -19,7 +19,7 @@ with DAG(
 ):
     DocplannerReleaseNotificationsOperator(
         task_id="release",
-        on_rate_limit="skip",
+        on_rate_limit="wait",  # a run that begins a second early would be skipped otherwise
         retries=2,
         retry_delay=timedelta(minutes=1),
     )

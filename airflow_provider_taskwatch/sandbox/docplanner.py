@@ -196,7 +196,7 @@ class Docplanner(Remote[Notification]):
 
     def release_notifications(self, visit: Visit) -> Reply:
         """``POST /notifications/release``"""
-        if not (self.settings.push_url and self.settings.release_enabled):
+        if not self.pushes.may_be_released:
             return self.refuse(403)
         seconds = self.pushes.release(visit.now)
         if seconds:

@@ -36,7 +36,7 @@ class PushSettings:
     :param push_at_once: so many attempts are under way at a time, at most.
     :param push_timeout: seconds without an answer after which an attempt has failed.
     :param push_ca_bundle: path of the certificates that the receiver is checked against; empty: the system's.
-    :param release_enabled: whether a client to which is pushed may release.
+    :param release_enabled: whether a release is allowed; None: where notifications are pushed.
     :param release_seconds: how long after a release the next one is refused.
     """
 
@@ -47,7 +47,7 @@ class PushSettings:
     push_at_once: int = 16
     push_timeout: float = 10.0
     push_ca_bundle: str = ""
-    release_enabled: bool = True
+    release_enabled: bool | None = None
     release_seconds: float = RELEASE_SECONDS
 
 
@@ -114,6 +114,12 @@ class Pushes:
         kept = {ref: one for ref, one in self._buried.items() if now < one.created_at + BURIED_SECONDS}
         self._buried = kept
         return list(kept.values())
+
+    @property
+    def may_be_released(self) -> bool:
+        """Whether a release is allowed at all."""
+        enabled = self._settings.release_enabled
+        return bool(self._settings.push_url) if enabled is None else enabled
 
     def release(self, now: float) -> float:
         """Push again what is buried; or, where it is too early for that, the seconds until it is not."""

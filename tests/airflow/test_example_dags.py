@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def results(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     served.sandbox.reset()
     served.sandbox.add_rule(duration=0.0)
     served.sandbox.add_rule("JOBP.LOAD", duration=0.5)
+    served.sandbox.change({"docplanner": {"release_enabled": True}}, time.time())
     output = tmp_path_factory.mktemp("examples") / "results.json"
     settings = callback_settings()
     with serving(create_app(open_inbox(), settings.keys())) as url:
@@ -119,3 +121,7 @@ def test_activities_of_others_are_waited_for_until_all_are_ready(results: dict[s
     assert (first["id"], first["status"]) == (xcoms["other_application"]["return_value"][0], "ready")
     assert both["status"] == "ready"
     assert xcoms["report"]["return_value"] == "Server 1 is installed: ready; Server 2 is installed: ready"
+
+
+def test_a_release_has_no_result(results: dict[str, Result]) -> None:
+    assert results["docplanner_release"]["xcoms"].get("release", {}) == {}

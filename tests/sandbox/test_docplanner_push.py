@@ -113,6 +113,8 @@ def test_a_release_is_for_those_to_which_is_pushed(docplanner: Visitor) -> None:
     assert (refused.status, refused.json()["message"]) == (403, "You are not allowed to use this method")
     change(docplanner, push_url=URL, release_enabled=False)
     assert release(docplanner).status == 403
+    change(docplanner, push_url="", release_enabled=True)
+    assert release(docplanner).status == 204
 
 
 def test_what_is_buried_is_deleted_after_two_weeks(pushing: Visitor) -> None:
