@@ -80,20 +80,19 @@ def event_of(notification: Mapping[str, Any], *, store_payload: str, heard_at: f
     """A notification as an event; its content is its ``data``, or as much of that as may be stored.
 
     :param heard_at: seconds since the epoch, for one whose ``created_at`` cannot be read.
-    :raises ReplyError: where it has no name, or no data.
+    :raises ReplyError: where it has no name, or data that are no object.
     """
     name, data = notification.get("name"), notification.get("data") or {}
     if not isinstance(name, str) or not isinstance(data, Mapping):
         raise ReplyError("a notification has no name, or data that are no object; it is not shown, for the patients")
-    whole = shortened(data)
     created = moment(notification.get("created_at"))
-    kept = reduced(whole)
+    kept = reduced(data)
     return Event(
-        id=_identity(name, created.isoformat() if created else str(notification.get("created_at")), whole, kept),
+        id=_identity(name, created.isoformat() if created else str(notification.get("created_at")), data, kept),
         name=line(name),
         subject=subject_of(name, kept),
         at=created.timestamp() if created else heard_at,
-        content=whole if store_payload == "full" else kept,
+        content=shortened(data if store_payload == "full" else kept),
     )
 
 
@@ -121,10 +120,10 @@ def is_reduced(path: str) -> bool:
     return len(objects) <= _DEPTH and _OBJECTS.issuperset(objects) and leaf in _LEAVES
 
 
-def _identity(name: str, created: str, whole: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
+def _identity(name: str, created: str, data: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
     """The same for one that comes again, pulled or pushed."""
     is_told_by_ids = name in SUBJECTS and subject_of(name, kept)
-    facts: object = sorted(_facts(kept)) if is_told_by_ids else whole
+    facts: object = sorted(_facts(kept)) if is_told_by_ids else shortened(data)
     text = json.dumps([name, created, facts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

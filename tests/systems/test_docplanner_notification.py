@@ -167,6 +167,13 @@ def test_what_is_no_notification_is_told_without_being_shown(content):
     assert "Pat" not in str(caught.value)
 
 
+def test_what_is_too_long_is_cut_and_has_its_subject_all_the_same():
+    long = dict.fromkeys(("status", "since", "till", "start_at", "end_at", "booked_at"), "x" * 4000)
+    names = ("facility", "doctor", "address", "visit_booking", "old_visit_booking", "break")
+    one = event({**notification("break-created"), "data": {name: {**long, "id": "4"} for name in names}})
+    assert (one.subject, "break" in one.content, len(json.dumps(one.content)) < 120_000) == ("4", False, True)
+
+
 def test_what_a_database_cannot_hold_is_made_harmless():
     one = event(notification("slot-\0booked\n", visit_booking={"id": "7\0"}))
     assert (one.name, one.content["visit_booking"]["id"]) == ("slot-\ufffdbooked", "7\ufffd")
