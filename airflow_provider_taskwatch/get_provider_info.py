@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from . import __version__
@@ -16,9 +15,15 @@ _REMOTES = {
     "automic": "Automic Automation Engine",
     "acronis": "Acronis Cyber Protect Cloud",
     "aps": "APS Notification Manager",
+    "docplanner": "Docplanner",
 }
-_FEEDS = {"docplanner": "Docplanner"}
-"""Remotes without tasks to watch: what they tell is heard."""
+_TRIGGERS = {
+    "acquia": ("watch",),
+    "automic": ("watch",),
+    "acronis": ("watch", "event", "feed"),
+    "aps": ("watch",),
+    "docplanner": ("event", "feed"),
+}
 _PAGES = {
     "Acquia Cloud": "https://cloudapi-docs.acquia.com/",
     "Automic Automation Engine": "https://docs.automic.com/",
@@ -38,11 +43,12 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": name, "external-doc-url": page, "tags": ["service"]} for name, page in _PAGES.items()
         ],
-        "operators": _modules("operators", _REMOTES | _FEEDS),
-        "sensors": _modules("sensors", _REMOTES),
-        "hooks": _modules("hooks", _REMOTES | _FEEDS),
+        "operators": _modules("operators"),
+        "sensors": _modules("sensors"),
+        "hooks": _modules("hooks"),
         "triggers": [
-            {"integration-name": name, "python-modules": [f"{PACKAGE}.triggers.watch"]} for name in _REMOTES.values()
+            {"integration-name": name, "python-modules": [f"{PACKAGE}.triggers.{module}" for module in _TRIGGERS[kind]]}
+            for kind, name in _REMOTES.items()
         ],
         "connection-types": [
             provider_info(general.FORM, f"{PACKAGE}.hooks.taskwatch.TaskWatchHook"),
@@ -128,8 +134,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(folder: str, remotes: Mapping[str, str]) -> list[dict[str, Any]]:
+def _modules(folder: str) -> list[dict[str, Any]]:
     return [
         {"integration-name": name, "python-modules": [f"{PACKAGE}.{folder}.{module}"]}
-        for module, name in remotes.items()
+        for module, name in _REMOTES.items()
     ]

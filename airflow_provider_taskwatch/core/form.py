@@ -34,8 +34,8 @@ class Form:
     :param host: the base URL where the connection names none; None where it must.
     :param host_prefix: what the remote's host names begin with; put before a bare domain that does not.
     :param base_path: appended to a host that is given without a path.
-    :param token_url: the token endpoint where the connection names none (OAuth2 only): a path below the connection's base
-        URL, or an address in which ``{host}`` stands for the name and port of its host.
+    :param token_url: the token endpoint where the connection names none (OAuth2 only): a path below the connection's
+        base URL, or an address in which ``{host}`` stands for the name and port of its host.
     :param client_auth: how client id and secret are sent where the connection does not say (OAuth2 only).
     :param scope: the scope made from other fields where the connection names none, a format string.
     :param charset: how Basic credentials are encoded.

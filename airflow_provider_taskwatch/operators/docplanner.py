@@ -1,4 +1,4 @@
-"""The operator that has Docplanner push again what was not taken."""
+"""Operators for Docplanner: pulling notifications, and having it push again what was not taken."""
 
 from __future__ import annotations
 
@@ -15,12 +15,36 @@ from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.docplanner import patience
 
+from .feed import ReadFeedOperator
 from .setting import deadline_of, default_deferrable, now, one_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
+
+
+class DocplannerPullNotificationsOperator(ReadFeedOperator):
+    """Pull what waits, and return what has come since the last run. See :class:`~.feed.ReadFeedOperator`.
+
+    A pull deletes at Docplanner, so each reply is written into the inbox, encrypted, before anything else is done with
+    it, and ``[taskwatch] inbox_keys`` is needed. Of a notification is stored, and returned, what the connection's
+    ``store_payload`` allows.
+
+    :param docplanner_conn_id: an Airflow connection of the type ``docplanner``.
+    """
+
+    template_fields: Sequence[str] = ("docplanner_conn_id", *ReadFeedOperator.template_fields)
+    ui_color = "#d8f5ee"
+    hook_class = "airflow_provider_taskwatch.hooks.docplanner.DocplannerHook"
+
+    def __init__(self, *, docplanner_conn_id: str = "docplanner_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.docplanner_conn_id = docplanner_conn_id
+
+    @property
+    def conn_id(self) -> str:
+        return self.docplanner_conn_id
 
 
 class DocplannerReleaseNotificationsOperator(BaseOperator):

@@ -11,7 +11,7 @@ from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import System
 
-from . import acquia, acronis, acronis_feed, aps, automic
+from . import acquia, acronis, acronis_feed, aps, automic, docplanner_feed
 
 FORMS: Mapping[str, Form] = {form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM, aps.FORM)}
 
@@ -24,6 +24,7 @@ _SYSTEMS: Mapping[str, Callable[[Settings], System]] = {
 
 _FEEDS: Mapping[str, Callable[[Settings, Mapping[str, Any]], Feed]] = {
     "acronis": acronis_feed.feed_of,
+    "docplanner": docplanner_feed.feed_of,
 }
 
 

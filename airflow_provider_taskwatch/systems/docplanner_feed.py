@@ -38,6 +38,8 @@ class DocplannerFeed:
     """
 
     is_consuming = True
+    is_positioned = False
+    is_pushed = False
 
     def __init__(self, settings: Settings) -> None:
         host = urlsplit(settings.base_url).netloc.lower()
@@ -58,14 +60,19 @@ class DocplannerFeed:
         """There is no way back: the queue begins with the earliest that nobody has pulled."""
         return nothing("")
 
-    def read(self, position: str, reader: str) -> Flow[Reply]:
+    def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
         return pull(MAX_LIMIT)
 
     def batch(self, reply: Reply, position: str) -> Batch:
         pulled, heard_at = read_pulled(reply), _date(reply)
         events = [event_of(one, store_payload=self._store_payload, heard_at=heard_at) for one in pulled.notifications]
         is_drained = pulled.remaining == 0 or not events
-        return Batch(events=tuple(events), pause_seconds=IDLE_SECONDS if is_drained else 0.0)
+        return Batch(
+            events=tuple(events),
+            position=position,
+            pause_seconds=IDLE_SECONDS if is_drained else 0.0,
+            warning=expiry_warning(oldest_at=min((one.at for one in events), default=None), now=heard_at),
+        )
 
     def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
         return nothing(None)
@@ -83,24 +90,16 @@ def push_event(body: bytes, settings: Settings, *, now: float) -> Event:
     return event_of(pushed.notifications[0], store_payload=str(settings.own["store_payload"]), heard_at=now)
 
 
-def expiry_warning(*, oldest_at: float | None, pulled_at: float | None, now: float) -> str:
+def expiry_warning(*, oldest_at: float | None, now: float) -> str:
     """What to warn of before Docplanner deletes notifications unread; empty where nothing is.
 
-    All times are seconds since the epoch, None where there is none.
-
-    :param oldest_at: when the oldest notification of the last pull was made.
-    :param pulled_at: when the last pull was answered.
+    :param oldest_at: when the oldest notification of a pull was made, in seconds since the epoch; None where there was
+        none. A queue that nobody has pulled for long has old ones.
     """
-    ages = {
-        "its oldest notification was made {} h ago": oldest_at,
-        "the queue was not pulled for {} h": pulled_at,
-    }
-    told = [
-        words.format(int((now - at) / 3600))
-        for words, at in ages.items()
-        if at is not None and now - at >= WARNING_SECONDS
-    ]
-    return f"{' and '.join(told)}; Docplanner deletes what was not pulled for 72 h" if told else ""
+    if oldest_at is None or now - oldest_at < WARNING_SECONDS:
+        return ""
+    hours = int((now - oldest_at) / 3600)
+    return f"its oldest notification was made {hours} h ago; Docplanner deletes what was not pulled for 72 h"
 
 
 def _date(reply: Reply) -> float:

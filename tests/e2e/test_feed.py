@@ -58,3 +58,31 @@ def test_events_schedule_a_dag_with_each_of_them(airflow: PrivateAirflow, sandbo
         return {subject for run in runs for subject in run.task("subjects").xcom() or []}
 
     until(lambda: seen() >= wanted, within_seconds=60, what="the DAG has seen every event")
+
+
+def book(sandbox: Sandbox, booking: str) -> None:
+    sandbox.emit({"docplanner": [{"name": "slot-booked", "data": {"visit_booking": {"id": booking}}}]}, time.time())
+
+
+def test_a_notification_wakes_who_waits_for_it(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    run = airflow.trigger("docplanner_notification", conf={"booking": "4711"})
+    run.task("run").wait_for("deferred")
+    book(sandbox, "815")
+    book(sandbox, "4711")
+
+    assert run.wait() == "success"
+    found = run.task("run").xcom()
+    assert (found["name"], found["subject"]) == ("slot-booked", "4711")
+
+
+def test_notifications_are_pulled_through_the_inbox_each_once(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    first = airflow.trigger("docplanner_pull")  # a new reader begins with what comes from now on
+    assert first.wait() == "success"
+    book(sandbox, "1001")
+    second = airflow.trigger("docplanner_pull")
+    assert second.wait() == "success"
+    third = airflow.trigger("docplanner_pull")
+    assert third.wait() == "success"
+
+    assert "1001" in [event["subject"] for event in second.task("run").xcom()]
+    assert third.task("run").xcom() == []

@@ -116,7 +116,7 @@ def test_a_release_is_sent_once(remote: Mocker) -> None:
 
 
 def put(box: Running, **event: Any) -> None:
-    box.sandbox.emit("docplanner", [event], time.time())
+    box.sandbox.emit({"docplanner": [event]}, time.time())
 
 
 def test_it_works_with_the_sandbox_and_its_firewall(connected: Running) -> None:

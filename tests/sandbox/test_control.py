@@ -97,18 +97,18 @@ def test_what_cannot_be_done_is_told(sandbox: Sandbox, call: Call, status: int) 
 
 def test_events_are_put_into_the_feed_of_a_remote(sandbox: Sandbox, docplanner: Visitor) -> None:
     events = [{"name": "break-created"}, {"count": 9_999}]
-    assert ask(sandbox, send("POST", "/events/docplanner", events)) == {"emitted": 10_000}
+    assert ask(sandbox, send("POST", "/emit", {"docplanner": events})) == {"docplanner": 10_000}
     assert docplanner.read("/notifications/multiple", {"limit": 100})["remaining"] == 9_900
 
 
 @pytest.mark.parametrize(
     "system, words",
     [
-        ("acquia", "acquia has no feed of events"),
+        ("acquia", "acquia has no events"),
         ("nobody", "unknown system 'nobody'"),
         ("docplanner", "unknown key title; an event has "),
     ],
 )
 def test_events_that_nobody_takes_are_told(sandbox: Sandbox, system: str, words: str) -> None:
-    reply = control(sandbox, send("POST", f"/events/{system}", {"title": "x"}), NOW)
+    reply = control(sandbox, send("POST", "/emit", {system: [{"title": "x"}]}), NOW)
     assert (reply.status, words in reply.text()) == (400, True)

@@ -18,7 +18,7 @@ MANY = "/notifications/multiple"
 
 
 def emit(docplanner: Visitor, *events: dict[str, Any]) -> None:
-    docplanner.sandbox.emit("docplanner", events, docplanner.now)
+    docplanner.sandbox.emit({"docplanner": events}, docplanner.now)
 
 
 def change(docplanner: Visitor, **settings: Any) -> None:

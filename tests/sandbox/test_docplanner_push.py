@@ -29,7 +29,7 @@ def change(docplanner: Visitor, **settings: Any) -> None:
 
 
 def emit(pushing: Visitor, *names: str) -> None:
-    pushing.sandbox.emit("docplanner", [{"name": name} for name in names], pushing.now)
+    pushing.sandbox.emit({"docplanner": [{"name": name} for name in names]}, pushing.now)
 
 
 def due(pushing: Visitor, after: float = 0.0) -> list[Post]:
@@ -148,14 +148,14 @@ def test_a_request_that_is_denied_is_asked_once(pushing: Visitor, status: int | 
 
 
 def test_a_request_with_data_of_ones_own_can_be_approved(pushing: Visitor) -> None:
-    pushing.sandbox.emit("docplanner", [{"name": "slot-booking", "data": {"address": {"id": "7"}}}], NOW)
+    pushing.sandbox.emit({"docplanner": [{"name": "slot-booking", "data": {"address": {"id": "7"}}}]}, NOW)
     answer(pushing, 200)
     [post] = due(pushing)
     assert json.loads(post.body)["data"]["address"] == {"id": "7"}
 
 
 def test_a_burst_is_pushed_a_few_at_a_time_in_its_order(pushing: Visitor) -> None:
-    pushing.sandbox.emit("docplanner", [{"data": {"number": number}} for number in range(20)], NOW)
+    pushing.sandbox.emit({"docplanner": [{"data": {"number": number}} for number in range(20)]}, NOW)
     posts = due(pushing)
     assert (len(posts), due(pushing), pushing.sandbox.next_due()) == (16, [], None)
     answer(pushing, 200, *posts)

@@ -14,7 +14,7 @@ import requests
 from starlette.testclient import TestClient
 
 from airflow_provider_taskwatch.sandbox.app import create_app
-from airflow_provider_taskwatch.sandbox.sandbox import REMOTES, Sandbox
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator
+from airflow_provider_taskwatch.operators.docplanner import DocplannerPullNotificationsOperator
 from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor
+from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
 
 TOPIC = "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0"
@@ -38,3 +40,11 @@ with DAG("acronis_created", schedule=Asset("acronis_tenants", watchers=[AssetWat
         return [event["subject"] for one in told for event in one.extra["payload"]["events"]]
 
     subjects()
+
+with DAG("docplanner_notification", schedule=None):
+    DocplannerNotificationSensor(
+        task_id="run", name="slot-book*", match={"visit_booking.id": "{{ dag_run.conf['booking'] }}"}, timeout=120
+    )
+
+with DAG("docplanner_pull", schedule=None):
+    DocplannerPullNotificationsOperator(task_id="run")
