@@ -269,6 +269,7 @@ OKTA = {"errorCode": "E0000001", "errorSummary": "Api validation failed", "error
 HTML = "<html><body><h1>Gateway</h1>out of order</body></html>"
 CHECK = "; check client id, secret and scope of the connection"
 CHECK_URL = "; check the token URL of the connection"
+FIREWALL = CHECK_URL + ", or wait: so answer firewalls, too, when they were asked often"
 
 ANSWERS = {
     "oauth": (http(401, OAUTH), "401: invalid_client: Client authentication failed" + CHECK, False),
@@ -282,7 +283,7 @@ ANSWERS = {
     "html 403": (http(403, HTML), f"403: {HTML}" + CHECK, False),
     "html 200": (http(200, HTML), "a reply without a usable access token", False),
     "404": (http(404, HTML), f"404: {HTML}" + CHECK_URL, False),
-    "405": (http(405), "405: (no message)", False),
+    "405": (http(405), "405: (no message)" + FIREWALL, False),
     "500": (http(500, HTML), f"500: {HTML}", True),
     "503 oauth": (http(503, {"error": "temporarily_unavailable"}), "503: temporarily_unavailable", True),
     "429": (http(429, "slow down"), "429: slow down", True),
