@@ -11,9 +11,11 @@ from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import System
 
-from . import acquia, acronis, acronis_feed, aps, automic, docplanner_feed
+from . import acquia, acronis, acronis_feed, aps, automic, docplanner, docplanner_feed
 
-FORMS: Mapping[str, Form] = {form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM, aps.FORM)}
+FORMS: Mapping[str, Form] = {
+    form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM, aps.FORM, docplanner.FORM)
+}
 
 _SYSTEMS: Mapping[str, Callable[[Settings], System]] = {
     "acquia": acquia.from_settings,
@@ -28,21 +30,20 @@ _FEEDS: Mapping[str, Callable[[Settings, Mapping[str, Any]], Feed]] = {
 }
 
 
-def system_for(settings: Settings) -> System:
-    """The system behind a connection, by its type."""
-    form = form_of(settings.conn_id, settings.connection_type)
-    return _SYSTEMS[form.connection_type](settings)
-
-
 def form_of(conn_id: str, connection_type: str) -> Form:
-    """The form of a connection type whose remote has tasks to watch."""
+    """The form of a connection type whose remote has tasks to watch, or events."""
     try:
         return FORMS[connection_type]
     except KeyError:
-        raise ConfigurationError(
-            f"connection {conn_id!r} has the type {connection_type!r}, which has no tasks to watch; "
-            f"types that have are {', '.join(FORMS)}"
-        ) from None
+        raise _without(conn_id, connection_type, "no tasks to watch and no events", FORMS) from None
+
+
+def system_for(settings: Settings) -> System:
+    """The system behind a connection, by its type."""
+    make = _SYSTEMS.get(settings.connection_type)
+    if make is None:
+        raise _without(settings.conn_id, settings.connection_type, "no tasks to watch", _SYSTEMS)
+    return make(settings)
 
 
 def feed_for(settings: Settings, options: Mapping[str, Any]) -> Feed:
@@ -52,8 +53,12 @@ def feed_for(settings: Settings, options: Mapping[str, Any]) -> Feed:
     """
     make = _FEEDS.get(settings.connection_type)
     if make is None:
-        raise ConfigurationError(
-            f"connection {settings.conn_id!r} has the type {settings.connection_type!r}, which has no events; "
-            f"types that have are {', '.join(_FEEDS)}"
-        )
+        raise _without(settings.conn_id, settings.connection_type, "no events", _FEEDS)
     return make(settings, options)
+
+
+def _without(conn_id: str, connection_type: str, what: str, known: Mapping[str, object]) -> ConfigurationError:
+    return ConfigurationError(
+        f"connection {conn_id!r} has the type {connection_type!r}, which has {what}; types that have are "
+        f"{', '.join(known)}"
+    )

@@ -33,7 +33,7 @@ from tests.sandbox.visitor import basic
 
 PACKAGE = "airflow-provider-taskwatch"
 MODULE = "airflow_provider_taskwatch"
-TYPES = {"taskwatch", "docplanner", *FORMS}
+TYPES = {"taskwatch", *FORMS}
 SCHEMAS = Path(airflow_package.__file__).parent
 HEAVY = ("requests", "aiohttp", "authlib", "fastapi", "starlette", "uvicorn", "sqlalchemy", "httpx", "rich")
 

@@ -70,7 +70,7 @@ def test_a_notification_wakes_who_waits_for_it(airflow: PrivateAirflow, sandbox:
     book(sandbox, "815")
     book(sandbox, "4711")
 
-    assert run.wait() == "success"
+    assert run.wait() == "success", run.task("run").log()
     found = run.task("run").xcom()
     assert (found["name"], found["subject"]) == ("slot-booked", "4711")
 

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.wire import Pause
-from airflow_provider_taskwatch.systems import FORMS, automic, system_for
+from airflow_provider_taskwatch.systems import FORMS, automic, feed_for, system_for
 from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execution_request
 from airflow_provider_taskwatch.systems.automic_status import GROUPS, PHASES, expand, phase_of
 from tests.play import play, reply, result_of, targets
@@ -620,9 +620,18 @@ def test_a_connection_without_a_client_is_allowed():
     assert automic.from_settings(settings_of("automic")).page("7")["client"] == ""
 
 
-@pytest.mark.parametrize("conn_type", FORMS)
+@pytest.mark.parametrize("conn_type", sorted(FORMS.keys() - {"docplanner"}))
 def test_every_form_has_its_system(conn_type):
     assert system_for(settings_of(conn_type)).name == conn_type
+
+
+def test_a_remote_without_tasks_has_a_feed():
+    settings = settings_of("docplanner")
+    assert feed_for(settings, {}).is_consuming
+    with pytest.raises(ConfigurationError, match="'docplanner', which has no tasks to watch; types"):
+        system_for(settings)
+    with pytest.raises(ConfigurationError, match="which has no events; types that have are acronis, docplanner"):
+        feed_for(settings_of("automic"), {})
 
 
 def test_a_connection_type_without_a_system_is_an_error_that_lists_the_others():
