@@ -20,9 +20,15 @@ with DAG(
     @task
     def other_application(run_id: str) -> list[str]:
         """It reports two activities, and brings them to an end later on."""
-        texts = [LocalizedMessage(message="Server __n__ is installed", keys={"n": str(number)}) for number in (1, 2)]
         hook = ApsHook("aps_other")
-        activities = [Message(message=text, account_id="account-1", context=f"servers.{run_id}") for text in texts]
+        activities = [
+            Message(
+                message=LocalizedMessage(message="Server __n__ is installed", keys={"n": str(number)}),
+                account_id="account-1",
+                context=f"servers.{run_id}.{number}",
+            )
+            for number in (1, 2)
+        ]
         return [hook.send_notification(activity).id for activity in activities]
 
     sent = other_application(run_id="{{ run_id }}")
@@ -33,13 +39,13 @@ with DAG(
     )
     both = ApsNotificationSensor(
         task_id="both",
-        context="servers.{{ run_id }}*",
+        context="servers.{{ run_id }}.*",
         timeout=3600,
         deferrable=False,
         mode="reschedule",
         poke_interval=5,
     )
-    shown = ApsListNotificationsOperator(task_id="shown", view="context", context="servers.{{ run_id }}")
+    shown = ApsListNotificationsOperator(task_id="shown", view="context", context="servers.{{ run_id }}.*")
 
     @task
     def report(notifications: list[dict[str, str]]) -> str:

@@ -15,7 +15,7 @@ Options = Mapping[str, Any]
 
 
 class System(Protocol):
-    """One remote. Instances are built from a connection's settings and hold nothing that changes."""
+    """One remote. Instances are built from a connection's settings and hold nothing that belongs to one task."""
 
     name: str
     noun: str

@@ -172,7 +172,7 @@ class ApsSendNotificationOperator(ApsMessageOperator):
     :param about: whose context it gets: that of the ``task``, or of the ``dag_run``, for which an ``ApsNotifier`` at
         the end of the run looks.
     :param context: of the group that it belongs to, instead of a name made of DAG, run and task; the whole context is
-        this, a dot, and 12 hex digits.
+        this, a dot, and 12 hex digits. An ``ApsNotifier`` looks for the one without a group.
     """
 
     def __init__(self, *, about: str = "task", **kwargs: Any) -> None:

@@ -87,7 +87,7 @@ def show(note: Notification, reading: Reading, locale: str, time: Any) -> dict[s
     :param time: writes unix seconds.
     """
     content = dict(note.content)
-    if reading.message and note.ending is None:
+    if reading.message:
         content["details"] = {"message": reading.message}
     content["status"] = content["status"] if note.is_warning else reading.status
     texts = {shown: localize(content[name], locale) for name, shown in TEXTS.items() if name in content}

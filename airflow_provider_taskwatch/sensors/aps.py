@@ -17,9 +17,8 @@ class ApsNotificationSensor(WatchSensor):
     An activity that ends in ``error`` fails the task, in the words of the notification. A warning that is ``existing``
     counts as blocked (``fail_on_blocked``), as nothing goes on. One list serves all sensors of a connection.
 
-    With a ``context`` of several notifications, what is in progress counts before what has ended, and of that what was
-    changed last. With ``*`` in it every context that matches must be ready, and one that ends in ``error`` fails;
-    the result has all of them as ``notifications``.
+    A ``context`` stands for all notifications that have it, whenever they were sent, so it should name the occasion.
+    One that ends in ``error`` fails, and all must be ready; the result has them all as ``notifications``.
 
     :param notification_id: its id, or the result of the task that has sent it.
     :param context: or a context, in which ``*`` stands for anything.

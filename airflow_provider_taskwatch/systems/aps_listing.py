@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
@@ -21,7 +21,7 @@ _ANY = "*"
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 ORDER = (Phase.FAILED, Phase.RUNNING, Phase.PENDING, Phase.BLOCKED, Phase.UNKNOWN, Phase.SUCCEEDED)
-"""Of several contexts the first phase counts: one failure fails, and all must succeed."""
+"""Of several notifications the first phase counts: one failure fails, and all must succeed."""
 
 
 def context_in(ref: str) -> str | None:
@@ -43,37 +43,35 @@ class Listing:
     def __init__(self, locale: str) -> None:
         self._locale = locale
         self._items: dict[str, Item] = {}
-        self._by_context: dict[str, list[Item]] | None = None
+        self._groups: dict[str, list[Item]] | None = None
+        self._names: list[str] = []
         self._readings: dict[str, Observation] = {}
 
     def add(self, items: Iterable[Item]) -> None:
         """Learn from a list."""
         self._items |= {one["id"]: one for one in items if isinstance(one.get("id"), str)}
-        self._by_context = None
+        self._groups = None
         self._readings = {}
 
     def is_settled(self, ref: str) -> bool:
         """Whether what a panel shows is enough: all that goes on, and the newest of what has ended.
 
-        A success of several contexts is not: the failure of one of them may be older.
+        The success of a context is not: it may be that of others as well, which have failed before.
         """
-        seen, several = self.observation(ref), _ANY in (context_in(ref) or "")
-        return seen.phase is not Phase.LOST and not (several and seen.phase.is_ok)
+        seen = self.observation(ref)
+        return seen.phase is not Phase.LOST and not (context_in(ref) is not None and seen.phase.is_ok)
 
     def missing(self, refs: Iterable[str]) -> str:
         """One pattern for all contexts that are in no list; empty where there is none."""
         asked = [context for ref in refs if (context := context_in(ref)) is not None]
-        absent_ones = [context for context in asked if not next(self._groups(context), None)]
-        if len(absent_ones) < 2:
-            return "".join(absent_ones)
-        return _common([one.partition(_ANY)[0] for one in absent_ones]) + _ANY
+        unseen = [context for context in asked if not self._matching(context)]
+        if len(unseen) < 2:
+            return "".join(unseen)
+        return _common([one.partition(_ANY)[0] for one in unseen]) + _ANY
 
     def last(self, ref: str) -> Message | None:
-        """The notification of an id, or the one that has the last word in a context."""
-        context = context_in(ref)
-        if context is None:
-            return read_message(self._items[ref]) if ref in self._items else None
-        return next(map(_last_word, self._groups(context)), None)
+        """The notification that was changed last, None where no list has one."""
+        return max(map(read_message, self._found(ref)), key=_changed_at, default=None)
 
     def observation(self, ref: str) -> Observation:
         """The reading of a ref; absent where no list has it."""
@@ -82,46 +80,47 @@ class Listing:
         return self._readings[ref]
 
     def _observation(self, ref: str) -> Observation:
-        context = context_in(ref)
-        if context is None:
-            return absent(ref) if ref not in self._items else self._reading(ref, [read_message(self._items[ref])])
-        words = [_last_word(group) for group in self._groups(context)]
-        return self._reading(ref, words) if words else absent(ref)
-
-    def _reading(self, ref: str, words: Sequence[Message]) -> Observation:
-        phase, told = min(((phase_of(one), one) for one in words), key=lambda pair: ORDER.index(pair[0]))
+        found = list(map(read_message, self._found(ref)))
+        if not found:
+            return absent(ref)
+        phase, told = min(((phase_of(one), one) for one in found), key=lambda pair: ORDER.index(pair[0]))
         locale = self._locale
         ended = moment(told.modified) if phase.is_final else None
         return Observation(
             ref=ref,
             phase=phase,
             status=told.status,
-            message=_words(told, locale, len(words)),
+            message=_words(told, locale, len(found)),
             ended_at=ended.timestamp() if ended else None,
-            result=Later(lambda: _result(ref, told, words, locale)),
+            result=Later(lambda: _result(ref, told, found, locale)),
             personal=Later(lambda: {wire_name(name): getattr(told, name) for name in PERSONAL}),
         )
 
-    def _groups(self, pattern: str) -> Iterator[list[Item]]:
-        """The notifications of each context that matches."""
-        grouped = self._grouped()
-        if _ANY not in pattern:
-            yield from (grouped[one] for one in (pattern,) if one in grouped)
-            return
-        prefix, names = pattern.partition(_ANY)[0], list(grouped)
+    def _found(self, ref: str) -> list[Item]:
+        context = context_in(ref)
+        if context is None:
+            return [self._items[ref]] if ref in self._items else []
+        return self._matching(context)
+
+    def _matching(self, pattern: str) -> list[Item]:
+        """The notifications whose contexts match."""
+        groups = self._grouped()
+        prefix, asterisk, _ = pattern.partition(_ANY)
+        if not asterisk:
+            return groups.get(pattern, [])
         matches = re.compile(".*".join(map(re.escape, pattern.split(_ANY))), re.DOTALL).fullmatch
-        alike = takewhile(lambda one: one.startswith(prefix), islice(names, bisect_left(names, prefix), None))
-        yield from (grouped[one] for one in alike if matches(one))
+        alike = takewhile(lambda one: one.startswith(prefix), self._names[bisect_left(self._names, prefix) :])
+        return [item for one in alike if matches(one) for item in groups[one]]
 
     def _grouped(self) -> dict[str, list[Item]]:
-        """Notifications by context, in the order of the contexts."""
-        if self._by_context is None:
-            grouped: dict[str, list[Item]] = {}
+        """Notifications by context; the contexts are in order."""
+        if self._groups is None:
+            self._groups = {}
             for item in self._items.values():
                 if isinstance(item.get("context"), str):
-                    grouped.setdefault(item["context"], []).append(item)
-            self._by_context = dict(sorted(grouped.items()))
-        return self._by_context
+                    self._groups.setdefault(item["context"], []).append(item)
+            self._names = sorted(self._groups)
+        return self._groups
 
 
 def _common(texts: Sequence[str]) -> str:
@@ -131,26 +130,18 @@ def _common(texts: Sequence[str]) -> str:
     return "".join(one for one, _ in alike)
 
 
-def _last_word(group: Sequence[Item]) -> Message:
-    """Of a context that is used again and again: what goes on, else what was changed last."""
-    messages = [read_message(one) for one in group]
-    if len(messages) == 1:
-        return messages[0]
-    return max([one for one in messages if phase_of(one) is Phase.RUNNING] or messages, key=_changed_at)
-
-
 def _changed_at(message: Message) -> datetime:
     return moment(message.modified) or moment(message.created) or _LONG_AGO
 
 
 def _words(message: Message, locale: str, count: int) -> str:
     said = ": ".join(text for name in ("message", "details") if (text := shown(message, name, locale)))
-    return f"{said} (the first of {count} contexts)" if count > 1 else said
+    return f"{said} (one of {count})" if count > 1 else said
 
 
-def _result(ref: str, told: Message, words: Sequence[Message], locale: str) -> dict[str, Any]:
+def _result(ref: str, told: Message, found: Sequence[Message], locale: str) -> dict[str, Any]:
     """The XCom: the notification that decides; of a context, all of them as well."""
     result = as_result(told, locale)
     if context_in(ref) is None:
         return result
-    return result | {"notifications": [as_result(one, locale) for one in words]}
+    return result | {"notifications": [as_result(one, locale) for one in found]}

@@ -157,18 +157,24 @@ def write_message(message: Message) -> dict[str, Any]:
 
 def checked(message: Message) -> Message:
     """The notification, or one :class:`ConfigurationError` that names every field that is wrong."""
-    problems = [f"{name} is missing" for name in REQUIRED if not getattr(message, name)]
+    texts = {name: getattr(message, name) for name in TEXTS if getattr(message, name) is not None}
+    wrong = [name for name, text in texts.items() if not isinstance(text, LocalizedMessage)]
+    problems = [f"{name} must be a LocalizedMessage" for name in wrong]
+    problems += [f"{name} is missing" for name in REQUIRED if _is_missing(getattr(message, name))]
     problems += _status_problems(message)
     if not (message.account_id or message.user_id):
         problems.append("account_id and user_id are both missing, so nobody is addressed")
     if "*" in message.context:
         problems.append("context must not hold '*', which stands for anything when it is looked up")
-    for name in TEXTS:
-        text = getattr(message, name)
-        problems += [f"{name}: {problem}" for problem in (text_problems(text) if text else ())]
+    for name in texts.keys() - set(wrong):
+        problems += [f"{name}: {problem}" for problem in text_problems(texts[name])]
     if problems:
         raise ConfigurationError(f"the notification cannot be sent: {'; '.join(problems)}")
     return message
+
+
+def _is_missing(value: str | LocalizedMessage | None) -> bool:
+    return not (value.message if isinstance(value, LocalizedMessage) else value)
 
 
 def _status_problems(message: Message) -> list[str]:

@@ -398,7 +398,7 @@ def test_a_change_sends_all_that_a_client_may_set_and_nothing_else() -> None:
 
 
 def test_a_change_by_context_edits_the_last_one() -> None:
-    replies = [reply(200, {"otherActivities": [ANSWERED]}), reply(200, ANSWERED)]
+    replies = [reply(200, {"inProgressActivities": [ANSWERED]}), reply(200, ANSWERED)]
     steps, _ = play(Aps().change("context=load.monday", {"status": "ready"}), *replies)
     assert targets(steps)[-1] == f"PUT {SERVICE_PATH}/notifications/{ID}"
 

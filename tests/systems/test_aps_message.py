@@ -146,6 +146,8 @@ def test_what_the_page_allows_passes(kind: str) -> None:
     "changes, words",
     [
         ({"message": None}, "message is missing"),
+        ({"message": LocalizedMessage()}, "message is missing"),
+        ({"details": "plain"}, "details must be a LocalizedMessage"),
         ({"package_id": ""}, "package_id is missing"),
         ({"service": ""}, "service is missing"),
         ({"user_id": ""}, "account_id and user_id are both missing"),
