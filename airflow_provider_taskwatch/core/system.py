@@ -23,6 +23,8 @@ class System(Protocol):
     can_cancel: bool
     keeps_marker: bool
     """Whether a start can carry a marker that :meth:`find` looks up later."""
+    reads_alone: bool
+    """Whether one ref is read for less than many; where not, each read is worth waiting for the others."""
 
     def check_ref(self, ref: str) -> str:
         """The ref as it is sent, or :class:`ConfigurationError` before any request."""
@@ -81,6 +83,7 @@ class SystemDefaults:
     noun = "task"
     can_cancel = False
     keeps_marker = False
+    reads_alone = True
 
     def check_ref(self, ref: str) -> str:
         return safe_ref(ref, self.noun)

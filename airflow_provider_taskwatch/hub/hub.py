@@ -42,6 +42,8 @@ COUNT_SECONDS = 10.0
 TICK_SECONDS = 0.1
 USABLE_SHARE = 0.9
 STRETCHED_SECONDS = 15.0
+GATHER_SECONDS = 1.0
+"""Where one read costs as much as many, those who come within so long after one wait for the next."""
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class Hub:
         self._speaking: asyncio.TimerHandle | None = None
         self._demand = 0.0
         self._can_batch = True
+        self._shared_at: dict[str, float] = {}
         self._stretched_from = math.inf
         self._has_told_stretch = False
 
@@ -284,12 +287,30 @@ class Hub:
         self._alarm = None
         now = self._clock()
         for group in self._agenda.take(now):
-            if len(group) > 1 and self._can_batch:
-                self._spawn(self._observe(group, now))
-            else:
+            if not self._is_shared(group):
                 _answer(group, None)
+            elif (at := self._gathered_at(group[0].look.selector, now)) > now:
+                for entry in group:
+                    self._agenda.put_back(entry, at)
+            else:
+                self._spawn(self._observe(group, now))
         if (due := self._agenda.next_due()) is not None:
             self._set_alarm(due)
+
+    @property
+    def _reads_alone(self) -> bool:
+        return self._line is None or self._line.system.reads_alone
+
+    def _is_shared(self, group: list[Entry]) -> bool:
+        """Whether one read is to serve all of these."""
+        return bool(group[0].look.selector) and self._can_batch and (len(group) > 1 or not self._reads_alone)
+
+    def _gathered_at(self, selector: str, now: float) -> float:
+        """When these are read: now, or a little later, together with those who come until then."""
+        at = now if self._reads_alone else max(now, self._shared_at.get(selector, 0.0) + GATHER_SECONDS)
+        if at == now:
+            self._shared_at[selector] = now
+        return at
 
     async def _observe(self, group: list[Entry], due: float) -> None:
         """Answer whom one read can answer; the others look themselves.

@@ -89,6 +89,7 @@ class Aps(SystemDefaults):
 
     name = "aps"
     noun = "notification"
+    reads_alone = False
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ def test_most_systems_have_nothing_to_add():
 )
 def test_what_a_system_cannot_do_is_a_mistake_of_the_caller(ask, told):
     system = Plain()
-    assert (system.can_cancel, system.keeps_marker) == (False, False)
+    assert (system.can_cancel, system.keeps_marker, system.reads_alone) == (False, False, True)
     with pytest.raises(NotImplementedError, match=told):
         ask(system)
 

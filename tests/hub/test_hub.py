@@ -297,3 +297,23 @@ async def test_nothing_of_the_hub_runs_in_the_context_of_a_task(open_hub: OpenHu
         await asyncio.sleep(0)
 
     assert found == ["nobody's"]
+
+
+# --- where one read costs as much as many
+
+
+async def test_those_who_come_one_by_one_are_gathered_where_nothing_can_be_read_alone(
+    box: Running, open_hub: OpenHub
+) -> None:
+    async with open_hub("aps") as hub:
+        selector = (await hub.system()).selector({})
+
+        async def come(number: int) -> Phase:
+            await asyncio.sleep(number / 100)
+            return (await hub.look(Look(ref=f"n-{number}", after=0.0, selector=selector))).phase
+
+        phases = await asyncio.gather(*map(come, range(50)))
+
+    assert set(phases) == {Phase.LOST}
+    assert len(asked(box, method="GET")) == 4  # what a panel shows and the action log, for the first and for the rest
+    assert (hub.counts.looks, hub.counts.batches) == (0, 2)
