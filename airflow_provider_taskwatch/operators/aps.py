@@ -11,7 +11,14 @@ from airflow.sdk import BaseOperator
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError
 from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.systems.aps_listing import by_context
-from airflow_provider_taskwatch.systems.aps_message import TEXTS, Message, as_result, run_context, task_context
+from airflow_provider_taskwatch.systems.aps_message import (
+    SETTABLE,
+    TEXTS,
+    Message,
+    as_result,
+    run_context,
+    task_context,
+)
 from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized
 
 from .setting import one_of, text
@@ -23,25 +30,12 @@ if TYPE_CHECKING:
 
 Text = str | Mapping[str, Any] | LocalizedMessage
 
-PLAIN = (
-    "type",
-    "status",
-    "link",
-    "link_more",
-    "package_id",
-    "service",
-    "account_id",
-    "user_id",
-    "initiator_id",
-    "parent_id",
-    "ip_address",
-)
-
 
 def fields_of(task: Any) -> dict[str, Any]:
-    """The fields of a notification that a task was given, from its rendered arguments; the others are left out."""
+    """The fields of a notification that a task was given, but its context; from its rendered arguments."""
     texts = {name: localized(name, getattr(task, name)) for name in TEXTS}
-    plain = {name: text(name, value) for name in PLAIN if (value := getattr(task, name)) not in (None, "")}
+    given = {name: getattr(task, name) for name in SETTABLE if name not in (*TEXTS, "context")}
+    plain = {name: text(name, value) for name, value in given.items() if value not in (None, "")}
     return {name: value for name, value in texts.items() if value is not None} | plain
 
 
@@ -102,6 +96,7 @@ class ApsMessageOperator(ApsOperator):
     :param user_id: APS id of the user who is addressed.
     :param initiator_id: APS id of the user who has started the activity.
     :param parent_id: id of another notification; its children do not pop up.
+    :param ip_address: as the vendor has it.
     """
 
     template_fields: Sequence[str] = (

@@ -95,6 +95,7 @@ READ_ONLY = frozenset(
         "initiator",
     }
 )
+SETTABLE = tuple(one.name for one in fields(Message) if one.name not in READ_ONLY)
 REQUIRED = ("message", "package_id", "service")
 TEXTS = ("message", "details", "full_details", "link_more_text")
 PERSONAL = ("user_id", "initiator_id", "initiator", "ip_address")
@@ -148,7 +149,7 @@ def _plain(value: object) -> str:
 
 def write_message(message: Message) -> dict[str, Any]:
     """What is sent of a notification: all that a client may set."""
-    given = {name: getattr(message, name) for name in _NAMES if name not in READ_ONLY}
+    given = {name: getattr(message, name) for name in SETTABLE}
     written = {
         name: write_text(value) if isinstance(value, LocalizedMessage) else value for name, value in given.items()
     }

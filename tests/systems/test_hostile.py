@@ -188,6 +188,9 @@ ENTRANCES: Mapping[str, tuple[int, Callable[[str], Flow[Any]]]] = {
     "acronis task, unchecked": (5, lambda trick: Acronis().observe(trick)),
     "activity": (5, lambda trick: Acronis().activity(trick)),
     "client": (3, lambda trick: Automic(client=trick).observe("7")),
+    "notification of APS": (6, lambda trick: Aps().delete(trick)),
+    "manager of APS": (6, lambda trick: Aps(path="resource", manager_id=trick).channel()),
+    "context of APS": (6, lambda trick: Aps().by_context(trick)),
     "object": (4, lambda trick: Automic(client="1").inputs_problems(trick, {})),
 }
 
