@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.systems import acquia
 from airflow_provider_taskwatch.systems.acquia import Acquia, find_reference
 from airflow_provider_taskwatch.systems.acronis import Acronis
 from airflow_provider_taskwatch.systems.acronis_feed import feed_of
+from airflow_provider_taskwatch.systems.aps import Aps
 from airflow_provider_taskwatch.systems.automic import Automic
 from tests.play import play, reply, result_of
 from tests.systems.test_acquia import NOTIFICATION, START_REPLY, UUID
