@@ -1,0 +1,21 @@
+"""Events in an inbox."""
+
+from __future__ import annotations
+
+from airflow_provider_taskwatch.core.feed import Event
+from airflow_provider_taskwatch.inbox.event import event_of, message_of
+from airflow_provider_taskwatch.inbox.message import Inbox
+
+EVENT = Event(id="17 made", name="made", subject="42", at=99.5, content={"deep": [{"a": None}]})
+
+
+def test_an_event_comes_back_as_it_was(inbox: Inbox) -> None:
+    inbox.append("queue", [message_of("queue", EVENT, 100.0)])
+
+    [found] = inbox.after("queue", 0)
+    assert event_of(found.message) == EVENT
+    assert (found.message.subject, found.message.received_at) == ("42", 100.0)
+
+
+def test_an_event_that_is_read_again_is_the_same_delivery(inbox: Inbox) -> None:
+    assert inbox.append("queue", [message_of("queue", EVENT, 100.0), message_of("queue", EVENT, 200.0)]) == 1
