@@ -1,0 +1,98 @@
+"""Who shares what in one process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.hub import registry
+from airflow_provider_taskwatch.hub.registry import feed_of, hub_for, listener, reading
+from airflow_provider_taskwatch.sandbox.server import Running
+from tests.hub.conftest import settings_for
+from tests.hub.remote import Listening, QueueFeed, Remote
+from tests.until import until
+
+
+class QueueHub:
+    """A hub whose remote has one queue."""
+
+    def __init__(self) -> None:
+        self.remote = Remote()
+        self.users = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[QueueHub]:
+        self.users += 1
+        yield self
+        self.users -= 1
+
+    async def converse(self, flow: Flow[Any], *, aside: bool) -> Any:
+        assert aside
+        return await self.remote.converse(flow)
+
+
+@pytest.fixture(autouse=True)
+def inbox_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
+
+
+async def test_all_in_a_loop_share_a_hub_and_a_listener() -> None:
+    first = hub_for("a")
+    assert (hub_for("a"), listener()) == (first, listener())
+    assert hub_for("b") is not first
+    first.close()
+    assert hub_for("a") is not first
+
+
+async def test_all_who_wait_for_a_feed_share_one_reader() -> None:
+    hub: Any = QueueHub()
+    async with reading(hub, QueueFeed(), Listening().waiter), reading(hub, QueueFeed(), Listening().waiter):
+        await until(lambda: hub.remote.reads > 0)
+        await asyncio.sleep(0.05)
+
+    assert hub.remote.calls == ["begin None", "read 0"]
+
+
+async def test_a_feed_that_comes_by_itself_is_not_read() -> None:
+    hub: Any = QueueHub()
+    async with reading(hub, QueueFeed(is_pushed=True), Listening().waiter):
+        await asyncio.sleep(0.05)
+
+    assert hub.remote.calls == []
+
+
+async def test_who_comes_after_the_last_one_has_left_gets_a_reader_of_his_own() -> None:
+    hubs: list[Any] = [QueueHub(), QueueHub()]
+    for number, hub in enumerate(hubs, 1):
+        async with reading(hub, QueueFeed(), Listening().waiter):
+            await until(lambda hub=hub: hub.remote.reads > 0)
+        hub.remote.emit(number)
+        await until(lambda: all(pump.is_idle for pump in registry._pumps.values()))
+
+    assert hubs[1].remote.calls[0] == "read 1"
+
+
+async def test_an_airflow_that_does_not_answer_is_asked_again(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "AIRFLOW_SECONDS", 0.01)
+
+    class Slow:
+        asked = 0
+
+        async def settings(self) -> Any:
+            self.asked += 1
+            if self.asked < 3:
+                raise TransportError("Airflow does not answer")
+            return settings_for(box, "acronis")
+
+    hub: Any = Slow()
+    feed = await feed_of(hub, {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a"]})
+    assert feed.key.startswith("acronis acronis_default")
+    with pytest.raises(ConfigurationError, match="topic is missing"):
+        await feed_of(hub, {})
