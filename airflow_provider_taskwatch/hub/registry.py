@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.feed import Feed
+from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.systems import feed_for
 
 from .audience import Waiter
@@ -77,5 +78,11 @@ def _pump_for(hub: Hub, feed: Feed) -> Pump:
     if key not in _pumps or _pumps[key].is_idle:
         for ended in [other for other, pump in _pumps.items() if pump.is_idle]:
             del _pumps[ended]
-        _pumps[key] = Pump(feed, aopen_inbox, partial(hub.converse, aside=True), open_seal)
+        _pumps[key] = Pump(feed, aopen_inbox, partial(_converse, hub), open_seal)
     return _pumps[key]
+
+
+async def _converse(hub: Hub, flow: Flow[Any]) -> Any:
+    """Apart from the looks of others; a read may outlive all who waited, and what it needs lives as long."""
+    async with hub.open():
+        return await hub.converse(flow, aside=True)

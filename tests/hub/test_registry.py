@@ -68,6 +68,16 @@ async def test_a_feed_that_comes_by_itself_is_not_read() -> None:
     assert hub.remote.calls == []
 
 
+async def test_a_hub_lives_as_long_as_the_last_read_of_those_who_have_left() -> None:
+    hub: Any = QueueHub()
+    async with reading(hub, QueueFeed(), Listening().waiter):
+        await until(lambda: hub.remote.reads > 0)
+    assert hub.users == 1
+    hub.remote.emit(1)
+    await until(lambda: hub.remote.calls[-1] == "acknowledge")
+    await until(lambda: hub.users == 0)
+
+
 async def test_who_comes_after_the_last_one_has_left_gets_a_reader_of_his_own() -> None:
     hubs: list[Any] = [QueueHub(), QueueHub()]
     for number, hub in enumerate(hubs, 1):
