@@ -103,8 +103,8 @@ class Reading:
 
     def _unseal(self) -> Program[None]:
         """Store what was read, and not stored, before something broke; what could not be read stays as it is."""
-        left: list[Sealed] = yield partial(self._inbox.sealed, self._feed.key)
-        for one in (one for one in left if not one.problem):
+        left: list[Sealed] = yield partial(self._inbox.sealed, self._feed.key, unread=True)
+        for one in left:
             content = yield partial(self._open, one)
             try:
                 yield from self._store(Reply(status=200, body=content), "", one.number)

@@ -126,12 +126,14 @@ class Feeds(Pruned):
 
         return int(self._add(write))
 
-    def sealed(self, feed: str | None = None) -> list[Sealed]:
+    def sealed(self, feed: str | None = None, *, unread: bool = False) -> list[Sealed]:
         table = schema.sealed
         query = sa.select(table).order_by(table.c.number).limit(PAGE_MESSAGES)
-        rows = self._read(
-            lambda connection: connection.execute(query if feed is None else query.where(table.c.feed == feed)).all()
-        )
+        if feed is not None:
+            query = query.where(table.c.feed == feed)
+        if unread:
+            query = query.where(table.c.problem == "")
+        rows = self._read(lambda connection: connection.execute(query).all())
         return [Sealed(**row._mapping) for row in rows]
 
     def set_problem(self, number: int, problem: str) -> None:

@@ -133,9 +133,10 @@ class MemoryInbox:
             self._sealed[number] = Sealed(number=number, feed=feed, content=content, received_at=received_at)
             return number
 
-    def sealed(self, feed: str | None = None) -> list[Sealed]:
+    def sealed(self, feed: str | None = None, *, unread: bool = False) -> list[Sealed]:
         with self._lock:
-            return [one for one in self._sealed.values() if feed in (None, one.feed)]
+            found = [one for one in self._sealed.values() if feed in (None, one.feed) and not (unread and one.problem)]
+        return found[:PAGE_MESSAGES]
 
     def set_problem(self, number: int, problem: str) -> None:
         with self._lock:

@@ -140,8 +140,11 @@ class Inbox(Protocol):
     def keep_sealed(self, feed: str, content: bytes, received_at: float, lease: Lease | None = None) -> int:
         """Write a sealed reply down, and return its number."""
 
-    def sealed(self, feed: str | None = None) -> list[Sealed]:
-        """The sealed replies of a feed, or of all, the oldest first; a page of them."""
+    def sealed(self, feed: str | None = None, *, unread: bool = False) -> list[Sealed]:
+        """The sealed replies of a feed, or of all, the oldest first; a page of them.
+
+        :param unread: without those that could not be read.
+        """
 
     def set_problem(self, number: int, problem: str) -> None:
         """Say why a sealed reply could not be read."""

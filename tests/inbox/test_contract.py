@@ -218,6 +218,16 @@ def test_a_sealed_reply_is_there_until_its_events_are(inbox: Inbox) -> None:
     assert "one" not in repr(kept)
 
 
+def test_replies_that_could_not_be_read_do_not_hide_those_that_nobody_has_tried_to_read(inbox: Inbox) -> None:
+    for _ in range(PAGE_MESSAGES):
+        inbox.set_problem(inbox.keep_sealed("queue", b"odd", 990.0), "is no JSON")
+    number = inbox.keep_sealed("queue", b"new", 990.0)
+
+    assert [one.number for one in inbox.sealed("queue", unread=True)] == [number]
+    assert inbox.sealed("another", unread=True) == []
+    assert len(inbox.sealed("queue")) == PAGE_MESSAGES
+
+
 def test_a_sealed_reply_is_forgotten_after_three_days(inbox: Inbox) -> None:
     inbox.keep_sealed("queue", b"old", NOW - SEALED_SECONDS - 1)
     inbox.keep_sealed("queue", b"new", NOW - SEALED_SECONDS + 1)
