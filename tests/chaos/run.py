@@ -112,9 +112,11 @@ class Run:
         yield fault.rests[self.form]
 
     def _is_over(self) -> bool:
-        return len(self.instances) == len(self.stage.jobs) and all(
+        """Whether every task has ended, and what a user has done last has been carried out."""
+        has_ended = len(self.instances) == len(self.stage.jobs) and all(
             one.state in ENDED for one in self.instances.values()
         )
+        return has_ended and not self._is_user_served()
 
     # --- kills while a reply is held back
 
