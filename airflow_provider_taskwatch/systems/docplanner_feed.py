@@ -14,12 +14,13 @@ from airflow_provider_taskwatch.core.feed import Batch, Event
 from airflow_provider_taskwatch.core.flow import Flow, nothing
 from airflow_provider_taskwatch.core.wire import Reply
 
-from .docplanner import EXPIRY_SECONDS, MAX_LIMIT, pull, read_pulled
+from .docplanner import EXPIRY_SECONDS, MAX_LIMIT, is_empty, pull, read_pulled
 from .docplanner_notification import event_of, is_reduced
 
-IDLE_SECONDS = 5.0
-"""Between two pulls of a queue that was empty: 60 of the 500 requests in 5 minutes that the firewall grants."""
-WARNING_SECONDS = EXPIRY_SECONDS - 12 * 3600.0
+IDLE_SECONDS = 10.0
+"""Between two pulls of a queue that was empty: 30 of the 500 requests in 5 minutes that the firewall grants."""
+HOUR_SECONDS = 3600.0
+WARNING_SECONDS = EXPIRY_SECONDS - 12 * HOUR_SECONDS
 
 
 def feed_of(settings: Settings, options: Mapping[str, Any]) -> DocplannerFeed:
@@ -61,17 +62,24 @@ class DocplannerFeed:
         return nothing("")
 
     def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
-        return pull(MAX_LIMIT)
+        """Pull as many as is allowed. A reply without any gets no body, so that nobody writes it down."""
+        reply = yield from pull(MAX_LIMIT)
+        return Reply(status=204, headers=reply.headers) if is_empty(reply) else reply
 
     def batch(self, reply: Reply, position: str) -> Batch:
+        """The position is the hour of the last pull, by the remote's clock; it tells for how long nobody has pulled."""
         pulled, heard_at = read_pulled(reply), _date(reply)
         events = [event_of(one, store_payload=self._store_payload, heard_at=heard_at) for one in pulled.notifications]
         is_drained = pulled.remaining == 0 or not events
         return Batch(
             events=tuple(events),
-            position=position,
+            position=str(int(heard_at // HOUR_SECONDS)) if heard_at else position,
             pause_seconds=IDLE_SECONDS if is_drained else 0.0,
-            warning=expiry_warning(oldest_at=min((one.at for one in events), default=None), now=heard_at),
+            warning=expiry_warning(
+                oldest_at=min((one.at for one in events), default=heard_at),
+                pulled_at=float(position) * HOUR_SECONDS if position else heard_at,
+                now=heard_at,
+            ),
         )
 
     def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
@@ -90,16 +98,20 @@ def push_event(body: bytes, settings: Settings, *, now: float) -> Event:
     return event_of(pushed.notifications[0], store_payload=str(settings.own["store_payload"]), heard_at=now)
 
 
-def expiry_warning(*, oldest_at: float | None, now: float) -> str:
-    """What to warn of before Docplanner deletes notifications unread; empty where nothing is.
+def expiry_warning(*, oldest_at: float, pulled_at: float, now: float) -> str:
+    """What to warn of as Docplanner deletes notifications unread, or soon will; empty where nothing is.
 
-    :param oldest_at: when the oldest notification of a pull was made, in seconds since the epoch; None where there was
-        none. A queue that nobody has pulled for long has old ones.
+    All times are seconds since the epoch.
+
+    :param oldest_at: when the oldest notification of a pull was made; now where there was none.
+    :param pulled_at: when the pull before this one was answered; now where there was none.
     """
-    if oldest_at is None or now - oldest_at < WARNING_SECONDS:
-        return ""
-    hours = int((now - oldest_at) / 3600)
-    return f"its oldest notification was made {hours} h ago; Docplanner deletes what was not pulled for 72 h"
+    ages = {
+        "its oldest notification was made {} h ago": now - oldest_at,
+        "nobody had pulled it for {} h": now - pulled_at,
+    }
+    told = [words.format(int(age / HOUR_SECONDS)) for words, age in ages.items() if age >= WARNING_SECONDS]
+    return f"{', and '.join(told)}; Docplanner deletes what was not pulled for 72 h" if told else ""
 
 
 def _date(reply: Reply) -> float:

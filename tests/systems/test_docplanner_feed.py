@@ -41,8 +41,13 @@ def test_it_begins_with_what_nobody_has_pulled(since):
 
 
 def test_it_pulls_as_many_as_it_may():
-    steps, answer = play(feed().read("", "a-b"), reply(404, NOBODY))
-    assert (targets(steps), answer) == (["GET /notifications/multiple?limit=100"], reply(404, NOBODY))
+    steps, answer = play(feed().read("", "a-b"), reply(200, TWO))
+    assert (targets(steps), answer) == (["GET /notifications/multiple?limit=100"], reply(200, TWO))
+
+
+def test_there_is_nothing_to_write_down_of_an_empty_queue():
+    answer = result_of(feed().read("", "a-b"), reply(404, NOBODY, date="soon"))
+    assert answer == reply(204, date="soon")
 
 
 def test_there_is_nothing_to_acknowledge():
@@ -55,14 +60,14 @@ def test_a_reply_becomes_events_in_its_order():
     assert (batch.position, batch.pause_seconds) == ("", 0.0)
 
 
-@pytest.mark.parametrize("content, pause", [(ONE, 0.0), ({"notifications": [ONE], "remaining": 0}, 5.0)])
+@pytest.mark.parametrize("content, pause", [(ONE, 0.0), ({"notifications": [ONE], "remaining": 0}, 10.0)])
 def test_the_queue_is_pulled_at_once_until_it_says_that_it_is_empty(content, pause):
     assert feed().batch(reply(200, content), "").pause_seconds == pause
 
 
 @pytest.mark.parametrize("answer", EMPTY, ids=str)
 def test_an_empty_queue_is_left_alone_for_a_while(answer):
-    assert feed().batch(answer, "") == Batch(pause_seconds=5.0)
+    assert feed().batch(answer, "") == Batch(pause_seconds=10.0)
 
 
 def test_an_answer_of_another_shape_is_no_batch():
@@ -103,16 +108,37 @@ def test_a_field_that_is_not_stored_cannot_be_matched():
 
 
 @pytest.mark.parametrize(
-    "oldest_at, words",
+    "oldest, pulled, words",
     [
-        (None, ""),
-        (1000 * HOUR - 59 * HOUR, ""),
-        (1000 * HOUR - 61.5 * HOUR, "its oldest notification was made 61 h ago; Docplanner deletes"),
+        (0, 0, ""),
+        (59, 59, ""),
+        (61.5, 1, "its oldest notification was made 61 h ago; Docplanner deletes"),
+        (0, 60, "nobody had pulled it for 60 h; Docplanner deletes"),
+        (71, 80, "was made 71 h ago, and nobody had pulled it for 80 h; Docplanner deletes"),
     ],
 )
-def test_it_warns_before_notifications_are_deleted_unread(oldest_at, words):
-    told = expiry_warning(oldest_at=oldest_at, now=1000 * HOUR)
+def test_it_warns_before_notifications_are_deleted_unread(oldest, pulled, words):
+    now = 1000 * HOUR
+    told = expiry_warning(oldest_at=now - oldest * HOUR, pulled_at=now - pulled * HOUR, now=now)
     assert words in told if words else told == ""
+
+
+def test_a_batch_warns_of_old_notifications_by_the_remote_s_clock():
+    content = {"notifications": [ONE, {**ONE, "created_at": "2026-02-03T06:00:00Z"}], "remaining": 0}
+    batch = feed().batch(reply(200, content, date="Tue, 03 Feb 2026 06:00:00 GMT"), "")
+    assert batch.warning.startswith("its oldest notification was made 72 h ago;")
+    assert feed().batch(reply(200, content), "").warning == ""
+
+
+def test_the_time_of_the_last_pull_is_kept_to_the_hour():
+    place = ""
+    for date in ("Sat, 31 Jan 2026 06:00:00 GMT", "Sat, 31 Jan 2026 06:59:59 GMT"):
+        batch = feed().batch(reply(204, date=date), place)
+        assert (batch.position, batch.warning) == ("491622", "")
+        place = batch.position
+    assert feed().batch(reply(204), place).position == place
+    late = feed().batch(reply(204, date="Tue, 03 Feb 2026 06:10:00 GMT"), place)
+    assert (late.position, late.warning[:29]) == ("491694", "nobody had pulled it for 72 h")
 
 
 def test_its_read_is_the_one_that_it_understands():
