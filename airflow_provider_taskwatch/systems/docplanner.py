@@ -35,6 +35,13 @@ FORM = Form(
     scope="integration",
     fields=(
         Field(
+            name="delivery",
+            label="Delivery",
+            description="pull: notifications are fetched; push: Docplanner sends them to the receiver.",
+            default="pull",
+            choices=("pull", "push"),
+        ),
+        Field(
             name="store_payload",
             label="Stored of notifications",
             description="ids: ids, names of events, times and statuses; full: all, patients' data included.",

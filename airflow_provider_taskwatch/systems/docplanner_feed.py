@@ -38,11 +38,11 @@ class DocplannerFeed:
     A queue belongs to the client, not to who pulls: a second deployment with the same credentials takes its events.
     """
 
-    is_consuming = True
     is_positioned = False
-    is_pushed = False
 
     def __init__(self, settings: Settings) -> None:
+        self.is_pushed = settings.own["delivery"] == "push"
+        self.is_consuming = not self.is_pushed
         host = urlsplit(settings.base_url).netloc.lower()
         self.key = f"docplanner {host[:150]} {hashlib.sha256(settings.login.encode()).hexdigest()[:16]}"
         self._conn_id = settings.conn_id
@@ -86,16 +86,17 @@ class DocplannerFeed:
         return nothing(None)
 
 
-def push_event(body: bytes, settings: Settings, *, now: float) -> Event:
+def push_event(body: bytes, store_payload: str, *, now: float = 0.0) -> Event:
     """The event in a pushed notification, the same as if it had been pulled.
 
+    :param store_payload: of the connection: how much of it may be stored.
     :param now: seconds since the epoch, for one that does not say when it was made.
     :raises ReplyError: where it is no notification.
     """
     pushed = read_pulled(Reply(status=200, body=body))
     if len(pushed.notifications) != 1:
         raise ReplyError("what was pushed is no notification")
-    return event_of(pushed.notifications[0], store_payload=str(settings.own["store_payload"]), heard_at=now)
+    return event_of(pushed.notifications[0], store_payload=store_payload, heard_at=now)
 
 
 def expiry_warning(*, oldest_at: float, pulled_at: float, now: float) -> str:

@@ -52,7 +52,7 @@ def test_a_domain_is_all_that_a_connection_needs_besides_the_client():
     assert settings.base_url == "https://www.doctoralia.es/api/v3/integration"
     assert settings.token_url == "https://www.doctoralia.es/oauth/v2/token"
     assert (settings.auth, settings.scope, settings.client_auth) == ("oauth2", "integration", "form")
-    assert settings.own == {"store_payload": "ids"}
+    assert settings.own == {"delivery": "pull", "store_payload": "ids"}
 
 
 def test_the_client_may_be_sent_in_a_basic_header_and_all_may_be_stored():
@@ -60,9 +60,11 @@ def test_the_client_may_be_sent_in_a_basic_header_and_all_may_be_stored():
     assert (settings.client_auth, settings.own["store_payload"]) == ("basic", "full")
 
 
-def test_no_other_payload_can_be_stored():
-    with pytest.raises(ConfigurationError, match="extra 'store_payload' must be one of ids, full"):
-        settings_of(store_payload="most")
+def test_no_other_payload_can_be_stored_nor_delivery_be_chosen():
+    with pytest.raises(
+        ConfigurationError, match="'delivery' must be one of pull, push; extra 'store_payload' must be one of ids, full"
+    ):
+        settings_of(store_payload="most", delivery="fetch")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,13 @@ def feed(**extra: object) -> DocplannerFeed:
 
 def test_it_is_a_feed_whose_reads_delete():
     one: Feed = feed()
-    assert one.is_consuming
+    assert (one.is_consuming, one.is_positioned, one.is_pushed) == (True, False, False)
+
+
+def test_what_is_pushed_is_not_read_by_anybody():
+    one: Feed = feed(delivery="push")
+    assert (one.is_consuming, one.is_positioned, one.is_pushed) == (False, False, True)
+    assert one.key == feed().key
 
 
 def test_its_key_belongs_to_the_client_and_not_to_the_connection():
@@ -84,19 +90,23 @@ def test_one_that_does_not_say_its_time_was_made_when_the_remote_answered(date, 
 
 def test_a_pushed_notification_is_the_event_that_a_pull_would_have_brought():
     [pulled] = feed().batch(reply(200, {"notifications": [notification()], "remaining": 0}), "").events
-    assert push_event(json.dumps(notification()).encode(), settings_of(), now=9.0) == pulled
+    assert push_event(json.dumps(notification()).encode(), "ids") == pulled
 
 
 def test_as_much_is_stored_as_the_connection_allows():
     body = json.dumps(notification()).encode()
-    assert "patient" not in push_event(body, settings_of(), now=9.0).content["visit_booking"]
-    assert "patient" in push_event(body, settings_of(store_payload="full"), now=9.0).content["visit_booking"]
+    assert "patient" not in push_event(body, "ids").content["visit_booking"]
+    assert "patient" in push_event(body, "full").content["visit_booking"]
+
+
+def test_a_pushed_one_that_does_not_say_its_time_was_made_when_it_came():
+    assert push_event(json.dumps({**ONE, "created_at": "soon"}).encode(), "ids", now=9.0).at == 9.0
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"a": 1}', b'{"notifications": []}', b"<html>"])
 def test_what_is_pushed_and_is_no_notification_is_refused(body):
     with pytest.raises(ReplyError):
-        push_event(body, settings_of(), now=9.0)
+        push_event(body, "ids")
 
 
 def test_a_field_that_is_not_stored_cannot_be_matched():
