@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ from .pump import lease_name, new_holder
 from .reading import Place, Program, Reading, Step
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 120.0
 """Longer than a read may take, as nobody renews it meanwhile."""
@@ -61,6 +64,8 @@ class Errand:
             self._place = None
             return None
         self._place = self._place.at(batch.position)
+        if batch.warning:
+            log.warning("the feed %s: %s", self.feed.key, batch.warning)
         return len(batch.events)
 
     def events(self, number: int) -> Iterator[tuple[int, Event]]:
