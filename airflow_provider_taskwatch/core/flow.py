@@ -126,6 +126,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return until_reset(headers) if seconds is None else _bounded(seconds)
 
 
+def said_at(reply: Reply) -> float | None:
+    """When the remote answered, in seconds since the epoch by its own clock; None where it does not say."""
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def until_reset(headers: Mapping[str, str]) -> float | None:
     """Seconds until the moment in ``X-RateLimit-Reset`` (ISO 8601), bounded; None where it names none."""
     reset = headers.get("x-ratelimit-reset", "").strip()

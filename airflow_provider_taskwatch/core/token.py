@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from .error import TokenError
-from .flow import retry_after, told, words
+from .flow import retry_after, said_at, told, words
 from .wire import Reply, is_sendable
 
 DEFAULT_LIFETIME_SECONDS = 300.0
@@ -55,7 +54,7 @@ def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> T
     value = content.get("access_token")
     if not (reply.is_ok and isinstance(value, str) and len(value) <= MAX_TOKEN_CHARACTERS and is_sendable(value)):
         raise _refused(reply, content, url)
-    lifetime = _lifetime(content, _said_at(reply, unix_now))
+    lifetime = _lifetime(content, said_at(reply) or unix_now)
     lead = min(LEAD_LIMIT_SECONDS, lifetime * LEAD_SHARE)
     return Token(value=value, renew_at=asked_at + lifetime - lead)
 
@@ -69,14 +68,6 @@ def _lifetime(content: Mapping[str, Any], unix_now: float) -> float:
         if lifetime > 0:
             return lifetime
     return DEFAULT_LIFETIME_SECONDS
-
-
-def _said_at(reply: Reply, unix_now: float) -> float:
-    """When the endpoint answered, by its own clock where it tells."""
-    try:
-        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return unix_now
 
 
 def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:

@@ -14,6 +14,8 @@ from .feed import Event
 Clue = tuple[str, str]
 """A field that must have one value, as ``("visit_booking.id", "17")``; the subject has the name ``""``."""
 SUBJECT = ""
+AHEAD_SECONDS = 3600.0
+"""So far the clock of a remote may be ahead of ours: its events came in before they happened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,11 @@ class Want:
     subject: str = ""
     match: Mapping[str, Any] = field(default_factory=dict)
     since: float = 0.0
+
+    @property
+    def heard_from(self) -> float:
+        """From which moment on, by our clock, such an event may have come in."""
+        return self.since - AHEAD_SECONDS
 
     def accepts(self, event: Event) -> bool:
         """Whether this is such an event."""

@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Received
 
-from .pump import LEASE_SECONDS, RENEW_SECONDS, new_holder
+from .pump import LEASE_SECONDS, RENEW_SECONDS, happens, new_holder
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Follower:
                 number = page[-1].number
                 await self._pass(number)
             else:
-                await self._soon(self.news)
+                await happens(self.news, self._renew_seconds)
 
     async def confirm(self, number: int) -> None:
         """Write down that all up to this number has arrived.
@@ -153,16 +153,8 @@ class Follower:
     async def _wait_for_room(self, events: int) -> None:
         while self._unconfirmed and sum(len(one.events) for one in self._unconfirmed) + events > UNCONFIRMED_EVENTS:
             self._room.clear()
-            await self._soon(self._room)
+            await happens(self._room, self._renew_seconds)
             await self._keep()
-
-    async def _soon(self, happens: asyncio.Event) -> None:
-        """Wait for something, and no longer than until the lease is to be renewed."""
-        try:
-            async with asyncio.timeout(self._renew_seconds):
-                await happens.wait()
-        except TimeoutError:
-            return
 
 
 def _bundles(page: Sequence[Received], want: Want, batch_size: int) -> Iterator[Bundle]:

@@ -25,8 +25,6 @@ CHECK_SECONDS = 60.0
 SILENT_SECONDS = 300.0
 """A receiver writes a heartbeat each minute; whoever was not heard of for so long is taken for gone."""
 SUBJECTS = 500
-AHEAD_SECONDS = 3600.0
-"""So far the clock of a remote may be ahead of ours: its events came in before they happened."""
 
 
 class Listener:
@@ -208,7 +206,7 @@ class Listener:
         past = Audience()
         for waiter in group:
             past.join(waiter)
-        since = min(waiter.want.since for waiter in group) - AHEAD_SECONDS
+        since = min(waiter.want.heard_from for waiter in group)
         number = await asyncio.to_thread(inbox.number_before, channel, since)
         while page := await asyncio.to_thread(inbox.after, channel, number):
             self.reads += 1

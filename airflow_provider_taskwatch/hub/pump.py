@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, TaskWatchError
 from airflow_provider_taskwatch.core.feed import Feed
-from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.flow import Flow, Retry
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease
 from airflow_provider_taskwatch.inbox.seal import Seal
@@ -31,12 +31,13 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 20.0
 RENEW_SECONDS = 5.0
 """Also how often those who do not hold the lease try to take it."""
-FIRST_SECONDS = 1.0
 LIMIT_SECONDS = 60.0
 BREATH_SECONDS = 1.0
 """Between reads that brought nothing, at least: not every remote keeps a request open."""
 GRACE_SECONDS = 300.0
 """For so long a refusal may be a mistake that somebody mends."""
+
+_PATIENCE = Retry(first_seconds=1.0, limit_seconds=LIMIT_SECONDS)
 
 Converse = Callable[[Flow[Any]], Awaitable[Any]]
 
@@ -156,7 +157,7 @@ class Pump:
 
         Never broken off: a renewal in a thread that goes on would take the lease again after it was given back.
         """
-        while not await _happens(enough, self._renew_seconds):
+        while not await happens(enough, self._renew_seconds):
             try:
                 is_ours = await asyncio.to_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds)
             except InboxError:
@@ -197,8 +198,7 @@ class Pump:
         if self._is_over(error):
             for waiter in list(self._waiters):
                 waiter.fail(error)
-        backoff = min(LIMIT_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures - 1, 10))
-        return max(backoff, getattr(error, "retry_after", None) or 0.0)
+        return _PATIENCE.seconds(self._failures, getattr(error, "retry_after", None))
 
     def _is_over(self, error: Exception) -> bool:
         """Whether it makes no sense to wait any longer: settings are wrong, or the remote has refused long enough."""
@@ -216,7 +216,8 @@ class Pump:
             waiter.doubt(words)
 
 
-async def _happens(event: asyncio.Event, within_seconds: float) -> bool:
+async def happens(event: asyncio.Event, within_seconds: float) -> bool:
+    """Wait for something, and no longer than so long; whether it has happened."""
     try:
         async with asyncio.timeout(within_seconds):
             return await event.wait()

@@ -72,7 +72,7 @@ class Reading:
         :param waits: see :meth:`~..core.feed.Feed.read`.
         """
         if self._seal is not None:
-            yield from self._unseal()
+            yield from self._unseal(self._seal)
         reply: Reply = yield self._feed.read(place.position, place.reader, waits=waits)
         number = (yield partial(self._close, self._seal, reply)) if self._seal is not None and reply.body else None
         batch = yield from self._store(reply, place.position, number)
@@ -101,18 +101,15 @@ class Reading:
         """Write the reply down, whoever holds the lease by now: nobody can fetch it a second time."""
         return self._inbox.keep_sealed(self._feed.key, seal.close(reply.body), self._clock())
 
-    def _unseal(self) -> Program[None]:
+    def _unseal(self, seal: Seal) -> Program[None]:
         """Store what was read, and not stored, before something broke; what could not be read stays as it is."""
         left: list[Sealed] = yield partial(self._inbox.sealed, self._feed.key, unread=True)
         for one in left:
-            content = yield partial(self._open, one)
+            content = yield partial(seal.open, one.content)
             try:
                 yield from self._store(Reply(status=200, body=content), "", one.number)
             except ReplyError:
                 continue
-
-    def _open(self, sealed: Sealed) -> bytes:
-        return b"" if self._seal is None else self._seal.open(sealed.content)
 
     def _reader(self) -> str:
         """The UUID that stands for us; several that make one at once agree on the last."""

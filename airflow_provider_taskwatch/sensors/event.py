@@ -20,8 +20,6 @@ from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-AHEAD_SECONDS = 3600.0
-"""So far the clock of a remote may be ahead of ours: its events came in before they happened."""
 POKE_SECONDS = 10.0
 
 
@@ -82,7 +80,7 @@ class EventSensor(FeedUser, BaseSensorOperator):
         with self.errand() as errand:
             errand.read(want.since)
             if self._number is None:
-                self._number = errand.inbox.number_before(errand.feed.key, want.since - AHEAD_SECONDS)
+                self._number = errand.inbox.number_before(errand.feed.key, want.heard_from)
             for number, event in errand.events(self._number):
                 if want.accepts(event):
                     return self._found(event)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, Event
-from airflow_provider_taskwatch.core.flow import Flow, nothing
+from airflow_provider_taskwatch.core.flow import Flow, nothing, said_at
 from airflow_provider_taskwatch.core.wire import Reply
 
 from .docplanner import EXPIRY_SECONDS, MAX_LIMIT, is_empty, pull, read_pulled
@@ -68,7 +67,7 @@ class DocplannerFeed:
 
     def batch(self, reply: Reply, position: str) -> Batch:
         """The position is the hour of the last pull, by the remote's clock; it tells for how long nobody has pulled."""
-        pulled, heard_at = read_pulled(reply), _date(reply)
+        pulled, heard_at = read_pulled(reply), said_at(reply) or 0.0
         events = [event_of(one, store_payload=self._store_payload, heard_at=heard_at) for one in pulled.notifications]
         is_drained = pulled.remaining == 0 or not events
         return Batch(
@@ -113,11 +112,3 @@ def expiry_warning(*, oldest_at: float, pulled_at: float, now: float) -> str:
     }
     told = [words.format(int(age / HOUR_SECONDS)) for words, age in ages.items() if age >= WARNING_SECONDS]
     return f"{', and '.join(told)}; Docplanner deletes what was not pulled for 72 h" if told else ""
-
-
-def _date(reply: Reply) -> float:
-    """When the remote has answered, by its own clock; 0 where it does not say."""
-    try:
-        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
-    except (TypeError, ValueError):
-        return 0.0

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
-from airflow_provider_taskwatch.core.want import Want
-from airflow_provider_taskwatch.hub.listener import AHEAD_SECONDS, SILENT_SECONDS, Listener
+from airflow_provider_taskwatch.core.want import AHEAD_SECONDS, Want
+from airflow_provider_taskwatch.hub.listener import SILENT_SECONDS, Listener
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Received
