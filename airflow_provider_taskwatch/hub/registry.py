@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.feed import Feed
@@ -20,6 +21,10 @@ from .inbox import aopen_inbox, open_seal
 from .listener import Listener
 from .pump import Pump
 from .statistic import count
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 AIRFLOW_SECONDS = 10.0
 
@@ -48,18 +53,27 @@ def listener() -> Listener:
     return _listeners[loop]
 
 
-async def feed_of(hub: Hub, options: Mapping[str, Any]) -> Feed:
-    """The feed of a connection; patient while Airflow itself does not give the connection.
+async def patiently(ask: Callable[[], Awaitable[T]], warn: Callable[..., object] = log.warning) -> T:
+    """The answer of a hub; again and again while Airflow itself does not give the connection.
 
-    :raises ConfigurationError: where the connection has no such feed.
+    :param warn: takes the warnings of that.
     """
     while True:
         try:
-            return feed_for(await hub.settings(), options)
+            return await ask()
         except TaskWatchError as error:
             if not error.transient:
                 raise
+            warn("still waiting: %s", error)
             await asyncio.sleep(AIRFLOW_SECONDS)
+
+
+async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[..., object] = log.warning) -> Feed:
+    """The feed of a connection; as patient as :func:`patiently`.
+
+    :raises ConfigurationError: where the connection has no such feed.
+    """
+    return feed_for(await patiently(hub.settings, warn), options)
 
 
 @asynccontextmanager

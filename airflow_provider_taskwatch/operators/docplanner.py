@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.docplanner import patience
 
 from .feed import ReadFeedOperator
-from .setting import deadline_of, default_deferrable, now, one_of
+from .setting import deadline_of, is_deferrable, now, one_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -112,7 +112,7 @@ class DocplannerReleaseNotificationsOperator(BaseOperator):
         return None
 
     def _wait(self, context: Context, seconds: float) -> None:
-        if not (default_deferrable() if self.deferrable is None else self.deferrable):
+        if not is_deferrable(self.deferrable):
             self.hook.run(one_step(Pause(seconds=seconds)))
             return
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger

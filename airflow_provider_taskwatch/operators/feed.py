@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -15,37 +15,23 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.want import Want
 
+from .hook import HookUser
 from .setting import listed, moment_of, now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_taskwatch.core.feed import Feed
-    from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook
+    from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook  # noqa: F401 - named as a text below
     from airflow_provider_taskwatch.hub.errand import Errand
 
 
-class FeedUser:
-    """Finds the hook, the feed and the inbox of a task. The class that it is mixed into has the arguments."""
-
-    hook_class: ClassVar[str]
-    """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
-
-    @property
-    def conn_id(self) -> str:
-        """The connection, whatever the subclass calls it."""
-        raise NotImplementedError
+class FeedUser(HookUser["TaskWatchHook"]):
+    """Finds the feed and the inbox of a task. The class that it is mixed into has the arguments."""
 
     def feed_options(self) -> dict[str, Any]:
         """Which of the connection's feeds; see the remote's ``feed_of``."""
         return {}
-
-    @cached_property
-    def hook(self) -> TaskWatchHook:
-        """The connection's hook."""
-        from airflow.sdk.module_loading import import_string
-
-        return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
 
     @cached_property
     def feed(self) -> Feed:

@@ -24,6 +24,11 @@ def default_deferrable() -> bool:
     return bool(conf.getboolean("taskwatch", "default_deferrable", fallback=True))
 
 
+def is_deferrable(given: bool | None) -> bool:
+    """Whether a task is to let go of its worker; the setting counts where its argument is not given."""
+    return default_deferrable() if given is None else given
+
+
 def seconds(value: float | timedelta) -> float:
     """A duration in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_taskwatch.core.clock import ahead_seconds
@@ -14,17 +13,15 @@ from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS,
 from airflow_provider_taskwatch.core.watch import Plan
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
-from .setting import backstop, check_durations, default_deferrable, now, one_of, seconds, seconds_or_none
+from .hook import HookUser
+from .setting import backstop, check_durations, is_deferrable, now, one_of, seconds, seconds_or_none
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a text below
 
 
-class Waiter:
+class Waiter(HookUser["SystemHook"]):
     """Reads the arguments that every wait has. The class that it is mixed into takes and documents them."""
-
-    hook_class: ClassVar[str]
-    """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
 
     has_told_page = True
     """Whether :class:`~..link.RemoteTaskLink` finds its XCom; False between the start of a task and its ref."""
@@ -45,18 +42,6 @@ class Waiter:
     blocked_timeout: float | timedelta | None
     include_personal: bool
 
-    @property
-    def conn_id(self) -> str:
-        """The connection, whatever the subclass calls it."""
-        raise NotImplementedError
-
-    @cached_property
-    def hook(self) -> SystemHook:
-        """The connection's hook."""
-        from airflow.sdk.module_loading import import_string
-
-        return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
-
     def tell_page(self, ti: Any, ref: str) -> None:
         """Push the remote's own page of the task, an empty one where the connection has no ``ui_url``."""
         ti.xcom_push(key=RemoteTaskLink().xcom_key, value=self.hook.page(ref))
@@ -73,7 +58,7 @@ class Waiter:
 
     def waits_in_triggerer(self) -> bool:
         """Whether to let go of the worker."""
-        return default_deferrable() if self.deferrable is None else self.deferrable
+        return is_deferrable(self.deferrable)
 
     def plan(self, ref: str, options: dict[str, Any], ends_at: float | None = None) -> Plan:
         """What to wait for, for a wait on the worker."""
@@ -102,22 +87,10 @@ class Waiter:
         }
 
     def heard(self, event: Any) -> Outcome:
-        """The outcome in a trigger's event; defers again where only the triggerer's clock says that time is over."""
-        outcome = from_event(event)
-        if ahead := ahead_seconds(outcome, event, now()):
-            self.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
-            self._defer_again(event["wait"], ahead)
-        return outcome
-
-    def _defer_again(self, wait: dict[str, Any], ahead: float) -> None:
+        """See :func:`heard`."""
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
-        deadline = datetime.fromisoformat(wait["deadline"]) if wait["deadline"] else None
-        self.defer(
-            trigger=WatchTrigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead}),
-            method_name="execute_complete",
-            timeout=backstop(deadline, self.poll_seconds),
-        )
+        return heard(self, event, WatchTrigger, self.poll_seconds)
 
     def _rules(self) -> dict[str, Any]:
         return {
@@ -140,3 +113,22 @@ class Waiter:
             "adaptive": self.adaptive,
             "is_own_start": self.is_own_start,
         }
+
+
+def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: float) -> Outcome:
+    """The outcome in a trigger's event; defers again where only the triggerer's clock says that time is over.
+
+    :param trigger: its class.
+    :param poll_seconds: see :func:`~.setting.backstop`.
+    """
+    outcome = from_event(event)
+    if ahead := ahead_seconds(outcome, event, now()):
+        task.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
+        wait = event["wait"]
+        deadline = datetime.fromisoformat(wait["deadline"]) if wait["deadline"] else None
+        task.defer(
+            trigger=trigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead}),
+            method_name="execute_complete",
+            timeout=backstop(deadline, poll_seconds),
+        )
+    return outcome

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from airflow_provider_taskwatch.core.clock import ahead_seconds
 from airflow_provider_taskwatch.core.feed import Event, shown
-from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
 from airflow_provider_taskwatch.operators.feed import FeedUser
-from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, default_deferrable, moment_of, now
+from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_deferrable, moment_of
+from airflow_provider_taskwatch.operators.waiter import heard
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -63,14 +62,16 @@ class EventSensor(FeedUser, BaseSensorOperator):
         want = self._want(context)
         want.check()
         self.feed.check(want.match)
-        if default_deferrable() if self.deferrable is None else self.deferrable:
+        if is_deferrable(self.deferrable):
             self._defer(context, want)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Back on a worker: the trigger's event says how the wait ended."""
+        from airflow_provider_taskwatch.triggers.event import EventTrigger
+
         try:
-            return result_of(self._heard(event))
+            return result_of(heard(self, event, EventTrigger, self.poke_interval))
         except WaitTimedOut as timed_out:
             raise AirflowSensorTimeout(str(timed_out)) from None
 
@@ -113,21 +114,6 @@ class EventSensor(FeedUser, BaseSensorOperator):
             method_name="execute_complete",
             timeout=backstop(deadline, self.poke_interval),
         )
-
-    def _heard(self, event: Any) -> Outcome:
-        """The outcome in a trigger's event; defers again where only the triggerer's clock says that time is over."""
-        from airflow_provider_taskwatch.triggers.event import EventTrigger
-
-        outcome = from_event(event)
-        if ahead := ahead_seconds(outcome, event, now()):
-            self.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
-            wait = event["wait"]
-            self.defer(
-                trigger=EventTrigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead}),
-                method_name="execute_complete",
-                timeout=backstop(datetime.fromisoformat(wait["deadline"]), self.poke_interval),
-            )
-        return outcome
 
 
 def _start_of(context: Context) -> float:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_taskwatch.core.clock import rests_on_clock
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.want import Want
 
+from .clock import WorkerClock
+
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.hub.hub import Hub
 
 
-class EventTrigger(BaseTrigger):
+class EventTrigger(WorkerClock, BaseTrigger):
     """Wait for one event.
 
     :param conn_id: the connection; its type names the remote.
@@ -58,11 +58,7 @@ class EventTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, and no await after it."""
-        outcome = await self._outcome()
-        told = outcome.to_event()
-        if rests_on_clock(outcome):
-            told |= {"at": self._now().isoformat(), "wait": self.serialize()[1]}
-        yield TriggerEvent(told)
+        yield TriggerEvent(self._told(await self._outcome()))
 
     async def _outcome(self) -> Outcome:
         from airflow_provider_taskwatch.hub.registry import hub_for
@@ -97,7 +93,7 @@ class EventTrigger(BaseTrigger):
                 answer.set_exception(error)
 
         waiter = Waiter(Want(**self.want), hear, doubt, fail)
-        feed = await feed_of(hub, self.feed)
+        feed = await feed_of(hub, self.feed, self.log.warning)
         feed.check(waiter.want.match)
         try:
             async with reading(hub, feed, waiter):
@@ -105,15 +101,6 @@ class EventTrigger(BaseTrigger):
                     return await answer
         finally:
             hub.tell_all()
-
-    def _seconds_left(self) -> float | None:
-        if self.deadline is None:
-            return None
-        return max(0.0, (datetime.fromisoformat(self.deadline) - self._now()).total_seconds())
-
-    def _now(self) -> datetime:
-        """The time by the clock of the worker, as far as it is known."""
-        return datetime.now(UTC) - timedelta(seconds=self.ahead_seconds)
 
 
 def found(event: Event) -> Outcome:

@@ -7,14 +7,13 @@ import contextvars
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.callback import Callback, Expectation, enriched
-from airflow_provider_taskwatch.core.clock import rests_on_clock
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.judge import Rules
@@ -22,6 +21,8 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch
+
+from .clock import WorkerClock
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.system import System
@@ -38,7 +39,7 @@ _GOES_ON = ("scheduled", "queued", "running", "up_for_retry")
 """States of a task that another triggerer has resumed; and of one that was cleared, whose next attempt cancels."""
 
 
-class WatchTrigger(BaseTrigger):
+class WatchTrigger(WorkerClock, BaseTrigger):
     """Wait for one remote task.
 
     :param conn_id: the connection; its type names the remote.
@@ -150,6 +151,8 @@ class WatchTrigger(BaseTrigger):
 
     async def _watch(self, hub: Hub) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
+        from airflow_provider_taskwatch.hub.registry import patiently
+
         run: Run[Look | Call | Pause, Outcome] | None = None
         system: System | None = None
         bell: Bell | None = None
@@ -158,7 +161,7 @@ class WatchTrigger(BaseTrigger):
         passed = DeadlineError(f"the deadline was {self.deadline}")
         try:
             async with asyncio.timeout(left):
-                system = await self._system(hub)
+                system = await patiently(hub.system, self.log.warning)
                 run = Run(watch(system, self._plan(ends_at), age))
                 with self._listening(hub) as bell:
                     await self._drive(run, hub, Story(system.noun), began - age, bell)
@@ -224,17 +227,6 @@ class WatchTrigger(BaseTrigger):
             since,
         )
 
-    async def _system(self, hub: Hub) -> System:
-        """The remote; patient while Airflow itself does not give the connection."""
-        while True:
-            try:
-                return await hub.system()
-            except TaskWatchError as error:
-                if not error.transient:
-                    raise
-                self.log.warning("still waiting: %s", error)
-                await asyncio.sleep(AIRFLOW_SECONDS)
-
     async def _drive(
         self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, born: float, bell: Bell | None
     ) -> None:
@@ -282,22 +274,11 @@ class WatchTrigger(BaseTrigger):
     def _age(self) -> float:
         return max(0.0, (self._now() - datetime.fromisoformat(self.started_at)).total_seconds())
 
-    def _seconds_left(self) -> float | None:
-        if self.deadline is None:
-            return None
-        return max(0.0, (datetime.fromisoformat(self.deadline) - self._now()).total_seconds())
-
-    def _now(self) -> datetime:
-        """The time by the clock of the worker, as far as it is known."""
-        return datetime.now(UTC) - timedelta(seconds=self.ahead_seconds)
-
     # --- the end
 
     async def _event(self, outcome: Outcome) -> TriggerEvent:
         """The event; where nothing of a worker is needed, the one that ends the task."""
-        told = outcome.to_event() | {"start_id": self.start_id}
-        if rests_on_clock(outcome):
-            return TriggerEvent(told | {"at": self._now().isoformat(), "wait": self.serialize()[1]})
+        told = self._told(outcome) | {"start_id": self.start_id}
         if outcome.ending is not Ending.SUCCEEDED or self.finish == "resume":
             return TriggerEvent(told)
         if self.finish == "push" and not await self._push(dict(outcome.result)):

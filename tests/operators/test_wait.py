@@ -314,7 +314,7 @@ async def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(
     box.sandbox.add_rule(duration=600.0)
     life = automic(timeout=1800)
     trigger = life.defer().trigger
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.datetime", AnHourAhead)
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.clock.datetime", AnHourAhead)
     event = await event_from(trigger)
     assert event["ending"] == "timed_out"
 
