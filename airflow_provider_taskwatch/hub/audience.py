@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.core.want import SUBJECT, Want, value_at
@@ -29,8 +29,8 @@ class Audience:
     """The waiters of one feed. Lives in one event loop."""
 
     def __init__(self) -> None:
-        self._by_clue: dict[str, dict[str, dict[Waiter, None]]] = {}
-        self._others: dict[Waiter, None] = {}
+        self._by_clue: dict[str, dict[str, dict[Waiter, int]]] = {}
+        self._others: dict[Waiter, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_clue or self._others)
@@ -41,9 +41,12 @@ class Audience:
             for group in list(by_value.values()):
                 yield from list(group)
 
-    def join(self, waiter: Waiter) -> None:
-        """Let somebody hear of what comes from now on."""
-        self._group(waiter)[waiter] = None
+    def join(self, waiter: Waiter, after: int = 0) -> None:
+        """Let somebody hear of what comes from now on.
+
+        :param after: up to this number of the feed he has heard of everything.
+        """
+        self._group(waiter)[waiter] = after
 
     def leave(self, waiter: Waiter) -> None:
         """Forget somebody, whether he has joined or not."""
@@ -55,19 +58,22 @@ class Audience:
             if not self._by_clue[path]:
                 del self._by_clue[path]
 
-    def tell(self, event: Event) -> None:
-        """Tell an event to all who want it."""
-        for waiter in [one for group in self._concerned(event) for one in group]:
-            if waiter.want.accepts(event):
+    def tell(self, event: Event, number: float = math.inf) -> None:
+        """Tell an event to all who want it and have not heard of it.
+
+        :param number: of the event in its feed.
+        """
+        for waiter, after in [one for group in self._concerned(event) for one in group.items()]:
+            if number > after and waiter.want.accepts(event):
                 waiter.hear(event)
 
-    def _group(self, waiter: Waiter) -> dict[Waiter, None]:
+    def _group(self, waiter: Waiter) -> dict[Waiter, int]:
         if waiter.want.clue is None:
             return self._others
         path, value = waiter.want.clue
         return self._by_clue.setdefault(path, {}).setdefault(value, {})
 
-    def _concerned(self, event: Event) -> Iterator[dict[Waiter, Any]]:
+    def _concerned(self, event: Event) -> Iterator[dict[Waiter, int]]:
         yield self._others
         for path, by_value in self._by_clue.items():
             value = event.subject if path == SUBJECT else value_at(event.content, path)

@@ -182,7 +182,7 @@ class Listener:
             for bell in self._bells.get(one.message.subject, ()):
                 bell.ring(one.message.content)
             if (audience := self._audiences.get(one.message.channel)) is not None:
-                audience.tell(event_of(one.message))
+                audience.tell(event_of(one.message), one.number)
         for channel in self._followers.keys() & {one.message.channel for one in received}:
             for hear in list(self._followers[channel]):
                 hear()
@@ -194,15 +194,16 @@ class Listener:
         """Tell newcomers what is there already; then they are told with the others."""
         for channel in sorted(set(self._newcomers.values())):
             group = [waiter for waiter, of in self._newcomers.items() if of == channel]
-            await self._tell_past(inbox, channel, group)
+            number = await self._tell_past(inbox, channel, group)
             audience = self._audiences.setdefault(channel, Audience())
             for waiter in group:
                 if self._newcomers.pop(waiter, None) is not None:
-                    audience.join(waiter)
+                    audience.join(waiter, number)
             if not audience:
                 del self._audiences[channel]
 
-    async def _tell_past(self, inbox: Inbox, channel: str, group: list[Waiter]) -> None:
+    async def _tell_past(self, inbox: Inbox, channel: str, group: list[Waiter]) -> int:
+        """Tell a group what came in since it wants to know; the number up to which it has heard of everything."""
         past = Audience()
         for waiter in group:
             past.join(waiter)
@@ -213,6 +214,7 @@ class Listener:
             number = page[-1].number
             for one in page:
                 past.tell(event_of(one.message))
+        return number
 
     async def _check(self, inbox: Inbox) -> None:
         """Whoever waits for callbacks into an inbox that nobody writes to should know."""

@@ -102,3 +102,11 @@ def test_one_may_leave_while_he_hears() -> None:
     audience.tell(event(1, subject="7"))
 
     assert (heard, bool(audience)) == (["1"] * 3, False)
+
+
+def test_who_has_heard_of_the_past_is_not_told_it_again() -> None:
+    audience, listening = Audience(), Listening()
+    audience.join(listening.waiter, after=5)
+    for number in (4, 5, 6):
+        audience.tell(event(number), number)
+    assert listening.heard == ["6"]
