@@ -23,11 +23,15 @@ log = logging.getLogger(__name__)
 UNCONFIRMED_EVENTS = 256
 """Airflow fails a subscriber that is 1,024 behind, and does not slow down whoever feeds it."""
 BATCH_BYTES = 256 * 1024
+QUIET_SECONDS = 30.0
+"""Longer than the scheduler usually takes from one pass to the next."""
+OPEN, CLOSED = "open", "closed"
+"""What the inbox says of a name's burst."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """Events that go out together.
+    """Events that go out together; none in the one that closes a burst.
 
     :param number: up to which the feed is read when they have arrived.
     """
@@ -38,6 +42,10 @@ class Bundle:
 
 class Follower:
     """One reader of one feed. Several of a name take turns; what is confirmed stays confirmed.
+
+    Airflow 3.3.2 gives a run only the asset events that are no newer than the one which queued it; what comes between
+    that one and the scheduler's pass waits for the next event of the asset. So a burst, bundles that follow each other
+    more closely than ``quiet_seconds``, is closed by an empty one when there has been none for so long.
 
     :param name: to which the position belongs.
     :param fingerprint: tells apart who bears the same name and wants something else.
@@ -58,6 +66,7 @@ class Follower:
         confirmed: int = 0,
         lease_seconds: float = LEASE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
+        quiet_seconds: float = QUIET_SECONDS,
     ) -> None:
         self.news = asyncio.Event()
         self._inbox = inbox
@@ -68,11 +77,15 @@ class Follower:
         self._batch_size = batch_size
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
+        self._quiet_seconds = quiet_seconds
         self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {new_holder()}")
+        self._burst_name = f"{self._lease.name} burst"
         self._renew_at = 0.0
         self._reached = confirmed
         self._unconfirmed: deque[Bundle] = deque()
         self._room = asyncio.Event()
+        self._burst = 0
+        self._told_at = 0.0
 
     async def bundles(self) -> AsyncIterator[Bundle]:
         """What has come and is wanted, without end.
@@ -87,13 +100,17 @@ class Follower:
             page = await asyncio.to_thread(self._inbox.after, self._channel, number)
             for bundle in _bundles(page, self._want, self._batch_size):
                 await self._wait_for_room(len(bundle.events))
+                await self._open_burst()
                 self._unconfirmed.append(bundle)
                 yield bundle
+            if self._is_quiet and await self._is_tail_kept_back():
+                self._unconfirmed.append(closing := Bundle(events=(), number=self._reached))
+                yield closing
             if page:
                 number = page[-1].number
                 await self._pass(number)
             else:
-                await happens(self.news, self._renew_seconds)
+                await happens(self.news, min(self._renew_seconds, self._quiet_seconds))
 
     async def confirm(self, number: int) -> None:
         """Write down that all up to this number has arrived.
@@ -103,6 +120,7 @@ class Follower:
         while self._unconfirmed and self._unconfirmed[0].number <= number:
             self._unconfirmed.popleft()
         self._room.set()
+        self._told_at = asyncio.get_running_loop().time()
         await self._save(number)
 
     async def close(self) -> None:
@@ -138,7 +156,30 @@ class Follower:
             await self._save(await asyncio.to_thread(self._inbox.number_before, self._channel, float("inf")))
         else:
             self._reached = max(self._reached, int(stored))
+        self._told_at = asyncio.get_running_loop().time()
+        if await asyncio.to_thread(self._inbox.position, self._burst_name) == OPEN:
+            self._burst = 2  # whoever bore the name before did not come to close it
         return self._reached
+
+    async def _open_burst(self) -> None:
+        self._burst += 1
+        if self._burst == 1:
+            await asyncio.to_thread(self._inbox.save_position, self._burst_name, OPEN, self._lease)
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether all that was told has arrived, and long enough ago for the scheduler to have seen it."""
+        silence = asyncio.get_running_loop().time() - self._told_at
+        return self._burst > 0 and not self._unconfirmed and silence >= self._quiet_seconds
+
+    async def _is_tail_kept_back(self) -> bool:
+        """Whether an empty bundle must close the burst; one alone is in a run, and so is the one that closes."""
+        if self._burst > 1:
+            self._burst = 1
+            return True
+        self._burst = 0
+        await asyncio.to_thread(self._inbox.save_position, self._burst_name, CLOSED, self._lease)
+        return False
 
     async def _pass(self, number: int) -> None:
         """Write down what was passed without anything wanted in it, where nothing is on its way."""

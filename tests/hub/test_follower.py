@@ -24,6 +24,7 @@ from tests.until import until
 
 FEED = "fake queue"
 LEASE = "feed trigger mine"
+BURST = f"{LEASE} burst"
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -306,6 +307,58 @@ async def test_one_that_waits_for_room_notices_when_its_name_has_gone(inbox: Inb
         await has(reader, 200)
         steal(inbox)
         await until(lambda: reader.error is not None)
+
+
+async def test_a_burst_is_closed_by_an_empty_bundle_when_it_has_arrived_and_nothing_follows(inbox: Inbox) -> None:
+    async with following(inbox, batch_size=1, quiet_seconds=0.3) as reader:
+        bring(inbox, 1, 2)
+        await has(reader, 2)
+        await asyncio.sleep(0.5)
+        assert len(reader.bundles) == 2  # what is on its way may become a run of its own
+        await reader.confirm()
+        await until(lambda: len(reader.bundles) == 3)
+        await reader.confirm(reader.bundles[-1:])
+        await until(lambda: inbox.position(BURST) == "closed")
+        await asyncio.sleep(0.5)
+
+    assert [len(bundle.events) for bundle in reader.bundles] == [1, 1, 0]
+    assert position(inbox) == last(inbox)
+
+
+async def test_what_follows_an_empty_bundle_closely_is_a_burst_again(inbox: Inbox) -> None:
+    async with following(inbox, batch_size=1, quiet_seconds=0.3) as reader:
+        bring(inbox, 1, 2)
+        await has(reader, 2)
+        await reader.confirm()
+        await until(lambda: len(reader.bundles) == 3)
+        bring(inbox, 3)
+        await has(reader, 3)
+        await reader.confirm()
+        await until(lambda: len(reader.bundles) == 5)
+
+    assert [len(bundle.events) for bundle in reader.bundles] == [1, 1, 0, 1, 0]
+
+
+async def test_bundles_that_come_one_by_one_are_left_alone(inbox: Inbox) -> None:
+    async with following(inbox, quiet_seconds=0.2) as reader:
+        for number in (1, 2):
+            bring(inbox, number)
+            await has(reader, number)
+            await reader.confirm()
+            await until(lambda: inbox.position(BURST) == "closed")
+
+    assert [len(bundle.events) for bundle in reader.bundles] == [1, 1]
+
+
+async def test_a_burst_is_closed_by_whoever_bears_the_name_next(inbox: Inbox) -> None:
+    async with following(inbox, batch_size=1) as reader:
+        bring(inbox, 1, 2)
+        await has(reader, 2)
+        await reader.confirm()
+    async with following(inbox, quiet_seconds=0.2) as again:
+        await until(lambda: len(again.bundles) == 1)
+
+    assert again.ids == []
 
 
 async def test_an_inbox_that_is_down_ends_it() -> None:
