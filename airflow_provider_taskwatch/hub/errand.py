@@ -49,20 +49,26 @@ class Errand:
         self._reading = Reading(feed, inbox, self._lease, open_seal() if feed.is_consuming else None, clock)
         self._place: Place | None = None
 
-    def read(self, since: float | None) -> int | None:
-        """Read the feed once, and return how many events that brought; None where somebody else reads it.
+    def fetch(self, since: float | None, limit: int) -> None:
+        """Read the feed until it has nothing more, or enough has come; not at all where somebody else reads it.
 
         :param since: seconds since the epoch, of the earliest event that is wanted.
+        :param limit: how many events are enough.
         """
+        fetched = 0
+        while fetched < limit and (new := self._read(since)):
+            fetched += new
+
+    def _read(self, since: float | None) -> int:
         if self.feed.is_pushed or not self.inbox.lease(self._lease.name, self._lease.holder, LEASE_SECONDS):
-            return None
+            return 0
         try:
             if self._place is None:
                 self._place = self._drive(self._reading.begin(since))
             batch = self._drive(self._reading.turn(self._place, waits=False))
         except LeaseError:
             self._place = None
-            return None
+            return 0
         self._place = self._place.at(batch.position)
         if batch.warning:
             log.warning("the feed %s: %s", self.feed.key, batch.warning)

@@ -96,7 +96,7 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         run = f"{ti.run_id} {ti.map_index}"
         with self.errand() as errand:
             start = self._start(errand, run)
-            self._fetch(errand, limit)
+            errand.fetch(moment_of("since", self.since), limit)
             events, end = _taken(errand.events(start), want, limit, start)
             result = self._deliver([shown(event) for event in events])
             errand.inbox.save_position(self._position, json.dumps({"run": run, "start": start, "end": end}))
@@ -122,12 +122,6 @@ class ReadFeedOperator(FeedUser, BaseOperator):
             return errand.inbox.number_before(errand.feed.key, now().timestamp() if since is None else since)
         number: int = stored["start" if stored["run"] == run else "end"]
         return number
-
-    def _fetch(self, errand: Errand, limit: int) -> None:
-        """Read the remote until it has nothing more, or enough has come; nothing where somebody else does."""
-        fetched, since = 0, moment_of("since", self.since)
-        while fetched < limit and (new := errand.read(since)):
-            fetched += new
 
     def _deliver(self, events: list[dict[str, Any]]) -> Any:
         if not self.output_path:

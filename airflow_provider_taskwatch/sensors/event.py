@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 POKE_SECONDS = 10.0
+POKE_EVENTS = 10_000
+"""Enough for one poke; more would keep it from looking at what has come."""
 
 
 class EventSensor(FeedUser, BaseSensorOperator):
@@ -76,10 +78,10 @@ class EventSensor(FeedUser, BaseSensorOperator):
             raise AirflowSensorTimeout(str(timed_out)) from None
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
-        """One read of the feed, and one look into the inbox, for ``deferrable=False``."""
+        """Read what the feed has, and look into the inbox, for ``deferrable=False``."""
         want = self._want(context)
         with self.errand() as errand:
-            errand.read(want.since)
+            errand.fetch(want.since, POKE_EVENTS)
             if self._number is None:
                 self._number = errand.inbox.number_before(errand.feed.key, want.heard_from)
             for number, event in errand.events(self._number):

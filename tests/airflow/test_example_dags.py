@@ -123,5 +123,13 @@ def test_activities_of_others_are_waited_for_until_all_are_ready(results: dict[s
     assert xcoms["report"]["return_value"] == "Server 1 is installed: ready; Server 2 is installed: ready"
 
 
+def test_a_booking_is_heard_of_without_the_patient(results: dict[str, Result]) -> None:
+    xcoms = results["docplanner_booking"]["xcoms"]
+    booking = xcoms["book"]["return_value"]
+    assert xcoms["booked"]["return_value"]["subject"] == booking
+    assert xcoms["report"]["return_value"].startswith(f"booking {booking} is booked, from ")
+    assert "Invented" not in json.dumps(xcoms)
+
+
 def test_a_release_has_no_result(results: dict[str, Result]) -> None:
     assert results["docplanner_release"]["xcoms"].get("release", {}) == {}

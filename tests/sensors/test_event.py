@@ -52,6 +52,12 @@ def test_an_event_that_came_before_the_sensor_is_found(box: Running) -> None:
     assert event["content"]["subject"] == "b"
 
 
+def test_one_poke_finds_an_event_behind_any_number_of_batches(box: Running) -> None:
+    emit(box, *map(str, range(450)))
+    event = poking(subject="449", poke_interval=60.0, timeout=30).execute()
+    assert event["subject"] == "449"
+
+
 def test_an_event_from_before_since_is_not(box: Running) -> None:
     emit(box, "a")
     since = datetime.now(UTC) + timedelta(hours=1)
