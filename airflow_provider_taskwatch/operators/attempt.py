@@ -143,21 +143,24 @@ class Attempt:
     def _find(self, record: Record) -> str | None:
         """Ask for the marker again and again, until 'not there' is to be believed.
 
-        A look-up that failed says nothing: where the last one does, so does this. A remote that asks for patience gets
-        it, and the last look-up comes after that.
+        A look-up that failed says nothing, and a remote in trouble gets the patience that a start has: the attempts of
+        a task would be used up otherwise while it is away.
         """
-        end = time.monotonic() + self._job.look_up_seconds
+        end, failures = time.monotonic() + self._job.look_up_seconds, 0
         while True:
-            is_last, asked = time.monotonic() >= end, None
+            is_last = time.monotonic() >= end
             try:
                 ref = self._job.hook.run(self._job.hook.system.find(self._marker(record)))
             except TaskWatchError as error:
-                if is_last or not error.transient:
+                failures += 1
+                if failures >= self._job.look_up_retry.attempts or not error.transient:
                     raise
-                ref, asked = None, getattr(error, "retry_after", None)
-            if ref is not None or is_last:
-                return ref
-            time.sleep(max(self._job.look_up_interval_seconds, asked or 0.0))
+                pause = self._job.look_up_retry.seconds(failures, getattr(error, "retry_after", None))
+            else:
+                if ref is not None or is_last:
+                    return ref
+                failures, pause = 0, self._job.look_up_interval_seconds
+            time.sleep(pause)
 
     def _marker(self, record: Record) -> str:
         return record.marker or self._job.marker(record.start_id)

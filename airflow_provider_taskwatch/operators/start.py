@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.start import Record, Started
@@ -71,6 +72,7 @@ class StartOperator(Waiter, BaseOperator):
     look_up_seconds = 30.0
     """How long a marker is looked for until 'not there' is believed."""
     look_up_interval_seconds = 5.0
+    look_up_retry = PATIENT
 
     def __init__(
         self,

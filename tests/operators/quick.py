@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from airflow_provider_taskwatch.core.flow import Retry
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
 from airflow_provider_taskwatch.hooks.acronis import AcronisHook
@@ -49,3 +50,4 @@ class Automic(AutomicExecutionOperator):
     hook_class = "tests.operators.quick.QuickAutomicHook"
     look_up_seconds = 0.1
     look_up_interval_seconds = 0.02
+    look_up_retry = Retry(attempts=4, first_seconds=0.02)
