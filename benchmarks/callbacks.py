@@ -1,10 +1,11 @@
 """What callbacks save, how soon they are acted upon, and what a receiver carries.
 
-``python -m benchmarks.callbacks [--only hour,receiver,wake] [--watches 10000] [--json FILE]``
+``python -m benchmarks.callbacks [--only hour,receiver,alone,wake] [--watches 10000] [--json FILE]``
 
 * ``hour``: requests to the remote for an execution of an hour, by the program of the wait itself, without a network;
 * ``receiver``: callbacks a second that one receiver process takes, against a bare FastAPI route that inserts one row
   and commits, on the same database in the same run, SQLite and PostgreSQL;
+* ``alone``: as many events a second of triggers that do nothing but fire: what Airflow takes for itself;
 * ``wake``: 10,000 waits in one real triggerer, 100 callbacks a second for six in ten of them, then the others at once.
 """
 
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ from airflow_provider_taskwatch.receiver.token import Keys, Ticket
 from benchmarks.figure import percentile
 from benchmarks.population import start_id_of
 from benchmarks.remote import run_id_of
+from benchmarks.triggers import SIGNAL
 from benchmarks.watch_cost import ROOT, Case, Remote, Stage, served
 from demo.airflow import sigterm_as_exit
 from demo.port import free_port
@@ -186,8 +188,18 @@ class Woken(Stage):
     """A triggerer whose waits are called back, and a receiver."""
 
     def __init__(self, case: Case, remote: Remote, folder: Path, postgres: PrivatePostgres) -> None:
-        super().__init__(case, remote, folder, postgres, {"AIRFLOW__TASKWATCH__INBOX_URL": postgres.url})
+        self._signal = folder / "signal"
+        env = {"AIRFLOW__TASKWATCH__INBOX_URL": postgres.url, SIGNAL: str(self._signal)}
+        super().__init__(case, remote, folder, postgres, env)
         self._keys = Keys([SECRET])
+
+    def begin(self) -> float:
+        """Let the timed triggers fire, and return the moment (epoch) of the first one."""
+        began = time.time() + 2.0
+        written = self._signal.with_suffix(".new")
+        written.write_text(str(began))
+        written.rename(self._signal)
+        return began
 
     async def call_back(self, base: str, numbers: Sequence[int], per_second: int) -> dict[int, float]:
         """End these executions, second by second, call back for each, and return when each was answered (epoch)."""
@@ -253,25 +265,75 @@ class Woken(Stage):
         return self._log().count("was blocked for")
 
 
-def wake(watches: int, say: Any) -> dict[str, Any]:
-    """Callbacks evenly, then all that are left at once."""
-    case = Case(name="called", kind="called", watches=watches, interval=CALLBACK_POLL, delay=LATENCY, per_loop=500)
+@contextmanager
+def _woken(case: Case, say: Any) -> Iterator[tuple[Woken, Remote, PrivatePostgres]]:
+    """A triggerer in which all triggers run."""
     with ExitStack() as held:
         remote = held.enter_context(served())
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
         postgres = held.enter_context(PrivatePostgres())
-        remote.reset(delay=LATENCY, watched=watches)
+        remote.reset(delay=LATENCY, watched=case.watches)
         stage = Woken(case, remote, folder, postgres)
         held.callback(stage.close)
-        base = held.enter_context(_serving("-m", "benchmarks.receivers", "receiver", postgres.url, SECRET))
         say("writing the tasks that wait")
         stage.populate()
         stage.load(say)
+        yield stage, remote, postgres
+
+
+def alone(watches: int, say: Any) -> dict[str, dict[str, float]]:
+    """Triggers that fire evenly."""
+    case = Case(name="timed", kind="timed", watches=watches, interval=1 / PER_SECOND, delay=LATENCY, per_loop=500)
+    with _woken(case, say) as (stage, _, _):
+        say(f"{watches:,} events")
+        began = stage.begin()
+        _await_events(stage, set(range(watches)))
+        fired, stored = stage.fired(), stage.stored()
+        due = {number: began + number * case.interval for number in range(watches)}
+        found = {"events": watches, **_lateness(due, fired, stored), "loop blocked": stage.blocked()}
+        return {"Airflow alone": found}
+
+
+def wake(watches: int, say: Any) -> dict[str, Any]:
+    """Callbacks evenly, then all that are left at once."""
+    case = Case(name="called", kind="called", watches=watches, interval=CALLBACK_POLL, delay=LATENCY, per_loop=500)
+    with (
+        _woken(case, say) as (stage, remote, postgres),
+        _serving("-m", "benchmarks.receivers", "receiver", postgres.url, SECRET) as base,
+    ):
         evenly = list(range(int(watches * EVENLY_SHARE)))
         return {
             "evenly": _phase(stage, remote, base, evenly, PER_SECOND, say),
             "at once": _phase(stage, remote, base, list(range(len(evenly), watches)), watches, say),
         }
+
+
+def _await_events(stage: Woken, numbers: set[int]) -> None:
+    """Wait until these triggers have fired, and Airflow has stored it."""
+    until(
+        lambda: numbers <= stage.fired().keys(),
+        within_seconds=AWAKE_WITHIN,
+        what="every trigger has fired",
+        every_seconds=5.0,
+    )
+    until(
+        lambda: numbers <= stage.stored().keys(),
+        within_seconds=AWAKE_WITHIN,
+        what="every event is in the database",
+        every_seconds=5.0,
+    )
+
+
+def _lateness(due: Mapping[int, float], fired: Mapping[int, float], stored: Mapping[int, float]) -> dict[str, float]:
+    """Seconds from the moment that was due (epoch) to the event, and to its end in the database."""
+    late = sorted(fired[number] - at for number, at in due.items())
+    kept = sorted(stored[number] - at for number, at in due.items())
+    return {
+        "event, median": percentile(late, 0.5),
+        "event, p99": percentile(late, 0.99),
+        "database, p99": percentile(kept, 0.99),
+        "within 1.5 s": sum(one <= 1.5 for one in late) / len(late),
+    }
 
 
 def _phase(
@@ -280,32 +342,15 @@ def _phase(
     say(f"{len(numbers):,} callbacks")
     polls, blocked, began = len(remote.seen()["polls"]), stage.blocked(), time.time()
     answered = asyncio.run(stage.call_back(base, numbers, per_second))
-    wanted = set(numbers)
-    until(
-        lambda: wanted <= stage.fired().keys(),
-        within_seconds=AWAKE_WITHIN,
-        what="every callback has become an event",
-        every_seconds=5.0,
-    )
-    until(
-        lambda: wanted <= stage.stored().keys(),
-        within_seconds=AWAKE_WITHIN,
-        what="every event is in the database",
-        every_seconds=5.0,
-    )
-    fired, stored = stage.fired(), stage.stored()
-    late = sorted(fired[number] - answered[number] for number in numbers)
+    _await_events(stage, set(numbers))
+    fired = stage.fired()
     looked = [number for number, _ in remote.seen()["polls"][polls:]]
     ours = {run_id_of(number) for number in numbers}
-    kept = sorted(stored[number] - answered[number] for number in numbers)
     return {
         "callbacks": len(numbers),
         "seconds to send": max(answered.values()) - began,
-        "event, median": percentile(late, 0.5),
-        "event, p99": percentile(late, 0.99),
+        **_lateness(answered, fired, stage.stored()),
         "event, last after the first callback": max(fired[number] for number in numbers) - began,
-        "database, p99": percentile(kept, 0.99),
-        "within 1.5 s": sum(one <= 1.5 for one in late) / len(late),
         "looks at those who were called back, each": sum(one in ours for one in looked) / len(numbers),
         "looks at others": sum(one not in ours for one in looked),
         "loop blocked": stage.blocked() - blocked,
@@ -318,14 +363,15 @@ def _phase(
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What callbacks save and cost.")
-    parser.add_argument("--only", default="hour,receiver,wake")
-    parser.add_argument("--watches", type=int, default=WATCHES, help="of wake")
+    parser.add_argument("--only", default="hour,receiver,alone,wake")
+    parser.add_argument("--watches", type=int, default=WATCHES, help="of alone and wake")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
     measures: dict[str, Callable[[Any], Any]] = {
         "hour": lambda _: hour(),
         "receiver": receiver,
+        "alone": partial(alone, arguments.watches),
         "wake": partial(wake, arguments.watches),
     }
     found: dict[str, Any] = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -352,7 +398,7 @@ def _table(name: str, found: dict[str, Any]) -> Table:
                 database, f"{bare.per_second:.0f}", f"{ours.per_second:.0f}", share, f"{1000 * ours.p99:.0f} ms"
             )
         return shown
-    shown = Table("", *found, title="Waits that are called back")
+    shown = Table("", *found, title="How soon triggers fire")
     for what in next(iter(found.values())):
         shown.add_row(what, *(f"{by[what]:,.2f}" for by in found.values()))
     return shown

@@ -17,7 +17,7 @@ from benchmarks.remote import alias_of, run_id_of
 DAG_ID = "waits"
 CONN_ID = "remote"
 CHUNK = 500
-KINDS = ("idle", "http", "bare", "single", "many", "listed", "called")
+KINDS = ("idle", "http", "bare", "single", "many", "listed", "called", "timed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Population:
     """What waits, and how.
 
     :param kind: one of :data:`KINDS`.
-    :param interval: seconds between two looks of one wait.
+    :param interval: seconds between two looks of one wait; of ``timed``, between two events of all.
     :param url: the remote.
     :param bundle: path of the certificate that it is trusted by.
     """
@@ -43,6 +43,8 @@ class Population:
         """Class path and arguments of one trigger."""
         if self.kind == "idle":
             return "benchmarks.triggers.IdleTrigger", {"number": number}
+        if self.kind == "timed":
+            return "benchmarks.triggers.TimedTrigger", {"seconds": number * self.interval}
         if self.kind == "bare":
             url = f"{self.url}/bare/notifications/{number}"
             return "benchmarks.triggers.BareTrigger", {"url": url, "bundle": self.bundle, "seconds": self.interval}

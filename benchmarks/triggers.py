@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+SIGNAL = "BENCHMARK_SIGNAL"
+"""The environment variable with the path of the file that timed triggers wait for."""
+
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+_signals: dict[asyncio.AbstractEventLoop, asyncio.Task[float]] = {}
 
 
 class IdleTrigger(BaseTrigger):
@@ -26,6 +33,35 @@ class IdleTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         await asyncio.Event().wait()
         yield TriggerEvent({})
+
+
+class TimedTrigger(BaseTrigger):
+    """Fires so long after the moment (epoch) that a file names, and does nothing else: Airflow alone."""
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seconds = seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return f"{__name__}.TimedTrigger", {"seconds": self.seconds}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        loop = asyncio.get_running_loop()
+        if loop not in _signals:
+            _signals[loop] = loop.create_task(_signal(Path(os.environ[SIGNAL])))
+        began = await asyncio.shield(_signals[loop])
+        await asyncio.sleep(began + self.seconds - time.time())
+        yield TriggerEvent({})
+
+
+async def _signal(file: Path) -> float:
+    while (moment := await asyncio.to_thread(_moment, file)) is None:
+        await asyncio.sleep(0.1)
+    return moment
+
+
+def _moment(file: Path) -> float | None:
+    return float(file.read_text()) if file.exists() else None
 
 
 class BareTrigger(BaseTrigger):
