@@ -48,20 +48,16 @@ class TimedTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         loop = asyncio.get_running_loop()
         if loop not in _signals:
-            _signals[loop] = loop.create_task(_signal(Path(os.environ[SIGNAL])))
+            _signals[loop] = loop.create_task(asyncio.to_thread(_signal, Path(os.environ[SIGNAL])))
         began = await asyncio.shield(_signals[loop])
         await asyncio.sleep(began + self.seconds - time.time())
         yield TriggerEvent({})
 
 
-async def _signal(file: Path) -> float:
-    while (moment := await asyncio.to_thread(_moment, file)) is None:
-        await asyncio.sleep(0.1)
-    return moment
-
-
-def _moment(file: Path) -> float | None:
-    return float(file.read_text()) if file.exists() else None
+def _signal(file: Path) -> float:
+    while not file.exists():
+        time.sleep(0.1)
+    return float(file.read_text())
 
 
 class BareTrigger(BaseTrigger):
