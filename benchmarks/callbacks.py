@@ -16,8 +16,6 @@ import asyncio
 import json
 import random
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -42,10 +40,10 @@ from airflow_provider_taskwatch.receiver.token import Keys, Ticket
 from benchmarks.figure import percentile
 from benchmarks.population import start_id_of
 from benchmarks.remote import run_id_of
+from benchmarks.server import serving
 from benchmarks.triggers import SIGNAL
-from benchmarks.watch_cost import ROOT, Case, Remote, Stage, served
+from benchmarks.watch_cost import Case, Remote, Stage, served
 from demo.airflow import sigterm_as_exit
-from demo.port import free_port
 from demo.postgres import PrivatePostgres
 from demo.wait import until
 
@@ -142,24 +140,6 @@ async def _send_for(url: str, headers: dict[str, str], seconds: float) -> Load:
     return Load(per_second=len(times) / seconds, p99=percentile(sorted(times), 0.99))
 
 
-@contextmanager
-def _serving(*command: str) -> Iterator[str]:
-    """A server process on a free port, which its command gets as its last argument."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, *command, str(port)], cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        until(lambda: _listens(port), within_seconds=60, what=f"{command[-1]} listens")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def receiver(say: Any) -> dict[str, dict[str, Load]]:
     """The load by database and by server."""
     found = {}
@@ -172,7 +152,7 @@ def receiver(say: Any) -> dict[str, dict[str, Load]]:
 
 def _loaded(kind: str, database: str, say: Any) -> Load:
     say(f"{kind} on {database.partition(':')[0]}")
-    with _serving("-m", "benchmarks.receivers", kind, database, SECRET) as url:
+    with serving("-m", "benchmarks.receivers", kind, database, SECRET) as url:
         keys = Keys([SECRET])
         token = keys.mint(Ticket(channel="automic", start_id="0123456789ab", expires_at=int(time.time()) + 3600))
         headers = {"Authorization": f"Bearer {keys.bearer(token)}", "Content-Type": "application/json"}
@@ -299,7 +279,7 @@ def wake(watches: int, say: Any) -> dict[str, Any]:
     case = Case(name="called", kind="called", watches=watches, interval=CALLBACK_POLL, delay=LATENCY, per_loop=500)
     with (
         _woken(case, say) as (stage, remote, postgres),
-        _serving("-m", "benchmarks.receivers", "receiver", postgres.url, SECRET) as base,
+        serving("-m", "benchmarks.receivers", "receiver", postgres.url, SECRET) as base,
     ):
         evenly = list(range(int(watches * EVENLY_SHARE)))
         return {
