@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -326,4 +327,6 @@ def _wrong_limits(values: Mapping[str, Any]) -> list[str]:
 
 
 def _scope(form: Form, own: Mapping[str, Any]) -> str:
-    return form.scope.format(**own) if form.scope and all(own.values()) else ""
+    """The scope made from other fields; empty where one of those has no value."""
+    names = [name for _, name, _, _ in Formatter().parse(form.scope) if name]
+    return form.scope.format(**own) if all(own[name] for name in names) else ""

@@ -82,6 +82,10 @@ def test_a_scope_is_made_from_other_fields_only_where_all_are_given():
     assert read(form, extra={"tenant": "{tenant.__class__}"}).scope == "tenant:{tenant.__class__}"
 
 
+def test_a_field_that_no_scope_is_made_from_has_no_say_in_it():
+    assert read(extra={"tenant": "t-1"}).scope == "tenant:t-1"
+
+
 @pytest.mark.parametrize("text, value", [("true", True), ("YES", True), ("1", True), ("no", False), ("false", False)])
 def test_a_boolean_may_be_stored_as_a_word(text, value):
     assert read(extra={"reject_403": text}).reject_403 is value
