@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from .connection import Settings
 from .flow import Flow
 from .wire import Reply
 
@@ -54,6 +55,31 @@ class Batch:
     position: str = ""
     pause_seconds: float = 0.0
     warning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What a remote has pushed.
+
+    :param reply: what it is to be answered, as soon as the event is stored.
+    """
+
+    event: Event
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """How a remote sends the events of a feed by itself.
+
+    :param options: what whoever takes them must know of a connection, as plain JSON without a secret; raises
+        :class:`~.error.ConfigurationError` where the connection says that they are read.
+    :param read: what a body holds: of the body, those options, and the seconds since the epoch; raises
+        :class:`~.error.ReplyError` where it is no event.
+    """
+
+    options: Callable[[Settings], Mapping[str, Any]]
+    read: Callable[[bytes, Mapping[str, Any], float], Pushed]
 
 
 class Feed(Protocol):

@@ -7,11 +7,11 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.feed import Feed
+from airflow_provider_taskwatch.core.feed import Feed, Push
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import System
 
-from . import acquia, acronis, acronis_feed, aps, automic, docplanner, docplanner_feed
+from . import acquia, acronis, acronis_feed, aps, automic, docplanner, docplanner_feed, docplanner_push
 
 FORMS: Mapping[str, Form] = {
     form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM, aps.FORM, docplanner.FORM)
@@ -28,6 +28,8 @@ _FEEDS: Mapping[str, Callable[[Settings, Mapping[str, Any]], Feed]] = {
     "acronis": acronis_feed.feed_of,
     "docplanner": docplanner_feed.feed_of,
 }
+
+_PUSHES: Mapping[str, Push] = {"docplanner": docplanner_push.PUSH}
 
 
 def form_of(conn_id: str, connection_type: str) -> Form:
@@ -55,6 +57,16 @@ def feed_for(settings: Settings, options: Mapping[str, Any]) -> Feed:
     if make is None:
         raise _without(settings.conn_id, settings.connection_type, "no events", _FEEDS)
     return make(settings, options)
+
+
+def push_of(connection_type: str) -> Push:
+    """How the remote behind a connection type pushes its events."""
+    try:
+        return _PUSHES[connection_type]
+    except KeyError:
+        raise ConfigurationError(
+            f"remotes of the type {connection_type!r} push no events; types whose remotes do are {', '.join(_PUSHES)}"
+        ) from None
 
 
 def _without(conn_id: str, connection_type: str, what: str, known: Mapping[str, object]) -> ConfigurationError:

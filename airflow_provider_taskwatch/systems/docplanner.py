@@ -48,6 +48,13 @@ FORM = Form(
             default="ids",
             choices=("ids", "full"),
         ),
+        Field(
+            name="denial_code",
+            label="Denial code",
+            description="Where Docplanner pushes and asks whether a patient may book or move: deny it with this "
+            "error_code. Empty: approve.",
+            kind="integer",
+        ),
     ),
     placeholders={"host": "www.doctoralia.es"},
 )

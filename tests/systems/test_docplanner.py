@@ -52,7 +52,7 @@ def test_a_domain_is_all_that_a_connection_needs_besides_the_client():
     assert settings.base_url == "https://www.doctoralia.es/api/v3/integration"
     assert settings.token_url == "https://www.doctoralia.es/oauth/v2/token"
     assert (settings.auth, settings.scope, settings.client_auth) == ("oauth2", "integration", "form")
-    assert settings.own == {"delivery": "pull", "store_payload": "ids"}
+    assert settings.own == {"delivery": "pull", "store_payload": "ids", "denial_code": None}
 
 
 def test_the_client_may_be_sent_in_a_basic_header_and_all_may_be_stored():
