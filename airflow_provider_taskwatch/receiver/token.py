@@ -1,4 +1,4 @@
-"""The address and the secret of a callback: signed by us, carried by the remote, known again when it calls.
+"""The address and the secret of a callback or a push: signed by us, carried by the remote, known when it calls.
 
 https://itsdangerous.palletsprojects.com
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets as random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,8 +22,6 @@ SECRET_CHARACTERS = 32
 AFTER_DEADLINE = timedelta(days=1)
 WITHOUT_DEADLINE = timedelta(days=30)
 
-_TOKEN_SALT = "taskwatch.callback.token"  # noqa: S105 - it tells uses of a secret apart, and is none
-_BEARER_SALT = "taskwatch.callback.bearer"
 _SIGNING: dict[str, Any] = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
 
 
@@ -41,8 +39,26 @@ class Ticket:
     expires_at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushTicket:
+    """What the token of a push says: all that a receiver must know, as it cannot ask anybody. It does not expire.
+
+    :param system: the connection type of the remote that pushes.
+    :param channel: where its events will be found in the inbox: the key of its feed.
+    :param needs_key: whether the remote must also send the API key that goes with the token.
+    :param options: see :class:`~..core.feed.Push`.
+    """
+
+    system: str
+    channel: str
+    needs_key: bool
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Keys:
     """The secrets of callbacks: the newest signs, all verify, so that they can be changed while remotes work.
+
+    A callback's token is none of a push, and its bearer no API key; nor the other way round.
 
     :param secrets: the newest first.
     :raises ConfigurationError: where there is none, or one that could be guessed.
@@ -51,32 +67,80 @@ class Keys:
     def __init__(self, secrets: Sequence[str]) -> None:
         if problem := secrets_problem(secrets):
             raise ConfigurationError(problem)
-        oldest_first = [_bytes(secret) for secret in reversed(secrets)]
-        self._tokens = URLSafeSerializer(oldest_first, salt=_TOKEN_SALT, signer_kwargs=_SIGNING)
-        self._bearers = [Signer(secret, salt=_BEARER_SALT, **_SIGNING) for secret in reversed(oldest_first)]
+        self._callbacks = _Pair(secrets, "taskwatch.callback")
+        self._pushes = _Pair(secrets, "taskwatch.push")
+        self._count = len(secrets)
 
     def __repr__(self) -> str:
-        return f"Keys({len(self._bearers)} secrets)"
+        return f"Keys({self._count} secrets)"
 
     def mint(self, ticket: Ticket) -> str:
         """The token, which can stand in a URL; the same for the same ticket, until there is a newer secret."""
-        return self._tokens.dumps([ticket.channel, ticket.start_id, ticket.expires_at])
+        return self._callbacks.mint([ticket.channel, ticket.start_id, ticket.expires_at])
 
     def read(self, token: str, now: float) -> Ticket | None:
         """What a token says; None where it is not ours, or has expired."""
-        try:
-            channel, start_id, expires_at = self._tokens.loads(_bytes(token))
-        except (BadData, ValueError):
+        told = self._callbacks.read(token)
+        if told is None:
             return None
+        channel, start_id, expires_at = told
         ticket = Ticket(channel=channel, start_id=start_id, expires_at=expires_at)
         return ticket if now < ticket.expires_at else None
 
     def bearer(self, token: str) -> str:
         """The secret that goes with a token: its address may show up in the logs of proxies, this may not."""
-        return self._bearers[0].get_signature(_bytes(token)).decode()
+        return self._callbacks.bearer(token)
 
     def is_bearer(self, token: str, presented: str) -> bool:
         """Whether this is the token's secret; how long the answer takes does not tell how near a guess was."""
+        return self._callbacks.is_bearer(token, presented)
+
+    def mint_push(self, ticket: PushTicket) -> str:
+        """Like :meth:`mint`, for a push."""
+        return self._pushes.mint([ticket.system, ticket.channel, ticket.needs_key, dict(ticket.options)])
+
+    def read_push(self, token: str) -> PushTicket | None:
+        """What the token of a push says; None where it is not ours."""
+        told = self._pushes.read(token)
+        if told is None:
+            return None
+        system, channel, needs_key, options = told
+        return PushTicket(system=system, channel=channel, needs_key=needs_key, options=options)
+
+    def push_key(self, token: str) -> str:
+        """The API key that goes with the token of a push."""
+        return self._pushes.bearer(token)
+
+    def is_push_key(self, token: str, presented: str) -> bool:
+        """Like :meth:`is_bearer`, for a push."""
+        return self._pushes.is_bearer(token, presented)
+
+
+class _Pair:
+    """Tokens of one use, and the secrets that go with them.
+
+    :param use: tells the uses of a secret apart: what is signed for one is nothing to the others.
+    """
+
+    def __init__(self, secrets: Sequence[str], use: str) -> None:
+        oldest_first = [_bytes(secret) for secret in reversed(secrets)]
+        self._tokens = URLSafeSerializer(oldest_first, salt=f"{use}.token", signer_kwargs=_SIGNING)
+        self._bearers = [Signer(secret, salt=f"{use}.bearer", **_SIGNING) for secret in reversed(oldest_first)]
+
+    def mint(self, told: list[Any]) -> str:
+        return self._tokens.dumps(told)
+
+    def read(self, token: str) -> list[Any] | None:
+        try:
+            told: list[Any] = self._tokens.loads(_bytes(token))
+        except BadData:
+            return None
+        return told
+
+    def bearer(self, token: str) -> str:
+        return self._bearers[0].get_signature(_bytes(token)).decode()
+
+    def is_bearer(self, token: str, presented: str) -> bool:
         right = (one.get_signature(_bytes(token)) for one in self._bearers)
         return sum(hmac.compare_digest(one, _bytes(presented)) for one in right) > 0
 

@@ -1,9 +1,9 @@
-"""Writing callbacks down, several in one transaction: a commit waits for the disk as long for one as for all."""
+"""Writing messages down, several in one transaction: a commit waits for the disk as long for one as for all."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 import anyio.to_thread
@@ -16,14 +16,26 @@ BATCH_MESSAGES = 5
 """In one transaction: readers of the inbox count on short ones, see :mod:`~..inbox.cursor`."""
 
 
+def add(inbox: Inbox, messages: Sequence[Message]) -> int:
+    """Store signals; return how many were new."""
+    return inbox.add(sorted(messages, key=_key))
+
+
+def append(inbox: Inbox, messages: Sequence[Message]) -> int:
+    """Store events in the order in which they came, those of each feed in one transaction; return how many were new."""
+    channels = dict.fromkeys(one.channel for one in messages)
+    return sum(inbox.append(channel, [one for one in messages if one.channel == channel]) for channel in channels)
+
+
 class Writer:
     """Adds messages to an inbox; those that arrive while it is busy share the next transaction.
 
+    :param store: stores several, and returns how many were new; runs in a thread.
     :param tell: told after each commit how many messages were new, and how many were there already.
     """
 
-    def __init__(self, inbox: Inbox, tell: Callable[[int, int], None]) -> None:
-        self._inbox = inbox
+    def __init__(self, store: Callable[[Sequence[Message]], int], tell: Callable[[int, int], None]) -> None:
+        self._store = store
         self._tell = tell
         self._free = asyncio.Semaphore(THREADS)
         self._threads = anyio.CapacityLimiter(THREADS)
@@ -45,7 +57,7 @@ class Writer:
         async with self._free:
             if batch is self._open:
                 self._open = []
-            new = await anyio.to_thread.run_sync(self._inbox.add, sorted(batch, key=_key), limiter=self._threads)
+            new = await anyio.to_thread.run_sync(self._store, batch, limiter=self._threads)
         self._tell(new, len(batch) - new)
 
 

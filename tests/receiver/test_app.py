@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,7 +14,18 @@ from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.receiver.app import BODY_BYTES
 from airflow_provider_taskwatch.receiver.token import Keys
-from tests.receiver.visitor import NOW, OTHER_SECRET, SECRET, TICKET, Desk, ask, passport, scope_of
+from tests.receiver.visitor import (
+    NOW,
+    OTHER_SECRET,
+    PUSH_TICKET,
+    SECRET,
+    TICKET,
+    Desk,
+    ask,
+    passport,
+    push_pass,
+    scope_of,
+)
 
 BODY = json.dumps({"run_id": 1000001, "execution_status": 1900}).encode()
 
@@ -52,6 +63,10 @@ async def test_whoever_cannot_be_authenticated_hears_the_very_same_and_nothing_i
     _, another = passport(desk.keys, replace(TICKET, start_id="ba9876543210"))
     expired, of_expired = passport(desk.keys, replace(TICKET, expires_at=int(NOW)))
     foreign, of_foreign = passport(Keys([OTHER_SECRET]))
+    push, key = push_pass(desk.keys)
+    keyless, _ = push_pass(desk.keys, replace(PUSH_TICKET, needs_key=False))
+    _, another_key = push_pass(desk.keys, replace(PUSH_TICKET, channel="docplanner b"))
+    foreign_push, of_foreign_push = push_pass(Keys([OTHER_SECRET]))
     requests = [
         ("POST", path, {}),
         ("POST", path, another),
@@ -66,7 +81,22 @@ async def test_whoever_cannot_be_authenticated_hears_the_very_same_and_nothing_i
         ("POST", "/", right),
         ("POST", "/health", right),
         ("DELETE", "/ready", right),
-        *((method, path, right) for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "ODD")),
+        ("POST", push, {}),
+        ("POST", push, another_key),
+        ("POST", push, {"Authorization": f"Basic {key['X-Api-Key']}"}),
+        ("POST", push, {"Authorization": f"Bearer {desk.keys.bearer(push.removeprefix('/push/'))}"}),
+        ("POST", push + "x", key),
+        ("POST", keyless + "x", {}),
+        ("POST", foreign_push, of_foreign_push),
+        ("POST", push.replace("/push/", "/callbacks/"), {"Authorization": f"Bearer {key['X-Api-Key']}"}),
+        ("POST", path.replace("/callbacks/", "/push/"), right),
+        ("POST", "/push/", key),
+        ("POST", "/push", key),
+        *(
+            (method, one, {**right, **key})
+            for one in (path, keyless)
+            for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "ODD")
+        ),
         *(("GET", name, {}) for name in ("/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect")),
     ]
     answers = [await ask(desk.app(), *one, [BODY]) for one in requests]
@@ -91,6 +121,7 @@ def test_every_route_is_known_and_only_two_are_open(desk: Desk) -> None:
         ("/callbacks/{token}", "POST"),
         ("/health", "GET"),
         ("/health", "HEAD"),
+        ("/push/{token}", "POST"),
         ("/ready", "GET"),
         ("/ready", "HEAD"),
     ]
@@ -98,9 +129,10 @@ def test_every_route_is_known_and_only_two_are_open(desk: Desk) -> None:
 
 def test_its_document_is_for_us_and_names_its_answers(desk: Desk) -> None:
     document = desk.app().openapi()
-    assert set(document["paths"]) == {"/callbacks/{token}", "/health", "/ready"}
-    answers = document["paths"]["/callbacks/{token}"]["post"]["responses"]
+    assert set(document["paths"]) == {"/callbacks/{token}", "/push/{token}", "/health", "/ready"}
+    answers, of_pushes = (document["paths"][f"/{one}/{{token}}"]["post"]["responses"] for one in ("callbacks", "push"))
     assert {"204", "404", "408", "413", "503"} <= set(answers)
+    assert set(of_pushes) - set(answers) == {"409"}
 
 
 # --- what is stored
@@ -182,8 +214,11 @@ async def test_no_log_shows_a_token_a_bearer_or_a_body(desk: Desk, caplog: pytes
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_whoever_logs_a_request_after_it_was_answered_sees_no_token(desk: Desk, method: str) -> None:
-    path, headers = passport(desk.keys)
+@pytest.mark.parametrize("authentic, shown", [(passport, "/callbacks/***"), (push_pass, "/push/***")])
+async def test_whoever_logs_a_request_after_it_was_answered_sees_no_token(
+    desk: Desk, method: str, authentic: Callable[[Keys], tuple[str, dict[str, str]]], shown: str
+) -> None:
+    path, headers = authentic(desk.keys)
     scope = scope_of(method, path, headers)
 
     async def receive() -> dict[str, object]:
@@ -193,4 +228,4 @@ async def test_whoever_logs_a_request_after_it_was_answered_sees_no_token(desk: 
         assert message
 
     await desk.app()(scope, receive, send)
-    assert (scope["path"], scope["raw_path"]) == ("/callbacks/***", b"/callbacks/***")
+    assert (scope["path"], scope["raw_path"]) == (shown, shown.encode())

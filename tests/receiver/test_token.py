@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.receiver.token import Keys, expiry, fresh_secret
-from tests.receiver.visitor import NOW, OTHER_SECRET, SECRET, TICKET
+from tests.receiver.visitor import NOW, OTHER_SECRET, PUSH_TICKET, SECRET, TICKET
 
 KEYS = Keys([SECRET])
 TOKEN = KEYS.mint(TICKET)
+PUSH_TOKEN = KEYS.mint_push(PUSH_TICKET)
 
 
 def test_a_token_says_what_its_ticket_said() -> None:
@@ -28,6 +29,28 @@ def test_a_token_can_stand_in_a_path_and_is_the_same_for_the_same_ticket() -> No
     assert KEYS.mint(replace(TICKET, start_id="ba9876543210")) != TOKEN
 
 
+def test_the_token_of_a_push_says_what_its_ticket_said_and_does_not_expire() -> None:
+    assert KEYS.read_push(PUSH_TOKEN) == PUSH_TICKET
+    assert re.fullmatch(r"[\w.-]+", PUSH_TOKEN)
+    assert Keys([SECRET]).mint_push(PUSH_TICKET) == PUSH_TOKEN
+    assert KEYS.mint_push(replace(PUSH_TICKET, needs_key=False)) != PUSH_TOKEN
+
+
+def test_what_is_signed_for_callbacks_is_nothing_to_pushes_nor_the_other_way_round() -> None:
+    same = [TICKET.channel, TICKET.start_id, True, {}]
+    assert KEYS.read(PUSH_TOKEN, NOW) is None
+    assert KEYS.read_push(TOKEN) is None
+    assert KEYS._callbacks.mint(same) != KEYS._pushes.mint(same)
+    assert not KEYS.is_push_key(TOKEN, KEYS.bearer(TOKEN))
+    assert not KEYS.is_bearer(PUSH_TOKEN, KEYS.push_key(PUSH_TOKEN))
+
+
+def test_a_key_belongs_to_the_token_of_its_push_alone() -> None:
+    other = KEYS.mint_push(replace(PUSH_TICKET, channel="another"))
+    assert KEYS.is_push_key(PUSH_TOKEN, KEYS.push_key(PUSH_TOKEN))
+    assert not KEYS.is_push_key(other, KEYS.push_key(PUSH_TOKEN))
+
+
 def test_a_token_is_good_until_it_expires() -> None:
     assert KEYS.read(TOKEN, TICKET.expires_at - 0.1) == TICKET
     assert KEYS.read(TOKEN, TICKET.expires_at) is None
@@ -38,11 +61,14 @@ def test_a_token_is_good_until_it_expires() -> None:
 )
 def test_a_token_that_was_changed_is_none(spoilt: str) -> None:
     assert KEYS.read(spoilt, NOW) is None
+    assert KEYS.read_push(spoilt.replace(TOKEN, PUSH_TOKEN)) is None
 
 
 @given(st.text())
 def test_no_text_is_a_token_or_a_bearer(text: str) -> None:
     assert KEYS.read(text, NOW) is None
+    assert KEYS.read_push(text) is None
+    assert not KEYS.is_push_key(PUSH_TOKEN, text)
     assert not KEYS.is_bearer(TOKEN, text)
     assert not KEYS.is_bearer(text, KEYS.bearer(TOKEN))
 
@@ -63,6 +89,9 @@ def test_another_secret_knows_neither() -> None:
 def test_the_newest_secret_signs_and_all_verify() -> None:
     both = Keys([OTHER_SECRET, SECRET])
     assert both.read(TOKEN, NOW) == TICKET
+    assert both.read_push(PUSH_TOKEN) == PUSH_TICKET
+    assert both.is_push_key(PUSH_TOKEN, KEYS.push_key(PUSH_TOKEN))
+    assert both.mint_push(PUSH_TICKET) == Keys([OTHER_SECRET]).mint_push(PUSH_TICKET) != PUSH_TOKEN
     assert both.is_bearer(TOKEN, KEYS.bearer(TOKEN))
     assert both.mint(TICKET) == Keys([OTHER_SECRET]).mint(TICKET) != TOKEN
     assert both.bearer(TOKEN) == Keys([OTHER_SECRET]).bearer(TOKEN)
@@ -70,6 +99,7 @@ def test_the_newest_secret_signs_and_all_verify() -> None:
 
 def test_a_secret_that_was_taken_away_verifies_no_more() -> None:
     assert Keys([OTHER_SECRET]).read(Keys([SECRET, OTHER_SECRET]).mint(TICKET), NOW) is None
+    assert Keys([OTHER_SECRET]).read_push(PUSH_TOKEN) is None
 
 
 @pytest.mark.parametrize(

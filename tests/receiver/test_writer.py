@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,7 @@ from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
-from airflow_provider_taskwatch.receiver.writer import BATCH_MESSAGES, THREADS, Writer
+from airflow_provider_taskwatch.receiver.writer import BATCH_MESSAGES, THREADS, Writer, add, append
 from tests.until import until
 
 
@@ -44,7 +47,7 @@ def message(delivery: int) -> Message:
 
 async def test_those_who_wait_share_a_transaction_which_stays_short(inbox: SlowInbox) -> None:
     told: list[tuple[int, int]] = []
-    writer = Writer(inbox, lambda *counts: told.append(counts))
+    writer = Writer(partial(add, inbox), lambda *counts: told.append(counts))
     async with asyncio.TaskGroup() as group:
         for first in range(THREADS):
             group.create_task(writer.add(message(first)))
@@ -52,21 +55,43 @@ async def test_those_who_wait_share_a_transaction_which_stays_short(inbox: SlowI
         for number in range(THREADS, THREADS + 2 * BATCH_MESSAGES + 1):
             group.create_task(writer.add(message(number)))
         inbox.go_on.set()
-    assert [len(one) for one in inbox.batches] == [1] * THREADS + [BATCH_MESSAGES, BATCH_MESSAGES, 1]
+    # in any order, as the threads race to write theirs down
+    assert sorted(len(one) for one in inbox.batches) == [1] * THREADS + [1, BATCH_MESSAGES, BATCH_MESSAGES]
     assert sum(new for new, _ in told) == len(inbox.read(Cursor())) == THREADS + 2 * BATCH_MESSAGES + 1
 
 
 async def test_a_transaction_is_in_one_order_whatever_came_first(inbox: SlowInbox) -> None:
     inbox.go_on.set()
-    writer = Writer(inbox, lambda new, known: None)
+    writer = Writer(partial(add, inbox), lambda new, known: None)
     await asyncio.gather(*(writer.add(message(number)) for number in (3, 1, 2)))
     assert inbox.batches == [["001", "002", "003"]]
+
+
+async def test_events_keep_the_order_in_which_they_came_each_feed_in_one_transaction() -> None:
+    class Watched(MemoryInbox):
+        """Remembers its transactions."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.appended: list[tuple[str, list[str]]] = []
+
+        def append(self, channel: str, messages: Sequence[Message], **_: Any) -> int:
+            self.appended.append((channel, [one.delivery for one in messages]))
+            return super().append(channel, messages)
+
+    inbox = Watched()
+    told: list[tuple[int, int]] = []
+    writer = Writer(partial(append, inbox), lambda *counts: told.append(counts))
+    other = replace(message(2), channel="another")
+    await asyncio.gather(*(writer.add(one) for one in (message(3), other, message(1), message(3))))
+    assert inbox.appended == [("automic", ["003", "001", "003"]), ("another", ["002"])]
+    assert told == [(3, 1)]
 
 
 async def test_what_was_there_is_told_apart_from_what_is_new(inbox: SlowInbox) -> None:
     inbox.go_on.set()
     told: list[tuple[int, int]] = []
-    writer = Writer(inbox, lambda *counts: told.append(counts))
+    writer = Writer(partial(add, inbox), lambda *counts: told.append(counts))
     await asyncio.gather(*(writer.add(message(number)) for number in (1, 2, 2)))
     await writer.add(message(1))
     assert told == [(2, 1), (0, 1)]
@@ -75,7 +100,7 @@ async def test_what_was_there_is_told_apart_from_what_is_new(inbox: SlowInbox) -
 async def test_a_failure_is_everybody_s_who_shared_it_and_nobody_s_after(inbox: SlowInbox) -> None:
     inbox.go_on.set()
     inbox.is_well = False
-    writer = Writer(inbox, lambda new, known: None)
+    writer = Writer(partial(add, inbox), lambda new, known: None)
     errors = await asyncio.gather(*(writer.add(message(number)) for number in (1, 2)), return_exceptions=True)
     assert [type(one) for one in errors] == [InboxError, InboxError]
     inbox.is_well = True
@@ -84,7 +109,7 @@ async def test_a_failure_is_everybody_s_who_shared_it_and_nobody_s_after(inbox: 
 
 
 async def test_who_goes_away_does_not_take_the_others_with_him(inbox: SlowInbox) -> None:
-    writer = Writer(inbox, lambda new, known: None)
+    writer = Writer(partial(add, inbox), lambda new, known: None)
     leaver = asyncio.create_task(writer.add(message(1)))
     stayer = asyncio.create_task(writer.add(message(2)))
     await until(lambda: bool(inbox.batches))

@@ -16,12 +16,18 @@ from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message as InboxMessage
 from airflow_provider_taskwatch.receiver.app import create_app
-from airflow_provider_taskwatch.receiver.token import Keys, Ticket
+from airflow_provider_taskwatch.receiver.token import Keys, PushTicket, Ticket
 
 SECRET = "first-secret-of-the-tests-0123456789"
 OTHER_SECRET = "other-secret-of-the-tests-0123456789"
 NOW = 1_750_000_000.0
 TICKET = Ticket(channel="automic", start_id="0123456789ab", expires_at=int(NOW) + 60)
+PUSH_TICKET = PushTicket(
+    system="docplanner",
+    channel="docplanner www.doctoralia.es c0ffee",
+    needs_key=True,
+    options={"store_payload": "ids", "denial_code": None},
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +59,7 @@ class Desk:
         return create_app(self.inbox, self.keys, **given)
 
     def count(self, name: str) -> None:
-        self.counts[name.removeprefix("taskwatch.callback.")] += 1
+        self.counts[name.removeprefix("taskwatch.callback.").removeprefix("taskwatch.")] += 1
 
     @property
     def messages(self) -> list[InboxMessage]:
@@ -64,6 +70,12 @@ def passport(keys: Keys, ticket: Ticket = TICKET) -> tuple[str, dict[str, str]]:
     """The path and the header of a callback that is authentic."""
     token = keys.mint(ticket)
     return f"/callbacks/{token}", {"Authorization": f"Bearer {keys.bearer(token)}"}
+
+
+def push_pass(keys: Keys, ticket: PushTicket = PUSH_TICKET) -> tuple[str, dict[str, str]]:
+    """The path and the header of a push that is authentic."""
+    token = keys.mint_push(ticket)
+    return f"/push/{token}", {"X-Api-Key": keys.push_key(token)}
 
 
 async def ask(

@@ -1,0 +1,47 @@
+"""What a push is taken for, once it is known for which feed it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.inbox.event import message_of
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.systems import feed_for, push_of
+
+from .callback import bearer_in
+from .token import PushTicket
+
+PATH = "/push/"
+"""Where a receiver takes pushes; a token follows."""
+API_KEY = "X-Api-Key"
+"""The header of the key that goes with the token; ``Authorization: Bearer`` will do, too."""
+
+
+def ticket_for(settings: Settings, *, needs_key: bool) -> PushTicket:
+    """What the token says that the remote behind a connection pushes with.
+
+    :raises ConfigurationError: where that remote pushes nothing, or is not to.
+    """
+    system = settings.connection_type
+    options = push_of(system).options(settings)
+    return PushTicket(system=system, channel=feed_for(settings, {}).key, needs_key=needs_key, options=options)
+
+
+def taken(ticket: PushTicket, body: bytes, now: float) -> tuple[Message, Reply]:
+    """The message that a push becomes, and what is answered when it is stored. The same event is the same delivery.
+
+    :param now: seconds since the epoch.
+    :raises ReplyError: where the body is no event.
+    """
+    pushed = push_of(ticket.system).read(body, ticket.options, now)
+    return message_of(ticket.channel, pushed.event, now), pushed.reply
+
+
+def key_in(headers: Mapping[str, str]) -> str:
+    """The API key that a request brings; empty where there is none.
+
+    :param headers: by names in small letters.
+    """
+    return headers.get(API_KEY.lower(), "").strip() or bearer_in(headers.get("authorization", ""))
