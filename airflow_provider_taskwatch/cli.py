@@ -22,7 +22,8 @@ def get_commands() -> list[Any]:
                 _command("sandbox", "Serve emulators of the remotes", _SANDBOX),
                 _command("check", "Test a connection, or the way of callbacks, step by step", _CHECK),
                 _command("watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
-                _command("receiver", "Serve the receiver of callbacks", _RECEIVER),
+                _command("receiver", "Serve the receiver of callbacks and pushes", _RECEIVER),
+                _command("push-url", "Print the address at which Docplanner is to push its notifications", _PUSH_URL),
                 _command("inbox", "Show or prune the inbox, or print a fresh key for it", _INBOX),
                 _command("adopt", "Tell a task which remote task is its own", _ADOPT),
             ),
@@ -42,6 +43,10 @@ _CHECK = (
 _RECEIVER = (
     Arg(("--host",), help="address to listen on", default="127.0.0.1"),
     Arg(("--port",), help="port to listen on", type=int, default=8901),
+)
+_PUSH_URL = (
+    _CONN_ID,
+    Arg(("--api-key",), help="ask for a key, and print the header that holds it", action="store_true"),
 )
 _INBOX = (
     Arg(("action",), help="what to do", nargs="?", choices=("status", "prune", "show", "key"), default="status"),
@@ -65,4 +70,4 @@ _ADOPT = (
 
 
 def _command(name: str, text: str, args: tuple[Arg, ...]) -> ActionCommand:
-    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{WORK}.{name}"), args=args)
+    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{WORK}.{name.replace('-', '_')}"), args=args)

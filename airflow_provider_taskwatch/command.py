@@ -99,6 +99,22 @@ def receiver(args: Namespace) -> None:
         sys.exit(1)
 
 
+def push_url(args: Namespace) -> None:
+    """Print the address at which a remote is to push its events, and the header that it must send if one is wanted."""
+    from .hub.callbacks import callback_settings
+    from .receiver.push import API_KEY, ticket_for
+
+    try:
+        ticket = ticket_for(_hook(args.conn_id).settings, needs_key=args.api_key)
+        address = callback_settings().push_address(ticket)
+    except TaskWatchError as error:
+        _say("red", str(error))
+        sys.exit(1)
+    _say("", address.url)
+    if args.api_key:
+        _say("", f"{API_KEY}: {address.key}")
+
+
 def _counter() -> Callable[[str], None]:
     """Airflow's own counters, which a component of Airflow sets up for itself."""
     from airflow.configuration import conf

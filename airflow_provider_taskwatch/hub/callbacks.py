@@ -1,4 +1,4 @@
-"""What ``[taskwatch]`` says about callbacks: where remotes reach us, and with which secrets.
+"""What ``[taskwatch]`` says about callbacks and pushes: where remotes reach us, and with which secrets.
 
 The one place that reads these settings, for operators, the plugin and the command line.
 """
@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from airflow_provider_taskwatch.core.connection import http_url
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.receiver import push
 from airflow_provider_taskwatch.receiver.callback import PATH
-from airflow_provider_taskwatch.receiver.token import Keys, Ticket, secrets_problem
+from airflow_provider_taskwatch.receiver.token import Keys, PushTicket, Ticket, secrets_problem
 
 from . import option
 
@@ -27,6 +28,17 @@ class Callback:
     def authorization(self) -> str:
         """The value of the ``Authorization`` header."""
         return f"Bearer {self.bearer}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushAddress:
+    """Where a remote pushes the events of a feed.
+
+    :param key: the API key that goes with it; sent in the header ``X-Api-Key`` where the ticket says that it is needed.
+    """
+
+    url: str = field(repr=False)
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,16 @@ class CallbackSettings:
         keys = self.keys()
         token = keys.mint(ticket)
         return Callback(url=f"{self.base_url}{PATH}{token}", bearer=keys.bearer(token))
+
+    def push_address(self, ticket: PushTicket) -> PushAddress:
+        """Where, and with what, a remote pushes; the same for the same ticket, until there is a newer secret.
+
+        :raises ConfigurationError: see :meth:`check`.
+        """
+        self.check()
+        keys = self.keys()
+        token = keys.mint_push(ticket)
+        return PushAddress(url=f"{self.base_url}{push.PATH}{token}", key=keys.push_key(token))
 
 
 def callback_settings() -> CallbackSettings:

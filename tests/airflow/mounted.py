@@ -22,10 +22,11 @@ from airflow_provider_taskwatch.hub.callbacks import callback_settings
 from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.receiver.token import Ticket
-from tests.receiver.visitor import ask, passport
+from tests.receiver.visitor import ask, passport, push_pass
 from tests.until import until
 
 PREFIX = "/taskwatch"
+NOTIFICATION = b'{"name": "slot-booked", "data": {"visit_booking": {"id": "7"}}}'
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -37,7 +38,7 @@ class Recorder(Counter[str]):
 
 
 async def visit(app: FastAPI) -> dict[str, Any]:
-    """Every route by every method, a few that are none, and one callback that is authentic."""
+    """Every route by every method, a few that are none, and a callback and a push that are authentic."""
     settings, recorder = callback_settings(), Recorder()
     inbox = open_inbox()
     async with app.router.lifespan_context(app):
@@ -54,11 +55,14 @@ async def visit(app: FastAPI) -> dict[str, Any]:
         path, headers = passport(settings.keys(), Ticket(channel="c", start_id="s", expires_at=expires_at))
         with structlog.testing.capture_logs() as logs:
             accepted = await ask(app, "POST", PREFIX + path, headers, [b"{}"])
+            path, headers = push_pass(settings.keys())
+            pushed = await ask(app, "POST", PREFIX + path, headers, [NOTIFICATION])
     return {
         "open": sorted(name for name, status in answers.items() if status != 404),
         "count": len(answers),
         "kinds": sorted({type(one).__name__ for one in mounted(app).routes}),
         "accepted": accepted.status,
+        "pushed": pushed.status,
         "stored": [one.message.subject for one in inbox.read(Cursor())],
         "receivers": [one.url for one in inbox.heartbeats()],
         "counters": recorder,

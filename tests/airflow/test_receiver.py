@@ -103,20 +103,21 @@ def test_no_process_imports_fastapi_or_a_database_because_of_the_plugin(variable
     assert python("-c", script, variables=variables).split() == [MODULE]
 
 
-def test_on_airflow_s_api_server_two_routes_are_open_and_callbacks_arrive(variables: Variables) -> None:
+def test_on_airflow_s_api_server_two_routes_are_open_and_callbacks_and_pushes_arrive(variables: Variables) -> None:
     shown = json.loads(python("-m", "tests.airflow.mounted", variables=variables).splitlines()[-1])
     refused = shown["counters"].pop("taskwatch.callback.refused")
     assert shown == {
+        "pushed": 204,
         "open": [f"{method} /taskwatch/{name}" for method in ("GET", "HEAD") for name in ("health", "ready")],
-        "count": 70,
+        "count": 77,
         "kinds": ["APIRoute"],
         "accepted": 204,
-        "stored": ["s"],
+        "stored": ["s", "7"],
         "receivers": ["https://airflow.test/taskwatch"],
-        "counters": {"taskwatch.callback.received": 1},
-        "logged": ["/taskwatch/callbacks/***"],
+        "counters": {"taskwatch.callback.received": 1, "taskwatch.push.received": 1},
+        "logged": ["/taskwatch/callbacks/***", "/taskwatch/push/***"],
     }
-    assert refused == 66
+    assert refused == 73
 
 
 def python(*args: str, variables: Mapping[str, str]) -> str:
@@ -247,6 +248,46 @@ def test_a_check_of_nothing_says_what_could_be_checked(run: Run) -> None:
         1,
         ["no  nothing to check; name a connection, or --callbacks"],
     )
+
+
+def pushing(monkeypatch: pytest.MonkeyPatch, **extra: object) -> None:
+    """A connection to Docplanner, which pushes where nothing else is said."""
+    given = {"conn_type": "docplanner", "host": "doctoralia.es", "login": "us", "password": "hush-hush"}
+    content = {**given, "extra": {"delivery": "push", **extra}}
+    monkeypatch.setenv("AIRFLOW_CONN_OUR_CLINIC", json.dumps(content))
+
+
+@pytest.mark.parametrize("needs_key", [False, True])
+def test_the_address_for_pushes_is_printed_and_the_key_where_it_is_asked_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch, needs_key: bool
+) -> None:
+    pushing(monkeypatch, denial_code=7)
+    code, (url, *headers) = run(command.push_url, conn_id="our_clinic", api_key=needs_key)
+    token = url.removeprefix("https://airflow.test/taskwatch/push/")
+    ticket = Keys([SECRET]).read_push(token)
+    assert ticket is not None
+    assert (code, ticket.needs_key) == (0, needs_key)
+    assert ticket.channel.startswith("docplanner www.doctoralia.es ")
+    assert ticket.options == {"store_payload": "ids", "denial_code": 7}
+    assert headers == ([f"X-Api-Key: {Keys([SECRET]).push_key(token)}"] if needs_key else [])
+
+
+def test_what_cannot_be_pushed_to_us_is_refused_with_the_reason(
+    run: Run, configure: Configure, connected: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusal(conn_id: str) -> str:
+        code, [line] = run(command.push_url, conn_id=conn_id, api_key=False)
+        assert code == 1
+        return line
+
+    assert "'acquia' push no events; types whose remotes do are docplanner" in refusal("acquia_default")
+    assert "set its 'delivery' to 'push'" in refusal("docplanner_default")
+    assert "cannot be read" in refusal("nobody")
+    pushing(monkeypatch)
+    configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS="", AIRFLOW__TASKWATCH__CALLBACK_BASE_URL="http://airflow.test")
+    problems = refusal("our_clinic")
+    assert "callback_secrets is not set" in problems
+    assert "over which anybody can read the secrets" in problems
 
 
 def test_a_receiver_needs_a_secret_an_inbox_and_a_port(run: Run, configure: Configure) -> None:

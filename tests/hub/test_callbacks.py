@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.hub.callbacks import (
     is_loopback,
 )
 from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
-from tests.receiver.visitor import NOW, OTHER_SECRET, SECRET, TICKET
+from tests.receiver.visitor import NOW, OTHER_SECRET, PUSH_TICKET, SECRET, TICKET
 
 Configure = Callable[..., None]
 
@@ -118,13 +118,24 @@ def test_a_callback_is_a_url_and_a_secret_that_the_receiver_knows() -> None:
     assert callback.authorization == f"Bearer {GOOD.keys().bearer(token)}"
 
 
+def test_a_push_goes_to_an_address_of_the_receiver_and_its_key_goes_with_it() -> None:
+    address = GOOD.push_address(PUSH_TICKET)
+    start, _, token = address.url.rpartition("/")
+    assert start == "https://calls.test/taskwatch/push"
+    assert GOOD.keys().read_push(token) == PUSH_TICKET
+    assert address.key == GOOD.keys().push_key(token)
+
+
 def test_all_that_keeps_remotes_from_calling_is_said_at_once() -> None:
     nothing = replace(GOOD, base_url="", secrets=())
     with pytest.raises(ConfigurationError, match=r"callback_secrets is not set; .*; .*callback_base_url is not set; "):
         nothing.callback(TICKET)
+    with pytest.raises(ConfigurationError, match=r"callback_secrets is not set; .*; .*callback_base_url is not set; "):
+        nothing.push_address(PUSH_TICKET)
 
 
 def test_no_repr_shows_a_secret() -> None:
-    shown = repr((GOOD, GOOD.callback(TICKET)))
+    shown = repr((GOOD, GOOD.callback(TICKET), GOOD.push_address(PUSH_TICKET)))
     assert SECRET not in shown
     assert GOOD.keys().mint(TICKET) not in shown
+    assert GOOD.keys().mint_push(PUSH_TICKET) not in shown
