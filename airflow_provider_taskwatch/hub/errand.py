@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.inbox.seal import Seal
 
 from .pump import lease_name, new_holder
 from .reading import Place, Program, Reading, Step
+from .silence import of_feed, silence
 
 T = TypeVar("T")
 
@@ -73,6 +74,11 @@ class Errand:
         if batch.warning:
             log.warning("the feed %s: %s", self.feed.key, batch.warning)
         return len(batch.events)
+
+    def doubt(self) -> str:
+        """What keeps events from coming, in words; empty where nothing is known to."""
+        silent = silence(self.inbox) if self.feed.is_pushed else ""
+        return of_feed(self.feed.key, silent) if silent else ""
 
     def events(self, number: int) -> Iterator[tuple[int, Event]]:
         """What the inbox holds after a number, in the order of the feed, each with its own number."""

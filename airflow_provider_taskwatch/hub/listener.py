@@ -17,13 +17,12 @@ from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox
 
 from .audience import Audience, Waiter
 from .bell import Bell
+from .silence import SILENT_SECONDS, of_callbacks, of_feed, silence
 
 log = logging.getLogger(__name__)
 
 READ_SECONDS = 1.0
 CHECK_SECONDS = 60.0
-SILENT_SECONDS = 300.0
-"""A receiver writes a heartbeat each minute; whoever was not heard of for so long is taken for gone."""
 SUBJECTS = 500
 
 
@@ -53,6 +52,8 @@ class Listener:
         self._audiences: dict[str, Audience] = {}
         self._newcomers: dict[Waiter, str] = {}
         self._followers: dict[str, list[Callable[[], object]]] = {}
+        self._expecting: dict[Waiter, str] = {}
+        self._silent: set[str] = set()
         self._check_from = 0.0
         self._failing_since: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -90,6 +91,16 @@ class Listener:
             if not self._followers[channel]:
                 del self._followers[channel]
 
+    @contextmanager
+    def expecting(self, channel: str, waiter: Waiter) -> Iterator[None]:
+        """Tell a waiter, and the triggerer's log, where no receiver is there to take the events of a feed."""
+        self._expecting[waiter] = channel
+        self._start()
+        try:
+            yield
+        finally:
+            del self._expecting[waiter]
+
     def _start(self) -> None:
         if self.is_idle:
             self._new.update(self._bells)
@@ -116,7 +127,7 @@ class Listener:
                 del self._audiences[channel]
 
     def _is_wanted(self) -> bool:
-        return bool(self._bells or self._newcomers or self._audiences or self._followers)
+        return bool(self._bells or self._newcomers or self._audiences or self._followers or self._expecting)
 
     async def _live(self) -> None:
         """Read while anybody listens; whoever comes later begins with a cursor of its own."""
@@ -138,7 +149,7 @@ class Listener:
             while await self._read(inbox):
                 pass
             await self._catch_up(inbox)
-            if self._bells and self._clock() >= self._check_from:
+            if (self._bells or self._expecting) and self._clock() >= self._check_from:
                 await self._check(inbox)
         except Exception as error:  # noqa: BLE001 - no wait may go deaf without a word
             self._tell(error)
@@ -217,13 +228,15 @@ class Listener:
         return number
 
     async def _check(self, inbox: Inbox) -> None:
-        """Whoever waits for callbacks into an inbox that nobody writes to should know."""
+        """Whoever waits for callbacks, or for what is pushed, into an inbox that nobody writes to should know."""
         self._check_from = self._clock() + CHECK_SECONDS
-        beats = await asyncio.to_thread(inbox.heartbeats)
-        if any(one.age_seconds < SILENT_SECONDS for one in beats):
+        silent = await asyncio.to_thread(silence, inbox)
+        if not silent:
+            self._silent.clear()
             return
-        self._doubt(
-            f"no receiver has been heard of in {inbox!r} for {SILENT_SECONDS / 60:.0f} minutes: either none runs (the "
-            "API server's plugin, or `airflow taskwatch receiver`), or it writes into another inbox ([taskwatch] "
-            "inbox_url differs between here and there). Until then only the looks in between find the end"
-        )
+        self._doubt(of_callbacks(silent))
+        for waiter, channel in list(self._expecting.items()):
+            waiter.doubt(of_feed(channel, silent))
+        for channel in set(self._expecting.values()) - self._silent:
+            self._silent.add(channel)
+            log.warning(of_feed(channel, silent))

@@ -78,9 +78,13 @@ async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[..., obje
 
 @asynccontextmanager
 async def reading(hub: Hub, feed: Feed, waiter: Waiter) -> AsyncIterator[None]:
-    """See to it that some process reads a feed while somebody waits for it, unless its remote sends it by itself."""
+    """See to it that some process reads a feed while somebody waits for it.
+
+    One that its remote sends by itself is not read; where no receiver takes it, whoever waits is told.
+    """
     if feed.is_pushed:
-        yield
+        with listener().expecting(feed.key, waiter):
+            yield
         return
     async with _pump_for(hub, feed).serving(waiter):
         yield

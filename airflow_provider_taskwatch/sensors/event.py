@@ -84,6 +84,8 @@ class EventSensor(FeedUser, BaseSensorOperator):
             errand.fetch(want.since, POKE_EVENTS)
             if self._number is None:
                 self._number = errand.inbox.number_before(errand.feed.key, want.heard_from)
+                if doubt := errand.doubt():
+                    self.log.warning(doubt)
             for number, event in errand.events(self._number):
                 if want.accepts(event):
                     return self._found(event)

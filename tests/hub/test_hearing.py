@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.want import AHEAD_SECONDS, Want
 from airflow_provider_taskwatch.hub.listener import SILENT_SECONDS, Listener
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Received
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Heartbeat, Inbox, Received
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.hub.remote import NOW, Listening, event
 from tests.hub.test_listener import QUICK, listener_on, rung, signal, silent_bell
@@ -187,6 +187,49 @@ async def test_an_inbox_whose_address_is_none_is_told_at_once() -> None:
     listening = Listening()
     with Listener(refuse, read_seconds=QUICK).hearing(FEED, listening.waiter):
         await until(lambda: bool(listening.doubts))
+
+
+@pytest.mark.parametrize("beats, told", [(False, 1), (True, 0)])
+async def test_who_waits_for_what_is_pushed_is_told_of_missing_receivers(
+    beats: bool, told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, listening, inbox = [0.0], Listening(), MemoryInbox()
+    if beats:
+        inbox.beat("api", "https://airflow.example.com")
+    listener = listener_on(inbox, lambda: now[0])
+    with listener.hearing(FEED, listening.waiter), listener.expecting(FEED, listening.waiter):
+        for _ in range(3):
+            before = listener.reads
+            now[0] += 120.0
+            await until(lambda before=before: listener.reads > before + 1)
+
+    words = [one for one in caplog.messages if "no receiver has been heard of" in one]
+    assert len(words) == len(set(listening.doubts)) == told
+    for one in (*words, *listening.doubts):
+        assert one.startswith(f"the feed {FEED} is pushed to a receiver, and no receiver")
+        assert "none runs" in one
+        assert "another inbox" in one
+
+
+async def test_a_silence_that_comes_again_is_told_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Aging(MemoryInbox):
+        """Its receiver is of the age that a test says."""
+
+        age = 10_000.0
+
+        def heartbeats(self) -> list[Heartbeat]:
+            return [Heartbeat(host="api", url="", age_seconds=self.age)]
+
+    now, inbox = [0.0], Aging()
+    listener = listener_on(inbox, lambda: now[0])
+    with listener.expecting(FEED, Listening().waiter):
+        for age in (SILENT_SECONDS, 1.0, SILENT_SECONDS):
+            inbox.age, before = age, listener.reads
+            now[0] += 120.0
+            await until(lambda before=before: listener.reads > before + 1)
+    await until(lambda: listener.is_idle)
+
+    assert len([one for one in caplog.messages if "no receiver has been heard of" in one]) == 2
 
 
 async def test_who_waits_for_events_is_not_told_of_missing_receivers() -> None:

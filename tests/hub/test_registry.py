@@ -68,6 +68,15 @@ async def test_a_feed_that_comes_by_itself_is_not_read() -> None:
     assert hub.remote.calls == []
 
 
+async def test_who_waits_for_a_feed_that_comes_by_itself_is_told_where_nobody_takes_it() -> None:
+    hub: Any = QueueHub()
+    listening = Listening()
+    async with reading(hub, QueueFeed(is_pushed=True), listening.waiter):
+        await until(lambda: bool(listening.doubts))
+
+    assert listening.doubts[0].startswith("the feed fake queue is pushed to a receiver, and no receiver has been heard")
+
+
 async def test_a_hub_lives_as_long_as_the_last_read_of_those_who_have_left() -> None:
     hub: Any = QueueHub()
     async with reading(hub, QueueFeed(), Listening().waiter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
+from airflow_provider_taskwatch.hub.inbox import open_inbox
+from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.seal import fresh_key
+from airflow_provider_taskwatch.receiver.push import ticket_for
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
+from airflow_provider_taskwatch.systems.docplanner_feed import push_event
 from airflow_provider_taskwatch.triggers.event import EventTrigger
 from tests.operators.life import Life
 
@@ -72,6 +78,29 @@ def test_one_of_before_the_dag_run_is_not_found(box: Running) -> None:
     emit(box, "slot-booked", visit_booking={"id": "7"})
     with pytest.raises(AirflowSensorTimeout):
         poking(subject="7", since="2126-01-01T00:00:00Z", timeout=0.1).execute()
+
+
+def pushed(box: Running, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The channel of the notifications, which Docplanner pushes from now on."""
+    given = box.connections()["docplanner_default"]
+    content = {**given, "extra": {**given["extra"], "delivery": "push"}}
+    monkeypatch.setenv("AIRFLOW_CONN_DOCPLANNER_DEFAULT", json.dumps(content))
+    monkeypatch.delenv("AIRFLOW__TASKWATCH__INBOX_KEYS")
+    return ticket_for(DocplannerHook().settings, needs_key=False).channel
+
+
+@pytest.mark.parametrize("beats", [True, False])
+def test_one_that_was_pushed_is_found_on_a_worker_which_says_where_nobody_takes_it(
+    box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], beats: bool
+) -> None:
+    channel, inbox = pushed(box, monkeypatch), open_inbox()
+    if beats:
+        inbox.beat("api", "https://airflow.example.com")
+    body = b'{"name": "slot-booked", "data": {"visit_booking": {"id": "7"}}}'
+    inbox.append(channel, [message_of(channel, push_event(body, "ids", now=time.time()), time.time())])
+    assert poking(subject="7").execute()["name"] == "slot-booked"
+    assert capsys.readouterr().out.count("no receiver has been heard of") == (0 if beats else 1)
+    assert box.sandbox.log() == []
 
 
 def test_it_waits_in_the_triggerer_and_takes_nothing_secret_along(box: Running) -> None:
