@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,9 +51,15 @@ def dmz_url() -> str:
 @pytest.fixture(scope="session")
 def airflow(served: Running, database_url: str | None, dmz_url: str) -> Iterator[PrivateAirflow]:
     """A running Airflow; its DAGs are the files in ``tests/e2e/dags``, its connections lead to the sandbox."""
-    env = served.environment() | {"DMZ_RECEIVER_URL": dmz_url}
+    env = served.environment() | {"DMZ_RECEIVER_URL": dmz_url, "AIRFLOW_CONN_DOCPLANNER_PUSH": _pushing(served)}
     with PrivateAirflow(dags=HERE / "dags", env=env, database_url=database_url) as airflow:
         yield airflow
+
+
+def _pushing(served: Running) -> str:
+    """The connection to the sandbox's Docplanner, as it is where notifications are pushed."""
+    given = served.connections()["docplanner_default"]
+    return json.dumps({**given, "extra": {**given["extra"], "delivery": "push"}})
 
 
 @pytest.fixture

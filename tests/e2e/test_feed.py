@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -86,3 +87,28 @@ def test_notifications_are_pulled_through_the_inbox_each_once(airflow: PrivateAi
 
     assert "1001" in [event["subject"] for event in second.task("run").xcom()]
     assert third.task("run").xcom() == []
+
+
+@pytest.fixture
+def pushing(airflow: PrivateAirflow, sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The sandbox, whose Docplanner pushes to where the command line says."""
+    told = airflow.command("taskwatch", "push-url", "docplanner_push", "--api-key")
+    assert told.returncode == 0, told.stdout + told.stderr
+    url, header = told.stdout.splitlines()[-2:]
+    name, _, key = header.partition(": ")
+    sandbox.change({"docplanner": {"push_url": url, "push_headers": {name: key}}}, time.time())
+    yield sandbox
+    sandbox.change({"docplanner": {"push_url": "", "push_headers": {}}}, time.time())
+
+
+def test_a_notification_that_is_pushed_wakes_who_waits_for_it(airflow: PrivateAirflow, pushing: Sandbox) -> None:
+    run = airflow.trigger("docplanner_push", conf={"subject": "2002"})
+    run.task("run").wait_for("deferred")
+    book(pushing, "2001")
+    book(pushing, "2002")
+
+    assert run.wait() == "success", run.task("run").log()
+    found = run.task("run").xcom()
+    assert (found["name"], found["subject"]) == ("slot-booked", "2002")
+    assert [one["status"] for one in pushing.log() if one["path"].startswith("/taskwatch/push/")] == [204, 204]
+    assert "no receiver has been heard of" not in run.task("run").log()

@@ -46,5 +46,10 @@ with DAG("docplanner_notification", schedule=None):
         task_id="run", name="slot-book*", match={"visit_booking.id": "{{ dag_run.conf['booking'] }}"}, timeout=120
     )
 
+with DAG("docplanner_push", schedule=None):
+    DocplannerNotificationSensor(
+        task_id="run", name="slot-booked", subject=SUBJECT, docplanner_conn_id="docplanner_push", timeout=120
+    )
+
 with DAG("docplanner_pull", schedule=None):
     DocplannerPullNotificationsOperator(task_id="run")
