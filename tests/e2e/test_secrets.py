@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.receiver.callback import PATH
 from airflow_provider_taskwatch.receiver.token import Keys
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -82,13 +81,14 @@ def _add_connections(airflow: PrivateAirflow, served: Running) -> set[str]:
 
 
 def _addresses(sandbox: Sandbox) -> set[str]:
-    """The tokens of all that was called back; whoever has one still needs the secret that goes with it."""
-    return {one["path"].rpartition(PATH)[2] for one in sandbox.log() if one["endpoint"] == "callback"}
+    """The tokens of all that was called back or pushed; whoever has one needs the secret that goes with it, too."""
+    return {one["path"].rpartition("/")[2] for one in sandbox.log() if one["endpoint"] == "callback"}
 
 
 def _secrets_of_callbacks(airflow: PrivateAirflow, addresses: set[str]) -> set[str]:
     given = airflow.env["AIRFLOW__TASKWATCH__CALLBACK_SECRETS"]
-    return {given, *map(Keys([given]).bearer, addresses)}
+    keys = Keys([given])
+    return {given, *(key(one) for key in (keys.bearer, keys.push_key) for one in addresses)}
 
 
 def _start(airflow: PrivateAirflow, sandbox: Sandbox) -> dict[str, DagRun]:
