@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,11 +43,16 @@ class Want:
     def accepts(self, event: Event) -> bool:
         """Whether this is such an event."""
         return (
-            event.at >= self.since
+            self._is_recent(event)
             and (not self.names or any(_pattern(name).fullmatch(event.name) for name in self.names))
             and self.subject in ("", event.subject)
             and all(value_at(event.content, path) == _text(value) for path, value in self.match.items())
         )
+
+    def _is_recent(self, event: Event) -> bool:
+        """A time in whole seconds, as some remotes tell it, stands for any moment of its second."""
+        since = math.floor(self.since) if event.at % 1 == 0 else self.since
+        return event.at >= since
 
     @cached_property
     def clue(self) -> Clue | None:

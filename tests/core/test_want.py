@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,11 +50,16 @@ def test_an_event_that_fits_is_taken(want: dict[str, Any]) -> None:
         {"match": {"data.booking.missing": "None"}},
         {"match": {"data.booking.note": "None"}},
         {"match": {"data.booking": "x"}},
-        {"since": 100.1},
+        {"since": 101.0},
     ],
 )
 def test_an_event_that_does_not_fit_is_left(want: dict[str, Any]) -> None:
     assert not Want(**want).accepts(EVENT)
+
+
+@pytest.mark.parametrize("at, is_taken", [(100.0, True), (99.0, False), (100.5, False), (100.8, True)])
+def test_a_time_in_whole_seconds_may_be_any_moment_of_its_second(at: float, is_taken: bool) -> None:
+    assert Want(since=100.7).accepts(replace(EVENT, at=at)) is is_taken
 
 
 @pytest.mark.parametrize(
