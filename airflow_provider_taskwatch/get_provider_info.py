@@ -75,17 +75,18 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "callback_base_url": {
                         "description": "Address of the receiver of callbacks, as remotes see it; callbacks go to "
-                        "``{callback_base_url}/callbacks/...``. The receiver on Airflow's API server is below "
-                        "``/taskwatch``.",
+                        "``{callback_base_url}/callbacks/...``, and pushed events to ``{callback_base_url}/push/...``. "
+                        "The receiver on Airflow's API server is below ``/taskwatch``.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "https://airflow.example.com/taskwatch",
                         "default": None,
                     },
                     "callback_secrets": {
-                        "description": "Secrets that sign callbacks, the newest first, separated by blanks or commas; "
-                        "the first signs, all verify. The same for tasks and receivers. Without any there "
-                        "are no callbacks. ``airflow taskwatch check --callbacks`` prints a fresh one.",
+                        "description": "Secrets that sign callbacks, and addresses to which remotes push, the newest "
+                        "first, separated by blanks or commas; the first signs, all verify. The same for tasks and "
+                        "receivers. Without any there are neither. ``airflow taskwatch check --callbacks`` prints a "
+                        "fresh one.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "sensitive": True,
