@@ -4,7 +4,8 @@
 
 * ``pump``: one reader, from an emulated remote in a process of its own into the inbox, on SQLite and PostgreSQL;
 * ``sensors``: triggers of sensors in one event loop, 1 and 1,000 of them by turns; how many events are gone through a
-  second, and how long after it was stored each trigger has fired where events come evenly;
+  second until the last one fires a trigger, or all have; and how long after it was stored each fires where events come
+  evenly;
 * ``assets``: one asset watcher on a real Airflow over PostgreSQL, until Airflow has stored all that it was told.
 """
 
@@ -14,12 +15,11 @@ import argparse
 import asyncio
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,7 @@ CONN_ID = "acronis_default"
 FEED = {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a.p.tenant.*"]}
 FOLLOWER = "follower"
 EVENTS = 10_000
-WAITERS = (1, 1_000)
+WAITERS = 1_000
 TURNS = 3
 HEARD_EVENTS = 20_000
 PER_SECOND = 100
@@ -108,7 +108,10 @@ async def _until(holds: Callable[[], bool]) -> None:
 def pump(say: Say) -> dict[str, Any]:
     """Events a second by remote and database."""
     found = {}
-    remotes = {"acronis": (CONN_ID, FEED, {"type": "a.p.tenant.created"}), "docplanner": ("docplanner_default", {}, {})}
+    remotes = {
+        "acronis": (CONN_ID, FEED, {"type": "a.p.tenant.created", "subject": "{n}"}),
+        "docplanner": ("docplanner_default", {}, {}),
+    }
     with _inboxes() as new:
         for remote, (conn_id, options, event) in remotes.items():
             for database in ("sqlite", "postgresql"):
@@ -148,19 +151,22 @@ async def _pumped(conn_id: str, options: Mapping[str, Any]) -> dict[str, float]:
 
 
 def sensors(say: Say) -> dict[str, Any]:
-    """Events a second with few and with many triggers, the median of several turns; and how late they fire."""
+    """Events a second with one and with many triggers, the best of several turns; and how late they fire."""
     found: dict[str, Any] = {}
+    ways = {"events a second, 1 waits": (1, 1), "1,000 wait, 1 fires": (WAITERS, 1), "all fire": (WAITERS, WAITERS)}
     with _inboxes() as new, _sandbox() as url, settled(**environment(url)):
         for database in ("sqlite", "postgresql"):
-            rates: dict[int, list[float]] = {waiters: [] for waiters in WAITERS}
+            rates: dict[str, list[float]] = {way: [] for way in ways}
             for turn in range(TURNS):
-                for waiters in WAITERS:
+                for way, (waiters, firing) in ways.items():
                     say(f"{HEARD_EVENTS:,} events on {database} to {waiters:,}, {turn + 1} of {TURNS}")
-                    rates[waiters].append(_with_inbox(new(database), partial(_gone_through, waiters=waiters)))
+                    measure = partial(_gone_through, waiters=waiters, firing=firing)
+                    rates[way].append(_with_inbox(new(database), measure))
             say(f"{PER_SECOND} events a second on {database}")
-            few, many = (statistics.median(rates[waiters]) for waiters in WAITERS)
+            best = {way: max(rates[way]) for way in ways}  # whatever else goes on only slows them down
+            one, many, _ = best.values()
             late = _with_inbox(new(database), _steady)
-            found[database] = {"events a second, 1 waits": few, "1,000 wait": many, "of that": many / few, **late}
+            found[database] = {**best, "1,000 to 1": many / one, **late}
     return found
 
 
@@ -179,22 +185,29 @@ class Waiting:
     def __init__(self, count: int) -> None:
         self.subjects = [f"awaited-{number}" for number in range(count)]
         self.fired: dict[str, float] = {}
+        self.first_told = 0.0
 
-    async def begin(self) -> str:
-        """Start them, and return the key of their feed when the listener knows all."""
+    @asynccontextmanager
+    async def begun(self, firing: int) -> AsyncIterator[str]:
+        """The key of their feed, as soon as the listener knows all; in the end, the first so many must have fired."""
+        from airflow_provider_taskwatch.hub.audience import Waiter
         from airflow_provider_taskwatch.hub.registry import feed_of, hub_for, listener
 
-        self._tasks = [asyncio.create_task(self._wait(subject)) for subject in self.subjects]
         feed = await feed_of(hub_for(CONN_ID), FEED)
-        await _until(lambda: listener().reads > 0)
-        reads = listener().reads
-        await _until(lambda: listener().reads >= reads + 3)  # each round takes in whoever has come
-        return feed.key
+        tasks = [asyncio.create_task(self._wait(subject)) for subject in self.subjects]
+        with listener().hearing(feed.key, Waiter(Want(), self._hear)):
+            await _until(lambda: listener().reads > 0)
+            reads = listener().reads
+            await _until(lambda: listener().reads >= reads + 3)  # each round takes in whoever has come
+            yield feed.key
+            async with asyncio.timeout(WITHIN_SECONDS):
+                await asyncio.gather(*tasks[:firing])
+        for task in tasks[firing:]:
+            task.cancel()
+        await asyncio.wait(tasks)
 
-    async def end(self) -> None:
-        """Return when all have fired."""
-        async with asyncio.timeout(WITHIN_SECONDS):
-            await asyncio.gather(*self._tasks)
+    def _hear(self, _: Event) -> None:
+        self.first_told = self.first_told or time.time()
 
     async def _wait(self, subject: str) -> None:
         from airflow_provider_taskwatch.triggers.event import EventTrigger
@@ -204,26 +217,15 @@ class Waiting:
             self.fired[subject] = time.time()
 
 
-async def _gone_through(inbox: SqlInbox, waiters: int) -> float:
-    """Events a second, from the first that the listener has told to the last, which is one that somebody waits for."""
-    from airflow_provider_taskwatch.hub.audience import Waiter
-    from airflow_provider_taskwatch.hub.registry import listener
-
+async def _gone_through(inbox: SqlInbox, waiters: int, firing: int) -> float:
+    """Events a second, from the first that the listener has told to the last, which fires a trigger."""
     waiting = Waiting(waiters)
-    channel = await waiting.begin()
-    every = HEARD_EVENTS // waiters
+    every = HEARD_EVENTS // firing
     subjects = ["other"] * HEARD_EVENTS
-    subjects[every - 1 :: every] = waiting.subjects
-    began: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-    def hear(_: Event) -> None:
-        if not began.done():
-            began.set_result(time.time())
-
-    with listener().hearing(channel, Waiter(Want(), hear)):
+    subjects[every - 1 :: every] = waiting.subjects[:firing]
+    async with waiting.begun(firing) as channel:
         await asyncio.to_thread(_append, inbox, channel, _events(0, subjects))
-        await waiting.end()
-    return HEARD_EVENTS / (max(waiting.fired.values()) - await began)
+    return HEARD_EVENTS / (max(waiting.fired.values()) - waiting.first_told)
 
 
 async def _steady(inbox: SqlInbox) -> dict[str, float]:
@@ -231,15 +233,14 @@ async def _steady(inbox: SqlInbox) -> dict[str, float]:
     from airflow_provider_taskwatch.hub.registry import listener
 
     waiting = Waiting(PER_SECOND * STEADY_SECONDS)
-    channel = await waiting.begin()
     stored: dict[str, float] = {}
-    reads, began = listener().reads, time.monotonic()
-    for number, subject in enumerate(waiting.subjects):
-        await asyncio.sleep(began + number / PER_SECOND - time.monotonic())
-        await asyncio.to_thread(_append, inbox, channel, _events(number, [subject]))
-        stored[subject] = time.time()
-    seconds, asked = time.monotonic() - began, listener().reads - reads
-    await waiting.end()
+    async with waiting.begun(len(waiting.subjects)) as channel:
+        reads, began = listener().reads, time.monotonic()
+        for number, subject in enumerate(waiting.subjects):
+            await asyncio.sleep(began + number / PER_SECOND - time.monotonic())
+            await asyncio.to_thread(_append, inbox, channel, _events(number, [subject]))
+            stored[subject] = time.time()
+        seconds, asked = time.monotonic() - began, listener().reads - reads
     late = sorted(waiting.fired[subject] - at for subject, at in stored.items())
     return {
         "seconds until it fires, median": percentile(late, 0.5),
@@ -294,7 +295,9 @@ def assets(say: Say) -> dict[str, Any]:
 async def _key() -> str:
     from airflow_provider_taskwatch.hub.registry import feed_of, hub_for
 
-    return (await feed_of(hub_for(CONN_ID), FEED)).key
+    hub = hub_for(CONN_ID)
+    async with hub.open():
+        return (await feed_of(hub, FEED)).key
 
 
 # --- the program

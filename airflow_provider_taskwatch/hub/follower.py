@@ -20,8 +20,9 @@ from .pump import LEASE_SECONDS, RENEW_SECONDS, happens, new_holder
 
 log = logging.getLogger(__name__)
 
-UNCONFIRMED_EVENTS = 256
-"""Airflow fails a subscriber that is 1,024 behind, and does not slow down whoever feeds it."""
+UNCONFIRMED_BUNDLES = 64
+"""Airflow (3.3.2) fails a subscriber that is 1,024 behind, and does not slow down whoever feeds it; its triggerer stores
+all that has come, in some 10 ms each, before it does anything else, and once a second at most."""
 BATCH_BYTES = 256 * 1024
 QUIET_SECONDS = 30.0
 """Longer than the scheduler usually takes from one pass to the next."""
@@ -99,7 +100,7 @@ class Follower:
             self.news.clear()
             page = await asyncio.to_thread(self._inbox.after, self._channel, number)
             for bundle in _bundles(page, self._want, self._batch_size):
-                await self._wait_for_room(len(bundle.events))
+                await self._wait_for_room()
                 await self._open_burst()
                 self._unconfirmed.append(bundle)
                 yield bundle
@@ -191,8 +192,8 @@ class Follower:
         self._reached = max(self._reached, number)
         await asyncio.to_thread(self._inbox.save_position, self._lease.name, str(self._reached), self._lease)
 
-    async def _wait_for_room(self, events: int) -> None:
-        while self._unconfirmed and sum(len(one.events) for one in self._unconfirmed) + events > UNCONFIRMED_EVENTS:
+    async def _wait_for_room(self) -> None:
+        while len(self._unconfirmed) >= UNCONFIRMED_BUNDLES:
             self._room.clear()
             await happens(self._room, self._renew_seconds)
             await self._keep()

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import InboxError, LeaseError
 from airflow_provider_taskwatch.core.want import Want
-from airflow_provider_taskwatch.hub.follower import BATCH_BYTES, UNCONFIRMED_EVENTS, Bundle, Follower
+from airflow_provider_taskwatch.hub.follower import BATCH_BYTES, UNCONFIRMED_BUNDLES, Bundle, Follower
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox
@@ -187,21 +187,19 @@ async def test_what_nobody_wants_is_not_passed_while_something_before_it_is_on_i
 
 
 async def test_no_more_is_on_its_way_than_airflow_can_take(inbox: Inbox) -> None:
-    async with following(inbox) as reader:
-        bring(inbox, *range(1, 601))
-        await has(reader, 200)
+    async with following(inbox, batch_size=2) as reader:
+        bring(inbox, *range(1, 4 * UNCONFIRMED_BUNDLES + 1))
+        await until(lambda: len(reader.bundles) >= UNCONFIRMED_BUNDLES)
         await asyncio.sleep(0.2)
-        assert UNCONFIRMED_EVENTS - 100 < len(reader.ids) <= UNCONFIRMED_EVENTS
+        assert len(reader.bundles) == UNCONFIRMED_BUNDLES
         await reader.confirm(reader.bundles[:1])
-        await has(reader, 300)
+        await until(lambda: len(reader.bundles) > UNCONFIRMED_BUNDLES)
         await asyncio.sleep(0.1)
-        assert len(reader.ids) == 300
-        for _ in range(6):
-            await reader.confirm()
-            await asyncio.sleep(0.02)
-        await has(reader, 600)
+        assert len(reader.bundles) == UNCONFIRMED_BUNDLES + 1
+        await reader.confirm()
+        await has(reader, 4 * UNCONFIRMED_BUNDLES)
 
-    assert reader.ids == [str(number) for number in range(1, 601)]
+    assert reader.ids == [str(number) for number in range(1, 4 * UNCONFIRMED_BUNDLES + 1)]
 
 
 async def test_bundles_are_bounded_in_number(inbox: Inbox) -> None:
@@ -293,18 +291,18 @@ async def test_one_that_lost_its_name_ends_and_confirms_nothing(inbox: Inbox) ->
 
 
 async def test_one_that_waits_for_room_keeps_its_name(inbox: Inbox) -> None:
-    async with following(inbox, lease_seconds=1.5) as reader:
-        bring(inbox, *range(1, 601))
-        await has(reader, 200)
+    async with following(inbox, batch_size=1, lease_seconds=1.5) as reader:
+        bring(inbox, *range(1, 2 * UNCONFIRMED_BUNDLES))
+        await has(reader, UNCONFIRMED_BUNDLES)
         before = inbox.holder(LEASE)
         await asyncio.sleep(2.0)
         assert inbox.holder(LEASE) == before
 
 
 async def test_one_that_waits_for_room_notices_when_its_name_has_gone(inbox: Inbox) -> None:
-    async with following(inbox) as reader:
-        bring(inbox, *range(1, 601))
-        await has(reader, 200)
+    async with following(inbox, batch_size=1) as reader:
+        bring(inbox, *range(1, 2 * UNCONFIRMED_BUNDLES))
+        await has(reader, UNCONFIRMED_BUNDLES)
         steal(inbox)
         await until(lambda: reader.error is not None)
 

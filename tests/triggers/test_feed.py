@@ -167,17 +167,18 @@ async def test_a_bundle_is_one_trigger_event(connected: Running, inbox: SqlInbox
 async def test_more_than_airflow_can_take_waits_until_it_has_stored_some(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
-    async with triggerer(inbox) as running:
+    events = 2 * follower.UNCONFIRMED_BUNDLES
+    async with triggerer(inbox, trigger_for(batch_size=1)) as running:
         await until(lambda: begun(connected))
-        emit(*map(str, range(600)))
-        await until(lambda: len(running.subjects) > follower.UNCONFIRMED_EVENTS - 100)
+        emit(*map(str, range(events)))
+        await until(lambda: len(running.subjects) == follower.UNCONFIRMED_BUNDLES)
         await asyncio.sleep(0.3)
-        assert len(running.subjects) <= follower.UNCONFIRMED_EVENTS
-        while len(running.subjects) < 600:
+        assert len(running.subjects) == follower.UNCONFIRMED_BUNDLES
+        while len(running.subjects) < events:
             running.store()
             await asyncio.sleep(0.05)
 
-    assert running.subjects == [str(number) for number in range(600)]
+    assert running.subjects == [str(number) for number in range(events)]
 
 
 async def test_what_is_stored_at_the_last_moment_counts(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
