@@ -21,8 +21,8 @@ from .pump import LEASE_SECONDS, RENEW_SECONDS, happens, new_holder
 log = logging.getLogger(__name__)
 
 UNCONFIRMED_BUNDLES = 64
-"""Airflow (3.3.2) fails a subscriber that is 1,024 behind, and does not slow down whoever feeds it; its triggerer stores
-all that has come, in some 10 ms each, before it does anything else, and once a second at most."""
+"""Airflow 3.3.2 fails a subscriber that is 1,024 behind, and does not slow down whoever feeds it. About once a second
+its triggerer stores all that has come, in some 10 ms each, before it does anything else."""
 BATCH_BYTES = 256 * 1024
 QUIET_SECONDS = 30.0
 """Longer than the scheduler usually takes from one pass to the next."""
