@@ -97,6 +97,8 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         with self.errand() as errand:
             start = self._start(errand, run)
             errand.fetch(moment_of("since", self.since), limit)
+            if doubt := errand.doubt():
+                self.log.warning(doubt)
             events, end = _taken(errand.events(start), want, limit, start)
             result = self._deliver([shown(event) for event in events])
             errand.inbox.save_position(self._position, json.dumps({"run": run, "start": start, "end": end}))

@@ -94,14 +94,15 @@ def test_notifications_that_were_nearly_deleted_are_warned_of(box: Running, capl
     assert "its oldest notification was made 61 h ago; Docplanner deletes what was not pulled for 72 h" in caplog.text
 
 
-def test_where_docplanner_pushes_nobody_pulls_and_no_key_is_needed(
-    box: Running, monkeypatch: pytest.MonkeyPatch
+def test_where_docplanner_pushes_nobody_pulls_no_key_is_needed_and_a_missing_receiver_is_told(
+    box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change_connection(monkeypatch, box, delivery="push")
     monkeypatch.delenv("AIRFLOW__TASKWATCH__INBOX_KEYS")
     emit(box)
     assert life().execute() == []
     assert pulls(box) == 0
+    assert capsys.readouterr().out.count("no receiver has been heard of") == 1
 
 
 def change_connection(monkeypatch: pytest.MonkeyPatch, box: Running, **extra: str) -> None:
