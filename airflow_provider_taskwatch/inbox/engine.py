@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from .cursor import WRITE_SECONDS
 
 BUSY_SECONDS = 15
+BUSY_AGAIN_SECONDS = 0.02
 CONNECT_SECONDS = 5
 CONNECTIONS = 10
 ACCOUNT_ONLY = 0o600
@@ -59,7 +62,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     def _set_up(connection: Any, _: object) -> None:
         """Readers do not wait for writers; what was committed survives a loss of power; we begin transactions."""
         connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL")
 
     @sa.event.listens_for(engine, "begin")
@@ -69,6 +72,21 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite itself does not wait here, though somebody who has just made the file is about to be done."""
+    ends_at = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # whatever the busy one is doing
+            if not is_busy or time.monotonic() >= ends_at:
+                raise
+            time.sleep(BUSY_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
+from airflow_provider_taskwatch.inbox import engine as engines
 from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.engine import engine_for
@@ -37,6 +41,27 @@ def test_processes_that_start_together_make_the_tables_once(open_inbox: OpenInbo
 
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     assert sorted(deliveries(open_inbox(url).read(Cursor()))) == ["0", "1", "2", "3"]
+
+
+def test_a_file_that_somebody_else_is_just_making_is_waited_for(open_inbox: OpenInbox, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "inbox.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.2, other.close)
+    done.start()
+
+    assert open_inbox(f"sqlite:///{tmp_path}/inbox.db").add([SIGNAL]) == 1
+    done.join()
+
+
+def test_a_file_that_somebody_keeps_for_himself_is_not_waited_for_without_end(
+    open_inbox: OpenInbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.1)
+    with closing(sqlite3.connect(tmp_path / "inbox.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(InboxError, match="database is locked"):
+            open_inbox(f"sqlite:///{tmp_path}/inbox.db").add([SIGNAL])
 
 
 def test_tables_of_the_version_before_are_brought_up(open_inbox: OpenInbox, url: str) -> None:
