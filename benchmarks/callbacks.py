@@ -246,8 +246,8 @@ class Woken(Stage):
 
 
 @contextmanager
-def _woken(case: Case, say: Any) -> Iterator[tuple[Woken, Remote, PrivatePostgres]]:
-    """A triggerer in which all triggers run."""
+def _woken(case: Case, say: Any) -> Iterator[tuple[Woken, Remote, str]]:
+    """A triggerer in which all triggers run, their remote, and the address of a receiver."""
     with ExitStack() as held:
         remote = held.enter_context(served())
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
@@ -255,10 +255,11 @@ def _woken(case: Case, say: Any) -> Iterator[tuple[Woken, Remote, PrivatePostgre
         remote.reset(delay=LATENCY, watched=case.watches)
         stage = Woken(case, remote, folder, postgres)
         held.callback(stage.close)
+        base = held.enter_context(serving("-m", "benchmarks.receivers", "receiver", postgres.url, SECRET))
         say("writing the tasks that wait")
         stage.populate()
         stage.load(say)
-        yield stage, remote, postgres
+        yield stage, remote, base
 
 
 def alone(watches: int, say: Any) -> dict[str, dict[str, float]]:
@@ -277,10 +278,7 @@ def alone(watches: int, say: Any) -> dict[str, dict[str, float]]:
 def wake(watches: int, say: Any) -> dict[str, Any]:
     """Callbacks evenly, then all that are left at once."""
     case = Case(name="called", kind="called", watches=watches, interval=CALLBACK_POLL, delay=LATENCY, per_loop=500)
-    with (
-        _woken(case, say) as (stage, remote, postgres),
-        serving("-m", "benchmarks.receivers", "receiver", postgres.url, SECRET) as base,
-    ):
+    with _woken(case, say) as (stage, remote, base):
         evenly = list(range(int(watches * EVENLY_SHARE)))
         return {
             "evenly": _phase(stage, remote, base, evenly, PER_SECOND, say),

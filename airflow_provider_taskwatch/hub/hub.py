@@ -28,6 +28,7 @@ from airflow_provider_taskwatch.systems import system_for
 
 from .agenda import Agenda, Entry
 from .bell import Bell
+from .teller import Teller
 
 T = TypeVar("T")
 
@@ -37,7 +38,6 @@ REREAD_SECONDS = 300.0
 REREAD_FAILED_SECONDS = 60.0
 REREAD_REJECTED_SECONDS = 30.0
 LINGER_SECONDS = 60.0
-TELL_SECONDS = 5.0
 COUNT_SECONDS = 10.0
 TICK_SECONDS = 0.1
 USABLE_SHARE = 0.9
@@ -95,6 +95,7 @@ class Hub:
     ) -> None:
         self.conn_id = conn_id
         self.counts = Counts()
+        self.teller = Teller()
         self.is_closed = False
         self._read = read
         self._linger_seconds = linger_seconds
@@ -110,8 +111,6 @@ class Hub:
         self._users = 0
         self._lingering: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._sayings: list[tuple[contextvars.Context, Callable[[], object]]] = []
-        self._speaking: asyncio.TimerHandle | None = None
         self._demand = 0.0
         self._can_batch = True
         self._shared_at: dict[str, float] = {}
@@ -197,24 +196,6 @@ class Hub:
             return seen
         finally:
             self._demand -= entry.load
-
-    def tell(self, say: Callable[[], object]) -> None:
-        """Let a watch say something to its task's log, soon, together with what the others have to say.
-
-        Whatever arrives at the triggerer's supervisor makes it look through the database (3.3.2), which takes ten
-        times as long as a poll where a thousand triggers wait; so lines come in bursts.
-        """
-        self._sayings.append((contextvars.copy_context(), say))
-        if self._speaking is None:
-            self._speaking = asyncio.get_running_loop().call_later(TELL_SECONDS, self.tell_all, context=self._aside)
-
-    def tell_all(self) -> None:
-        """Say now what waits to be said."""
-        if self._speaking is not None:
-            self._speaking.cancel()
-        sayings, self._sayings, self._speaking = self._sayings, [], None
-        for context, say in sayings:
-            context.run(say)
 
     def close(self) -> None:
         """Stop polling and close the session; looks that are still waited for fail."""

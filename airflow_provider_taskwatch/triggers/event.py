@@ -82,7 +82,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
         def doubt(words: str) -> None:
             if words not in said:
                 said.add(words)
-                mine.run(hub.tell, partial(self.log.warning, words))
+                mine.run(hub.teller.tell, self, partial(self.log.warning, words))
 
         def hear(event: Event) -> None:
             if not answer.done():
@@ -100,7 +100,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
                 with listener().hearing(feed.key, waiter):
                     return await answer
         finally:
-            hub.tell_all()
+            hub.teller.flush(self)
 
 
 def found(event: Event) -> Outcome:

@@ -147,7 +147,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             except TaskWatchError as error:
                 return Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
             finally:
-                hub.tell_all()
+                hub.teller.flush(self)
 
     async def _watch(self, hub: Hub) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
@@ -182,7 +182,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.hub.registry import listener
 
         mine = contextvars.copy_context()  # by which Airflow finds the log of a task
-        bell = Bell(lambda words: mine.run(hub.tell, partial(self.log.warning, words)))
+        bell = Bell(lambda words: mine.run(hub.teller.tell, self, partial(self.log.warning, words)))
         with listener().listening(str(self.start_id), bell):
             yield bell
 
@@ -253,7 +253,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         is_called = bell is not None and bool(bell.contents)
         seen = Seen(age=clock() - born, observation=observation, error=failure, is_called=is_called)
         if line := story.line(seen.told):
-            hub.tell(partial(self.log.log, logging.WARNING if seen.error else logging.INFO, line))
+            hub.teller.tell(self, partial(self.log.log, logging.WARNING if seen.error else logging.INFO, line))
         return seen
 
     def _plan(self, ends_at: float | None) -> Plan:

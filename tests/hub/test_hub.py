@@ -113,23 +113,6 @@ async def test_a_shared_reading_that_fails_is_told_to_all(box: Running, open_hub
     assert [type(one) for one in told] == [RemoteError] * 3
 
 
-async def test_what_watches_say_is_said_in_one_burst_and_in_the_context_of_each(open_hub: OpenHub) -> None:
-    whose = contextvars.ContextVar("whose", default="nobody's")
-    said = []
-
-    async def say(name: str, hub: Hub) -> None:
-        whose.set(name)
-        hub.tell(lambda: said.append(whose.get()))
-
-    async with open_hub("acquia") as hub:
-        await asyncio.gather(say("one's", hub), say("another's", hub))
-        assert said == []
-        hub.tell_all()
-        hub.tell_all()
-
-    assert said == ["one's", "another's"]
-
-
 async def test_a_remote_that_refuses_lists_is_read_one_by_one(box: Running, open_hub: OpenHub) -> None:
     box.sandbox.add_fault("forbidden", system="automic", method="GET", path="executions$")
     async with open_hub("automic") as hub:

@@ -1,0 +1,50 @@
+"""What watches have to say in the logs of their tasks, at a pace that a triggerer can take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Hashable
+from itertools import islice
+
+TELL_SECONDS = 5.0
+TELL_OWNERS = 100
+"""In a burst. Their lines fit into the pipe to the supervisor, where a full one makes the whole event loop wait."""
+
+
+class Teller:
+    """Says lines in bursts, one after another: each owner's own in their order. Lives in one event loop.
+
+    Whatever arrives at the triggerer's supervisor makes it look through the database (3.3.2), which takes ten times as
+    long as a poll where a thousand triggers wait, and a hundred times where ten thousand do. It reads some ten lines
+    in between.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, list[tuple[contextvars.Context, Callable[[], object]]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._aside = contextvars.Context()
+
+    def tell(self, owner: Hashable, say: Callable[[], object]) -> None:
+        """Say something soon, in the present context, by which Airflow finds the log of a task."""
+        self._waiting.setdefault(owner, []).append((contextvars.copy_context(), say))
+        self._set_timer()
+
+    def flush(self, owner: Hashable) -> None:
+        """Say now what waits to be said for an owner."""
+        for context, say in self._waiting.pop(owner, ()):
+            context.run(say)
+        if not self._waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._burst, context=self._aside)
+
+    def _burst(self) -> None:
+        self._timer = None
+        for owner in list(islice(self._waiting, TELL_OWNERS)):
+            self.flush(owner)
+        if self._waiting:
+            self._set_timer()
