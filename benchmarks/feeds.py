@@ -1,12 +1,16 @@
 """How many events a second go from a feed into the inbox, and from there to sensors and to assets.
 
-``python -m benchmarks.feeds [--only pump,sensors,assets] [--json FILE]``
+``python -m benchmarks.feeds [--only pump,sensors,assets] [--scale 0.1] [--json FILE]``, four minutes
 
-* ``pump``: one reader, from an emulated remote in a process of its own into the inbox, on SQLite and PostgreSQL;
-* ``sensors``: triggers of sensors in one event loop, 1 and 1,000 of them by turns; how many events are gone through a
-  second until the last one fires a trigger, or all have; and how long after it was stored each fires where events come
-  evenly;
-* ``assets``: one asset watcher on a real Airflow over PostgreSQL, until Airflow has stored all that it was told.
+* ``pump``: one reader, from an emulated remote in a process of its own into the inbox, on SQLite and PostgreSQL; from
+  the first events that are stored to the last;
+* ``sensors``: triggers of sensors in one event loop, 1 and 1,000 of them by turns; how many events of a backlog are
+  gone through a second, until the last one fires a trigger, or all have; then, where events come evenly, how long after
+  its commit each is told, and each trigger fires;
+* ``assets``: one asset watcher on a real Airflow, until Airflow has stored all of a backlog.
+
+Where a share of a core is told, it is of the process that does the work: near 1.00, its Python is what limits.
+PostgreSQL is left out where it is not installed.
 """
 
 from __future__ import annotations
@@ -18,25 +22,32 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
+import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
 
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.core.want import Want
+from airflow_provider_taskwatch.inbox import schema
+from airflow_provider_taskwatch.inbox.engine import engine_for
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.seal import fresh_key
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.connections import environment
-from benchmarks.figure import percentile
+from benchmarks.figure import Goal, percentile
+from benchmarks.process import Triggerer
 from benchmarks.server import ROOT, serving
+from benchmarks.watch_cost import goal_table
+from demo import postgres
 from demo.airflow import PrivateAirflow, sigterm_as_exit
 from demo.postgres import PrivatePostgres
 from demo.wait import until
@@ -44,15 +55,47 @@ from demo.wait import until
 CONN_ID = "acronis_default"
 FEED = {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a.p.tenant.*"]}
 FOLLOWER = "follower"
-EVENTS = 10_000
-WAITERS = 1_000
-TURNS = 3
-HEARD_EVENTS = 20_000
-PER_SECOND = 100
-STEADY_SECONDS = 10
-WITHIN_SECONDS = 240.0
+KEPT_SHARE = 0.8
+"""Of the events a second that one sensor is told, so many must be left where 1,000 wait."""
+WITHIN_SECONDS = 60.0
 
 Say = Callable[[str], object]
+Found = dict[str, dict[str, float]]
+"""Figures by what they are called, by column of their table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much is measured.
+
+    :param events: from a feed into the inbox, and from there to an asset.
+    :param backlog: events that sensors find.
+    :param turns: how often each way of waiting for them has its turn.
+    :param per_second: events where they come evenly, for so many seconds.
+    """
+
+    events: int = 10_000
+    backlog: int = 50_000
+    waiters: int = 1_000
+    turns: int = 3
+    per_second: int = 100
+    seconds: int = 10
+
+    def scaled(self, share: float) -> Size:
+        """As many turns and waiters, and a share of all else."""
+        return Size(
+            events=max(self.waiters, int(self.events * share)),
+            backlog=max(self.waiters, int(self.backlog * share)),
+            waiters=self.waiters,
+            turns=self.turns,
+            per_second=self.per_second,
+            seconds=max(1, int(self.seconds * share)),
+        )
+
+
+def databases() -> tuple[str, ...]:
+    """What an inbox can be in on this machine."""
+    return ("sqlite", "postgresql") if postgres.is_installed() else ("sqlite",)
 
 
 @contextmanager
@@ -70,13 +113,15 @@ def settled(**settings: str) -> Iterator[None]:
 @contextmanager
 def _inboxes() -> Iterator[Callable[[str], str]]:
     """Gives the URL of a new and empty inbox in a database of that kind."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, PrivatePostgres() as server:
+    with ExitStack() as held:
+        folder = held.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+        server = held.enter_context(PrivatePostgres()) if postgres.is_installed() else None
         made: list[str] = []
 
         def new(database: str) -> str:
             name = f"inbox_{len(made)}"
             made.append(name)
-            if database == "sqlite":
+            if server is None or database == "sqlite":
                 return f"sqlite:///{folder}/{name}.db"
             with server.connect() as connection:
                 connection.execute(f"CREATE DATABASE {name}".encode())
@@ -85,15 +130,41 @@ def _inboxes() -> Iterator[Callable[[str], str]]:
         yield new
 
 
-def _events(first: int, subjects: Sequence[str]) -> list[Event]:
+def spread(awaited: Sequence[str], count: int) -> list[str]:
+    """The subjects of so many events, those that are awaited evenly among them; one of these comes last."""
+    subjects = ["other"] * count
+    for number, subject in enumerate(awaited, 1):
+        subjects[count * number // len(awaited) - 1] = subject
+    return subjects
+
+
+def _events(first: int, subjects: Iterable[str]) -> list[Event]:
     return [
-        Event(id=str(first + at), name="made", subject=subject, at=time.time(), content={"number": first + at})
-        for at, subject in enumerate(subjects)
+        Event(id=str(number), name="made", subject=subject, at=time.time(), content={"number": number})
+        for number, subject in enumerate(subjects, first)
     ]
 
 
 def _append(inbox: SqlInbox, channel: str, events: Sequence[Event]) -> None:
     inbox.append(channel, [message_of(channel, event, time.time()) for event in events])
+
+
+def _fill(url: str, channel: str, events: Sequence[Event]) -> None:
+    """A backlog that is there at once, and quicker than a pump could write it."""
+    rows = [
+        {
+            "channel": channel,
+            "subject": event.subject,
+            "delivery": event.id,
+            "content": json.dumps(message_of(channel, event, 0.0).content),
+            "received_at": time.time(),
+        }
+        for event in events
+    ]
+    engine = engine_for(url)
+    with engine.begin() as connection:
+        connection.execute(schema.message.insert(), rows)
+    engine.dispose()
 
 
 async def _until(holds: Callable[[], bool]) -> None:
@@ -105,7 +176,7 @@ async def _until(holds: Callable[[], bool]) -> None:
 # --- from a feed into the inbox
 
 
-def pump(say: Say) -> dict[str, Any]:
+def pump(size: Size, say: Say) -> Found:
     """Events a second by remote and database."""
     found = {}
     remotes = {
@@ -114,11 +185,11 @@ def pump(say: Say) -> dict[str, Any]:
     }
     with _inboxes() as new:
         for remote, (conn_id, options, event) in remotes.items():
-            for database in ("sqlite", "postgresql"):
-                say(f"{EVENTS:,} events of {remote} into {database}")
+            for database in databases():
+                say(f"{size.events:,} events of {remote} into {database}")
                 with _sandbox() as url, settled(AIRFLOW__TASKWATCH__INBOX_URL=new(database), **environment(url)):
-                    _emit(url, {remote: [{**event, "count": EVENTS}]})
-                    found[f"{remote}, {database}"] = asyncio.run(_pumped(conn_id, options))
+                    _emit(url, {remote: [{**event, "count": size.events}]})
+                    found[f"{remote}, {database}"] = asyncio.run(pumped(conn_id, options, size.events))
     return found
 
 
@@ -130,7 +201,8 @@ def _emit(url: str, events: Mapping[str, Any]) -> None:
     requests.post(f"{url}/_control/emit", json=events, timeout=60).raise_for_status()
 
 
-async def _pumped(conn_id: str, options: Mapping[str, Any]) -> dict[str, float]:
+async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[str, float]:
+    """Figures of a reader that finds so many events."""
     from airflow_provider_taskwatch.hub.audience import Waiter
     from airflow_provider_taskwatch.hub.inbox import aopen_inbox, open_seal
     from airflow_provider_taskwatch.hub.pump import Pump
@@ -140,52 +212,102 @@ async def _pumped(conn_id: str, options: Mapping[str, Any]) -> dict[str, float]:
     async with hub.open():
         feed = await feed_of(hub, options)
         reader = Pump(feed, aopen_inbox, lambda flow: hub.converse(flow, aside=True), open_seal)
-        began = time.monotonic()
         async with reader.serving(Waiter(Want(since=time.time() - 3600), hear=lambda _: None)):
-            await _until(lambda: reader.events >= EVENTS)
-            took = time.monotonic() - began
-        return {"events": EVENTS, "events a second": EVENTS / took, "reads": reader.batches}
+            await _until(lambda: reader.events > 0)
+            first, began, cpu = reader.events, time.monotonic(), time.process_time()
+            await _until(lambda: reader.events >= events)
+            took, used = time.monotonic() - began, time.process_time() - cpu
+        return {
+            "events": events,
+            "events a second": (events - first) / took,
+            "reads": reader.batches,
+            "share of a core": used / took,
+        }
 
 
 # --- from the inbox to sensors
 
 
-def sensors(say: Say) -> dict[str, Any]:
-    """Events a second with one and with many triggers, the best of several turns; and how late they fire."""
-    found: dict[str, Any] = {}
-    ways = {"events a second, 1 waits": (1, 1), "1,000 wait, 1 fires": (WAITERS, 1), "all fire": (WAITERS, WAITERS)}
+def sensors(size: Size, say: Say) -> Found:
+    """Events a second with one and with many triggers, the best of several turns; and how late they are."""
     with _inboxes() as new, _sandbox() as url, settled(**environment(url)):
-        for database in ("sqlite", "postgresql"):
-            rates: dict[str, list[float]] = {way: [] for way in ways}
-            for turn in range(TURNS):
-                for way, (waiters, firing) in ways.items():
-                    say(f"{HEARD_EVENTS:,} events on {database} to {waiters:,}, {turn + 1} of {TURNS}")
-                    measure = partial(_gone_through, waiters=waiters, firing=firing)
-                    rates[way].append(_with_inbox(new(database), measure))
-            say(f"{PER_SECOND} events a second on {database}")
-            best = {way: max(rates[way]) for way in ways}  # whatever else goes on only slows them down
-            one, many, _ = best.values()
-            late = _with_inbox(new(database), _steady)
-            found[database] = {**best, "1,000 to 1": many / one, **late}
-    return found
+        return {database: _heard(size, partial(new, database), database, say) for database in databases()}
 
 
-def _with_inbox(url: str, measure: Callable[[SqlInbox], Any]) -> Any:
-    inbox = SqlInbox(url)
-    try:
-        with settled(AIRFLOW__TASKWATCH__INBOX_URL=url):
-            return asyncio.run(measure(inbox))
-    finally:
-        inbox.close()
+def _heard(size: Size, new: Callable[[], str], database: str, say: Say) -> dict[str, float]:
+    many = f"{size.waiters:,}"
+    ways = {
+        "events a second, 1 waits": (1, 1),
+        f"{many} wait, 1 fires": (size.waiters, 1),
+        f"{many} wait, all fire": (size.waiters, size.waiters),
+    }
+    drains: dict[str, list[Drain]] = {way: [] for way in ways}
+    for turn in range(size.turns):
+        for way, (waiters, firing) in ways.items():
+            say(f"{size.backlog:,} events on {database} to {waiters:,}, {turn + 1} of {size.turns}")
+            measure = partial(gone_through, waiters=waiters, firing=firing, backlog=size.backlog)
+            drains[way].append(_with_inbox(new(), measure))
+    best = [max(each, key=lambda one: one.per_second) for each in drains.values()]  # others only slow them down
+    late: dict[str, float] = {}
+    for waiters in (1, size.waiters):
+        say(f"{size.per_second} events a second on {database} to {waiters:,}")
+        late |= _with_inbox(new(), partial(steady, waiters=waiters, size=size))
+    return {
+        **{way: drain.per_second for way, drain in zip(ways, best, strict=True)},
+        f"{KEPT}, 1 fires": best[1].per_second / best[0].per_second,
+        f"{KEPT}, all fire": best[2].per_second / best[0].per_second,
+        "share of a core, 1 waits": best[0].core,
+        f"share of a core, {many} wait": best[1].core,
+        **late,
+    }
+
+
+KEPT = "of the events that one is told"
+
+
+def goals(found: Found) -> list[Goal]:
+    """Whether many that wait are told about as many events a second as one is."""
+    return [
+        Goal(
+            what=f"{database}: {what}",
+            value=f"{share:.2f}",
+            limit=f">= {KEPT_SHARE:.2f}",
+            is_reached=share >= KEPT_SHARE,
+        )
+        for database, figures in found.items()
+        for what, share in figures.items()
+        if what.startswith(KEPT)
+    ]
+
+
+def _with_inbox(url: str, measure: Callable[[str], Any]) -> Any:
+    with settled(AIRFLOW__TASKWATCH__INBOX_URL=url):
+        return asyncio.run(measure(url))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """How a backlog was gone through.
+
+    :param core: the share of a core that this process took.
+    """
+
+    per_second: float
+    core: float
 
 
 class Waiting:
-    """Triggers of sensors in this event loop, each for an event about another subject."""
+    """Triggers of sensors in this event loop, each for an event about another subject.
+
+    :ivar told: when the listener has told each event, by its id (epoch); to somebody who wants all of them.
+    :ivar fired: when each trigger has yielded its event, by its subject (epoch).
+    """
 
     def __init__(self, count: int) -> None:
         self.subjects = [f"awaited-{number}" for number in range(count)]
+        self.told: dict[str, float] = {}
         self.fired: dict[str, float] = {}
-        self.first_told = 0.0
+        self.cpu_when_told = 0.0
 
     @asynccontextmanager
     async def begun(self, firing: int) -> AsyncIterator[str]:
@@ -206,8 +328,10 @@ class Waiting:
             task.cancel()
         await asyncio.wait(tasks)
 
-    def _hear(self, _: Event) -> None:
-        self.first_told = self.first_told or time.time()
+    def _hear(self, event: Event) -> None:
+        if not self.told:
+            self.cpu_when_told = time.process_time()
+        self.told[event.id] = time.time()
 
     async def _wait(self, subject: str) -> None:
         from airflow_provider_taskwatch.triggers.event import EventTrigger
@@ -217,79 +341,105 @@ class Waiting:
             self.fired[subject] = time.time()
 
 
-async def _gone_through(inbox: SqlInbox, waiters: int, firing: int) -> float:
-    """Events a second, from the first that the listener has told to the last, which fires a trigger."""
+async def gone_through(url: str, waiters: int, firing: int, backlog: int) -> Drain:
+    """From the first event that the listener has told to the last, which fires a trigger."""
     waiting = Waiting(waiters)
-    every = HEARD_EVENTS // firing
-    subjects = ["other"] * HEARD_EVENTS
-    subjects[every - 1 :: every] = waiting.subjects[:firing]
     async with waiting.begun(firing) as channel:
-        await asyncio.to_thread(_append, inbox, channel, _events(0, subjects))
-    return HEARD_EVENTS / (max(waiting.fired.values()) - waiting.first_told)
+        await asyncio.to_thread(_fill, url, channel, _events(0, spread(waiting.subjects[:firing], backlog)))
+    used = time.process_time() - waiting.cpu_when_told
+    took = max(waiting.fired.values()) - min(waiting.told.values())
+    return Drain(per_second=backlog / took, core=used / took)
 
 
-async def _steady(inbox: SqlInbox) -> dict[str, float]:
-    """Seconds from the commit of an event to the trigger event, where one of all that wait is woken each time."""
+async def steady(url: str, waiters: int, size: Size) -> dict[str, float]:
+    """Seconds from the commit of an event until the listener tells it, and until the trigger for it fires."""
     from airflow_provider_taskwatch.hub.registry import listener
 
-    waiting = Waiting(PER_SECOND * STEADY_SECONDS)
+    waiting, inbox = Waiting(waiters), SqlInbox(url)
+    count = size.per_second * size.seconds
+    awaited = waiting.subjects[:count]
     stored: dict[str, float] = {}
-    async with waiting.begun(len(waiting.subjects)) as channel:
+    async with waiting.begun(len(awaited)) as channel:
+        events = _events(0, spread(awaited, count))
         reads, began = listener().reads, time.monotonic()
-        for number, subject in enumerate(waiting.subjects):
-            await asyncio.sleep(began + number / PER_SECOND - time.monotonic())
-            await asyncio.to_thread(_append, inbox, channel, _events(number, [subject]))
-            stored[subject] = time.time()
+        for number, event in enumerate(events):
+            await asyncio.sleep(began + number / size.per_second - time.monotonic())
+            await asyncio.to_thread(_append, inbox, channel, [event])
+            stored[event.id] = time.time()
         seconds, asked = time.monotonic() - began, listener().reads - reads
-    late = sorted(waiting.fired[subject] - at for subject, at in stored.items())
+    inbox.close()
+    told = sorted(waiting.told[event.id] - stored[event.id] for event in events)
+    fired = sorted(at - stored[event.id] for event in events if (at := waiting.fired.get(event.subject)))
+    found = {"told": told, "fired": fired} if waiters > 1 else {"told": told}
     return {
-        "seconds until it fires, median": percentile(late, 0.5),
-        "p99": percentile(late, 0.99),
-        "looks into the inbox a second": asked / seconds,
-    }
+        f"seconds until {what}, {waiters:,} wait, {name}": percentile(late, share)
+        for what, late in found.items()
+        for name, share in (("median", 0.5), ("p99", 0.99))
+    } | {f"looks into the inbox a second, {waiters:,} wait": asked / seconds}
 
 
 # --- from the inbox to assets
 
 
-def assets(say: Say) -> dict[str, Any]:
+def assets(size: Size, say: Say) -> Found:
     """Events a second, until Airflow has stored those that were told last."""
     with ExitStack() as held:
         new = held.enter_context(_inboxes())
         url = held.enter_context(_sandbox())
-        server = held.enter_context(PrivatePostgres())
-        env = environment(url) | {"AIRFLOW__TASKWATCH__INBOX_URL": new("postgresql"), "PYTHONPATH": str(ROOT)}
+        server = held.enter_context(PrivatePostgres()) if postgres.is_installed() else None
+        database = databases()[-1]
+        inbox_url = new(database)
+        env = environment(url) | {"AIRFLOW__TASKWATCH__INBOX_URL": inbox_url, "PYTHONPATH": str(ROOT)}
         held.enter_context(settled(**env))
-        inbox = SqlInbox(env["AIRFLOW__TASKWATCH__INBOX_URL"])
-        held.callback(inbox.close)
         say("starting Airflow")
         airflow = held.enter_context(
-            PrivateAirflow(dags=ROOT / "benchmarks" / "dags", env=env, database_url=server.url)
+            PrivateAirflow(
+                dags=ROOT / "benchmarks" / "dags", env=env, database_url=server.url if server is not None else None
+            )
         )
+        say(f"{size.events:,} events to an asset")
+        return {database: _followed(airflow, inbox_url, size.events)}
 
-        def position() -> int:
-            airflow.check()
-            return int(inbox.position(f"feed trigger {FOLLOWER}") or -1)
 
-        until(lambda: position() >= 0, within_seconds=60, what="the watcher has begun")
-        channel = asyncio.run(_key())
-        say(f"{EVENTS:,} events to an asset")
-        for first in range(0, EVENTS, 1000):
-            _append(inbox, channel, _events(first, ["other"] * min(1000, EVENTS - first)))
-        began, last = time.monotonic(), inbox.after(channel, 0, EVENTS)[-1].number
-        until(
-            lambda: position() >= last,
-            within_seconds=WITHIN_SECONDS,
-            what="Airflow has stored all events",
-            every_seconds=0.1,
-        )
-        took = time.monotonic() - began
-        with server.connect() as connection:
-            row = connection.execute("SELECT count(*) FROM asset_event").fetchone()
-        told = row[0] if row else 0
-        return {
-            "assets": {"events": EVENTS, "events a second": EVENTS / took, "trigger events a second": told / took},
-        }
+def _followed(airflow: PrivateAirflow, inbox_url: str, events: int) -> dict[str, float]:
+    inbox = SqlInbox(inbox_url)
+
+    def position() -> int:
+        airflow.check()
+        return int(inbox.position(f"feed trigger {FOLLOWER}") or -1)
+
+    until(lambda: position() >= 0, within_seconds=60, what="the watcher has begun")
+    first, process = position(), airflow.main_process("triggerer")
+    _fill(inbox_url, asyncio.run(_key()), _events(0, ["other"] * events))
+    before, began = Triggerer.of(process), time.monotonic()
+    until(
+        lambda: position() >= first + events,
+        within_seconds=WITHIN_SECONDS,
+        what="Airflow has stored all events",
+        every_seconds=0.1,
+    )
+    took, after = time.monotonic() - began, Triggerer.of(process)
+    inbox.close()
+    batches = _batches(airflow)
+    if sum(batches) != events:
+        raise RuntimeError(f"{sum(batches)} of {events} events are in asset_event")
+    return {
+        "events": events,
+        "events a second": events / took,
+        "trigger events": len(batches),
+        "trigger events a second": len(batches) / took,
+        "share of a core, supervisor": (after.supervisor.cpu - before.supervisor.cpu) / took,
+        "share of a core, runner": (after.runner.cpu - before.runner.cpu) / took,
+    }
+
+
+def _batches(airflow: PrivateAirflow) -> list[int]:
+    """How many of our events each asset event has brought."""
+    engine = sa.create_engine(airflow.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with engine.connect() as connection:
+        extras = connection.scalars(sa.select(sa.column("extra", sa.JSON)).select_from(sa.table("asset_event"))).all()
+    engine.dispose()
+    return [len(extra["payload"]["events"]) for extra in extras if extra["payload"]["events"]]
 
 
 async def _key() -> str:
@@ -302,7 +452,7 @@ async def _key() -> str:
 
 # --- the program
 
-MEASURES: Mapping[str, tuple[str, Callable[[Say], dict[str, Any]]]] = {
+MEASURES: Mapping[str, tuple[str, Callable[[Size, Say], Found]]] = {
     "pump": ("From a feed into the inbox", pump),
     "sensors": ("From the inbox to sensors", sensors),
     "assets": ("From the inbox to an asset", assets),
@@ -313,7 +463,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="How many events a second go where.")
     parser.add_argument("--only", default=",".join(MEASURES))
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--scale", type=float, default=1.0, help="a share of the events, for a try")
+    parser.add_argument("--json", "--out", type=Path, help="a file")
     arguments = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
     found: dict[str, Any] = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -325,8 +476,10 @@ def main() -> None:
     ):
         for name in arguments.only.split(","):
             title, measure = MEASURES[name]
-            found[name] = measure(status.update)
+            found[name] = measure(Size().scaled(arguments.scale), status.update)
             console.print(_table(title, found[name]))
+    if "sensors" in found:
+        console.print(goal_table(goals(found["sensors"])))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
