@@ -233,7 +233,9 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         while not run.is_over:
             step = run.step
             if isinstance(step, Look):
-                run.send(await self._look(step, hub, story, born, bell))
+                seen = await self._look(step, hub, born, bell)
+                run.send(seen)
+                self._tell(run, hub, story, seen)
                 continue
             try:
                 answer = await hub.converse(one_step(step))
@@ -242,7 +244,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             else:
                 run.send(answer)
 
-    async def _look(self, look: Look, hub: Hub, story: Story, born: float, bell: Bell | None) -> Seen:
+    async def _look(self, look: Look, hub: Hub, born: float, bell: Bell | None) -> Seen:
         clock, observation, failure = asyncio.get_running_loop().time, None, None
         try:
             observation = await hub.look(look, bell)
@@ -251,10 +253,14 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         else:
             self._ended_at = observation.ended_at
         is_called = bell is not None and bool(bell.contents)
-        seen = Seen(age=clock() - born, observation=observation, error=failure, is_called=is_called)
+        return Seen(age=clock() - born, observation=observation, error=failure, is_called=is_called)
+
+    def _tell(self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, seen: Seen) -> None:
+        """Tell what is new; how it has ended is for the worker to say, where one comes back."""
+        if run.is_over and self.finish == "resume":
+            return
         if line := story.line(seen.told):
             hub.teller.tell(self, partial(self.log.log, logging.WARNING if seen.error else logging.INFO, line))
-        return seen
 
     def _plan(self, ends_at: float | None) -> Plan:
         return Plan(

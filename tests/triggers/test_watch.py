@@ -109,14 +109,16 @@ async def test_a_success_is_one_event_with_the_result(box: Running) -> None:
     json.dumps(event.payload)
 
 
-async def test_the_log_of_the_task_tells_changes_and_not_polls(
-    box: Running, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("finish, tells_the_end", [("succeed", True), ("resume", False)])
+async def test_the_log_of_the_task_tells_changes_and_not_polls_and_the_end_where_no_worker_does(
+    box: Running, capsys: pytest.CaptureFixture[str], finish: str, tells_the_end: bool
 ) -> None:
     ref = automic_task(box, duration=1.5)
-    await first_event(trigger_for(ref, rhythm={"limit_seconds": 0.05, "adaptive": False}))
+    await first_event(trigger_for(ref, finish=finish, rhythm={"limit_seconds": 0.05, "adaptive": False}))
 
     told = [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines() if f"execution {ref}:" in line]
-    assert 2 <= len(told) == len(set(told)) <= 5
+    assert 1 <= len(told) == len(set(told)) <= 5
+    assert ("succeeded (1900" in told[-1]) is tells_the_end
 
 
 async def test_a_failure_brings_the_remotes_words(box: Running) -> None:
