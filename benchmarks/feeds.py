@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,7 @@ from demo.wait import until
 CONN_ID = "acronis_default"
 FEED = {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a.p.tenant.*"]}
 FOLLOWER = "follower"
+KEPT = "of the events that one is told"
 KEPT_SHARE = 0.8
 """Of the events a second that one sensor is told, so many must be left where 1,000 wait."""
 WITHIN_SECONDS = 60.0
@@ -83,12 +84,10 @@ class Size:
 
     def scaled(self, share: float) -> Size:
         """As many turns and waiters, and a share of all else."""
-        return Size(
+        return replace(
+            self,
             events=max(self.waiters, int(self.events * share)),
             backlog=max(self.waiters, int(self.backlog * share)),
-            waiters=self.waiters,
-            turns=self.turns,
-            per_second=self.per_second,
             seconds=max(1, int(self.seconds * share)),
         )
 
@@ -260,9 +259,6 @@ def _heard(size: Size, new: Callable[[], str], database: str, say: Say) -> dict[
         f"share of a core, {many} wait": best[1].core,
         **late,
     }
-
-
-KEPT = "of the events that one is told"
 
 
 def goals(found: Found) -> list[Goal]:
@@ -464,7 +460,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How many events a second go where.")
     parser.add_argument("--only", default=",".join(MEASURES))
     parser.add_argument("--scale", type=float, default=1.0, help="a share of the events, for a try")
-    parser.add_argument("--json", "--out", type=Path, help="a file")
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
     found: dict[str, Any] = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -104,8 +104,8 @@ class Follower:
                 await self._open_burst()
                 self._unconfirmed.append(bundle)
                 yield bundle
-            if self._is_quiet and await self._is_tail_kept_back():
-                self._unconfirmed.append(closing := Bundle(events=(), number=self._reached))
+            if self._is_quiet and (closing := await self._close_burst()) is not None:
+                self._unconfirmed.append(closing)
                 yield closing
             if page:
                 number = page[-1].number
@@ -173,14 +173,14 @@ class Follower:
         silence = asyncio.get_running_loop().time() - self._told_at
         return self._burst > 0 and not self._unconfirmed and silence >= self._quiet_seconds
 
-    async def _is_tail_kept_back(self) -> bool:
-        """Whether an empty bundle must close the burst; one alone is in a run, and so is the one that closes."""
+    async def _close_burst(self) -> Bundle | None:
+        """The empty bundle that takes the tail along; None for one bundle alone, which is in a run, as that one is."""
         if self._burst > 1:
             self._burst = 1
-            return True
+            return Bundle(events=(), number=self._reached)
         self._burst = 0
         await asyncio.to_thread(self._inbox.save_position, self._burst_name, CLOSED, self._lease)
-        return False
+        return None
 
     async def _pass(self, number: int) -> None:
         """Write down what was passed without anything wanted in it, where nothing is on its way."""

@@ -19,8 +19,8 @@ from .token import Keys, PushTicket, Ticket
 log = logging.getLogger(__name__)
 
 
-class Callbacks:
-    """The route of callbacks: each is a signal, whatever it says.
+class Route:
+    """What every route needs.
 
     :param clock: seconds since the epoch.
     """
@@ -29,6 +29,10 @@ class Callbacks:
         self._keys = keys
         self._intake = intake
         self._clock = clock
+
+
+class Callbacks(Route):
+    """The route of callbacks: each is a signal, whatever it says."""
 
     async def take(self, token: str, request: Request) -> Response:
         """Store a callback, and only then say so: what is not acknowledged is sent again."""
@@ -59,16 +63,8 @@ class Callbacks:
         return Response(status_code=204)
 
 
-class Pushes:
-    """The route of pushes: each is an event of a feed.
-
-    :param clock: seconds since the epoch.
-    """
-
-    def __init__(self, keys: Keys, intake: Intake, clock: Callable[[], float]) -> None:
-        self._keys = keys
-        self._intake = intake
-        self._clock = clock
+class Pushes(Route):
+    """The route of pushes: each is an event of a feed."""
 
     async def take(self, token: str, request: Request) -> Response:
         """Store an event, and only then answer: what was not taken the remote keeps, and may send again."""
