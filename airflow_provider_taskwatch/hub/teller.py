@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable, Hashable
+from functools import partial
 from itertools import islice
+from typing import NamedTuple, Protocol
 
 TELL_SECONDS = 5.0
 TELL_OWNERS = 100
 """In a burst. Their lines fit into the socket to the supervisor, where a full one makes the whole event loop wait."""
+
+
+class Log(Protocol):
+    """Airflow's logger of a trigger, or Python's."""
+
+    def log(self, level: int, event: str, /) -> object:
+        """Say something."""
+
+
+class _Line(NamedTuple):
+    level: int
+    say: Callable[[], object]
 
 
 class Teller:
@@ -20,19 +35,21 @@ class Teller:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, list[tuple[contextvars.Context, Callable[[], object]]]] = {}
+        self._waiting: dict[Hashable, list[_Line]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._aside = contextvars.Context()
 
-    def tell(self, owner: Hashable, say: Callable[[], object]) -> None:
+    def tell(self, owner: Hashable, log: Log, level: int, words: str) -> None:
         """Say something soon, in the present context, by which Airflow finds the log of a task."""
-        self._waiting.setdefault(owner, []).append((contextvars.copy_context(), say))
+        say = partial(contextvars.copy_context().run, log.log, level, words)
+        self._waiting.setdefault(owner, []).append(_Line(level, say))
         self._set_timer()
 
-    def flush(self, owner: Hashable) -> None:
-        """Say now what waits to be said for an owner."""
-        for context, say in self._waiting.pop(owner, ()):
-            context.run(say)
+    def flush(self, owner: Hashable, level: int = logging.NOTSET) -> None:
+        """Say now what waits to be said for an owner, and never what is below that level."""
+        for line in self._waiting.pop(owner, ()):
+            if line.level >= level:
+                line.say()
         if not self._waiting and self._timer is not None:
             self._timer.cancel()
             self._timer = None

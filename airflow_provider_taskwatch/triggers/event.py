@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import AsyncIterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -15,6 +15,7 @@ from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.want import Want
 
+from .brief import BriefEvent
 from .clock import WorkerClock
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class EventTrigger(WorkerClock, BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, and no await after it."""
-        yield TriggerEvent(self._told(await self._outcome()))
+        outcome = await self._outcome()
+        yield BriefEvent(self._told(outcome), words=outcome.message)
 
     async def _outcome(self) -> Outcome:
         from airflow_provider_taskwatch.hub.registry import hub_for
@@ -82,7 +84,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
         def doubt(words: str) -> None:
             if words not in said:
                 said.add(words)
-                mine.run(hub.teller.tell, self, partial(self.log.warning, words))
+                mine.run(hub.teller.tell, self, self.log, logging.WARNING, words)
 
         def hear(event: Event) -> None:
             if not answer.done():

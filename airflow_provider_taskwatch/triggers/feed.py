@@ -12,6 +12,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.want import Want
 
+from .brief import BriefEvent
+
 if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
 
@@ -102,4 +104,4 @@ class FeedTrigger(BaseEventTrigger):
             await producer.aclose()
 
     def _event(self, events: Sequence[Any]) -> TriggerEvent:
-        return TriggerEvent({"name": self.name, "events": events})
+        return BriefEvent({"name": self.name, "events": events}, words=f"{len(events)} events of {self.name}")

@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -22,6 +21,7 @@ from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch
 
+from .brief import BriefEvent
 from .clock import WorkerClock
 
 if TYPE_CHECKING:
@@ -142,12 +142,14 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.hub.registry import hub_for
 
         async with hub_for(self.conn_id).open() as hub:
+            outcome: Outcome | None = None
             try:
-                return await self._watch(hub)
+                outcome = await self._watch(hub)
             except TaskWatchError as error:
-                return Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
+                outcome = Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
             finally:
-                hub.teller.flush(self)
+                hub.teller.flush(self, self._level(outcome))
+            return outcome
 
     async def _watch(self, hub: Hub) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
@@ -182,7 +184,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.hub.registry import listener
 
         mine = contextvars.copy_context()  # by which Airflow finds the log of a task
-        bell = Bell(lambda words: mine.run(hub.teller.tell, self, partial(self.log.warning, words)))
+        bell = Bell(lambda words: mine.run(hub.teller.tell, self, self.log, logging.WARNING, words))
         with listener().listening(str(self.start_id), bell):
             yield bell
 
@@ -260,7 +262,12 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         if run.is_over and self.finish == "resume":
             return
         if line := story.line(seen.told):
-            hub.teller.tell(self, partial(self.log.log, logging.WARNING if seen.error else logging.INFO, line))
+            hub.teller.tell(self, self.log, logging.WARNING if seen.error else logging.INFO, line)
+
+    def _level(self, outcome: Outcome | None) -> int:
+        """From which level on it is worth saying what was not said before the end."""
+        is_told_by_worker = outcome is not None and outcome.ending.is_ok and self.finish == "resume"
+        return logging.WARNING if is_told_by_worker else logging.NOTSET
 
     def _plan(self, ends_at: float | None) -> Plan:
         return Plan(
@@ -284,11 +291,11 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     async def _event(self, outcome: Outcome) -> TriggerEvent:
         """The event; where nothing of a worker is needed, the one that ends the task."""
-        told = self._told(outcome) | {"start_id": self.start_id}
+        event = BriefEvent(self._told(outcome) | {"start_id": self.start_id}, words=outcome.message)
         if outcome.ending is not Ending.SUCCEEDED or self.finish == "resume":
-            return TriggerEvent(told)
+            return event
         if self.finish == "push" and not await self._push(dict(outcome.result)):
-            return TriggerEvent(told)
+            return event
         return TaskSuccessEvent()
 
     async def _push(self, result: dict[str, Any]) -> bool:

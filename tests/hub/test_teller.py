@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from functools import partial
+import logging
 
 import pytest
 
@@ -12,48 +12,70 @@ from airflow_provider_taskwatch.hub import teller as module
 from airflow_provider_taskwatch.hub.teller import TELL_OWNERS, Teller
 from tests.until import until
 
+WHOSE = contextvars.ContextVar("whose", default="nobody's")
+
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TELL_SECONDS", 0.1)
 
 
+class Log(logging.Logger):
+    """Keeps what is said, and in whose context."""
+
+    def __init__(self) -> None:
+        super().__init__("test")
+        self.said: list[str] = []
+
+    def handle(self, record: logging.LogRecord) -> None:
+        self.said.append(f"{WHOSE.get()} {record.getMessage()}")
+
+
 async def test_lines_are_said_in_one_burst_and_in_the_context_of_each() -> None:
-    whose = contextvars.ContextVar("whose", default="nobody's")
-    teller, said = Teller(), list[str]()
+    teller, log = Teller(), Log()
 
     async def say(name: str) -> None:
-        whose.set(name)
-        teller.tell(name, lambda: said.append(whose.get()))
+        WHOSE.set(name)
+        teller.tell(name, log, logging.INFO, "line")
 
     await asyncio.gather(say("one's"), say("another's"))
-    assert said == []
-    await until(lambda: len(said) > 0)
+    assert log.said == []
+    await until(lambda: len(log.said) > 0)
 
-    assert said == ["one's", "another's"]
+    assert log.said == ["one's line", "another's line"]
 
 
 async def test_who_ends_says_first_what_is_his_and_nothing_of_others() -> None:
-    teller, said = Teller(), list[str]()
+    teller, log = Teller(), Log()
     for owner in ("a", "b", "a"):
-        teller.tell(owner, partial(said.append, owner))
+        teller.tell(owner, log, logging.INFO, owner)
     teller.flush("a")
-    assert said == ["a", "a"]
-    await until(lambda: len(said) == 3)
+    assert log.said == ["nobody's a", "nobody's a"]
+    await until(lambda: len(log.said) == 3)
     teller.flush("a")
 
-    assert said == ["a", "a", "b"]
+    assert log.said == ["nobody's a", "nobody's a", "nobody's b"]
+
+
+async def test_who_ends_well_says_only_what_matters() -> None:
+    teller, log = Teller(), Log()
+    teller.tell("a", log, logging.INFO, "it runs")
+    teller.tell("a", log, logging.WARNING, "nobody listens")
+    teller.flush("a", logging.WARNING)
+    teller.flush("a")
+
+    assert log.said == ["nobody's nobody listens"]
 
 
 async def test_thousands_take_their_turns() -> None:
-    teller, said = Teller(), list[int]()
+    teller, log = Teller(), Log()
     for owner in range(2 * TELL_OWNERS + 1):
-        teller.tell(owner, partial(said.append, owner))
+        teller.tell(owner, log, logging.INFO, str(owner))
     bursts = []
     for _ in range(3):
-        before = len(said)
-        await until(lambda before=before: len(said) > before)  # type: ignore[misc]
-        bursts.append(len(said) - before)
+        before = len(log.said)
+        await until(lambda before=before: len(log.said) > before)  # type: ignore[misc]
+        bursts.append(len(log.said) - before)
 
     assert bursts == [TELL_OWNERS, TELL_OWNERS, 1]
-    assert said == list(range(2 * TELL_OWNERS + 1))
+    assert log.said == [f"nobody's {owner}" for owner in range(2 * TELL_OWNERS + 1)]

@@ -136,9 +136,7 @@ async def test_that_nobody_receives_callbacks_is_told_in_the_log_of_the_task(
     heard: list[tuple[str, str]] = []
     trigger = trigger_for(automic_task(box, duration=2.0), callback={"poll_seconds": 3.0}, start_id=START)
     TASK.set("mine")
-    trigger._log = SimpleNamespace(
-        log=lambda *_: None, info=lambda *_: None, warning=lambda words, *_: heard.append((TASK.get(""), words))
-    )
+    trigger._log = SimpleNamespace(log=lambda _, words: heard.append((TASK.get(""), words)), warning=lambda *_: None)
     await first_event(trigger)
 
     told = [task for task, words in heard if "no receiver has been heard of" in words]

@@ -18,6 +18,7 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.outcome import Ending, from_event
+from airflow_provider_taskwatch.hub import teller
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.until import until
@@ -111,14 +112,33 @@ async def test_a_success_is_one_event_with_the_result(box: Running) -> None:
 
 @pytest.mark.parametrize("finish, tells_the_end", [("succeed", True), ("resume", False)])
 async def test_the_log_of_the_task_tells_changes_and_not_polls_and_the_end_where_no_worker_does(
-    box: Running, capsys: pytest.CaptureFixture[str], finish: str, tells_the_end: bool
+    box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, finish: str, tells_the_end: bool
 ) -> None:
-    ref = automic_task(box, duration=1.5)
-    await first_event(trigger_for(ref, finish=finish, rhythm={"limit_seconds": 0.05, "adaptive": False}))
+    monkeypatch.setattr(teller, "TELL_SECONDS", 0.2)
+    told = await said_of(automic_task(box, duration=1.5), capsys, finish)
 
-    told = [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines() if f"execution {ref}:" in line]
     assert 1 <= len(told) == len(set(told)) <= 5
     assert ("succeeded (1900" in told[-1]) is tells_the_end
+
+
+async def test_what_was_not_said_before_a_good_end_is_left_to_the_worker(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await said_of(automic_task(box, duration=1.5), capsys, "resume") == []
+
+
+async def said_of(ref: str, capsys: pytest.CaptureFixture[str], finish: str) -> list[str]:
+    """What the log of a wait says of its execution."""
+    await first_event(trigger_for(ref, finish=finish, rhythm={"limit_seconds": 0.05, "adaptive": False}))
+    return [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines() if f"execution {ref}:" in line]
+
+
+async def test_the_log_of_the_triggerer_shows_nothing_of_the_result(box: Running) -> None:
+    ref = automic_task(box, duration=0.0)
+    event = await first_event(trigger_for(ref))
+
+    assert repr(event).startswith(f"TriggerEvent<execution {ref}: succeeded (1900)")
+    assert event.payload["result"]["name"] not in repr(event)
 
 
 async def test_a_failure_brings_the_remotes_words(box: Running) -> None:
