@@ -17,6 +17,7 @@ from benchmarks.remote import alias_of, run_id_of
 DAG_ID = "waits"
 CONN_ID = "remote"
 CHUNK = 500
+WATCH, NOTED = "airflow_provider_taskwatch.triggers.watch.WatchTrigger", "benchmarks.triggers.NotedTrigger"
 KINDS = ("idle", "http", "bare", "single", "many", "listed", "called", "timed")
 
 
@@ -44,14 +45,18 @@ class Population:
         if self.kind == "idle":
             return "benchmarks.triggers.IdleTrigger", {"number": number}
         if self.kind == "timed":
-            return "benchmarks.triggers.TimedTrigger", {"seconds": number * self.interval}
+            return "benchmarks.triggers.TimedTrigger", {
+                "number": number,
+                "seconds": number * self.interval,
+                "conn_id": CONN_ID,
+            }
         if self.kind == "bare":
             url = f"{self.url}/bare/notifications/{number}"
             return "benchmarks.triggers.BareTrigger", {"url": url, "bundle": self.bundle, "seconds": self.interval}
         if self.kind == "http":
             arguments = {"endpoint": f"absent/{number}", "http_conn_id": CONN_ID, "poke_interval": self.interval}
             return "airflow.providers.http.triggers.http.HttpSensorTrigger", arguments
-        return "airflow_provider_taskwatch.triggers.watch.WatchTrigger", {
+        return NOTED if self.kind == "called" else WATCH, {
             "conn_id": CONN_ID,
             "ref": str(number if self.kind in ("single", "listed") else run_id_of(number)),
             "started_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),

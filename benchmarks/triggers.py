@@ -1,4 +1,4 @@
-"""What our trigger is compared with: one that does nothing, and the least that a poll can cost."""
+"""What our trigger is compared with, and a way to see when it fires."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from airflow.sdk import BaseHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_taskwatch.hub.registry import listener
+from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
 SIGNAL = "BENCHMARK_SIGNAL"
 """The environment variable with the path of the file that timed triggers wait for."""
+FIRED = "BENCHMARK_FIRED"
+"""The environment variable with the path of the file into which triggers write a line as they fire: their number, the
+moment (epoch), and how often the inbox was read until then."""
 
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 _signals: dict[asyncio.AbstractEventLoop, asyncio.Task[float]] = {}
@@ -35,26 +42,50 @@ class IdleTrigger(BaseTrigger):
         yield TriggerEvent({})
 
 
-class TimedTrigger(BaseTrigger):
-    """Fires so long after the moment (epoch) that a file names, and does nothing else: Airflow alone."""
+def _note(number: int, reads: int) -> None:
+    with Path(os.environ[FIRED]).open("a") as file:
+        file.write(f"{number} {time.time()} {reads}\n")
 
-    def __init__(self, *, seconds: float) -> None:
+
+class NotedTrigger(WatchTrigger):
+    """Notes when it fires; what Airflow logs of that comes after whatever waits to be logged."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        async for event in super().run():
+            _note(int(self.start_id or "", 16), listener().reads)
+            yield event
+
+
+class TimedTrigger(BaseTrigger):
+    """Fires so long after the moment (epoch) that a file names, and does nothing else: Airflow alone.
+
+    One of them reads a connection before, as any trigger does; the supervisor builds its API for that.
+    """
+
+    def __init__(self, *, number: int, seconds: float, conn_id: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.number = number
         self.seconds = seconds
+        self.conn_id = conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return f"{__name__}.TimedTrigger", {"seconds": self.seconds}
+        return f"{__name__}.TimedTrigger", {"number": self.number, "seconds": self.seconds, "conn_id": self.conn_id}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         loop = asyncio.get_running_loop()
         if loop not in _signals:
-            _signals[loop] = loop.create_task(asyncio.to_thread(_signal, Path(os.environ[SIGNAL])))
+            _signals[loop] = loop.create_task(self._signal())
         began = await asyncio.shield(_signals[loop])
         await asyncio.sleep(began + self.seconds - time.time())
+        _note(self.number, 0)
         yield TriggerEvent({})
 
+    async def _signal(self) -> float:
+        await BaseHook.aget_connection(self.conn_id)
+        return await asyncio.to_thread(_moment, Path(os.environ[SIGNAL]))
 
-def _signal(file: Path) -> float:
+
+def _moment(file: Path) -> float:
     while not file.exists():
         time.sleep(0.1)
     return float(file.read_text())

@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Received
 
 from .pump import LEASE_SECONDS, RENEW_SECONDS, happens, new_holder
+from .thread import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Follower:
         while True:
             await self._keep()
             self.news.clear()
-            page = await asyncio.to_thread(self._inbox.after, self._channel, number)
+            page = await in_thread(self._inbox.after, self._channel, number)
             for bundle in _bundles(page, self._want, self._batch_size):
                 await self._wait_for_room()
                 await self._open_burst()
@@ -126,13 +127,13 @@ class Follower:
 
     async def close(self) -> None:
         """Let somebody else bear the name at once."""
-        await asyncio.to_thread(self._inbox.release, self._lease.name, self._lease.holder)
+        await in_thread(self._inbox.release, self._lease.name, self._lease.holder)
 
     async def _take(self) -> None:
         """Wait for the name; two that want different things under one are told so."""
         has_told = False
         while not await self._is_ours():
-            other = await asyncio.to_thread(self._inbox.holder, self._lease.name) or self._fingerprint
+            other = await in_thread(self._inbox.holder, self._lease.name) or self._fingerprint
             if not has_told and other.partition(" ")[0] != self._fingerprint:
                 has_told = True
                 log.error(
@@ -144,7 +145,7 @@ class Follower:
 
     async def _is_ours(self) -> bool:
         self._renew_at = asyncio.get_running_loop().time() + self._renew_seconds
-        return await asyncio.to_thread(self._inbox.lease, self._lease.name, self._lease.holder, self._lease_seconds)
+        return await in_thread(self._inbox.lease, self._lease.name, self._lease.holder, self._lease_seconds)
 
     async def _keep(self) -> None:
         if asyncio.get_running_loop().time() >= self._renew_at and not await self._is_ours():
@@ -152,20 +153,20 @@ class Follower:
 
     async def _start(self) -> int:
         """Where to read on; at the end of what is there for a new name."""
-        stored = await asyncio.to_thread(self._inbox.position, self._lease.name)
+        stored = await in_thread(self._inbox.position, self._lease.name)
         if stored is None:
-            await self._save(await asyncio.to_thread(self._inbox.number_before, self._channel, float("inf")))
+            await self._save(await in_thread(self._inbox.number_before, self._channel, float("inf")))
         else:
             self._reached = max(self._reached, int(stored))
         self._told_at = asyncio.get_running_loop().time()
-        if await asyncio.to_thread(self._inbox.position, self._burst_name) == OPEN:
+        if await in_thread(self._inbox.position, self._burst_name) == OPEN:
             self._burst = 2  # whoever bore the name before did not come to close it
         return self._reached
 
     async def _open_burst(self) -> None:
         self._burst += 1
         if self._burst == 1:
-            await asyncio.to_thread(self._inbox.save_position, self._burst_name, OPEN, self._lease)
+            await in_thread(self._inbox.save_position, self._burst_name, OPEN, self._lease)
 
     @property
     def _is_quiet(self) -> bool:
@@ -179,7 +180,7 @@ class Follower:
             self._burst = 1
             return Bundle(events=(), number=self._reached)
         self._burst = 0
-        await asyncio.to_thread(self._inbox.save_position, self._burst_name, CLOSED, self._lease)
+        await in_thread(self._inbox.save_position, self._burst_name, CLOSED, self._lease)
         return None
 
     async def _pass(self, number: int) -> None:
@@ -190,7 +191,7 @@ class Follower:
     async def _save(self, number: int) -> None:
         """Never a smaller one than before: what was told a second time may be confirmed late."""
         self._reached = max(self._reached, number)
-        await asyncio.to_thread(self._inbox.save_position, self._lease.name, str(self._reached), self._lease)
+        await in_thread(self._inbox.save_position, self._lease.name, str(self._reached), self._lease)
 
     async def _wait_for_room(self) -> None:
         while len(self._unconfirmed) >= UNCONFIRMED_BUNDLES:

@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
 
 from . import option
+from .thread import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.inbox.message import Inbox
@@ -62,13 +63,13 @@ async def aopen_inbox() -> Inbox:
 
     What takes time runs in a thread: a setting may come from a command, and the database's library is slow to import.
     """
-    url = await asyncio.to_thread(option.text, "inbox_url")
+    url = await in_thread(option.text, "inbox_url")
     try:
         async with asyncio.timeout(ASK_SECONDS):
             url = url or _named_by(await _afind())
     except TimeoutError as cause:
         raise InboxError(f"{_UNKNOWN}: no answer in {ASK_SECONDS:g} s") from cause
-    return await asyncio.to_thread(_inbox, url)
+    return await in_thread(_inbox, url)
 
 
 def open_seal() -> Seal:

@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox
 from .audience import Audience, Waiter
 from .bell import Bell
 from .silence import SILENT_SECONDS, of_callbacks, of_feed, silence
+from .thread import in_thread, later
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class Listener:
             self._cursor = None
             inbox, self._inbox = self._inbox, None
             if inbox is not None:
-                asyncio.get_running_loop().run_in_executor(None, inbox.close)
+                later(inbox.close)
 
     async def _round(self) -> float:
         """One round, and the seconds until the next one. Whatever is wrong is told once; looks go on without it."""
@@ -184,9 +185,9 @@ class Listener:
     async def _read(self, inbox: Inbox) -> bool:
         """One read; whether another one is due at once."""
         if self._cursor is None:
-            self._cursor = await asyncio.to_thread(inbox.end)
+            self._cursor = await in_thread(inbox.end)
         asked = list(islice(self._new, SUBJECTS))
-        received = await asyncio.to_thread(inbox.read, self._cursor, asked)
+        received = await in_thread(inbox.read, self._cursor, asked)
         self.reads += 1
         self._cursor = self._cursor.moved([one.number for one in received], self._clock())
         for one in received:
@@ -219,8 +220,8 @@ class Listener:
         for waiter in group:
             past.join(waiter)
         since = min(waiter.want.heard_from for waiter in group)
-        number = await asyncio.to_thread(inbox.number_before, channel, since)
-        while page := await asyncio.to_thread(inbox.after, channel, number):
+        number = await in_thread(inbox.number_before, channel, since)
+        while page := await in_thread(inbox.after, channel, number):
             self.reads += 1
             number = page[-1].number
             for one in page:
@@ -230,7 +231,7 @@ class Listener:
     async def _check(self, inbox: Inbox) -> None:
         """Whoever waits for callbacks, or for what is pushed, into an inbox that nobody writes to should know."""
         self._check_from = self._clock() + CHECK_SECONDS
-        silent = await asyncio.to_thread(silence, inbox)
+        silent = await in_thread(silence, inbox)
         if not silent:
             self._silent.clear()
             return

@@ -23,6 +23,7 @@ from airflow_provider_taskwatch.inbox.seal import Seal
 
 from .audience import Waiter
 from .reading import Program, Reading, Step
+from .thread import in_thread, later
 
 T = TypeVar("T")
 
@@ -105,16 +106,16 @@ class Pump:
                 await self._sleep(pause)
         finally:
             if inbox is not None:
-                asyncio.get_running_loop().run_in_executor(None, _leave, inbox, lease)
+                later(_leave, inbox, lease)
 
     async def _compete(self, inbox: Inbox, lease: Lease) -> float:
         """Read while the lease is ours; return the seconds until the next attempt to take it."""
-        if not await asyncio.to_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds):
+        if not await in_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds):
             return self._renew_seconds
         enough = asyncio.Event()
         renewing = asyncio.create_task(self._renew(inbox, lease, enough))
         try:
-            await self._read(await asyncio.to_thread(self._reading, inbox, lease), renewing)
+            await self._read(await in_thread(self._reading, inbox, lease), renewing)
         except LeaseError as error:
             log.warning("another process reads the feed %s now: %s", self._feed.key, error)
             return self._renew_seconds
@@ -159,7 +160,7 @@ class Pump:
         """
         while not await happens(enough, self._renew_seconds):
             try:
-                is_ours = await asyncio.to_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds)
+                is_ours = await in_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds)
             except InboxError:
                 continue
             if not is_ours:
@@ -170,7 +171,7 @@ class Pump:
         while not run.is_over:
             step = run.step
             try:
-                answer = await (self._converse(step) if isgenerator(step) else asyncio.to_thread(step))  # type: ignore[arg-type]
+                answer = await (self._converse(step) if isgenerator(step) else in_thread(step))  # type: ignore[arg-type]
             except TaskWatchError as error:
                 run.throw(error)
             else:

@@ -53,7 +53,7 @@ def listener() -> Listener:
     return _listeners[loop]
 
 
-async def patiently(ask: Callable[[], Awaitable[T]], warn: Callable[..., object] = log.warning) -> T:
+async def patiently(ask: Callable[[], Awaitable[T]], warn: Callable[[str], object] = log.warning) -> T:
     """The answer of a hub; again and again while Airflow itself does not give the connection.
 
     :param warn: takes the warnings of that.
@@ -64,11 +64,11 @@ async def patiently(ask: Callable[[], Awaitable[T]], warn: Callable[..., object]
         except TaskWatchError as error:
             if not error.transient:
                 raise
-            warn("still waiting: %s", error)
+            warn(f"still waiting: {error}")
             await asyncio.sleep(AIRFLOW_SECONDS)
 
 
-async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[..., object] = log.warning) -> Feed:
+async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[[str], object] = log.warning) -> Feed:
     """The feed of a connection; as patient as :func:`patiently`.
 
     :raises ConfigurationError: where the connection has no such feed.

@@ -10,9 +10,9 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-TELL_SECONDS = 5.0
-TELL_OWNERS = 100
-"""In a burst. Their lines fit into the socket to the supervisor, where a full one makes the whole event loop wait."""
+TELL_SECONDS = 1.0
+TELL_OWNERS = 20
+"""In a burst. The supervisor reads their lines in two passes, so that nothing else waits long for it."""
 
 
 class Log(Protocol):
@@ -31,36 +31,32 @@ class Teller:
     """Says lines in bursts, one after another: each owner's own in their order. Lives in one event loop.
 
     Whatever arrives at the triggerer's supervisor makes it look through the database (3.3.2), which takes ten times as
-    long as a poll where a thousand triggers wait, and longer the more there are. In between it reads 4 kB of log.
+    long as a poll where a thousand triggers wait, and longer the more there are. In between it reads 4 kB of log, and
+    whoever writes more than that waits: a thread here, not the event loop.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, list[_Line]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._aside = contextvars.Context()
+        self._task: asyncio.Task[None] | None = None
 
     def tell(self, owner: Hashable, log: Log, level: int, words: str) -> None:
         """Say something soon, in the present context, by which Airflow finds the log of a task."""
         say = partial(contextvars.copy_context().run, log.log, level, words)
         self._waiting.setdefault(owner, []).append(_Line(level, say))
-        self._set_timer()
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
 
-    def flush(self, owner: Hashable, level: int = logging.NOTSET) -> None:
+    async def flush(self, owner: Hashable, level: int = logging.NOTSET) -> None:
         """Say now what waits to be said for an owner, and never what is below that level."""
-        for line in self._waiting.pop(owner, ()):
-            if line.level >= level:
-                line.say()
-        if not self._waiting and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        await _say([line for line in self._waiting.pop(owner, ()) if line.level >= level])
 
-    def _set_timer(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._burst, context=self._aside)
+    async def _live(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(TELL_SECONDS)
+            owners = list(islice(self._waiting, TELL_OWNERS))
+            await _say([line for owner in owners for line in self._waiting.pop(owner)])
 
-    def _burst(self) -> None:
-        self._timer = None
-        for owner in list(islice(self._waiting, TELL_OWNERS)):
-            self.flush(owner)
-        if self._waiting:
-            self._set_timer()
+
+async def _say(lines: list[_Line]) -> None:
+    if lines:
+        await asyncio.to_thread(lambda: [line.say() for line in lines])

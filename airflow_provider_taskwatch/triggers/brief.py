@@ -27,3 +27,5 @@ class BriefEvent(TriggerEvent):
 
     def __repr__(self) -> str:
         return f"TriggerEvent<{self._words}>"
+
+    __str__ = __repr__

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -78,13 +79,14 @@ class EventTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.hub.audience import Waiter
         from airflow_provider_taskwatch.hub.registry import feed_of, listener, reading
 
+        warn = partial(hub.teller.tell, self, self.log, logging.WARNING)
         mine, said = contextvars.copy_context(), set[str]()  # by which Airflow finds the log of a task
         answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
 
         def doubt(words: str) -> None:
             if words not in said:
                 said.add(words)
-                mine.run(hub.teller.tell, self, self.log, logging.WARNING, words)
+                mine.run(warn, words)
 
         def hear(event: Event) -> None:
             if not answer.done():
@@ -95,14 +97,14 @@ class EventTrigger(WorkerClock, BaseTrigger):
                 answer.set_exception(error)
 
         waiter = Waiter(Want(**self.want), hear, doubt, fail)
-        feed = await feed_of(hub, self.feed, self.log.warning)
-        feed.check(waiter.want.match)
         try:
+            feed = await feed_of(hub, self.feed, warn)
+            feed.check(waiter.want.match)
             async with reading(hub, feed, waiter):
                 with listener().hearing(feed.key, waiter):
                     return await answer
         finally:
-            hub.teller.flush(self)
+            await hub.teller.flush(self)
 
 
 def found(event: Event) -> Outcome:

@@ -77,6 +77,7 @@ class FeedProducer(SharedStreamProducer):
         from airflow_provider_taskwatch.hub.follower import Follower
         from airflow_provider_taskwatch.hub.inbox import aopen_inbox
         from airflow_provider_taskwatch.hub.registry import feed_of, hub_for, listener, reading
+        from airflow_provider_taskwatch.hub.thread import in_thread
 
         mine = self._trigger
         want = Want(names=mine.names, subject=mine.subject, match=mine.match)
@@ -84,7 +85,7 @@ class FeedProducer(SharedStreamProducer):
         feed = await feed_of(hub, mine.feed)
         feed.check(want.match)
         inbox = await aopen_inbox()
-        held.push_async_callback(asyncio.to_thread, inbox.close)
+        held.push_async_callback(in_thread, inbox.close)
         follower = Follower(
             inbox,
             name=mine.name,

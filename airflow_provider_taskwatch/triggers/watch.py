@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -148,7 +149,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             except TaskWatchError as error:
                 outcome = Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
             finally:
-                hub.teller.flush(self, self._level(outcome))
+                await hub.teller.flush(self, self._level(outcome))
             return outcome
 
     async def _watch(self, hub: Hub) -> Outcome:
@@ -161,21 +162,22 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         age, left, began = self._age(), self._seconds_left(), asyncio.get_running_loop().time()
         ends_at = None if left is None else age + left
         passed = DeadlineError(f"the deadline was {self.deadline}")
+        warn = partial(hub.teller.tell, self, self.log, logging.WARNING)
         try:
             async with asyncio.timeout(left):
-                system = await patiently(hub.system, self.log.warning)
+                system = await patiently(hub.system, warn)
                 run = Run(watch(system, self._plan(ends_at), age))
-                with self._listening(hub) as bell:
+                with self._listening(warn) as bell:
                     await self._drive(run, hub, Story(system.noun), began - age, bell)
         except TimeoutError:
             if run is None or system is None:
                 return Outcome(ending=Ending.TIMED_OUT, ref=self.ref, message=str(passed))
             expire(run, passed)
         self._count_delay(run.result)
-        return self._called(run.result, system, bell)
+        return self._called(run.result, system, bell, warn)
 
     @contextmanager
-    def _listening(self, hub: Hub) -> Iterator[Bell | None]:
+    def _listening(self, warn: Callable[[str], object]) -> Iterator[Bell | None]:
         """Hear of callbacks, where one is expected."""
         if self._expected is None:
             yield None
@@ -184,7 +186,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.hub.registry import listener
 
         mine = contextvars.copy_context()  # by which Airflow finds the log of a task
-        bell = Bell(lambda words: mine.run(hub.teller.tell, self, self.log, logging.WARNING, words))
+        bell = Bell(lambda words: mine.run(warn, words))
         with listener().listening(str(self.start_id), bell):
             yield bell
 
@@ -200,7 +202,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         if outcome.ending.is_of_remote and self._ended_at is not None:
             duration("delay", max(0.0, self._now().timestamp() - self._ended_at))
 
-    def _called(self, outcome: Outcome, system: System, bell: Bell | None) -> Outcome:
+    def _called(self, outcome: Outcome, system: System, bell: Bell | None, warn: Callable[[str], object]) -> Outcome:
         """The outcome with what the last callback has brought; or a word about one that did not come.
 
         What took over from the ref was started by others, who asked for no callback.
@@ -209,24 +211,23 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         if bell is None or expected is None or not outcome.ending.is_of_remote or outcome.ref != self.ref:
             return outcome
         if not bell.contents:
-            self._tell_missed(system)
+            warn(self._missed(system))
         for content in reversed(bell.contents):
             callback = system.read_callback(content, expected.names)
             if callback.ref in (None, outcome.ref) and isinstance(content, Mapping):
                 return enriched(outcome, content, callback, expected.keep)
-            self.log.warning("what a callback says is left out: it cannot be read, or is about another %s", system.noun)
+            warn(f"what a callback says is left out: it cannot be read, or is about another {system.noun}")
         return enriched(outcome, {}, Callback(), expected.keep)
 
-    def _tell_missed(self, system: System) -> None:
+    def _missed(self, system: System) -> str:
+        """Count a callback that did not come, and say so."""
         from airflow_provider_taskwatch.hub.statistic import count
 
         count("callback.missed")
         since = "" if self._ended_at is None else f" {max(0.0, self._now().timestamp() - self._ended_at):.0f} s ago"
-        self.log.warning(
-            "the %s has ended%s and has not called back; a look in between has found out: see whether the remote "
-            "reaches [taskwatch] callback_base_url, and what it says of its callbacks",
-            system.noun,
-            since,
+        return (
+            f"the {system.noun} has ended{since} and has not called back; a look in between has found out: see whether "
+            "the remote reaches [taskwatch] callback_base_url, and what it says of its callbacks"
         )
 
     async def _drive(
@@ -291,7 +292,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     async def _event(self, outcome: Outcome) -> TriggerEvent:
         """The event; where nothing of a worker is needed, the one that ends the task."""
-        event = BriefEvent(self._told(outcome) | {"start_id": self.start_id}, words=outcome.message)
+        event = BriefEvent(self._told(outcome) | {"start_id": self.start_id}, words=f"{outcome.ref}: {outcome.ending}")
         if outcome.ending is not Ending.SUCCEEDED or self.finish == "resume":
             return event
         if self.finish == "push" and not await self._push(dict(outcome.result)):

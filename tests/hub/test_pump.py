@@ -23,6 +23,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.want import Want
+from airflow_provider_taskwatch.hub import thread
 from airflow_provider_taskwatch.hub.pump import GRACE_SECONDS, LIMIT_SECONDS, Pump
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox
@@ -271,11 +272,9 @@ async def test_keys_are_fetched_in_a_thread_as_a_command_may_have_to_be_asked() 
 
 
 def in_virtual_time(work: Callable[[], Any]) -> Any:
-    async def prepared() -> Any:
-        asyncio.get_running_loop().set_default_executor(InlineExecutor())
-        return await work()
-
-    return virtual.run(prepared())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thread, "_threads", InlineExecutor())
+        return virtual.run(work())
 
 
 def reads_at(times: list[float]) -> Callable[[str], None]:

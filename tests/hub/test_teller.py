@@ -49,10 +49,10 @@ async def test_who_ends_says_first_what_is_his_and_nothing_of_others() -> None:
     teller, log = Teller(), Log()
     for owner in ("a", "b", "a"):
         teller.tell(owner, log, logging.INFO, owner)
-    teller.flush("a")
+    await teller.flush("a")
     assert log.said == ["nobody's a", "nobody's a"]
     await until(lambda: len(log.said) == 3)
-    teller.flush("a")
+    await teller.flush("a")
 
     assert log.said == ["nobody's a", "nobody's a", "nobody's b"]
 
@@ -61,8 +61,8 @@ async def test_who_ends_well_says_only_what_matters() -> None:
     teller, log = Teller(), Log()
     teller.tell("a", log, logging.INFO, "it runs")
     teller.tell("a", log, logging.WARNING, "nobody listens")
-    teller.flush("a", logging.WARNING)
-    teller.flush("a")
+    await teller.flush("a", logging.WARNING)
+    await teller.flush("a")
 
     assert log.said == ["nobody's nobody listens"]
 

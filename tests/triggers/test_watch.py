@@ -122,8 +122,9 @@ async def test_the_log_of_the_task_tells_changes_and_not_polls_and_the_end_where
 
 
 async def test_what_was_not_said_before_a_good_end_is_left_to_the_worker(
-    box: Running, capsys: pytest.CaptureFixture[str]
+    box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(teller, "TELL_SECONDS", 60.0)
     assert await said_of(automic_task(box, duration=1.5), capsys, "resume") == []
 
 
@@ -137,8 +138,8 @@ async def test_the_log_of_the_triggerer_shows_nothing_of_the_result(box: Running
     ref = automic_task(box, duration=0.0)
     event = await first_event(trigger_for(ref))
 
-    assert repr(event).startswith(f"TriggerEvent<execution {ref}: succeeded (1900)")
-    assert event.payload["result"]["name"] not in repr(event)
+    assert event.payload["result"]["name"]
+    assert repr(event) == f"TriggerEvent<{ref}: succeeded>"
 
 
 async def test_a_failure_brings_the_remotes_words(box: Running) -> None:

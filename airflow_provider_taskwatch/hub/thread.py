@@ -1,0 +1,26 @@
+"""Threads for what must not wait behind the log.
+
+Airflow 3.3.2 writes lines in the event loop's own threads, which stand still while the triggerer's supervisor is busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="taskwatch")
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of work that blocks; what it logs belongs to no task."""
+    return await asyncio.wrap_future(_threads.submit(work, *args, **kwargs))
+
+
+def later(work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Have work done that nobody waits for."""
+    _threads.submit(work, *args, **kwargs)
