@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Hashable
-from functools import partial
+from collections.abc import Hashable
+from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 TELL_SECONDS = 1.0
 TELL_OWNERS = 20
@@ -22,9 +22,15 @@ class Log(Protocol):
         """Say something."""
 
 
-class _Line(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Line:
+    context: contextvars.Context
+    log: Log
     level: int
-    say: Callable[[], object]
+    words: str
+
+    def say(self) -> None:
+        self.context.run(self.log.log, self.level, self.words)
 
 
 class Teller:
@@ -40,9 +46,14 @@ class Teller:
         self._task: asyncio.Task[None] | None = None
 
     def tell(self, owner: Hashable, log: Log, level: int, words: str) -> None:
-        """Say something soon, in the present context, by which Airflow finds the log of a task."""
-        say = partial(contextvars.copy_context().run, log.log, level, words)
-        self._waiting.setdefault(owner, []).append(_Line(level, say))
+        """Say something soon, in the present context, by which Airflow finds the log of a task.
+
+        A warning is never left out. Of what is no warning, and has waited for its turn, only the newest is said.
+        """
+        lines = self._waiting.setdefault(owner, [])
+        if level < logging.WARNING:
+            lines[:] = [line for line in lines if line.level >= logging.WARNING]
+        lines.append(_Line(contextvars.copy_context(), log, level, words))
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
 
@@ -59,4 +70,9 @@ class Teller:
 
 async def _say(lines: list[_Line]) -> None:
     if lines:
-        await asyncio.to_thread(lambda: [line.say() for line in lines])
+        await asyncio.to_thread(_say_each, lines)
+
+
+def _say_each(lines: list[_Line]) -> None:
+    for line in lines:
+        line.say()

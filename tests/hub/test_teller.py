@@ -47,14 +47,29 @@ async def test_lines_are_said_in_one_burst_and_in_the_context_of_each() -> None:
 
 async def test_who_ends_says_first_what_is_his_and_nothing_of_others() -> None:
     teller, log = Teller(), Log()
-    for owner in ("a", "b", "a"):
+    for owner in ("a", "b"):
         teller.tell(owner, log, logging.INFO, owner)
     await teller.flush("a")
-    assert log.said == ["nobody's a", "nobody's a"]
-    await until(lambda: len(log.said) == 3)
+    assert log.said == ["nobody's a"]
+    await until(lambda: len(log.said) == 2)
     await teller.flush("a")
 
-    assert log.said == ["nobody's a", "nobody's a", "nobody's b"]
+    assert log.said == ["nobody's a", "nobody's b"]
+
+
+async def test_of_what_had_to_wait_only_the_newest_is_said_and_every_warning() -> None:
+    teller, log = Teller(), Log()
+    for words in ("10 %", "20 %", "30 %"):
+        teller.tell("a", log, logging.INFO, words)
+        teller.tell("a", log, logging.WARNING, f"slow at {words}")
+    await teller.flush("a")
+
+    assert log.said == [
+        "nobody's slow at 10 %",
+        "nobody's slow at 20 %",
+        "nobody's 30 %",
+        "nobody's slow at 30 %",
+    ]
 
 
 async def test_who_ends_well_says_only_what_matters() -> None:
