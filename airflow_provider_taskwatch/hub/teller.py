@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-TELL_SECONDS = 1.0
-TELL_OWNERS = 20
-"""In a burst. The supervisor reads their lines in two passes, so that nothing else waits long for it."""
+TELL_SECONDS = 5.0
+TELL_OWNERS = 50
+"""In a burst: five passes of the supervisor, during which nothing else waits long for it."""
 
 
 class Log(Protocol):
