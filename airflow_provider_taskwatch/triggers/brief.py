@@ -12,8 +12,8 @@ from pydantic import PrivateAttr
 class BriefEvent(TriggerEvent):
     """An event that is logged without its payload.
 
-    Airflow 3.3.2 logs each event as it fires, and so what people's data it carries; and its supervisor reads 4 kB of
-    log at a time, which a thousand results a minute keep from its other work.
+    Airflow 3.3.2 logs each event as it fires. The payload would show people's data there, and such long lines keep the
+    triggerer's supervisor, which reads 4 kB of log at a time, from its other work.
 
     :param payload: plain JSON.
     :param words: what the log says instead.
