@@ -8,7 +8,7 @@ import os
 import random
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -90,13 +90,12 @@ class WaitingDriver:
     async def close(self) -> None:
         await self._session.close()
 
-    async def _answer(self, step: Sign | Call | Pause) -> Call | Reply | None:
+    def _answer(self, step: Sign | Call | Pause) -> Awaitable[Call | Reply | None]:
         if isinstance(step, Call):
-            return await self._send(step)
+            return self._send(step)
         if isinstance(step, Sign):
-            return await self._sign(step)
-        await asyncio.sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
-        return None
+            return self._sign(step)
+        return asyncio.sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
 
     async def _sign(self, step: Sign) -> Call:
         """In one thread where a token must be fetched: the same blocking code as on the worker, once for all."""

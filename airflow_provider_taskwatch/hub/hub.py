@@ -8,11 +8,11 @@ import logging
 import math
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, TaskWatchError, TokenError
@@ -119,22 +119,23 @@ class Hub:
 
     # --- for watches
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Hub]:
+    async def __aenter__(self) -> Self:
         """Keep the hub alive for the duration of a watch, or of one conversation."""
         self._users += 1
         if self._lingering is not None:
             self._lingering.cancel()
         if not self._tasks:
             self._spawn(self._live())
-        try:
-            yield self
-        finally:
-            self._users -= 1
-            if not self._users:
-                self._lingering = asyncio.get_running_loop().call_later(
-                    self._linger_seconds, self._end, context=self._aside
-                )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._users -= 1
+        if not self._users:
+            self._lingering = asyncio.get_running_loop().call_later(
+                self._linger_seconds, self._end, context=self._aside
+            )
 
     async def system(self) -> System:
         """The remote, as the connection describes it."""
@@ -192,7 +193,7 @@ class Hub:
             seen = await entry.answer
             if seen is None:
                 self.counts.looks += 1
-                seen = await self.run(lambda system: system.observe(look.ref))
+                seen = await self._run(partial(_observed, look.ref), _driver)
             return seen
         finally:
             self._demand -= entry.load
@@ -413,6 +414,10 @@ def _driver(line: Line) -> WaitingDriver:
 def _only(step: Call | Pause, _: Line) -> Flow[Any]:
     """One step as a conversation."""
     return one_step(step)
+
+
+def _observed(ref: str, line: Line) -> Flow[Observation]:
+    return line.system.observe(ref)
 
 
 def _is_rejection(error: TaskWatchError) -> bool:

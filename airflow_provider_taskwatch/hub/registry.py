@@ -102,5 +102,5 @@ def _pump_for(hub: Hub, feed: Feed) -> Pump:
 
 async def _converse(hub: Hub, flow: Flow[Any]) -> Any:
     """Apart from the looks of others; a read may outlive all who waited, and what it needs lives as long."""
-    async with hub.open():
+    async with hub:
         return await hub.converse(flow, aside=True)

@@ -67,7 +67,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.hub.registry import hub_for
 
         try:
-            async with asyncio.timeout(self._seconds_left()), hub_for(self.conn_id).open() as hub:
+            async with asyncio.timeout(self._seconds_left()), hub_for(self.conn_id) as hub:
                 return found(await self._event(hub))
         except TimeoutError:
             return Outcome(ending=Ending.TIMED_OUT, ref="", message=f"no such event came until {self.deadline}")

@@ -81,7 +81,7 @@ class FeedProducer(SharedStreamProducer):
 
         mine = self._trigger
         want = Want(names=mine.names, subject=mine.subject, match=mine.match)
-        hub = await held.enter_async_context(hub_for(mine.conn_id).open())
+        hub = await held.enter_async_context(hub_for(mine.conn_id))
         feed = await feed_of(hub, mine.feed)
         feed.check(want.match)
         inbox = await aopen_inbox()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -142,7 +142,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     async def _outcome(self) -> Outcome:
         from airflow_provider_taskwatch.hub.registry import hub_for
 
-        async with hub_for(self.conn_id).open() as hub:
+        async with hub_for(self.conn_id) as hub:
             outcome: Outcome | None = None
             try:
                 outcome = await self._watch(hub)
@@ -158,37 +158,37 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
         run: Run[Look | Call | Pause, Outcome] | None = None
         system: System | None = None
-        bell: Bell | None = None
         age, left, began = self._age(), self._seconds_left(), asyncio.get_running_loop().time()
         ends_at = None if left is None else age + left
-        passed = DeadlineError(f"the deadline was {self.deadline}")
         warn = partial(hub.teller.tell, self, self.log, logging.WARNING)
+        bell = self._bell(warn)
         try:
             async with asyncio.timeout(left):
                 system = await patiently(hub.system, warn)
                 run = Run(watch(system, self._plan(ends_at), age))
-                with self._listening(warn) as bell:
+                with self._listening(bell):
                     await self._drive(run, hub, Story(system.noun), began - age, bell)
         except TimeoutError:
+            passed = DeadlineError(f"the deadline was {self.deadline}")
             if run is None or system is None:
                 return Outcome(ending=Ending.TIMED_OUT, ref=self.ref, message=str(passed))
             expire(run, passed)
         self._count_delay(run.result)
         return self._called(run.result, system, bell, warn)
 
-    @contextmanager
-    def _listening(self, warn: Callable[[str], object]) -> Iterator[Bell | None]:
-        """Hear of callbacks, where one is expected."""
+    def _bell(self, warn: Callable[[str], object]) -> Bell | None:
+        """What callbacks ring, where one is expected."""
         if self._expected is None:
-            yield None
-            return
+            return None
         from airflow_provider_taskwatch.hub.bell import Bell
-        from airflow_provider_taskwatch.hub.registry import listener
 
         mine = contextvars.copy_context()  # by which Airflow finds the log of a task
-        bell = Bell(lambda words: mine.run(warn, words))
-        with listener().listening(str(self.start_id), bell):
-            yield bell
+        return Bell(lambda words: mine.run(warn, words))
+
+    def _listening(self, bell: Bell | None) -> AbstractContextManager[None]:
+        from airflow_provider_taskwatch.hub.registry import listener
+
+        return nullcontext() if bell is None else listener().listening(str(self.start_id), bell)
 
     @property
     def _expected(self) -> Expectation | None:
@@ -236,9 +236,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         while not run.is_over:
             step = run.step
             if isinstance(step, Look):
-                seen = await self._look(step, hub, born, bell)
-                run.send(seen)
-                self._tell(run, hub, story, seen)
+                self._take(run, hub, story, await self._look(step, hub, born, bell))
                 continue
             try:
                 answer = await hub.converse(one_step(step))
@@ -248,18 +246,22 @@ class WatchTrigger(WorkerClock, BaseTrigger):
                 run.send(answer)
 
     async def _look(self, look: Look, hub: Hub, born: float, bell: Bell | None) -> Seen:
-        clock, observation, failure = asyncio.get_running_loop().time, None, None
+        observation, failure = None, None
         try:
             observation = await hub.look(look, bell)
         except TaskWatchError as error:
             failure = error
         else:
             self._ended_at = observation.ended_at
-        is_called = bell is not None and bool(bell.contents)
-        return Seen(age=clock() - born, observation=observation, error=failure, is_called=is_called)
+        age, is_called = asyncio.get_running_loop().time() - born, bell is not None and bool(bell.contents)
+        return Seen(age=age, observation=observation, error=failure, is_called=is_called)
 
-    def _tell(self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, seen: Seen) -> None:
-        """Tell what is new; how it has ended is for the worker to say, where one comes back."""
+    def _take(self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, seen: Seen) -> None:
+        """Pass on what a look has brought, and tell what is new; in :meth:`_drive` the reply would stay until the next.
+
+        How it has ended is for the worker to say, where one comes back.
+        """
+        run.send(seen)
         if run.is_over and self.finish == "resume":
             return
         if line := story.line(seen.told):
@@ -328,7 +330,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         if state in ("deferred", None) or (self.keeps_record and state in _GOES_ON):
             self.log.info("%s goes on: the task is still deferred, or its state is not to be learned", self.ref)
             return
-        async with hub_for(self.conn_id).open() as hub:
+        async with hub_for(self.conn_id) as hub:
             system = await hub.system()
             if not system.can_cancel:
                 self.log.warning("%s goes on at the remote: %s has no way to cancel it", self.ref, system.name)

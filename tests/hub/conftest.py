@@ -43,7 +43,7 @@ def open_hub(box: Running) -> OpenHub:
             return settings_for(box, system, **changes)
 
         hub = Hub(f"{system}_default", read)
-        async with hub.open():
+        async with hub:
             try:
                 yield hub
             finally:

@@ -160,7 +160,7 @@ def test_looks_that_are_due_within_a_tick_are_made_in_one_turn() -> None:
 
     async def look() -> None:
         hub = Hub("x", read, clock=virtual.now)
-        async with hub.open():
+        async with hub:
             looks = (hub.look(Look(ref="1", after=after)) for after in (0.31, 0.35, 0.39, 0.41))
             await asyncio.gather(*looks, return_exceptions=True)
             hub.close()
@@ -176,7 +176,7 @@ async def test_a_rejected_secret_is_read_again_and_the_call_made_once_more(box: 
         return settings_for(box, "acquia", password=next(secrets))
 
     hub = Hub("acquia_default", read)
-    async with hub.open():
+    async with hub:
         said = await hub.run(lambda system: system.probe())
         hub.close()
 
@@ -200,7 +200,7 @@ async def test_a_connection_that_is_wrong_fails_its_watch_with_the_reason(box: R
         raise ConfigurationError("connection 'x': the host is missing")
 
     hub = Hub("x", read)
-    async with hub.open():
+    async with hub:
         with pytest.raises(ConfigurationError, match="the host is missing"):
             await hub.system()
         hub.close()
@@ -212,7 +212,7 @@ async def test_the_hub_outlives_its_last_watch_for_a_while_and_then_ends(box: Ru
 
     hub = Hub("acquia_default", read, linger_seconds=0.2)
     for _ in range(3):
-        async with hub.open():
+        async with hub:
             await hub.run(lambda system: system.probe())
     assert not hub.is_closed
     await until(lambda: hub.is_closed)
@@ -241,7 +241,7 @@ async def test_intervals_are_stretched_evenly_and_that_is_said_once_when_it_last
         return settings_for(box, "acquia", rate_limit=10.0)
 
     hub = Hub("acquia_default", read, clock=lambda: clock[0])
-    async with hub.open():
+    async with hub:
         await hub.system()
         waiting = [asyncio.ensure_future(hub.look(Look(ref="x", after=1.0))) for _ in range(20)]
         lines = []

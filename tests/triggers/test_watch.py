@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.outcome import Ending, from_event
+from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.hub import teller
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
@@ -140,6 +142,16 @@ async def test_the_log_of_the_triggerer_shows_nothing_of_the_result(box: Running
 
     assert event.payload["result"]["name"]
     assert repr(event) == f"TriggerEvent<{ref}: succeeded>"
+
+
+async def test_between_two_looks_a_wait_keeps_the_state_and_not_the_reply(box: Running) -> None:
+    trigger = trigger_for(automic_task(box, duration=600.0), rhythm={"limit_seconds": 60.0, "adaptive": False})
+
+    def kept() -> list[Observation]:
+        return [one for one in gc.get_objects() if isinstance(one, Observation) and one.ref == trigger.ref]
+
+    async with watching(trigger, box):
+        await until(lambda: (readings := kept()) and not any(one.result for one in readings))
 
 
 async def test_a_failure_brings_the_remotes_words(box: Running) -> None:
