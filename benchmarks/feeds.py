@@ -208,7 +208,7 @@ async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[
     from airflow_provider_taskwatch.hub.registry import feed_of, hub_for
 
     hub = hub_for(conn_id)
-    async with hub.open():
+    async with hub:
         feed = await feed_of(hub, options)
         reader = Pump(feed, aopen_inbox, lambda flow: hub.converse(flow, aside=True), open_seal)
         async with reader.serving(Waiter(Want(since=time.time() - 3600), hear=lambda _: None)):
@@ -442,7 +442,7 @@ async def _key() -> str:
     from airflow_provider_taskwatch.hub.registry import feed_of, hub_for
 
     hub = hub_for(CONN_ID)
-    async with hub.open():
+    async with hub:
         return (await feed_of(hub, FEED)).key
 
 

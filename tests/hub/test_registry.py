@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +25,11 @@ class QueueHub:
         self.remote = Remote()
         self.users = 0
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[QueueHub]:
+    async def __aenter__(self) -> QueueHub:
         self.users += 1
-        yield self
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         self.users -= 1
 
     async def converse(self, flow: Flow[Any], *, aside: bool) -> Any:
