@@ -202,7 +202,12 @@ FAULTS = (
     ),
     Fault(name="api-away", title="API server away", play=api_server_away, rests=(7.0, 30.0), retry_seconds=(1.0, 60.0)),
     Fault(name="remote-bursts", title="bursts of 503", play=bursts, rests=_BRIEF),
-    Fault(name="scheduler-pod-killed", title="kill -9 of the scheduler's pod", play=scheduler_pod_killed),
+    Fault(  # with a pause below a scheduler's health threshold, a pod may get all tasks just before it dies, for ever
+        name="scheduler-pod-killed",
+        title="kill -9 of the scheduler's pod",
+        play=scheduler_pod_killed,
+        rests=(7.0, 45.0),
+    ),
     Fault(name="database-restarted", title="PostgreSQL restarted", play=database_restarted),
     Fault(name="triggerers-killed", title="kill -9 of both triggerers", play=both_triggerers_killed),
     Fault(name="remote-hangs", title="hanging connections", play=remote("hang", times=20)),
