@@ -38,6 +38,7 @@ REREAD_SECONDS = 300.0
 REREAD_FAILED_SECONDS = 60.0
 REREAD_REJECTED_SECONDS = 30.0
 LINGER_SECONDS = 60.0
+SINGLY_SECONDS = 300.0
 COUNT_SECONDS = 10.0
 TICK_SECONDS = 0.1
 USABLE_SHARE = 0.9
@@ -112,7 +113,7 @@ class Hub:
         self._lingering: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._demand = 0.0
-        self._can_batch = True
+        self._batch_from = 0.0
         self._shared_at: dict[str, float] = {}
         self._stretched_from = math.inf
         self._has_told_stretch = False
@@ -219,22 +220,23 @@ class Hub:
     async def _reread(self, line: Line | None) -> Line:
         self.counts.connection_reads += 1
         try:
-            return await self._renewed(line, await self._read())
+            return self._renewed(line, await self._read())
         except TaskWatchError as error:
             if line is None:
                 raise
             self._warn("connection %r could not be read again, the old one stays in use: %s", self.conn_id, error)
             return replace(line, read_again_at=self._clock() + REREAD_FAILED_SECONDS)
 
-    async def _renewed(self, line: Line | None, settings: Settings) -> Line:
-        """The line for these settings; the old one where nothing has changed, and closed only when the new one is."""
+    def _renewed(self, line: Line | None, settings: Settings) -> Line:
+        """The line for these settings; the old one where nothing has changed, or where they name no remote."""
         read_again_at = self._clock() + REREAD_SECONDS
         if line is not None and line.settings == settings:
             return replace(line, read_again_at=read_again_at)
-        fresh = Line(settings, cache(partial(system_for, settings)), WaitingDriver(settings), read_again_at)
+        make_system = cache(partial(system_for, settings))
         if line is not None:
-            await line.driver.close()
-        return fresh
+            make_system()
+            self._spawn(line.driver.close())  # by whoever asked, it might be cancelled in the midst of it
+        return Line(settings, make_system, WaitingDriver(settings), read_again_at)
 
     def _driver_aside(self, line: Line) -> WaitingDriver:
         """Another driver with the same token."""
@@ -285,7 +287,8 @@ class Hub:
 
     def _is_shared(self, group: list[Entry]) -> bool:
         """Whether one read is to serve all of these."""
-        return bool(group[0].look.selector) and self._can_batch and (len(group) > 1 or not self._reads_alone)
+        can_batch = bool(group[0].look.selector) and self._clock() >= self._batch_from
+        return can_batch and (len(group) > 1 or not self._reads_alone)
 
     def _gathered_at(self, selector: str, now: float) -> float:
         """When these are read: now, or a little later, together with those who come until then."""
@@ -310,7 +313,7 @@ class Hub:
             self._share(group, found, due)
 
     async def _read_together(self, group: list[Entry]) -> Mapping[str, Observation]:
-        """What one read says of these; nothing where the remote refuses such reads."""
+        """What one read says of these; nothing where the remote refuses such reads, which it is not asked for a while."""
         selector, refs = group[0].look.selector, sorted({entry.look.ref for entry in group})
         self.counts.batches += 1
         try:
@@ -318,8 +321,9 @@ class Hub:
         except TaskWatchError as error:
             if error.transient and not isinstance(error, ReplyError):
                 raise
-            self._can_batch = False
-            self._warn("connection %r cannot read many at once, reading one by one: %s", self.conn_id, error)
+            if not self._batch_from:
+                self._warn("connection %r cannot read many at once, reading one by one: %s", self.conn_id, error)
+            self._batch_from = self._clock() + SINGLY_SECONDS
             return {}
 
     def _share(self, group: list[Entry], found: Mapping[str, Observation], due: float) -> None:

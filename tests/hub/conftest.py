@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -50,3 +52,31 @@ def open_hub(box: Running) -> OpenHub:
                 hub.close()
 
     return opened
+
+
+class Later:
+    """Opens a hub whose time can be put forward, and whose connection is edited between two reads of it."""
+
+    def __init__(self, box: Running) -> None:
+        self._box = box
+        self.seconds = 0.0
+
+    @asynccontextmanager
+    async def hub(self, system: str, *edits: dict[str, Any]) -> AsyncIterator[Hub]:
+        """:param edits: what each read of the connection brings that differs from the sandbox's; the last one stays."""
+        reads = itertools.chain(edits[:-1], itertools.repeat(edits[-1] if edits else {}))
+
+        async def read() -> Settings:
+            return settings_for(self._box, system, **next(reads))
+
+        hub = Hub(f"{system}_default", read, clock=lambda: time.monotonic() + self.seconds)
+        async with hub:
+            try:
+                yield hub
+            finally:
+                hub.close()
+
+
+@pytest.fixture
+def later(box: Running) -> Later:
+    return Later(box)

@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acquia import Acquia
 from airflow_provider_taskwatch.systems.automic import Automic, execution_request
 from tests.drive import virtual
-from tests.hub.conftest import OpenHub, settings_for
+from tests.hub.conftest import Later, OpenHub, settings_for
 from tests.until import until
 
 HEX = "0123456789ab"
@@ -125,6 +125,17 @@ async def test_a_remote_that_refuses_lists_is_read_one_by_one(box: Running, open
     assert len(asked(box, status=403)) == 1
 
 
+async def test_lists_are_tried_again_when_a_while_has_passed(box: Running, later: Later) -> None:
+    box.sandbox.add_fault("forbidden", system="automic", method="GET", path="executions$", times=1)
+    async with later.hub("automic") as hub:
+        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in await executions(hub, 3)]
+        for seconds in (0.0, 200.0, 200.0):
+            later.seconds += seconds
+            await asyncio.gather(*map(hub.look, looks))
+
+    assert (hub.counts.looks, hub.counts.batched_looks) == (6, 3)
+
+
 async def test_one_429_holds_everybody_back_until_one_probe_has_passed(box: Running, open_hub: OpenHub) -> None:
     async with open_hub("acquia") as hub:
         refs = await notifications(hub, 1)
@@ -193,6 +204,35 @@ async def test_many_rejections_cost_one_read_of_the_connection(box: Running, ope
 
     assert {type(one) for one in errors} == {RemoteError}
     assert hub.counts.connection_reads == 2
+
+
+async def test_an_edit_that_names_no_remote_leaves_the_old_connection_in_use(box: Running, later: Later) -> None:
+    async with later.hub("automic", {}, {"own": {"client": "100/x"}}) as hub:
+        refs = await executions(hub, 2)
+        looks = [asyncio.ensure_future(hub.look(Look(ref=ref, after=0.2, selector=f"{ref}-*"))) for ref in refs]
+        await asyncio.sleep(0)
+        later.seconds += 301.0
+        seen = await asyncio.wait_for(asyncio.gather(*looks, hub.look(Look(ref=refs[0], after=0.0))), 10)
+
+    assert {one.phase for one in seen} == {Phase.RUNNING}
+    assert hub.counts.connection_reads == 2
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_is_cancelled_while_it_reads_the_connection_again_harms_nobody(
+    turns: int, box: Running, later: Later
+) -> None:
+    async with later.hub("acquia", {}, {"read_timeout": 29.0}) as hub:
+        refs = await notifications(hub, 1)
+        later.seconds += 301.0
+        reader = asyncio.ensure_future(hub.settings())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.wait([reader])
+        seen = await hub.look(Look(ref=refs[0], after=0.0))
+
+    assert seen.phase is Phase.RUNNING
 
 
 async def test_a_connection_that_is_wrong_fails_its_watch_with_the_reason(box: Running) -> None:
