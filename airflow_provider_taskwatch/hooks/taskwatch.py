@@ -54,13 +54,14 @@ class TaskWatchHook(BaseHook):
         """The connection, read and checked.
 
         :raises ConfigurationError: names everything that is missing or malformed.
+        :raises TransportError: where Airflow could not look for it.
         """
         from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
-        from airflow_provider_taskwatch.hub.connection import settings_of
+        from airflow_provider_taskwatch.hub.connection import get_connection, settings_of
 
         try:
-            connection = self.get_connection(self.conn_id)
+            connection = get_connection(self.conn_id)
         except AirflowRuntimeError as cause:
             raise TransportError(f"Airflow could not give the connection {self.conn_id!r}: {cause}") from cause
         except AirflowException as cause:

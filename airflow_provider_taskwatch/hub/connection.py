@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DRCount, GetDRCount
 
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError
@@ -22,11 +24,12 @@ async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
 
     :param form: of the type that it must have; None for any remote that can be watched.
     :raises ConfigurationError: where it is missing, or names something wrong.
-    :raises TransportError: where Airflow did not answer in time; an await without a limit could hang for ever.
+    :raises TransportError: where Airflow could not look for it, or did not answer in time; an await without a limit
+        could hang for ever.
     """
     try:
         async with asyncio.timeout(READ_SECONDS):
-            connection = await _connection(conn_id)
+            connection = await aget_connection(conn_id)
     except TimeoutError as cause:
         raise TransportError(f"Airflow did not give the connection {conn_id!r} in {READ_SECONDS:g} s") from cause
     except AirflowRuntimeError as cause:
@@ -36,12 +39,44 @@ async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
     return settings_of(connection, form or form_of(conn_id, connection.conn_type or ""))
 
 
-async def _connection(conn_id: str) -> Connection:
-    """``dag.test()`` of Airflow 3.3.2 runs triggers under a supervisor that can only be asked synchronously."""
-    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
-    if supervisor is None or hasattr(supervisor, "asend"):
+def get_connection(conn_id: str) -> Connection:
+    """An Airflow connection, on a worker.
+
+    :raises AirflowNotFoundException: where Airflow has looked for it; 3.3.2 also says so of what it could not read.
+    :raises TransportError: where it could not look.
+    """
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        if supervisor := _supervisor():
+            _check(conn_id, supervisor.send(_QUESTION))
+        raise
+
+
+async def aget_connection(conn_id: str) -> Connection:
+    """Like :func:`get_connection`, from inside the triggerer's event loop."""
+    supervisor = _supervisor()
+    if supervisor is not None and not hasattr(supervisor, "asend"):
+        return get_connection(conn_id)  # dag.test() of Airflow 3.3.2 can only be asked synchronously
+    try:
         return await BaseHook.aget_connection(conn_id)
-    return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        if supervisor is not None:
+            _check(conn_id, await supervisor.asend(_QUESTION))
+        raise
+
+
+_QUESTION = GetDRCount(dag_id="")
+"""What Airflow cannot answer without its database."""
+
+
+def _supervisor() -> Any:
+    return getattr(task_runner, "SUPERVISOR_COMMS", None)
+
+
+def _check(conn_id: str, answer: object) -> None:
+    if not isinstance(answer, DRCount):
+        raise TransportError(f"Airflow could not look for the connection {conn_id!r}: {answer!r:.200}")
 
 
 def settings_of(connection: Connection, form: Form) -> Settings:

@@ -313,7 +313,7 @@ class Hub:
             self._share(group, found, due)
 
     async def _read_together(self, group: list[Entry]) -> Mapping[str, Observation]:
-        """What one read says of these; nothing where the remote refuses such reads, which it is not asked for a while."""
+        """What one read says of these; nothing where the remote refuses such reads, which are left out for a while."""
         selector, refs = group[0].look.selector, sorted({entry.look.ref for entry in group})
         self.counts.batches += 1
         try:

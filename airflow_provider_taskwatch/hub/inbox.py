@@ -1,25 +1,26 @@
 """Which inbox this installation has: ``[taskwatch] inbox_url``, else what an Airflow connection names, else a file.
 
 Whoever takes another inbox than the others does not hear of them, so a connection counts as missing only where
-Airflow's database could be asked: Airflow 3.3.2 says *not found* for one that it could not read, too.
+Airflow's database could be asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from airflow.sdk import BaseHook
 from airflow.sdk.configuration import get_sdk_expansion_variables
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DRCount, GetDRCount
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, TransportError
 from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
 
 from . import option
+from .connection import aget_connection, get_connection
 from .thread import in_thread
 
 if TYPE_CHECKING:
@@ -114,38 +115,33 @@ def _named_by(connection: Any) -> str:
 
 
 def _find() -> Any:
-    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
-    if supervisor is None:
+    if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
         return _find_in_database()
-    try:
-        return BaseHook.get_connection(CONN_ID)
-    except AirflowNotFoundException:
-        _check(supervisor.send(_QUESTION))
-        return None
+    with _known():
+        return get_connection(CONN_ID)
 
 
 async def _afind() -> Any:
-    supervisor: Any = getattr(task_runner, "SUPERVISOR_COMMS", None)
-    if not hasattr(supervisor, "asend"):  # dag.test() of Airflow 3.3.2 can only be asked synchronously
-        return _find()
-    try:
-        return await BaseHook.aget_connection(CONN_ID)
-    except AirflowNotFoundException:
-        _check(await supervisor.asend(_QUESTION))
-        return None
+    if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
+        return _find_in_database()
+    with _known():
+        return await aget_connection(CONN_ID)
 
 
-_QUESTION = GetDRCount(dag_id="")
-"""What Airflow cannot answer without its database."""
+@contextmanager
+def _known() -> Iterator[None]:
+    """Go on without one where Airflow knows of none."""
+    with suppress(AirflowNotFoundException):
+        try:
+            yield
+        except TransportError as cause:
+            raise InboxError(f"{_UNKNOWN}: {cause}") from cause
+
+
 _UNKNOWN = (
     f"Airflow cannot be asked for the connection {CONN_ID!r}, which may name the inbox; where there is no database of "
     "Airflow, set [taskwatch] inbox_url"
 )
-
-
-def _check(answer: object) -> None:
-    if not isinstance(answer, DRCount):
-        raise InboxError(f"{_UNKNOWN}: {answer!r:.200}")
 
 
 def _find_in_database() -> Any:

@@ -11,28 +11,15 @@ import pytest
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DRCount, ErrorResponse, GetConnection
+from airflow.sdk.execution_time.comms import DRCount, ErrorResponse
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.hub.inbox import aopen_inbox, inbox_url_of, open_inbox, open_named_inbox, retention_days
 from airflow_provider_taskwatch.inbox.message import Inbox
+from tests.hub.supervisor import Supervisor
 
 URL_VARIABLE = "AIRFLOW__TASKWATCH__INBOX_URL"
 CONNECTION = {"conn_type": "postgres", "host": "db.test", "login": "me", "password": "hush-hush", "schema": "calls"}
-NOT_FOUND = ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
-
-
-class Supervisor:
-    """Answers as a supervisor of Airflow does that knows no connection."""
-
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
-
-    def send(self, message: Any) -> Any:
-        return NOT_FOUND if isinstance(message, GetConnection) else self.answer
-
-    async def asend(self, message: Any) -> Any:
-        return self.send(message)
 
 
 def opened_both_ways() -> list[Inbox]:
