@@ -54,11 +54,15 @@ class Attempt:
             self._abandon(record)
             return None
         if decision is Decision.START_CHANGED:
-            self._job.log.warning("the inputs changed: starting anew; %s of an earlier attempt goes on", record.ref)
+            self._leave(record.known_ref)
             return None
         if decision is Decision.LOOK_UP:
             return self._look_up(record)
         return self._adopted(record) if record.max_tries is None else self._still_good(record)
+
+    def _leave(self, ref: str) -> None:
+        """It does something else than what is wanted now."""
+        self._job.log.warning("the inputs changed: starting anew; %s of an earlier attempt goes on", ref)
 
     def _adopted(self, record: Record) -> Record:
         """A person says that this is the one, however it has ended; from here on a clear of it is seen as one."""
@@ -132,6 +136,9 @@ class Attempt:
             ref = self._find(record)
             if ref is None:
                 self._job.log.info("no trace of an earlier start after %g s: starting", self._job.look_up_seconds)
+                return None
+            if record.fingerprint != self._fingerprint:
+                self._leave(ref)
                 return None
             self._job.log.info("an earlier attempt has started %s before it died: rejoining", ref)
             return self._named(record, ref)

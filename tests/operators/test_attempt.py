@@ -232,6 +232,14 @@ def test_an_unknown_start_is_found_though_the_retry_renders_another_alias(box: R
     assert len(started(box)) == 1
 
 
+def test_an_unknown_start_that_was_of_other_inputs_is_left_alone(box: Running) -> None:
+    life = automic(inputs={"DAY": "1"})
+    dies_before_the_reply(life, box)
+    life.arguments["inputs"] = {"DAY": "2"}
+    ref = life.defer().trigger.ref
+    assert [one["ref"] for one in started(box)][1:] == [ref]
+
+
 @pytest.mark.parametrize("alias", ["a b", "100 %", "#5 of 7", "a#b#c", "über", "50$ @home", "a&b=c", "nice+slow?"])
 def test_an_alias_with_odd_characters_is_found_again(box: Running, alias: str) -> None:
     box.sandbox.change({"automic": {"alias_characters": "-#%&=+?"}}, 0.0)
