@@ -23,14 +23,14 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.start import Record, Started
 from airflow_provider_taskwatch.core.text import shortened
-from airflow_provider_taskwatch.core.watch import Story, last_word
+from airflow_provider_taskwatch.core.watch import Story
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .attempt import Attempt
 from .ending import WaitTimedOut, result_of
 from .kill import CANCEL_SECONDS, ended_by_user, within
 from .record import Records
-from .setting import CENTURY_SECONDS, backstop, deadline_of, now, one_of, seconds_or_none
+from .setting import backstop, deadline_of, now, one_of, seconds_or_none
 from .waiter import Waiter
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class StartOperator(Waiter, BaseOperator):
         records = self._records(context)
         record = records.load()
         if outcome.ending is Ending.TIMED_OUT:
-            outcome = self._last_word(outcome, record)
+            outcome = self.last_word(outcome, self.options(record.start_id if record else ""))
         if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
             self.cancel(outcome.ref)
         try:
@@ -281,14 +281,6 @@ class StartOperator(Waiter, BaseOperator):
             if record is not None and not record.is_delivered and _is_delivered_by(outcome):
                 records.save(replace(record, is_delivered=True))
             raise
-
-    def _last_word(self, passed: Outcome, record: Record | None) -> Outcome:
-        """How the task has ended, where it has by now; triggerers that were down saw nothing of it."""
-        plan = self.plan(passed.ref, self.options(record.start_id if record else ""))
-        try:
-            return self.hook.run(last_word(self.hook.system, plan, CENTURY_SECONDS)) or passed
-        except TaskWatchError:
-            return passed
 
     def cancel(self, ref: str, *, fresh: bool = False) -> None:
         """Cancel at the remote; what cannot be cancelled is said, not raised.

@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_taskwatch.core.clock import ahead_seconds
+from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
-from airflow_provider_taskwatch.core.watch import Plan
+from airflow_provider_taskwatch.core.watch import Plan, last_word
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .hook import HookUser
-from .setting import backstop, check_durations, is_deferrable, now, one_of, seconds, seconds_or_none
+from .setting import CENTURY_SECONDS, backstop, check_durations, is_deferrable, now, one_of, seconds, seconds_or_none
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a text below
@@ -91,6 +92,13 @@ class Waiter(HookUser["SystemHook"]):
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
         return heard(self, event, WatchTrigger, self.poll_seconds)
+
+    def last_word(self, passed: Outcome, options: dict[str, Any]) -> Outcome:
+        """How a task whose time is over has ended, where it has by now; triggerers that were down saw nothing of it."""
+        try:
+            return self.hook.run(last_word(self.hook.system, self.plan(passed.ref, options), CENTURY_SECONDS)) or passed
+        except TaskWatchError:
+            return passed
 
     def _rules(self) -> dict[str, Any]:
         return {

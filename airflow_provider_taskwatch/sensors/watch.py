@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.judge import Memory, from_json
-from airflow_provider_taskwatch.core.outcome import Outcome
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.watch import Story, weigh
@@ -111,7 +112,21 @@ class WatchSensor(Waiter, BaseSensorOperator):
         if event == "success":
             # Only dag.test() comes here with an event that has ended the task; the trigger has pushed the result.
             return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
-        return self._finish(self.heard(event))
+        outcome = self.heard(event)
+        if outcome.ending is Ending.TIMED_OUT:
+            outcome = self.last_word(outcome, self.options())
+        return self._finish(outcome)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As Airflow has it; where its own timeout came before the trigger's, the task may have ended all the same."""
+        if (
+            next_method == TRIGGER_FAIL_REPR
+            and (next_kwargs or {}).get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
+        ):
+            ref = self.ref()
+            passed = Outcome(ending=Ending.TIMED_OUT, ref=ref, message=f"{ref} did not end, and no triggerer said so")
+            next_method, next_kwargs = "execute_complete", {"event": passed.to_event()}
+        return super().resume_execution(next_method, next_kwargs, context)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """One look, for ``deferrable=False``."""

@@ -239,6 +239,17 @@ def test_airflow_s_own_timeout_is_a_sensor_timeout(box: Running) -> None:
         automic("7").go_on("__fail__", {"error": "Trigger failure"})
 
 
+@pytest.mark.parametrize("entrance", ["trigger", "airflow"])
+def test_what_has_ended_in_time_has_not_timed_out_although_nobody_saw_it(box: Running, entrance: str) -> None:
+    ref = execution(box)
+    life = automic(ref)
+    if entrance == "trigger":
+        result = life.resume(event_of(Ending.TIMED_OUT, ref))
+    else:
+        result = life.go_on("__fail__", {"error": "Trigger timeout"})
+    assert result["status"] == 1900
+
+
 # --- poking
 
 
