@@ -25,16 +25,26 @@ RETRY_AFTER_LIMIT_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How patient one call is. ``attempts`` counts the first one."""
+    """How patient one call is.
+
+    :param attempts: the first one included.
+    :param first_seconds: the first pause; each is twice as long as the one before, up to ``limit_seconds``.
+    :param within_seconds: all pauses together, as a remote may ask for an hour's.
+    """
 
     attempts: int = 5
     first_seconds: float = 1.0
     limit_seconds: float = 30.0
+    within_seconds: float = 300.0
 
     def seconds(self, failures: int, retry_after: float | None = None) -> float:
         """The pause after so many failures; what the remote asked for wins where it is longer."""
         backoff = min(self.limit_seconds, self.first_seconds * 2.0 ** min(failures - 1, 16))
         return max(backoff, retry_after or 0.0)
+
+    def is_over(self, failures: int, paused_seconds: float) -> bool:
+        """Whether to give up after so many failures, instead of making the pauses so long."""
+        return failures >= self.attempts or paused_seconds > self.within_seconds
 
 
 ONCE = Retry(attempts=1)
@@ -49,7 +59,7 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
     where the request surely did not arrive (for want of a token, too), the remote answered 429, or ``refused`` says
     that the answer proves that nothing was done.
     """
-    failures = 0
+    failures, paused = 0, 0.0
     while True:
         error: TransportError | RemoteError | TokenError
         try:
@@ -63,9 +73,11 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
         except TokenError as denied:
             error, safe = denied, True
         failures += 1
-        if failures >= retry.attempts or not (error.transient and safe):
+        pause = retry.seconds(failures, getattr(error, "retry_after", None))
+        paused += pause
+        if retry.is_over(failures, paused) or not (error.transient and safe):
             raise error
-        yield Pause(seconds=retry.seconds(failures, getattr(error, "retry_after", None)), spread=0.2)
+        yield Pause(seconds=pause, spread=0.2)
 
 
 def ask_json(

@@ -153,20 +153,21 @@ class Attempt:
         A look-up that failed says nothing, and a remote in trouble gets the patience that a start has: the attempts of
         a task would be used up otherwise while it is away.
         """
-        end, failures = time.monotonic() + self._job.look_up_seconds, 0
+        end, failures, paused = time.monotonic() + self._job.look_up_seconds, 0, 0.0
         while True:
             is_last = time.monotonic() >= end
             try:
                 ref = self._job.hook.run(self._job.hook.system.find(self._marker(record)))
             except TaskWatchError as error:
                 failures += 1
-                if failures >= self._job.look_up_retry.attempts or not error.transient:
-                    raise
                 pause = self._job.look_up_retry.seconds(failures, getattr(error, "retry_after", None))
+                paused += pause
+                if self._job.look_up_retry.is_over(failures, paused) or not error.transient:
+                    raise
             else:
                 if ref is not None or is_last:
                     return ref
-                failures, pause = 0, self._job.look_up_interval_seconds
+                failures, paused, pause = 0, 0.0, self._job.look_up_interval_seconds
             time.sleep(pause)
 
     def _marker(self, record: Record) -> str:

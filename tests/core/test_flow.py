@@ -97,6 +97,12 @@ def test_a_lost_connection_keeps_its_cause():
     assert str(caught.value.__cause__) == "errno 104"
 
 
+def test_a_remote_that_wishes_for_too_long_a_pause_is_given_up():
+    busy = [reply(429, word, retry_after="100") for word in ("first", "second", "third")]
+    with pytest.raises(RemoteError, match="third"):
+        play(ask(START, retry=Retry(within_seconds=250.0)), *busy)
+
+
 def test_the_remotes_wish_to_wait_is_obeyed_where_it_is_longer():
     steps, _ = play(ask(READ, retry=PATIENT), reply(429, retry_after="7"), reply(429, retry_after="1"), reply())
     assert pauses(steps) == [7.0, 4.0]

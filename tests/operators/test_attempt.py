@@ -267,6 +267,15 @@ def test_a_look_up_lives_through_a_bad_moment(box: Running) -> None:
     assert len(started(box)) == 1
 
 
+def test_a_look_up_that_is_told_to_wait_for_an_hour_is_given_up(box: Running) -> None:
+    life = automic()
+    dies_before_the_reply(life, box)
+    box.sandbox.add_fault("too_many", method="GET", retry_after=3600)
+    with pytest.raises(RemoteError, match="429"):
+        life.retry()
+    assert len(started(box)) == 1
+
+
 def test_a_look_up_that_fails_to_the_end_is_not_taken_for_not_there(box: Running) -> None:
     life = automic()
     dies_before_the_reply(life, box)
