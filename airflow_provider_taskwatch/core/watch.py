@@ -200,6 +200,18 @@ def last_word(system: System, plan: Plan, age: float) -> Flow[Outcome | None]:
     return told if told is not None and told.ending.is_of_remote and told.status else None
 
 
+def latest(system: System, ref: str, options: Options) -> Flow[Observation]:
+    """A reading of a task, or of what took over from it where the options say to go on with that."""
+    while True:
+        seen = system.understand((yield from system.observe(ref)), options)
+        if not seen.phase.is_final or seen.phase.is_ok:
+            return seen
+        heir = yield from system.successor(seen, options)
+        if heir is None:
+            return seen
+        ref = heir
+
+
 def expire(run: Run[Any, Outcome], passed: DeadlineError) -> None:
     """End a watch because its time is over; what it would still ask about a failure is left out.
 

@@ -113,20 +113,15 @@ class Attempt:
         ref = record.ref
         if self._job.cancel_on_kill and ref is None and system.keeps_marker:
             ref = self._job.hook.run(system.find(self._marker(record)))
-        if ref is not None and self._has_ended(ref):
-            self._job.log.info("the task was cleared: starting anew; %s has ended", ref)
+        seen = None if ref is None else self._job.latest(ref, record.start_id)
+        if seen is not None and seen.phase.is_final:
+            self._job.log.info("the task was cleared: starting anew; %s has ended", seen.ref)
         elif self._job.cancel_on_kill and ref is not None:
+            ref = seen.ref if seen else ref  # what cannot be asked may run
             self._job.log.info("the task was cleared: %s is cancelled if it still runs, and started anew", ref)
             self._job.cancel(ref)
         else:
             self._job.log.info("the task was cleared: starting anew; %s is left alone", ref or "the earlier start")
-
-    def _has_ended(self, ref: str) -> bool:
-        """Whether the remote says so; what cannot be asked may run."""
-        try:
-            return self._job.hook.run(self._job.hook.system.observe(ref)).phase.is_final
-        except TaskWatchError:
-            return False
 
     # --- a start whose reply nobody has seen
 

@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.start import Record, Started
 from airflow_provider_taskwatch.core.text import shortened
-from airflow_provider_taskwatch.core.watch import Story
+from airflow_provider_taskwatch.core.watch import Story, latest
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .attempt import Attempt
@@ -183,7 +183,8 @@ class StartOperator(Waiter, BaseOperator):
             words = f"{ref or 'what was started'} did not end in time, and no triggerer said so"
             if ref is None:
                 raise WaitTimedOut(words) from cause
-            return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=ref, message=words))
+            seen = self.latest(ref, "")
+            return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=seen.ref if seen else ref, message=words))
 
     def on_kill(self) -> None:
         """Cancel at the remote if a user ended the task, or if its time is over."""
@@ -254,6 +255,8 @@ class StartOperator(Waiter, BaseOperator):
         story = Story(self.hook.system.noun)
 
         def tell(told: Observation | TaskWatchError) -> None:
+            if isinstance(told, Observation):
+                self._running_ref = told.ref  # that of a restart, where one is followed
             if line := story.line(told):
                 self.log.info(line)
 
@@ -281,6 +284,13 @@ class StartOperator(Waiter, BaseOperator):
             if record is not None and not record.is_delivered and _is_delivered_by(outcome):
                 records.save(replace(record, is_delivered=True))
             raise
+
+    def latest(self, ref: str, start_id: str) -> Observation | None:
+        """A reading of what was started, or of what took over from it; None where the remote cannot be asked."""
+        try:
+            return self.hook.run(latest(self.hook.system, ref, self.options(start_id)))
+        except TaskWatchError:
+            return None
 
     def cancel(self, ref: str, *, fresh: bool = False) -> None:
         """Cancel at the remote; what cannot be cancelled is said, not raised.

@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, latest, watch
 
 from .brief import BriefEvent
 from .clock import WorkerClock
@@ -335,11 +335,11 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             if not system.can_cancel:
                 self.log.warning("%s goes on at the remote: %s has no way to cancel it", self.ref, system.name)
                 return
-            seen = await hub.run(lambda system: system.observe(self.ref))
+            seen = await hub.run(lambda system: latest(system, self.ref, self.options))
             if seen.phase.is_final:
                 return
-            await hub.run(lambda system: system.cancel(self.ref))
-            self.log.info("%s %s was cancelled, as the task was ended by a user", system.noun, self.ref)
+            await hub.run(lambda system: system.cancel(seen.ref))
+            self.log.info("%s %s was cancelled, as the task was ended by a user", system.noun, seen.ref)
 
     async def _task_state(self) -> str | None:
         """What Airflow says of the task; ``cleared`` where it has no state, None where it cannot be learned."""

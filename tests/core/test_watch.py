@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, last_word, watch, weigh
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, last_word, latest, watch, weigh
 from airflow_provider_taskwatch.core.wire import get
 from tests.play import play, reply, result_of, targets
 
@@ -389,6 +389,18 @@ def test_a_restart_is_followed_and_its_end_counts():
     )
     assert requests == ["GET /heir/7"]
     assert (outcome.ending, outcome.ref, outcome.result) == (Ending.SUCCEEDED, "8", {"id": "8"})
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED])
+def test_the_latest_is_what_took_over_or_the_last_one_that_ended_badly(phase):
+    class Asked(Remote):
+        def observe(self, ref):
+            yield from ask(get(f"/{ref}"))
+            return Observation(ref=ref, phase=phase if ref == "8" else Phase.FAILED, status="s")
+
+    replies = [reply(200), reply(200, {"id": "8"}), reply(200), *([reply(200, {})] if phase is Phase.FAILED else [])]
+    _, last = play(latest(Asked(), "7", {"follow": True}), *replies)
+    assert (last.ref, last.phase) == ("8", phase)
 
 
 def test_what_took_over_is_what_is_looked_at():

@@ -132,6 +132,11 @@ class Life:
         """What a worker does with the event of a trigger."""
         return self.go_on("execute_complete", {"event": event}, **arguments)
 
+    def restart(self, ref: str) -> str:
+        """What a person does at Automic with an execution that has failed; the id of the new one."""
+        reply = self.task.hook.request("POST", f"/100/executions/{ref}/status", json={"action": "restart"})
+        return str(reply.json()["run_id"])
+
     def go_on(self, method: str, kwargs: dict[str, Any] | None) -> Any:
         task = self.make()
         resume = partial(task.resume_execution, next_method=method, next_kwargs=kwargs)

@@ -143,7 +143,7 @@ def test_a_retry_rejoins_a_failure_that_somebody_restarted(box: Running) -> None
     box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
     life = automic(follow_restarts=True)
     ref = life.defer().trigger.ref
-    life.task.hook.request("POST", f"/100/executions/{ref}/status", json={"action": "restart"})
+    life.restart(ref)
     assert life.defer().trigger.ref == ref
     assert len(started(box)) == 2
 
@@ -477,6 +477,17 @@ def test_a_retry_does_not_repeat_what_was_answered_at_once_and_not_told(box: Run
     with pytest.raises(AirflowFailException, match="is not sent again"):
         life.retry()
     assert len(started(box)) == 1
+
+
+def test_a_clear_cancels_the_restart_that_is_followed(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = automic(follow_restarts=True)
+    again = life.restart(life.defer().trigger.ref)
+    life.arguments["wait_for_completion"] = False
+    life.clear()
+    assert [one["ref"] for one in started(box) if one["cancelled"]] == [again]
+    assert len(started(box)) == 3
 
 
 def test_a_clear_of_what_has_ended_does_not_claim_to_cancel_it(

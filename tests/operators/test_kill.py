@@ -76,6 +76,21 @@ def test_what_a_user_can_do_to_a_task_cancels_at_the_remote(box: Running, state:
     assert is_cancelled(box)
 
 
+def test_a_users_kill_cancels_the_restart_that_is_followed(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = waiting(deferrable=True, follow_restarts=True, timeout=10.0)
+    again = life.restart(life.defer().trigger.ref)
+    life.arguments["deferrable"] = False
+    life.state = lambda: "failed"
+
+    def is_followed() -> bool:
+        return sum(one["ref"] == again and one["method"] == "GET" for one in box.sandbox.log()) > 1
+
+    with terminated(life, is_followed), pytest.raises(RemoteTaskFailed):
+        life.retry()
+    assert box.sandbox.task(again, time.time())["cancelled"]
+
+
 @pytest.mark.parametrize("state", ["running", "deferred", "up_for_retry", "up_for_reschedule", "scheduled", "queued"])
 def test_an_eviction_leaves_the_remote_task_to_the_next_attempt(box: Running, state: str) -> None:
     life = waiting()

@@ -519,6 +519,15 @@ def test_the_backstop_honours_on_timeout(box: Running, on_timeout: str, durable:
     assert task_of(box)["cancelled"] is (on_timeout == "cancel")
 
 
+def test_the_backstop_cancels_the_restart_that_is_followed(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = automic(timeout=60, follow_restarts=True)
+    again = life.restart(life.defer().trigger.ref)
+    timed_out(life)
+    assert box.sandbox.task(again, time.time())["cancelled"]
+
+
 def test_the_backstop_without_a_known_ref_cancels_nothing(box: Running) -> None:
     life = automic(timeout=60, durable=False)
     life.defer()

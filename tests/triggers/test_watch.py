@@ -229,6 +229,19 @@ async def test_a_users_kill_cancels_at_the_remote(box: Running, supervisor: Supe
     assert is_cancelled(box, trigger.ref)
 
 
+async def test_a_users_kill_cancels_the_restart_that_is_followed(box: Running, supervisor: Supervisor) -> None:
+    from airflow_provider_taskwatch.hooks.automic import AutomicHook
+
+    ref = automic_task(box, duration=0.0, outcome="failure", times=1)
+    box.sandbox.add_rule("JOBS.T", duration=600.0)
+    reply = AutomicHook().request("POST", f"/100/executions/{ref}/status", json={"action": "restart"})
+    again = str(reply.json()["run_id"])
+    trigger = trigger_for(ref, options={"follow_restarts": True}, cancel_on_kill=True)
+    await trigger.on_kill()
+
+    assert is_cancelled(box, again)
+
+
 @pytest.mark.parametrize("state", ["failed", "success", "running", "cleared"])
 async def test_a_kill_cancels_in_every_state_that_a_user_can_bring_about(
     box: Running, supervisor: Supervisor, state: str
