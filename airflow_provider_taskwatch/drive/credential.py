@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .oauth1 import oauth1
-from .session import address, as_reply, bounded, harmless, lost, options, token_without
+from .session import address, as_reply, bounded, harmless, lost, options, token_secrets_of, token_without
 
 FAILURE_SECONDS = 1.0
 """For so long an endpoint's failure is the answer for everybody else who asks, as a token would be.
@@ -123,7 +123,7 @@ class OAuth2Credential:
             ) from self._failure
         try:
             asked_at = self._clock()
-            reply = token_without(self._fetch(self._settings), *_sent(self._settings))
+            reply = token_without(self._fetch(self._settings), *token_secrets_of(self._settings))
             return read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=time.time())
         except TokenError as error:
             self._failure = error
@@ -135,12 +135,6 @@ class OAuth2Credential:
         with self._lock:
             if self._token is not None and self._token.authorization == authorization:
                 self._token = None
-
-
-def _sent(settings: Settings) -> tuple[str, str]:
-    """What a token request carries: the secret, and the header that it may be packed into."""
-    pair = f"{settings.login}:{settings.password}".encode(errors="replace")
-    return settings.password, base64.b64encode(pair).decode()
 
 
 def credential_for(settings: Settings) -> Credential:

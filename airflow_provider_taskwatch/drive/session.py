@@ -8,6 +8,7 @@ import html
 import http.client
 import io
 import json
+import re
 import socket
 import ssl
 import time
@@ -21,7 +22,7 @@ from urllib.parse import quote, quote_plus
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidHeader
-from requests.utils import get_environ_proxies, select_proxy
+from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
 from urllib3.exceptions import (
     DecodeError,
     HeaderParsingError,
@@ -76,7 +77,7 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
         )
     except (requests.RequestException, OSError, ValueError) as cause:
         raise lost(cause, settings.base_url) from harmless(cause)
-    return without(as_reply(response), secret_of(call), settings.password)
+    return without(as_reply(response), secret_of(call), *secrets_of(settings))
 
 
 def address(settings: Settings, call: Call) -> str:
@@ -139,7 +140,8 @@ def token_without(reply: Reply, *secrets: str) -> Reply:
 
 def _masked(reply: Reply, shortest: int, secrets: Iterable[str]) -> Reply:
     body = reply.body
-    for spelling in (one for secret in secrets if len(secret) >= shortest for one in spellings(secret)):
+    encodings = ENCODINGS if b"\0" in body else ENCODINGS[:1]
+    for spelling in (one for secret in secrets if len(secret) >= shortest for one in spellings(secret, encodings)):
         if spelling in body:
             body = body.replace(spelling, b"***")
     return reply if body is reply.body else replace(reply, body=body)
@@ -149,13 +151,53 @@ def _is_data(reply: Reply) -> bool:
     return reply.is_ok and reply.body[:64].lstrip()[:1] in (b"{", b"[")
 
 
-@functools.lru_cache(maxsize=64)
-def spellings(secret: str) -> tuple[bytes, ...]:
-    """How a secret may come back: as it is, or as a form, a JSON text, a page or a header would have it."""
-    escaped = (quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], html.escape(secret))
-    encoded = (secret.encode(), secret.encode("latin-1", "replace"), *(one.encode() for one in escaped))
+ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+"""All that a JSON text may have."""
+
+
+@functools.lru_cache(maxsize=256)
+def spellings(secret: str, encodings: tuple[str, ...] = ENCODINGS) -> tuple[bytes, ...]:
+    """How a secret may come back: as it is, or as a form, a JSON text, a page or a header would have it.
+
+    Some escape the slashes of a JSON text, too (PHP does), and some spell a form in lower case.
+    """
+    forms = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    lower = {_ESCAPE.sub(lambda hit: hit[0].lower(), one) for one in forms}
+    texts = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    slashed = {one.replace("/", "\\/") for one in texts}
+    written = {secret, html.escape(secret), *forms, *lower, *texts, *slashed}
+    encoded = {one.encode(encoding) for one in written for encoding in encodings}
     packed = base64.b64encode(secret.encode()).rstrip(b"=")
-    return tuple(sorted({*encoded, packed}, key=len, reverse=True))
+    return tuple(sorted({*encoded, secret.encode("latin-1", "replace"), packed}, key=len, reverse=True))
+
+
+_ESCAPE = re.compile("%..")
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """What a connection shows to its remote, to its token endpoint, and to its proxy; what holds another one first."""
+    pairs = ((settings.login, settings.password), _proxy_pair(settings))
+    return tuple(one for login, secret in pairs if secret for one in (_packed(login, secret), secret))
+
+
+def token_secrets_of(settings: Settings) -> tuple[str, ...]:
+    """The same for a token request, of which any field may be a secret that does not say only what is asked for."""
+    params = (str(value) for name, value in dict(settings.token_params).items() if name not in _PUBLIC_PARAMS)
+    return (*secrets_of(settings), *params)
+
+
+def _proxy_pair(settings: Settings) -> tuple[str, str]:
+    try:
+        return get_auth_from_url(proxy_for(settings) or "")
+    except ValueError:  # a malformed address is told where it is used
+        return "", ""
+
+
+_PUBLIC_PARAMS = ("grant_type", "scope", "audience", "resource")
+
+
+def _packed(login: str, secret: str) -> str:
+    return base64.b64encode(f"{login}:{secret}".encode(errors="replace")).decode()
 
 
 def secret_of(call: Call) -> str:

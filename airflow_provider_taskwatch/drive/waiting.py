@@ -43,6 +43,7 @@ from .session import (
     no_proxy,
     proxy_for,
     secret_of,
+    secrets_of,
     too_long,
     total_seconds,
     untrusted,
@@ -72,6 +73,7 @@ class WaitingDriver:
         check_bundle(settings)
         self._tls: ssl.SSLContext | bool = _tls(settings)
         self._proxy = proxy_for(settings)
+        self._secrets = secrets_of(settings)
         self._signing = asyncio.Lock()
         self._session = _session(settings)
 
@@ -134,7 +136,7 @@ class WaitingDriver:
                 self.latency = usual(self.latency, time.monotonic() - asked_at)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 reply = Reply(status=response.status, headers=headers, body=body)
-                return without(reply, secret_of(call), self.settings.password)
+                return without(reply, secret_of(call), *self._secrets)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
             raise lost(cause, self.settings.base_url) from (None if isinstance(cause, _OF_A_REPLY) else cause)
 

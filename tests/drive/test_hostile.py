@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -206,6 +208,42 @@ def test_a_client_secret_that_comes_back_is_not_shown(remote: Station, connect: 
     with pytest.raises(TokenError, match=r"no: \*\*\* Basic \*\*\*") as caught:
         connect(settings).run(ask(get("/x")))
     assert settings.password not in shown_by(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+def test_json_of_any_kind_shows_no_token(remote: Station, connect: Connect, status: int, encoding: str) -> None:
+    token = "to+ken/of=ours-and-longer"
+    php = json.dumps({"message": f"you sent Bearer {token}"}).replace("/", "\\/")
+    remote.say(status, php.encode(encoding))
+    try:
+        told = repr(connect(settings_for(remote, password=token)).run(ask_json(get("/x"))))
+    except TaskWatchError as error:
+        told = shown_by(error)
+    assert token not in told
+    assert "***" in told or encoding != "utf-8"
+
+
+@pytest.mark.parametrize("spell", [str, str.lower], ids=["upper", "lower"])
+def test_a_form_of_any_kind_shows_no_token(remote: Station, connect: Connect, spell: Callable[[str], str]) -> None:
+    remote.say(400, "you sent " + re.sub("%..", lambda hit: spell(hit[0]), quote(TOKEN + "/=", safe="")))
+    with pytest.raises(RemoteError, match=r"you sent \*\*\*$"):
+        connect(settings_for(remote, password=TOKEN + "/=")).run(ask(get("/x")))
+
+
+def test_what_else_a_token_request_holds_is_not_shown(remote: Station, connect: Connect) -> None:
+    params = {"grant_type": "password", "username": "somebody", "password": "hunter2-hunter2"}
+    remote.say(400, {"error": "invalid_grant", "error_description": "password hunter2-hunter2"})
+    with pytest.raises(TokenError, match=r"invalid_grant: password \*\*\*"):
+        connect(oauth2_settings(remote, token_params=params)).run(ask(get("/x")))
+
+
+def test_a_proxys_password_that_comes_back_is_not_shown(remote: Station, connect: Connect) -> None:
+    packed = base64.b64encode(b"me:by-proxy").decode()
+    remote.say(407, f"you sent Basic {packed} (by-proxy)")
+    proxy = remote.url.replace("://", "://me:by-proxy@")
+    with pytest.raises(TaskWatchError, match=r"you sent Basic \*\*\* \(\*\*\*\)"):
+        connect(settings_for(remote, proxy=proxy)).run(ask(get("/x")))
 
 
 def test_data_keep_their_names_where_a_password_is_a_word() -> None:
