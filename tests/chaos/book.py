@@ -168,17 +168,25 @@ def hanging(evidence: Evidence) -> Iterator[Violation]:
 
 
 def outcomes(evidence: Evidence) -> Iterator[Violation]:
-    """The state of a task says how its last execution has ended."""
+    """The state of a task says how its last execution has ended, and that was the last one that there was to be."""
     for job in _ours(evidence):
         executions, state = evidence.of(job), evidence.how(job).state
-        if state in ENDED and executions and state != _right_state(evidence, job, executions[-1]):
+        if state not in ENDED or not executions:
+            continue
+        if state != _right_state(evidence, job, executions[-1]):
             yield Violation(book="outcomes", job=job.name, evidence=f"it is {state}; {executions[-1]}")
+        elif state == "failed" and len(executions) < len(job.ends) and not _is_given_up(evidence, job):
+            words = f"it was given up after {len(executions)} of {len(job.ends)} executions"
+            yield Violation(book="outcomes", job=job.name, evidence=words)
 
 
 def _right_state(evidence: Evidence, job: Job, last: Execution) -> str:
-    if any(act.what == "fail" for act in evidence.acts(job)) or _is_unknown_start(evidence, job):
-        return "failed"
-    return "success" if last.phase in GOOD else "failed"
+    return "success" if last.phase in GOOD and not _is_given_up(evidence, job) else "failed"
+
+
+def _is_given_up(evidence: Evidence, job: Job) -> bool:
+    """Whether a user has failed it, or nobody knows whether it was started."""
+    return any(act.what == "fail" for act in evidence.acts(job)) or _is_unknown_start(evidence, job)
 
 
 def twice(evidence: Evidence) -> Iterator[Violation]:

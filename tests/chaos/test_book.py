@@ -113,6 +113,11 @@ def test_a_wrong_outcome_is_a_violation(execution: Execution, ended: Ended) -> N
     assert broken(books(JOB, execution, ended=ended)) == ["outcomes"]
 
 
+def test_a_task_that_is_given_up_before_its_retries_are_is_a_violation() -> None:
+    assert broken(books(replace(JOB, ends=("failure", "success")), BAD, ended=FAILED)) == ["outcomes"]
+    assert broken(books(replace(JOB, ends=("failure",)), BAD, ended=FAILED)) == []
+
+
 def test_what_a_user_has_failed_is_failed_whatever_the_remote_did() -> None:
     act = UserAct(job="JOBS.A", what="fail", at=12.0, ref="1")
     assert broken(books(JOB, GOOD, ended=FAILED, user_acts=[act])) == []
