@@ -15,7 +15,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, TaskWatchError, TokenError
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    RemoteError,
+    ReplyError,
+    TaskWatchError,
+    TokenError,
+)
 from airflow_provider_taskwatch.core.flow import Flow, one_step
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.run import Run
@@ -73,6 +79,14 @@ class Line:
     def system(self) -> System:
         return self.make_system()
 
+    @property
+    def has_system(self) -> bool:
+        """Whether there is something to watch; some remotes have events only."""
+        try:
+            return bool(self.system)
+        except ConfigurationError:
+            return False
+
 
 class Hub:
     """Serves all watches of one connection in one event loop.
@@ -104,6 +118,7 @@ class Hub:
         self._clock = clock
         self._line: Line | None = None
         self._aside_driver: WaitingDriver | None = None
+        self._retired: set[WaitingDriver] = set()
         self._line_lock = asyncio.Lock()
         self._reread_from = 0.0
         self._agenda = Agenda()
@@ -228,23 +243,36 @@ class Hub:
             return replace(line, read_again_at=self._clock() + REREAD_FAILED_SECONDS)
 
     def _renewed(self, line: Line | None, settings: Settings) -> Line:
-        """The line for these settings; the old one where nothing has changed, or where they name no remote."""
+        """The line for these settings, the old one where nothing has changed.
+
+        :raises ConfigurationError: where the old one had something to watch, and these name no such remote.
+        """
         read_again_at = self._clock() + REREAD_SECONDS
         if line is not None and line.settings == settings:
             return replace(line, read_again_at=read_again_at)
         make_system = cache(partial(system_for, settings))
         if line is not None:
-            make_system()
-            self._spawn(line.driver.close())  # by whoever asked, it might be cancelled in the midst of it
+            if line.has_system:
+                make_system()
+            self._retire(line.driver)
         return Line(settings, make_system, WaitingDriver(settings), read_again_at)
 
     def _driver_aside(self, line: Line) -> WaitingDriver:
         """Another driver with the same token."""
         if self._aside_driver is None or self._aside_driver.credential is not line.driver.credential:
             if self._aside_driver is not None:
-                self._spawn(self._aside_driver.close())
+                self._retire(self._aside_driver)
             self._aside_driver = WaitingDriver(line.settings, credential=line.driver.credential)
         return self._aside_driver
+
+    def _retire(self, driver: WaitingDriver) -> None:
+        """Close it aside: whoever has found out that it is outdated may be cancelled."""
+        self._retired.add(driver)
+        self._spawn(self._close(driver))
+
+    async def _close(self, driver: WaitingDriver) -> None:
+        await driver.close()
+        self._retired.discard(driver)
 
     async def _after_rejection(self, line: Line) -> Line | None:
         """The connection as it is now, None where it has not changed. A thousand rejections are worth one read."""
@@ -389,10 +417,9 @@ class Hub:
                 self._alarm.cancel()
             _fail(self._agenda.clear(), self._ended())
             line, self._line = self._line, None
-            if line is not None:
-                await line.driver.close()
-            if self._aside_driver is not None:
-                await self._aside_driver.close()
+            in_use = (None if line is None else line.driver, self._aside_driver)
+            for driver in (*self._retired, *filter(None, in_use)):
+                await driver.close()
 
     def _warn(self, words: str, *values: object) -> None:
         """What concerns all watches lands in the log of none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import time
@@ -75,6 +76,7 @@ class Later:
                 yield hub
             finally:
                 hub.close()
+                await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=5.0)
 
 
 @pytest.fixture

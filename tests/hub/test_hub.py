@@ -218,6 +218,17 @@ async def test_an_edit_that_names_no_remote_leaves_the_old_connection_in_use(box
     assert hub.counts.connection_reads == 2
 
 
+@pytest.mark.parametrize("system", ["automic", "docplanner"])
+async def test_an_edit_is_taken_over_whether_there_are_tasks_or_events(box: Running, later: Later, system: str) -> None:
+    async with later.hub(system, {}, {"read_timeout": 29.0}) as hub:
+        before = await hub.settings()
+        await asyncio.sleep(0)
+        later.seconds += 301.0
+        after = await hub.settings()
+
+    assert (before.read_timeout, after.read_timeout) == (30.0, 29.0)
+
+
 @pytest.mark.parametrize("turns", range(8))
 async def test_who_is_cancelled_while_it_reads_the_connection_again_harms_nobody(
     turns: int, box: Running, later: Later
