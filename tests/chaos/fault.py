@@ -109,12 +109,16 @@ def _on_worker(stage: Stage) -> list[tuple[int, int]]:
 
 
 def api_server_away(stage: Stage, seconds: float) -> Steps:
-    """Without it each attempt of any task fails at once, so retries must have the patience to outlast that."""
-    stage.kill("api-server")
-    yield seconds
-    stage.start("api-server")
-    while not stage.has_api:
-        yield 1.0
+    """Without it each attempt of any task fails at once, so retries must have the patience to outlast that.
+
+    Users stay away meanwhile: while one is served, nothing goes on here, and the server would not come back.
+    """
+    with stage.outage("api server"):
+        stage.kill("api-server")
+        yield seconds
+        stage.start("api-server")
+        while not stage.has_api:
+            yield 1.0
 
 
 def database_restarted(stage: Stage, seconds: float) -> Steps:
