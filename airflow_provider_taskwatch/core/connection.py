@@ -321,9 +321,21 @@ def _wrong_urls(*, token_url: str, proxy: str | None) -> list[str]:
 
 
 def _wrong_limits(values: Mapping[str, Any]) -> list[str]:
-    limits = ("connect_timeout", "read_timeout", "concurrency", "rate_limit")
-    wrong = [name for name in limits if values[name] is not None and values[name] <= 0]
-    return [f"extra {name!r} must be greater than 0" for name in wrong]
+    given = ((name, limits, values[name]) for name, limits in _LIMITS.items() if values[name] is not None)
+    return [
+        f"extra {name!r} must be greater than 0: from {low:g} to {high:g}"
+        for name, (low, high), value in given
+        if not low <= value <= high
+    ]
+
+
+_LIMITS = {
+    "connect_timeout": (0.001, 86400),
+    "read_timeout": (0.001, 86400),
+    "concurrency": (1, 10_000),
+    "rate_limit": (0.0001, 1_000_000),
+}
+"""What sockets, session pools and clocks can do with: they overflow, or hang, where a number is absurd."""
 
 
 def _scope(form: Form, own: Mapping[str, Any]) -> str:

@@ -75,25 +75,28 @@ def check_durations(task: Any, *names: str) -> None:
 
     A trigger would find that out too, but only after the start.
     """
-    wrong = [f"{name}={value!r:.80}" for name in names if not _is_duration(name, value := getattr(task, name))]
+    wrong = [f"{name}={value!r:.80}" for name in names if not is_duration(name, value := getattr(task, name))]
     if wrong:
         raise ConfigurationError(
-            f"{', '.join(wrong)}: a duration is a number of seconds or a timedelta, finite and not negative, and "
-            f"{' and '.join(_ABOVE_ZERO)} must be greater than 0"
+            f"{', '.join(wrong)}: a duration is a number of seconds or a timedelta, finite, not negative and of "
+            f"100 years at most, and {' and '.join(_ABOVE_ZERO)} must be greater than 0"
         )
 
 
-_ABOVE_ZERO = ("poll_interval", "timeout", "callback_poll_interval")
+_ABOVE_ZERO = ("poll_interval", "poke_interval", "timeout", "callback_poll_interval")
+_MAY_BE_ENDLESS = ("timeout",)
 _MAY_BE_NONE = ("poll_interval", "timeout", "blocked_timeout")
 
 
-def _is_duration(name: str, value: object) -> bool:
+def is_duration(name: str, value: object) -> bool:
+    """Whether an argument of this name may have this value."""
     if value is None:
         return name in _MAY_BE_NONE
     if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
         return False
     length = seconds(value)
-    return math.isfinite(length) and (length > 0 if name in _ABOVE_ZERO else length >= 0)
+    is_above = length > 0 if name in _ABOVE_ZERO else length >= 0
+    return is_above and (length < math.inf if name in _MAY_BE_ENDLESS else length <= CENTURY_SECONDS)
 
 
 def text(name: str, value: object) -> str:

@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.watch import Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
-from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, now
+from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_duration, now
 from airflow_provider_taskwatch.operators.waiter import Waiter
 
 from .finish import how_to_finish
@@ -68,7 +68,8 @@ class WatchSensor(Waiter, BaseSensorOperator):
     ) -> None:
         interval = poke_interval if poll_interval is None else poll_interval
         pokes = next((one for one in (poke_interval, poll_interval) if one is not None), LIMIT_SECONDS)
-        super().__init__(poke_interval=pokes, **kwargs)
+        # Airflow 3.3.2 raises a bare OverflowError for what is too long; our own check names the argument.
+        super().__init__(poke_interval=pokes if is_duration("poll_interval", pokes) else LIMIT_SECONDS, **kwargs)
         self.deferrable = deferrable
         self.poll_interval = interval
         self.adaptive = adaptive

@@ -255,6 +255,12 @@ def test_everything_that_is_malformed_is_named_in_one_error():
         ("connect_timeout", -1, "greater than 0"),
         ("read_timeout", 0, "greater than 0"),
         ("concurrency", 0, "greater than 0"),
+        ("connect_timeout", 1e308, "greater than 0: from 0.001 to 86400"),
+        ("read_timeout", 1e308, "greater than 0: from 0.001 to 86400"),
+        ("read_timeout", 1e-300, "greater than 0: from 0.001 to 86400"),
+        ("concurrency", 1e9, "greater than 0: from 1 to 10000"),
+        ("rate_limit", 1e-300, "greater than 0: from 0.0001 to 1e+06"),
+        ("rate_limit", 1e308, "greater than 0: from 0.0001 to 1e+06"),
     ],
 )
 def test_a_malformed_extra_is_named_with_what_it_must_be(name, value, told):

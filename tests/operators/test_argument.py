@@ -57,6 +57,13 @@ def refused(kind: type[BaseOperator], box: Running, **arguments: Any) -> str:
     "argument, value",
     [
         ("poll_interval", 0),
+        ("poll_interval", 1e308),
+        ("poll_interval", 10**400),
+        ("poll_interval", True),
+        ("poll_interval", float("nan")),
+        ("poll_interval", timedelta.max),
+        ("not_found_grace", 1e308),
+        ("blocked_timeout", timedelta.max),
         ("not_found_grace", -1),
         ("not_found_grace", None),
         ("not_found_grace", "5 min"),
@@ -68,7 +75,7 @@ def refused(kind: type[BaseOperator], box: Running, **arguments: Any) -> str:
     ],
 )
 def test_a_wrong_value_is_named_before_any_request(kind: Any, argument: str, value: Any, box: Running) -> None:
-    assert f"{argument}={value!r}" in refused(kind, box, **{argument: value})
+    assert f"{argument}={value!r:.80}" in refused(kind, box, **{argument: value})
 
 
 @pytest.mark.parametrize("kind", STARTS)
@@ -78,6 +85,9 @@ def test_a_wrong_value_is_named_before_any_request(kind: Any, argument: str, val
         ("poll_interval", "30"),
         ("timeout", 0),
         ("timeout", float("inf")),
+        ("timeout", float("nan")),
+        ("timeout", -1),
+        ("timeout", True),
         ("timeout", "1h"),
         ("on_timeout", "kill"),
         ("on_unknown_start", "retry"),

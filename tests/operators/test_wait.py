@@ -142,6 +142,8 @@ def test_without_a_limit_there_is_no_deadline(box: Running) -> None:
         ({"timeout": 600, "execution_timeout": timedelta(minutes=5)}, 300),
         ({"timeout": 200, "execution_timeout": timedelta(minutes=5)}, 200),
         ({"timeout": 1e300}, 100 * 365 * 86400),
+        ({"timeout": 10**400}, 100 * 365 * 86400),
+        ({"timeout": timedelta.max}, 100 * 365 * 86400),
     ],
 )
 def test_the_deadline_is_the_trigger_s_and_airflow_s_timeout_stands_behind_it(
