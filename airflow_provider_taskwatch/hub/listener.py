@@ -187,9 +187,10 @@ class Listener:
         if self._cursor is None:
             self._cursor = await in_thread(inbox.end)
         asked = list(islice(self._new, SUBJECTS))
+        horizon = await in_thread(inbox.horizon) if self._cursor.holes else None
         received = await in_thread(inbox.read, self._cursor, asked)
         self.reads += 1
-        self._cursor = self._cursor.moved([one.number for one in received], self._clock())
+        self._cursor = self._cursor.moved([one.number for one in received], horizon)
         for one in received:
             for bell in self._bells.get(one.message.subject, ()):
                 bell.ring(one.message.content)

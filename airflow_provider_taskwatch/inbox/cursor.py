@@ -2,8 +2,8 @@
 
 A database numbers a row when it is inserted and shows it when its transaction commits, so a smaller number can show up
 after a greater one. A cursor therefore remembers the numbers that it has passed without seeing them, and asks for them
-again until no transaction can be so old: writers of the inbox are ended by their database after
-:data:`WRITE_SECONDS`.
+again until the database says that each transaction which may hold them has ended. No clock is involved: a commit may
+take minutes, where a disk or a standby stands still.
 """
 
 from __future__ import annotations
@@ -11,13 +11,28 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-WRITE_SECONDS = 10
-"""After so long, the database ends a writer that stands still."""
-HOLE_SECONDS = 120.0
-"""For so long a number that was not seen may still show up: six statements of one transaction, and what is between."""
-LOOK_BACK = 256
-"""How many numbers before the newest one a new cursor is unsure of, at least."""
 MAX_HOLES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Horizon:
+    """Which transactions of a database may still show something. Transactions are numbered as they begin.
+
+    :param ended: each transaction below this number has ended.
+    :param begun: each transaction that has begun is below this number.
+    """
+
+    ended: int
+    begun: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether all transactions that have begun have ended."""
+        return self.ended >= self.begun
+
+
+CLEAR = Horizon(ended=0, begun=0)
+"""Of a database whose writers take turns: a number that is not visible never will be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,34 +40,47 @@ class Cursor:
     """Where a reader is.
 
     :param last: the greatest number that it has passed.
-    :param holes: smaller ones that it has not seen, and when each was missed, in seconds of the caller's clock.
+    :param holes: smaller ones that it has not seen, each with the number of a transaction: once all below it have
+        ended, the hole stays one. None where that number is not known yet.
     """
 
     last: int = 0
-    holes: tuple[tuple[int, float], ...] = ()
+    holes: tuple[tuple[int, int | None], ...] = ()
 
     @property
     def missing(self) -> list[int]:
         """The numbers to ask for again."""
         return [number for number, _ in self.holes]
 
-    def moved(self, numbers: Collection[int], now: float) -> Cursor:
+    def moved(self, numbers: Collection[int], horizon: Horizon | None = None) -> Cursor:
         """The cursor after a read that brought these numbers.
 
-        :param now: seconds of a clock that does not jump.
+        :param horizon: of the database, asked for before that read and after the one before; None: not asked for.
         """
         seen = set(numbers)
         last = max(self.last, *seen) if seen else self.last
-        kept = [(number, at) for number, at in self.holes if number not in seen and now - at < HOLE_SECONDS]
+        kept = [hole for hole in self._open(horizon) if hole[0] not in seen]
         passed = range(max(self.last + 1, last - MAX_HOLES), last)
-        missed = [(number, now) for number in passed if number not in seen]
-        return Cursor(last=last, holes=tuple([*kept, *missed][-MAX_HOLES:]))
+        return Cursor(last=last, holes=tuple([*kept, *_holes(passed, seen)][-MAX_HOLES:]))
+
+    def _open(self, horizon: Horizon | None) -> list[tuple[int, int | None]]:
+        """The holes that may still be filled. Whoever can fill one had begun before it was passed."""
+        if horizon is None:
+            return list(self.holes)
+        until = [(number, horizon.begun if mark is None else mark) for number, mark in self.holes]
+        return [(number, mark) for number, mark in until if horizon.ended < mark]
 
 
-def cursor_at(newest: int, recent: int | None = None) -> Cursor:
-    """A cursor for what comes after ``newest``; what was numbered shortly before may not be visible yet.
+def cursor_at(newest: int, recent: Collection[int] = (), horizon: Horizon = CLEAR) -> Cursor:
+    """A cursor for what comes after ``newest``, and for what has a smaller number and is not visible yet.
 
-    :param recent: the smallest number of the last :data:`HOLE_SECONDS`, if any came in.
+    :param recent: the visible ones of the last :data:`MAX_HOLES` numbers, read at the same moment as the horizon.
     """
-    unsure = newest - LOOK_BACK
-    return Cursor(last=max(0, unsure if recent is None else min(unsure, recent - 1)))
+    if horizon.is_clear:
+        return Cursor(last=newest)
+    return Cursor(last=newest, holes=_holes(range(max(1, newest - MAX_HOLES + 1), newest), recent))
+
+
+def _holes(numbers: range, seen: Collection[int]) -> tuple[tuple[int, None], ...]:
+    visible = set(seen)
+    return tuple((number, None) for number in numbers if number not in visible)

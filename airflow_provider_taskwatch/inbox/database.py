@@ -20,6 +20,16 @@ from .message import DAY_SECONDS
 T = TypeVar("T")
 
 
+def _bound(name: str) -> sa.ColumnElement[int]:
+    """Of the transactions that run in PostgreSQL; its type has no number in Python."""
+    bound = getattr(sa.func, f"pg_snapshot_{name}")(sa.func.pg_current_snapshot())
+    return sa.cast(sa.cast(bound, sa.Text), sa.BigInteger)
+
+
+RUNNING = (_bound("xmin").label("ended"), _bound("xmax").label("begun"))
+"""The columns of a :class:`~.cursor.Horizon`, in PostgreSQL."""
+
+
 class Database:
     """Connects, and makes its tables, when it is first asked for something. May be used by many threads.
 
@@ -67,6 +77,11 @@ class Database:
     def _transact(self, change: Callable[[sa.Connection], T]) -> T:
         with self._engine.begin() as connection:
             return change(connection)
+
+    def _take_number(self, connection: sa.Connection) -> None:
+        """Have the transaction numbered before its rows are, so that a reader sees that they may still come."""
+        if self.is_postgresql:
+            connection.execute(sa.select(sa.func.pg_current_xact_id()))
 
     def _patiently(self, act: Callable[[], T]) -> T:
         """Once more where the connection was gone, as after a restart of the database; all that is done may be."""

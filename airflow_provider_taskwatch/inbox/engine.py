@@ -12,8 +12,8 @@ from sqlalchemy.exc import ArgumentError
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 
-from .cursor import WRITE_SECONDS
-
+WRITE_SECONDS = 10
+"""After so long, PostgreSQL ends a statement, and a transaction whose writer says nothing more."""
 BUSY_SECONDS = 15
 BUSY_AGAIN_SECONDS = 0.02
 CONNECT_SECONDS = 5

@@ -28,6 +28,7 @@ class Feeds(Pruned):
         unsealed: int | None = None,
     ) -> int:
         def write(connection: sa.Connection) -> int:
+            self._take_number(connection)
             self._take_turn(connection, channel)
             self._check(connection, lease)
             new = sum(insert_message(connection, self._insert, one) for one in messages)

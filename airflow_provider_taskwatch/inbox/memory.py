@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from airflow_provider_taskwatch.core.error import LeaseError
 
-from .cursor import Cursor, cursor_at
+from .cursor import CLEAR, Cursor, Horizon, cursor_at
 from .message import PAGE_MESSAGES, SEALED_SECONDS, Heartbeat, Lease, Message, Received, Sealed
 
 
@@ -42,6 +42,9 @@ class MemoryInbox:
 
     def end(self) -> Cursor:
         return cursor_at(self._newest)
+
+    def horizon(self) -> Horizon:
+        return CLEAR
 
     def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
         missing, wanted = set(cursor.missing), set(subjects)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .cursor import Cursor
+from .cursor import Cursor, Horizon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +81,9 @@ class Inbox(Protocol):
 
     def end(self) -> Cursor:
         """A cursor for what comes from now on."""
+
+    def horizon(self) -> Horizon:
+        """Which writers may still show a number that a reader has passed: for a cursor that has holes."""
 
     def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
         """What has come since the cursor was moved last, and all that concerns these subjects, in ascending order.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from . import schema
-from .cursor import HOLE_SECONDS, Cursor, cursor_at
+from .cursor import CLEAR, MAX_HOLES, Cursor, Horizon, cursor_at
+from .database import RUNNING
 from .feeds import Feeds
 from .message import DAY_SECONDS, PAGE_MESSAGES, Heartbeat, Message, Received
 from .row import insert_message, received
@@ -22,15 +24,25 @@ class SqlInbox(Feeds):
     # --- messages
 
     def add(self, messages: Sequence[Message]) -> int:
-        return self._add(lambda connection: sum(insert_message(connection, self._insert, one) for one in messages))
+        def write(connection: sa.Connection) -> int:
+            self._take_number(connection)
+            return sum(insert_message(connection, self._insert, one) for one in messages)
+
+        return self._add(write)
 
     def end(self) -> Cursor:
-        table = schema.message
-        newest = sa.select(sa.func.max(table.c.number)).scalar_subquery()
-        since = self._clock() - HOLE_SECONDS
-        recent = sa.select(sa.func.min(table.c.number)).where(table.c.received_at > since).scalar_subquery()
-        row = self._read(lambda connection: connection.execute(sa.select(newest, recent)).one())
-        return cursor_at(row[0] or 0, row[1])
+        number = schema.message.c.number
+        newest = sa.select(sa.func.coalesce(sa.func.max(number), 0))
+        if not self.is_postgresql:
+            return cursor_at(int(self._read(lambda connection: connection.scalar(newest)) or 0))
+        query = sa.select(number, *RUNNING).where(number > newest.scalar_subquery() - MAX_HOLES).order_by(number)
+        rows = self._read(lambda connection: connection.execute(query).all())  # numbers and horizon of one moment
+        return cursor_at(rows[-1].number, [row.number for row in rows], _horizon(rows[-1])) if rows else Cursor()
+
+    def horizon(self) -> Horizon:
+        if not self.is_postgresql:
+            return CLEAR
+        return _horizon(self._read(lambda connection: connection.execute(sa.select(*RUNNING)).one()))
 
     def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
         table = schema.message
@@ -60,3 +72,7 @@ class SqlInbox(Feeds):
         query = sa.select(table.c.host, table.c.url, self._now() - table.c.at).order_by(table.c.at.desc())
         rows = self._read(lambda connection: connection.execute(query).all())
         return [Heartbeat(host=host, url=url, age_seconds=age) for host, url, age in rows]
+
+
+def _horizon(row: Any) -> Horizon:
+    return Horizon(ended=row.ended, begun=row.begun)

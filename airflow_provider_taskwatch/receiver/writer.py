@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.inbox.message import Inbox, Message
 THREADS = 2
 """Of our own, as those of the API server are for all its routes. In SQLite, more would only wait for each other."""
 BATCH_MESSAGES = 5
-"""In one transaction: readers of the inbox count on short ones, see :mod:`~..inbox.cursor`."""
+"""In one transaction: with one each, a commit costs most; with many, the first waits for the last."""
 
 
 def add(inbox: Inbox, messages: Sequence[Message]) -> int:

@@ -69,12 +69,12 @@ def test_a_cursor_moves_on(inbox: Inbox) -> None:
     cursor = inbox.end()
     inbox.add([SIGNAL])
     first = inbox.read(cursor)
-    cursor = cursor.moved([one.number for one in first], 0.0)
+    cursor = cursor.moved([one.number for one in first])
     inbox.add([replace(SIGNAL, delivery="b")])
 
     assert deliveries(first) == ["a"]
     assert deliveries(inbox.read(cursor)) == ["b"]
-    assert inbox.read(cursor.moved([one.number for one in inbox.read(cursor)], 0.0)) == []
+    assert inbox.read(cursor.moved([one.number for one in inbox.read(cursor)])) == []
 
 
 def test_a_new_cursor_comes_after_what_is_there(inbox: Inbox) -> None:
@@ -83,14 +83,14 @@ def test_a_new_cursor_comes_after_what_is_there(inbox: Inbox) -> None:
     seen = inbox.read(cursor)
 
     assert len(seen) < 400
-    assert inbox.read(cursor.moved([one.number for one in seen], 0.0)) == []
+    assert inbox.read(cursor.moved([one.number for one in seen])) == []
 
 
 def test_subjects_are_found_in_what_was_passed_long_ago(inbox: Inbox) -> None:
     inbox.add([SIGNAL, replace(SIGNAL, subject="start-2", delivery="b")])
     inbox.add([replace(SIGNAL, subject="other", delivery=str(number)) for number in range(400)])
     cursor = inbox.end()
-    cursor = cursor.moved([one.number for one in inbox.read(cursor)], 0.0)
+    cursor = cursor.moved([one.number for one in inbox.read(cursor)])
 
     assert subjects(inbox.read(cursor, ["start-2", "unknown"])) == ["start-2"]
 
@@ -98,7 +98,7 @@ def test_subjects_are_found_in_what_was_passed_long_ago(inbox: Inbox) -> None:
 def test_a_page_is_followed_by_the_rest(inbox: Inbox) -> None:
     inbox.add([replace(SIGNAL, delivery=str(number)) for number in range(PAGE_MESSAGES + 10)])
     first = inbox.read(Cursor())
-    rest = inbox.read(Cursor().moved([one.number for one in first], 0.0))
+    rest = inbox.read(Cursor().moved([one.number for one in first]))
 
     assert (len(first), len(rest)) == (PAGE_MESSAGES, 10)
     assert deliveries([*first, *rest]) == [str(number) for number in range(PAGE_MESSAGES + 10)]

@@ -2,52 +2,62 @@
 
 from __future__ import annotations
 
-from airflow_provider_taskwatch.inbox.cursor import HOLE_SECONDS, LOOK_BACK, MAX_HOLES, Cursor, cursor_at
+from airflow_provider_taskwatch.inbox.cursor import CLEAR, MAX_HOLES, Cursor, Horizon, cursor_at
 
 
 def test_numbers_that_were_passed_unseen_are_missing() -> None:
-    cursor = Cursor().moved([1, 2, 5], 0.0)
+    cursor = Cursor().moved([1, 2, 5])
 
     assert (cursor.last, cursor.missing) == (5, [3, 4])
 
 
 def test_what_shows_up_is_missing_no_more() -> None:
-    cursor = Cursor().moved([1, 2, 5], 0.0).moved([3], 1.0)
+    cursor = Cursor().moved([1, 2, 5]).moved([3])
 
     assert (cursor.last, cursor.missing) == (5, [4])
 
 
 def test_nothing_new_changes_nothing() -> None:
-    cursor = Cursor().moved([1, 3], 0.0)
+    cursor = Cursor().moved([1, 3])
 
-    assert cursor.moved([], 1.0) == cursor
+    assert cursor.moved([]) == cursor
 
 
-def test_what_does_not_show_up_in_time_never_will() -> None:
-    cursor = Cursor().moved([1, 3], 0.0)
+def test_a_number_is_missing_until_each_transaction_that_may_hold_it_has_ended() -> None:
+    cursor = Cursor().moved([1, 3])
 
-    assert cursor.moved([], HOLE_SECONDS - 1.0).missing == [2]
-    assert cursor.moved([], HOLE_SECONDS).missing == []
+    for ended in (7, 7, 8):
+        cursor = cursor.moved([], Horizon(ended=ended, begun=ended + 2))
+        assert cursor.missing == [2]
+    assert cursor.moved([], Horizon(ended=9, begun=99)).missing == []
+
+
+def test_a_number_is_missing_no_more_where_no_transaction_runs() -> None:
+    assert Cursor().moved([1, 3]).moved([], CLEAR).missing == []
+
+
+def test_what_is_passed_later_is_missing_for_longer() -> None:
+    cursor = Cursor().moved([1, 3]).moved([5], Horizon(ended=1, begun=2)).moved([], Horizon(ended=2, begun=4))
+
+    assert cursor.missing == [4]
+    assert cursor.moved([], Horizon(ended=3, begun=9)).missing == [4]
+    assert cursor.moved([], Horizon(ended=4, begun=9)).missing == []
 
 
 def test_numbers_below_that_were_asked_for_otherwise_do_not_move_it_back() -> None:
-    assert Cursor(last=9).moved([4], 0.0) == Cursor(last=9)
+    assert Cursor(last=9).moved([4]) == Cursor(last=9)
 
 
-def test_a_new_cursor_is_unsure_of_the_newest() -> None:
-    cursor = cursor_at(1_000)
+def test_a_new_cursor_misses_the_gaps_among_the_newest_while_a_transaction_runs() -> None:
+    running = Horizon(ended=7, begun=8)
 
-    assert cursor.last == 1_000 - LOOK_BACK
-    assert cursor_at(3) == Cursor(last=0)
-
-
-def test_a_new_cursor_is_unsure_of_all_that_came_lately() -> None:
-    assert cursor_at(1_000, recent=100).last == 99
-    assert cursor_at(1_000, recent=990).last == 1_000 - LOOK_BACK
+    assert cursor_at(5, [2, 5], running).missing == [1, 3, 4]
+    assert cursor_at(5, [2, 5], CLEAR) == Cursor(last=5)
+    assert cursor_at(10 * MAX_HOLES, [10 * MAX_HOLES], running).missing[0] == 9 * MAX_HOLES + 1
 
 
 def test_a_great_leap_leaves_the_newest_holes() -> None:
-    cursor = Cursor().moved([10 * MAX_HOLES], 0.0)
+    cursor = Cursor().moved([10 * MAX_HOLES])
 
     assert len(cursor.missing) == MAX_HOLES
     assert cursor.missing[-1] == 10 * MAX_HOLES - 1

@@ -24,7 +24,8 @@ from airflow_provider_taskwatch.inbox.message import DAY_SECONDS, PRUNE_MESSAGES
 from airflow_provider_taskwatch.inbox.pruned import PRUNE_SECONDS
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.inbox.conftest import NOW, OpenInbox
-from tests.inbox.test_contract import SIGNAL, deliveries
+from tests.inbox.test_contract import SIGNAL, deliveries, events
+from tests.until import wait_until
 
 ADD_ONE = """
 import sys, time
@@ -97,7 +98,7 @@ def test_what_commits_late_with_a_smaller_number_is_not_missed(open_inbox: OpenI
 
     first = inbox.read(cursor)
     slow.commit()
-    second = inbox.read(cursor.moved([one.number for one in first], 0.0))
+    second = inbox.read(cursor.moved([one.number for one in first]))
 
     assert (deliveries(first), deliveries(second)) == (["quick"], ["slow"])
     assert second[0].number < first[0].number
@@ -114,7 +115,7 @@ def test_a_new_cursor_does_not_miss_who_is_just_writing(open_inbox: OpenInbox, p
     inbox.add([replace(SIGNAL, delivery="quick")])
 
     cursor = inbox.end()
-    cursor = cursor.moved([one.number for one in inbox.read(cursor)], 0.0)
+    cursor = cursor.moved([one.number for one in inbox.read(cursor)])
     slow.commit()
 
     assert deliveries(inbox.read(cursor)) == ["slow"]
@@ -122,12 +123,70 @@ def test_a_new_cursor_does_not_miss_who_is_just_writing(open_inbox: OpenInbox, p
     engine.dispose()
 
 
-def test_a_new_cursor_is_unsure_of_all_that_came_in_the_last_two_minutes(open_inbox: OpenInbox, url: str) -> None:
+def test_a_new_cursor_comes_after_all_that_is_there_where_nobody_writes(open_inbox: OpenInbox, url: str) -> None:
     inbox = open_inbox(url)
     inbox.add([replace(SIGNAL, delivery=str(number), received_at=NOW - 10.0) for number in range(300)])
-    cursor = inbox.end()
 
-    assert len(inbox.read(cursor)) == 300
+    assert inbox.read(inbox.end()) == []
+
+
+STALL_COMMITS = """
+CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER stall AFTER INSERT ON taskwatch_message DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (NEW.channel = 'tasks') EXECUTE FUNCTION stall()
+"""
+
+
+def test_events_whose_commit_stands_still_are_not_missed_however_long_it_takes(
+    open_inbox: OpenInbox, postgres_url: str
+) -> None:
+    inbox = open_inbox(postgres_url)
+    cursor = inbox.end()
+    with psycopg.connect(postgres_url, autocommit=True) as disk:
+        disk.execute(STALL_COMMITS)
+        disk.execute("SELECT pg_advisory_lock(7)")
+        slow = threading.Thread(target=inbox.append, args=("tasks", events("tasks", *range(25))))
+        slow.start()
+        wait_until(lambda: is_stalled(disk))
+        for number in range(200):  # a reader that reads once a second does so within 200 s
+            if number % 50 == 0:
+                inbox.add([replace(SIGNAL, delivery=f"quick {number}")])
+            horizon = inbox.horizon()
+            cursor = cursor.moved([one.number for one in inbox.read(cursor)], horizon)
+        disk.execute("SELECT pg_advisory_unlock(7)")
+        slow.join()
+
+    assert deliveries(inbox.read(cursor)) == [str(number) for number in range(25)]
+
+
+def test_a_new_cursor_does_not_miss_events_whose_commit_stands_still(open_inbox: OpenInbox, postgres_url: str) -> None:
+    inbox = open_inbox(postgres_url)
+    engine = engine_for(postgres_url)
+    inbox.end()
+    with engine.connect() as slow:
+        slow.execute(schema.message.insert().values(**_row("slow")))
+        inbox.add([replace(SIGNAL, delivery=f"quick {number}", received_at=NOW) for number in range(1_000)])
+        cursor = inbox.end()
+        slow.commit()
+
+    assert deliveries(inbox.read(cursor)) == ["slow"]
+    engine.dispose()
+
+
+def test_numbers_that_were_given_in_vain_are_not_asked_for_for_ever(open_inbox: OpenInbox, postgres_url: str) -> None:
+    inbox = open_inbox(postgres_url)
+    cursor = inbox.end()
+    engine = engine_for(postgres_url)
+    with engine.connect() as broken:
+        broken.execute(schema.message.insert().values(**_row("broken")))
+        broken.rollback()
+    inbox.add([SIGNAL])
+    cursor = cursor.moved([one.number for one in inbox.read(cursor)])
+    assert len(cursor.missing) == 1
+
+    wait_until(lambda: not cursor.moved([], inbox.horizon()).missing)  # the database may work for itself meanwhile
+    engine.dispose()
 
 
 def test_a_second_delivery_leaves_no_hole(open_inbox: OpenInbox, url: str) -> None:
@@ -257,3 +316,9 @@ def test_what_was_added_is_stored_even_where_nothing_can_be_pruned(
 
 def _row(delivery: str) -> dict[str, object]:
     return {"channel": "automic", "subject": "start-1", "delivery": delivery, "content": None, "received_at": 1.0}
+
+
+def is_stalled(database: psycopg.Connection) -> bool:
+    """Whether somebody waits for a lock while committing."""
+    query = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COMMIT%' AND wait_event_type = 'Lock'"
+    return database.execute(query).fetchone() is not None
