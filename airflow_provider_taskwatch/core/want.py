@@ -11,6 +11,7 @@ from typing import Any
 
 from .error import ConfigurationError
 from .feed import Event
+from .plain import members
 
 Clue = tuple[str, str]
 """A field that must have one value, as ``("visit_booking.id", "17")``; the subject has the name ``""``."""
@@ -63,10 +64,10 @@ class Want:
 
     def check(self) -> None:
         """Raise :class:`ConfigurationError` for what could never match."""
-        names: Any = self.names
+        names = members(self.names)
         match: Any = self.match
-        if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
-            raise ConfigurationError(f"names must be a list of texts that are not empty, not {names!r:.80}")
+        if names is None or not all(isinstance(name, str) and name for name in names):
+            raise ConfigurationError(f"names must be a list of texts that are not empty, not {self.names!r:.80}")
         if not isinstance(match, Mapping):
             raise ConfigurationError(f"match must be a dict of paths and values, not {match!r:.80}")
         for path, value in match.items():

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from .error import ConfigurationError
+from .plain import plain
 from .text import line
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
@@ -118,7 +119,7 @@ def send(
         path=path,
         query=pairs(query or {}),
         headers={**kind, **(headers or {})},
-        body=None if content is None else json.dumps(content).encode(),
+        body=None if content is None else json.dumps(plain("the JSON body", content)).encode(),
     )
 
 

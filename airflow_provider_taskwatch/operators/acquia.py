@@ -70,6 +70,7 @@ class AcquiaTaskOperator(StartOperator):
     def validate(self) -> None:
         super().validate()
         one_of("no_notification", self.no_notification, ("fail", "succeed"))
+        self.json = json_object("json", self.json)  # once, as each item of mapped output costs a request
         self.operation()
 
     def start_flow(self, start_id: str) -> Flow[Started]:

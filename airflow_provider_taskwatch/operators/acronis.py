@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from .feed import ReadFeedOperator
-from .setting import listed
+from .setting import json_object, listed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -93,10 +93,10 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         return self.hook.create_subscription(
             topic=self.topic,
-            types=self.types,
+            types=listed("types", self.types),
             tenant_depth=self.tenant_depth,
             tenant_id=self.tenant_id,
-            subject_types=self.subject_types,
+            subject_types=listed("subject_types", self.subject_types),
             cel=self.cel,
             consumer=self.consumer,
             session_timeout=self.session_timeout,
@@ -172,5 +172,6 @@ class AcronisReadEventsOperator(ReadFeedOperator):
 
 def feed_options(task: Any) -> dict[str, Any]:
     """Which feed the arguments of an operator or a sensor name; see :func:`~..systems.acronis_feed.feed_of`."""
-    wishes = {**(task.subscription or {}), "topic": task.topic, "types": listed(task.types)}
+    wishes = json_object("subscription", task.subscription)
+    wishes |= {"topic": task.topic, "types": listed("types", task.types)}
     return wishes | ({"cel": task.filter} if task.filter else {})

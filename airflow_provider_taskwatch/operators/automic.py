@@ -115,6 +115,7 @@ class AutomicExecutionOperator(StartOperator):
 
     def validate(self) -> None:
         super().validate()
+        self.inputs = json_object("inputs", self.inputs)  # once, as each item of mapped output costs a request
         self._request("")
         Automic().check_options(self.options(""))
         if self.callback:
@@ -148,8 +149,8 @@ class AutomicExecutionOperator(StartOperator):
             return None
         return {
             "poll_seconds": seconds(self.callback_poll_interval),
-            "names": dict(self._callback.payload),
-            "keep": list(self._callback.keep),
+            "names": json_object("payload", self._callback.payload),
+            "keep": listed("keep", self._callback.keep),
         }
 
     def prepare(self) -> None:
@@ -197,8 +198,8 @@ class AutomicExecutionOperator(StartOperator):
 def reading_options(task: Any) -> dict[str, Any]:
     """How the operator and the sensor want the engine's answers understood, as plain JSON."""
     given = {
-        "success_statuses": listed(task.success_statuses),
-        "skip_statuses": listed(task.skip_statuses),
+        "success_statuses": listed("success_statuses", task.success_statuses),
+        "skip_statuses": listed("skip_statuses", task.skip_statuses),
         "follow_restarts": bool(task.follow_restarts),
         "report_tail": task.report_tail,
     }

@@ -90,7 +90,7 @@ class ReadFeedOperator(FeedUser, BaseOperator):
 
     def execute(self, context: Context) -> Any:
         limit = self._limit()
-        want = Want(names=listed(self.names) or [])
+        want = Want(names=listed("names", self.names) or [])
         want.check()
         ti = context["ti"]
         run = f"{ti.run_id} {ti.map_index}"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk.configuration import conf
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.plain import members, plain
 
 CENTURY_SECONDS = 100 * 365 * 86400.0
 """A deadline beyond it is none; it might not even be a date."""
@@ -115,20 +115,17 @@ def json_object(name: str, value: object) -> dict[str, Any]:
             f"{name} must be a dict, not {value!r:.80}; a template that yields one needs a DAG with "
             "render_template_as_native_obj=True, or an XComArg in its place"
         )
-    if odd := [name for name in value if not isinstance(name, str)]:
-        raise ConfigurationError(f"{name} may only have texts as names, not {odd[0]!r:.80}")
-    try:
-        json.dumps(dict(value), allow_nan=False)
-    except (TypeError, ValueError) as cause:
-        raise ConfigurationError(f"{name} cannot be sent as JSON: {cause}") from cause
-    return dict(value)
+    made: dict[str, Any] = plain(name, value)
+    return made
 
 
-def listed(value: object) -> list[Any] | None:
-    """One or many values as the list that a trigger can carry; None stays None."""
+def listed(name: str, value: object) -> list[Any] | None:
+    """One or many values as a list that a trigger can carry, or an error that names the argument; None stays None."""
     if value is None:
         return None
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    held = members(value)
+    made: list[Any] = plain(name, [value] if held is None else held)
+    return made
 
 
 def deadline_of(ti: Any, timeout: float | None) -> datetime | None:

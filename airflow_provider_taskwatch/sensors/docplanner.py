@@ -40,4 +40,4 @@ class DocplannerNotificationSensor(EventSensor):
         return self.docplanner_conn_id
 
     def names(self) -> list[str]:
-        return listed(self.name) or []
+        return listed("name", self.name) or []

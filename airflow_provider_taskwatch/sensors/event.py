@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
 from airflow_provider_taskwatch.operators.feed import FeedUser
-from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_deferrable, moment_of
+from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_deferrable, json_object, moment_of
 from airflow_provider_taskwatch.operators.waiter import heard
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class EventSensor(FeedUser, BaseSensorOperator):
         return Want(
             names=self.names(),
             subject=str(self.subject or ""),
-            match=self.match or {},
+            match=json_object("match", self.match),
             since=_start_of(context) if since is None else since,
         )
 
@@ -112,7 +112,7 @@ class EventSensor(FeedUser, BaseSensorOperator):
             trigger=EventTrigger(
                 conn_id=self.conn_id,
                 feed=self.feed_options(),
-                want={"names": want.names, "subject": want.subject, "match": dict(want.match), "since": want.since},
+                want={"names": want.names, "subject": want.subject, "match": want.match, "since": want.since},
                 deadline=deadline.isoformat() if deadline else None,
             ),
             method_name="execute_complete",

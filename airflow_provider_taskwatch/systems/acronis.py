@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundEr
 from airflow_provider_taskwatch.core.flow import ONCE, Flow, Retry, ask, ask_json, read_object, unreadable
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.plain import members, plain
 from airflow_provider_taskwatch.core.system import Options, SystemDefaults, safe_ref
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
 
@@ -152,7 +153,9 @@ class Acronis(SystemDefaults):
 
         The tasks are those of ``tasks(policyId=..., resourceId=..., enqueuedAt="gt(<a moment before>)")``.
         """
-        content = {"state": "running", "policy_id": policy_id, "context_ids": list(resource_ids)}
+        many = members(resource_ids)
+        resources = plain("resource_ids", [resource_ids] if many is None else many)
+        content = {"state": "running", "policy_id": policy_id, "context_ids": resources}
         reply = yield from ask(send("PUT", RUN_POLICY, content))
         return reply.headers.get("date", "")
 
@@ -192,7 +195,8 @@ def _inside(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _repeated(value: Any) -> Any:
-    return [str(one) for one in value] if isinstance(value, (list, tuple)) else value
+    many = members(value)
+    return value if many is None else [str(one) for one in many]
 
 
 def _or(value: Any) -> Any:

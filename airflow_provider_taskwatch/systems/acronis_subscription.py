@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.plain import members, plain
 
 TOPIC_PREFIX = "cti.a.p.em.topic.v1.0~"
 TYPE_PREFIXES = ("cti.a.p.em.event.v1.0~", "cti.a.p.em.msg.v1.0~")
@@ -82,10 +83,11 @@ class Subscription:
 def read_subscription(settings: Settings, options: Mapping[str, Any]) -> Subscription:
     """The subscription that options wish for, or one :class:`ConfigurationError` that names all that is wrong.
 
-    :param options: plain JSON: the fields of :class:`Subscription` but the first two; ``types`` and ``subject_types``
+    :param options: the fields of :class:`Subscription` but the first two; ``types`` and ``subject_types``
         are lists, or one text. What is None or empty is not given.
     """
-    given = {name: value for name, value in options.items() if value not in (None, "", [], ())}
+    wishes = plain("subscription", options)
+    given = {name: value for name, value in wishes.items() if value not in (None, "", [])}
     problems = [f"{name} is missing" for name in ("topic", "types") if name not in given]
     if unknown := sorted(given.keys() - _READERS.keys()):
         problems.append(f"unknown {', '.join(unknown)}; known are {', '.join(_READERS)}")
@@ -117,8 +119,8 @@ def _subject_types(value: object) -> tuple[str, ...]:
 
 def _patterns(value: object, prefixes: tuple[str, ...]) -> tuple[str, ...]:
     """In an order of their own, as theirs means nothing."""
-    given = value if isinstance(value, (list, tuple)) else [value]
-    patterns = sorted({_cti(one, prefixes) for one in given})
+    many = members(value)
+    patterns = sorted({_cti(one, prefixes) for one in ([value] if many is None else many)})
     if len(patterns) > TYPES_LIMIT:
         raise ValueError(
             f"are {len(patterns)}, and at most {TYPES_LIMIT} are allowed; use a pattern with '*' at its end"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.plain import members
 from airflow_provider_taskwatch.core.text import line
 
 from .moment import day, duration, moment
@@ -122,7 +123,7 @@ def input_problem(known: Mapping[str, Any], name: str, value: object) -> str | N
     if name not in known:
         return f"unknown input {name!r}; known are {line(', '.join(map(repr, known))) or 'none'}"
     default = known[name]
-    if default is None or isinstance(default, list) == isinstance(value, (list, tuple)):
+    if default is None or isinstance(default, list) == (members(value) is not None):
         return None
     return f"input {name!r} takes {'a list of texts' if isinstance(default, list) else 'one text'}"
 
@@ -152,7 +153,8 @@ def _read_inputs(inputs: Mapping[str, Any], problems: list[str]) -> dict[str, st
 
 
 def _is_input(value: object) -> bool:
-    return all(map(_is_text, value)) if isinstance(value, (list, tuple)) else _is_text(value)
+    many = members(value)
+    return _is_text(value) if many is None else all(map(_is_text, many))
 
 
 def _is_text(value: object) -> bool:
@@ -160,4 +162,5 @@ def _is_text(value: object) -> bool:
 
 
 def _input(value: object) -> str | list[str]:
-    return [str(one) for one in value] if isinstance(value, (list, tuple)) else str(value)
+    many = members(value)
+    return str(value) if many is None else [str(one) for one in many]

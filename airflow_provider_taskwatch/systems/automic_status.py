@@ -8,10 +8,11 @@ shown where the engine sends none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.phase import Phase
+from airflow_provider_taskwatch.core.plain import members
 
 _TEXTS: Mapping[Phase, Mapping[int, str]] = {
     Phase.RUNNING: {
@@ -226,8 +227,8 @@ def phase_of(number: int | None) -> Phase:
 
 def expand(statuses: object) -> frozenset[int]:
     """All the numbers that a list of numbers and group names means (one of them need not be a list)."""
-    given = statuses if isinstance(statuses, Iterable) and not isinstance(statuses, str) else (statuses,)
-    return frozenset().union(*map(_expand_one, given))
+    many = members(statuses)
+    return frozenset().union(*map(_expand_one, (statuses,) if many is None else many))
 
 
 def _expand_one(status: object) -> frozenset[int]:

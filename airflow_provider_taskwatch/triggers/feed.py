@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.plain import plain
 from airflow_provider_taskwatch.core.want import Want
 
 from .brief import BriefEvent
@@ -51,13 +52,14 @@ class FeedTrigger(BaseEventTrigger):
             raise ConfigurationError("name is empty; it is what the position in the feed belongs to")
         if not 1 <= batch_size <= 256:
             raise ConfigurationError(f"batch_size must be between 1 and 256, not {batch_size!r}")
-        Want(names=names, match=match or {}).check()
+        match = plain("match", match or {})
+        Want(names=names, match=match).check()
         self.name = name
         self.conn_id = conn_id
-        self.feed = dict(feed or {})
-        self.names = list(names)
+        self.feed = plain("feed", feed or {})
+        self.names = plain("names", names)
         self.subject = subject
-        self.match = dict(match or {})
+        self.match = match
         self.batch_size = batch_size
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
