@@ -17,7 +17,7 @@ demo: $(READY) ## Run the example DAGs on a real Airflow against the sandbox (KE
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test, the end-to-end tests on a real Airflow included
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup --durations 20 --durations-min 2
 
 chaos: $(READY) ## Kill workers, triggerers, schedulers in mid-run and balance the books (LONG=1, FAULT=name, JOBS=n)
 	$(BIN)/python -m tests.chaos $(if $(LONG),--long) $(addprefix --fault ,$(FAULT)) $(addprefix --jobs ,$(JOBS))
