@@ -1,16 +1,18 @@
-"""An Airflow home of its own for every run, so that the user's settings and database have no say; and a sandbox."""
+"""For every run an Airflow home of its own, so that the user's settings have no say; a sandbox; and PostgreSQL."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_taskwatch.sandbox.server import Running, running
+from demo import postgres
 from demo.configuration import environment
 
 HOME = Path(tempfile.mkdtemp(prefix="taskwatch-tests-"))
@@ -55,3 +57,20 @@ def connected(box: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
     for name, value in box.environment().items():
         monkeypatch.setenv(name, value)
     return box
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.PrivatePostgres]:
+    if not postgres.is_installed():
+        (pytest.fail if os.environ.get("REQUIRE_POSTGRESQL") else pytest.skip)("PostgreSQL is not installed here")
+    with postgres.PrivatePostgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(server: postgres.PrivatePostgres) -> str:
+    """A database of its own."""
+    name = f"inbox_{uuid.uuid4().hex}"
+    with server.connect() as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return server.url.rpartition("/")[0].replace("postgresql+psycopg", "postgresql") + f"/{name}"

@@ -7,6 +7,7 @@ Airflow's database could be asked.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from .thread import in_thread
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.inbox.message import Inbox
     from airflow_provider_taskwatch.inbox.seal import Seal
+    from airflow_provider_taskwatch.inbox.store import SqlInbox
 
 CONN_ID = "taskwatch_inbox"
 FILE_URL = "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db"
@@ -60,7 +62,7 @@ def open_named_inbox() -> Inbox:
 
 
 async def aopen_inbox() -> Inbox:
-    """Like :func:`open_inbox`, from inside the triggerer's event loop.
+    """Like :func:`open_inbox`, from inside the triggerer's event loop; all in a process share its connections.
 
     What takes time runs in a thread: a setting may come from a command, and the database's library is slow to import.
     """
@@ -70,7 +72,7 @@ async def aopen_inbox() -> Inbox:
             url = url or _named_by(await _afind())
     except TimeoutError as cause:
         raise InboxError(f"{_UNKNOWN}: no answer in {ASK_SECONDS:g} s") from cause
-    return await in_thread(_inbox, url)
+    return await in_thread(_shared, url)
 
 
 def open_seal() -> Seal:
@@ -104,10 +106,23 @@ def inbox_url_of(connection: Any) -> str:
     return f"postgresql://{credentials}{place}{port}/{quote(connection.schema or '', safe='')}?{options}".rstrip("?")
 
 
-def _inbox(url: str) -> Inbox:
+def _inbox(url: str) -> SqlInbox:
     from airflow_provider_taskwatch.inbox.store import SqlInbox
 
     return SqlInbox(url, retention_days=retention_days())
+
+
+_open: dict[str, SqlInbox] = {}
+_opening = threading.Lock()
+
+
+def _shared(url: str) -> Inbox:
+    """The one that is open, else a new one: a PostgreSQL with stock settings has 100 connections for everybody."""
+    with _opening:
+        inbox = _open.get(url)
+        if inbox is None or not inbox.share():
+            inbox = _open[url] = _inbox(url)
+        return inbox
 
 
 def _named_by(connection: Any) -> str:

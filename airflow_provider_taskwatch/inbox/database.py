@@ -41,6 +41,8 @@ class Database:
         self._insert = (postgresql if self.is_postgresql else sqlite).insert
         self._is_ready = False
         self._getting_ready = threading.Lock()
+        self._users = 1
+        self._counting = threading.Lock()
 
     def __repr__(self) -> str:
         """Without the query of the address, as that may hold a password too."""
@@ -50,8 +52,19 @@ class Database:
     def is_postgresql(self) -> bool:
         return self._engine.dialect.name == "postgresql"
 
+    def share(self) -> bool:
+        """Let one more user close it; False where the last one has."""
+        with self._counting:
+            self._users += bool(self._users)
+            return self._users > 0
+
     def close(self) -> None:
-        self._engine.dispose()
+        """Close all connections, once all who share it have."""
+        with self._counting:
+            self._users = max(0, self._users - 1)
+            is_last = self._users == 0
+        if is_last:
+            self._engine.dispose()
 
     def _now(self) -> sa.ColumnElement[float]:
         """The database's clock, which all hosts share: seconds since the epoch."""

@@ -17,7 +17,8 @@ WRITE_SECONDS = 10
 BUSY_SECONDS = 15
 BUSY_AGAIN_SECONDS = 0.02
 CONNECT_SECONDS = 5
-CONNECTIONS = 10
+CONNECTIONS = 4
+"""Of one process, kept open; as many more while it is busy."""
 ACCOUNT_ONLY = 0o600
 
 _TIMES = {
@@ -97,7 +98,7 @@ def _postgresql(url: sa.URL) -> sa.Engine:
             url,
             connect_args={**_TIMES, "options": options, "application_name": "taskwatch"},
             pool_size=CONNECTIONS,
-            max_overflow=0,
+            max_overflow=CONNECTIONS,
             pool_timeout=WRITE_SECONDS,
             hide_parameters=True,
         )

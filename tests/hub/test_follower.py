@@ -10,11 +10,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from airflow_provider_taskwatch.core.error import InboxError, LeaseError
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.hub.follower import BATCH_BYTES, UNCONFIRMED_BUNDLES, Bundle, Follower
+from airflow_provider_taskwatch.hub.inbox import aopen_inbox
+from airflow_provider_taskwatch.inbox.engine import CONNECTIONS
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox
@@ -374,3 +377,53 @@ async def test_an_inbox_that_is_down_ends_it() -> None:
         await until(lambda: reader.error is not None)
 
     assert isinstance(reader.error, InboxError)
+
+
+_SLOW = {"lease_seconds": 60.0, "renew_seconds": 1.0}
+
+
+async def test_sixty_followers_share_the_few_connections_of_their_process(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", postgres_url)
+    writer = SqlInbox(postgres_url, clock=lambda: NOW)
+    inboxes = [await aopen_inbox() for _ in range(60)]
+    readers = [Reader(follower_of(inbox, name=str(number), **_SLOW)) for number, inbox in enumerate(inboxes)]
+    tasks = [asyncio.create_task(one.read()) for one in readers]
+    await until(lambda: len(writer.holders()) == 60, 60.0)
+    await until(lambda: all(writer.position(f"feed trigger {n}") is not None for n in range(60)), 60.0)
+    bring(writer, 1)
+    await until(lambda: all(one.ids == ["1"] for one in readers), 60.0)
+    writer.close()
+
+    with psycopg.connect(postgres_url, autocommit=True) as database:
+        assert 0 < connections(database) <= 2 * CONNECTIONS
+        await stop(tasks)
+        await until(lambda: connections(database, "AND state <> 'idle'") == 0)  # threads go on for a moment
+    for inbox in inboxes:
+        inbox.close()
+
+
+async def test_who_closes_a_shared_inbox_takes_it_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
+    first, second = await aopen_inbox(), await aopen_inbox()
+    assert first is second
+    first.close()
+    assert second.lease("mine", "me", 60.0)
+    second.close()
+
+    third = await aopen_inbox()
+    assert third is not first
+    third.close()
+
+
+def connections(database: psycopg.Connection, which: str = "") -> int:
+    """How many there are to that database, its own one apart."""
+    query = f"SELECT * FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() {which}"
+    return len(database.execute(query.encode()).fetchall())
+
+
+async def stop(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,27 +11,9 @@ import pytest
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
-from demo import postgres
 
 NOW = 1_000.0
 """Seconds since the epoch; the tests' messages came in at 100."""
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[postgres.PrivatePostgres]:
-    if not postgres.is_installed():
-        (pytest.fail if os.environ.get("REQUIRE_POSTGRESQL") else pytest.skip)("PostgreSQL is not installed here")
-    with postgres.PrivatePostgres() as server:
-        yield server
-
-
-@pytest.fixture
-def postgres_url(server: postgres.PrivatePostgres) -> str:
-    """A database of its own."""
-    name = f"inbox_{uuid.uuid4().hex}"
-    with server.connect() as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return server.url.rpartition("/")[0].replace("postgresql+psycopg", "postgresql") + f"/{name}"
 
 
 @pytest.fixture
