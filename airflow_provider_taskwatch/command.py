@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from .core.error import ConfigurationError, TaskWatchError
+from .core.error import ConfigurationError, TaskWatchError, described
 from .core.phase import Observation
 from .core.start import Record, from_json
 from .core.system import safe_ref
@@ -241,7 +241,7 @@ def _hook(conn_id: str) -> TaskWatchHook:
     try:
         connection = Connection.get_connection_from_secrets(conn_id)
     except AirflowException as cause:
-        raise ConfigurationError(f"connection {conn_id!r} cannot be read: {cause}") from cause
+        raise ConfigurationError(f"connection {conn_id!r} cannot be read: {described(cause)}") from cause
     kind = _hook_classes().get(connection.conn_type or "")
     if kind is None:
         raise ConfigurationError(

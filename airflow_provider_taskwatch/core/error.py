@@ -30,6 +30,17 @@ class TaskWatchError(Exception):
     """Whether asking again later can help."""
 
 
+def described(error: BaseException) -> str:
+    """What an exception says, for a log or an error of ours.
+
+    Its class is named where its text alone is no sentence: a time-out has no text at all, a ``KeyError`` only the key.
+    """
+    name, text = type(error).__name__, str(error).strip()
+    if " " in text:
+        return text
+    return f"{name}: {text}" if text else name
+
+
 class ConfigurationError(TaskWatchError):
     """A connection, an argument or an id is missing or malformed; the message says which and what to do."""
 

@@ -39,7 +39,13 @@ from urllib3.exceptions import SSLError as TlsError
 from urllib3.util.response import assert_header_parsing
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError, TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    ReplyError,
+    TaskWatchError,
+    TransportError,
+    described,
+)
 from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply
 
@@ -276,7 +282,8 @@ def malformed(url: str) -> ConfigurationError:
 
 def no_proxy(url: str, reason: object) -> TransportError:
     """The proxy cannot be reached, or refuses to go on."""
-    return TransportError(f"the proxy on the way to {url} cannot be used: {line(str(reason))}", sent=False)
+    words = described(reason) if isinstance(reason, Exception) else str(reason)
+    return TransportError(f"the proxy on the way to {url} cannot be used: {line(words)}", sent=False)
 
 
 def gone(url: str, reason: Exception) -> TransportError:

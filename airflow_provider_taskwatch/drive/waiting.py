@@ -18,7 +18,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from yarl import URL
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TransportError, described
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
@@ -217,7 +217,7 @@ def _trusting(bundle: str) -> ssl.SSLContext:
     try:
         context.load_verify_locations(**{"capath" if Path(bundle).is_dir() else "cafile": bundle})
     except OSError as cause:
-        raise ConfigurationError(f"the CA bundle {bundle!r} cannot be read: {cause}") from cause
+        raise ConfigurationError(f"the CA bundle {bundle!r} cannot be read: {described(cause)}") from cause
     return context
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.sdk import BaseHook
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    RemoteError,
+    TaskWatchError,
+    TransportError,
+    described,
+)
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.wire import Query, Reply, get, send
@@ -63,10 +69,12 @@ class TaskWatchHook(BaseHook):
         try:
             connection = get_connection(self.conn_id)
         except AirflowRuntimeError as cause:
-            raise TransportError(f"Airflow could not give the connection {self.conn_id!r}: {cause}") from cause
+            raise TransportError(
+                f"Airflow could not give the connection {self.conn_id!r}: {described(cause)}"
+            ) from cause
         except AirflowException as cause:
             raise ConfigurationError(
-                f"connection {self.conn_id!r} cannot be read: {cause}; add one of the type "
+                f"connection {self.conn_id!r} cannot be read: {described(cause)}; add one of the type "
                 f"{self.form.connection_type!r} (a variable AIRFLOW_CONN_{self.conn_id.upper()} that Airflow cannot "
                 "read counts as none)"
             ) from cause

@@ -11,7 +11,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DRCount, GetDRCount
 
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
-from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError
+from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError, described
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.systems import form_of
 
@@ -33,9 +33,9 @@ async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
     except TimeoutError as cause:
         raise TransportError(f"Airflow did not give the connection {conn_id!r} in {READ_SECONDS:g} s") from cause
     except AirflowRuntimeError as cause:
-        raise TransportError(f"Airflow could not give the connection {conn_id!r}: {cause}") from cause
+        raise TransportError(f"Airflow could not give the connection {conn_id!r}: {described(cause)}") from cause
     except AirflowException as cause:
-        raise ConfigurationError(f"connection {conn_id!r} cannot be read: {cause}") from cause
+        raise ConfigurationError(f"connection {conn_id!r} cannot be read: {described(cause)}") from cause
     return settings_of(connection, form or form_of(conn_id, connection.conn_type or ""))
 
 

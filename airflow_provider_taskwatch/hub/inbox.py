@@ -17,7 +17,7 @@ from airflow.sdk.configuration import get_sdk_expansion_variables
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.execution_time import task_runner
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, TransportError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, TransportError, described
 from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
 
 from . import option
@@ -171,4 +171,4 @@ def _find_in_database() -> Any:
     try:
         return MetastoreBackend().get_connection(CONN_ID)
     except Exception as cause:  # whatever it is, nobody knows whether there is one
-        raise InboxError(f"{_UNKNOWN}: {cause!s:.200}") from cause
+        raise InboxError(f"{_UNKNOWN}: {described(cause):.200}") from cause

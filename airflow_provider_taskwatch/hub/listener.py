@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox
@@ -160,7 +160,7 @@ class Listener:
 
     def _tell(self, error: Exception) -> None:
         """In the triggerer's log at once, in those of the tasks when it has lasted."""
-        words = f"the inbox cannot be read for now: {str(error) or type(error).__name__}"
+        words = f"the inbox cannot be read for now: {described(error)}"
         if self._failing_since is None:
             self._failing_since = self._clock()
             log.warning(words)

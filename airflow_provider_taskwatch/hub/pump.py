@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from inspect import isgenerator
 from typing import Any, TypeVar
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, TaskWatchError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, TaskWatchError, described
 from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow, Retry
 from airflow_provider_taskwatch.core.run import Run
@@ -194,7 +194,7 @@ class Pump:
     def _suffer(self, error: Exception) -> float:
         """Tell what is wrong, once to everybody; seconds until the next attempt."""
         self._failures += 1
-        words = f"the feed {self._feed.key} cannot be read for now: {str(error) or type(error).__name__}"
+        words = f"the feed {self._feed.key} cannot be read for now: {described(error)}"
         self._warn(words)
         if self._is_over(error):
             for waiter in list(self._waiters):

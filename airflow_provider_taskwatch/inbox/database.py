@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from airflow_provider_taskwatch.core.error import InboxError
+from airflow_provider_taskwatch.core.error import InboxError, described
 
 from . import schema
 from .engine import engine_for
@@ -124,4 +124,5 @@ class Database:
 
 def _reason(error: Exception) -> str:
     """What the database says, without the statement."""
-    return str(error.orig if isinstance(error, DBAPIError) else error).strip().partition("\n")[0]
+    reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return described(reason).partition("\n")[0]

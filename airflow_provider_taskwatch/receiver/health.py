@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import anyio.to_thread
 
-from airflow_provider_taskwatch.core.error import InboxError
+from airflow_provider_taskwatch.core.error import InboxError, described
 from airflow_provider_taskwatch.inbox.message import Inbox
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ async def _beat(inbox: Inbox, host: str, url: str, seconds: float) -> None:
         try:
             await anyio.to_thread.run_sync(inbox.beat, host, url, abandon_on_cancel=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
-            log.warning("the receiver cannot say that it is there: %s", error)
+            log.warning("the receiver cannot say that it is there: %s", described(error))
         await asyncio.sleep(seconds)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.callback import Callback, Expectation, enriched
-from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
+from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError, described
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 KILL_SECONDS = 28.0
 """Airflow itself gives up after 30 (``[triggerer] on_kill_timeout``). The first question to a triggerer's supervisor
 has it build its API first, which takes seconds, and 17 were seen on a busy host."""
-AIRFLOW_SECONDS = 10.0
+AIRFLOW_SECONDS = 60.0
+"""A supervisor that builds its API answers after 44 seconds on a busy host."""
 
 _GOES_ON = ("scheduled", "queued", "running", "up_for_retry")
 """States of a task that another triggerer has resumed; and of one that was cleared, whose next attempt cancels."""
@@ -319,7 +320,8 @@ class WatchTrigger(WorkerClock, BaseTrigger):
                     map_index=ti.map_index,
                 )
         except Exception as error:  # noqa: BLE001 - whatever Airflow says, a worker can still push it
-            self.log.warning("the result could not be pushed from the triggerer, a worker will do it: %s", error)
+            reason = described(error)
+            self.log.warning("the result could not be pushed from the triggerer, a worker will do it: %s", reason)
             return False
         return True
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from airflow_provider_taskwatch.core.error import (
@@ -12,6 +14,7 @@ from airflow_provider_taskwatch.core.error import (
     TaskWatchError,
     TokenError,
     TransportError,
+    described,
 )
 
 
@@ -61,3 +64,20 @@ def test_a_request_counts_as_sent_unless_it_surely_was_not():
 )
 def test_each_error_says_whether_asking_again_can_help(error, passes):
     assert error.transient is passes
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (TimeoutError(), "TimeoutError"),
+        (TimeoutError("timed out"), "timed out"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (ConnectionResetError(), "ConnectionResetError"),
+        (KeyError("events"), "KeyError: 'events'"),
+        (AssertionError(" \n"), "AssertionError"),
+        (ConfigurationError("name the thing"), "name the thing"),
+        (TaskWatchError(), "TaskWatchError"),
+    ],
+)
+def test_an_exception_is_described_even_where_it_has_no_text(error, words):
+    assert described(error) == words

@@ -34,12 +34,12 @@ class Supervisor:
     def __init__(self) -> None:
         self.state: str | None = "failed"
         self.pushed: list[SetXCom] = []
-        self.is_deaf = False
+        self.deaf_to: tuple[type, ...] = ()
         self.slowness = 0.0
 
     async def asend(self, message: Any) -> Any:
         """Answer like the supervisor of a triggerer."""
-        if self.is_deaf:
+        if isinstance(message, self.deaf_to):
             await asyncio.Event().wait()
         await asyncio.sleep(self.slowness)
         if isinstance(message, SetXCom):
@@ -214,6 +214,17 @@ async def test_a_result_that_cannot_be_pushed_goes_by_a_worker(box: Running, sup
     assert from_event((await first_event(trigger)).payload).ending is Ending.SUCCEEDED
 
 
+async def test_a_result_that_a_silent_supervisor_does_not_take_says_so_by_name(
+    box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.AIRFLOW_SECONDS", 0.1)
+    supervisor.deaf_to = (SetXCom,)
+    event = await first_event(trigger_for(automic_task(box), finish="push"))
+
+    assert from_event(event.payload).ending is Ending.SUCCEEDED
+    assert "a worker will do it: TimeoutError" in capsys.readouterr().out
+
+
 async def test_a_failure_always_goes_by_a_worker(box: Running, supervisor: Supervisor) -> None:
     ref = automic_task(box, outcome="failure")
     event = await first_event(trigger_for(ref, finish="succeed"))
@@ -286,7 +297,7 @@ async def test_a_kill_that_airflow_does_not_explain_cancels_nothing(
     box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.KILL_SECONDS", 0.1)
-    supervisor.is_deaf = True
+    supervisor.deaf_to = (object,)
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
     await trigger.on_kill()
 
