@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.core.error import InboxError, described
 from . import schema
 from .engine import engine_for
 from .message import DAY_SECONDS
+from .place import RESTORE, FilePlace, Place
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ def _bound(name: str) -> sa.ColumnElement[int]:
 
 RUNNING = (_bound("xmin").label("ended"), _bound("xmax").label("begun"))
 """The columns of a :class:`~.cursor.Horizon`, in PostgreSQL."""
+_NEVER = object()
 
 
 class Database:
@@ -39,7 +41,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = engine_for(url)
         self._insert = (postgresql if self.is_postgresql else sqlite).insert
-        self._is_ready = False
+        self._place = Place() if self.is_postgresql else FilePlace(self._engine)
+        self._ready: object = _NEVER
         self._getting_ready = threading.Lock()
         self._users = 1
         self._counting = threading.Lock()
@@ -88,8 +91,12 @@ class Database:
         return self._patiently(lambda: self._transact(change))
 
     def _transact(self, change: Callable[[sa.Connection], T]) -> T:
+        """What was committed into a file that is not there any more may be lost, so it is not acknowledged."""
         with self._engine.begin() as connection:
-            return change(connection)
+            info, result = connection.info, change(connection)
+        if problem := self._place.problem(info):
+            raise InboxError(f"{self!r} {problem}")
+        return result
 
     def _take_number(self, connection: sa.Connection) -> None:
         """Have the transaction numbered before its rows are, so that a reader sees that they may still come."""
@@ -107,12 +114,12 @@ class Database:
             return act()
 
     def _get_ready(self) -> None:
-        """Make the tables, or bring them to this version; once, and by one process at a time."""
+        """Make the tables, or bring them to this version; once for each database, and by one process at a time."""
         with self._getting_ready:
-            if not self._is_ready:
+            if self._ready != self._place.identity():
                 with self._translated():
                     self._transact(schema.migrate)
-                self._is_ready = True
+                self._ready = self._place.identity()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -124,5 +131,10 @@ class Database:
 
 def _reason(error: Exception) -> str:
     """What the database says, without the statement."""
-    reason = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return described(reason).partition("\n")[0]
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    words = described(cause).partition("\n")[0]
+    has_no_table = getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or "no such table" in words
+    return f"{words}; {RESTORE}" if has_no_table else words
+
+
+_UNDEFINED_TABLE = "42P01"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +18,6 @@ BUSY_AGAIN_SECONDS = 0.02
 CONNECT_SECONDS = 5
 CONNECTIONS = 4
 """Of one process, kept open; as many more while it is busy."""
-ACCOUNT_ONLY = 0o600
 
 _TIMES = {
     "connect_timeout": CONNECT_SECONDS,
@@ -51,13 +49,6 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("an inbox in SQLite needs a file, as several processes share it")
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
-    path = Path(url.database)
-
-    @sa.event.listens_for(engine, "do_connect")
-    def _make_file(*_: object) -> None:
-        """What remotes tell is nobody else's business."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=ACCOUNT_ONLY)
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: object) -> None:

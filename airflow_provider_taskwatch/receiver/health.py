@@ -36,7 +36,7 @@ async def _beat(inbox: Inbox, host: str, url: str, seconds: float) -> None:
         try:
             await anyio.to_thread.run_sync(inbox.beat, host, url, abandon_on_cancel=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
-            log.warning("the receiver cannot say that it is there: %s", described(error))
+            log.error("the receiver cannot write its heartbeat into the inbox: %s", described(error))
         await asyncio.sleep(seconds)
 
 

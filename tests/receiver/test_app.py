@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
@@ -12,6 +13,7 @@ from fastapi.routing import APIRoute
 from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.receiver.app import BODY_BYTES
 from airflow_provider_taskwatch.receiver.token import Keys
 from tests.receiver.visitor import (
@@ -190,6 +192,26 @@ async def test_an_inbox_that_is_down_makes_the_remote_try_again(desk: Desk) -> N
     answer = await ask(desk.app(), "POST", path, headers, [BODY])
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
     assert desk.counts == {"unavailable": 1}
+
+
+async def test_nothing_is_acknowledged_while_the_file_of_the_inbox_is_gone(
+    desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, away = tmp_path / "inbox.db", tmp_path / "away.db"
+    desk.inbox = SqlInbox(f"sqlite:///{file}", clock=lambda: NOW)
+    app, (path, headers) = desk.app(), passport(desk.keys)
+    statuses = [(await ask(app, "POST", path, headers, [b"1"])).status]
+    file.rename(away)
+    statuses += [(await ask(app, "POST", path, headers, [body])).status for body in (b"2", b"3")]
+    statuses.append((await ask(app, "GET", "/ready")).status)
+    away.rename(file)
+    statuses.append((await ask(app, "POST", path, headers, [b"2"])).status)
+
+    assert statuses == [204, 503, 503, 503, 204]
+    assert len(desk.messages) == 2
+    assert "was put off: the inbox" in caplog.text
+    assert "its file was deleted, moved or emptied; restore it" in caplog.text
+    desk.inbox.close()
 
 
 # --- what is told

@@ -66,7 +66,7 @@ async def test_it_says_so_again_and_again_through_an_outage(
         await until(lambda: inbox.beats > 2)
         inbox.is_well = True
         await until(inbox.heartbeats)
-    assert "the receiver cannot say that it is there: the database is down" in caplog.text
+    assert "the receiver cannot write its heartbeat into the inbox: the database is down" in caplog.text
 
 
 async def test_an_inbox_that_hangs_does_not_keep_a_receiver_from_stopping(inbox: FrailInbox) -> None:

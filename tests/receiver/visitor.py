@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import Inbox
 from airflow_provider_taskwatch.inbox.message import Message as InboxMessage
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.receiver.token import Keys, PushTicket, Ticket
@@ -50,7 +51,7 @@ class Answer:
 class Desk:
     """A receiver, what it writes into, and what it counts."""
 
-    inbox: MemoryInbox = field(default_factory=MemoryInbox)
+    inbox: Inbox = field(default_factory=MemoryInbox)
     keys: Keys = field(default_factory=lambda: Keys([SECRET]))
     counts: Counter[str] = field(default_factory=Counter)
 
