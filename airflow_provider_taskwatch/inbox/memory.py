@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
@@ -40,6 +41,15 @@ class MemoryInbox:
         self._messages[self._newest] = message
         return True
 
+    def keep_newest(self, subjects: Collection[str], limit: int) -> int:
+        with self._lock:
+            groups = defaultdict[tuple[str, str], list[int]](list)
+            for number, one in self._messages.items():
+                groups[one.channel, one.subject].append(number)
+            old = [number for key, numbers in groups.items() if key[1] in subjects for number in numbers[:-limit]]
+            self._forget(old)
+        return len(old)
+
     def end(self) -> Cursor:
         return cursor_at(self._newest)
 
@@ -61,10 +71,13 @@ class MemoryInbox:
             oldest = max(before, self._clock() - SEALED_SECONDS)
             self._sealed = {number: one for number, one in self._sealed.items() if one.received_at >= oldest}
             old = [number for number, one in self._messages.items() if one.received_at < before][:limit]
-            for number in old:
-                gone = self._messages.pop(number)
-                self._deliveries.discard((gone.channel, gone.delivery))
+            self._forget(old)
         return len(old)
+
+    def _forget(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            gone = self._messages.pop(number)
+            self._deliveries.discard((gone.channel, gone.delivery))
 
     def append(
         self,

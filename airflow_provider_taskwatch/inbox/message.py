@@ -79,6 +79,9 @@ class Inbox(Protocol):
     def add(self, messages: Sequence[Message]) -> int:
         """Store what is not there yet, all or nothing, and return how many that were."""
 
+    def keep_newest(self, subjects: Collection[str], limit: int) -> int:
+        """Delete all but the newest messages of each channel that concern these subjects, and return how many."""
+
     def end(self) -> Cursor:
         """A cursor for what comes from now on."""
 

@@ -30,6 +30,18 @@ class SqlInbox(Feeds):
 
         return self._add(write)
 
+    def keep_newest(self, subjects: Collection[str], limit: int) -> int:
+        """Mostly there is nothing to delete, so that is asked first, outside of a transaction."""
+        table = schema.message
+        place = sa.func.row_number().over(
+            partition_by=(table.c.channel, table.c.subject), order_by=table.c.number.desc()
+        )
+        placed = sa.select(table.c.number, place.label("place")).where(table.c.subject.in_(subjects)).subquery()
+        query = sa.select(placed.c.number).where(placed.c.place > limit).order_by(placed.c.number)
+        old = self._read(lambda connection: connection.scalars(query).all())
+        delete = table.delete().where(table.c.number.in_(old))
+        return self._write(lambda connection: connection.execute(delete).rowcount) if old else 0
+
     def end(self) -> Cursor:
         number = schema.message.c.number
         newest = sa.select(sa.func.coalesce(sa.func.max(number), 0))

@@ -34,13 +34,18 @@ from .writer import add, append
 log = logging.getLogger(__name__)
 
 COUNTER = "taskwatch.callback."
-"""Followed by received, duplicate, unreadable, refused, too_large, too_slow or unavailable."""
+"""Followed by received, duplicate, dropped, unreadable, refused, too_large, too_slow or unavailable."""
 PUSH_COUNTER = "taskwatch.push."
 """Followed by the same; but whoever is refused is counted as above, as nobody knows what he wanted."""
 
 
 def _ignore(_: str) -> None:
     """Count nothing."""
+
+
+def _repeat(count: Callable[[str], None], name: str, number: int) -> None:
+    for _ in range(number):
+        count(name)
 
 
 def create_app(
@@ -69,7 +74,11 @@ def create_app(
         redirect_slashes=False,
         lifespan=_lifespan(inbox, host or socket.gethostname(), url, beat_seconds),
     )
-    signals = Intake(partial(add, inbox), lambda name: count(f"{COUNTER}{name}"), body_seconds)
+    signals = Intake(
+        partial(add, inbox, tell=partial(_repeat, count, f"{COUNTER}dropped")),
+        lambda name: count(f"{COUNTER}{name}"),
+        body_seconds,
+    )
     events = Intake(partial(append, inbox), lambda name: count(f"{PUSH_COUNTER}{name}"), body_seconds)
     callbacks, pushes = Callbacks(keys, signals, clock), Pushes(keys, events, clock)
     app.add_api_route(f"{callback.PATH}{{token}}", callbacks.take, methods=["POST"], **_TAKE)

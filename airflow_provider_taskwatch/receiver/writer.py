@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 import anyio
 import anyio.to_thread
 
+from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.inbox.message import Inbox, Message
+
+log = logging.getLogger(__name__)
 
 THREADS = 2
 """Of our own, as those of the API server are for all its routes. In SQLite, more would only wait for each other."""
@@ -16,9 +20,41 @@ BATCH_MESSAGES = 5
 """In one transaction: with one each, a commit costs most; with many, the first waits for the last."""
 
 
-def add(inbox: Inbox, messages: Sequence[Message]) -> int:
-    """Store signals; return how many were new."""
-    return inbox.add(sorted(messages, key=_key))
+CALLBACKS = 20
+"""Of one start that are kept: whoever has its token may call as often as he likes, but fill no disk."""
+
+
+def _ignore(_: int) -> None:
+    """Count nothing."""
+
+
+def add(inbox: Inbox, messages: Sequence[Message], tell: Callable[[int], object] = _ignore) -> int:
+    """Store signals, the newest :data:`CALLBACKS` of each start; return how many were new.
+
+    :param tell: told how many older ones were deleted, where some were.
+    """
+    new = inbox.add(sorted(messages, key=_key))
+    if new and (deleted := _bounded(inbox, messages)):
+        tell(deleted)
+    return new
+
+
+def _bounded(inbox: Inbox, messages: Sequence[Message]) -> int:
+    """What was added is stored, whatever becomes of the older ones; the next one that comes deletes them as well."""
+    subjects = {one.subject for one in messages}
+    try:
+        deleted = inbox.keep_newest(subjects, CALLBACKS)
+    except InboxError as error:
+        log.warning("no older callbacks were deleted: %s", error)
+        return 0
+    if deleted:
+        log.warning(
+            "more than %d callbacks for one of the starts %s: the oldest %d are deleted",
+            CALLBACKS,
+            ", ".join(sorted(subjects)),
+            deleted,
+        )
+    return deleted
 
 
 def append(inbox: Inbox, messages: Sequence[Message]) -> int:

@@ -123,6 +123,19 @@ def test_the_numbers_of_what_was_pruned_are_not_given_away_again(inbox: Inbox) -
     assert after.number > before.number
 
 
+def test_of_a_subject_the_newest_are_kept(inbox: Inbox) -> None:
+    for channel in ("automic", "other"):
+        inbox.add([replace(SIGNAL, channel=channel, delivery=str(number)) for number in range(5)])
+    inbox.add([replace(SIGNAL, subject="start-2", delivery=f"{number} of 2") for number in range(5)])
+
+    assert inbox.keep_newest(["start-1", "unknown"], 3) == 4
+    assert inbox.keep_newest(["start-1", "unknown"], 3) == 0
+    kept = [one.message.delivery for one in inbox.read(Cursor()) if one.message.subject == "start-1"]
+    assert kept == ["2", "3", "4"] * 2
+    assert len(inbox.read(Cursor())) == 11
+    assert inbox.add([replace(SIGNAL, delivery="0")]) == 1  # what was deleted is no delivery that is known
+
+
 def test_a_feed_has_a_position(inbox: Inbox) -> None:
     assert inbox.position("acronis/tasks") is None
 

@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.receiver.app import BODY_BYTES
 from airflow_provider_taskwatch.receiver.token import Keys
+from airflow_provider_taskwatch.receiver.writer import CALLBACKS
 from tests.receiver.visitor import (
     NOW,
     OTHER_SECRET,
@@ -156,6 +157,19 @@ async def test_a_second_delivery_is_acknowledged_and_changes_nothing(desk: Desk)
     assert [one.status for one in answers] == [204, 204]
     assert len(desk.messages) == 1
     assert desk.counts == {"received": 1, "duplicate": 1}
+
+
+async def test_a_token_that_calls_on_and_on_fills_no_disk_and_still_wakes_whoever_waits(desk: Desk) -> None:
+    app, cursor = desk.app(), desk.inbox.end()
+    path, headers = passport(desk.keys)
+    for number in range(3 * CALLBACKS):
+        assert (await ask(app, "POST", path, headers, [b'{"n": %d}' % number])).status == 204
+        [woken] = desk.inbox.read(cursor)
+        cursor = cursor.moved([woken.number])
+        assert woken.message.content == {"n": number}
+
+    assert [one.content["n"] for one in desk.messages] == list(range(2 * CALLBACKS, 3 * CALLBACKS))
+    assert desk.counts == {"received": 3 * CALLBACKS, "dropped": 2 * CALLBACKS}
 
 
 async def test_a_body_as_large_as_it_may_be_is_taken(desk: Desk) -> None:

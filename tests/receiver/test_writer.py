@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -118,3 +118,24 @@ async def test_who_goes_away_does_not_take_the_others_with_him(inbox: SlowInbox)
     await stayer
     assert leaver.cancelled()
     assert len(inbox.read(Cursor())) == 2
+
+
+@pytest.mark.parametrize("size", [1, BATCH_MESSAGES])
+def test_however_often_a_start_is_called_back_the_newest_are_kept(inbox: SlowInbox, size: int) -> None:
+    inbox.go_on.set()
+    deleted: list[int] = []
+    for first in range(0, 200, size):
+        batch = [message(number) for number in range(first, first + size)]
+        assert add(inbox, batch, deleted.append) == size
+
+    assert [one.message.delivery for one in inbox.read(Cursor())] == [f"{n:03}" for n in range(180, 200)]
+    assert sum(deleted) == 180
+
+
+def test_what_was_added_is_stored_even_where_the_older_ones_cannot_be_deleted(caplog: pytest.LogCaptureFixture) -> None:
+    class Stubborn(MemoryInbox):
+        def keep_newest(self, subjects: Collection[str], limit: int) -> int:
+            raise InboxError("the disk is full")
+
+    assert add(Stubborn(), [message(1)]) == 1
+    assert "no older callbacks were deleted: the disk is full" in caplog.text
