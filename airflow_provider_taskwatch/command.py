@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -158,22 +159,34 @@ def _pruned(store: Inbox, days: float) -> int:
 
 
 def _show_inbox(store: Inbox) -> None:
+    from .inbox.aside import asides
+
     _say("", repr(store))
     for one in store.heartbeats():
         _say("", f"receiver on {one.host}, {one.age_seconds:.0f} s ago", one.url)
     for name, holder in store.holders().items():
         _say("", f"{name}: held by {holder}")
+    for feed, number in Counter(one.feed for one in asides(store)).items():
+        _say("red", f"{feed}: {number} of its events cannot be read and are set aside;", "see `inbox show`")
 
 
 def _show_sealed(store: Inbox, *, is_raw: bool) -> None:
-    """Replies whose events are not stored, the oldest first; what is in them only where that is asked for."""
+    """Replies whose events are not stored, and what was set aside; what is in them only where that is asked for."""
     from .hub.inbox import open_seal
+    from .inbox.aside import asides
 
     for one in store.sealed():
-        at = datetime.fromtimestamp(one.received_at, UTC).isoformat(timespec="seconds")
-        _say("", f"{one.feed} at {at}:", one.problem or "its events are not stored yet")
+        _say("", f"{one.feed} at {_second(one.received_at)}:", one.problem or "its events are not stored yet")
         if is_raw:
             _say("", open_seal().open(one.content).decode(errors="replace"))
+    for other in asides(store):
+        _say("", f"{other.feed} at {_second(other.received_at)}:", other.problem)
+        if is_raw:
+            _say("", other.open(open_seal).decode(errors="replace"))
+
+
+def _second(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def watch(args: Namespace) -> None:

@@ -12,6 +12,8 @@
     - :class:`NotFoundError`: the remote does not know the id, or does not show it to us
 
   - :class:`ReplyError`: asked, and the answer makes no sense (not JSON, unknown shape, too large)
+
+    - :class:`LengthError`: the answer is longer than what is read of one
   - :class:`TokenError`: the token endpoint said no, or could not be asked
   - :class:`InboxError`: the inbox's database could not be asked
   - :class:`EventError`: a trigger event that this version cannot read
@@ -21,6 +23,11 @@ No message, attribute or cause holds a secret.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .wire import Reply
 
 
 class TaskWatchError(Exception):
@@ -92,6 +99,17 @@ class ReplyError(TaskWatchError):
     """The remote answered 2xx with something that cannot be read."""
 
     transient = True
+
+
+class LengthError(ReplyError):
+    """The remote answered with more than what is read of one reply.
+
+    :param beginning: the reply, its body cut where reading stopped.
+    """
+
+    def __init__(self, message: str, beginning: Reply) -> None:
+        super().__init__(message)
+        self.beginning = beginning
 
 
 class TokenError(TaskWatchError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .connection import Settings
+from .error import ReplyError
 from .flow import Flow
 from .wire import Reply
 
@@ -42,19 +44,68 @@ def shown(event: Event) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """What a feed holds in the place of an event, and cannot be understood. It is set aside, and reading goes on.
+
+    :param content: as it came, or its beginning; it may concern people, so no repr shows it.
+    :param problem: why it is no event, without a word of what it holds.
+    """
+
+    content: bytes = field(repr=False)
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one reply of a feed holds.
 
     :param events: in the order of the feed.
     :param position: where to read on.
     :param pause_seconds: how long the remote is to be left alone before the next read, at least.
-    :param warning: what people should know, that something is lost, for example; empty where all is well.
+    :param warning: what people should know; empty where all is well.
+    :param unreadable: what else it holds.
+    :param loss: what is lost, with its number; empty where nothing is.
     """
 
     events: tuple[Event, ...] = ()
     position: str = ""
     pause_seconds: float = 0.0
     warning: str = ""
+    unreadable: tuple[Unreadable, ...] = ()
+    loss: str = ""
+
+    @property
+    def count(self) -> int:
+        """How many items of the feed it brings, whether they can be read or not."""
+        return len(self.events) + len(self.unreadable)
+
+
+MISTAKES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What code raises that has met a value of a shape which nobody has thought of."""
+
+
+def sort_out(items: Iterable[object], read: Callable[[Any], Event]) -> tuple[tuple[Event, ...], tuple[Unreadable, ...]]:
+    """The events among the items of a feed, and what else there is.
+
+    :param read: makes an event of an item, or raises :class:`~.error.ReplyError`.
+    """
+    events, unreadable = list[Event](), list[Unreadable]()
+    for item in items:
+        try:
+            events.append(read(item))
+        except ReplyError as error:
+            unreadable.append(Unreadable(content=_as_bytes(item), problem=str(error)))
+        except MISTAKES as error:
+            problem = f"an event cannot be understood ({type(error).__name__})"
+            unreadable.append(Unreadable(content=_as_bytes(item), problem=problem))
+    return tuple(events), tuple(unreadable)
+
+
+def _as_bytes(item: object) -> bytes:
+    try:
+        return json.dumps(item, sort_keys=True).encode()
+    except MISTAKES:  # nested without end
+        return b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,15 +161,17 @@ class Feed(Protocol):
         :param since: seconds since the epoch, of the earliest event that somebody waits for; None: only what comes.
         """
 
-    def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
-        """Ask for what comes after a position; the reply is one that :meth:`batch` understands.
+    def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Any]:
+        """Ask for what comes after a position; the answer is one that :meth:`batch` understands.
+
+        It is a reply where ``is_consuming``; else it may be anything, where one reply does not tell what there is.
 
         :param reader: a UUID that stands for the pump, the same after a restart.
         :param waits: whether the remote may keep the request open until something comes.
         """
 
-    def batch(self, reply: Reply, position: str) -> Batch:
-        """What a reply holds, without a request.
+    def batch(self, reply: Any, position: str) -> Batch:
+        """What the answer to a read holds, without a request.
 
         :raises ReplyError: where it cannot be understood.
         """

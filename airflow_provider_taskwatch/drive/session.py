@@ -41,7 +41,7 @@ from urllib3.util.response import assert_header_parsing
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
-    ReplyError,
+    LengthError,
     TaskWatchError,
     TransportError,
     described,
@@ -81,6 +81,9 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
             headers=dict(call.headers),
             **options(settings),
         )
+    except LengthError as error:
+        error.beginning = without(error.beginning, secret_of(call), *secrets_of(settings))
+        raise
     except (requests.RequestException, OSError, ValueError) as cause:
         raise lost(cause, settings.base_url) from harmless(cause)
     return without(as_reply(response), secret_of(call), *secrets_of(settings))
@@ -390,7 +393,8 @@ def _read(response: requests.Response) -> bytes:
     while piece := _piece(response):
         content += piece
         if len(content) > MAX_REPLY_BYTES:
-            raise too_long(f"of {response.url.split('?')[0]} ({response.status_code})")
+            whose = f"of {response.url.split('?')[0]} ({response.status_code})"
+            raise too_long(whose, response.status_code, response.headers, content)
     return bytes(content)
 
 
@@ -403,6 +407,10 @@ def _piece(response: requests.Response) -> bytes:
         raise requests.exceptions.ConnectionError(cause) from cause
 
 
-def too_long(whose: str) -> ReplyError:
+def too_long(whose: str, status: int, headers: Mapping[str, str], content: bytearray) -> LengthError:
     """The error for a reply that is not read further."""
-    return ReplyError(f"the reply {whose} is longer than {MAX_REPLY_BYTES >> 20} MB; it is not read further")
+    named = {name.lower(): value for name, value in headers.items()}
+    return LengthError(
+        f"the reply {whose} is longer than {MAX_REPLY_BYTES >> 20} MB; it is not read further",
+        Reply(status=status, headers=named, body=bytes(content[:MAX_REPLY_BYTES])),
+    )

@@ -18,7 +18,13 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from yarl import URL
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TransportError, described
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    LengthError,
+    TaskWatchError,
+    TransportError,
+    described,
+)
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
@@ -137,6 +143,9 @@ class WaitingDriver:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 reply = Reply(status=response.status, headers=headers, body=body)
                 return without(reply, secret_of(call), *self._secrets)
+        except LengthError as error:
+            error.beginning = without(error.beginning, secret_of(call), *self._secrets)
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
             raise lost(cause, self.settings.base_url) from (None if isinstance(cause, _OF_A_REPLY) else cause)
 
@@ -232,5 +241,6 @@ async def _read(response: aiohttp.ClientResponse, call: Call) -> bytes:
     async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > MAX_REPLY_BYTES:
-            raise too_long(f"to {call.method} {call.path} ({response.status})")
+            whose = f"to {call.method} {call.path} ({response.status})"
+            raise too_long(whose, response.status, response.headers, content)
     return bytes(content)

@@ -56,7 +56,10 @@ class DocplannerHook(TaskWatchHook):
         :raises LossError: the reply was lost, and perhaps the notifications with it.
         :raises ReplyError: what came are no notifications.
         """
-        return read_pulled(self.run(pull(limit)))
+        pulled = read_pulled(self.run(pull(limit)))
+        if pulled.loss:
+            self.log.error(pulled.loss)
+        return pulled
 
     def release_notifications(self) -> None:
         """Have Docplanner push again what was not taken.

@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.inbox.message import Inbox, Lease
 from airflow_provider_taskwatch.inbox.seal import Seal
 
 from .pump import lease_name, new_holder
-from .reading import Place, Program, Reading, Step
+from .reading import Place, Program, Reading, Step, remarks, seal_for
 from .silence import of_feed, silence
 
 T = TypeVar("T")
@@ -31,7 +31,8 @@ class Errand:
     """One worker's way to the events of a feed.
 
     :param converse: holds one conversation with the remote.
-    :param open_seal: for feeds that forget what was read.
+    :param open_seal: for feeds that forget what was read, and for what cannot be read.
+    :param count: takes the name of a counter and what to add to it.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Errand:
         open_seal: Callable[[], Seal],
         *,
         clock: Callable[[], float] = time.time,
+        count: Callable[[str, int], object] = lambda _name, _number: None,
     ) -> None:
         self.feed = feed
         self.inbox = inbox
         self._converse = converse
         self._lease = Lease(name=lease_name(feed), holder=new_holder())
-        self._reading = Reading(feed, inbox, self._lease, open_seal() if feed.is_consuming else None, clock)
+        self._reading = Reading(feed, inbox, self._lease, seal_for(feed, open_seal), clock)
+        self._count = count
         self._place: Place | None = None
 
     def fetch(self, since: float | None, limit: int) -> None:
@@ -71,9 +74,11 @@ class Errand:
             self._place = None
             return 0
         self._place = self._place.at(batch.position)
-        if batch.warning:
-            log.warning("the feed %s: %s", self.feed.key, batch.warning)
-        return len(batch.events)
+        if batch.unreadable:
+            self._count("feed.unreadable", len(batch.unreadable))
+        for level, words in remarks(self.feed.key, batch):
+            log.log(level, words)
+        return batch.count
 
     def doubt(self) -> str:
         """What keeps events from coming, in words; empty where nothing is known to."""

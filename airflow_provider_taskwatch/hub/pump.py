@@ -15,14 +15,14 @@ from inspect import isgenerator
 from typing import Any, TypeVar
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, TaskWatchError, described
-from airflow_provider_taskwatch.core.feed import Feed
+from airflow_provider_taskwatch.core.feed import Batch, Feed
 from airflow_provider_taskwatch.core.flow import Flow, Retry
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease
 from airflow_provider_taskwatch.inbox.seal import Seal
 
 from .audience import Waiter
-from .reading import Program, Reading, Step
+from .reading import Program, Reading, Step, remarks, seal_for
 from .thread import in_thread, later
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ BREATH_SECONDS = 1.0
 """Between reads that brought nothing, at least: not every remote keeps a request open."""
 GRACE_SECONDS = 300.0
 """For so long a refusal may be a mistake that somebody mends."""
+REMARK_SECONDS = 60.0
 
 _PATIENCE = Retry(first_seconds=1.0, limit_seconds=LIMIT_SECONDS)
 
@@ -48,7 +49,8 @@ class Pump:
 
     :param open_inbox: opens the inbox; the pump closes it.
     :param converse: holds one conversation with the remote.
-    :param open_seal: for feeds that forget what was read.
+    :param open_seal: for feeds that forget what was read, and for what cannot be read.
+    :param count: takes the name of a counter and what to add to it.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Pump:
         lease_seconds: float = LEASE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
         clock: Callable[[], float] = time.time,
+        count: Callable[[str, int], object] = lambda _name, _number: None,
     ) -> None:
         self.batches = 0
         self.events = 0
@@ -71,10 +74,12 @@ class Pump:
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
         self._clock = clock
+        self._count = count
         self._waiters: dict[Waiter, None] = {}
         self._task: asyncio.Task[None] | None = None
         self._refused_since: float | None = None
         self._failures = 0
+        self._remark_from: dict[int, float] = {}
 
     @asynccontextmanager
     async def serving(self, waiter: Waiter) -> AsyncIterator[None]:
@@ -126,8 +131,7 @@ class Pump:
 
     def _reading(self, inbox: Inbox, lease: Lease) -> Reading:
         """In a thread, as a key may come from a command, and the library that uses it is slow to import."""
-        seal = self._open_seal() if self._feed.is_consuming else None
-        return Reading(self._feed, inbox, lease, seal, self._clock)
+        return Reading(self._feed, inbox, lease, seal_for(self._feed, self._open_seal), self._clock)
 
     async def _read(self, reading: Reading, renewing: asyncio.Task[None]) -> None:
         place = await self._drive(reading.begin(self._since()))
@@ -136,10 +140,9 @@ class Pump:
             batch = await self._drive(reading.turn(place))
             place = place.at(batch.position)
             self._rejoice(len(batch.events))
-            if batch.warning:
-                self._warn(f"the feed {self._feed.key}: {batch.warning}")
+            self._remark(batch)
             took = asyncio.get_running_loop().time() - began
-            breath = 0.0 if batch.events else max(0.0, BREATH_SECONDS - took)
+            breath = 0.0 if batch.count else max(0.0, BREATH_SECONDS - took)
             await self._sleep(max(batch.pause_seconds, breath), renewing.done)
         if renewing.done():
             await renewing
@@ -191,11 +194,21 @@ class Pump:
         self.batches += 1
         self.events += events
 
+    def _remark(self, batch: Batch) -> None:
+        """Count and tell what a batch brings beside its events; a flood of it is told once a minute."""
+        if batch.unreadable:
+            self._count("feed.unreadable", len(batch.unreadable))
+        now = asyncio.get_running_loop().time()
+        for level, words in remarks(self._feed.key, batch):
+            if now >= self._remark_from.get(level, now):
+                self._remark_from[level] = now + REMARK_SECONDS
+                self._tell(level, words)
+
     def _suffer(self, error: Exception) -> float:
         """Tell what is wrong, once to everybody; seconds until the next attempt."""
         self._failures += 1
         words = f"the feed {self._feed.key} cannot be read for now: {described(error)}"
-        self._warn(words)
+        self._tell(logging.WARNING, words)
         if self._is_over(error):
             for waiter in list(self._waiters):
                 waiter.fail(error)
@@ -210,9 +223,9 @@ class Pump:
             self._refused_since = now
         return isinstance(error, ConfigurationError) or now - self._refused_since >= GRACE_SECONDS
 
-    def _warn(self, words: str) -> None:
+    def _tell(self, level: int, words: str) -> None:
         """In the triggerer's log, and in that of each task that waits."""
-        log.warning(words)
+        log.log(level, words)
         for waiter in list(self._waiters):
             waiter.doubt(words)
 

@@ -5,16 +5,18 @@ A step is a flow, a conversation with the remote, or a function without argument
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from airflow_provider_taskwatch.core.error import ReplyError
-from airflow_provider_taskwatch.core.feed import Batch, Event, Feed
+from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
+from airflow_provider_taskwatch.core.feed import MISTAKES, Batch, Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Sealed
 from airflow_provider_taskwatch.inbox.seal import Seal
@@ -43,7 +45,8 @@ class Reading:
     """One feed, and the inbox that it is read into.
 
     :param lease: under which it is read; what is written after it has gone is refused.
-    :param seal: for feeds that forget what was read; None for others.
+    :param seal: closes what is set aside, and the replies of a feed that forgets what was read; None where there is no
+        key, which such a feed needs.
     :param clock: seconds since the epoch.
     """
 
@@ -71,30 +74,40 @@ class Reading:
 
         :param waits: see :meth:`~..core.feed.Feed.read`.
         """
-        if self._seal is not None:
-            yield from self._unseal(self._seal)
-        reply: Reply = yield self._feed.read(place.position, place.reader, waits=waits)
-        number = (yield partial(self._close, self._seal, reply)) if self._seal is not None and reply.body else None
+        seal = self._seal if self._feed.is_consuming else None
+        if seal is not None:
+            yield from self._unseal(seal)
+        reply = yield self._feed.read(place.position, place.reader, waits=waits)
+        number = (yield partial(self._close, seal, reply)) if seal is not None and reply.body else None
         batch = yield from self._store(reply, place.position, number)
         yield self._feed.acknowledge(batch, place.reader)
         return batch
 
-    def _store(self, reply: Reply, position: str, number: int | None) -> Program[Batch]:
+    def _store(self, reply: object, position: str, number: int | None) -> Program[Batch]:
         try:
-            batch = self._feed.batch(reply, position)
+            batch = self._batch(reply, position)
         except ReplyError as error:
             if number is not None:
                 yield partial(self._inbox.set_problem, number, str(error))
                 raise ReplyError(f"{error}; {_KEPT}") from error
             raise
         moved_to = batch.position if batch.position != position else None
-        if batch.events or moved_to is not None or number is not None:
-            yield partial(self._append, batch.events, moved_to, number)
+        if batch.count or moved_to is not None or number is not None:
+            yield partial(self._append, batch, moved_to, number)
         return batch
 
-    def _append(self, events: Sequence[Event], position: str | None, number: int | None) -> int:
+    def _batch(self, reply: object, position: str) -> Batch:
+        """What a reply holds; one of a shape that nobody has thought of is no reason to stop for ever."""
+        try:
+            return self._feed.batch(reply, position)
+        except MISTAKES as error:
+            raise ReplyError(f"a reply cannot be understood ({type(error).__name__})") from None
+
+    def _append(self, batch: Batch, position: str | None, number: int | None) -> int:
+        """All in one transaction: what comes again after a crash is there already, and what was set aside, too."""
         channel, now = self._feed.key, self._clock()
-        messages = [message_of(channel, event, now) for event in events]
+        messages = [message_of(channel, event, now) for event in batch.events]
+        messages += [set_aside(channel, one, now, self._seal) for one in batch.unreadable]
         return self._inbox.append(channel, messages, lease=self._lease, position=position, unsealed=number)
 
     def _close(self, seal: Seal, reply: Reply) -> int:
@@ -119,4 +132,31 @@ class Reading:
         return str(self._inbox.position(name))
 
 
+def seal_for(feed: Feed, open_seal: Callable[[], Seal]) -> Seal | None:
+    """What closes that which a feed brings and nobody can read.
+
+    Without a key it is kept as it is, as all events of such a feed are. One that forgets what was read needs a key.
+
+    :raises ConfigurationError: where such a feed has none.
+    """
+    try:
+        return open_seal()
+    except ConfigurationError:
+        if feed.is_consuming:
+            raise
+        return None
+
+
+def remarks(feed: str, batch: Batch) -> Iterator[tuple[int, str]]:
+    """What people should know of a batch, each with its level in a log."""
+    if batch.unreadable:
+        problem = batch.unreadable[0].problem
+        yield logging.ERROR, f"the feed {feed}: {len(batch.unreadable)} of its events {_SET_ASIDE}: {problem}"
+    if batch.loss:
+        yield logging.ERROR, f"the feed {feed}: {batch.loss}"
+    if batch.warning:
+        yield logging.WARNING, f"the feed {feed}: {batch.warning}"
+
+
+_SET_ASIDE = "cannot be read and are set aside; `airflow taskwatch inbox show` lists them"
 _KEPT = "it is kept, sealed, for three days: `airflow taskwatch inbox show --raw` shows it"

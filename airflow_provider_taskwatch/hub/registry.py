@@ -96,7 +96,7 @@ def _pump_for(hub: Hub, feed: Feed) -> Pump:
     if key not in _pumps or _pumps[key].is_idle:
         for ended in [other for other, pump in _pumps.items() if pump.is_idle]:
             del _pumps[ended]
-        _pumps[key] = Pump(feed, aopen_inbox, partial(_converse, hub), open_seal)
+        _pumps[key] = Pump(feed, aopen_inbox, partial(_converse, hub), open_seal, count=count)
     return _pumps[key]
 
 

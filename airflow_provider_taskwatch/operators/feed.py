@@ -45,8 +45,9 @@ class FeedUser(HookUser["TaskWatchHook"]):
         """The way to the feed's events from a worker, for the duration of a block."""
         from airflow_provider_taskwatch.hub.errand import Errand
         from airflow_provider_taskwatch.hub.inbox import open_named_inbox, open_seal
+        from airflow_provider_taskwatch.hub.statistic import count
 
-        errand = Errand(self.feed, open_named_inbox(), self.hook.run, open_seal)
+        errand = Errand(self.feed, open_named_inbox(), self.hook.run, open_seal, count=count)
         try:
             yield errand
         finally:

@@ -5,17 +5,18 @@ https://developer.acronis.com/doc/event-manager/v1/guide/ ("Listening for the ev
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError
-from airflow_provider_taskwatch.core.feed import Batch, Event
+from airflow_provider_taskwatch.core.error import ConfigurationError, LengthError, RemoteError, ReplyError
+from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, sort_out
 from airflow_provider_taskwatch.core.flow import Flow, refusal, retry_after, told, unreadable
-from airflow_provider_taskwatch.core.text import line
-from airflow_provider_taskwatch.core.wire import Reply, get
+from airflow_provider_taskwatch.core.text import line, printable
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Reply, get
 
 from .acronis_event import (
     EVENTS,
@@ -39,6 +40,12 @@ EMPTY_SECONDS = 1.0
 """The pause after an answer without events, where the server names none: it may not have waited at all."""
 REFUSED_SECONDS = 10.0
 """The pause after a 429 without ``Retry-After``: another reader is served until it was silent for a while."""
+
+ASIDE_BYTES = 65536
+"""What is kept of an event that cannot be read; the vendor promises that none is longer."""
+
+ASIDE_BYTES = 65536
+"""What is kept of an event that cannot be read; the vendor promises that none is longer."""
 
 _OFFSET_LOST = (400, 404, 410, 416, 422)
 """What the server may answer to an offset that is older than what it keeps; the vendor does not say."""
@@ -96,36 +103,90 @@ class AcronisFeed:
         # It is that of the event itself, and what is delivered comes after an offset.
         return str(max(0, offset - 1))
 
-    def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
-        seconds = self._timeout_seconds if waits else SHORT_SECONDS
-        call = poll(self.subscription.id, reader, position, limit=EVENTS_LIMIT, timeout_seconds=seconds)
-        reply: Reply = yield call
-        if reply.is_ok or reply.status == 429:
-            return reply
-        return (yield from self._without_offset(refusal(call, reply), int(position)))
+    def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply | Batch]:
+        """What comes after an offset: all that one reply may hold, or less where it could not be read then."""
+        offset = offset_in({"offset": position})
+        if offset is None:
+            return (yield from self._without_position(position))
+        limit, seconds = EVENTS_LIMIT, self._timeout_seconds if waits else SHORT_SECONDS
+        while True:
+            found = yield from self._asked(reader, offset, limit, seconds)
+            if isinstance(found, Batch) or is_legible(found) or not found.body.strip():
+                return found
+            if limit == 1:
+                return (yield from self._past_one(reader, offset, found))
+            limit //= 2
 
-    def batch(self, reply: Reply, position: str) -> Batch:
+    def batch(self, reply: Reply | Batch, position: str) -> Batch:
+        if isinstance(reply, Batch):
+            return reply
         asked = retry_after(reply.headers)
         if reply.status == 429:
             return Batch(position=position, pause_seconds=REFUSED_SECONDS if asked is None else asked)
         content = answer(reply)
-        events = _events(reply, content)
-        offset = offset_in(content)
-        if offset is None and events:
+        events, others = sort_out(_listed(reply, content), _event)
+        offset = _moved_to(content)
+        if offset is None and (events or others):
             raise unreadable(get(EVENTS), reply, "holds events and no offset")
+        is_further = bool(events or others) and offset != offset_in({"offset": position})
         return Batch(
             events=events,
+            unreadable=others,
             position=position if offset is None else str(offset),
-            pause_seconds=asked or (0.0 if events else EMPTY_SECONDS),
+            pause_seconds=asked or (0.0 if is_further else EMPTY_SECONDS),
         )
 
     def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
         """A stateless consumer commits; without events it might be one that is not served, and know an old offset."""
-        if self.subscription.consumer == "stateless" and batch.events:
+        if self.subscription.consumer == "stateless" and batch.count:
             yield from commit_offset(self.subscription.id, batch.position)
 
-    def _without_offset(self, error: RemoteError, position: int) -> Flow[Reply]:
-        """An answer without events that leads to an offset which the server keeps; else the refusal stands.
+    def _asked(self, reader: str, offset: int, limit: int, seconds: int = SHORT_SECONDS) -> Flow[Reply | Batch]:
+        """One poll. A reply that is too long comes cut, and so as one that cannot be read."""
+        call = poll(self.subscription.id, reader, offset, limit=limit, timeout_seconds=seconds)
+        try:
+            reply: Reply = yield call
+        except LengthError as error:
+            reply = error.beginning
+        if reply.status == 429 or reply.is_ok:
+            return reply
+        return (yield from self._without_offset(refusal(call, reply), offset))
+
+    def _past_one(self, reader: str, offset: int, found: Reply) -> Flow[Reply | Batch]:
+        """Set aside the one event after an offset, whose reply cannot be read.
+
+        The API tells no more of it than that, so its offset is searched for: it is the next one as long as the answer
+        is the same. Where nothing can be read at the end of the topic either, it is no event that is at fault.
+        """
+        end = yield from topic_offset(self.subscription.topic, "CURRENT")
+        if end <= offset or not is_legible((yield from self._asked(reader, end, 1))):
+            raise unreadable(get(EVENTS), found, _illegible(found))
+        low, high = offset, end
+        while high - low > 1:
+            middle = (low + high) // 2
+            probe = yield from self._asked(reader, middle, 1)
+            if is_busy(probe):
+                return replace(self.batch(probe, ""), position=str(low))
+            low, high = (middle, high) if is_same(probe, found) else (low, middle)
+        again = yield from self._asked(reader, low, 1)
+        if isinstance(again, Batch) or is_legible(again):
+            return again
+        aside = Unreadable(content=found.body[:ASIDE_BYTES], problem=f"an event {_illegible(found)}")
+        return Batch(position=str(high), unreadable=(aside,))
+
+    def _without_position(self, position: str) -> Flow[Batch]:
+        """What the inbox holds is no offset; go on like one whose offset the server has lost."""
+        if self._on_offset_lost == "fail":
+            raise ConfigurationError(
+                f"the inbox knows {position!r:.80} as the offset of {self.key}, which is none; "
+                "on_offset_lost='earliest' or 'current' goes on without it"
+            )
+        offset = yield from topic_offset(self.subscription.topic, self._on_offset_lost.upper())
+        loss = f"the inbox knows {position!r:.80} as its offset, which is none; it is read on at {offset}"
+        return Batch(position=str(offset), pause_seconds=EMPTY_SECONDS, loss=loss)
+
+    def _without_offset(self, error: RemoteError, position: int) -> Flow[Batch]:
+        """Go on at an offset which the server keeps; else the refusal stands.
 
         It may also be that the server has lost the subscription.
         """
@@ -133,7 +194,7 @@ class AcronisFeed:
             raise error
         _, is_new = yield from create_subscription(self.subscription)
         if is_new:
-            return _nothing_until(position)
+            return Batch(position=str(position), pause_seconds=EMPTY_SECONDS)
         topic = self.subscription.topic
         earliest = yield from topic_offset(topic, "EARLIEST")
         if position >= earliest:
@@ -141,11 +202,33 @@ class AcronisFeed:
         if self._on_offset_lost == "fail":
             raise _lost(error, position, earliest)
         offset = earliest if self._on_offset_lost == "earliest" else (yield from topic_offset(topic, "CURRENT"))
-        return _nothing_until(offset)
+        loss = f"what came after the offset {position} is no longer kept; up to {offset - position} events are lost"
+        return Batch(position=str(offset), pause_seconds=EMPTY_SECONDS, loss=loss)
 
 
-def _nothing_until(offset: int) -> Reply:
-    return Reply(status=200, body=json.dumps({"offset": offset, "events": []}).encode())
+def is_legible(found: Reply | Batch) -> bool:
+    """Whether events can be told apart in an answer; 202, 204 and 429 hold none."""
+    if isinstance(found, Batch) or found.status == 429:
+        return True
+    try:
+        content = answer(found)
+    except ReplyError:
+        return False
+    return _moved_to(content) is not None or not content.get("events")
+
+
+def is_busy(found: Reply | Batch) -> bool:
+    """Whether the server serves another reader, or was asked too often."""
+    return isinstance(found, Reply) and found.status == 429
+
+
+def is_same(found: Reply | Batch, other: Reply) -> bool:
+    """Whether an answer is that of the same event; of one that is too long, by its beginning."""
+    return isinstance(found, Reply) and found.body == other.body
+
+
+def _illegible(reply: Reply) -> str:
+    return f"is longer than {len(reply.body) >> 20} MB" if len(reply.body) >= MAX_REPLY_BYTES else "is not JSON"
 
 
 def _lost(error: RemoteError, position: int, earliest: int) -> RemoteError:
@@ -158,11 +241,21 @@ def _lost(error: RemoteError, position: int, earliest: int) -> RemoteError:
     )
 
 
-def _events(reply: Reply, content: Mapping[str, Any]) -> tuple[Event, ...]:
+def _moved_to(content: Mapping[str, Any]) -> int | None:
+    """The offset in an answer; where it is none, that of the last event, which is the same in the vendor's sample."""
+    if (offset := offset_in(content)) is not None:
+        return offset
+    listed = content.get("events")
+    held = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    sequences = (offset_in({"offset": one.get("sequence")}) for one in held)
+    return max((one for one in sequences if one is not None), default=None)
+
+
+def _listed(reply: Reply, content: Mapping[str, Any]) -> list[object]:
     listed = content.get("events") or []
     if not isinstance(listed, list):
         raise unreadable(get(EVENTS), reply, "holds no list of events")
-    return tuple(map(_event, listed))
+    return listed
 
 
 def _event(content: object) -> Event:
@@ -175,9 +268,15 @@ def _event(content: object) -> Event:
         raise ReplyError(line(f"an event lacks its type, its time, or both its sequence and its id; it has {there}"))
     subject = held.get("subject")
     return Event(
-        id=line(f"{number} {name}", CTI_CHARACTERS),
+        id=_identity(f"{number} {name}"),
         name=line(name, CTI_CHARACTERS),
         subject="" if subject is None else told(subject, CTI_CHARACTERS),
         at=at.timestamp(),
         content=held,
     )
+
+
+def _identity(text: str) -> str:
+    """A text that a database can hold, and another one for each other text."""
+    shown = printable(text)
+    return shown if shown == text else f"{shown} {sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
+    LengthError,
     LossError,
     NotFoundError,
     RemoteError,
@@ -23,7 +26,7 @@ from airflow_provider_taskwatch.core.error import (
 from airflow_provider_taskwatch.core.flow import Flow, refusal
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.text import line
-from airflow_provider_taskwatch.core.wire import Call, Reply, pairs
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply, pairs
 
 FORM = Form(
     connection_type="docplanner",
@@ -80,6 +83,10 @@ _HINTS: Mapping[int, str] = {
     308: _WWW,
     403: "the client may not do this; Docplanner enables it, by client and by facility",
 }
+_DECODER = json.JSONDecoder()
+_LIST = re.compile(rb'"notifications"\s*:\s*\[')
+_BETWEEN = re.compile(r"[\s,]*")
+_COMPARE = "compare with its bookings (GET .../bookings?start=&end=)"
 _PULL_HINTS = {**_HINTS, 404: "an empty queue says 'No notifications found'; check host and path of the connection"}
 _RELEASE_HINTS = {
     **_HINTS,
@@ -94,10 +101,25 @@ class Pulled:
 
     :param notifications: ``{"name", "data", "created_at"}``, the earliest first; no repr shows them, for the patients.
     :param remaining: how many are left in the queue; None where the reply does not say.
+    :param others: what else stands in their place.
+    :param rest: what cannot be read of a reply that was cut, as it grew too long.
     """
 
     notifications: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     remaining: int | None = None
+    others: tuple[object, ...] = field(default=(), repr=False)
+    rest: bytes = field(default=b"", repr=False)
+
+    @property
+    def loss(self) -> str:
+        """What is lost, with its number; empty where nothing is."""
+        if not self.rest:
+            return ""
+        read = len(self.notifications) + len(self.others)
+        return (
+            f"a reply was longer than {MAX_REPLY_BYTES >> 20} MB: what came after its first {read} notifications is "
+            f"deleted at Docplanner; up to {MAX_LIMIT - read} are lost; {_COMPARE}"
+        )
 
 
 def pull(limit: int | None = None) -> Flow[Reply]:
@@ -110,6 +132,8 @@ def pull(limit: int | None = None) -> Flow[Reply]:
     call = _pull_call(limit)
     try:
         reply: Reply = yield call
+    except LengthError as error:
+        reply = error.beginning
     except TransportError as lost:
         if not lost.sent:
             raise
@@ -160,15 +184,42 @@ def read_pulled(reply: Reply) -> Pulled:
     if is_empty(reply):
         return Pulled(remaining=0)
     content = _content(reply)
+    if content is None and len(reply.body) >= MAX_REPLY_BYTES and (list_ := _LIST.search(reply.body)):
+        return _cut(reply.body, list_.end())
     if content == []:
         return Pulled(remaining=0)
     members = content if isinstance(content, Mapping) else {}
     found = members.get("notifications")
     if found is None and isinstance(members.get("name"), str):
         return Pulled(notifications=(members,))
-    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+    if not isinstance(found, list):
         raise ReplyError(f"the reply to a pull ({reply.status}) holds no notifications: it is {_shape(reply, content)}")
-    return Pulled(notifications=tuple(found), remaining=_count(members.get("remaining")))
+    return _pulled(found, remaining=_count(members.get("remaining")))
+
+
+def _pulled(found: list[Any], *, remaining: int | None = None, rest: bytes = b"") -> Pulled:
+    return Pulled(
+        notifications=tuple(one for one in found if isinstance(one, Mapping)),
+        remaining=remaining,
+        others=tuple(one for one in found if not isinstance(one, Mapping)),
+        rest=rest,
+    )
+
+
+def _cut(body: bytes, begin: int) -> Pulled:
+    """What a reply holds that was cut somewhere after its list of notifications had begun."""
+    text, end, found = body[begin:].decode(errors="replace"), 0, list[Any]()
+    while True:
+        try:
+            one, end = _DECODER.raw_decode(text, _after_blanks(text, end))
+        except (ValueError, RecursionError):
+            return _pulled(found, rest=text[end:].encode())
+        found.append(one)
+
+
+def _after_blanks(text: str, start: int) -> int:
+    found = _BETWEEN.match(text, start)
+    return start if found is None else found.end()
 
 
 def _pull_call(limit: int | None) -> Call:
@@ -191,7 +242,7 @@ def _asked(call: Call, hints: Mapping[int, str]) -> Flow[Reply]:
 def _lost(call: Call, reason: str, limit: int | None) -> LossError:
     return LossError(
         f"the reply to {call.method} {call.path} was lost: {reason}. Docplanner deletes what it has sent, so up to "
-        f"{limit or 1} notifications may be gone; compare with its bookings (GET .../bookings?start=&end=)"
+        f"{limit or 1} notifications may be gone; {_COMPARE}"
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
-from airflow_provider_taskwatch.core.feed import Batch, Event
+from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, sort_out
 from airflow_provider_taskwatch.core.flow import Flow, nothing, said_at
 from airflow_provider_taskwatch.core.wire import Reply
 
@@ -68,15 +69,19 @@ class DocplannerFeed:
     def batch(self, reply: Reply, position: str) -> Batch:
         """The position is the hour of the last pull, by the remote's clock; it tells for how long nobody has pulled."""
         pulled, heard_at = read_pulled(reply), said_at(reply) or 0.0
-        events = [event_of(one, store_payload=self._store_payload, heard_at=heard_at) for one in pulled.notifications]
-        is_drained = pulled.remaining == 0 or not events
+        read = partial(event_of, store_payload=self._store_payload, heard_at=heard_at)
+        events, unreadable = sort_out([*pulled.notifications, *pulled.others], read)
+        rest = (Unreadable(content=pulled.rest, problem="a reply was too long, and its rest cannot be read"),)
+        is_drained = pulled.remaining == 0 or not (events or unreadable)
         return Batch(
-            events=tuple(events),
+            events=events,
+            unreadable=(*unreadable, *rest) if pulled.rest else unreadable,
             position=str(int(heard_at // HOUR_SECONDS)) if heard_at else position,
             pause_seconds=IDLE_SECONDS if is_drained else 0.0,
+            loss=pulled.loss,
             warning=expiry_warning(
                 oldest_at=min((one.at for one in events), default=heard_at),
-                pulled_at=float(position) * HOUR_SECONDS if position else heard_at,
+                pulled_at=float(position) * HOUR_SECONDS if position.isdecimal() else heard_at,
                 now=heard_at,
             ),
         )

@@ -76,12 +76,14 @@ _TELLING = frozenset({"id", "start_at", "since", "till", "status_from", "status_
 """What can differ between two notifications of one name and second. A status is not in it: it may change in between."""
 
 
-def event_of(notification: Mapping[str, Any], *, store_payload: str, heard_at: float) -> Event:
+def event_of(notification: object, *, store_payload: str, heard_at: float) -> Event:
     """A notification as an event; its content is its ``data``, or as much of that as may be stored.
 
     :param heard_at: seconds since the epoch, for one whose ``created_at`` cannot be read.
     :raises ReplyError: where it has no name, or data that are no object.
     """
+    if not isinstance(notification, Mapping):
+        raise ReplyError("what stands in the place of a notification is none; it is not shown, for the patients")
     name, data = notification.get("name"), notification.get("data") or {}
     if not isinstance(name, str) or not isinstance(data, Mapping):
         raise ReplyError("a notification has no name, or data that are no object; it is not shown, for the patients")

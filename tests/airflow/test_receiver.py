@@ -20,7 +20,9 @@ import requests
 from fastapi import FastAPI
 
 from airflow_provider_taskwatch import command
+from airflow_provider_taskwatch.core.feed import Unreadable
 from airflow_provider_taskwatch.hub.inbox import open_inbox
+from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.plugin import TaskWatchPlugin, receiver_apps
@@ -210,6 +212,21 @@ def test_replies_that_could_not_be_read_are_shown_as_they_came_when_asked(run: R
     _, lines = run(command.inbox, action="show", raw=True)
     assert re.fullmatch(r"docplanner queue at \S+: is no object", line)
     assert lines == [line, "[]"]
+
+
+@pytest.mark.parametrize("keys", [[], [fresh_key()]])
+def test_events_that_were_set_aside_are_counted_listed_and_shown_when_asked(
+    run: Run, configure: Configure, keys: list[str]
+) -> None:
+    configure(AIRFLOW__TASKWATCH__INBOX_KEYS="".join(keys))
+    odd = [Unreadable(content=f"[{number}]".encode(), problem="it has no time") for number in range(2)]
+    seal = Seal(keys) if keys else None
+    open_inbox().append("acronis tasks", [set_aside("acronis tasks", one, time.time(), seal) for one in odd])
+    [*_, counted] = run(command.inbox, action="status")[1]
+    _, lines = run(command.inbox, action="show", raw=True)
+    assert counted == "acronis tasks: 2 of its events cannot be read and are set aside; see `inbox show`"
+    assert lines[1::2] == ["[0]", "[1]"]
+    assert all(re.fullmatch(r"acronis tasks at \S+: it has no time", line) for line in lines[::2])
 
 
 def test_a_fresh_key_opens_what_it_has_closed(run: Run) -> None:

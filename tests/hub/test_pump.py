@@ -22,6 +22,7 @@ from airflow_provider_taskwatch.core.error import (
     RemoteError,
     TransportError,
 )
+from airflow_provider_taskwatch.core.feed import Unreadable
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.hub import thread
 from airflow_provider_taskwatch.hub.pump import GRACE_SECONDS, LIMIT_SECONDS, Pump
@@ -56,7 +57,7 @@ def pump_on(
     remote: Remote,
     feed: QueueFeed | None = None,
     open_seal: Callable[[], Seal] = lambda: Seal([KEY]),
-    **times: float,
+    **times: Any,
 ) -> Pump:
     async def opened() -> Inbox:
         return inbox
@@ -254,6 +255,29 @@ async def test_an_unreadable_reply_of_a_consuming_feed_is_told_and_the_next_one_
 
     assert "`airflow taskwatch inbox show --raw` shows it" in listening.doubts[0]
     assert [one.problem for one in inbox.sealed()] == ["the answer is no JSON"]
+
+
+async def test_events_that_cannot_be_read_are_counted_and_told_once_in_a_while_and_the_others_are_read(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            batch = super().batch(reply, position)
+            odd = Unreadable(content=batch.position.encode(), problem="it is odd")
+            return replace(batch, unreadable=(odd,), events=batch.events[1:])
+
+    remote, listening, counted = Remote(), Listening(), list[tuple[str, int]]()
+    pump = pump_on(inbox, remote, Odd(), count=lambda name, number: counted.append((name, number)))
+    async with pump.serving(listening.waiter):
+        for number in (1, 3, 5):
+            remote.emit(number, number + 1)
+            await until(lambda number=number: str(number + 1) in stored(inbox))
+
+    await until(lambda: counted == [("feed.unreadable", 1)] * 3)
+    errors = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert errors == listening.doubts
+    [told] = errors
+    assert told.startswith("the feed fake queue: 1 of its events cannot be read and are set aside; `airflow")
 
 
 async def test_keys_are_fetched_in_a_thread_as_a_command_may_have_to_be_asked() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable, Iterator
 from inspect import isgenerator
 from pathlib import Path
@@ -9,14 +11,16 @@ from typing import Any, TypeVar
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, LeaseError, ReplyError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, ReplyError
+from airflow_provider_taskwatch.core.feed import Batch, sort_out
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.hub.reading import Place, Program, Reading, Step
+from airflow_provider_taskwatch.hub.reading import Place, Program, Reading, Step, remarks, seal_for
+from airflow_provider_taskwatch.inbox.aside import asides
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.inbox.store import SqlInbox
-from tests.hub.remote import NOW, QueueFeed
+from tests.hub.remote import NOW, QueueFeed, event
 from tests.play import reply
 
 T = TypeVar("T")
@@ -198,3 +202,95 @@ def test_a_key_that_was_taken_away_is_missed(inbox: Inbox) -> None:
     inbox.keep_sealed("fake queue", Seal([KEY]).close(EVENTS.body), NOW)
     with pytest.raises(ConfigurationError, match=r"no longer among \[taskwatch\] inbox_keys; add it again"):
         drive(reading(inbox, key=fresh_key(), is_consuming=True).turn(place("")), EVENTS)
+
+
+# --- what is no event
+
+
+class OddFeed(QueueFeed):
+    """Numbers are events, whatever else there is is none; a position counts items."""
+
+    def batch(self, reply: Any, position: str) -> Any:
+        told = json.loads(reply.body)
+        events, unreadable = sort_out(told, lambda one: event(one + 0))
+        return Batch(events=events, unreadable=unreadable, position=str(int(position or 0) + len(told)))
+
+
+def odd_reading(inbox: Inbox, *keys: str, is_consuming: bool = False) -> Reading:
+    feed = OddFeed(is_consuming=is_consuming)
+    return Reading(feed, inbox, LEASE, seal_for(feed, lambda: Seal(keys)), lambda: NOW)
+
+
+def aside(inbox: Inbox) -> list[tuple[str, bytes]]:
+    return [(one.feed, one.open(lambda: Seal([KEY]))) for one in asides(inbox)]
+
+
+@pytest.mark.parametrize("keys, is_consuming", [([], False), ([KEY], False), ([KEY], True)])
+def test_what_can_be_read_is_stored_and_what_cannot_is_set_aside(
+    inbox: Inbox, keys: list[str], is_consuming: bool
+) -> None:
+    batch = drive(odd_reading(inbox, *keys, is_consuming=is_consuming).turn(place()), reply(200, [1, "x", 2]))
+
+    assert (stored(inbox), inbox.position("fake queue"), batch.count) == (["1", "2"], "3", 3)
+    assert (aside(inbox), inbox.sealed()) == ([("fake queue", b'"x"')], [])
+
+
+def test_a_batch_of_nothing_readable_moves_the_position(inbox: Inbox) -> None:
+    drive(odd_reading(inbox).turn(place()), reply(200, ["x", None, {}]))
+
+    assert (stored(inbox), inbox.position("fake queue"), len(aside(inbox))) == ([], "3", 3)
+
+
+def test_what_was_set_aside_and_not_acknowledged_is_set_aside_once(inbox: Inbox) -> None:
+    for keys in ([KEY], [KEY]):
+        with pytest.raises(CrashError):
+            drive(odd_reading(inbox, *keys).turn(place()), reply(200, [1, "x"]), before=crash_at("/acknowledge"))
+
+    assert (stored(inbox), aside(inbox)) == (["1"], [("fake queue", b'"x"')])
+
+
+def test_nothing_moves_where_it_cannot_be_set_aside() -> None:
+    class Full(MemoryInbox):
+        def append(self, channel: str, messages: Any, **options: Any) -> int:
+            if any(one.channel != channel for one in messages):
+                raise InboxError("the disk is full")
+            return super().append(channel, messages, **options)
+
+    inbox, asked = Full(), list[str]()
+    inbox.lease(LEASE.name, LEASE.holder, 60.0)
+    with pytest.raises(InboxError):
+        drive(odd_reading(inbox).turn(place()), reply(200, [1, "x"]), before=asked.append)
+
+    assert (stored(inbox), inbox.position("fake queue"), asked) == ([], None, ["/read"])
+
+
+@pytest.mark.parametrize("error", [TypeError("odd"), OverflowError("odd"), KeyError("odd"), RecursionError("odd")])
+def test_a_reply_that_nobody_has_thought_of_is_kept_and_the_next_one_is_read(inbox: Inbox, error: Exception) -> None:
+    class Surprised(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            if b"9" in reply.body:
+                raise error
+            return super().batch(reply, position)
+
+    one = Reading(Surprised(is_consuming=True), inbox, LEASE, Seal([KEY]), lambda: NOW)
+    with pytest.raises(ReplyError, match=rf"cannot be understood \({type(error).__name__}\); it is kept"):
+        drive(one.turn(place("")), reply(200, [9]))
+    drive(one.turn(place("")), EVENTS)
+
+    assert (stored(inbox), len(inbox.sealed())) == (["1", "2"], 1)
+
+
+def test_people_are_told_how_many_and_where_to_look_and_nothing_of_what_they_hold() -> None:
+    events, unreadable = sort_out([1, "secret", "other"], lambda one: event(one + 0))
+    batch = Batch(events=events, unreadable=unreadable, loss="3 events are lost", warning="it is late")
+
+    (first, words), *others = remarks("fake queue", batch)
+    assert first == logging.ERROR
+    assert words == (
+        "the feed fake queue: 2 of its events cannot be read and are set aside; `airflow taskwatch inbox show` lists "
+        "them: an event cannot be understood (TypeError)"
+    )
+    assert others == [
+        (logging.ERROR, "the feed fake queue: 3 events are lost"),
+        (logging.WARNING, "the feed fake queue: it is late"),
+    ]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.inbox.event import event_of, message_of
 from airflow_provider_taskwatch.inbox.message import Inbox
@@ -19,3 +23,12 @@ def test_an_event_comes_back_as_it_was(inbox: Inbox) -> None:
 
 def test_an_event_that_is_read_again_is_the_same_delivery(inbox: Inbox) -> None:
     assert inbox.append("queue", [message_of("queue", EVENT, 100.0), message_of("queue", EVENT, 200.0)]) == 1
+
+
+@pytest.mark.parametrize("long", ["x" * 3_000, "\U0001f600" * 1_000, "".join(map(chr, range(0x4E00, 0x5200)))])
+def test_ids_and_subjects_of_any_length_come_back_and_stay_apart(inbox: Inbox, long: str) -> None:
+    events = [replace(EVENT, id=long + end, subject=long + end) for end in ("a", "b")]
+    assert inbox.append("q" * 199, [message_of("q" * 199, one, 100.0) for one in events]) == 2
+    assert inbox.append("q" * 199, [message_of("q" * 199, one, 100.0) for one in events]) == 0
+
+    assert [event_of(one.message).subject for one in inbox.after("q" * 199, 0)] == [long + "a", long + "b"]

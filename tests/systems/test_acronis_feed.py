@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError, TransportError
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    LengthError,
+    RemoteError,
+    ReplyError,
+    TransportError,
+)
 from airflow_provider_taskwatch.core.feed import Batch, Feed
-from airflow_provider_taskwatch.systems.acronis_feed import AcronisFeed, feed_of
+from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
+from airflow_provider_taskwatch.systems.acronis_feed import ASIDE_BYTES, AcronisFeed, feed_of
 from tests.play import play, reply, result_of, targets
 from tests.systems.test_acronis_event import BASE, OPTIONS, READER, TOPIC, TYPE, settings
 
@@ -132,7 +141,8 @@ def test_a_cut_connection_is_not_taken_for_a_quiet_poll():
 def test_an_offset_that_is_no_longer_kept_leads_to_the_earliest_one(status):
     steps, answer = play(feed().read("5", READER), reply(status), reply(409), offset(40))
     assert "position=EARLIEST" in targets(steps)[2]
-    assert feed().batch(answer, "5") == Batch(position="40", pause_seconds=1.0)
+    lost = "what came after the offset 5 is no longer kept; up to 35 events are lost"
+    assert feed().batch(answer, "5") == Batch(position="40", pause_seconds=1.0, loss=lost)
 
 
 def test_or_to_the_current_one():
@@ -180,6 +190,13 @@ def test_without_a_sequence_the_producer_s_id_counts_together_with_the_type():
     assert (found.id, found.subject, found.at) == (f"a-1 {TYPE}", "", 1_769_839_200.0)
 
 
+def test_ids_that_differ_stay_apart_however_long_and_odd_they_are():
+    ids = ["x" * 3_000, "x" * 3_001, "a\ud800", "a\ud801", "a b", "a  b"]
+    found = batch_of(*({**SAMPLE, "sequence": None, "id": one} for one in ids)).events
+    assert len({one.id for one in found}) == len(ids)
+    assert all(one.id.isprintable() for one in found)
+
+
 @pytest.mark.parametrize("digits", ["1234567", "12345678", "123456789"])
 def test_fractions_of_any_length_are_understood(digits):
     [found] = batch_of({**SAMPLE, "ingest_time": f"2026-01-31T06:00:00.{digits}Z"}).events
@@ -208,17 +225,171 @@ def test_there_are_many_ways_to_say_that_there_is_nothing_yet(answer, batch):
         ("", "is not JSON"),
         ([], "is not a JSON object"),
         ({"offset": 9, "events": "none"}, "holds no list of events"),
-        ({"events": [SAMPLE]}, "holds events and no offset"),
-        ({"offset": 9, "events": ["x"]}, "lacks its type, its time, or both its sequence and its id; it has nothing"),
-        ({"offset": 9, "events": [{**SAMPLE, "type": None}]}, "lacks its type.*it has id, ingest_time"),
-        ({"offset": 9, "events": [{"type": TYPE, "id": "a"}]}, "lacks its type"),
-        ({"offset": 9, "events": [{"type": TYPE, "time": SAMPLE["time"]}]}, "lacks its type"),
+        ({"events": [{**SAMPLE, "sequence": None}]}, "holds events and no offset"),
     ],
 )
 def test_what_cannot_be_understood_is_loud_and_shows_nobody_s_data(content, problem):
     with pytest.raises(ReplyError, match=problem) as caught:
         feed().batch(reply(200, content), "5")
     assert "account-server" not in str(caught.value) or "events" in problem
+
+
+@pytest.mark.parametrize(
+    "event, problem",
+    [
+        ("x", "lacks its type, its time, or both its sequence and its id; it has nothing"),
+        (None, "lacks its type"),
+        ([SAMPLE], "lacks its type"),
+        ({**SAMPLE, "type": None}, "lacks its type.*it has id, ingest_time"),
+        ({"type": TYPE, "id": "a"}, "lacks its type"),
+        ({"type": TYPE, "time": SAMPLE["time"]}, "lacks its type"),
+        ({**SAMPLE, "time": "soon", "ingest_time": {}}, "lacks its type"),
+        ({**SAMPLE, "sequence": 1.5}, "lacks its type"),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_set_aside_and_the_others_are_read(event, problem):
+    found = batch_of({**SAMPLE, "sequence": 1}, event, {**SAMPLE, "sequence": 2})
+    [aside] = found.unreadable
+    assert ([one.id.split()[0] for one in found.events], found.position) == (["1", "2"], "9")
+    assert json.loads(aside.content) == event
+    assert re.search(problem, aside.problem)
+    assert "account-server" not in aside.problem + repr(aside)
+
+
+def test_a_stateless_consumer_commits_what_was_only_set_aside():
+    one = feed(consumer="stateless")
+    steps, _ = play(one.acknowledge(one.batch(reply(200, {"offset": 9, "events": ["x"]}), "5"), READER), reply(204))
+    assert json.loads(steps[0].body or b"")["offset"] == 9
+
+
+def test_an_offset_that_does_not_move_is_not_asked_for_again_at_once():
+    found = feed().batch(reply(200, {"offset": 5, "events": [SAMPLE]}), "5")
+    assert (len(found.events), found.pause_seconds) == (1, 1.0)
+
+
+# --- what cannot be read at all
+
+
+class Topic:
+    """A remote that holds events by their offsets, some of them without a form: its replies are made of them."""
+
+    def __init__(self, **bodies: object) -> None:
+        self.bodies = {int(name[1:]): body for name, body in bodies.items()}
+        self.asked: list[tuple[int, int]] = []
+        self.is_down = False
+
+    def answer(self, call):
+        if "offset" not in dict(call.query):
+            return offset(max(self.bodies))
+        after, limit = int(dict(call.query)["offset"]), int(dict(call.query)["limit"])
+        self.asked.append((after, limit))
+        ahead = sorted(number for number in self.bodies if number > after)[:limit]
+        bodies = [self.bodies[number] for number in ahead]
+        if self.is_down:
+            return reply(200, b"<html>down</html>")
+        if odd := [one for one in bodies if not isinstance(one, dict)]:
+            return odd[0]
+        return reply(200, {"offset": ahead[-1], "events": bodies}) if ahead else reply(202)
+
+
+def sample(number: int) -> dict[str, object]:
+    return {**SAMPLE, "sequence": number}
+
+
+def read_all(topic: Topic, position: str = "0", turns: int = 20) -> tuple[list[str], list[bytes], str]:
+    """Offsets of the events that were read, contents of what was set aside, and the last position."""
+    seen: list[str] = []
+    aside: list[bytes] = []
+    one = feed()
+    for _ in range(turns):
+        run = Run(one.read(position, READER))
+        while not run.is_over:
+            answer = topic.answer(run.step)
+            run.throw(answer) if isinstance(answer, Exception) else run.send(answer)
+        batch = one.batch(run.result, position)
+        seen += [event.id.split()[0] for event in batch.events]
+        aside += [other.content for other in batch.unreadable]
+        position = batch.position
+    return seen, aside, position
+
+
+def too_long(mark: bytes = b"a") -> LengthError:
+    body = b'{"offset": 1, "events": [' + mark * MAX_REPLY_BYTES
+    return LengthError("longer than 8 MB", reply(200, body[:MAX_REPLY_BYTES]))
+
+
+DEEP = reply(200, b"[" * 100_000)
+HUGE = reply(200, b'{"offset": 1, "events": [' + b"9" * 5_000 + b"]}")
+
+
+@pytest.mark.parametrize("odd", [too_long(), DEEP, HUGE, reply(200, b"\xff")], ids=["long", "deep", "huge", "bytes"])
+def test_one_event_that_makes_a_reply_unreadable_is_set_aside_wherever_it_stands(odd):
+    topic = Topic(_3=sample(3), _900=odd, _901=sample(901), _70000=sample(70_000))
+    seen, [aside], position = read_all(topic)
+    assert (seen, position) == (["3", "901", "70000"], "70000")
+    body = odd.beginning.body if isinstance(odd, LengthError) else odd.body
+    assert aside == body[:ASIDE_BYTES]
+    assert len(topic.asked) < 100
+
+
+def test_events_that_cannot_be_read_one_after_another_take_none_with_them():
+    topic = Topic(_1=too_long(b"a"), _2=too_long(b"b"), _50=sample(50), _51=HUGE, _52=DEEP, _99=sample(99))
+    seen, aside, position = read_all(topic)
+    assert (seen, len(aside), position) == (["50", "99"], 4, "99")
+
+
+def test_half_as_many_are_asked_for_until_the_reply_can_be_read():
+    topic = Topic(**{f"_{number}": sample(number) for number in range(1, 61)}, _61=too_long())
+    seen, _, _ = read_all(topic, turns=1)
+    assert topic.asked == [(0, 100), (0, 50)]
+    assert len(seen) == 50
+
+
+def test_a_remote_that_tells_nothing_readable_anywhere_is_asked_again_and_nothing_is_passed():
+    topic = Topic(_3=sample(3), _9=sample(9))
+    topic.is_down = True
+    with pytest.raises(ReplyError, match="is not JSON") as caught:
+        read_all(topic)
+    assert caught.value.transient
+    topic.is_down = False
+    assert read_all(topic)[0] == ["3", "9"]
+
+
+def test_a_search_that_is_refused_goes_on_where_it_was():
+    busy = reply(429, retry_after="7")
+    topic = Topic(_900=too_long(), _1000=sample(1000))
+    run = Run(feed().read("0", READER))
+    while not run.is_over:
+        found = busy if len(topic.asked) == 10 else topic.answer(run.step)
+        run.throw(found) if isinstance(found, Exception) else run.send(found)
+    assert run.result.pause_seconds == 7.0
+    assert 0 < int(run.result.position) < 900
+    assert read_all(topic, run.result.position)[0] == ["1000"]
+
+
+def test_an_outage_that_passes_during_the_search_costs_no_event():
+    topic = Topic(_3=sample(3), _9=sample(9))
+    run = Run(feed().read("0", READER))
+    while not run.is_over:
+        topic.is_down = len(topic.asked) < 7
+        run.send(topic.answer(run.step))
+    batch = feed().batch(run.result, "0")
+    assert ([one.id.split()[0] for one in batch.events], batch.unreadable) == (["3"], ())
+
+
+@pytest.mark.parametrize("odd", ["soon", -1, 1.5, None, {}, 2**63])
+def test_an_offset_that_is_none_is_taken_from_the_last_event(odd):
+    found = feed().batch(reply(200, {"offset": odd, "events": [sample(7), sample(8)]}), "5")
+    assert (len(found.events), found.position) == (2, "8")
+
+
+@pytest.mark.parametrize("position", ["", "x", "-1", "1.5", "None", "9" * 30])
+def test_a_position_that_is_none_is_told_and_left(position):
+    steps, batch = play(feed().read(position, READER), offset(40))
+    assert "position=EARLIEST" in targets(steps)[0]
+    assert (batch.position, "its offset, which is none; it is read on at 40" in batch.loss) == ("40", True)
+    with pytest.raises(ConfigurationError, match="on_offset_lost='earliest' or 'current' goes on"):
+        play(feed(on_offset_lost="fail").read(position, READER))
 
 
 # --- acknowledging

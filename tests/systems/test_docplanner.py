@@ -115,7 +115,6 @@ def test_many_notifications_keep_their_order(remaining, read):
         ({"resource": ONE}, "an object with the members resource"),
         ({}, r"an object with the members \(none\)"),
         ({"notifications": ONE}, "an object with the members notifications"),
-        ({"notifications": [ONE, "x"]}, "an object with the members notifications"),
         ([ONE], "a JSON list"),
         (PAGE, "a web page, from a firewall or another host"),
         ("{", "no JSON"),

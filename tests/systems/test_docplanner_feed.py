@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
+from airflow_provider_taskwatch.core.error import ConfigurationError, LengthError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, Feed
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
 from airflow_provider_taskwatch.systems.docplanner_feed import DocplannerFeed, expiry_warning, feed_of, push_event
 from tests.play import play, reply, result_of, targets
 from tests.systems.test_docplanner import EMPTY, NOBODY, ONE, TWO, settings_of
@@ -74,6 +75,38 @@ def test_the_queue_is_pulled_at_once_until_it_says_that_it_is_empty(content, pau
 @pytest.mark.parametrize("answer", EMPTY, ids=str)
 def test_an_empty_queue_is_left_alone_for_a_while(answer):
     assert feed().batch(answer, "") == Batch(pause_seconds=10.0)
+
+
+def test_what_is_no_notification_is_set_aside_and_the_others_are_read():
+    odd = ["x", None, [], {"data": {"patient": "Anna"}}, {"name": "slot-booked", "data": ["Anna"]}]
+    batch = feed().batch(reply(200, {"notifications": [TWO, *odd, ONE], "remaining": 0}), "")
+    assert [one.subject for one in batch.events] == ["8", "7"]
+    asides = [json.loads(one.content) for one in batch.unreadable]
+    assert len(asides) == 5
+    assert all(one in asides for one in odd)
+    assert "Anna" not in str([one.problem for one in batch.unreadable]) + repr(batch)
+
+
+def test_a_queue_that_brings_nothing_readable_is_pulled_on():
+    batch = feed().batch(reply(200, {"notifications": ["x"], "remaining": 5}), "")
+    assert (batch.count, batch.pause_seconds) == (1, 0.0)
+
+
+@pytest.mark.parametrize("cut", [b"", b'{"name": "slot-', b'{"name": 1}, ' + b'{"name": "' + b"x" * 100])
+def test_of_a_reply_that_is_too_long_is_kept_what_came(cut):
+    begin = json.dumps({"notifications": [TWO, ONE]}).encode()[:-2]
+    body = begin + b", " + cut + b" " * MAX_REPLY_BYTES
+    error = LengthError("longer than 8 MB", reply(200, body[:MAX_REPLY_BYTES]))
+    batch = feed().batch(result_of(feed().read("", "a-b"), error), "")
+    assert [one.subject for one in batch.events] == ["8", "7"]
+    assert cut.rpartition(b", ")[2] in batch.unreadable[-1].content
+    assert "up to 9" in batch.loss
+    assert "are lost; compare with its bookings" in batch.loss
+
+
+@pytest.mark.parametrize("position", ["", "soon", "-1", "1.5"])
+def test_a_position_that_is_none_is_replaced(position):
+    assert feed().batch(reply(204, date="Sat, 31 Jan 2026 06:00:00 GMT"), position).position == "491622"
 
 
 def test_an_answer_of_another_shape_is_no_batch():

@@ -1,0 +1,73 @@
+"""What feeds have brought and nobody can read: kept beside their events, encrypted where there is a key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_taskwatch.core.feed import Unreadable
+
+from .message import Inbox, Message
+from .seal import Seal
+
+CHANNEL = "aside"
+"""One for all feeds; the subject names the feed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """One item that was set aside.
+
+    :param received_at: seconds since the epoch.
+    :param content: encrypted, where ``is_sealed``.
+    """
+
+    feed: str
+    received_at: float
+    problem: str
+    content: bytes = field(repr=False)
+    is_sealed: bool
+
+    def open(self, open_seal: Callable[[], Seal]) -> bytes:
+        """What the remote has sent.
+
+        :raises ConfigurationError: where it is sealed, and no key opens it.
+        """
+        return open_seal().open(self.content) if self.is_sealed else self.content
+
+
+def set_aside(feed: str, one: Unreadable, now: float, seal: Seal | None) -> Message:
+    """The message that an item becomes; the same item, delivered again, is the same message.
+
+    :param now: seconds since the epoch.
+    """
+    name = hashlib.sha256(one.content).hexdigest() if seal is None else seal.name(one.content)
+    kept = {"plain": one.content.decode(errors="replace")} if seal is None else {"sealed": _text(seal, one.content)}
+    content = {"problem": one.problem, **kept}
+    return Message(channel=CHANNEL, subject=feed, delivery=f"{feed} {name}", content=content, received_at=now)
+
+
+def asides(inbox: Inbox) -> Iterator[Aside]:
+    """All that was set aside, the oldest first."""
+    number = 0
+    while page := inbox.after(CHANNEL, number):
+        yield from (_aside(one.message) for one in page)
+        number = page[-1].number
+
+
+def _text(seal: Seal, content: bytes) -> str:
+    return seal.close(content).decode("ascii")
+
+
+def _aside(message: Message) -> Aside:
+    told: Any = message.content
+    sealed = told.get("sealed")
+    return Aside(
+        feed=message.subject,
+        received_at=message.received_at,
+        problem=told["problem"],
+        content=(told["plain"] if sealed is None else sealed).encode(),
+        is_sealed=sealed is not None,
+    )
