@@ -44,8 +44,11 @@ class System(Protocol):
     def understand(self, seen: Observation, options: Options) -> Observation:
         """The reading as one watch wants it understood (its own success statuses, for example)."""
 
-    def cancel(self, ref: str) -> Flow[None]:
-        """End the task at the remote. A task that has ended, or is unknown, is left as it is."""
+    def cancel(self, ref: str, options: Options | None = None) -> Flow[None]:
+        """End the task at the remote. A task that has ended, or is unknown, is left as it is.
+
+        :param options: those of the watch; how much is cancelled with the task may depend on them.
+        """
 
     def find(self, marker: str) -> Flow[str | None]:
         """The ref of the task that was started with this marker."""
@@ -97,7 +100,7 @@ class SystemDefaults:
     def understand(self, seen: Observation, options: Options) -> Observation:
         return seen
 
-    def cancel(self, ref: str) -> Flow[None]:
+    def cancel(self, ref: str, options: Options | None = None) -> Flow[None]:
         raise NotImplementedError(f"{self.name} cannot cancel a {self.noun}")
 
     def find(self, marker: str) -> Flow[str | None]:

@@ -44,6 +44,8 @@ class AutomicExecutionOperator(StartOperator):
         ``callback_poll_interval`` in case it does not.
     :param callback_poll_interval: seconds (or a timedelta) between looks while a callback is expected. The engine tells
         of nothing but the end, so a blocked execution, or an active status among ``success_statuses``, is seen then.
+    :param cancel_children: where the execution is cancelled, cancel what it has started as well (the tasks of a
+        workflow, a schedule or a group). False leaves those that run running, as the engine does by default.
     :param report_tail: how many last lines of the report belong into the message of a failure.
     :param automic_conn_id: an Airflow connection of the type ``automic``.
     :param kwargs: see :class:`~.start.StartOperator`.
@@ -77,6 +79,7 @@ class AutomicExecutionOperator(StartOperator):
         success_statuses: Sequence[int | str] | None = None,
         skip_statuses: Sequence[int | str] | None = None,
         follow_restarts: bool = False,
+        cancel_children: bool = True,
         report_tail: int = 0,
         callback: bool | AutomicCallback = False,
         callback_poll_interval: float | timedelta = 300.0,
@@ -95,6 +98,7 @@ class AutomicExecutionOperator(StartOperator):
         self.success_statuses = success_statuses
         self.skip_statuses = skip_statuses
         self.follow_restarts = follow_restarts
+        self.cancel_children = cancel_children
         self.report_tail = report_tail
         self.callback = callback
         self.callback_poll_interval = callback_poll_interval
@@ -111,7 +115,8 @@ class AutomicExecutionOperator(StartOperator):
         return alias_for(self.alias, self.object_name, start_id)
 
     def options(self, start_id: str) -> dict[str, Any]:
-        return {"alias": self.marker(start_id), **reading_options(self)}
+        cancelling = {} if self.cancel_children else {"cancel_children": False}
+        return {"alias": self.marker(start_id), **reading_options(self), **cancelling}
 
     def validate(self) -> None:
         super().validate()

@@ -305,7 +305,7 @@ class StartOperator(Waiter, BaseOperator):
             return
         driver = BlockingDriver(self.hook.settings) if fresh else self.hook.driver
         try:
-            driver.run(system.cancel(ref))
+            driver.run(system.cancel(ref, self.options("")))
         except TaskWatchError as error:
             self.log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
         else:

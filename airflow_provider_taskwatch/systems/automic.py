@@ -69,7 +69,7 @@ _CONTAINERS = ("JOBP", "JOBG", "JSCH", "C_HOSTG", "C_PERIOD")
 _TROUBLE = (Phase.FAILED, Phase.CANCELLED, Phase.LOST, Phase.BLOCKED)
 _WAITING = (Phase.PENDING, Phase.RUNNING, Phase.BLOCKED)
 _WAITING_STATUSES = ",".join(str(number) for number, phase in PHASES.items() if phase in _WAITING)
-_OPTIONS = ("success_statuses", "skip_statuses", "alias", "follow_restarts", "report_tail")
+_OPTIONS = ("success_statuses", "skip_statuses", "alias", "follow_restarts", "report_tail", "cancel_children")
 
 
 def from_settings(settings: Settings) -> Automic:
@@ -85,6 +85,7 @@ class Automic(SystemDefaults):
     * ``success_statuses``, ``skip_statuses``: lists of status numbers and of the vendor's group names;
     * ``alias``: the whole alias that marks the execution; those whose aliases begin alike are read together;
     * ``follow_restarts``: true to go on with the execution that restarts an ended one;
+    * ``cancel_children``: false to leave the children of a cancelled execution running;
     * ``report_tail``: how many last lines of the report belong into the explanation of a failure.
 
     :param client: as the paths shall hold it; empty for paths without it.
@@ -176,15 +177,30 @@ class Automic(SystemDefaults):
         message = f"{seen.message} (status {number} is not among {named})"
         return replace(seen, phase=Phase.FAILED, message=message)
 
-    def cancel(self, ref: str) -> Flow[None]:
-        call = send("POST", self._path("executions", ref, "status"), {"action": "cancel"})
+    def cancel(self, ref: str, options: Options | None = None) -> Flow[None]:
+        """Cancel an execution, with its children unless the options say otherwise.
+
+        The vendor documents that workflows, schedules and groups can be cancelled recursively, and names no field for
+        it in public. The section is named like that of a restart, ``{"action": "restart", "restart": {...}}``. An engine
+        that does not know it answers 400 and has done nothing.
+        """
         try:
-            yield from ask(call, retry=PATIENT, refused=lambda _: True)
+            if (options or {}).get("cancel_children", True):
+                try:
+                    return (yield from self._cancel(ref, {"cancel": {"recursive": True}}))
+                except RemoteError as error:
+                    if error.status != 400:
+                        raise
+            yield from self._cancel(ref, {})
         except NotFoundError:
             return
         except RemoteError as error:
             if error.status != 403 or _ENDED_ALREADY not in error.message:
                 raise
+
+    def _cancel(self, ref: str, details: Mapping[str, Any]) -> Flow[None]:
+        call = send("POST", self._path("executions", ref, "status"), {"action": "cancel", **details})
+        yield from ask(call, retry=PATIENT, refused=lambda _: True)
 
     def find(self, marker: str) -> Flow[str | None]:
         """The first execution with this alias. A ``#`` cannot be asked for; what follows it can."""

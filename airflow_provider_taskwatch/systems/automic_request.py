@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.plain import members
+from airflow_provider_taskwatch.core.plain import members, plain
 from airflow_provider_taskwatch.core.text import line
 
 from .moment import day, duration, moment
 
-_BOOLEANS = {"true": "true", "false": "false"}
+_BOOLEANS = {"true": True, "false": False}
+JSON_INPUT = "|json"
+"""The end of an input's name by which the engine's own clients say that its value is JSON, and not a text."""
 _COUNT = re.compile(r"0*[1-9][0-9]{0,8}")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _UNUSUAL = re.compile(r"[^A-Za-z0-9-]")
@@ -33,6 +35,15 @@ class _Kind:
     words: str
 
 
+def _boolean(value: object) -> bool | None:
+    return _BOOLEANS.get(str(value).lower())
+
+
+def _boolean_text(value: object) -> str | None:
+    read = _boolean(value)
+    return None if read is None else str(read).lower()
+
+
 def _moment(value: object) -> str | None:
     parsed = moment(value)
     return parsed.format("YYYY-MM-DDTHH:mm:ss[Z]") if parsed else None
@@ -46,7 +57,8 @@ def _clock(value: object) -> str | None:
     return value if isinstance(value, str) and _CLOCK.fullmatch(value) else None
 
 
-_BOOLEAN = _Kind(lambda value: _BOOLEANS.get(str(value).lower()), "true or false")
+_BOOLEAN = _Kind(_boolean, "true or false")
+_BOOLEAN_TEXT = _Kind(_boolean_text, "true or false")
 _MOMENT = _Kind(_moment, "an ISO 8601 time with its zone (2026-01-31T06:00:00Z)")
 _DAY = _Kind(day, "a date (2026-01-31)")
 _TIME = _Kind(_clock, "a time of day (06:30)")
@@ -68,7 +80,7 @@ FIELDS: Mapping[str, Mapping[str, _Kind]] = {
         "execute_at": _TIME,
         "between_start": _TIME,
         "between_end": _TIME,
-        "adjust_start_time": _BOOLEAN,
+        "adjust_start_time": _BOOLEAN_TEXT,  # the vendor's schema has a text here, and a boolean above
     },
 }
 """The execution options, and the fields that each of them takes."""
@@ -97,7 +109,8 @@ def execution_request(
 ) -> dict[str, Any]:
     """The body of ``POST executions``, or one :class:`ConfigurationError` that names all that is wrong.
 
-    :param inputs: PromptSet variable to a text or a list of texts; numbers become texts.
+    :param inputs: PromptSet variable to a text or a list of texts; numbers become texts. Where the name ends in
+        ``|json``, the value is any JSON.
     :param details: the fields of the execution option, see :data:`FIELDS`; empty ones are left out.
     """
     problems = [] if object_name.strip() else ["object_name is empty"]
@@ -120,9 +133,9 @@ def execution_request(
 
 def input_problem(known: Mapping[str, Any], name: str, value: object) -> str | None:
     """What is wrong with one input, where ``known`` maps the object's inputs to their defaults."""
-    if name not in known:
+    if name.removesuffix(JSON_INPUT) not in known:
         return f"unknown input {name!r}; known are {line(', '.join(map(repr, known))) or 'none'}"
-    default = known[name]
+    default = known.get(name)
     if default is None or isinstance(default, list) == (members(value) is not None):
         return None
     return f"input {name!r} takes {'a list of texts' if isinstance(default, list) else 'one text'}"
@@ -146,13 +159,22 @@ def _read_detail(option: str, name: str, value: object, problems: list[str]) -> 
     return written
 
 
-def _read_inputs(inputs: Mapping[str, Any], problems: list[str]) -> dict[str, str | list[str]]:
-    if wrong := sorted(name for name, value in inputs.items() if not _is_input(value)):
-        problems.append(f"input {', '.join(wrong)} must be a text or a list of texts")
-    return {name: _input(value) for name, value in inputs.items()}
+def _read_inputs(inputs: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    if wrong := sorted(name for name, value in inputs.items() if not _is_input(name, value)):
+        problems.append(
+            f"input {', '.join(wrong)} must be a text or a list of texts; "
+            f"an input that takes other JSON has a name that ends in {JSON_INPUT!r}"
+        )
+    return {name: plain("inputs", value) if _is_json(name) else _input(value) for name, value in inputs.items()}
 
 
-def _is_input(value: object) -> bool:
+def _is_json(name: str) -> bool:
+    return name.endswith(JSON_INPUT)
+
+
+def _is_input(name: str, value: object) -> bool:
+    if _is_json(name):
+        return True
     many = members(value)
     return _is_text(value) if many is None else all(map(_is_text, many))
 

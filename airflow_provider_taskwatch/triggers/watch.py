@@ -340,7 +340,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             seen = await hub.run(lambda system: latest(system, self.ref, self.options))
             if seen.phase.is_final:
                 return
-            await hub.run(lambda system: system.cancel(seen.ref))
+            await hub.run(lambda system: system.cancel(seen.ref, self.options))
             self.log.info("%s %s was cancelled, as the task was ended by a user", system.noun, seen.ref)
 
     async def _task_state(self) -> str | None:

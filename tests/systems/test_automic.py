@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems import FORMS, automic, feed_for, system_for
 from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execution_request
+from airflow_provider_taskwatch.systems.automic_request import input_problem
 from airflow_provider_taskwatch.systems.automic_status import GROUPS, PHASES, expand, phase_of
 from tests.play import play, reply, result_of, targets
 
@@ -176,8 +177,27 @@ def test_once_takes_times_in_any_zone_and_sends_utc(moment):
     )
     assert request["once"] == {
         "execution_date_time": "2026-01-31T06:00:00Z",
-        "wait_for_manual_release": "true",
+        "wait_for_manual_release": True,
     }
+
+
+@pytest.mark.parametrize("given, sent", [(True, True), (False, False), ("true", True), ("False", False)])
+def test_a_manual_release_is_a_json_boolean_and_an_adjusted_start_a_text(given, sent):
+    once = execution_request("A", execution_option="once", wait_for_manual_release=given)
+    recurring = execution_request("A", execution_option="recurring", adjust_start_time=given)
+    assert once["once"] == {"wait_for_manual_release": sent}
+    assert recurring["recurring"] == {"adjust_start_time": str(sent).lower()}
+
+
+@pytest.mark.parametrize("value", [{"a": [1, None, {"b": True}]}, [{"c": 1.5}], [1, "x"], "text", 5, None, False, ()])
+def test_an_input_whose_name_says_json_is_sent_as_it_is(value):
+    request = execution_request("A", inputs={"&X#|json": value, "Y#": 5})
+    assert request["inputs"] == {"&X#|json": json.loads(json.dumps(value)), "Y#": "5"}
+
+
+def test_an_input_whose_name_says_json_is_checked_by_its_own_name():
+    assert input_problem({"X#": "1"}, "X#|json", {"a": 1}) is None
+    assert "unknown input" in input_problem({"X#": "1"}, "Y#|json", {"a": 1})
 
 
 def test_recurring_takes_its_own_fields():
@@ -347,6 +367,18 @@ def test_numbers_and_groups_expand():
     assert expand([]) == frozenset()
 
 
+def test_all_task_states_of_the_vendors_public_api_are_groups():
+    assert len(GROUPS) == 45
+    for name, numbers in GROUPS.items():
+        assert numbers
+        assert expand(f" {name.lower()} ") == expand(name.replace("INACTIVE", "INACTIV")) == numbers
+
+
+def test_a_return_code_of_a_job_can_be_a_success():
+    options = {"success_statuses": ["USER_100_200"]}
+    assert AUTOMIC.understand(seen_as(147, Phase.UNKNOWN), options).phase is Phase.SUCCEEDED
+
+
 @pytest.mark.parametrize(
     "status, phase, options, understood",
     [
@@ -442,7 +474,26 @@ def test_paging_costs_less_than_single_reads():
 def test_cancel_is_content_with_what_has_ended(answer):
     steps, _ = play(AUTOMIC.cancel("7"), answer)
     assert targets(steps) == ["POST /0100/executions/7/status"]
-    assert steps[0].json() == {"action": "cancel"}
+    assert steps[0].json() == {"action": "cancel", "cancel": {"recursive": True}}
+
+
+def test_the_children_of_what_is_cancelled_are_left_where_the_user_wants_it_so():
+    steps, _ = play(AUTOMIC.cancel("7", {"cancel_children": False}), reply(200, {}))
+    assert [step.json() for step in steps] == [{"action": "cancel"}]
+
+
+@pytest.mark.parametrize("answer", [reply(200, {}), UNKNOWN_RUN, reply(403, {"code": 11191})])
+def test_an_engine_that_knows_no_recursive_cancel_gets_the_plain_one(answer):
+    steps, _ = play(AUTOMIC.cancel("7", {}), reply(400, {"code": 3704}), answer)
+    assert [step.json() for step in steps] == [
+        {"action": "cancel", "cancel": {"recursive": True}},
+        {"action": "cancel"},
+    ]
+
+
+def test_a_plain_cancel_that_is_malformed_too_is_an_error():
+    with pytest.raises(RemoteError):
+        play(AUTOMIC.cancel("7"), reply(400), reply(400))
 
 
 def test_cancel_may_be_repeated():
