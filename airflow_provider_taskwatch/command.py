@@ -197,6 +197,8 @@ def watch(args: Namespace) -> None:
     try:
         hook = _system_hook(args.conn_id)
         ref = hook.system.check_ref(args.ref)
+        if doubt := hook.system.doubt(ref):
+            _say("yellow", doubt)
         with _bar() as bar:
             row = bar.add_task(f"{hook.system.noun} {ref}", total=100, phase="")
             outcome = wait(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -28,6 +29,9 @@ class System(Protocol):
 
     def check_ref(self, ref: str) -> str:
         """The ref as it is sent, or :class:`ConfigurationError` before any request."""
+
+    def doubt(self, ref: str) -> str:
+        """Why a ref is likely to be a mistake, although the remote may know it; empty where it has the usual form."""
 
     def observe(self, ref: str) -> Flow[Observation]:
         """Read one ref. An unknown ref is :func:`~.phase.absent`, not an error."""
@@ -91,6 +95,9 @@ class SystemDefaults:
     def check_ref(self, ref: str) -> str:
         return safe_ref(ref, self.noun)
 
+    def doubt(self, ref: str) -> str:
+        return ""
+
     def selector(self, options: Options) -> str:
         return ""
 
@@ -126,14 +133,32 @@ class SystemDefaults:
         return isinstance(error, (TokenError, ConfigurationError))
 
 
+_LIKE_A_UUID = re.compile(r"[0-9A-Za-z]+(-[0-9A-Za-z]+){4}")
+
+
+def doubt_unless_uuid(ref: str, noun: str) -> str:
+    """See :meth:`System.doubt`, for remotes whose ids are UUIDs as a rule; their groups may be of any length."""
+    if _LIKE_A_UUID.fullmatch(ref):
+        return ""
+    return f"{ref} does not look like a {noun} id, which is a UUID such as 6992a41d-a953-4ded-ae99-41d2f4d32ecb"
+
+
 REF_CHARACTERS = 500
 
-_UNSAFE = frozenset("/?#\\%")
+_QUOTES = ('"', "'")
+_UNSAFE = frozenset('/?#\\%"')
+
+
+def unquoted(text: str) -> str:
+    """``text`` without surrounding blanks and quotation marks; the template filter ``tojson`` puts some around it."""
+    text = text.strip()
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES
+    return text[1:-1].strip() if is_quoted else text
 
 
 def safe_ref(ref: object, noun: str) -> str:
-    """``ref`` without surrounding blanks, or an error where it could change the address that is asked."""
-    text = ref.strip() if isinstance(ref, str) else ""
+    """``ref`` :func:`unquoted`, or an error where it could change the address that is asked."""
+    text = unquoted(ref) if isinstance(ref, str) else ""
     if not text:
         found = "empty" if ref is None or isinstance(ref, str) else f"{ref!r:.80}, which is no text"
         raise ConfigurationError(f"the {noun} id is {found}; give the id that the start returned")
@@ -141,6 +166,7 @@ def safe_ref(ref: object, noun: str) -> str:
         raise ConfigurationError(f"{text[:80]!r}... is not a {noun} id: it has {len(text)} characters")
     if _UNSAFE & set(text) or text == "." or ".." in text or not text.isprintable() or any(c.isspace() for c in text):
         raise ConfigurationError(
-            f"{text[:80]!r} is not a {noun} id: it must not be '.' or hold blanks, '/', '?', '#', '%', '\\' or '..'"
+            f"{text[:80]!r} is not a {noun} id: it must not be '.' or hold blanks, '/', '?', '#', '%', '\\', '..' "
+            "or quotation marks"
         )
     return text

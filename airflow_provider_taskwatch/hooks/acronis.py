@@ -60,7 +60,7 @@ class AcronisHook(SystemHook):
         """Subscribe, and return the subscription; the same wishes lead to the same one.
 
         :param wishes: ``topic`` and ``types``; ``tenant_depth``, ``tenant_id``, ``subject_types``, ``cel``,
-            ``consumer`` and ``session_timeout`` where they are not as usual. See
+            ``consumer``, ``session_timeout`` and ``auto_commit_interval`` where they are not as usual. See
             :class:`~..systems.acronis_subscription.Subscription`.
         """
         subscription, _ = self.run(acronis_event.create_subscription(read_subscription(self.settings, wishes)))
@@ -108,7 +108,7 @@ class AcronisHook(SystemHook):
         """
         return self.run(self.system.tasks(limit, filters))
 
-    def activity(self, activity_id: str) -> dict[str, Any]:
+    def activity(self, activity_id: str | int) -> dict[str, Any]:
         """One activity, a part of a task, as the Task Manager tells it."""
         return self.run(self.system.activity(activity_id))
 

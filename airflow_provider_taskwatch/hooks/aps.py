@@ -52,12 +52,12 @@ class ApsHook(SystemHook):
         """Put a notification in the place of another; the fields that only the platform sets are left out."""
         return self.run(self.system.edit(notification_id, message))
 
-    def delete_notification(self, notification_id: str) -> None:
-        """Delete a notification.
+    def delete_notification(self, notification_id: str) -> Message | str | None:
+        """Delete a notification, and return what the platform answers: the notification, a text, or nothing.
 
         :raises NotFoundError: where there is none of that id.
         """
-        self.run(self.system.delete(notification_id))
+        return self.run(self.system.delete(notification_id))
 
     def get_notifications(self, channel: str | None = None) -> list[Message]:
         """The notifications of a channel; None: of the caller's own, which is asked for first."""

@@ -109,6 +109,7 @@ class ApsNotifier(BaseNotifier):
     :param message: the title; default: the names of DAG and task.
     :param details: a short text in the list of notifications; default: the id of the run.
     :param full_details: the text of the opened notification; default: with the address of Airflow's page.
+    :param literal: show the given texts as they are: ``__name__`` in them is no place for a key.
     :param account_id: APS id of an account, all of whose users are addressed.
     :param user_id: APS id of the user who is addressed.
     :param message_context: the notification's context, instead of one made of ids. Needed where a callback's context
@@ -148,6 +149,7 @@ class ApsNotifier(BaseNotifier):
         package_id: str = "",
         service: str = "",
         aps_conn_id: str = "aps_default",
+        literal: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -164,6 +166,7 @@ class ApsNotifier(BaseNotifier):
         self.package_id = package_id
         self.service = service
         self.aps_conn_id = aps_conn_id
+        self.literal = literal
 
     @cached_property
     def hook(self) -> ApsHook:
@@ -215,7 +218,8 @@ class ApsNotifier(BaseNotifier):
 
     def _text(self, name: str, usual: str | None, subject: Subject) -> LocalizedMessage | None:
         """A text, the usual one where none is given, with those of our own keys that it has a place for."""
-        text = localized(name, getattr(self, name) or usual)
+        given = getattr(self, name)
+        text = localized(name, given or usual, literal=self.literal and bool(given))
         if text is None:
             return None
         ours = {

@@ -53,6 +53,8 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
     :param consumer: who keeps the offset, in the vendor's words: ``stateful`` (the reader), ``stateless`` (the server,
         told by a commit), ``auto_commit`` (the server by itself).
     :param session_timeout: ISO 8601; so long the server waits for a silent reader before it serves another one.
+    :param auto_commit_interval: ISO 8601; how often the server commits for the consumer ``auto_commit``. None: as the
+        server has it.
     """
 
     template_fields: Sequence[str] = (
@@ -64,6 +66,7 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
         "cel",
         "consumer",
         "session_timeout",
+        "auto_commit_interval",
         "acronis_conn_id",
     )
 
@@ -78,6 +81,7 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
         cel: str | None = None,
         consumer: str = "stateful",
         session_timeout: str = "PT30S",
+        auto_commit_interval: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -89,6 +93,7 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
         self.cel = cel
         self.consumer = consumer
         self.session_timeout = session_timeout
+        self.auto_commit_interval = auto_commit_interval
 
     def execute(self, context: Context) -> dict[str, Any]:
         return self.hook.create_subscription(
@@ -100,6 +105,7 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
             cel=self.cel,
             consumer=self.consumer,
             session_timeout=self.session_timeout,
+            auto_commit_interval=self.auto_commit_interval,
         )
 
 

@@ -33,7 +33,7 @@ Text = str | Mapping[str, Any] | LocalizedMessage
 
 def fields_of(task: Any) -> dict[str, Any]:
     """The fields of a notification that a task was given, but its context; from its rendered arguments."""
-    texts = {name: localized(name, getattr(task, name)) for name in TEXTS}
+    texts = {name: localized(name, getattr(task, name), literal=task.literal) for name in TEXTS}
     given = {name: getattr(task, name) for name in SETTABLE if name not in (*TEXTS, "context")}
     plain = {name: text(name, value) for name, value in given.items() if value not in (None, "")}
     return {name: value for name, value in texts.items() if value is not None} | plain
@@ -82,7 +82,7 @@ class ApsMessageOperator(ApsOperator):
 
     A text is plain, a :class:`~..systems.aps_text.LocalizedMessage`, or a dict in the vendor's form: ``{"message":
     "Load of __day__", "keys": {"day": "{{ ds }}"}, "multilangKeys": {...}}``. Each ``__key__`` must be given, and each
-    key used, in every language; so texts of others, in which ``__`` may occur, belong into ``keys``.
+    key used, in every language. Texts of others, in which ``__`` may occur, belong into ``keys``, or need ``literal``.
 
     :param message: the title.
     :param status: of an activity ``inProgress``, ``ready`` or ``error``; of a warning ``upcoming`` or ``existing``.
@@ -92,11 +92,13 @@ class ApsMessageOperator(ApsOperator):
     :param link: a view of the panel, such as ``/v/aps/samples/async1pn/servers``.
     :param link_more: another one, labelled ``link_more_text``.
     :param package_id: APS id of the package that sends; default: that of the connection, as for ``service``.
-    :param account_id: APS id of an account, all of whose users are addressed.
+    :param account_id: APS id of an account, all of whose users are addressed. The vendor requires neither this nor
+        ``user_id``; whom the platform addresses without them, it does not say.
     :param user_id: APS id of the user who is addressed.
     :param initiator_id: APS id of the user who has started the activity.
     :param parent_id: id of another notification; its children do not pop up.
     :param ip_address: as the vendor has it.
+    :param literal: show the texts as they are: ``__name__`` in them is no place for a key, and keys are left out.
     """
 
     template_fields: Sequence[str] = (
@@ -137,6 +139,7 @@ class ApsMessageOperator(ApsOperator):
         initiator_id: str | None = None,
         parent_id: str | None = None,
         ip_address: str | None = None,
+        literal: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -156,6 +159,7 @@ class ApsMessageOperator(ApsOperator):
         self.initiator_id = initiator_id
         self.parent_id = parent_id
         self.ip_address = ip_address
+        self.literal = literal
 
 
 class ApsSendNotificationOperator(ApsMessageOperator):
@@ -209,7 +213,7 @@ class ApsEditNotificationOperator(ApsMessageOperator):
 
 
 class ApsDeleteNotificationOperator(ApsOperator):
-    """Delete a notification, and return its id.
+    """Delete a notification, and return what the platform answers: the notification, a text, or nothing.
 
     :param notification_id: its id, or the result of the task that has sent it.
     :param on_missing: what it means that there is none: ``succeed`` or ``fail``.
@@ -222,16 +226,17 @@ class ApsDeleteNotificationOperator(ApsOperator):
         self.notification_id = notification_id
         self.on_missing = on_missing
 
-    def execute(self, context: Context) -> str:
+    def execute(self, context: Context) -> dict[str, Any] | str | None:
         one_of("on_missing", self.on_missing, ("succeed", "fail"))
         ref = notification_ref(self.notification_id, None)
         try:
-            self.hook.delete_notification(ref)
+            deleted = self.hook.delete_notification(ref)
         except NotFoundError:
             if self.on_missing == "fail":
                 raise
             self.log.info("notification %s was gone already", ref)
-        return ref
+            return None
+        return self.result(deleted) if isinstance(deleted, Message) else deleted
 
 
 class ApsListNotificationsOperator(ApsOperator):

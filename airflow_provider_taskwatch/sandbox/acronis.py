@@ -119,7 +119,7 @@ class Acronis(Remote[AcronisTask]):
         return self._list(visit, activity)
 
     def show_activity(self, visit: Visit) -> Reply:
-        found = (task for task in self.book.values() if task.activity_id == visit.names["activity"])
+        found = (task for task in self.book.values() if str(task.activity_id) == visit.names["activity"])
         return self._show(visit, next(found, None), activity)
 
     def run_policy(self, visit: Visit) -> Reply:

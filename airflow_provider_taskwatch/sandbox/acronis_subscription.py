@@ -6,7 +6,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -49,7 +49,6 @@ class Subscription:
     committed: int = 0
     leader: str = ""
     leads_until: float = 0.0
-    _lets_through: dict[tuple[Any, ...], bool] = field(default_factory=dict)
 
     @property
     def session_seconds(self) -> float:
@@ -68,9 +67,7 @@ class Subscription:
 
     def _has(self, event: Event, tenants: Mapping[str, str]) -> bool:
         kind = (event["type"], event.get("subject_type"), event["tenant_id"])
-        if kind not in self._lets_through:
-            self._lets_through[kind] = self._has_kind(*kind, tenants)
-        return self._lets_through[kind] and self.condition(event)
+        return self._has_kind(*kind, tenants) and self.condition(event)
 
     def _has_kind(self, event_type: str, subject_type: str | None, tenant: str, tenants: Mapping[str, str]) -> bool:
         subjects = self.content.get("subject_types")
@@ -129,11 +126,12 @@ def duration(text: object) -> float:
     found = _DURATION.fullmatch(str(text))
     if found is None or not any(found.groups()):
         raise ValueError(f"{text!r} is not a duration, such as PT30S")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return days * 86400.0 + hours * 3600 + minutes * 60 + seconds
+    return float(sum(int(part or 0) * seconds for part, seconds in zip(found.groups(), _SECONDS, strict=True)))
 
 
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_SECONDS = (365 * 86400, 30 * 86400, 7 * 86400, 86400, 3600, 60, 1)
+"""Of a year, a month, a week, a day, an hour, a minute, a second."""
+_DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
 def _check_patterns(name: str, patterns: object, prefixes: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ from .task import Reading, Task, Vocabulary
 
 FIRST_ID = 2**53 + 1009
 """No float holds it, nor most of those that follow."""
+ACTIVITY_OFFSET = 10**15
 
 CODES: Mapping[str, Phase] = {
     "ok": Phase.SUCCEEDED,
@@ -66,8 +67,9 @@ class AcronisTask(Task):
         return str(uuid.uuid5(uuid.NAMESPACE_OID, self.ref))
 
     @property
-    def activity_id(self) -> str:
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"activity of {self.ref}"))
+    def activity_id(self) -> int:
+        """A number of its own, far from those of tasks."""
+        return ACTIVITY_OFFSET + int(self.ref)
 
 
 def short(task: AcronisTask, reading: Reading, now: float) -> dict[str, Any]:
@@ -108,7 +110,6 @@ def full(task: AcronisTask, reading: Reading, now: float) -> dict[str, Any]:
         "cancellable": True,
         "policy": {"id": task.policy_id, "name": task.policy_id, "type": "policy.protection"},
         "resource": {"id": task.resource_id, "name": task.resource_id, "type": "resource.machine"},
-        "workflowId": "",
         "startedByUser": task.user,
         "maxAssignCount": 1,
     }
@@ -147,7 +148,7 @@ def _outcome(reading: Reading) -> dict[str, Any]:
 
 def _blocker(task: AcronisTask, reading: Reading) -> dict[str, Any]:
     issue = {"key": reading.message or "agent.needs_a_person", "context": {}}
-    return {"id": 1, "taskId": int(task.ref), "tenant": {"uuid": task.tenant_id}, "issue": issue}
+    return {"id": 1, "taskId": int(task.ref), "tenant": {"id": "1", "uuid": task.tenant_id}, "issue": issue}
 
 
 # --- lists

@@ -21,7 +21,7 @@ class AcronisEventSensor(EventSensor):
     :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
     :param filter: a condition in CEL on ``event.``, which the server applies.
     :param subscription: more of what makes a subscription: ``tenant_depth``, ``tenant_id``, ``subject_types``,
-        ``consumer``, ``session_timeout``; and ``on_offset_lost``. See
+        ``consumer``, ``session_timeout``, ``auto_commit_interval``; and ``on_offset_lost``. See
         :class:`~..operators.acronis.AcronisCreateSubscriptionOperator`.
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
     """

@@ -103,6 +103,8 @@ class WatchSensor(Waiter, BaseSensorOperator):
         self.has_told_page = False
         self.validate()
         ref = self.ref()
+        if doubt := self.hook.system.doubt(ref):
+            self.log.warning("%s; it is waited for all the same", doubt)
         self.tell_page(context["ti"], ref)
         if self.waits_in_triggerer():
             self._defer(context, ref)

@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.core.flow import PATIENT, Flow, ask, ask_json, r
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
-from airflow_provider_taskwatch.core.system import System, SystemDefaults, safe_ref
+from airflow_provider_taskwatch.core.system import System, SystemDefaults, doubt_unless_uuid, safe_ref
 from airflow_provider_taskwatch.core.text import LINE_CHARACTERS, shortened
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
 
@@ -86,6 +86,9 @@ class Acquia(SystemDefaults):
 
     name = "acquia"
     noun = "notification"
+
+    def doubt(self, ref: str) -> str:
+        return doubt_unless_uuid(ref, self.noun)
 
     def start(self, method: str, path: str, content: object = None) -> Flow[Started]:
         """Send any writing call; the ref is None where the reply names no notification.
@@ -245,7 +248,8 @@ def _is_unavailable(error: TaskWatchError) -> bool:
 
 
 def _loaded(value: object) -> object:
-    if not isinstance(value, str) or not value.strip().startswith("{"):
+    """What a template has rendered as JSON: a whole reply, or a text in quotation marks."""
+    if not isinstance(value, str) or not value.strip().startswith(("{", '"')):
         return value
     try:
         loaded: object = json.loads(value)

@@ -140,9 +140,10 @@ class Acronis(SystemDefaults):
         """Tasks by the vendor's filters, as they are; page by page."""
         return self._list(TASKS, filters, limit, _READ_RETRY)
 
-    def activity(self, activity: str) -> Flow[dict[str, Any]]:
-        """One activity, a part of a task, as it is."""
-        return ask_json(get(f"{ACTIVITIES}/{segment(safe_ref(activity, 'activity'))}"), retry=_READ_RETRY)
+    def activity(self, activity: str | int) -> Flow[dict[str, Any]]:
+        """One activity, a part of a task, as it is. The vendor's ids are whole numbers."""
+        ref = task_id(activity) or safe_ref(activity, "activity")
+        return ask_json(get(f"{ACTIVITIES}/{segment(ref)}"), retry=_READ_RETRY)
 
     def activities(self, limit: int, filters: Mapping[str, Any]) -> Flow[list[dict[str, Any]]]:
         """Activities by the vendor's filters, as they are; page by page."""

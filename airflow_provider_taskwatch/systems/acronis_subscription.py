@@ -45,6 +45,7 @@ class Subscription:
     :param cel: a condition in CEL on ``event.``; empty: none.
     :param consumer: one of :data:`CONSUMERS`.
     :param session_timeout: ISO 8601; so long the server waits for a reader that is silent before it serves another.
+    :param auto_commit_interval: ISO 8601, for the consumer ``auto_commit``; empty: as the server has it.
     """
 
     conn_id: str
@@ -57,6 +58,7 @@ class Subscription:
     cel: str = field(default="", repr=False)
     consumer: str = "stateful"
     session_timeout: str = SESSION_TIMEOUT
+    auto_commit_interval: str = ""
 
     @property
     def id(self) -> str:
@@ -69,7 +71,12 @@ class Subscription:
         return {"subscription_id": self.id, **self._wishes()}
 
     def _wishes(self) -> dict[str, Any]:
-        optional = {"tenant_id": self.tenant_id, "subject_types": list(self.subject_types), "cel": self.cel}
+        optional = {
+            "tenant_id": self.tenant_id,
+            "subject_types": list(self.subject_types),
+            "cel": self.cel,
+            "auto_commit_interval": self.auto_commit_interval,
+        }
         return {
             "topic_id": self.topic,
             "types": list(self.types),
@@ -152,12 +159,14 @@ def _uuid(value: object) -> str:
         raise ValueError(f"must be a UUID, not {value!r:.80}") from None
 
 
-_DURATION = re.compile(r"P(?=[0-9T])([0-9]+D)?(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9]+S)?)?")
+_DURATION = re.compile(
+    r"P(?=[0-9T])([0-9]+Y)?([0-9]+M)?([0-9]+W)?([0-9]+D)?(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9]+S)?)?"
+)
 
 
 def _duration(value: object) -> str:
     if not isinstance(value, str) or not _DURATION.fullmatch(value) or not re.search("[1-9]", value):
-        raise ValueError(f"must be an ISO 8601 duration of whole numbers, such as PT30S or PT5M, not {value!r:.80}")
+        raise ValueError(f"must be an ISO 8601 duration of whole numbers, such as PT30S or P1W, not {value!r:.80}")
     return value
 
 
@@ -179,4 +188,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "cel": _cel,
     "consumer": _one_of(CONSUMERS),
     "session_timeout": _duration,
+    "auto_commit_interval": _duration,
 }

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundEr
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation
-from airflow_provider_taskwatch.core.system import Options, SystemDefaults, safe_ref
+from airflow_provider_taskwatch.core.system import Options, SystemDefaults, doubt_unless_uuid, safe_ref
 
 from .aps_listing import Listing, by_context, context_in
 from .aps_manager import GROUPS, Manager, PassingRefusalError, insist
@@ -120,20 +120,25 @@ class Aps(SystemDefaults):
         content, ref = write_message(self.completed(message)), self.check_id(ref)
         return insist(lambda: self._manager.message("editNotification", content, ref))
 
-    def delete(self, ref: str) -> Flow[None]:
-        """Delete a notification; :class:`NotFoundError` where there is none, and not because of a lost reply."""
+    def delete(self, ref: str) -> Flow[Message | str | None]:
+        """Delete a notification; :class:`NotFoundError` where there is none, and not because of a lost reply.
+
+        The vendor's prose says that the deleted notification is returned, its schema a string: what comes is returned,
+        None where nothing comes.
+        """
         ref, tries = self.check_id(ref), 0
 
-        def attempt() -> Flow[object]:
+        def attempt() -> Flow[Message | str | None]:
             nonlocal tries
             tries += 1
-            return self._manager.ask("deleteNotification", ref)
+            return self._manager.deleted(ref)
 
         try:
-            yield from insist(attempt)
+            return (yield from insist(attempt))
         except NotFoundError:
             if tries == 1:
                 raise
+            return None
 
     def of_channel(self, channel: str) -> Flow[list[Message]]:
         """The notifications of a channel."""
@@ -193,6 +198,9 @@ class Aps(SystemDefaults):
         return checked(replace(message, package_id=package_id, service=service))
 
     # --- waiting
+
+    def doubt(self, ref: str) -> str:
+        return doubt_unless_uuid(ref, self.noun) if context_in(ref) is None else ""
 
     def check_ref(self, ref: str) -> str:
         context = context_in(ref)

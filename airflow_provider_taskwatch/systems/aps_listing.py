@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
+from airflow_provider_taskwatch.core.system import unquoted
 
 from .aps_message import PERSONAL, Message, as_result, phase_of, read_message, shown, wire_name
 from .moment import moment
@@ -31,7 +32,7 @@ def context_in(ref: str) -> str | None:
 
 def by_context(context: str) -> str:
     """The ref of all notifications of a context."""
-    return _CONTEXT + context
+    return _CONTEXT + unquoted(context)
 
 
 class Listing:

@@ -99,6 +99,17 @@ class Manager:
             raise unreadable(call, reply, "holds no channel id")
         return str(content["id"])
 
+    def deleted(self, ref: str) -> Flow[Message | str | None]:
+        """Delete a notification, and return what comes: the notification, a text, or nothing."""
+        _, reply = yield from self.ask("deleteNotification", ref)
+        try:
+            content = reply.json()
+        except (ValueError, RecursionError):
+            content = reply.text()
+        if isinstance(content, dict):
+            return read_message(content)
+        return content if isinstance(content, str) and content else None
+
     def ask(
         self, operation: str, ref: str = "", *, content: object = None, query: Query | None = None
     ) -> Flow[tuple[Call, Reply]]:

@@ -24,8 +24,8 @@ CONTEXT_CHARACTERS = 100
 class Message:
     """One notification, with the vendor's fields and defaults. What a type or a status means is in :data:`PHASES`.
 
-    Required are ``message``, ``package_id`` and ``service``, and one of ``account_id`` and ``user_id``; the fields of
-    :data:`READ_ONLY` come from the platform and are never sent.
+    Required are ``message``, ``package_id`` and ``service``; the fields of :data:`READ_ONLY` come from the platform and
+    are never sent.
 
     :param type: ``activity`` or ``warning``; an ``announcement`` is for providers, not for applications.
     :param status: of an activity ``inProgress``, ``ready`` or ``error``; of a warning ``upcoming`` or ``existing``.
@@ -163,15 +163,18 @@ def checked(message: Message) -> Message:
     problems = [f"{name} must be a LocalizedMessage" for name in wrong]
     problems += [f"{name} is missing" for name in REQUIRED if _is_missing(getattr(message, name))]
     problems += _status_problems(message)
-    if not (message.account_id or message.user_id):
-        problems.append("account_id and user_id are both missing, so nobody is addressed")
     if "*" in message.context:
         problems.append("context must not hold '*', which stands for anything when it is looked up")
-    for name in texts.keys() - set(wrong):
-        problems += [f"{name}: {problem}" for problem in text_problems(texts[name])]
+    problems += _text_problems({name: text for name, text in texts.items() if name not in wrong})
     if problems:
         raise ConfigurationError(f"the notification cannot be sent: {'; '.join(problems)}")
     return message
+
+
+def _text_problems(texts: Mapping[str, LocalizedMessage]) -> list[str]:
+    problems = [f"{name}: {problem}" for name, text in texts.items() for problem in text_problems(text)]
+    way_out = "literal=True, or LocalizedMessage.literal(...), shows a text as it is, without places for keys"
+    return [*problems, way_out] if problems else []
 
 
 def _is_missing(value: str | LocalizedMessage | None) -> bool:

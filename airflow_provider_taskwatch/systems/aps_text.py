@@ -28,12 +28,23 @@ class LocalizedMessage:
     keys: Mapping[str, str] = field(default_factory=dict)
     multilang_keys: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    @classmethod
+    def literal(cls, text: str) -> LocalizedMessage:
+        """A text that is shown as it is, whatever ``__name__`` is in it: the platform replaces no key inside a key."""
+        return cls(message="__text__", keys={"text": text}) if _KEY.search(text) else cls(message=text)
 
-def localized(name: str, value: object) -> LocalizedMessage | None:
+
+def localized(name: str, value: object, *, literal: bool = False) -> LocalizedMessage | None:
     """The text that a user has given: as it is, as a dict in the vendor's form, or plain; None where there is none.
 
     :param name: of the argument, for the error.
+    :param literal: the text has no place for keys, whatever is in it; see :meth:`LocalizedMessage.literal`.
     """
+    text = _localized(name, value)
+    return LocalizedMessage.literal(text.message) if literal and text else text
+
+
+def _localized(name: str, value: object) -> LocalizedMessage | None:
     if value is None or value == "":
         return None
     if isinstance(value, LocalizedMessage):

@@ -181,8 +181,8 @@ class Automic(SystemDefaults):
         """Cancel an execution, with its children unless the options say otherwise.
 
         The vendor documents that workflows, schedules and groups can be cancelled recursively, and names no field for
-        it in public. The section is named like that of a restart, ``{"action": "restart", "restart": {...}}``. An engine
-        that does not know it answers 400 and has done nothing.
+        it in public. The section is named like that of a restart, ``{"action": "restart", "restart": {...}}``. An
+        engine that does not know it answers 400 and has done nothing.
         """
         try:
             if (options or {}).get("cancel_children", True):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Later, Observation
+from airflow_provider_taskwatch.core.system import unquoted
 from airflow_provider_taskwatch.core.text import line, shortened
 
 from .automic_status import PHASES, TEXTS, number_of, phase_of
@@ -88,7 +89,7 @@ def run_id(value: object) -> str | None:
     """A run id without zero padding, from a number or a text."""
     if type(value) is int and 0 < value < 10**19:
         return str(value)
-    matched = _RUN_ID.fullmatch(str(value).strip()) if isinstance(value, (str, int)) else None
+    matched = _RUN_ID.fullmatch(unquoted(str(value))) if isinstance(value, (str, int)) else None
     return matched[1] if matched else None
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_taskwatch.core.error import (
@@ -12,7 +14,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.phase import absent
-from airflow_provider_taskwatch.core.system import SystemDefaults, safe_ref
+from airflow_provider_taskwatch.core.system import SystemDefaults, doubt_unless_uuid, safe_ref
 from tests.play import result_of
 
 
@@ -37,6 +39,23 @@ def test_an_id_is_taken_as_it_is_without_surrounding_blanks(ref):
 def test_an_id_that_could_change_the_address_is_refused_before_any_request(ref):
     with pytest.raises(ConfigurationError, match="is not a job id: it must not be"):
         safe_ref(ref, "job")
+
+
+@pytest.mark.parametrize("ref", ['"a-1"', "'a-1'", ' " a-1 " ', json.dumps("a-1")])
+def test_the_quotation_marks_that_a_template_puts_around_an_id_are_taken_off(ref):
+    assert safe_ref(ref, "job") == "a-1"
+
+
+@pytest.mark.parametrize("ref", ['a"1', '"a', '["a"]', '""a""', '{"id": "a"}'])
+def test_other_quotation_marks_are_refused(ref):
+    with pytest.raises(ConfigurationError, match="is not a job id"):
+        safe_ref(ref, "job")
+
+
+def test_an_id_of_another_form_than_usual_is_doubted():
+    assert doubt_unless_uuid("6992a41d-a953-4ded-ae99-41d2f4d32ecb", "job") == Plain().doubt("hello") == ""
+    assert doubt_unless_uuid("1111111-7777-4444-aaaa-555555555555", "job") == ""
+    assert "hello does not look like a job id" in doubt_unless_uuid("hello", "job")
 
 
 @pytest.mark.parametrize("ref", ["", " ", "\n", None])

@@ -169,7 +169,6 @@ def test_a_reason_is_told_where_a_text_has_a_place_for_it(connected: Running, co
     "arguments, words",
     [
         ({"status": "done"}, "status 'done'"),
-        ({"account_id": ""}, "account_id and user_id are both missing"),
         ({"about": "dag"}, "about='dag' is not one of"),
         ({"message": "__who__"}, "message: __who__ is not among its keys"),
         ({"message": 7}, "message must be a text"),

@@ -135,7 +135,6 @@ def test_a_send_that_failed_on_its_way_is_made_once(box: Running, fault: str) ->
     "arguments, words",
     [
         ({"message": ""}, "message is missing"),
-        ({"account_id": None}, "account_id and user_id are both missing"),
         ({"status": "existing"}, "status 'existing'"),
         ({"type": "announcement"}, "type 'announcement'"),
         ({"message": "__day__"}, "message: __day__ is not among its keys"),
@@ -202,8 +201,29 @@ def test_an_edit_of_nothing_is_told(box: Running, arguments: dict[str, Any], wor
 
 def test_a_notification_is_deleted_and_again_if_need_be(box: Running) -> None:
     life = Life(Delete, notification_id=sending().execute())
-    assert life.execute() == life.retry()
+    deleted = life.execute()
+    assert (deleted["status"], deleted["message"]) == ("inProgress", "Load of Monday")
+    assert life.retry() is None
     assert known(box) == []
+
+
+@pytest.mark.parametrize("answer", ["string", "empty"])
+def test_what_the_platform_answers_to_a_deletion_is_the_result(box: Running, answer: str) -> None:
+    box.sandbox.change({"aps": {"delete_reply": answer}}, time.time())
+    sent = sending().execute()
+    expected = sent["id"] if answer == "string" else None
+    assert Life(Delete, notification_id=sent).execute() == expected
+
+
+def test_nobody_need_be_addressed(box: Running) -> None:
+    assert sending(account_id=None).execute()["accountId"] == ""
+    assert len(known(box)) == 1
+
+
+@pytest.mark.parametrize("given", ["__init__.py of __all__", {"message": "__init__", "keys": {"other": "x"}}])
+def test_a_text_of_others_is_shown_as_it_is(box: Running, given: Any) -> None:
+    result = sending(message=given, literal=True).execute()
+    assert result["message"] == (given if isinstance(given, str) else given["message"])
 
 
 def test_to_miss_it_may_be_a_failure(box: Running) -> None:

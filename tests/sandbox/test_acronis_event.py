@@ -131,6 +131,7 @@ def test_a_subscription_is_made_once(acronis: Visitor) -> None:
         {"tenant_depth": "DEEP"},
         {"subject_types": ["x"]},
         {"session_timeout": "PT0.5S"},
+        {"auto_commit_interval": "1 week"},
         {"session_timeout": "P"},
         {"cel": "size(event.data) > 5"},
         {"cel": "x" * 4097},
@@ -219,6 +220,15 @@ def test_tenants_are_heard_of_as_deep_as_was_asked_for(acronis: Visitor, depth: 
     for tenant, subject in ((TENANT, "me"), ("child", "child"), ("grandchild", "grandchild"), ("stranger", "x")):
         task_events(acronis, tenant_id=tenant, subject=subject)
     assert subjects(poll(acronis)) == found.split()
+
+
+def test_a_tenant_that_is_moved_later_is_heard_of_from_then_on(acronis: Visitor) -> None:
+    subscribe(acronis)
+    task_events(acronis, tenant_id="child", subject="before")
+    assert subjects(poll(acronis)) == []
+    acronis.sandbox.change({"acronis": {"tenants": {"child": TENANT}}}, NOW)
+    task_events(acronis, tenant_id="child", subject="after")
+    assert "after" in subjects(poll(acronis))
 
 
 def test_events_that_are_held_back_move_the_offset(acronis: Visitor) -> None:

@@ -30,6 +30,7 @@ from tests.operators.life import Life, event_of
 from tests.operators.quick import QuickAcquiaHook, QuickAutomicHook
 from tests.sensors.quick import Acquia, Automic
 
+UNKNOWN_ID = "6992a41d-a953-4ded-ae99-41d2f4d32ecb"
 NO_PAUSE = {"poke_interval": 0.02}
 
 
@@ -61,6 +62,15 @@ def looks(box: Running) -> int:
 
 
 # --- what it watches
+
+
+def test_an_id_that_can_hardly_be_one_is_told_at_once_and_waited_for(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Life(Acquia, notification="hello").defer()
+    assert "hello does not look like a notification id" in capsys.readouterr().out
+    Life(Acquia, notification=json.dumps(UNKNOWN_ID)).defer()
+    assert "does not look like" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", ["uuid", "padded", "url", "foreign url", "reply", "json"])

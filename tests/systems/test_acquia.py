@@ -187,7 +187,9 @@ def test_nothing_else_is_mistaken_for_a_notification(content):
         reference_of(content)
 
 
-@pytest.mark.parametrize("value", [UUID, f" {UUID} ", LINK, f"/notifications/{UUID}"])
+@pytest.mark.parametrize(
+    "value", [UUID, f" {UUID} ", LINK, f"/notifications/{UUID}", f'"{UUID}"', f" '{UUID}' ", json.dumps(LINK)]
+)
 def test_a_reference_may_be_an_id_or_an_address(value):
     assert reference_of(value) == UUID
 
@@ -196,6 +198,11 @@ def test_a_reference_may_be_an_id_or_an_address(value):
 def test_what_is_no_reference_is_an_error_with_a_remedy(value):
     with pytest.raises(ConfigurationError, match="tojson"):
         reference_of(value)
+
+
+def test_an_id_that_can_hardly_be_one_is_doubted():
+    assert Acquia().doubt(UUID) == ""
+    assert "hello does not look like a notification id" in Acquia().doubt("hello")
 
 
 def test_a_notification_becomes_an_observation():

@@ -307,6 +307,8 @@ def test_one_value_of_many_needs_no_or():
 def test_a_task_an_activity_and_activities_are_told_as_they_are():
     activities = "/api/task_manager/v2/activities"
     assert targets(play(ACRONIS.task("07"), reply(200, TASK))[0]) == [f"GET {TASKS}/7"]
+    for given in (7, "7", '"7"', " 07 "):
+        assert targets(play(ACRONIS.activity(given), reply(200, {}))[0]) == [f"GET {activities}/7"]
     assert targets(play(ACRONIS.activity("a-1"), reply(200, {}))[0]) == [f"GET {activities}/a-1"]
     assert targets(play(ACRONIS.activities(5, {"taskId": 7}), listing())[0]) == [f"GET {activities}?taskId=7&limit=5"]
 

@@ -65,11 +65,17 @@ def test_a_subscription_says_all_that_was_wished():
         subject_types="cti.a.p.resource.v1.0~*",
         cel="event.source == 'x'",
         consumer="auto_commit",
-        session_timeout="PT5M",
+        session_timeout="P1W",
+        auto_commit_interval="P1M",
     ).body
     assert (body["tenant_depth"], body["tenant_id"]) == ("DIRECT", ID)
     assert (body["subject_types"], body["cel"]) == (["cti.a.p.resource.v1.0~*"], "event.source == 'x'")
-    assert (body["auto_commit"], body["session_timeout"]) == (True, "PT5M")
+    assert (body["auto_commit"], body["session_timeout"], body["auto_commit_interval"]) == (True, "P1W", "P1M")
+
+
+@pytest.mark.parametrize("duration", ["P1W", "P1M", "P1Y", "P1Y2M3W4DT5H6M7S", "PT1H30M", "P90D"])
+def test_all_durations_of_whole_numbers_are_taken(duration):
+    assert wished(session_timeout=duration).body["session_timeout"] == duration
 
 
 def test_equal_wishes_have_the_same_id_in_whatever_order_they_come():
@@ -129,6 +135,8 @@ def test_another_connection_or_environment_does_not_take_the_events_away():
         ({"session_timeout": "PT0.5S"}, "session_timeout must be an ISO 8601 duration of whole numbers, such as PT30S"),
         ({"session_timeout": "PT0S"}, "session_timeout must be"),
         ({"session_timeout": "P"}, "session_timeout must be"),
+        ({"session_timeout": "P1M1Y"}, "session_timeout must be"),
+        ({"auto_commit_interval": "5m"}, "auto_commit_interval must be"),
         ({"session_timeout": "PT"}, "session_timeout must be"),
         ({"session_timeout": 30}, "session_timeout must be"),
         ({"filter": "x"}, "unknown filter; known are topic, types, tenant_depth, "),

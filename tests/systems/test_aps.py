@@ -100,7 +100,7 @@ CONTRACTS: Mapping[str, Contract] = {
         ask=lambda one: one.delete(ID),
         method="DELETE",
         path=f"/notifications/{ID}",
-        answers={"string": (ID, None), "object": (ANSWERED, None), "empty": (None, None)},
+        answers={"string": (ID, ID), "object": (ANSWERED, TOLD), "empty": (None, None), "other": ([7], None)},
     ),
     "getNotifications": Contract(
         ask=lambda one: one.of_channel("c 1&2"),

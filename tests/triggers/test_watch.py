@@ -240,6 +240,21 @@ async def test_a_users_kill_cancels_at_the_remote(box: Running, supervisor: Supe
     assert is_cancelled(box, trigger.ref)
 
 
+@pytest.mark.parametrize("options, statuses", [({}, {1850, 1851}), ({"cancel_children": False}, {1550, 1851})])
+async def test_a_users_kill_cancels_the_tasks_of_a_workflow_unless_told_otherwise(
+    box: Running, supervisor: Supervisor, options: dict[str, Any], statuses: set[int]
+) -> None:
+    from airflow_provider_taskwatch.hooks.automic import AutomicHook
+
+    hook = AutomicHook()
+    box.sandbox.add_rule("JOBP.T", duration=600.0)
+    ref = str(hook.request("POST", "/100/executions", json={"object_name": "JOBP.T"}).json()["run_id"])
+    await trigger_for(ref, options=options, cancel_on_kill=True).on_kill()
+
+    children = hook.request("GET", f"/100/executions/{ref}/children").json()["data"]
+    assert {one["status"] for one in children} == statuses
+
+
 async def test_a_users_kill_cancels_the_restart_that_is_followed(box: Running, supervisor: Supervisor) -> None:
     from airflow_provider_taskwatch.hooks.automic import AutomicHook
 
