@@ -28,6 +28,8 @@ class Call:
     :param path: percent-encoded, starts with ``/``, relative to the connection's base URL.
     :param query: pairs in order; a name may occur more than once.
     :param headers: without credentials; those are added by whoever sends the call, and no repr shows them.
+    :param quota: which limit of the remote it counts against, where there is more than that of the connection; what is
+        said of one limit (a 429) holds nothing else back.
     :param is_consuming: whether the remote deletes what it answers with, although the method says that it reads.
     """
 
@@ -36,6 +38,7 @@ class Call:
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = None
+    quota: str = ""
     is_consuming: bool = False
 
     @property

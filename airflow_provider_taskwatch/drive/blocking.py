@@ -31,7 +31,8 @@ class BlockingDriver:
     """Runs flows for one connection.
 
     A remote that has answered 429 with ``Retry-After`` is not asked before that time has passed: whoever wants to
-    hears the refusal again, and lives through it as through any other.
+    hears the refusal again, and lives through it as through any other. Where the remote limits an operation on its
+    own (:attr:`~..core.wire.Call.quota`), that holds for this operation only.
 
     :param sleep: called with the seconds of each pause.
     :param clock: seconds, monotonic.
@@ -50,8 +51,8 @@ class BlockingDriver:
         self._is_rejected = rejects_token(settings.reject_403)
         self._sleep = sleep
         self._clock = clock
-        self._refusal: Reply | None = None
-        self._held_until = 0.0
+        self._refusals: dict[str, tuple[Reply, float]] = {}
+        """The last 429 of each quota, and until when it counts."""
         self._session = bounded(requests.Session(), settings)
         # Without an own auth, requests would let a ~/.netrc replace the Authorization header.
         self._session.auth = lambda request: request
@@ -89,12 +90,13 @@ class BlockingDriver:
         return None
 
     def _exchange(self, call: Call) -> Reply:
-        left = self._held_until - self._clock()
-        if self._refusal is not None and left > 0:
-            return repeated(self._refusal, left)
+        for quota in {"", call.quota} & self._refusals.keys():
+            refusal, until = self._refusals[quota]
+            if (left := until - self._clock()) > 0:
+                return repeated(refusal, left)
         reply = exchange(self._session, self._settings, call)
         if reply.status == 429 and (seconds := hold_seconds(reply, failures=0)):
-            self._refusal, self._held_until = reply, self._clock() + seconds
+            self._refusals[call.quota] = reply, self._clock() + seconds
         return reply
 
 

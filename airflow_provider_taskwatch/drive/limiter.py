@@ -3,98 +3,261 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Self
 
-from airflow_provider_taskwatch.core.limit import hold_seconds, is_failure
+from airflow_provider_taskwatch.core.limit import (
+    BELIEVED_SECONDS,
+    Scope,
+    Suspicion,
+    is_failure,
+    renewed_in,
+    scope_of,
+)
 from airflow_provider_taskwatch.core.wire import Reply
 
+from .gate import Gate
 
-class Limiter:
-    """Enter it around each request, and :meth:`note` what came back.
+JITTER = 0.2
+TOLD_SECONDS = 30.0
+"""A hold of a connection that is longer is worth a line in the log."""
+MANY_GATES = 1000
+SLOW_SECONDS = 3.0
+SLOW_SHARE = 4
+"""What was slow to fail may have a quarter of the slots the next time: a read timeout takes one for half a minute."""
 
-    While the remote asks everybody to wait, nobody passes; afterwards one request probes, and the others follow
-    only when it was answered well.
 
-    :param concurrency: requests at a time.
-    :param rate: requests a second, None for no limit.
+class Passage:
+    """One request's way through a :class:`Limiter`: enter it, and :meth:`note` what came back.
+
+    :param about: what is asked for: a ref, a list, a feed; requests about the same share its troubles.
+    :param quota: the limit of the remote that the request counts against; empty for that of the connection.
     """
 
-    def __init__(
-        self, concurrency: int, rate: float | None = None, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._slots = asyncio.Semaphore(concurrency)
-        self._spacing = 1.0 / rate if rate else 0.0
-        self._clock = clock
-        self._next_start = 0.0
-        self._failures = 0
-        self._held_until: float | None = None
-        self._prober: asyncio.Task[object] | None = None
-        self._probed = asyncio.Event()
+    __slots__ = ("_limiter", "about", "asked_at", "quota", "slots")
 
-    @property
-    def held_seconds(self) -> float:
-        """For how long nobody may ask."""
-        return 0.0 if self._held_until is None else max(0.0, self._held_until - self._clock())
+    def __init__(self, limiter: Limiter, about: str, quota: str) -> None:
+        self._limiter = limiter
+        self.about = about
+        self.quota = quota
+        self.asked_at = 0.0
+        self.slots: list[asyncio.Semaphore] = []
 
-    async def __aenter__(self) -> None:
-        await self._slots.acquire()
+    async def __aenter__(self) -> Self:
         try:
-            await self._pass()
+            await self._limiter.enter(self)
         except BaseException:
-            self._leave()
+            self._limiter.leave(self)
             raise
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
+        self._limiter.leave(self)
 
-    def note(self, reply: Reply | None) -> None:
-        """Learn from a reply, or from a lost connection (None)."""
-        failed = reply is None or is_failure(reply)
-        if self._held_until is None or self._is_prober:  # what was under way when the hold began says nothing new
-            self._failures = self._failures + 1 if failed else 0
-        seconds = hold_seconds(reply, self._failures)
-        if seconds:
-            until = self._clock() + seconds * (1 + 0.2 * random.random())  # noqa: S311 - not for secrets
-            self._held_until = max(until, self._held_until or 0.0)
-        elif self._is_prober:
-            self._held_until = None
+    def note(self, reply: Reply | None, *, sent: bool = True) -> None:
+        """Learn from a reply, or from a lost one (None).
 
-    @property
-    def _is_prober(self) -> bool:
-        return self._prober is not None and self._prober is asyncio.current_task()
+        :param sent: whether the lost request may have reached the remote.
+        """
+        self._limiter.note(self, reply, sent)
 
-    async def _pass(self) -> None:
-        await self._wait_for_leave()
-        while self._spacing:
-            await self._take_turn()
-            if self._held_until is None or self._is_prober:
+
+class Limiter:
+    """Hands out a :class:`Passage` for each request.
+
+    What a reply says of its subject holds that subject; what it says of a quota, or of everybody, holds those. One
+    request probes after each hold, and the others follow only when it was answered well. Whoever waits for a subject
+    or a quota takes no slot from the others.
+
+    :param concurrency: requests at a time.
+    :param rate: requests a second, None for no limit.
+    :param warn: takes a sentence on a long hold.
+    """
+
+    def __init__(
+        self,
+        concurrency: int,
+        rate: float | None = None,
+        *,
+        warn: Callable[[str], object] = lambda words: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        self._slow_slots = asyncio.Semaphore(max(1, concurrency // SLOW_SHARE))
+        self._spacing = 1.0 / rate if rate else 0.0
+        self._warn = warn
+        self._clock = clock
+        self._next_start = 0.0
+        self._suspicion = Suspicion()
+        self._everybody: Gate[Passage] = Gate(clock, rank=self._rank, jitter=JITTER)
+        self._only_everybody = (self._everybody,)
+        self._quotas: dict[str, Gate[Passage]] = {}
+        self._subjects: dict[str, Gate[Passage]] = {}
+        self._many_subjects = MANY_GATES
+        self._slow: set[str] = set()
+        self._renewed_at: dict[str, float] = {}
+        self._disbelieved: set[str] = set()
+        self._told: set[str] = set()
+
+    def passage(self, about: str = "", quota: str = "") -> Passage:
+        """The way through for one request."""
+        return Passage(self, about, quota)
+
+    def held_seconds(self, about: str = "", quota: str = "") -> float:
+        """For how long nobody may ask about that."""
+        return max(gate.held_seconds for gate in self._gates(about, quota))
+
+    # --- the way in and out
+
+    async def enter(self, one: Passage) -> None:
+        while True:
+            while (gate := self._closed_to(one)) is not None:
+                await gate.wait(one)
+            await self._take_slots(one)
+            if self._closed_to(one) is None:
                 break
-            await self._wait_for_leave()
+            self._give_back(one)
+        one.asked_at = self._clock()
 
-    async def _wait_for_leave(self) -> None:
-        while self._held_until is not None:
-            if self.held_seconds:
-                await asyncio.sleep(self.held_seconds)
-            elif self._prober is None:
-                self._prober = asyncio.current_task()
-                self._probed.clear()
-                break
-            else:
-                await self._probed.wait()
+    def leave(self, one: Passage) -> None:
+        self._give_back(one)
+        for gate in self._gates(one.about, one.quota):
+            gate.leave(one)
 
-    async def _take_turn(self) -> None:
-        start = max(self._clock(), self._next_start)
-        self._next_start = start + self._spacing
-        await asyncio.sleep(start - self._clock())
+    def _gates(self, about: str, quota: str) -> Sequence[Gate[Passage]]:
+        """Where such a request must pass, the narrow ones first."""
+        subject, limit = self._subjects.get(about), self._quotas.get(quota)
+        if subject is None and limit is None:
+            return self._only_everybody
+        return [gate for gate in (subject, limit, self._everybody) if gate is not None]
 
-    def _leave(self) -> None:
-        """Give the slot back, and let another probe, also where this one never came to ask."""
-        self._slots.release()
-        if self._is_prober:
-            self._prober = None
-            self._probed.set()
+    def _closed_to(self, one: Passage) -> Gate[Passage] | None:
+        """The first closed gate on the way. Whoever waits there must not keep a wider one from being probed."""
+        gates = self._gates(one.about, one.quota)
+        for number, gate in enumerate(gates):
+            if gate.is_closed_to(one):
+                for wider in gates[number + 1 :]:
+                    wider.leave(one)
+                return gate
+        return None
+
+    async def _take_slots(self, one: Passage) -> None:
+        for slots in (self._slow_slots, self._slots) if one.about in self._slow else (self._slots,):
+            await slots.acquire()
+            one.slots.append(slots)
+        if self._spacing:
+            start = max(self._clock(), self._next_start)
+            self._next_start = start + self._spacing
+            await asyncio.sleep(start - self._clock())
+
+    @staticmethod
+    def _give_back(one: Passage) -> None:
+        while one.slots:
+            one.slots.pop().release()
+
+    def _rank(self, one: Passage) -> int:
+        """Who probes for everybody: what was read well the last time, and what has failed only if there is no other."""
+        return 0 if self._suspicion.is_good(one.about) else 1 + (one.about in self._subjects)
+
+    # --- what replies say
+
+    def note(self, one: Passage, reply: Reply | None, sent: bool) -> None:
+        scope = scope_of(reply, sent=sent)
+        if reply is None or is_failure(reply):
+            self._failed(one, reply)
+        else:
+            self._succeeded(one)
+        held = None if scope is Scope.NOBODY else self._hold(one, reply, scope)
+        if held is not self._everybody:
+            self._pass(one, held)
+
+    def _failed(self, one: Passage, reply: Reply | None) -> None:
+        self._subject(one.about).hold(one, reply)
+        if self._clock() - one.asked_at >= SLOW_SECONDS:
+            self._slow.add(one.about)
+
+    def _subject(self, about: str) -> Gate[Passage]:
+        if about not in self._subjects:
+            if len(self._subjects) >= self._many_subjects:
+                self._forget_subjects()
+                self._many_subjects = max(MANY_GATES, 2 * len(self._subjects))
+            self._subjects[about] = Gate(self._clock)
+        return self._subjects[about]
+
+    def _forget_subjects(self) -> None:
+        """Treat those that are not held as if they had not failed: many may have ended."""
+        for about in [about for about, gate in self._subjects.items() if gate.is_idle]:
+            del self._subjects[about]
+        self._slow &= self._subjects.keys()
+
+    def _succeeded(self, one: Passage) -> None:
+        self._suspicion.succeeded(one.about, self._clock())
+        if (gate := self._subjects.get(one.about)) is not None:
+            gate.passed(one)
+            if gate.is_open:
+                del self._subjects[one.about]
+            self._slow.discard(one.about)
+
+    def _hold(self, one: Passage, reply: Reply | None, scope: Scope) -> Gate[Passage] | None:
+        """Hold whom the reply concerns besides its subject; the gate that is closed now, if any."""
+        if scope is Scope.CONNECTION:
+            self._suspicion.unreachable(one.asked_at)
+            self._everybody.hold(one, reply)
+            return self._told_of(self._everybody, "the remote cannot be reached")
+        if scope is Scope.SUBJECT and self._suspicion.failed(one.about, one.asked_at, self._clock()):
+            self._everybody.hold(one, reply, is_supposed=True, limit=BELIEVED_SECONDS)
+            return self._told_of(self._everybody, "all requests fail")
+        if scope is Scope.QUOTA and reply is not None and self._is_believed(one, reply):
+            gate = (
+                self._quotas.setdefault(one.quota, Gate(self._clock, jitter=JITTER)) if one.quota else self._everybody
+            )
+            gate.hold(one, reply)
+            return self._told_of(gate, _limited(reply), one.quota)
+        return None
+
+    def _gate_of(self, quota: str) -> Gate[Passage]:
+        if not quota:
+            return self._everybody
+        return self._quotas.setdefault(quota, Gate(self._clock, jitter=JITTER))
+
+    def _is_believed(self, one: Passage, reply: Reply) -> bool:
+        """Whether an allowance is used up: not where the remote answers well before it is renewed."""
+        seconds, now = renewed_in(reply), self._clock()
+        if seconds is None or is_failure(reply):
+            self._disbelieved.discard(one.quota)
+            return True
+        if self._gate_of(one.quota).is_probed_by(one) and now < self._renewed_at.get(one.quota, now):
+            self._disbelieved.add(one.quota)
+            self._warn("the remote answers well although X-RateLimit-Remaining is 0, which is ignored from here on")
+        self._renewed_at[one.quota] = now + seconds
+        return one.quota not in self._disbelieved
+
+    def _pass(self, one: Passage, held: Gate[Passage] | None) -> None:
+        """The remote can be reached, and what it says is not about everybody."""
+        self._everybody.passed(one)
+        if self._told and self._everybody.is_open:
+            self._told.discard("")
+        gate = self._quotas.get(one.quota)
+        if gate is not None and gate is not held:
+            gate.passed(one)
+            if gate.is_open:
+                self._told.discard(one.quota)
+                del self._quotas[one.quota]
+
+    def _told_of(self, gate: Gate[Passage], why: str, quota: str = "") -> Gate[Passage]:
+        """The gate; a long hold is told once, until it is over."""
+        if gate.held_seconds >= TOLD_SECONDS and quota not in self._told:
+            self._told.add(quota)
+            whose = f" that counts as {quota!r}" if quota else ""
+            self._warn(f"{why}, so no request{whose} is sent for {gate.held_seconds:.0f} s; then one tries")
+        return gate
+
+
+def _limited(reply: Reply) -> str:
+    if is_failure(reply):
+        return f"the remote answered {reply.status}"
+    return f"nothing is left of what the remote allows for {renewed_in(reply):.0f} s (X-RateLimit-Remaining: 0)"

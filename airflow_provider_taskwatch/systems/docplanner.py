@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import (
@@ -68,6 +68,7 @@ EXPIRY_SECONDS = 72 * 3600.0
 RELEASE_SECONDS = 3600.0
 """A release is allowed once in that time."""
 
+_RELEASE = "/notifications/release"
 _ERRORS = "application/vnd.error+docplanner+json"
 _HEADERS = {
     "Accept": f"application/vnd.docplanner+json; charset=UTF-8, {_ERRORS}",
@@ -145,12 +146,25 @@ def pull(limit: int | None = None) -> Flow[Reply]:
     return reply
 
 
+def quota(method: str, path: str) -> str:
+    """Which of Docplanner's limits a request counts against.
+
+    GET may be sent 8,000 times an hour, everything else 40 times a minute (OpenAPI). The release has a limit of its
+    own, and so have the slots of each address: 429 says that the last ones are still worked on.
+    """
+    if path == _RELEASE:
+        return "release"
+    if method == "PUT" and path.rstrip("/").endswith("/slots"):
+        return f"slots {path}"
+    return "reads" if method == "GET" else "writes"
+
+
 def release() -> Flow[None]:
     """Have Docplanner push again what was not taken, once an hour at most.
 
     :raises RemoteError: 403 where it does not push; 429 where it is too early, with ``retry_after``.
     """
-    call = Call(method="POST", path="/notifications/release", headers={**_HEADERS, "Accept": _ERRORS})
+    call = Call(method="POST", path=_RELEASE, headers={**_HEADERS, "Accept": _ERRORS}, quota=quota("POST", _RELEASE))
     yield from _asked(call, _RELEASE_HINTS)
 
 
@@ -161,7 +175,7 @@ def patience(error: RemoteError) -> float:
 
 def probe() -> Flow[str]:
     """A cheap authenticated read that takes nothing out of the queue; returns what it proved, in words."""
-    yield from _asked(Call(method="GET", path="/facilities", headers=_HEADERS), _HINTS)
+    yield from _asked(_read("/facilities"), _HINTS)
     return "the token is accepted and the facilities can be listed"
 
 
@@ -224,11 +238,14 @@ def _after_blanks(text: str, start: int) -> int:
 
 def _pull_call(limit: int | None) -> Call:
     if limit is None:
-        return Call(method="GET", path="/notifications", headers=_HEADERS, is_consuming=True)
+        return replace(_read("/notifications"), is_consuming=True)
     if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
         raise ConfigurationError(f"limit must be a whole number from 1 to {MAX_LIMIT}, not {limit!r:.80}")
-    query = pairs({"limit": limit})
-    return Call(method="GET", path="/notifications/multiple", query=query, headers=_HEADERS, is_consuming=True)
+    return replace(_read("/notifications/multiple"), query=pairs({"limit": limit}), is_consuming=True)
+
+
+def _read(path: str) -> Call:
+    return Call(method="GET", path=path, headers=_HEADERS, quota=quota("GET", path))
 
 
 def _asked(call: Call, hints: Mapping[int, str]) -> Flow[Reply]:

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_taskwatch.core.limit import hold_seconds, is_failure, repeated
+from airflow_provider_taskwatch.core.limit import (
+    Scope,
+    Suspicion,
+    hold_seconds,
+    is_failure,
+    renewed_in,
+    repeated,
+    scope_of,
+)
 from tests.play import reply
 
 LAST = {"x-ratelimit-remaining": "0"}
@@ -65,3 +73,106 @@ def test_an_allowance_that_is_left_holds_nobody_back():
 def test_a_refusal_told_once_more_asks_for_the_rest_of_its_time():
     told = repeated(reply(429, {"message": "slow down"}, retry_after="60"), 12.3)
     assert (told.status, told.headers["retry-after"], told.json()) == (429, "13", {"message": "slow down"})
+
+
+@pytest.mark.parametrize("reset", ["3600", "301"])
+def test_an_allowance_is_not_believed_to_be_gone_for_longer_than_five_minutes(reset):
+    assert hold_seconds(headed(200, {**LAST, "x-ratelimit-reset": reset}), 0) == 300.0
+    assert renewed_in(headed(200, {**LAST, "x-ratelimit-reset": reset})) == float(reset)
+
+
+# --- whom a reply concerns
+
+
+@pytest.mark.parametrize(
+    "answer, sent, scope",
+    [
+        (reply(200), True, Scope.NOBODY),
+        (reply(404), True, Scope.NOBODY),
+        (reply(302), True, Scope.NOBODY),
+        (reply(500), True, Scope.SUBJECT),
+        (reply(503, retry_after="3600"), True, Scope.SUBJECT),
+        (None, True, Scope.SUBJECT),
+        (reply(429), True, Scope.QUOTA),
+        (headed(200, {**LAST, "x-ratelimit-reset": "30"}), True, Scope.QUOTA),
+        (None, False, Scope.CONNECTION),
+    ],
+)
+def test_a_reply_concerns_what_it_was_said_of(answer, sent, scope):
+    assert scope_of(answer, sent=sent) is scope
+
+
+class Watched:
+    """Suspicion of a remote, with the moments of failures given."""
+
+    def __init__(self):
+        self.suspicion = Suspicion()
+
+    def fails(self, *refs, at, asked_at=None):
+        return [self.suspicion.failed(ref, at if asked_at is None else asked_at, at) for ref in refs][-1]
+
+    def succeeds(self, *refs, at):
+        for ref in refs:
+            self.suspicion.succeeded(ref, at)
+
+
+def test_three_refs_that_fail_for_some_seconds_are_the_remote():
+    remote = Watched()
+    remote.succeeds("good", at=0.0)
+    assert not remote.fails("a", "b", "c", at=1.0)
+    assert not remote.fails("a", "b", "c", at=3.9)
+    assert remote.fails("a", at=4.0)
+
+
+def test_two_refs_that_fail_are_not_the_remote_where_there_are_others():
+    remote = Watched()
+    remote.succeeds("good", at=0.0)
+    remote.fails("a", "b", at=1.0)
+    assert not remote.fails("a", "b", at=60.0)
+
+
+@pytest.mark.parametrize("refs", [["a"], ["a", "b"]])
+def test_all_that_there_are_are_the_remote(refs):
+    remote = Watched()
+    remote.succeeds(*refs, at=0.0)
+    assert not remote.fails(*refs, at=1.0)
+    assert remote.fails(*refs, at=5.0)
+
+
+def test_what_was_not_read_for_long_is_not_there_any_more():
+    remote = Watched()
+    remote.succeeds("ended", at=0.0)
+    remote.fails("a", at=601.0)
+    assert remote.fails("a", at=605.0)
+
+
+def test_one_success_is_enough_to_trust_the_remote_again():
+    remote = Watched()
+    remote.fails("a", "b", "c", at=1.0)
+    remote.succeeds("good", at=9.0)
+    assert not remote.fails("a", "b", "c", at=10.0)
+
+
+def test_requests_that_took_long_to_fail_were_failing_all_the_time():
+    remote = Watched()
+    assert remote.fails("a", "b", "c", at=30.0, asked_at=0.0)
+    remote.succeeds("good", at=31.0)
+    assert not remote.fails("a", "b", "c", at=32.0, asked_at=2.0)
+
+
+def test_a_remote_that_could_not_be_reached_is_suspected_until_it_answers():
+    remote = Watched()
+    remote.succeeds("good", at=0.0)
+    remote.suspicion.unreachable(1.0)
+    assert remote.fails("a", at=1.0)
+    remote.suspicion.unreachable(2.0)
+    remote.succeeds("good", at=2.0)
+    assert not remote.fails("a", at=2.0)
+
+
+def test_of_many_good_refs_the_newest_are_remembered():
+    remote = Watched()
+    remote.succeeds(*map(str, range(150)), at=0.0)
+    assert (remote.suspicion.is_good("0"), remote.suspicion.is_good("149")) == (False, True)
+    remote.fails("149", at=1.0)
+    assert not remote.suspicion.is_good("149")

@@ -9,11 +9,12 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import RemoteError
+from airflow_provider_taskwatch.core.error import RemoteError, TokenError
 from airflow_provider_taskwatch.core.flow import ask
-from airflow_provider_taskwatch.core.wire import Reply, get
-from airflow_provider_taskwatch.drive.limiter import Limiter
+from airflow_provider_taskwatch.core.wire import Call, Reply, get
+from airflow_provider_taskwatch.drive.limiter import Limiter, Passage
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver, usual
+from airflow_provider_taskwatch.systems.docplanner import is_empty, pull, release
 from tests.drive.settings import settings_for
 from tests.drive.station import Request, Station, http
 from tests.drive.virtual import now, run
@@ -35,7 +36,7 @@ class Remote:
         self.askers: list[asyncio.Task[None] | None] = []
 
     async def ask(self, seconds: float = 1.0) -> None:
-        async with self.limiter:
+        async with self.limiter.passage() as passage:
             self.asked_at.append(now())
             if len(self.asked_at) == 2:
                 self.second.set()
@@ -46,7 +47,7 @@ class Remote:
                 await asyncio.sleep(seconds)
             finally:
                 self.askers.remove(asyncio.current_task())
-            self.limiter.note(self.answer(number))
+            passage.note(self.answer(number))
 
     async def ask_at_once(self, count: int) -> None:
         await asyncio.gather(*(self.ask() for _ in range(count)))
@@ -107,9 +108,9 @@ def test_without_retry_after_the_hold_grows_with_each_failure_in_a_row() -> None
         gate = limiter()
         holds = []
         for reply in (DOWN, None, Reply(status=429), GOOD, DOWN):
-            async with gate:
-                gate.note(reply)
-            holds.append(gate.held_seconds)
+            async with gate.passage() as passage:
+                passage.note(reply)
+            holds.append(gate.held_seconds())
         return holds
 
     holds = run(work())
@@ -121,7 +122,7 @@ def test_many_failures_at_once_count_as_one() -> None:
     async def work() -> float:
         remote = Remote(limiter(), lambda number: DOWN)
         await remote.ask_at_once(16)
-        return remote.limiter.held_seconds
+        return remote.limiter.held_seconds()
 
     assert 1 <= run(work()) <= 1.2
 
@@ -131,7 +132,7 @@ def test_what_was_under_way_does_not_lift_a_hold() -> None:
         gate = limiter()
         remote = Remote(gate, lambda number: BUSY if number == 1 else GOOD)
         await asyncio.gather(remote.ask(seconds=1), remote.ask(seconds=2))
-        return gate.held_seconds
+        return gate.held_seconds()
 
     assert 9 <= run(work()) <= 11
 
@@ -141,7 +142,7 @@ def test_a_hold_is_never_shortened() -> None:
         gate = limiter()
         remote = Remote(gate, lambda number: BUSY if number == 1 else Reply(status=429, headers={"retry-after": "1"}))
         await asyncio.gather(remote.ask(seconds=1), remote.ask(seconds=1))
-        return gate.held_seconds
+        return gate.held_seconds()
 
     assert 10 <= run(work()) <= 12
 
@@ -149,9 +150,9 @@ def test_a_hold_is_never_shortened() -> None:
 def test_a_used_up_allowance_holds_until_it_is_renewed() -> None:
     async def work() -> float:
         gate = limiter()
-        async with gate:
-            gate.note(Reply(status=200, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}))
-        return gate.held_seconds
+        async with gate.passage() as passage:
+            passage.note(Reply(status=200, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}))
+        return gate.held_seconds()
 
     assert 30 <= run(work()) <= 36
 
@@ -177,6 +178,148 @@ def test_with_a_rate_the_others_follow_the_probe_one_by_one() -> None:
     asked_at = run(work()).asked_at[1:]
     gaps = [later - earlier for earlier, later in pairwise(asked_at)]
     assert min(gaps) >= 0.999
+
+
+# --- what a reply is about
+
+
+async def note(gate: Limiter, reply: Reply | None, about: str, quota: str = "", *, sent: bool = True) -> None:
+    async with gate.passage(about, quota) as passage:
+        passage.note(reply, sent=sent)
+
+
+LIMITED = Reply(status=429, headers={"retry-after": "3599"})
+
+
+def seconds_held(gate: Limiter, *quotas: str) -> list[bool]:
+    return [gate.held_seconds("/other", quota) > 3000 for quota in quotas]
+
+
+def test_what_is_said_of_one_quota_holds_nothing_else() -> None:
+    async def work() -> list[bool]:
+        gate = limiter()
+        await note(gate, LIMITED, "/release", "release")
+        async with asyncio.timeout(1):
+            await note(gate, GOOD, "/pull", "reads")
+            await note(gate, GOOD, "/pull")
+        return seconds_held(gate, "release", "reads", "")
+
+    assert run(work()) == [True, False, False]
+
+
+def test_what_is_said_of_the_connection_holds_every_quota() -> None:
+    async def work() -> list[bool]:
+        gate = limiter()
+        await note(gate, LIMITED, "/tasks")
+        return seconds_held(gate, "release", "reads", "")
+
+    assert run(work()) == [True, True, True]
+
+
+def test_a_quota_is_probed_by_one_and_open_to_all_when_that_was_answered_well() -> None:
+    async def work() -> list[float]:
+        gate, times = limiter(), []
+
+        async def ask(reply: Reply) -> None:
+            async with gate.passage("/slots", "slots") as passage:
+                times.append(now())
+                await asyncio.sleep(1.0)
+                passage.note(reply)
+
+        await ask(BUSY)
+        await asyncio.gather(*(ask(GOOD) for _ in range(3)))
+        return times
+
+    first, probe, *others = run(work())
+    assert (first, 11 <= probe <= 13.3, others) == (0, True, [probe + 1] * 2)
+
+
+def test_who_waits_for_a_ref_takes_no_slot_from_others() -> None:
+    async def work() -> float:
+        gate = limiter(concurrency=1)
+        await note(gate, Reply(status=503, headers={"retry-after": "100"}), "bad")
+        waiting = [asyncio.create_task(note(gate, GOOD, "bad")) for _ in range(5)]
+        await asyncio.sleep(1.0)
+        await note(gate, GOOD, "good")
+        await asyncio.gather(*waiting)
+        return now()
+
+    assert 100.0 <= run(work()) <= 101.0
+
+
+def test_who_probes_for_all_and_must_wait_for_its_ref_lets_another_probe() -> None:
+    async def work() -> float:
+        gate = limiter()
+        await note(gate, None, "a", sent=False)
+        waiting = asyncio.create_task(note(gate, GOOD, "bad"))
+        await asyncio.sleep(0)
+        gate._subject("bad").hold(gate.passage("bad"), Reply(status=503, headers={"retry-after": "100"}))
+        async with asyncio.timeout(10):
+            await note(gate, GOOD, "good")
+        waiting.cancel()
+        return now()
+
+    assert run(work()) < 5.0
+
+
+def test_what_was_slow_to_fail_has_a_quarter_of_the_slots_the_next_time() -> None:
+    async def work() -> Remote:
+        gate = limiter(concurrency=8)
+        remote = Remote(gate)
+
+        async def fail(about: str) -> None:
+            async with gate.passage(about) as passage:
+                await asyncio.sleep(30.0)
+                passage.note(None)
+
+        await asyncio.gather(*(fail(f"slow-{number}") for number in range(8)), note(gate, GOOD, "good"))
+        await note(gate, GOOD, "good")
+        again = [asyncio.create_task(fail(f"slow-{number}")) for number in range(8)]
+        await asyncio.sleep(5.0)
+        before = now()
+        await remote.ask_at_once(6)
+        assert now() - before == pytest.approx(1.0)
+        for one in again:
+            one.cancel()
+        return remote
+
+    assert run(work()).most == 6
+
+
+def test_subjects_that_failed_once_are_not_kept_for_ever() -> None:
+    async def work() -> int:
+        gate = limiter()
+        for number in range(5000):
+            await note(gate, DOWN, f"ref-{number}")
+            await note(gate, GOOD, "good")
+            await asyncio.sleep(0.5)
+        return len(gate._subjects)
+
+    assert run(work()) <= 1001
+
+
+# --- a token
+
+
+class NoToken:
+    """A credential whose endpoint is down."""
+
+    is_ready = False
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def sign(self, call: Call, refused: Call | None = None) -> Call:
+        self.asked += 1
+        raise TokenError("no token: the endpoint is down", transient=True)
+
+
+async def test_a_token_endpoint_that_is_down_holds_the_connection(remote: Station) -> None:
+    driver = WaitingDriver(settings_for(remote), credential=NoToken())
+    with pytest.raises(TokenError):
+        await driver.run(ask(get("/")))
+    await driver.close()
+    assert driver.limiter.held_seconds() > 0.5
 
 
 # --- cancellation
@@ -237,7 +380,7 @@ def test_a_probe_that_learns_nothing_lets_another_probe() -> None:
         remote = Remote(limiter(), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask()
         with pytest.raises(ZeroDivisionError):
-            async with remote.limiter:
+            async with remote.limiter.passage():
                 raise ZeroDivisionError
         async with asyncio.timeout(10):
             await remote.ask_at_once(2)
@@ -247,6 +390,17 @@ def test_a_probe_that_learns_nothing_lets_another_probe() -> None:
 
 
 # --- in the driver
+
+
+async def test_a_release_that_is_too_early_holds_nothing_else(remote: Station) -> None:
+    remote.answer = lambda request: (http(429, Retry_After="3599") if "release" in request.target else http(204),)
+    driver = WaitingDriver(settings_for(remote))
+    with pytest.raises(RemoteError, match="429"):
+        await driver.run(release())
+    async with asyncio.timeout(10):
+        assert is_empty(await driver.run(pull()))
+    await driver.close()
+    assert driver.limiter.held_seconds("/", "release") > 3000
 
 
 async def test_the_driver_asks_no_more_at_a_time_than_its_connection_allows(remote: Station) -> None:
@@ -263,7 +417,7 @@ async def test_the_driver_tells_its_limiter_of_trouble(remote: Station, answer: 
     with pytest.raises(Exception, match=r"503|lost"):
         await driver.run(ask(get("/")))
     await driver.close()
-    assert driver.limiter.held_seconds > 0.5
+    assert driver.limiter.held_seconds("/ ") > 0.5
 
 
 async def test_the_driver_obeys_retry_after(remote: Station) -> None:
@@ -272,7 +426,7 @@ async def test_the_driver_obeys_retry_after(remote: Station) -> None:
     with pytest.raises(RemoteError, match="answered 429"):
         await driver.run(ask(get("/")))
     await driver.close()
-    assert 6 < driver.limiter.held_seconds <= 8.4
+    assert 6 < driver.limiter.held_seconds("/ ") <= 8.4
 
 
 async def test_a_cancelled_request_gives_its_slot_back(remote: Station) -> None:
@@ -324,11 +478,11 @@ class Counting(Limiter):
 
     most = inside = 0
 
-    async def __aenter__(self) -> None:
-        await super().__aenter__()
+    async def enter(self, one: Passage) -> None:
+        await super().enter(one)
         self.inside += 1
         self.most = max(self.most, self.inside)
 
-    async def __aexit__(self, *error: object) -> None:
+    def leave(self, one: Passage) -> None:
         self.inside -= 1
-        await super().__aexit__(None, None, None)
+        super().leave(one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -68,3 +69,21 @@ def test_other_refusals_hold_nobody_back(remote: Station, say: Callable[[Station
         with pytest.raises(RemoteError):
             worker.driver.run(ask(get("/tasks")))
     assert len(remote.requests) == 2
+
+
+def test_what_was_said_of_one_limit_holds_nothing_else_back(worker: Worker, remote: Station) -> None:
+    release = replace(send("POST", "/release"), quota="release")
+    with pytest.raises(RemoteError):
+        worker.driver.run(ask(release))
+    remote.say(200, {})
+    assert worker.driver.run(ask(get("/tasks"))).status == 200
+    with pytest.raises(RemoteError):
+        worker.driver.run(ask(release))
+    assert [seen.method for seen in remote.requests] == ["POST", "GET"]
+
+
+def test_what_was_said_of_the_connection_holds_every_limit_back(worker: Worker, remote: Station) -> None:
+    worker.is_refused()
+    with pytest.raises(RemoteError, match="429"):
+        worker.driver.run(ask(replace(get("/release"), quota="release")))
+    assert len(remote.requests) == 1

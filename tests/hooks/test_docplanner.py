@@ -115,6 +115,21 @@ def test_a_release_is_sent_once(remote: Mocker) -> None:
     assert len([one for one in remote.request_history if "release" in one.url]) == 2
 
 
+def test_a_release_that_is_too_early_holds_nothing_but_the_release(remote: Mocker) -> None:
+    remote.post(f"{BASE}/notifications/release", status_code=429, headers={"Retry-After": "3599"})
+    remote.get(f"{BASE}/notifications", json=ONE)
+    remote.get(f"{BASE}/facilities/1", json={"id": "1"})
+    remote.post(f"{BASE}/facilities/1/doctors", status_code=201)
+    hook = DocplannerHook()
+    for _ in range(2):
+        with pytest.raises(RemoteError, match="429"):
+            hook.release_notifications()
+    assert hook.pull_notification() == ONE
+    assert hook.request("GET", "/facilities/1").is_ok
+    assert hook.request("POST", "/facilities/1/doctors").is_ok
+    assert len([one for one in remote.request_history if "release" in one.url]) == 1
+
+
 def put(box: Running, **event: Any) -> None:
     box.sandbox.emit({"docplanner": [event]}, time.time())
 

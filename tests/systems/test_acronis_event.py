@@ -270,6 +270,11 @@ def test_a_poll_names_reader_offset_and_patience():
     )
 
 
+def test_the_refusal_of_one_subscription_is_none_of_another_one():
+    assert len({poll().quota, poll(subscription_id=READER).quota}) == 2
+    assert poll(offset=6, consumer_id=ID).quota == poll().quota
+
+
 @pytest.mark.parametrize(
     "changes, problem",
     [

@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.systems.docplanner import (
     patience,
     probe,
     pull,
+    quota,
     read_pulled,
     release,
 )
@@ -215,3 +216,23 @@ def test_the_probe_takes_nothing_out_of_the_queue():
 
 def test_no_repr_shows_a_notification():
     assert "slot-booked" not in repr(read_pulled(Reply(status=200, body=json.dumps(ONE).encode())))
+
+
+@pytest.mark.parametrize(
+    "method, path, name",
+    [
+        ("POST", "/notifications/release", "release"),
+        ("GET", "/notifications/multiple", "reads"),
+        ("GET", "/facilities/1/slots", "reads"),
+        ("PUT", "/addresses/3/slots", "slots /addresses/3/slots"),
+        ("PATCH", "/addresses/3", "writes"),
+        ("DELETE", "/addresses/3/slots/2026-01-01", "writes"),
+    ],
+)
+def test_a_request_counts_against_one_of_the_vendors_limits(method, path, name):
+    assert quota(method, path) == name
+
+
+@pytest.mark.parametrize("flow, name", [(pull, "reads"), (lambda: pull(5), "reads"), (release, "release")])
+def test_our_own_requests_say_against_which(flow, name):
+    assert next(flow()).quota == name
