@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError
-from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DRCount, GetDRCount
+from airflow.sdk.execution_time.comms import DRCount
 
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError, described
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.systems import form_of
+
+from .supervisor import NEEDS_DATABASE, supervisor
 
 READ_SECONDS = 60.0
 """The supervisor answers one request at a time, some 46 a second; a herd of triggers may queue before us."""
@@ -48,30 +48,22 @@ def get_connection(conn_id: str) -> Connection:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        if supervisor := _supervisor():
-            _check(conn_id, supervisor.send(_QUESTION))
+        if comms := supervisor():
+            _check(conn_id, comms.send(NEEDS_DATABASE))
         raise
 
 
 async def aget_connection(conn_id: str) -> Connection:
     """Like :func:`get_connection`, from inside the triggerer's event loop."""
-    supervisor = _supervisor()
-    if supervisor is not None and not hasattr(supervisor, "asend"):
+    comms = supervisor()
+    if comms is not None and not hasattr(comms, "asend"):
         return get_connection(conn_id)  # dag.test() of Airflow 3.3.2 can only be asked synchronously
     try:
         return await BaseHook.aget_connection(conn_id)
     except AirflowNotFoundException:
-        if supervisor is not None:
-            _check(conn_id, await supervisor.asend(_QUESTION))
+        if comms is not None:
+            _check(conn_id, await comms.asend(NEEDS_DATABASE))
         raise
-
-
-_QUESTION = GetDRCount(dag_id="")
-"""What Airflow cannot answer without its database."""
-
-
-def _supervisor() -> Any:
-    return getattr(task_runner, "SUPERVISOR_COMMS", None)
 
 
 def _check(conn_id: str, answer: object) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.cancel import Cancel
+from airflow_provider_taskwatch.core.error import TaskWatchError, described
 from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.systems import feed_for
 
 from .audience import Waiter
+from .canceller import Canceller, Kill
 from .connection import read_settings
 from .hub import Hub
 from .inbox import aopen_inbox, open_seal
 from .listener import Listener
 from .pump import Pump
 from .statistic import count
+from .supervisor import is_triggerer, task_state, warm_up
 
 T = TypeVar("T")
 
@@ -31,6 +35,8 @@ AIRFLOW_SECONDS = 10.0
 _hubs: dict[tuple[asyncio.AbstractEventLoop, str], Hub] = {}
 _listeners: dict[asyncio.AbstractEventLoop, Listener] = {}
 _pumps: dict[tuple[asyncio.AbstractEventLoop, str], Pump] = {}
+_cancellers: dict[asyncio.AbstractEventLoop, Canceller] = {}
+_warming: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
 
 def hub_for(conn_id: str) -> Hub:
@@ -51,6 +57,55 @@ def listener() -> Listener:
             del _listeners[ended]
         _listeners[loop] = Listener(aopen_inbox)
     return _listeners[loop]
+
+
+def canceller() -> Canceller:
+    """The one of the running loop that tries on with kills which have not reached their remote."""
+    loop = asyncio.get_running_loop()
+    if loop not in _cancellers:
+        for ended in [other for other in _cancellers if other.is_closed()]:
+            del _cancellers[ended]
+        _cancellers[loop] = Canceller(aopen_inbox, hub_for, task_state, count=count)
+    return _cancellers[loop]
+
+
+def kill_of(cancel: Cancel) -> Kill:
+    """A user's kill, to be carried out over the hub of its connection."""
+    return Kill(cancel, hub_for, task_state)
+
+
+@contextmanager
+def ready_for_kills() -> Iterator[None]:
+    """For the duration of a wait in a triggerer: have Airflow get ready for kills, and try on with those that failed.
+
+    It begins when the connection has been read, as Airflow answers nothing else meanwhile.
+    """
+    if not is_triggerer():
+        yield
+        return
+    _begin_warm_up()
+    with canceller().at_work():
+        yield
+
+
+def _begin_warm_up() -> None:
+    """Once in the running loop, and beside all that waits."""
+    loop = asyncio.get_running_loop()
+    if loop not in _warming:
+        for ended in [other for other in _warming if other.is_closed()]:
+            del _warming[ended]
+        _warming[loop] = loop.create_task(_warm_up(), context=contextvars.Context())
+
+
+async def _warm_up() -> None:
+    """Where Airflow does not answer, the next wait asks again."""
+    try:
+        is_warm = await warm_up()
+    except Exception as error:  # noqa: BLE001 - nobody waits for it
+        log.warning("Airflow does not get ready for the kill of a task: %s", described(error))
+        is_warm = False
+    if not is_warm:
+        del _warming[asyncio.get_running_loop()]
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], warn: Callable[[str], object] = log.warning) -> T:

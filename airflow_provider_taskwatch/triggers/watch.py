@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.callback import Callback, Expectation, enriched
+from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError, described
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, latest, watch
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch
 
 from .brief import BriefEvent
 from .clock import WorkerClock
@@ -31,14 +34,11 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.hub.bell import Bell
     from airflow_provider_taskwatch.hub.hub import Hub
 
-KILL_SECONDS = 28.0
-"""Airflow itself gives up after 30 (``[triggerer] on_kill_timeout``). The first question to a triggerer's supervisor
-has it build its API first, which takes seconds, and 17 were seen on a busy host."""
+KILL_SECONDS = 20.0
+KEEP_SECONDS = 8.0
+"""Airflow itself gives up on a kill after 30 (``[triggerer] on_kill_timeout``)."""
 AIRFLOW_SECONDS = 60.0
 """A supervisor that builds its API answers after 44 seconds on a busy host."""
-
-_GOES_ON = ("scheduled", "queued", "running", "up_for_retry")
-"""States of a task that another triggerer has resumed; and of one that was cleared, whose next attempt cancels."""
 
 
 class WatchTrigger(WorkerClock, BaseTrigger):
@@ -96,6 +96,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         self.finish = finish
         self._is_over = False
         self._ended_at: float | None = None
+        self._was_seen = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -127,16 +128,23 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
         Airflow 3.3.2 also calls this after our own event and when another triggerer took over (#73454); in the first
         case the wait is over here, in the second the task is still deferred, or goes on after the other one's event.
+        What cannot be cancelled now is kept, and tried on by the triggerers that share the inbox.
         """
         if self._is_over or not self.cancel_on_kill or self._seconds_left() == 0:
             return
+        from airflow_provider_taskwatch.hub.registry import kill_of
+
+        kill = kill_of(self._as_cancel())
         try:
             async with asyncio.timeout(KILL_SECONDS):
-                await self._cancel()
+                self.log.log(*await kill.settle())
         except TimeoutError:
-            self.log.warning("%s was not cancelled: no answer within %g s", self.ref, KILL_SECONDS)
+            await self._keep(kill.cancel, f"no answer within {KILL_SECONDS:g} s")
         except TaskWatchError as error:
-            self.log.warning("%s was not cancelled: %s", self.ref, error)
+            await self._keep(kill.cancel, str(error))
+        except asyncio.CancelledError:
+            await self._keep(kill.cancel, "the triggerer ends, or gives up on it")
+            raise
 
     # --- waiting
 
@@ -155,7 +163,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     async def _watch(self, hub: Hub) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
-        from airflow_provider_taskwatch.hub.registry import patiently
+        from airflow_provider_taskwatch.hub.registry import patiently, ready_for_kills
 
         run: Run[Look | Call | Pause, Outcome] | None = None
         system: System | None = None
@@ -167,7 +175,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             async with asyncio.timeout(left):
                 system = await patiently(hub.system, warn)
                 run = Run(watch(system, self._plan(ends_at), age))
-                with self._listening(bell):
+                with self._listening(bell), ready_for_kills():
                     await self._drive(run, hub, Story(system.noun), began - age, bell)
         except TimeoutError:
             passed = DeadlineError(f"the deadline was {self.deadline}")
@@ -254,6 +262,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             failure = error
         else:
             self._ended_at = observation.ended_at
+            self._was_seen = self._was_seen or observation.phase is not Phase.LOST
         age, is_called = asyncio.get_running_loop().time() - born, bell is not None and bool(bell.contents)
         return Seen(age=age, observation=observation, error=failure, is_called=is_called)
 
@@ -325,35 +334,44 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             return False
         return True
 
-    async def _cancel(self) -> None:
-        from airflow_provider_taskwatch.hub.registry import hub_for
-
-        state = await self._task_state()
-        if state in ("deferred", None) or (self.keeps_record and state in _GOES_ON):
-            self.log.info("%s goes on: the task is still deferred, or its state is not to be learned", self.ref)
-            return
-        async with hub_for(self.conn_id) as hub:
-            system = await hub.system()
-            if not system.can_cancel:
-                self.log.warning("%s goes on at the remote: %s has no way to cancel it", self.ref, system.name)
-                return
-            seen = await hub.run(lambda system: latest(system, self.ref, self.options))
-            if seen.phase.is_final:
-                return
-            await hub.run(lambda system: system.cancel(seen.ref, self.options))
-            self.log.info("%s %s was cancelled, as the task was ended by a user", system.noun, seen.ref)
-
-    async def _task_state(self) -> str | None:
-        """What Airflow says of the task; ``cleared`` where it has no state, None where it cannot be learned."""
-        from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
-        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-
+    def _as_cancel(self) -> Cancel:
+        """The user's kill, as it can be written down."""
         ti = self.task_instance
-        if ti is None:
-            return None
-        message = GetTaskStates(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index)
-        answer = await SUPERVISOR_COMMS.asend(message)
-        if not isinstance(answer, TaskStatesResult):
-            return None
-        states = list(answer.task_states.get(ti.run_id, {}).values())
-        return str(states[0] or "cleared") if states else None
+        grace = 0.0 if self._was_seen else Rules(**self.rules).not_found_grace
+        deadline = None if self.deadline is None else datetime.fromisoformat(self.deadline).timestamp()
+        return Cancel(
+            cancel_id=secrets.token_hex(8),
+            conn_id=self.conn_id,
+            ref=self.ref,
+            options=self.options,
+            dag_id="" if ti is None else ti.dag_id,
+            run_id="" if ti is None else ti.run_id,
+            task_id="" if ti is None else ti.task_id,
+            map_index=-1 if ti is None or ti.map_index is None else ti.map_index,
+            keeps_record=self.keeps_record,
+            unknown_until=datetime.fromisoformat(self.started_at).timestamp() + grace,
+            valid_until=deadline,
+        )
+
+    async def _keep(self, cancel: Cancel, reason: str) -> None:
+        """Write down what could not be cancelled; in a task of its own, as Airflow may give up on this one."""
+        from airflow_provider_taskwatch.hub.registry import canceller
+
+        keeping = asyncio.get_running_loop().create_task(canceller().keep(cancel))
+        try:
+            async with asyncio.timeout(KEEP_SECONDS):
+                where = await asyncio.shield(keeping)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the user must know what goes on
+            self.log.error(
+                "%s was not cancelled (%s), nor could that be kept for later (%s): cancel it at the remote by hand",
+                self.ref,
+                reason,
+                described(error),
+            )
+        else:
+            self.log.warning(
+                "%s was not cancelled: %s. It is kept in %s, and the triggerers that share it try on for a day",
+                self.ref,
+                reason,
+                where,
+            )

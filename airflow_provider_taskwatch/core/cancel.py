@@ -1,0 +1,117 @@
+"""A cancel that a user wants: what is kept of it until it has reached the remote, and whether it still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from .error import RemoteError, ReplyError
+from .flow import Flow, Retry
+from .phase import Phase
+from .system import Options, System
+from .watch import latest
+
+AGE_SECONDS = 86_400.0
+REFUSALS = 5
+"""A remote that has refused a cancel so often is not asked again."""
+PATIENCE = Retry(first_seconds=2.0, limit_seconds=600.0)
+"""Between two attempts."""
+
+_OF_THE_NEXT_ATTEMPT = ("scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting")
+"""States of a task whose record is taken up by an attempt, which goes on with the remote task, or cancels it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """A cancel on its way to the remote. Plain values, no secret.
+
+    :param cancel_id: random; tells apart two kills of the same remote task.
+    :param id_space: where the ref means anything; see :meth:`~.system.System.id_space`. Empty: not known.
+    :param options: how the remote's answers are understood; see the system.
+    :param keeps_record: whether the next attempt of the Airflow task knows of this remote task.
+    :param is_users: Airflow has said that a user ended the task. False: it could not be asked so far.
+    :param unknown_until: until then the remote may not know its own id yet; seconds since the epoch.
+    :param valid_until: when the wait would have ended by itself; None for never.
+    :param kept_at: when it was written down; seconds since the epoch.
+    """
+
+    cancel_id: str
+    conn_id: str
+    ref: str
+    id_space: str = ""
+    options: Options = field(default_factory=dict)
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+    keeps_record: bool = False
+    is_users: bool = False
+    unknown_until: float = 0.0
+    valid_until: float | None = None
+    kept_at: float = 0.0
+
+    @property
+    def task(self) -> str:
+        """The Airflow task, in words for a log."""
+        index = "" if self.map_index < 0 else f"[{self.map_index}]"
+        return f"{self.dag_id}.{self.task_id}{index} of {self.run_id}"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def cancel_from(content: object) -> Cancel | None:
+    """What :meth:`Cancel.to_json` has made, also by another version; None where it cannot be read."""
+    if not isinstance(content, Mapping):
+        return None
+    known = {one.name for one in fields(Cancel)}
+    try:
+        return Cancel(**{name: value for name, value in content.items() if name in known})
+    except TypeError:
+        return None
+
+
+def why_left(cancel: Cancel, state: str | None) -> str:
+    """Why the remote task is left alone, in words for a log; empty where it is to be cancelled.
+
+    :param state: of the Airflow task; ``cleared`` where it has none, None where Airflow knows no such task.
+    """
+    if state is None and not cancel.is_users:
+        return "Airflow knows no such task, so nobody can say whether a user ended it"
+    if state == "deferred" and not cancel.is_users:
+        return "the task is still deferred, and another triggerer waits for it"
+    if cancel.keeps_record and state in _OF_THE_NEXT_ATTEMPT:
+        return f"the task is {state}, and its next attempt goes on with it, or cancels it after a clear"
+    return ""
+
+
+class CancelEnd(StrEnum):
+    """What became of a cancel."""
+
+    CANCELLED = "was cancelled, as the task was ended by a user"
+    ENDED = "had ended before it could be cancelled"
+    IMPOSSIBLE = "goes on at the remote"
+
+
+def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEnd, str]]:
+    """Cancel what still runs at the remote; what became of it, and the ref of that, which may be a restart's.
+
+    :param now: seconds since the epoch.
+    :raises ReplyError: where the remote does not know the ref yet.
+    """
+    if not system.can_cancel:
+        return CancelEnd.IMPOSSIBLE, cancel.ref
+    seen = yield from latest(system, cancel.ref, cancel.options)
+    if seen.phase is Phase.LOST and now < cancel.unknown_until:
+        raise ReplyError(f"the remote does not know {system.noun} {cancel.ref} yet")
+    if seen.phase.is_final:
+        return CancelEnd.ENDED, seen.ref
+    try:
+        yield from system.cancel(seen.ref, cancel.options)
+    except RemoteError as refused:
+        if refused.transient or not (yield from latest(system, seen.ref, cancel.options)).phase.is_final:
+            raise
+        return CancelEnd.ENDED, seen.ref
+    return CancelEnd.CANCELLED, seen.ref

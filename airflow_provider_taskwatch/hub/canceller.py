@@ -1,0 +1,264 @@
+"""A user's kill on its way to the remote: at once, and where that fails by the next poller, over the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from airflow_provider_taskwatch.core.cancel import (
+    AGE_SECONDS,
+    PATIENCE,
+    REFUSALS,
+    Cancel,
+    CancelEnd,
+    cancel_from,
+    carry_out,
+    why_left,
+)
+from airflow_provider_taskwatch.core.error import TaskWatchError, TransportError, described
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message
+
+from .hub import Hub
+from .pump import happens, new_holder
+from .thread import in_thread, later
+
+log = logging.getLogger(__name__)
+
+KEPT = "taskwatch.cancel"
+SETTLED = "taskwatch.cancel.settled"
+"""Channels of the inbox: what is to be cancelled, and which of it nobody need try any more."""
+ATTEMPT_SECONDS = 60.0
+LEASE_SECONDS = 120.0
+"""Longer than an attempt may take, as nobody renews it meanwhile."""
+CHECK_SECONDS = 30.0
+"""How often to see whether other processes have kept something."""
+
+AskState = Callable[..., Awaitable[str | None]]
+
+
+class Kill:
+    """One cancel, and what was learnt about it so far.
+
+    :param hub_for: the hub of a connection.
+    :param ask_state: the state of an Airflow task; see :func:`~.supervisor.task_state`.
+    """
+
+    def __init__(self, cancel: Cancel, hub_for: Callable[[str], Hub], ask_state: AskState) -> None:
+        self.cancel = cancel
+        self._hub_for = hub_for
+        self._ask_state = ask_state
+
+    async def settle(self) -> tuple[int, str]:
+        """Cancel what still runs, if it is still to be cancelled; what came of it, for a log: the level and words.
+
+        :raises TaskWatchError: where Airflow or the remote did not say, or refused.
+        """
+        one = self.cancel
+        state = await self._ask_state(
+            dag_id=one.dag_id, run_id=one.run_id, task_id=one.task_id, map_index=one.map_index
+        )
+        if reason := why_left(one, state):
+            return logging.INFO, f"{one.ref} goes on: {reason}"
+        if not one.is_users and one.valid_until is not None and one.kept_at and time.time() > one.valid_until:
+            return logging.WARNING, f"{one.ref} is left alone: its wait was over before Airflow said how the task ended"
+        self.cancel = replace(one, is_users=True)
+        async with self._hub_for(one.conn_id) as hub:
+            system = await hub.system()
+            end, ref = await hub.run(lambda system: carry_out(system, one, time.time()))
+        if end is CancelEnd.IMPOSSIBLE:
+            return logging.WARNING, f"{system.noun} {ref} {end}: {system.name} has no way to cancel it"
+        return logging.INFO, f"{system.noun} {ref} {end}"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A cancel that was kept, and how its attempts have gone."""
+
+    kill: Kill
+    failures: int = 0
+    refusals: int = 0
+    next_at: float = 0.0
+
+
+class Canceller:
+    """Tries on with kills that have not reached their remote; any triggerer that shares the inbox may.
+
+    One per event loop. It lives while any wait does, or anything is left that it knows of.
+
+    :param open_inbox: opens the inbox.
+    :param hub_for: the hub of a connection.
+    :param ask_state: the state of an Airflow task.
+    :param count: takes the name of a counter.
+    :param wait: waits for an event for so many seconds at most; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        open_inbox: Callable[[], Awaitable[Inbox]],
+        hub_for: Callable[[str], Hub],
+        ask_state: AskState,
+        *,
+        count: Callable[[str], object] = lambda _name: None,
+        clock: Callable[[], float] = time.time,
+        wait: Callable[[asyncio.Event, float], Awaitable[bool]] = happens,
+    ) -> None:
+        self._open_inbox = open_inbox
+        self._hub_for = hub_for
+        self._ask_state = ask_state
+        self._count = count
+        self._clock = clock
+        self._wait = wait
+        self._holder = new_holder()
+        self._inbox: Inbox | None = None
+        self._pending: dict[str, _Pending] = {}
+        self._read_to = {KEPT: 0, SETTLED: 0}
+        self._users = 0
+        self._is_failing = False
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Look for kept cancels for the duration of a wait."""
+        self._users += 1
+        self._start()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self._news.set()
+
+    async def keep(self, cancel: Cancel) -> str:
+        """Write a cancel down, and try on with it from now on; where it is, in words for a log.
+
+        :raises TaskWatchError: where the inbox could not be asked.
+        """
+        kept = replace(cancel, kept_at=self._clock())
+        inbox = await self._opened()
+        await in_thread(inbox.append, KEPT, [message_of(KEPT, kept.cancel_id, kept.to_json(), kept.kept_at)])
+        self._count("cancel.kept")
+        self._news.set()
+        self._start()
+        return repr(inbox)
+
+    def _start(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
+
+    async def _live(self) -> None:
+        try:
+            while True:
+                self._news.clear()
+                pause = await self._round()
+                if not self._users and not self._pending:
+                    return
+                await self._wait(self._news, pause)
+        finally:
+            inbox, self._inbox = self._inbox, None
+            if inbox is not None:
+                later(inbox.close)
+
+    async def _round(self) -> float:
+        """Try what is due; the seconds until the next round."""
+        try:
+            await self._read()
+            for one in [one for one in self._pending.values() if one.next_at <= self._clock()]:
+                await self._try(one)
+        except Exception as error:  # noqa: BLE001 - no kill may be forgotten without a word
+            self._tell(error)
+            return CHECK_SECONDS
+        self._is_failing = False
+        due = min((one.next_at for one in self._pending.values()), default=self._clock() + CHECK_SECONDS)
+        return min(CHECK_SECONDS, max(0.0, due - self._clock()))
+
+    def _tell(self, error: Exception) -> None:
+        """Say once what is wrong, until it is right again."""
+        if not self._is_failing:
+            log.warning("kills that have not reached their remote cannot be tried on for now: %s", described(error))
+        self._is_failing = True
+
+    async def _opened(self) -> Inbox:
+        if self._inbox is None:
+            self._inbox = await self._open_inbox()
+        return self._inbox
+
+    # --- what is in the inbox
+
+    async def _read(self) -> None:
+        """What was kept and settled since the last round; settled is read last, so that nothing is tried in vain."""
+        inbox = await self._opened()
+        for message in await self._news_of(inbox, KEPT):
+            cancel = cancel_from(message.content)
+            if cancel is not None and message.delivery not in self._pending:
+                self._pending[message.delivery] = _Pending(Kill(cancel, self._hub_for, self._ask_state))
+        await self._forget_settled(inbox)
+
+    async def _forget_settled(self, inbox: Inbox) -> None:
+        for message in await self._news_of(inbox, SETTLED):
+            self._pending.pop(message.delivery, None)
+
+    async def _news_of(self, inbox: Inbox, channel: str) -> list[Message]:
+        found: list[Message] = []
+        number = self._read_to[channel]
+        while page := await in_thread(inbox.after, channel, number):
+            number = page[-1].number
+            found += [one.message for one in page]
+        self._read_to[channel] = number
+        return found
+
+    # --- one cancel
+
+    async def _try(self, one: _Pending) -> None:
+        """One attempt, by one process at a time."""
+        inbox, cancel = await self._opened(), one.kill.cancel
+        lease = Lease(name=f"cancel {cancel.cancel_id}", holder=self._holder)
+        if not await in_thread(inbox.lease, lease.name, lease.holder, LEASE_SECONDS):
+            one.next_at = self._clock() + CHECK_SECONDS
+            return
+        try:
+            await self._forget_settled(inbox)
+            if cancel.cancel_id in self._pending:
+                await self._attempt(inbox, one)
+        finally:
+            await in_thread(inbox.release, lease.name, lease.holder)
+
+    async def _attempt(self, inbox: Inbox, one: _Pending) -> None:
+        cancel = one.kill.cancel
+        try:
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                level, words = await one.kill.settle()
+        except TimeoutError:
+            await self._failed(inbox, one, TransportError(f"no answer within {ATTEMPT_SECONDS:g} s"))
+        except TaskWatchError as error:
+            await self._failed(inbox, one, error)
+        else:
+            log.log(level, "%s, some time after its kill: %s", cancel.task, words)
+            await self._settle(inbox, one, words)
+
+    async def _failed(self, inbox: Inbox, one: _Pending, error: TaskWatchError) -> None:
+        cancel, now = one.kill.cancel, self._clock()
+        one.failures += 1
+        one.refusals += not error.transient
+        if now - cancel.kept_at < AGE_SECONDS and one.refusals < REFUSALS:
+            one.next_at = now + PATIENCE.seconds(one.failures, getattr(error, "retry_after", None))
+            log.warning("%s: %s is still not cancelled: %s", cancel.task, cancel.ref, described(error))
+            return
+        words = f"given up, and {cancel.ref} may go on; cancel it at the remote by hand: {described(error)}"
+        log.error("%s, whose kill came too late: %s", cancel.task, words)
+        self._count("cancel.given_up")
+        await self._settle(inbox, one, words)
+
+    async def _settle(self, inbox: Inbox, one: _Pending, words: str) -> None:
+        cancel_id = one.kill.cancel.cancel_id
+        del self._pending[cancel_id]
+        await in_thread(inbox.append, SETTLED, [message_of(SETTLED, cancel_id, {"words": words}, self._clock())])
+
+
+def message_of(channel: str, cancel_id: str, content: object, now: float) -> Message:
+    """How something about a cancel is written down."""
+    return Message(channel=channel, subject=f"cancel {cancel_id}", delivery=cancel_id, content=content, received_at=now)

@@ -1,0 +1,48 @@
+"""What a trigger asks of Airflow itself: the one door to its supervisor, who answers one question after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates, TaskStatesResult
+
+from airflow_provider_taskwatch.core.error import TransportError
+
+NEEDS_DATABASE = GetDRCount(dag_id="")
+"""What Airflow cannot answer without its database."""
+
+
+def supervisor() -> Any:
+    """The supervisor of this process; None outside of Airflow's workers and triggerers."""
+    return getattr(task_runner, "SUPERVISOR_COMMS", None)
+
+
+def is_triggerer() -> bool:
+    """Whether this process can ask without standing still: not on a worker, and not in ``dag.test()`` of 3.3.2."""
+    return hasattr(supervisor(), "asend")
+
+
+async def warm_up() -> bool:
+    """Have the supervisor of a triggerer build its API now; whether it has.
+
+    Airflow 3.3.2 builds it for the first question, in 5 seconds of CPU time (9 to 44 seconds on a busy host) during
+    which the supervisor does nothing else. A user's kill comes with such a question, and Airflow gives up on it after
+    30 seconds (``[triggerer] on_kill_timeout``).
+    """
+    return isinstance(await supervisor().asend(NEEDS_DATABASE), DRCount)
+
+
+async def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
+    """The state of a task; ``cleared`` where it has none, None where Airflow knows no such task.
+
+    :raises TransportError: where Airflow does not say.
+    """
+    if not is_triggerer():
+        raise TransportError("Airflow cannot be asked for the state of the task from here")
+    question = GetTaskStates(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id], map_index=map_index)
+    answer = await supervisor().asend(question)
+    if not isinstance(answer, TaskStatesResult):
+        raise TransportError(f"Airflow did not say what became of the task: {answer!r:.200}")
+    states = list(answer.task_states.get(run_id, {}).values())
+    return str(states[0] or "cleared") if states else None

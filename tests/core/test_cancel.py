@@ -1,0 +1,116 @@
+"""A user's cancel: what is kept of it, when it still holds, and how it is carried out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_taskwatch.core.cancel import Cancel, CancelEnd, cancel_from, carry_out, why_left
+from airflow_provider_taskwatch.core.error import RemoteError, ReplyError
+from airflow_provider_taskwatch.core.flow import ask, ask_json
+from airflow_provider_taskwatch.core.phase import Observation, Phase
+from airflow_provider_taskwatch.core.system import SystemDefaults
+from airflow_provider_taskwatch.core.wire import get, send
+from tests.play import play, reply, result_of, targets
+
+WANTED = Cancel(cancel_id="c", conn_id="x", ref="7", task_id="t", dag_id="d", run_id="r", options={"a": [1]})
+EVERY_STATE = (
+    *("running", "queued", "scheduled", "deferred", "up_for_retry", "up_for_reschedule", "restarting"),
+    *("failed", "success", "skipped", "removed", "upstream_failed", "cleared", None),
+)
+ENDED = ("failed", "success", "skipped", "removed", "upstream_failed", "cleared")
+
+
+class Jobs(SystemDefaults):
+    name, noun, can_cancel = "jobs", "job", True
+
+    def observe(self, ref):
+        told = yield from ask_json(get(f"/jobs/{ref}"))
+        return Observation(ref=ref, phase=Phase(told["phase"]))
+
+    def cancel(self, ref, options):
+        yield from ask(send("POST", f"/jobs/{ref}/cancel", {}))
+
+
+class Endless(Jobs):
+    can_cancel = False
+
+
+def job(phase):
+    return reply(200, {"phase": phase})
+
+
+def test_what_is_kept_is_plain_json_and_comes_back_as_it_was():
+    assert cancel_from(json.loads(json.dumps(WANTED.to_json()))) == WANTED
+
+
+@pytest.mark.parametrize("content", [None, [], "x", {}, {"ref": "7"}, {"cancel_id": "c", "conn_id": "x"}])
+def test_what_is_no_cancel_is_none(content):
+    assert cancel_from(content) is None
+
+
+def test_fields_of_a_newer_version_are_left_out():
+    assert cancel_from({**WANTED.to_json(), "colour": "red"}) == WANTED
+
+
+def test_the_task_is_named_with_its_map_index():
+    assert WANTED.task == "d.t of r"
+    assert replace(WANTED, map_index=3).task == "d.t[3] of r"
+
+
+@pytest.mark.parametrize("keeps_record", [True, False])
+@pytest.mark.parametrize("state", ENDED)
+def test_a_task_that_a_user_has_ended_is_cancelled(state, keeps_record):
+    assert not why_left(replace(WANTED, keeps_record=keeps_record), state)
+
+
+@pytest.mark.parametrize("state", [one for one in EVERY_STATE if one not in (*ENDED, None)])
+def test_an_attempt_that_knows_of_the_remote_task_decides_about_it(state):
+    known = replace(WANTED, keeps_record=True)
+    assert state in why_left(known, state)
+    assert "next attempt" in why_left(replace(known, is_users=True), state)
+
+
+@pytest.mark.parametrize("state", EVERY_STATE)
+def test_without_a_record_a_users_kill_holds_whatever_the_task_does_now(state):
+    assert not why_left(replace(WANTED, is_users=True), state)
+
+
+@pytest.mark.parametrize("state, words", [("deferred", "another triggerer"), (None, "no such task")])
+def test_what_may_be_no_users_kill_cancels_nothing(state, words):
+    assert words in why_left(WANTED, state)
+
+
+def test_what_runs_is_cancelled():
+    steps, end = play(carry_out(Jobs(), WANTED, 0.0), job("running"), reply(204))
+    assert end == (CancelEnd.CANCELLED, "7")
+    assert targets(steps) == ["GET /jobs/7", "POST /jobs/7/cancel"]
+
+
+@pytest.mark.parametrize("phase", ["succeeded", "skipped", "failed", "cancelled", "lost"])
+def test_what_has_ended_is_left_as_it_is(phase):
+    assert result_of(carry_out(Jobs(), WANTED, 0.0), job(phase)) == (CancelEnd.ENDED, "7")
+
+
+def test_a_remote_that_does_not_know_its_own_id_yet_is_asked_again():
+    young = replace(WANTED, unknown_until=10.0)
+    with pytest.raises(ReplyError, match="job 7 yet"):
+        play(carry_out(Jobs(), young, 9.0), job("lost"))
+    assert result_of(carry_out(Jobs(), young, 11.0), job("lost")) == (CancelEnd.ENDED, "7")
+
+
+def test_a_refusal_of_what_has_ended_meanwhile_is_none():
+    flow = carry_out(Jobs(), WANTED, 0.0)
+    assert result_of(flow, job("running"), reply(409), job("succeeded")) == (CancelEnd.ENDED, "7")
+
+
+@pytest.mark.parametrize("status, replies", [(403, [job("running")]), (503, [])])
+def test_a_refusal_of_what_still_runs_is_one(status, replies):
+    with pytest.raises(RemoteError, match=str(status)):
+        play(carry_out(Jobs(), WANTED, 0.0), job("running"), reply(status), *replies)
+
+
+def test_nothing_is_sent_to_a_remote_that_cannot_cancel():
+    assert result_of(carry_out(Endless(), WANTED, 0.0)) == (CancelEnd.IMPOSSIBLE, "7")

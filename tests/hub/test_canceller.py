@@ -1,0 +1,250 @@
+"""Kills that did not reach their remote: kept in the inbox, and tried on by whoever polls next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.cancel import AGE_SECONDS, REFUSALS, Cancel
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, RemoteError, TransportError
+from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED, Canceller, Kill
+from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.sandbox.server import Running
+from tests.hub.conftest import OpenHub
+from tests.until import until
+
+DOWN = TransportError("no route to host")
+NO = RemoteError(method="POST", path="/cancel", status=403, message="not yours")
+WANTED = Cancel(cancel_id="c1", conn_id="x", ref="7", dag_id="d", run_id="r", task_id="t", is_users=True)
+
+
+class Remote:
+    """Stands in for a hub: what each attempt brings, the last for ever."""
+
+    def __init__(self, *ends: Exception | str) -> None:
+        self.ends = list(ends)
+        self.tried: list[Cancel] = []
+
+    async def settle(self, kill: Kill) -> tuple[int, str]:
+        self.tried.append(kill.cancel)
+        end = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
+        if isinstance(end, Exception):
+            raise end
+        return logging.INFO, end
+
+
+class Time:
+    """A clock that jumps to whatever is waited for."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.pauses: list[float] = []
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        await asyncio.sleep(0)
+        if not event.is_set():
+            self.pauses.append(seconds)
+            self.now += seconds
+        return event.is_set()
+
+
+@pytest.fixture
+def inbox() -> MemoryInbox:
+    return MemoryInbox()
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+NewCanceller = Callable[..., Canceller]
+
+
+@pytest.fixture
+def new(inbox: MemoryInbox, time: Time, monkeypatch: pytest.MonkeyPatch) -> NewCanceller:
+    """A canceller over the one inbox, whose remote is a fake."""
+
+    def made(remote: Remote, store: Any = inbox) -> Canceller:
+        async def opened() -> Any:
+            return store
+
+        class Faked(Kill):
+            async def settle(self) -> tuple[int, str]:
+                return await remote.settle(self)
+
+        monkeypatch.setattr("airflow_provider_taskwatch.hub.canceller.Kill", Faked)
+        return Canceller(opened, _no_hub, _no_state, clock=lambda: time.now, wait=time.wait)
+
+    return made
+
+
+def _no_hub(conn_id: str) -> Hub:
+    raise AssertionError(conn_id)
+
+
+async def _no_state(**_: Any) -> str:
+    raise AssertionError
+
+
+async def ended(canceller: Canceller) -> None:
+    """Wait until nothing is left that it knows of."""
+    await until(lambda: canceller._task is not None and canceller._task.done())
+
+
+def settled(inbox: MemoryInbox) -> list[str]:
+    return [one.message.content["words"] for one in inbox.after(SETTLED, 0)]
+
+
+async def test_a_kept_cancel_is_tried_on_until_it_succeeds(
+    new: NewCanceller, inbox: MemoryInbox, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    remote = Remote(DOWN, DOWN, "job 7 was cancelled")
+    canceller = new(remote)
+    await canceller.keep(WANTED)
+    await ended(canceller)
+
+    assert len(remote.tried) == 3
+    assert settled(inbox) == ["job 7 was cancelled"]
+    assert "d.t of r, some time after its kill: job 7 was cancelled" in caplog.text
+
+
+async def test_the_pauses_between_attempts_grow(new: NewCanceller, time: Time) -> None:
+    canceller = new(Remote(*[DOWN] * 6, "done"))
+    await canceller.keep(WANTED)
+    await ended(canceller)
+
+    assert time.now - 1_000.0 == pytest.approx(2 + 4 + 8 + 16 + 32 + 64)
+    assert max(time.pauses) <= 30.0
+
+
+async def test_the_next_poller_of_another_process_tries_what_one_that_ended_has_kept(
+    new: NewCanceller, inbox: MemoryInbox
+) -> None:
+    inbox.add([Message(channel=KEPT, subject="s", delivery="c1", content=WANTED.to_json(), received_at=1.0)])
+    remote = Remote("done")
+    canceller = new(remote)
+    with canceller.at_work():
+        await until(lambda: settled(inbox) == ["done"])
+
+    assert [one.ref for one in remote.tried] == ["7"]
+    await ended(canceller)
+
+
+async def test_what_is_settled_is_not_tried_again_after_a_restart(new: NewCanceller, inbox: MemoryInbox) -> None:
+    first = new(Remote("done"))
+    await first.keep(WANTED)
+    await ended(first)
+    remote = Remote("done")
+    second = new(remote)
+    with second.at_work():
+        await until(lambda: second._read_to[SETTLED] > 0)
+    await ended(second)
+
+    assert remote.tried == []
+
+
+async def test_two_processes_do_not_try_the_same_at_once(new: NewCanceller, inbox: MemoryInbox, time: Time) -> None:
+    assert inbox.lease("cancel c1", "the other one", 60.0)
+    remote = Remote("done")
+    canceller = new(remote)
+    await canceller.keep(WANTED)
+    await until(lambda: len(time.pauses) > 2)
+    assert remote.tried == []
+
+    inbox.release("cancel c1", "the other one")
+    await ended(canceller)
+    assert len(remote.tried) == 1
+
+
+async def test_a_remote_that_refuses_is_given_up_after_some_attempts_and_that_is_an_error(
+    new: NewCanceller, inbox: MemoryInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = Remote(NO)
+    canceller = new(remote)
+    await canceller.keep(WANTED)
+    await ended(canceller)
+
+    assert len(remote.tried) == REFUSALS
+    assert "cancel it at the remote by hand" in caplog.text
+    assert "given up, and 7 may go on" in settled(inbox)[0]
+
+
+async def test_a_remote_that_stays_away_is_given_up_after_a_day(new: NewCanceller, time: Time) -> None:
+    canceller = new(Remote(DOWN))
+    await canceller.keep(WANTED)
+    await ended(canceller)
+
+    assert AGE_SECONDS <= time.now - 1_000.0 < AGE_SECONDS + 700.0
+
+
+async def test_an_inbox_that_cannot_be_asked_is_told_once_and_asked_again(
+    new: NewCanceller, inbox: MemoryInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Shaky(MemoryInbox):
+        failures = 3
+
+        def after(self, *args: Any, **more: Any) -> Any:
+            if self.failures:
+                self.failures -= 1
+                raise InboxError("the disk is full")
+            return super().after(*args, **more)
+
+    canceller = new(Remote("done"), Shaky())
+    await canceller.keep(WANTED)
+    with canceller.at_work():
+        await until(lambda: not canceller._pending and canceller._read_to[KEPT] > 0)
+    await ended(canceller)
+
+    assert caplog.text.count("the disk is full") == 1
+
+
+async def test_an_inbox_that_cannot_be_had_is_the_callers_to_tell(new: NewCanceller) -> None:
+    async def none() -> Any:
+        raise ConfigurationError("no inbox")
+
+    with pytest.raises(ConfigurationError, match="no inbox"):
+        await Canceller(none, _no_hub, _no_state).keep(WANTED)
+
+
+# --- one attempt, at a real remote
+
+
+@asynccontextmanager
+async def killing(open_hub: OpenHub, state: str | None, **changes: Any) -> AsyncIterator[Kill]:
+    """A kill of an Automic execution, of whose task Airflow says this."""
+
+    async def told(**_: Any) -> str | None:
+        return state
+
+    async with open_hub("automic") as hub:
+        cancel = Cancel(**{"cancel_id": "c", "conn_id": "automic_default", "ref": "1", **changes})
+        yield Kill(cancel, lambda _: hub, told)
+
+
+async def test_an_id_that_the_remote_does_not_know_has_ended(open_hub: OpenHub, box: Running) -> None:
+    async with killing(open_hub, "failed") as kill:
+        assert await kill.settle() == (logging.INFO, "execution 1 had ended before it could be cancelled")
+        assert kill.cancel.is_users
+
+
+async def test_a_task_that_is_deferred_again_asks_the_remote_nothing(open_hub: OpenHub, box: Running) -> None:
+    async with killing(open_hub, "deferred") as kill:
+        assert "still deferred" in (await kill.settle())[1]
+    assert box.sandbox.log() == []
+
+
+async def test_a_wait_that_was_over_before_airflow_answered_is_left_to_its_worker(
+    open_hub: OpenHub, box: Running
+) -> None:
+    async with killing(open_hub, "failed", valid_until=1.0, kept_at=1.0) as kill:
+        assert "its wait was over" in (await kill.settle())[1]
+    assert box.sandbox.log() == []

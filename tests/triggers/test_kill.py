@@ -1,0 +1,172 @@
+"""A user's kill of a deferred task that cannot reach the remote at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates
+
+from airflow_provider_taskwatch.core.cancel import cancel_from
+from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.triggers.test_watch import Supervisor, automic_task, first_event, is_cancelled, trigger_for, watching
+from tests.until import until
+
+
+class Slow(Supervisor):
+    """Counts what it is asked, and can keep all answers back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Any] = []
+
+    async def asend(self, message: Any) -> Any:
+        self.asked.append(message)
+        answer = await super().asend(message)
+        return DRCount(count=0) if isinstance(message, GetDRCount) else answer
+
+
+@pytest.fixture
+def box(connected: Running) -> Running:
+    return connected
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    fake = Slow()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", fake, raising=False)
+    return fake
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch, inbox: SqlInbox) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.KILL_SECONDS", 0.5)
+
+
+def killed(box: Running, **arguments: Any) -> WatchTrigger:
+    return trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True, **arguments)
+
+
+def is_settled(inbox: SqlInbox) -> bool:
+    return bool(inbox.after(SETTLED, 0))
+
+
+async def test_airflow_is_asked_to_get_ready_when_the_first_wait_begins_and_once(
+    box: Running, supervisor: Slow
+) -> None:
+    async with watching(killed(box), box), watching(killed(box), box):
+        await until(lambda: any(isinstance(one, GetDRCount) for one in supervisor.asked))
+
+    assert sum(isinstance(one, GetDRCount) for one in supervisor.asked) == 1
+
+
+async def test_a_wait_does_not_stand_still_while_airflow_gets_ready(box: Running, supervisor: Slow) -> None:
+    supervisor.deaf_to = (GetDRCount,)
+    async with asyncio.timeout(20):
+        assert await first_event(killed(box, rules={"fail_on_blocked": True}, deadline=_soon()))
+
+
+def _soon() -> str:
+    return (datetime.now(UTC) + timedelta(seconds=1.0)).isoformat()
+
+
+async def test_a_kill_that_a_remote_does_not_take_in_time_is_kept_and_carried_out_later(
+    box: Running, supervisor: Slow, inbox: SqlInbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trigger = killed(box)
+    box.sandbox.add_fault("server_error", system="automic", times=2)
+    await trigger.on_kill()
+    assert not is_cancelled(box, trigger.ref)
+    assert f"{trigger.ref} was not cancelled" in (told := capsys.readouterr().out)
+    assert f"It is kept in {inbox!r}" in told
+
+    await until(lambda: is_settled(inbox))
+    assert is_cancelled(box, trigger.ref)
+
+
+async def test_a_kill_that_airflow_does_not_explain_in_time_is_kept_and_explained_later(
+    box: Running, supervisor: Slow, inbox: SqlInbox
+) -> None:
+    supervisor.deaf_to = (GetTaskStates,)
+    trigger = killed(box)
+    await trigger.on_kill()
+    [kept] = inbox.after(KEPT, 0)
+    assert not is_cancelled(box, trigger.ref)
+    assert (cancel := cancel_from(kept.message.content)) is not None
+    assert (cancel.ref, cancel.is_users) == (trigger.ref, False)
+
+
+async def test_a_kill_that_a_rejoined_task_follows_is_dropped(box: Running, supervisor: Slow, inbox: SqlInbox) -> None:
+    trigger = killed(box, keeps_record=True)
+    box.sandbox.add_fault("server_error", system="automic", times=1)
+    await trigger.on_kill()
+    supervisor.state = "deferred"
+
+    await until(lambda: is_settled(inbox))
+    assert "next attempt goes on with it" in inbox.after(SETTLED, 0)[0].message.content["words"]
+    assert not is_cancelled(box, trigger.ref)
+
+
+async def test_a_triggerer_that_ends_during_a_kill_keeps_it(
+    box: Running, supervisor: Slow, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.KILL_SECONDS", 60.0)
+    supervisor.deaf_to = (GetTaskStates,)
+    killing = asyncio.create_task(killed(box).on_kill())
+    await until(lambda: any(isinstance(one, GetTaskStates) for one in supervisor.asked))
+    killing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await killing
+
+    assert len(inbox.after(KEPT, 0)) == 1
+
+
+async def test_the_next_wait_carries_out_what_another_process_has_kept(
+    box: Running, supervisor: Slow, inbox: SqlInbox
+) -> None:
+    from airflow_provider_taskwatch.hub.canceller import message_of
+
+    cancel = killed(box)._as_cancel()
+    inbox.append(KEPT, [message_of(KEPT, cancel.cancel_id, cancel.to_json(), time.time())])
+    async with watching(trigger_for(automic_task(box, duration=600.0)), box):
+        await until(lambda: is_settled(inbox))
+
+    assert is_cancelled(box, cancel.ref)
+
+
+async def test_without_an_inbox_the_log_names_what_goes_on(
+    box: Running, supervisor: Slow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "mysql://nobody@localhost/inbox")
+    trigger = killed(box)
+    box.sandbox.add_fault("server_error", system="automic")
+    await trigger.on_kill()
+
+    told = capsys.readouterr().out
+    assert f"{trigger.ref} was not cancelled" in told
+    assert "cancel it at the remote by hand" in told
+
+
+async def test_nothing_of_what_is_kept_is_a_secret(box: Running, supervisor: Slow, inbox: SqlInbox) -> None:
+    trigger = killed(box, options={"alias": "A"})
+    box.sandbox.add_fault("server_error", system="automic")
+    await trigger.on_kill()
+
+    [kept] = inbox.after(KEPT, 0)
+    assert box.connections()["automic_default"]["password"] not in repr(kept)
+    assert set(kept.message.content) >= {"ref", "conn_id", "options", "dag_id", "is_users"}
+
+
+async def test_a_clear_says_who_acts(box: Running, supervisor: Slow, capsys: pytest.CaptureFixture[str]) -> None:
+    supervisor.state = "scheduled"
+    trigger = killed(box, keeps_record=True)
+    await trigger.on_kill()
+
+    assert "the task is scheduled, and its next attempt goes on with it, or cancels it" in capsys.readouterr().out
