@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
 
 WORK = f"{__package__}.command"
+
+
+def _number(kind: type[int] | type[float], low: float, high: float, what: str) -> Callable[[str], float]:
+    """Reads a number within bounds: what a command cannot do with, argparse refuses by the argument's name."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:  # not a number is in no range
+            raise ArgumentTypeError(f"{text!r:.80} is not {what} from {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+_PORT = _number(int, 0, 65_535, "a port")
+_SECONDS = _number(float, 0.001, 1e9, "a number of seconds")
+_DAYS = _number(float, 0.001, 36_500, "a number of days")
+_MAP_INDEX = _number(int, -1, 1e9, "a map index")
 
 _CONN_ID = Arg(("conn_id",), help="an Airflow connection")
 _REF = Arg(("ref",), help="the remote's id of the task")
@@ -33,8 +56,8 @@ def get_commands() -> list[Any]:
 
 _SANDBOX = (
     Arg(("--host",), help="address to listen on", default="127.0.0.1"),
-    Arg(("--port",), help="port to listen on", type=int, default=8900),
-    Arg(("--token-lifetime",), help="seconds that a token is good for", type=float, default=300.0),
+    Arg(("--port",), help="port to listen on", type=_PORT, default=8900),
+    Arg(("--token-lifetime",), help="seconds that a token is good for", type=_SECONDS, default=300.0),
 )
 _CHECK = (
     Arg(("conn_id",), help="an Airflow connection", nargs="?"),
@@ -42,7 +65,7 @@ _CHECK = (
 )
 _RECEIVER = (
     Arg(("--host",), help="address to listen on", default="127.0.0.1"),
-    Arg(("--port",), help="port to listen on", type=int, default=8901),
+    Arg(("--port",), help="port to listen on", type=_PORT, default=8901),
 )
 _PUSH_URL = (
     _CONN_ID,
@@ -51,7 +74,12 @@ _PUSH_URL = (
 _INBOX = (
     Arg(("action",), help="what to do", nargs="?", choices=("status", "prune", "show", "key"), default="status"),
     Arg(
-        ("--older-than-days",), help="prune what is older; the default is [taskwatch] inbox_retention_days", type=float
+        ("--older-than-days",), help="prune what is older; the default is [taskwatch] inbox_retention_days", type=_DAYS
+    ),
+    Arg(
+        ("--sealed",),
+        help="prune, too, the sealed replies whose events are not stored yet: they are lost",
+        action="store_true",
     ),
     Arg(
         ("--raw",),
@@ -59,13 +87,13 @@ _INBOX = (
         action="store_true",
     ),
 )
-_WATCH = (_CONN_ID, _REF, Arg(("--timeout",), help="give up after so many seconds", type=float))
+_WATCH = (_CONN_ID, _REF, Arg(("--timeout",), help="give up after so many seconds", type=_SECONDS))
 _ADOPT = (
     Arg(("dag_id",), help="the DAG"),
     Arg(("run_id",), help="the DAG run"),
     Arg(("task_id",), help="the task"),
     _REF,
-    Arg(("--map-index",), help="of a mapped task", type=int, default=-1),
+    Arg(("--map-index",), help="of a mapped task", type=_MAP_INDEX, default=-1),
 )
 
 

@@ -138,7 +138,7 @@ def inbox(args: Namespace) -> None:
         with closing(open_inbox()) as store:
             if args.action == "prune":
                 days = retention_days() if args.older_than_days is None else args.older_than_days
-                _say("", f"{_pruned(store, days)} messages older than {days:g} days are deleted")
+                _prune(store, days, with_sealed=args.sealed)
             elif args.action == "show":
                 _show_sealed(store, is_raw=args.raw)
             else:
@@ -148,11 +148,23 @@ def inbox(args: Namespace) -> None:
         sys.exit(1)
 
 
-def _pruned(store: Inbox, days: float) -> int:
-    """Delete step by step, as a long transaction would keep callbacks waiting."""
-    from .inbox.message import DAY_SECONDS, PRUNE_MESSAGES
+def _prune(store: Inbox, days: float, *, with_sealed: bool) -> None:
+    """Delete what is old. Replies that a remote has forgotten, and nobody has read, only where that is asked for."""
+    from .inbox.message import DAY_SECONDS
 
-    before, total = time.time() - days * DAY_SECONDS, 0
+    before = time.time() - days * DAY_SECONDS
+    _say("", f"{_pruned(store, before)} messages older than {days:g} days are deleted")
+    if forgotten := store.forget_sealed(before, unread=with_sealed):
+        _say("", f"{forgotten} sealed replies older than {days:g} days are deleted")
+    if left := sum(one.received_at < before for one in store.sealed(unread=True)):
+        _say("yellow", f"{left} sealed replies that nobody has read yet are kept;", "--sealed deletes them, too")
+
+
+def _pruned(store: Inbox, before: float) -> int:
+    """Delete step by step, as a long transaction would keep callbacks waiting."""
+    from .inbox.message import PRUNE_MESSAGES
+
+    total = 0
     while deleted := store.prune(before, PRUNE_MESSAGES):
         total += deleted
     return total

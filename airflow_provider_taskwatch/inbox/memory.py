@@ -5,20 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from airflow_provider_taskwatch.core.error import LeaseError
 
 from .cursor import CLEAR, Cursor, Horizon, cursor_at
-from .message import PAGE_MESSAGES, SEALED_SECONDS, Heartbeat, Lease, Message, Received, Sealed
+from .message import PAGE_MESSAGES, Heartbeat, Lease, Message, Received, Sealed
 
 
 class MemoryInbox:
     """See :class:`~.message.Inbox`."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._messages: dict[int, Message] = {}
         self._deliveries: set[tuple[str, str]] = set()
@@ -68,8 +67,6 @@ class MemoryInbox:
 
     def prune(self, before: float, limit: int) -> int:
         with self._lock:
-            oldest = max(before, self._clock() - SEALED_SECONDS)
-            self._sealed = {number: one for number, one in self._sealed.items() if one.received_at >= oldest}
             old = [number for number, one in self._messages.items() if one.received_at < before][:limit]
             self._forget(old)
         return len(old)
@@ -78,6 +75,15 @@ class MemoryInbox:
         for number in numbers:
             gone = self._messages.pop(number)
             self._deliveries.discard((gone.channel, gone.delivery))
+
+    def forget_sealed(self, before: float, *, unread: bool = False) -> int:
+        with self._lock:
+            old = [
+                number for number, one in self._sealed.items() if one.received_at < before and (unread or one.problem)
+            ]
+            for number in old:
+                del self._sealed[number]
+        return len(old)
 
     def append(
         self,

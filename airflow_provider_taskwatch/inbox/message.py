@@ -97,6 +97,12 @@ class Inbox(Protocol):
     def prune(self, before: float, limit: int) -> int:
         """Delete the oldest of what came in before a moment, and return how many; ``limit`` of them at most."""
 
+    def forget_sealed(self, before: float, *, unread: bool = False) -> int:
+        """Delete the sealed replies that came in before a moment and could not be read, and return how many.
+
+        :param unread: those, too, that nobody has tried to read: their events are lost.
+        """
+
     def append(
         self,
         channel: str,

@@ -42,13 +42,14 @@ class Pruned(Database):
         table = schema.message
         oldest = sa.select(table.c.number).where(table.c.received_at < before).order_by(table.c.number).limit(limit)
         delete = table.delete().where(table.c.number.in_(oldest.scalar_subquery()))
-        forget = schema.sealed.delete().where(schema.sealed.c.received_at < max(before, self._clock() - SEALED_SECONDS))
+        return self._write(lambda connection: connection.execute(delete).rowcount)
 
-        def write(connection: sa.Connection) -> int:
-            connection.execute(forget)
-            return connection.execute(delete).rowcount
-
-        return self._write(write)
+    def forget_sealed(self, before: float, *, unread: bool = False) -> int:
+        table = schema.sealed
+        delete = table.delete().where(table.c.received_at < before)
+        if not unread:
+            delete = delete.where(table.c.problem != "")
+        return self._write(lambda connection: connection.execute(delete).rowcount)
 
     def _add(self, change: Callable[[sa.Connection], T]) -> T:
         """One transaction that adds something; what was added is stored, whatever becomes of the pruning."""
@@ -63,5 +64,7 @@ class Pruned(Database):
         try:
             if self.prune(now - self._retention_seconds, PRUNE_MESSAGES) == PRUNE_MESSAGES:
                 self._prune_from = now
+            if forgotten := self.forget_sealed(now - min(self._retention_seconds, SEALED_SECONDS)):
+                log.error("%d sealed replies that could not be read are deleted, as their time is over", forgotten)
         except InboxError as error:
             log.warning("nothing was pruned: %s", error)

@@ -242,7 +242,18 @@ def test_what_is_old_is_pruned_however_much_it_is(run: Run, days: float | None, 
         [Message(channel="c", subject="s", delivery=str(n), content=None, received_at=at) for n in range(1200)]
     )
     words = f"{pruned} messages older than {days or 14:g} days are deleted"
-    assert run(command.inbox, action="prune", older_than_days=days) == (0, [words])
+    assert run(command.inbox, action="prune", older_than_days=days, sealed=False) == (0, [words])
+
+
+def test_sealed_replies_that_nobody_has_read_are_pruned_only_where_that_is_asked_for(run: Run) -> None:
+    inbox = open_inbox()
+    inbox.keep_sealed("docplanner queue", b"unread", time.time() - 3 * 86_400)
+    _, [_, kept] = run(command.inbox, action="prune", older_than_days=1.0, sealed=False)
+    _, [_, deleted] = run(command.inbox, action="prune", older_than_days=1.0, sealed=True)
+
+    assert kept == "1 sealed replies that nobody has read yet are kept; --sealed deletes them, too"
+    assert deleted == "1 sealed replies older than 1 days are deleted"
+    assert inbox.sealed() == []
 
 
 def test_a_fresh_secret_is_printed_where_none_is_set(run: Run, configure: Configure) -> None:

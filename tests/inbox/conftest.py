@@ -25,7 +25,7 @@ def sqlite_url(tmp_path: Path) -> str:
 def inbox(request: pytest.FixtureRequest) -> Iterator[Inbox]:
     inbox: Inbox
     if request.param == "memory":
-        inbox = MemoryInbox(clock=lambda: NOW)
+        inbox = MemoryInbox()
     else:
         url = "postgres_url" if request.param == "postgresql" else "sqlite_url"
         inbox = SqlInbox(request.getfixturevalue(url), clock=lambda: NOW)

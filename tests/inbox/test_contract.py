@@ -12,14 +12,12 @@ from airflow_provider_taskwatch.core.error import LeaseError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.message import (
     PAGE_MESSAGES,
-    SEALED_SECONDS,
     Inbox,
     Lease,
     Message,
     Received,
     Sealed,
 )
-from tests.inbox.conftest import NOW
 
 SIGNAL = Message(channel="automic", subject="start-1", delivery="a", content={"status": 1900}, received_at=100.0)
 
@@ -241,11 +239,18 @@ def test_replies_that_could_not_be_read_do_not_hide_those_that_nobody_has_tried_
     assert len(inbox.sealed("queue")) == PAGE_MESSAGES
 
 
-def test_a_sealed_reply_is_forgotten_after_three_days(inbox: Inbox) -> None:
-    inbox.keep_sealed("queue", b"old", NOW - SEALED_SECONDS - 1)
-    inbox.keep_sealed("queue", b"new", NOW - SEALED_SECONDS + 1)
-    inbox.prune(-10 * SEALED_SECONDS, limit=10)
-    assert [one.content for one in inbox.sealed()] == [b"new"]
+@pytest.mark.parametrize("unread, kept", [(False, [b"new", b"unread"]), (True, [b"new"])])
+def test_sealed_replies_that_nobody_has_read_are_forgotten_only_where_that_is_asked_for(
+    inbox: Inbox, unread: bool, kept: list[bytes]
+) -> None:
+    for content, at in ((b"old", 10.0), (b"new", 30.0)):
+        inbox.set_problem(inbox.keep_sealed("queue", content, at), "is no JSON")
+    inbox.keep_sealed("queue", b"unread", 10.0)
+    inbox.prune(1_000.0, limit=10)
+    assert len(inbox.sealed()) == 3
+
+    assert inbox.forget_sealed(20.0, unread=unread) == 3 - len(kept)
+    assert [one.content for one in inbox.sealed()] == kept
 
 
 def test_receivers_are_known_by_their_heartbeats(inbox: Inbox) -> None:

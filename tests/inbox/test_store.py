@@ -277,17 +277,19 @@ def test_whoever_adds_prunes_now_and_then(open_inbox: OpenInbox, url: str) -> No
     assert deliveries(inbox.read(Cursor())) == ["new", "newer"]
 
 
-def test_whoever_reads_a_feed_prunes_too(open_inbox: OpenInbox, url: str) -> None:
+def test_whoever_reads_a_feed_prunes_too(open_inbox: OpenInbox, url: str, caplog: pytest.LogCaptureFixture) -> None:
     now = [20 * DAY_SECONDS]
     inbox = open_inbox(url, retention_days=14, clock=lambda: now[0])
     inbox.append("tasks", [replace(SIGNAL, channel="tasks", received_at=now[0])])
     inbox.append("tasks", [replace(SIGNAL, channel="tasks", delivery="old", received_at=DAY_SECONDS)])
-    inbox.keep_sealed("queue", b"old", now[0])
+    inbox.set_problem(inbox.keep_sealed("queue", b"old", now[0]), "is no JSON")
+    inbox.keep_sealed("queue", b"unread", now[0])
     now[0] += SEALED_SECONDS + 1
     inbox.keep_sealed("queue", b"new", now[0])
 
     assert deliveries(inbox.after("tasks", 0)) == ["a"]
-    assert [one.content for one in inbox.sealed()] == [b"new"]
+    assert [one.content for one in inbox.sealed()] == [b"unread", b"new"]
+    assert "1 sealed replies that could not be read are deleted" in caplog.text
 
 
 def test_where_much_is_old_the_next_one_goes_on(open_inbox: OpenInbox, sqlite_url: str) -> None:

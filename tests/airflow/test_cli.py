@@ -1,0 +1,66 @@
+"""What the command line takes, before any command runs."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+import pytest
+
+from airflow_provider_taskwatch.cli import get_commands
+from tests.airflow.conftest import Airflow
+
+
+def parser_of(command_name: str) -> ArgumentParser:
+    """What Airflow makes of a command's arguments."""
+    parser = ArgumentParser(prog=command_name)
+    for arg in next(one.args for one in get_commands()[0].subcommands if one.name == command_name):
+        arg.add_to_parser(parser)
+    return parser
+
+
+NUMBERS = [
+    ("sandbox", "--port", "0"),
+    ("sandbox", "--token-lifetime", "0.5"),
+    ("receiver", "--port", "65535"),
+    ("inbox", "--older-than-days", "0.5"),
+    ("watch a 7", "--timeout", "3600"),
+    ("adopt dag run task 7", "--map-index", "-1"),
+]
+
+
+def test_every_number_on_the_command_line_is_in_the_table_below() -> None:
+    typed = {
+        (command.name, arg.flags[0])
+        for command in get_commands()[0].subcommands
+        for arg in command.args
+        if callable(arg.kwargs.get("type"))
+    }
+    assert typed == {(line.split()[0], flag) for line, flag, _ in NUMBERS}
+
+
+@pytest.mark.parametrize("line, flag, right", NUMBERS)
+def test_a_number_that_makes_no_sense_is_refused_by_its_name(
+    capsys: pytest.CaptureFixture[str], line: str, flag: str, right: str
+) -> None:
+    name, *rest = line.split()
+    parser = parser_of(name)
+    for wrong in ("nan", "inf", "-inf", "-5", "1e308", "1e400", "9" * 400, "", "x", "1h"):
+        with pytest.raises(SystemExit) as end:
+            parser.parse_args([*rest, f"{flag}={wrong}"])
+        assert end.value.code == 2
+        assert f"argument {flag}: '{wrong[:60]}" in capsys.readouterr().err
+    assert vars(parser.parse_args([*rest, f"{flag}={right}"]))[flag[2:].replace("-", "_")] == float(right)
+
+
+@pytest.mark.parametrize("line, flag", [("inbox", "--older-than-days"), ("watch a 7", "--timeout")])
+def test_nothing_is_no_duration(line: str, flag: str) -> None:
+    name, *rest = line.split()
+    with pytest.raises(SystemExit):
+        parser_of(name).parse_args([*rest, flag, "0"])
+
+
+def test_airflow_s_own_parser_refuses_it_as_well(airflow: Airflow) -> None:
+    done = airflow("taskwatch", "inbox", "prune", "--older-than-days=-5")
+
+    assert done.returncode == 2
+    assert "argument --older-than-days: '-5' is not a number of days from 0.001 to 36500" in done.stderr
