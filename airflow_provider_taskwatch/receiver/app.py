@@ -25,8 +25,9 @@ from airflow_provider_taskwatch import __version__
 from airflow_provider_taskwatch.inbox.message import Inbox
 
 from . import callback, push
+from .framing import CLOSE, Framing
 from .health import BEAT_SECONDS, Readiness, beating
-from .intake import BODY_BYTES, BODY_SECONDS, CLOSE, Intake
+from .intake import BODY_BYTES, BODY_SECONDS, Intake
 from .route import Callbacks, Pushes
 from .token import Keys
 from .writer import add, append
@@ -87,6 +88,7 @@ def create_app(
         app.add_api_route(path, answer, methods=["GET"], **words)
         app.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
     app.add_exception_handler(AnyHTTPException, _refusing(count))
+    app.add_middleware(Framing, refuse=partial(_note_refusal, count))
     app.add_middleware(_Discretion)
     return app
 
@@ -128,12 +130,16 @@ _READY: dict[str, Any] = {
 def _refusing(count: Callable[[str], None]) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def refuse(request: Request, error: Exception) -> Response:
         """The one answer to whoever cannot be authenticated, whatever was asked for."""
-        count(f"{COUNTER}refused")
-        client = request.client.host if request.client else "nowhere"
-        log.info("refused a request from %s: %s", client, getattr(error, "detail", ""))
+        _note_refusal(count, request.scope, getattr(error, "detail", ""))
         return JSONResponse({"detail": "Not Found"}, status_code=404, headers=CLOSE)
 
     return refuse
+
+
+def _note_refusal(count: Callable[[str], None], scope: Scope, why: str) -> None:
+    count(f"{COUNTER}refused")
+    client = scope["client"][0] if scope.get("client") else "nowhere"
+    log.info("refused a request from %s: %s", client, why)
 
 
 async def _health() -> dict[str, str]:

@@ -12,6 +12,7 @@ from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.inbox.message import Message
 
 from .body import Shortfall, read_body
+from .framing import CLOSE
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,6 @@ BODY_BYTES = 256 * 1024
 BODY_SECONDS = 10.0
 RETRY_SECONDS = 30
 """When to try again where the inbox is down; Automic's shortest interval."""
-CLOSE = {"Connection": "close"}
-"""With an answer to who may still be sending a body: what he sends is not read."""
 
 
 class Intake:

@@ -29,10 +29,15 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: ASGIApp, *, head_seconds: float = HEAD_SECONDS) -> Iterator[str]:
-    """The address of the app, as long as the block runs."""
+def serving(app: ASGIApp, *, head_seconds: float = HEAD_SECONDS, http: str = "") -> Iterator[str]:
+    """The address of the app, as long as the block runs.
+
+    :param http: uvicorn's name of another implementation than our server has.
+    """
     with listen("127.0.0.1", 0) as listener:
-        server = _Server(config_for(app, head_seconds=head_seconds))
+        config = config_for(app, head_seconds=head_seconds)
+        config.http = http or config.http
+        server = _Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
         thread.start()
         try:
