@@ -23,6 +23,7 @@ class Settings:
     :param base_url: scheme, host and path prefix, without a trailing slash.
     :param token_header: where the password is sent as it is; empty where it is sent otherwise.
     :param verify: True, False, or the path of a CA bundle.
+    :param usual_path: the base path that the type's remotes have; empty where there is no such.
     :param own: the values of the fields that only this connection type has.
     """
 
@@ -48,6 +49,15 @@ class Settings:
     rate_limit: float | None = None
     ui_url: str = ""
     own: Mapping[str, Any] = field(default_factory=dict)
+    usual_path: str = ""
+
+    @property
+    def base_path_doubt(self) -> str:
+        """Why the base path may be a wrong one; empty where it is as usual."""
+        path = urlsplit(self.base_url).path
+        if not self.usual_path or path == self.usual_path:
+            return ""
+        return f"the base path of the connection's host is {path or '/'!r}, and usually {self.usual_path!r}"
 
     def page(self, names: Mapping[str, str]) -> str:
         """The remote's own page of a task, or an empty string where the connection has no template."""
@@ -111,6 +121,7 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
         proxy=values["proxy"],
         ui_url=values["ui_url"] or "",
         own=own,
+        usual_path=form.base_path,
         **{name: values[name] for name in _PLAIN},
     )
 

@@ -24,10 +24,12 @@ No message, attribute or cause holds a secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from .wire import Reply
+
+R = TypeVar("R", bound="RemoteError")
 
 
 class TaskWatchError(Exception):
@@ -75,15 +77,41 @@ class RemoteError(TaskWatchError):
     :param status: HTTP status.
     :param message: the remote's own words, at most a few hundred characters.
     :param retry_after: seconds that the remote asked us to wait, if it did.
+    :param place: host and base path of the remote, which ``path`` lies below.
     """
 
-    def __init__(self, *, method: str, path: str, status: int, message: str, retry_after: float | None = None) -> None:
-        super().__init__(f"{method} {path} answered {status}: {message}")
+    def __init__(
+        self,
+        *,
+        method: str,
+        path: str,
+        status: int,
+        message: str,
+        retry_after: float | None = None,
+        place: str = "",
+    ) -> None:
+        super().__init__(f"{place and f'{place}: '}{method} {path} answered {status}: {message}")
         self.method = method
         self.path = path
         self.status = status
         self.message = message
         self.retry_after = retry_after
+        self.place = place
+
+    def saying(self, message: str, kind: type[R] | None = None) -> R:
+        """The same refusal in other words.
+
+        :param kind: of the new error; None for the same kind.
+        """
+        made: type[R] = kind or type(self)  # type: ignore[assignment]
+        return made(
+            method=self.method,
+            path=self.path,
+            status=self.status,
+            message=message,
+            retry_after=self.retry_after,
+            place=self.place,
+        )
 
     @property
     def transient(self) -> bool:  # type: ignore[override]

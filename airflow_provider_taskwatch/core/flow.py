@@ -123,9 +123,23 @@ def refusal(call: Call, reply: Reply) -> RemoteError:
         method=call.method,
         path=call.path,
         status=reply.status,
-        message=words(reply),
+        message=words(reply) + _doubt(call, reply),
         retry_after=retry_after(reply.headers),
+        place=reply.place,
     )
+
+
+def _doubt(call: Call, reply: Reply) -> str:
+    """What may be wrong with the connection's host where a remote does not know a path."""
+    base = reply.place.partition("/")[2]
+    if reply.status not in (404, 405) or not reply.place:
+        return ""
+    first = call.path.strip("/").partition("/")[0]
+    if base and base.rpartition("/")[2] == first:
+        return f"; check the base path: {first!r} is in the connection's host and in the path"
+    if reply.doubt:
+        return f"; {reply.doubt}"
+    return f"; a web page answers at {reply.place}: check host and base path of the connection" if reply.is_page else ""
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -169,7 +183,7 @@ def words(reply: Reply) -> str:
     if 300 <= reply.status < 400:
         return "a redirect, which is not followed with credentials; check the host of the connection"
     try:
-        said = _flat(reply.json()) if reply.is_small else reply.text(LINE_CHARACTERS)
+        said = reply.mask.text(_flat(reply.json())) if reply.is_small else reply.text(LINE_CHARACTERS)
     except (ValueError, RecursionError):
         said = reply.text()
     return line(said) or "(no message)"

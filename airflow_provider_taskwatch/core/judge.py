@@ -87,9 +87,9 @@ def outcome(ending: Ending, seen: Observation, message: str) -> Outcome:
         ending=ending,
         ref=seen.ref,
         phase=seen.phase,
-        status=seen.status,
+        status=seen.mask.text(seen.status),
         message=message,
-        result=seen.result,
+        result=seen.mask.data(seen.result, keep=seen.ref),
     )
 
 
@@ -128,7 +128,8 @@ def _blocked_too_long(seconds: float, rules: Rules) -> bool:
 
 
 def _unknown_words(seen: Observation, rules: Rules, noun: str) -> str:
+    status, message = seen.mask.text(seen.status), seen.mask.text(seen.message)
     return (
-        f"{noun} {seen.ref} has the unknown status {line(seen.status, STATUS_CHARACTERS)!r} for more than "
-        f"{rules.unknown_status_grace:g} s" + (f": {line(seen.message)}" if seen.message else "")
+        f"{noun} {seen.ref} has the unknown status {line(status, STATUS_CHARACTERS)!r} for more than "
+        f"{rules.unknown_status_grace:g} s" + (f": {line(message)}" if message else "")
     )

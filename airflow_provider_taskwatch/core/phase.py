@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from .mask import NO_MASK, Mask
 from .text import line
 
 STATUS_CHARACTERS = 100
@@ -76,6 +77,7 @@ class Observation:
     :param ended_at: when it ended, by the remote's clock, in seconds since the epoch.
     :param result: what the task pushes as its XCom when this is the last reading: plain JSON, no personal data.
     :param personal: what is added to the result only when the user asks for it.
+    :param mask: what must not be shown of it; the fields are as the remote gave them.
     """
 
     ref: str
@@ -88,6 +90,7 @@ class Observation:
     ended_at: float | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
     personal: Mapping[str, Any] = field(default_factory=dict)
+    mask: Mask = field(default=NO_MASK, repr=False, compare=False)
 
     def brief(self) -> Observation:
         """The same without result: what a wait of hours keeps in memory is kept a thousand times."""
@@ -102,9 +105,9 @@ class Observation:
 
     def describe(self) -> str:
         """Phase, raw status, progress and message on one line, for logs."""
-        status = f" ({line(self.status, STATUS_CHARACTERS)})" if self.status else ""
+        status = f" ({line(self.mask.text(self.status), STATUS_CHARACTERS)})" if self.status else ""
         progress = "" if self.progress is None else f" {self.progress:g} %"
-        return f"{self.phase}{status}{progress}" + (f": {line(self.message)}" if self.message else "")
+        return f"{self.phase}{status}{progress}" + (f": {line(self.mask.text(self.message))}" if self.message else "")
 
 
 def absent(ref: str) -> Observation:

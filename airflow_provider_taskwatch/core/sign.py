@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 from .error import TaskWatchError
 from .flow import Flow
+from .mask import NO_MASK, Mask, clean
+from .phase import Observation
 from .run import Run
+from .start import Started
 from .wire import Call, Pause, Reply
 
 T = TypeVar("T")
@@ -28,9 +31,37 @@ class Sign:
 Signed = Generator[Sign | Call | Pause, Any, T]
 
 
+def masking(flow: Flow[T]) -> Flow[T]:
+    """Run ``flow``: no error that leaves it shows a secret, and readings that it returns carry what hides them."""
+    mask = NO_MASK
+    try:
+        run = Run(flow)
+        while not run.is_over:
+            try:
+                answer: Any = yield run.step
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                if isinstance(answer, Reply):
+                    mask = answer.mask.also(*mask.secrets)
+                run.send(answer)
+    except TaskWatchError as error:
+        clean(error, mask)
+        raise
+    return cast("T", _with_mask(run.result, mask)) if mask.secrets else run.result
+
+
+def _with_mask(result: object, mask: Mask) -> object:
+    if isinstance(result, (Observation, Started)):
+        return replace(result, mask=mask)
+    if isinstance(result, Mapping) and any(isinstance(one, Observation) for one in result.values()):
+        return {name: _with_mask(one, mask) for name, one in result.items()}
+    return result
+
+
 def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
     """Run ``flow`` with credentials on each call; a call whose token was rejected is replayed once with a new one."""
-    run = Run(flow)
+    run = Run(masking(flow))
     while not run.is_over:
         step = run.step
         try:

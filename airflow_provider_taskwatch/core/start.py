@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from .error import ConfigurationError
+from .mask import NO_MASK, Mask
+from .text import shortened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +20,22 @@ class Started:
 
     :param ref: the remote's id of the task; None where the reply names none.
     :param reply: the remote's reply, for whoever wants to read more of it.
+    :param mask: what must not be shown of it.
     """
 
     ref: str | None
     reply: Mapping[str, Any] = field(default_factory=dict)
+    mask: Mask = field(default=NO_MASK, repr=False, compare=False)
+
+    @property
+    def result(self) -> Any:
+        """The reply as an XCom."""
+        return shortened(self.mask.data(self.reply))
+
+    @property
+    def summary(self) -> str:
+        """The reply in a message."""
+        return self.mask.text(repr(shortened(self.reply)))[:500]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 LINE_CHARACTERS = 500
 TEXT_CHARACTERS = 4000
@@ -21,6 +22,20 @@ _LEFT_OUT = "(left out)"
 def line(text: str, limit: int = LINE_CHARACTERS) -> str:
     """``text`` on one line, cut at ``limit``, without anything that a terminal or a log would obey."""
     return printable(" ".join(text[: limit * 4].split()))[:limit]
+
+
+def place(url: str) -> str:
+    """Host, port and path of an address, for messages.
+
+    Without the scheme, as Airflow masks the value of ``token_url`` as a whole, for the ``token`` in its name, and
+    without a query, which may hold a secret.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return line(url, 200)
+    host = parts.netloc.rpartition("@")[2]
+    return line(f"{host}{parts.path.rstrip('/')}", 200)
 
 
 def printable(text: str) -> str:

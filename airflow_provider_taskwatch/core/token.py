@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .error import TokenError
 from .flow import retry_after, said_at, told, words
+from .text import place
 from .wire import Reply, is_sendable
 
 DEFAULT_LIFETIME_SECONDS = 300.0
@@ -81,13 +82,21 @@ def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:
         remedy = "; check client id, secret and scope of the connection"
     else:
         remedy = ""
-    said = _without_token(content) if reply.is_ok else f"{reply.status}: {words(reply)}"
+    reply = replace(reply, mask=reply.mask.also(*_tokens_in(content)))
+    said = _without_token(reply, content) if reply.is_ok else f"{reply.status}: {words(reply)}"
     transient = reply.status in (408, 429) or reply.status >= 500
     asked = retry_after(reply.headers) if transient else None
-    return TokenError(f"no token: {url} answered {said}{remedy}", transient=transient, retry_after=asked)
+    asked_place = reply.mask.text(place(url))
+    return TokenError(f"no token: {asked_place} answered {said}{remedy}", transient=transient, retry_after=asked)
 
 
-def _without_token(content: Mapping[str, Any]) -> str:
+def _tokens_in(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """What may be a token, by whatever name, in a reply without a usable one."""
+    return tuple(one for name, one in content.items() if isinstance(one, str) and name.lower().endswith("token"))
+
+
+def _without_token(reply: Reply, content: Mapping[str, Any]) -> str:
     """Some say no under 200. Other members are not shown: one of them may be a token by another name."""
-    said = [told(content[name], 200) for name in ("error", "error_description", "message") if content.get(name)]
+    named = [content[name] for name in ("error", "error_description", "message") if content.get(name)]
+    said = [reply.mask.text(told(one, 200)) for one in named]
     return ": ".join(("a reply without a usable access token", *said))

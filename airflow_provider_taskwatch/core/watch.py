@@ -250,14 +250,15 @@ def _unresolved(system: System, last: Observation, verdict: Outcome, error: Task
 
 def _told(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Outcome]:
     """The outcome with what the user asked to know: the reason of a failure, personal data."""
-    result: Mapping[str, Any] = {**verdict.result, **last.personal} if plan.personal else verdict.result
+    personal: Mapping[str, Any] = last.mask.data(last.personal, keep=last.ref) if plan.personal else {}
+    result: Mapping[str, Any] = {**verdict.result, **personal}
     if verdict.ending.is_ok:
         return replace(verdict, result=result)
     try:
         reason = yield from system.explain(last, plan.options)
     except TaskWatchError as error:
         reason = f"(the remote could not be asked why: {error})"
-    message = f"{verdict.message}\n{reason}" if reason else verdict.message
+    message = f"{verdict.message}\n{last.mask.text(reason)}" if reason else verdict.message
     return replace(verdict, result=result, message=message)
 
 

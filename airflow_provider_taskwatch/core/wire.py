@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from .error import ConfigurationError
+from .mask import NO_MASK, Mask
 from .plain import plain
 from .text import line
 
@@ -66,11 +67,17 @@ class Reply:
 
     :param headers: names in lower case.
     :param body: at most :data:`MAX_REPLY_BYTES`; drivers refuse more. It may hold a token, so no repr shows it.
+    :param mask: what texts made of it must not show.
+    :param place: host and base path that were asked, for messages.
+    :param doubt: why the base path may be a wrong one; empty where it is as usual.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    mask: Mask = field(default=NO_MASK, repr=False, compare=False)
+    place: str = field(default="", compare=False)
+    doubt: str = field(default="", repr=False, compare=False)
 
     @property
     def is_ok(self) -> bool:
@@ -80,7 +87,11 @@ class Reply:
         """The body as JSON; ``ValueError`` where it is none, ``RecursionError`` where it is nested without end."""
         if not self.is_small and sum(map(self.body.count, (b",", b"[", b"{"))) > MAX_JSON_MARKS:
             raise ValueError(f"more than {MAX_JSON_MARKS} values")
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            problem = str(error)
+        raise ValueError(problem)  # the original error holds the body, with all that is in it
 
     @property
     def is_small(self) -> bool:
@@ -89,7 +100,12 @@ class Reply:
 
     def text(self, limit: int = SHOWN_CHARACTERS) -> str:
         """The first characters of the body, on one line, for messages."""
-        return line(self.body[: limit * 4].decode("utf-8", "replace"), limit)
+        return line(self.mask.head(self.body, limit * 4), limit)
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a web page, from a firewall or another host perhaps."""
+        return "html" in self.headers.get("content-type", "").lower() or self.body[:64].lstrip()[:1] == b"<"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

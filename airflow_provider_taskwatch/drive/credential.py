@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .oauth1 import oauth1
-from .session import address, as_reply, bounded, harmless, lost, options, token_secrets_of, token_without
+from .session import address, as_reply, bounded, harmless, lost, options, token_mask_of
 
 FAILURE_SECONDS = 1.0
 """For so long an endpoint's failure is the answer for everybody else who asks, as a token would be.
@@ -123,7 +123,7 @@ class OAuth2Credential:
             ) from self._failure
         try:
             asked_at = self._clock()
-            reply = token_without(self._fetch(self._settings), *token_secrets_of(self._settings))
+            reply = replace(self._fetch(self._settings), mask=token_mask_of(self._settings))
             return read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=time.time())
         except TokenError as error:
             self._failure = error

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import base64
-import functools
-import html
 import http.client
 import io
-import json
-import re
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_plus
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -46,14 +41,11 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
     described,
 )
-from airflow_provider_taskwatch.core.text import line
+from airflow_provider_taskwatch.core.mask import Mask, is_secret_name
+from airflow_provider_taskwatch.core.text import line, place
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply
 
 CHUNK_BYTES = 65536
-SECRET_CHARACTERS = 5
-"""What is shorter could be a part of any word; Airflow's own masking begins there, too."""
-DATA_SECRET_CHARACTERS = 12
-"""The same for replies that are data: there a weak password may be the name of a member."""
 READ_TIMEOUTS = 10
 """For so many read timeouts a reply may trickle, however steadily."""
 
@@ -86,7 +78,7 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
         raise
     except (requests.RequestException, OSError, ValueError) as cause:
         raise lost(cause, settings.base_url) from harmless(cause)
-    return without(as_reply(response), secret_of(call), *secrets_of(settings))
+    return origin_of(settings).marked(as_reply(response), call)
 
 
 def address(settings: Settings, call: Call) -> str:
@@ -137,62 +129,16 @@ def as_reply(response: requests.Response) -> Reply:
     return Reply(status=response.status_code, headers=headers, body=response.content)
 
 
-def without(reply: Reply, *secrets: str) -> Reply:
-    """A reply that does not repeat our credentials, as some debugging pages do, however it spells them."""
-    return _masked(reply, DATA_SECRET_CHARACTERS if _is_data(reply) else SECRET_CHARACTERS, secrets)
-
-
-def token_without(reply: Reply, *secrets: str) -> Reply:
-    """The same for the answer of a token endpoint, which is no data where it holds no token."""
-    return _masked(reply, DATA_SECRET_CHARACTERS if b"access_token" in reply.body else SECRET_CHARACTERS, secrets)
-
-
-def _masked(reply: Reply, shortest: int, secrets: Iterable[str]) -> Reply:
-    body = reply.body
-    encodings = ENCODINGS if b"\0" in body else ENCODINGS[:1]
-    for spelling in (one for secret in secrets if len(secret) >= shortest for one in spellings(secret, encodings)):
-        if spelling in body:
-            body = body.replace(spelling, b"***")
-    return reply if body is reply.body else replace(reply, body=body)
-
-
-def _is_data(reply: Reply) -> bool:
-    return reply.is_ok and reply.body[:64].lstrip()[:1] in (b"{", b"[")
-
-
-ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-"""All that a JSON text may have."""
-
-
-@functools.lru_cache(maxsize=256)
-def spellings(secret: str, encodings: tuple[str, ...] = ENCODINGS) -> tuple[bytes, ...]:
-    """How a secret may come back: as it is, or as a form, a JSON text, a page or a header would have it.
-
-    Some escape the slashes of a JSON text, too (PHP does), and some spell a form in lower case.
-    """
-    forms = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    lower = {_ESCAPE.sub(lambda hit: hit[0].lower(), one) for one in forms}
-    texts = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    slashed = {one.replace("/", "\\/") for one in texts}
-    written = {secret, html.escape(secret), *forms, *lower, *texts, *slashed}
-    encoded = {one.encode(encoding) for one in written for encoding in encodings}
-    packed = base64.b64encode(secret.encode()).rstrip(b"=")
-    return tuple(sorted({*encoded, secret.encode("latin-1", "replace"), packed}, key=len, reverse=True))
-
-
-_ESCAPE = re.compile("%..")
-
-
-def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """What a connection shows to its remote, to its token endpoint, and to its proxy; what holds another one first."""
+def mask_of(settings: Settings) -> Mask:
+    """What nobody is shown of a connection: to its remote, to its token endpoint, and to its proxy it is sent."""
     pairs = ((settings.login, settings.password), _proxy_pair(settings))
-    return tuple(one for login, secret in pairs if secret for one in (_packed(login, secret), secret))
+    return Mask(tuple(one for login, secret in pairs if secret for one in (*_packed(login, secret), secret)))
 
 
-def token_secrets_of(settings: Settings) -> tuple[str, ...]:
-    """The same for a token request, of which any field may be a secret that does not say only what is asked for."""
-    params = (str(value) for name, value in dict(settings.token_params).items() if name not in _PUBLIC_PARAMS)
-    return (*secrets_of(settings), *params)
+def token_mask_of(settings: Settings) -> Mask:
+    """The same for a token request, whose further parameters may be secrets, too."""
+    values = (str(value) for name, value in dict(settings.token_params).items() if is_secret_name(name))
+    return mask_of(settings).also(*values)
 
 
 def _proxy_pair(settings: Settings) -> tuple[str, str]:
@@ -202,11 +148,28 @@ def _proxy_pair(settings: Settings) -> tuple[str, str]:
         return "", ""
 
 
-_PUBLIC_PARAMS = ("grant_type", "scope", "audience", "resource")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the replies of a connection come from, and what a text made of one must not show."""
+
+    place: str
+    doubt: str
+    mask: Mask
+
+    def marked(self, reply: Reply, call: Call) -> Reply:
+        """The reply to a signed call."""
+        return replace(reply, mask=self.mask.also(secret_of(call)), place=self.place, doubt=self.doubt)
 
 
-def _packed(login: str, secret: str) -> str:
-    return base64.b64encode(f"{login}:{secret}".encode(errors="replace")).decode()
+def origin_of(settings: Settings) -> Origin:
+    """The origin of all replies of a connection."""
+    mask = mask_of(settings)
+    return Origin(place=mask.text(place(settings.base_url)), doubt=mask.text(settings.base_path_doubt), mask=mask)
+
+
+def _packed(login: str, secret: str) -> tuple[str, ...]:
+    pair = f"{login}:{secret}"
+    return tuple(base64.b64encode(pair.encode(charset, "replace")).decode() for charset in ("utf-8", "latin-1"))
 
 
 def secret_of(call: Call) -> str:

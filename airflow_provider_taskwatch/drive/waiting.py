@@ -48,13 +48,11 @@ from .session import (
     gone,
     malformed,
     no_proxy,
+    origin_of,
     proxy_for,
-    secret_of,
-    secrets_of,
     too_long,
     total_seconds,
     untrusted,
-    without,
 )
 
 T = TypeVar("T")
@@ -83,7 +81,7 @@ class WaitingDriver:
         check_bundle(settings)
         self._tls: ssl.SSLContext | bool = _tls(settings)
         self._proxy = proxy_for(settings)
-        self._secrets = secrets_of(settings)
+        self._origin = origin_of(settings)
         self._signing = asyncio.Lock()
         self._session = _session(settings)
 
@@ -161,9 +159,9 @@ class WaitingDriver:
                 self.latency = usual(self.latency, time.monotonic() - asked_at)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 reply = Reply(status=response.status, headers=headers, body=body)
-                return without(reply, secret_of(call), *self._secrets)
+                return self._origin.marked(reply, call)
         except LengthError as error:
-            error.beginning = without(error.beginning, secret_of(call), *self._secrets)
+            error.beginning = self._origin.marked(error.beginning, call)
             raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
             raise lost(cause, self.settings.base_url) from (None if isinstance(cause, _OF_A_REPLY) else cause)

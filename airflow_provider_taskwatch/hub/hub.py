@@ -26,6 +26,7 @@ from airflow_provider_taskwatch.core.flow import Flow, one_step
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import stretch
+from airflow_provider_taskwatch.core.sign import masking
 from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Look
 from airflow_provider_taskwatch.core.wire import Call, Pause
@@ -172,7 +173,7 @@ class Hub:
         :param aside: over a session and a limiter of its own: for requests that stay open, and are refused, while those
             of all others are not.
         """
-        run: Run[Call | Pause, T] = Run(flow)
+        run: Run[Call | Pause, T] = Run(masking(flow))
         driver_of = self._driver_aside if aside else _driver
         while not run.is_over:
             try:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.systems import acquia
 
 from .setting import json_object, one_of, text
@@ -78,10 +77,10 @@ class AcquiaTaskOperator(StartOperator):
 
     def without_ref(self, started: Started) -> Any:
         if self.no_notification == "succeed":
-            return shortened(started.reply)
+            return started.result
         method, path, _ = self.operation()
         raise AirflowFailException(
-            f"the reply to {method} {path} names no notification to wait for: {shortened(started.reply)!r:.500}; "
+            f"the reply to {method} {path} names no notification to wait for: {started.summary}; "
             "no_notification='succeed' takes that for an end"
         )
 

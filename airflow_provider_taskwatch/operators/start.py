@@ -22,7 +22,6 @@ from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.start import Record, Started
-from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.core.watch import Story, latest
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
@@ -147,9 +146,7 @@ class StartOperator(Waiter, BaseOperator):
 
     def without_ref(self, started: Started) -> Any:
         """What it means that the reply to the start names no task."""
-        raise AirflowFailException(
-            f"the reply to the start names no {self.hook.system.noun}: {shortened(started.reply)!r:.500}"
-        )
+        raise AirflowFailException(f"the reply to the start names no {self.hook.system.noun}: {started.summary}")
 
     # --- Airflow's entrances
 

@@ -203,9 +203,7 @@ def _hinted(flow: Flow[T]) -> Flow[T]:
         if "additional_authentication_required" not in error.message:
             raise
         hint = "the organization has its own identity provider: set 'organization' in the connection to its UUID"
-        raise RemoteError(
-            method=error.method, path=error.path, status=error.status, message=f"{error.message}; {hint}"
-        ) from error
+        raise error.saying(f"{error.message}; {hint}") from error
 
 
 def _start_call(method: str, path: str, content: object) -> Call:

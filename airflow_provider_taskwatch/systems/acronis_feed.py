@@ -232,12 +232,9 @@ def _illegible(reply: Reply) -> str:
 
 
 def _lost(error: RemoteError, position: int, earliest: int) -> RemoteError:
-    return RemoteError(
-        method=error.method,
-        path=error.path,
-        status=error.status,
-        message=f"{error.message}: what comes after the offset {position} is no longer kept, the earliest one is "
-        f"{earliest}; on_offset_lost='earliest' or 'current' goes on without what is gone",
+    return error.saying(
+        f"{error.message}: what comes after the offset {position} is no longer kept, the earliest one is "
+        f"{earliest}; on_offset_lost='earliest' or 'current' goes on without what is gone"
     )
 
 

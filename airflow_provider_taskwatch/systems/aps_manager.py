@@ -180,13 +180,7 @@ def _once(call: Call) -> Flow[Reply]:
         return reply
     error = refusal(call, reply)
     if TRANSIENT in reply.headers and not error.transient:
-        raise PassingRefusalError(
-            method=error.method,
-            path=error.path,
-            status=error.status,
-            message=error.message,
-            retry_after=error.retry_after,
-        )
+        raise error.saying(error.message, PassingRefusalError)
     raise error
 
 

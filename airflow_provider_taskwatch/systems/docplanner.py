@@ -17,7 +17,6 @@ from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     LengthError,
     LossError,
-    NotFoundError,
     RemoteError,
     ReplyError,
     TaskWatchError,
@@ -264,7 +263,7 @@ def _lost(call: Call, reason: str, limit: int | None) -> LossError:
 
 
 def _refused(call: Call, reply: Reply, hints: Mapping[int, str]) -> TaskWatchError:
-    if reply.status == 405 and _is_page(reply):
+    if reply.status == 405 and reply.is_page:
         return TransportError(
             f"{call.method} {call.path} did not reach Docplanner: the web firewall in front of it answered 405 with a "
             "page. It blocks addresses that ask too often (500 requests in 5 minutes) or from abroad, for minutes; set "
@@ -274,14 +273,7 @@ def _refused(call: Call, reply: Reply, hints: Mapping[int, str]) -> TaskWatchErr
     error = refusal(call, reply)
     if reply.status not in hints:
         return error
-    kind = NotFoundError if isinstance(error, NotFoundError) else RemoteError
-    return kind(
-        method=error.method,
-        path=error.path,
-        status=error.status,
-        message=f"{error.message}; {hints[reply.status]}",
-        retry_after=error.retry_after,
-    )
+    return error.saying(f"{error.message}; {hints[reply.status]}")
 
 
 def _content(reply: Reply) -> Any:
@@ -292,13 +284,9 @@ def _content(reply: Reply) -> Any:
         return None
 
 
-def _is_page(reply: Reply) -> bool:
-    return "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<"
-
-
 def _shape(reply: Reply, content: object) -> str:
     if content is None:
-        return "a web page, from a firewall or another host" if _is_page(reply) else "no JSON"
+        return "a web page, from a firewall or another host" if reply.is_page else "no JSON"
     if not isinstance(content, Mapping):
         return f"a JSON {type(content).__name__}"
     return f"an object with the members {line(', '.join(sorted(map(str, content))), 200) or '(none)'}"

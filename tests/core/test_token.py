@@ -6,7 +6,7 @@ from airflow_provider_taskwatch.core.error import TokenError
 from airflow_provider_taskwatch.core.token import Token, read_token
 from tests.play import reply
 
-URL = "https://id.example.com/token"
+URL, PLACE = "https://id.example.com/token", "id.example.com/token"
 
 
 def read(answer, *, asked_at=1000.0, unix_now=1_800_000_000.0):
@@ -95,7 +95,7 @@ def test_a_token_shows_itself_nowhere_but_in_the_header():
     ],
 )
 def test_a_refusal_is_one_error_in_the_remotes_words(answer, told):
-    with pytest.raises(TokenError, match=f"no token: {URL} answered .*{told}") as caught:
+    with pytest.raises(TokenError, match=f"no token: {PLACE} answered .*{told}") as caught:
         read(answer)
     assert not caught.value.transient
     assert "s3cret" not in str(caught.value)

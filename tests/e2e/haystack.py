@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy
 from cryptography.fernet import Fernet
 
-from airflow_provider_taskwatch.drive.session import spellings
+from airflow_provider_taskwatch.core.mask import spellings
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from demo.airflow import PrivateAirflow
 

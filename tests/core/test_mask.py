@@ -1,0 +1,216 @@
+"""No text shows a secret, however it is spelt; what is used stays as it came."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import string
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_taskwatch.core.error import RemoteError, TaskWatchError
+from airflow_provider_taskwatch.core.flow import ask, ask_json, refusal, unreadable
+from airflow_provider_taskwatch.core.judge import Memory, Rules, judge
+from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, clean, is_secret_name
+from airflow_provider_taskwatch.core.phase import Observation, Phase
+from airflow_provider_taskwatch.core.sign import masking
+from airflow_provider_taskwatch.core.start import Started
+from airflow_provider_taskwatch.core.wire import Reply, get
+from tests.play import reply, result_of
+
+SECRETS = st.text(string.ascii_letters + string.digits + "+/=&%\\\"'<>-_.~!*: äöß€", min_size=12, max_size=80).filter(
+    lambda one: one == one.strip() and "  " not in one and len(set(one)) > 6
+)
+AROUND = st.text(string.ascii_lowercase + " .:{}<>", max_size=30)
+
+
+def entities(text: str) -> str:
+    return "".join(f"&#{ord(one)};" if not one.isalnum() else one for one in text)
+
+
+def escapes(text: str) -> str:
+    return "".join(f"\\u{ord(one):04x}" for one in text)
+
+
+SPELLINGS = {
+    "plain": str,
+    "upper": str.upper,
+    "url": lambda text: quote(text, safe=""),
+    "form": quote_plus,
+    "small form": lambda text: quote_plus(text).lower(),
+    "url twice": lambda text: quote(quote(text, safe="")),
+    "json": lambda text: json.dumps(text),
+    "json, unescaped": lambda text: json.dumps(text, ensure_ascii=False),
+    "php": lambda text: json.dumps(text).replace("/", "\\/"),
+    "json in json": lambda text: json.dumps(json.dumps(text)),
+    "escapes": escapes,
+    "html": html.escape,
+    "entities": entities,
+    "form in html": lambda text: html.escape(quote_plus(text)),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "a pair": lambda text: base64.b64encode(f"me:{text}".encode()).decode(),
+    "a pair, url": lambda text: quote(base64.b64encode(f"me:{text}".encode()).decode(), safe=""),
+    "hex": lambda text: text.encode().hex(),
+}
+
+
+def shows(text: str, secret: str) -> bool:
+    """Whether eight characters of the secret in a row are to be seen."""
+    return any(secret[at : at + 8].lower() in text.lower() for at in range(len(secret) - 7))
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+@settings(max_examples=10, deadline=None)
+@given(secret=SECRETS, before=AROUND, after=AROUND)
+def test_no_text_shows_a_secret_however_it_is_spelt(spell, secret, before, after):
+    spelt = spell(secret)
+    masked = Mask((secret,)).text(f"{before} {spelt} {after}")
+    assert "***" in masked
+    assert spelt not in masked
+    assert not shows(masked, secret)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    secret=SECRETS,
+    spell=st.sampled_from(list(SPELLINGS.values())),
+    size=st.integers(0, 900),
+    status=st.integers(200, 599),
+)
+def test_no_error_made_of_a_reply_shows_a_secret_wherever_it_is_cut(secret, spell, size, status):
+    got = Reply(status=status, body=("x" * size + " " + spell(secret)).encode(), mask=Mask((secret,)))
+    for error in (refusal(get("/x"), got), unreadable(get("/x"), got, "is odd")):
+        assert not shows(str(error), secret)
+        assert spell(secret) not in str(error)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_a_body_of_any_encoding_shows_no_secret(encoding):
+    got = Reply(status=400, body="you sent pässword-of-ours".encode(encoding), mask=Mask(("pässword-of-ours",)))
+    assert "of-ours" not in got.text().replace("\ufffd", "")
+    assert "***" in got.text()
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(["acme-production", "7"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(
+    content=st.dictionaries(st.text(max_size=8), VALUES, max_size=5),
+    secret=st.sampled_from(["acme-production", "7", "null"]),
+)
+def test_what_is_used_of_a_reply_is_what_came(content, secret):
+    got = Reply(status=200, body=json.dumps(content).encode(), mask=Mask((secret,)))
+    assert result_of(masking(ask_json(get("/x"))), got) == content
+
+
+def reading(secret, **fields):
+    got = Reply(status=200, mask=Mask((secret,)))
+
+    def observe():
+        yield from ask(get("/x"))
+        return Observation(**fields)
+
+    return result_of(masking(observe()), got)
+
+
+def test_a_reading_is_as_it_came_and_its_outcome_shows_nothing():
+    ref = "acme-production-7"
+    seen = reading(
+        "acme-production",
+        ref=ref,
+        phase=Phase.FAILED,
+        status="acme-production",
+        message="sent acme-production",
+        result={"id": ref, "said": ["acme-production"]},
+    )
+    assert (seen.ref, seen.status, seen.result["said"]) == (ref, "acme-production", ["acme-production"])
+    _, _, outcome = judge(Memory(), seen, Rules(), 1.0, "task")
+    assert outcome is not None
+    assert (outcome.ref, outcome.result) == (ref, {"id": ref, "said": ["***"]})
+    assert (outcome.status, outcome.message) == ("***", "task acme-production-7: failed (***): sent ***")
+
+
+def test_readings_of_many_carry_the_mask_each():
+    def observe_many():
+        yield from ask(get("/x"))
+        return {"1": Observation(ref="1", phase=Phase.RUNNING, message="hush-hush")}
+
+    found = result_of(masking(observe_many()), Reply(status=200, mask=Mask(("hush-hush",))))
+    assert found["1"].describe() == "running: ***"
+
+
+def test_an_error_made_of_content_shows_no_secret_nor_does_its_cause():
+    def flow():
+        got = yield from ask_json(get("/x"))
+        try:
+            raise ValueError(got["said"])
+        except ValueError as cause:
+            raise RemoteError(method="GET", path=f"/{got['said']}", status=400, message=got["said"]) from cause
+
+    answer = Reply(status=200, body=b'{"said": "hush-hush-token"}', mask=Mask(("hush-hush-token",)))
+    with pytest.raises(TaskWatchError) as caught:
+        result_of(masking(flow()), answer)
+    error = caught.value
+    assert not any("hush" in repr(one) for one in (error, error.__cause__, vars(error)))
+
+
+def test_a_reply_that_is_no_json_leaves_nothing_of_it_in_the_error():
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        reply(200, "hush-hush").json()
+    assert vars(caught.value) == {}
+    assert caught.value.__context__ is None
+
+
+def test_what_a_start_answered_is_a_result_and_a_summary():
+    started = Started(ref=None, reply={"a": "client-secret-1", "b": "short"}, mask=Mask(("client-secret-1", "short")))
+    assert started.result == {"a": "***", "b": "short"}
+    assert started.summary == "{'a': '***', 'b': '***'}"
+
+
+def test_a_mask_shows_nothing_and_knows_what_is_too_short():
+    assert "hush" not in repr(Mask(("hush-hush",)))
+    assert Mask(("abcd", "")).text("abcd") == "abcd"
+    assert Mask(("same",)).also("same", "").secrets == ("same",)
+    assert NO_MASK.data({"a": 1}) == {"a": 1}
+
+
+def test_data_are_masked_at_any_depth_and_numbers_too():
+    mask = Mask(("123456789012", "of-ours-and-longer"))
+    assert mask.data({"a": [123456789012, True, 1.5, ("x of-ours-and-longer",)]}) == {
+        "a": ["***", True, 1.5, ["x ***"]]
+    }
+    assert mask.data({"of-ours-and-longer": 1}) == {"***": 1}
+    deep: object = "of-ours-and-longer"
+    for _ in range(300):
+        deep = [deep]
+    assert "of-ours" not in repr(mask.data(deep))
+
+
+def test_an_error_without_a_cause_is_cleaned_as_well():
+    error = TaskWatchError("a hush-hush b", 7)
+    clean(error, Mask(("hush-hush",)))
+    assert error.args == ("a *** b", 7)
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "client_assertion", "subject_token", "refresh_token", "api-key", "pin", "code", "X_SECRET"]
+)
+def test_a_parameter_that_is_a_secret_by_its_name(name):
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["grant_type", "scope", "audience", "resource", "tenant", "username", "subject_token_type", "client_assertion_type"]
+    + ["requested_token_type", "token_type_hint"],
+)
+def test_a_parameter_that_says_only_what_is_asked_for(name):
+    assert not is_secret_name(name)
