@@ -112,8 +112,8 @@ def read_object(call: Call, reply: Reply) -> dict[str, Any]:
 
 def unreadable(call: Call, reply: Reply, problem: str) -> ReplyError:
     """The error for a reply that was accepted and cannot be understood."""
-    shown = reply.text() or "(empty)"
-    return ReplyError(f"the reply to {call.method} {call.path} ({reply.status}) {problem}: {shown}")
+    shown, at = reply.text() or "(empty)", f"{reply.place}: " if reply.place else ""
+    return ReplyError(f"{at}the reply to {call.method} {call.path} ({reply.status}) {problem}: {shown}")
 
 
 def refusal(call: Call, reply: Reply) -> RemoteError:

@@ -15,6 +15,7 @@ from authlib.integrations.requests_client import OAuth2Session
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError, TokenError, TransportError
+from airflow_provider_taskwatch.core.text import place
 from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
@@ -186,12 +187,12 @@ def fetch_token(settings: Settings) -> Reply:
         except ReplyError as cause:
             raise TokenError(f"no token: {cause}", transient=True) from cause
         except (requests.RequestException, OSError, ValueError) as cause:
-            raise _no_answer(cause, settings.token_url) from harmless(cause)
+            raise _no_answer(cause, token_mask_of(settings).text(place(settings.token_url))) from harmless(cause)
     raise AssertionError("the session returned without an answer")  # pragma: no cover
 
 
-def _no_answer(cause: Exception, url: str) -> TokenError | ConfigurationError:
-    reason = lost(cause, url)
+def _no_answer(cause: Exception, where: str) -> TokenError | ConfigurationError:
+    reason = lost(cause, where)
     if isinstance(reason, TransportError):
         return TokenError(f"no token: {reason}", transient=True)
     return ConfigurationError(f"no token: {reason}")

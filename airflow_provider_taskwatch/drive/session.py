@@ -77,7 +77,7 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
         error.beginning = without(error.beginning, secret_of(call), *secrets_of(settings))
         raise
     except (requests.RequestException, OSError, ValueError) as cause:
-        raise lost(cause, settings.base_url) from harmless(cause)
+        raise lost(cause, origin_of(settings).url) from harmless(cause)
     return origin_of(settings).marked(as_reply(response), call)
 
 
@@ -152,6 +152,7 @@ def _proxy_pair(settings: Settings) -> tuple[str, str]:
 class Origin:
     """Where the replies of a connection come from, and what a text made of one must not show."""
 
+    url: str
     place: str
     doubt: str
     mask: Mask
@@ -164,7 +165,12 @@ class Origin:
 def origin_of(settings: Settings) -> Origin:
     """The origin of all replies of a connection."""
     mask = mask_of(settings)
-    return Origin(place=mask.text(place(settings.base_url)), doubt=mask.text(settings.base_path_doubt), mask=mask)
+    return Origin(
+        url=mask.text(settings.base_url),
+        place=mask.text(place(settings.base_url)),
+        doubt=mask.text(settings.base_path_doubt),
+        mask=mask,
+    )
 
 
 def _packed(login: str, secret: str) -> tuple[str, ...]:
@@ -184,18 +190,18 @@ class Loss:
     sentence: str
     sent: bool
 
-    def error(self, url: str) -> TransportError:
-        return TransportError(self.sentence.format(url=url), sent=self.sent)
+    def error(self, where: str) -> TransportError:
+        return TransportError(self.sentence.format(place=where), sent=self.sent)
 
 
-UNRESOLVED = Loss("the host name of {url} cannot be resolved", sent=False)
-NOT_ACCEPTED = Loss("{url} did not accept a connection in time", sent=False)
-REFUSED = Loss("{url} refuses connections", sent=False)
-NOT_ANSWERED = Loss("{url} did not answer in time", sent=True)
-NOT_REPLIED = Loss("the connection to {url} was lost: it was closed without a reply", sent=True)
-NOT_HTTP = Loss("the connection to {url} was lost: the reply is not HTTP, or its header is too long", sent=True)
-NOT_WHOLE = Loss("the connection to {url} was lost: the reply was cut off", sent=True)
-NOT_UNPACKED = Loss("the connection to {url} was lost: the reply does not unpack", sent=True)
+UNRESOLVED = Loss("the host name of {place} cannot be resolved", sent=False)
+NOT_ACCEPTED = Loss("{place} did not accept a connection in time", sent=False)
+REFUSED = Loss("{place} refuses connections", sent=False)
+NOT_ANSWERED = Loss("{place} did not answer in time", sent=True)
+NOT_REPLIED = Loss("the connection to {place} was lost: it was closed without a reply", sent=True)
+NOT_HTTP = Loss("the connection to {place} was lost: the reply is not HTTP, or its header is too long", sent=True)
+NOT_WHOLE = Loss("the connection to {place} was lost: the reply was cut off", sent=True)
+NOT_UNPACKED = Loss("the connection to {place} was lost: the reply does not unpack", sent=True)
 
 _LOSSES: Mapping[type[Exception], Loss] = {
     requests.exceptions.ConnectTimeout: NOT_ACCEPTED,
@@ -216,19 +222,19 @@ _BEFORE_SENDING = ("CERTIFICATE_VERIFY_FAILED", "UNSUPPORTED_PROTOCOL", "WRONG_V
 """What OpenSSL says of a handshake that failed; other errors of TLS may come after the request was sent."""
 
 
-def lost(cause: Exception, url: str) -> TaskWatchError:
+def lost(cause: Exception, where: str) -> TaskWatchError:
     """Why ``requests`` could not ask, in one sentence."""
     reason = _root(cause)
     if isinstance(cause, requests.RequestException):
         cause.request = cause.response = None  # they hold credentials, and a traceback may be shown to anybody
     if isinstance(cause, ValueError):
-        return malformed(url)
+        return malformed(where)
     if isinstance(reason, ssl.SSLError):
-        return untrusted(reason, url, sent=reason.reason not in _BEFORE_SENDING)
+        return untrusted(reason, where, sent=reason.reason not in _BEFORE_SENDING)
     if isinstance(reason, ProxyError):
-        return no_proxy(url, reason.original_error)
+        return no_proxy(where, reason.original_error)
     loss = _loss(cause, reason)
-    return gone(url, reason) if loss is None else loss.error(url)
+    return gone(where, reason) if loss is None else loss.error(where)
 
 
 def harmless(cause: Exception) -> Exception | None:
@@ -241,31 +247,31 @@ def _loss(cause: Exception, reason: Exception) -> Loss | None:
     return next((_LOSSES[kind] for kind in kinds), None)
 
 
-def malformed(url: str) -> ConfigurationError:
+def malformed(where: str) -> ConfigurationError:
     """The request cannot even be made."""
-    return ConfigurationError(f"{url} cannot be asked: its address, the proxy or a header is malformed")
+    return ConfigurationError(f"{where} cannot be asked: its address, the proxy or a header is malformed")
 
 
-def no_proxy(url: str, reason: object) -> TransportError:
+def no_proxy(where: str, reason: object) -> TransportError:
     """The proxy cannot be reached, or refuses to go on."""
     words = described(reason) if isinstance(reason, Exception) else str(reason)
-    return TransportError(f"the proxy on the way to {url} cannot be used: {line(words)}", sent=False)
+    return TransportError(f"the proxy on the way to {where} cannot be used: {line(words)}", sent=False)
 
 
-def gone(url: str, reason: Exception) -> TransportError:
+def gone(where: str, reason: Exception) -> TransportError:
     """The connection ended too early."""
-    return TransportError(f"the connection to {url} was lost: {type(reason).__name__}")
+    return TransportError(f"the connection to {where} was lost: {type(reason).__name__}")
 
 
-def untrusted(reason: ssl.SSLError, url: str, *, sent: bool) -> TransportError:
-    """TLS with ``url`` failed."""
+def untrusted(reason: ssl.SSLError, where: str, *, sent: bool) -> TransportError:
+    """TLS with ``where`` failed."""
     if isinstance(reason, ssl.SSLCertVerificationError):
         return TransportError(
-            f"the TLS certificate of {url} is not trusted: {reason.verify_message}; "
+            f"the TLS certificate of {where} is not trusted: {reason.verify_message}; "
             "name its issuer in 'ca_bundle', or check the host",
             sent=sent,
         )
-    return TransportError(f"no secure connection to {url}: {reason.reason or reason}", sent=sent)
+    return TransportError(f"no secure connection to {where}: {reason.reason or reason}", sent=sent)
 
 
 def _root(cause: Exception) -> Exception:

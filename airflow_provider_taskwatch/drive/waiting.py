@@ -164,7 +164,7 @@ class WaitingDriver:
             error.beginning = self._origin.marked(error.beginning, call)
             raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
-            raise lost(cause, self.settings.base_url) from (None if isinstance(cause, _OF_A_REPLY) else cause)
+            raise lost(cause, self._origin.url) from (None if isinstance(cause, _OF_A_REPLY) else cause)
 
 
 def usual(latency: float, seconds: float) -> float:
@@ -174,19 +174,19 @@ def usual(latency: float, seconds: float) -> float:
     return min(seconds, latency * (1 + RISE)) if seconds > latency else latency + (seconds - latency) * FALL
 
 
-def lost(cause: Exception, url: str) -> TaskWatchError:
+def lost(cause: Exception, where: str) -> TaskWatchError:
     """Why ``aiohttp`` could not ask, in one sentence."""
     if isinstance(cause, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
-        return _untrusted(cause, url)
+        return _untrusted(cause, where)
     if isinstance(cause, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
-        return no_proxy(url, getattr(cause, "os_error", None) or f"it answered {getattr(cause, 'status', '')}")
+        return no_proxy(where, getattr(cause, "os_error", None) or f"it answered {getattr(cause, 'status', '')}")
     reason: BaseException = cause
     while reason.__cause__ is not None:
         reason = reason.__cause__
     for kind, loss in _LOSSES.items():
         if isinstance(cause, kind) or isinstance(reason, kind):
-            return loss.error(url)
-    return malformed(url) if isinstance(cause, ValueError) else gone(url, cause)
+            return loss.error(where)
+    return malformed(where) if isinstance(cause, ValueError) else gone(where, cause)
 
 
 _LOSSES: Mapping[type[Exception], Loss] = {
@@ -205,12 +205,12 @@ _OF_A_REPLY = (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aioh
 
 
 def _untrusted(
-    cause: aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError, url: str
+    cause: aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError, where: str
 ) -> TransportError:
     """A handshake that failed: ``aiohttp`` raises these two before anything is sent."""
     certificate = isinstance(cause, aiohttp.ClientConnectorCertificateError)
     reason = cause.certificate_error if certificate else cause.os_error
-    return untrusted(reason, url, sent=False) if isinstance(reason, ssl.SSLError) else gone(url, cause)
+    return untrusted(reason, where, sent=False) if isinstance(reason, ssl.SSLError) else gone(where, cause)
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:

@@ -209,8 +209,18 @@ def test_a_parameter_that_is_a_secret_by_its_name(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["grant_type", "scope", "audience", "resource", "tenant", "username", "subject_token_type", "client_assertion_type"]
-    + ["requested_token_type", "token_type_hint"],
+    [
+        "grant_type",
+        "scope",
+        "audience",
+        "resource",
+        "tenant",
+        "username",
+        "subject_token_type",
+        "client_assertion_type",
+        "requested_token_type",
+        "token_type_hint",
+    ],
 )
 def test_a_parameter_that_says_only_what_is_asked_for(name):
     assert not is_secret_name(name)

@@ -112,7 +112,7 @@ def test_a_proxy_of_an_unknown_kind_is_a_wrong_setting(connect: Connect, proxy: 
 
 def test_a_token_endpoint_behind_a_dead_proxy(connect: Connect) -> None:
     client = connect(oauth2_settings(FAR, proxy="http://user:pass@127.0.0.1:1"))
-    with pytest.raises(TokenError, match=f"^no token: the proxy on the way to {FAR}/token cannot be used") as caught:
+    with pytest.raises(TokenError, match=r"^no token: the proxy on the way to far.invalid/token cannot") as caught:
         client.run(ask(get("/")))
     assert "pass" not in str(caught.value)
 

@@ -52,13 +52,16 @@ def test_another_refusal_is_told_as_it_is(connect: Connect, endpoint: Mocker) ->
     refusal = {"error": "forbidden", "message": "You may not."}
     endpoint.get("https://acquia.test/api/account", json=refusal, status_code=403)
     connect("x", ACQUIA)
-    assert AcquiaHook("x").test_connection() == (False, "GET /account answered 403: forbidden: You may not.")
+    assert AcquiaHook("x").test_connection() == (
+        False,
+        "acquia.test/api: GET /account answered 403: forbidden: You may not.",
+    )
 
 
 def test_a_page_instead_of_the_account_is_told(connect: Connect, endpoint: Mocker) -> None:
     endpoint.get("https://acquia.test/api/account", text="<html>Sign in</html>")
     connect("x", ACQUIA)
-    words = "the reply to GET /account (200) is not JSON: <html>Sign in</html>"
+    words = "acquia.test/api: the reply to GET /account (200) is not JSON: <html>Sign in</html>"
     assert AcquiaHook("x").test_connection() == (False, words)
 
 

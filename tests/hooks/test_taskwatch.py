@@ -29,6 +29,7 @@ from tests.hooks.conftest import ACQUIA, AUTOMIC, GENERAL, TOKEN_URL, Connect
 from tests.hooks.secret import SECRETS, is_clean
 
 API = "https://api.test/v1"
+PLACE, TOKEN_PLACE = "api.test/v1", "id.test/token"
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_a_path_never_leads_to_another_host(hook: TaskWatchHook, endpoint: Mocke
 
 def test_a_refusal_has_status_and_words(hook: TaskWatchHook, endpoint: Mocker) -> None:
     endpoint.post(f"{API}/jobs", json={"message": "name is missing"}, status_code=422)
-    with pytest.raises(RemoteError, match=r"^POST /jobs answered 422: name is missing$") as caught:
+    with pytest.raises(RemoteError, match=r"^api.test/v1: POST /jobs answered 422: name is missing$") as caught:
         hook.request("POST", "/jobs", json={})
     assert (caught.value.status, caught.value.message) == (422, "name is missing")
 
@@ -125,7 +126,7 @@ def test_a_lost_start_is_not_repeated(hook: TaskWatchHook, endpoint: Mocker) -> 
 
 def test_a_flow_runs_on_the_spot(hook: TaskWatchHook, endpoint: Mocker) -> None:
     endpoint.get(f"{API}/x", text="<html>")
-    with pytest.raises(ReplyError, match=r"^the reply to GET /x \(200\) is not JSON: <html>$"):
+    with pytest.raises(ReplyError, match=r"^api.test/v1: the reply to GET /x \(200\) is not JSON: <html>$"):
         hook.run(ask_json(get("/x")))
 
 
@@ -173,52 +174,52 @@ TEST_ERRORS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "token: DNS": (
         {"exc": requests.ConnectionError},
         {},
-        f"no token: the connection to {TOKEN_URL} was lost: ConnectionError",
+        f"no token: the connection to {TOKEN_PLACE} was lost: ConnectionError",
     ),
     "wrong token URL": (
         {"status_code": 404, "text": "<h1>Not Found</h1>"},
         {},
-        f"no token: {TOKEN_URL} answered 404: <h1>Not Found</h1>; check the token URL of the connection",
+        f"no token: {TOKEN_PLACE} answered 404: <h1>Not Found</h1>; check the token URL of the connection",
     ),
     "token URL is a page": (
         {"text": "<h1>Welcome</h1>"},
         {},
-        f"no token: {TOKEN_URL} answered a reply without a usable access token",
+        f"no token: {TOKEN_PLACE} answered a reply without a usable access token",
     ),
     "wrong secret": (
         {"status_code": 401, "json": {"error": "invalid_client", "error_description": "Bad credentials"}},
         {},
-        f"no token: {TOKEN_URL} answered 401: invalid_client: Bad credentials{CHECK}",
+        f"no token: {TOKEN_PLACE} answered 401: invalid_client: Bad credentials{CHECK}",
     ),
     "missing scope": (
         {"status_code": 400, "json": {"error": "invalid_scope"}},
         {},
-        f"no token: {TOKEN_URL} answered 400: invalid_scope{CHECK}",
+        f"no token: {TOKEN_PLACE} answered 400: invalid_scope{CHECK}",
     ),
     "token endpoint is down": (
         {"status_code": 503, "text": "maintenance"},
         {},
-        f"no token: {TOKEN_URL} answered 503: maintenance",
+        f"no token: {TOKEN_PLACE} answered 503: maintenance",
     ),
     "401": (
         {"json": {"access_token": "t"}},
         {"status_code": 401, "json": {"message": "who are you?"}},
-        "GET / answered 401: who are you?",
+        f"{PLACE}: GET / answered 401: who are you?",
     ),
     "403": (
         {"json": {"access_token": "t"}},
         {"status_code": 403, "json": {"error": "insufficient_scope"}},
-        "GET / answered 403: insufficient_scope",
+        f"{PLACE}: GET / answered 403: insufficient_scope",
     ),
     "503": (
         {"json": {"access_token": "t"}},
         {"status_code": 503, "text": "maintenance"},
-        "GET / answered 503: maintenance",
+        f"{PLACE}: GET / answered 503: maintenance",
     ),
     "redirect": (
         {"status_code": 302, "headers": {"Location": "https://evil.test"}},
         {},
-        f"no token: {TOKEN_URL} answered 302: {REDIRECT}; check the token URL of the connection",
+        f"no token: {TOKEN_PLACE} answered 302: {REDIRECT}; check the token URL of the connection",
     ),
 }
 
@@ -242,7 +243,7 @@ def test_a_host_that_does_not_exist_is_told(connect: Connect) -> None:
 
 def test_a_token_host_that_does_not_exist_is_told(connect: Connect) -> None:
     connect("api", GENERAL, extra={"token_url": "https://no.such.invalid/token"})
-    words = "no token: the host name of https://no.such.invalid/token cannot be resolved"
+    words = "no token: the host name of no.such.invalid/token cannot be resolved"
     assert TaskWatchHook("api").test_connection() == (False, words)
 
 
