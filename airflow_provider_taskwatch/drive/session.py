@@ -74,7 +74,7 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
             **options(settings),
         )
     except LengthError as error:
-        error.beginning = without(error.beginning, secret_of(call), *secrets_of(settings))
+        error.beginning = origin_of(settings).marked(error.beginning, call)
         raise
     except (requests.RequestException, OSError, ValueError) as cause:
         raise lost(cause, origin_of(settings).url) from harmless(cause)
