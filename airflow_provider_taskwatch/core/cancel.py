@@ -111,7 +111,8 @@ def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEn
     try:
         yield from system.cancel(seen.ref, cancel.options)
     except RemoteError as refused:
-        if refused.transient or not (yield from latest(system, seen.ref, cancel.options)).phase.is_final:
+        again = latest(system, seen.ref, cancel.options, is_restart=seen.ref != cancel.ref)
+        if refused.transient or not (yield from again).phase.is_final:
             raise
         return CancelEnd.ENDED, seen.ref
     return CancelEnd.CANCELLED, seen.ref

@@ -18,6 +18,8 @@
   - :class:`InboxError`: the inbox's database could not be asked
   - :class:`EventError`: a trigger event that this version cannot read
   - :class:`DeadlineError`: the wait's deadline has passed
+  - :class:`MovedError`: the connection leads elsewhere than where this was started
+  - :class:`StrangerError`: the remote has something else under this id
 
 No message, attribute or cause holds a secret.
 """
@@ -169,3 +171,23 @@ class EventError(TaskWatchError):
 
 class DeadlineError(TaskWatchError):
     """The wait's deadline has passed."""
+
+
+class MovedError(TaskWatchError):
+    """The connection leads elsewhere now: what was started is not asked about, cancelled or rejoined there.
+
+    :param started_at: the id space that it was started in; see :meth:`~.system.System.id_space`.
+    :param is_at: that of the connection as it is now.
+    """
+
+    def __init__(self, conn_id: str, started_at: str, is_at: str) -> None:
+        super().__init__(
+            f"it was started at {started_at}, and connection {conn_id!r} leads to {is_at} now, where the same id may "
+            "be somebody else's: it is neither asked about nor cancelled there"
+        )
+        self.started_at = started_at
+        self.is_at = is_at
+
+
+class StrangerError(TaskWatchError):
+    """The remote has another thing under this id than the one that was started: it carries another marker."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlsplit
 
 from .callback import Callback
+from .connection import Settings
 from .error import ConfigurationError, RemoteError, TaskWatchError, TokenError, TransportError
 from .flow import Flow, nothing
 from .phase import Observation
@@ -32,6 +34,16 @@ class System(Protocol):
 
     def doubt(self, ref: str) -> str:
         """Why a ref is likely to be a mistake, although the remote may know it; empty where it has the usual form."""
+
+    def id_space(self, settings: Settings) -> str:
+        """Where the refs and markers of this connection mean anything, in words for people.
+
+        Two connections with the same one may differ in their credentials. Nothing is rejoined or cancelled elsewhere
+        than where it was started, as the same ref may be somebody else's there.
+        """
+
+    def is_own(self, seen: Observation, options: Options) -> bool:
+        """Whether a reading may be that of our start: False where it carries another marker."""
 
     def observe(self, ref: str) -> Flow[Observation]:
         """Read one ref. An unknown ref is :func:`~.phase.absent`, not an error."""
@@ -98,6 +110,12 @@ class SystemDefaults:
     def doubt(self, ref: str) -> str:
         return ""
 
+    def id_space(self, settings: Settings) -> str:
+        return address(settings.base_url)
+
+    def is_own(self, seen: Observation, options: Options) -> bool:
+        return True
+
     def selector(self, options: Options) -> str:
         return ""
 
@@ -141,6 +159,18 @@ def doubt_unless_uuid(ref: str, noun: str) -> str:
     if _LIKE_A_UUID.fullmatch(ref):
         return ""
     return f"{ref} does not look like a {noun} id, which is a UUID such as 6992a41d-a953-4ded-ae99-41d2f4d32ecb"
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def address(url: str) -> str:
+    """A base URL without what makes no difference: a default port, the case of its host, the spelling of its path."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    port = "" if parts.port in (None, _PORTS.get(parts.scheme)) else f":{parts.port}"
+    path = "/".join(quote(unquote(one), safe="") for one in parts.path.rstrip("/").split("/"))
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{path}"
 
 
 REF_CHARACTERS = 500

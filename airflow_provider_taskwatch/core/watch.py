@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from .error import DeadlineError, ReplyError, TaskWatchError
+from .error import DeadlineError, ReplyError, StrangerError, TaskWatchError
 from .flow import Flow, Retry
 from .judge import Memory, Rules, judge, outcome
 from .outcome import Ending, Outcome
@@ -26,9 +26,11 @@ class Plan:
     :param quiet: the rhythm while the remote is expected to call back; None where it is not.
     :param personal: put personal data (authors, users) into the result.
     :param ends_at: the age at which the wait ends, so that a last look is taken just before; None for never.
+    :param id_space: where the ref means what it is waited for; empty where that is not known.
     """
 
     ref: str
+    id_space: str = ""
     options: Options = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     rhythm: Rhythm = field(default_factory=Rhythm)
@@ -85,9 +87,11 @@ class Look:
     :param selector: watches with equal selectors may be read together.
     :param known: the last reading. A shared read that brings nothing else is not told, and another one follows after
         the same time, until ``hold`` seconds have passed.
+    :param id_space: where the ref is to be read, and nowhere else; empty where that is not known.
     """
 
     ref: str
+    id_space: str = ""
     after: float
     spread: float = 0.0
     selector: str = ""
@@ -150,7 +154,15 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     hold = 0.0
     while True:
         known, held = (last, hold) if selector else (None, 0.0)
-        look = Look(ref=memory.ref or plan.ref, after=after, spread=spread, selector=selector, known=known, hold=held)
+        look = Look(
+            ref=memory.ref or plan.ref,
+            id_space=plan.id_space,
+            after=after,
+            spread=spread,
+            selector=selector,
+            known=known,
+            hold=held,
+        )
         try:
             seen: Seen = yield look
         except DeadlineError as passed:
@@ -195,21 +207,37 @@ def last_word(system: System, plan: Plan, age: float) -> Flow[Outcome | None]:
     It may have ended in time, while nobody was there to see it.
     """
     seen = yield from system.observe(plan.ref)
+    check_own(system, seen, plan.options)
     weighed = yield from weigh(system, plan, Memory(seen=True), Seen(age=age, observation=seen))
     told = weighed.outcome
     return told if told is not None and told.ending.is_of_remote and told.status else None
 
 
-def latest(system: System, ref: str, options: Options) -> Flow[Observation]:
-    """A reading of a task, or of what took over from it where the options say to go on with that."""
+def latest(system: System, ref: str, options: Options, *, is_restart: bool = False) -> Flow[Observation]:
+    """A reading of a task, or of what took over from it where the options say to go on with that.
+
+    :param is_restart: whether the ref is one that took over already, and need not carry our marker.
+    :raises StrangerError: where the remote has something else under that ref than what we have started.
+    """
     while True:
         seen = system.understand((yield from system.observe(ref)), options)
+        if not is_restart:
+            check_own(system, seen, options)
         if not seen.phase.is_final or seen.phase.is_ok:
             return seen
         heir = yield from system.successor(seen, options)
         if heir is None:
             return seen
-        ref = heir
+        ref, is_restart = heir, True
+
+
+def check_own(system: System, seen: Observation, options: Options) -> None:
+    """Raise :class:`StrangerError` where a reading carries another marker than that of our start."""
+    if not system.is_own(seen, options):
+        raise StrangerError(
+            f"{system.noun} {seen.ref} is not the one that was started here: it does not carry its marker, so it is "
+            "neither taken for it nor cancelled; has the remote been restored, or its ids begun anew?"
+        )
 
 
 def expire(run: Run[Any, Outcome], passed: DeadlineError) -> None:

@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.core.cancel import (
     carry_out,
     why_left,
 )
-from airflow_provider_taskwatch.core.error import TaskWatchError, TransportError, described
+from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError, TransportError, described
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message
 
 from .hub import Hub
@@ -69,7 +69,10 @@ class Kill:
         self.cancel = replace(one, is_users=True)
         async with self._hub_for(one.conn_id) as hub:
             system = await hub.system()
-            end, ref = await hub.run(lambda system: carry_out(system, one, time.time()))
+            try:
+                end, ref = await hub.run(lambda system: carry_out(system, one, time.time()), id_space=one.id_space)
+            except (MovedError, StrangerError) as error:
+                return logging.WARNING, f"{system.noun} {one.ref} is left alone: {error}"
         if end is CancelEnd.IMPOSSIBLE:
             return logging.WARNING, f"{system.noun} {ref} {end}: {system.name} has no way to cancel it"
         return logging.INFO, f"{system.noun} {ref} {end}"

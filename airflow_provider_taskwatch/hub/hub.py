@@ -8,7 +8,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from types import TracebackType
@@ -17,16 +17,18 @@ from typing import Any, Self, TypeVar
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
+    MovedError,
     RemoteError,
     ReplyError,
     TaskWatchError,
     TokenError,
 )
-from airflow_provider_taskwatch.core.flow import Flow, one_step
+from airflow_provider_taskwatch.core.flow import Flow, nothing, one_step
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import stretch
 from airflow_provider_taskwatch.core.sign import masking
+from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Look
 from airflow_provider_taskwatch.core.wire import Call, Pause
@@ -71,16 +73,23 @@ class Line:
     """A connection as it was read, and what was built from it.
 
     :param make_system: the remote, if it has tasks to watch.
+    :param make_id_space: see :meth:`~..core.system.System.id_space`.
     """
 
     settings: Settings
     make_system: Callable[[], System]
+    make_id_space: Callable[[], str]
     driver: WaitingDriver
     read_again_at: float
 
     @property
     def system(self) -> System:
         return self.make_system()
+
+    @property
+    def id_space(self) -> str:
+        """Where the refs of this connection mean anything."""
+        return self.make_id_space()
 
     @property
     def has_system(self) -> bool:
@@ -167,9 +176,10 @@ class Hub:
         """The connection, as it was read."""
         return (await self._current()).settings
 
-    async def converse(self, flow: Flow[T], *, aside: bool = False) -> T:
+    async def converse(self, flow: Flow[T], *, aside: bool = False, id_space: str = "") -> T:
         """Hold a conversation that has begun; a step whose credentials are rejected is repeated as :meth:`run` does.
 
+        :param id_space: where it is to be held, and nowhere else; empty for wherever the connection leads.
         :param aside: over a session and a limiter of its own: for requests that stay open, and are refused, while those
             of all others are not.
         """
@@ -177,16 +187,19 @@ class Hub:
         driver_of = self._driver_aside if aside else _driver
         while not run.is_over:
             try:
-                answer = await self._run(partial(_only, run.step), driver_of)
+                answer = await self._run(partial(_only, run.step, id_space), driver_of)
             except TaskWatchError as error:
                 run.throw(error)
             else:
                 run.send(answer)
         return run.result
 
-    async def run(self, converse: Callable[[System], Flow[T]]) -> T:
-        """Hold one conversation; once more with the connection read again where its credentials were rejected."""
-        return await self._run(lambda line: converse(line.system), _driver)
+    async def run(self, converse: Callable[[System], Flow[T]], *, id_space: str = "") -> T:
+        """Hold one conversation; once more with the connection read again where its credentials were rejected.
+
+        :param id_space: see :meth:`converse`.
+        """
+        return await self._run(lambda line: converse(_at(id_space, line).system), _driver)
 
     async def _run(
         self, converse: Callable[[Line], Flow[T]], driver_of: Callable[[Line], WaitingDriver], about: str = ""
@@ -217,7 +230,7 @@ class Hub:
             seen = await entry.answer
             if seen is None:
                 self.counts.looks += 1
-                seen = await self._run(partial(_observed, look.ref), _driver, look.ref)
+                seen = await self._run(partial(_observed, look), _driver, look.ref)
             return seen
         finally:
             self._demand -= entry.load
@@ -263,7 +276,8 @@ class Hub:
             if line.has_system:
                 make_system()
             self._retire(line.driver)
-        return Line(settings, make_system, self._connect(settings), read_again_at)
+        make_id_space = cache(lambda: make_system().id_space(settings))
+        return Line(settings, make_system, make_id_space, self._connect(settings), read_again_at)
 
     def _connect(self, settings: Settings, credential: Credential | None = None) -> WaitingDriver:
         limiter = Limiter(settings.concurrency, settings.rate_limit, warn=self._warn_of_remote, clock=self._clock)
@@ -354,10 +368,10 @@ class Hub:
 
     async def _read_together(self, group: list[Entry]) -> Mapping[str, Observation]:
         """What one read says of these; nothing where the remote refuses such reads, which are left out for a while."""
-        selector, refs = group[0].look.selector, sorted({entry.look.ref for entry in group})
         self.counts.batches += 1
         try:
-            return await self._run(lambda line: line.system.observe_many(selector, refs), _driver, selector)
+            looks = [entry.look for entry in group]
+            return await self._run(partial(_observed_together, looks), _driver, looks[0].selector)
         except TaskWatchError as error:
             if error.transient and not isinstance(error, ReplyError):
                 raise
@@ -457,13 +471,30 @@ def _driver(line: Line) -> WaitingDriver:
     return line.driver
 
 
-def _only(step: Call | Pause, _: Line) -> Flow[Any]:
+def _at(id_space: str, line: Line) -> Line:
+    """The line, if it leads to where a ref means what it is taken for.
+
+    :raises MovedError: where the connection was edited meanwhile, and leads elsewhere.
+    """
+    if id_space and has_moved(id_space, line.id_space):
+        raise MovedError(line.settings.conn_id, id_space, line.id_space)
+    return line
+
+
+def _only(step: Call | Pause, id_space: str, line: Line) -> Flow[Any]:
     """One step as a conversation."""
+    _at(id_space, line)
     return one_step(step)
 
 
-def _observed(ref: str, line: Line) -> Flow[Observation]:
-    return line.system.observe(ref)
+def _observed(look: Look, line: Line) -> Flow[Observation]:
+    return _at(look.id_space, line).system.observe(look.ref)
+
+
+def _observed_together(looks: Sequence[Look], line: Line) -> Flow[Mapping[str, Observation]]:
+    """Only what belongs to where the connection leads now; the others are read alone, and hear that it has moved."""
+    refs = {one.ref for one in looks if not has_moved(one.id_space, line.id_space)}
+    return line.system.observe_many(looks[0].selector, sorted(refs)) if refs else nothing({})
 
 
 def _is_rejection(error: TaskWatchError) -> bool:

@@ -63,8 +63,9 @@ class AcquiaTaskOperator(StartOperator):
         """Method, path and body of the call, from the rendered arguments."""
         return text("method", self.method), text("path", self.path), json_object("json", self.json)
 
-    def start_inputs(self) -> Any:
-        return [self.acquia_conn_id, *self.operation()]
+    def start_inputs(self) -> Mapping[str, Any]:
+        method, path, content = self.operation()
+        return {"acquia_conn_id": self.acquia_conn_id, "method": method, "path": path, "json": content}
 
     def validate(self) -> None:
         super().validate()

@@ -108,8 +108,8 @@ class AutomicExecutionOperator(StartOperator):
     def conn_id(self) -> str:
         return self.automic_conn_id
 
-    def start_inputs(self) -> Any:
-        return [self.automic_conn_id, self._request("")]
+    def start_inputs(self) -> Mapping[str, Any]:
+        return {"automic_conn_id": self.automic_conn_id, "request": self._request("")}
 
     def marker(self, start_id: str) -> str:
         return alias_for(self.alias, self.object_name, start_id)

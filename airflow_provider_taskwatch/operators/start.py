@@ -17,12 +17,12 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
-from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
-from airflow_provider_taskwatch.core.start import Record, Started
-from airflow_provider_taskwatch.core.watch import Story, latest
+from airflow_provider_taskwatch.core.start import Record, Started, has_moved
+from airflow_provider_taskwatch.core.watch import Story, check_own, latest
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .attempt import Attempt
@@ -30,7 +30,7 @@ from .ending import WaitTimedOut, result_of
 from .kill import CANCEL_SECONDS, ended_by_user, within
 from .record import Records
 from .setting import backstop, deadline_of, now, one_of, seconds_or_none
-from .waiter import Waiter
+from .waiter import Waiter, place_in
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,8 +42,8 @@ class StartOperator(Waiter, BaseOperator):
     """Start a task at a remote and wait for its end. Subclasses say how to start, the rest is here.
 
     A start is not repeatable, so what is started is written down before the request is sent: a retry rejoins an
-    execution that still runs and takes a success that was not handed over yet; it starts anew after a failure, or
-    when the inputs changed. A clear always starts anew.
+    execution that still runs and takes a success that was not handed over yet; it starts anew after a failure.
+    A clear always starts anew, and cancels what still runs.
 
     :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
     :param wait_for_completion: False returns the remote's id at once.
@@ -56,8 +56,13 @@ class StartOperator(Waiter, BaseOperator):
     :param on_timeout: ``cancel`` the remote task when the wait is over, or ``leave`` it.
     :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
     :param durable: keep a record of the start, so that a retry rejoins. False: each attempt starts anew.
-    :param on_unknown_start: when a worker died between request and reply and the remote cannot tell: ``fail`` and let a
-        person decide, or ``start_again`` for work that may run twice.
+    :param on_unknown_start: when something may still run that can neither be found, rejoined nor cancelled (a worker
+        died between request and reply, the connection leads elsewhere now, a clear may not cancel): ``fail`` and let
+        a person decide, or ``start_again`` for work that may run twice.
+    :param on_changed_inputs: when a retry renders other inputs than what it would go on with was started with (a time
+        in a template does so): ``rejoin`` it, with a warning that names the inputs; ``start`` anew beside it; or
+        ``fail`` and let a person decide. A second execution cannot be undone, hence the default; a clear always
+        starts with the new inputs.
     :param on_skipped: an end without work means ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
     :param not_found_grace: seconds from the start during which the remote may not know its own id yet.
     :param unknown_status_grace: seconds during which a status may be one that we do not know.
@@ -85,6 +90,7 @@ class StartOperator(Waiter, BaseOperator):
         cancel_on_kill: bool = True,
         durable: bool = True,
         on_unknown_start: str = "fail",
+        on_changed_inputs: str = "rejoin",
         on_skipped: str = "succeed",
         not_found_grace: float | timedelta = 300.0,
         unknown_status_grace: float | timedelta = 300.0,
@@ -103,6 +109,7 @@ class StartOperator(Waiter, BaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.durable = durable
         self.on_unknown_start = on_unknown_start
+        self.on_changed_inputs = on_changed_inputs
         self.on_skipped = on_skipped
         self.not_found_grace = not_found_grace
         self.unknown_status_grace = unknown_status_grace
@@ -115,8 +122,8 @@ class StartOperator(Waiter, BaseOperator):
 
     # --- what subclasses say
 
-    def start_inputs(self) -> Any:
-        """All that makes the start what it is, as JSON: a change of it makes a retry start anew."""
+    def start_inputs(self) -> Mapping[str, Any]:
+        """All that makes the start what it is, as JSON by name; see ``on_changed_inputs``."""
         raise NotImplementedError
 
     def prepare(self) -> None:
@@ -142,6 +149,7 @@ class StartOperator(Waiter, BaseOperator):
         """Check the rendered arguments; the last stop before anything is sent."""
         one_of("on_timeout", self.on_timeout, ("cancel", "leave"))
         one_of("on_unknown_start", self.on_unknown_start, ("fail", "start_again"))
+        one_of("on_changed_inputs", self.on_changed_inputs, ("start", "rejoin", "fail"))
         self.check_wait("timeout")
 
     def without_ref(self, started: Started) -> Any:
@@ -155,7 +163,7 @@ class StartOperator(Waiter, BaseOperator):
         self.validate()
         self._ti = context["ti"]
         records = self._records(context)
-        record, started = Attempt(self, self._ti, records).obtain()
+        record, started = Attempt(self, self._ti, records, clear_number(context)).obtain()
         if started is not None and record.ref is None:
             return self.without_ref(started)
         self._running_ref = record.known_ref
@@ -169,7 +177,7 @@ class StartOperator(Waiter, BaseOperator):
         """Back on a worker: the trigger's event says how the wait ended."""
         self._ti = context["ti"]
         self._check_start(context, event)
-        return self._finish(context, self.heard(event))
+        return self._finish(context, self.heard(event), place_in(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As Airflow has it; where its own timeout came before the trigger's, the ref is in the record."""
@@ -180,7 +188,8 @@ class StartOperator(Waiter, BaseOperator):
             words = f"{ref or 'what was started'} did not end in time, and no triggerer said so"
             if ref is None:
                 raise WaitTimedOut(words) from cause
-            seen = self.latest(ref, "")
+            record = self._records(context).load()
+            seen = self.latest(ref, record) if record is None or not has_moved(record.id_space, self.id_space) else None
             return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=seen.ref if seen else ref, message=words))
 
     def on_kill(self) -> None:
@@ -218,7 +227,7 @@ class StartOperator(Waiter, BaseOperator):
             trigger=WatchTrigger(
                 **self.trigger_arguments(
                     record.known_ref,
-                    self.options(record.start_id),
+                    self.options_of(record),
                     started_at=record.started_at,
                     deadline=deadline,
                 ),
@@ -248,7 +257,7 @@ class StartOperator(Waiter, BaseOperator):
 
         age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
         ends_at = age + (deadline - now()).total_seconds() if deadline else None
-        plan = self.plan(record.known_ref, self.options(record.start_id), ends_at)
+        plan = self.plan(record.known_ref, self.options_of(record), ends_at)
         story = Story(self.hook.system.noun)
 
         def tell(told: Observation | TaskWatchError) -> None:
@@ -261,8 +270,10 @@ class StartOperator(Waiter, BaseOperator):
 
     # --- the end
 
-    def _finish(self, context: Context, outcome: Outcome) -> Any:
+    def _finish(self, context: Context, outcome: Outcome, place: str = "") -> Any:
         """The result or the right exception.
+
+        :param place: the id space that the wait was in, where the record does not say it.
 
         'Delivered' is written last, and of a failure only. Behind a success there is only a clear; where the worker
         dies before Airflow hears of the success, the next attempt must find it again.
@@ -270,9 +281,7 @@ class StartOperator(Waiter, BaseOperator):
         records = self._records(context)
         record = records.load()
         if outcome.ending is Ending.TIMED_OUT:
-            outcome = self.last_word(outcome, self.options(record.start_id if record else ""))
-        if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
-            self.cancel(outcome.ref)
+            outcome = self._timed_out(outcome, record, record.id_space if record else place)
         try:
             return result_of(outcome, on_skipped=self.on_skipped)
         except AirflowSkipException:
@@ -282,12 +291,43 @@ class StartOperator(Waiter, BaseOperator):
                 records.save(replace(record, is_delivered=True))
             raise
 
-    def latest(self, ref: str, start_id: str) -> Observation | None:
-        """A reading of what was started, or of what took over from it; None where the remote cannot be asked."""
+    def _timed_out(self, passed: Outcome, record: Record | None, place: str) -> Outcome:
+        """What became of a task whose time is over; it is cancelled where it still runs, and is surely ours."""
+        options = self.options_of(record if record is not None and record.ref == passed.ref else None)
         try:
-            return self.hook.run(latest(self.hook.system, ref, self.options(start_id)))
+            self.check_place(place)
+            outcome = self.last_word(passed, options)
+            if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
+                self.check_own(outcome.ref, options)
+                self.cancel(outcome.ref)
+        except (MovedError, StrangerError) as error:
+            self.log.warning("%s %s is left alone: %s", self.hook.system.noun, passed.ref, error)
+            return passed
+        return outcome
+
+    def options_of(self, record: Record | None) -> dict[str, Any]:
+        """The options of a wait; without the marker where what is waited for does not have it, or need not."""
+        return self.options("" if record is None or record.is_adopted else record.start_id)
+
+    def latest(self, ref: str, record: Record | None) -> Observation | None:
+        """A reading of what was started, or of what took over from it; None where the remote cannot be asked.
+
+        :raises StrangerError: where the ref is somebody else's.
+        """
+        try:
+            return self.hook.run(latest(self.hook.system, ref, self.options_of(record)))
+        except StrangerError:
+            raise
         except TaskWatchError:
             return None
+
+    def check_own(self, ref: str, options: dict[str, Any]) -> None:
+        """Raise :class:`StrangerError` where the ref is somebody else's; what cannot be asked is taken for ours."""
+        try:
+            seen = self.hook.run(self.hook.system.observe(ref))
+        except TaskWatchError:
+            return
+        check_own(self.hook.system, seen, options)
 
     def cancel(self, ref: str, *, fresh: bool = False) -> None:
         """Cancel at the remote; what cannot be cancelled is said, not raised.
@@ -324,6 +364,12 @@ class StartOperator(Waiter, BaseOperator):
 
     def _records(self, context: Context) -> Records:
         return Records(context["task_state_store"] if self.durable else None)
+
+
+def clear_number(context: Context) -> int | None:
+    """How often a task of the DAG run was cleared so far, None where Airflow does not say."""
+    number = getattr(context.get("dag_run"), "clear_number", None)
+    return number if isinstance(number, int) else None
 
 
 def _is_delivered_by(outcome: Outcome) -> bool:

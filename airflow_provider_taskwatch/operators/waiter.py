@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_taskwatch.core.clock import ahead_seconds
-from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
+from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.watch import Plan, last_word
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
@@ -61,6 +62,19 @@ class Waiter(HookUser["SystemHook"]):
         """Whether to let go of the worker."""
         return is_deferrable(self.deferrable)
 
+    @property
+    def id_space(self) -> str:
+        """Where the refs of the connection mean anything; see :meth:`~..core.system.System.id_space`."""
+        return self.hook.system.id_space(self.hook.settings)
+
+    def check_place(self, started_at: str) -> None:
+        """Raise :class:`MovedError` where the connection leads elsewhere than where something was started.
+
+        :param started_at: the id space; empty where it is not known.
+        """
+        if has_moved(started_at, self.id_space):
+            raise MovedError(self.conn_id, started_at, self.id_space)
+
     def plan(self, ref: str, options: dict[str, Any], ends_at: float | None = None) -> Plan:
         """What to wait for, for a wait on the worker."""
         return Plan(
@@ -80,6 +94,7 @@ class Waiter(HookUser["SystemHook"]):
             "conn_id": self.conn_id,
             "ref": ref,
             "options": options,
+            "id_space": self.id_space,
             "started_at": started_at,
             "deadline": deadline.isoformat() if deadline else None,
             "rules": self._rules(),
@@ -97,6 +112,8 @@ class Waiter(HookUser["SystemHook"]):
         """How a task whose time is over has ended, where it has by now; triggerers that were down saw nothing of it."""
         try:
             return self.hook.run(last_word(self.hook.system, self.plan(passed.ref, options), CENTURY_SECONDS)) or passed
+        except StrangerError:
+            raise
         except TaskWatchError:
             return passed
 
@@ -121,6 +138,12 @@ class Waiter(HookUser["SystemHook"]):
             "adaptive": self.adaptive,
             "is_own_start": self.is_own_start,
         }
+
+
+def place_in(event: Any) -> str:
+    """The id space that a wait was in; empty where its event does not tell of the wait."""
+    wait = event.get("wait") if isinstance(event, Mapping) else None
+    return str(wait.get("id_space") or "") if isinstance(wait, Mapping) else ""
 
 
 def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: float) -> Outcome:

@@ -15,11 +15,12 @@ from airflow_provider_taskwatch.core.judge import Memory, from_json
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
+from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.watch import Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
 from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_duration, now
-from airflow_provider_taskwatch.operators.waiter import Waiter
+from airflow_provider_taskwatch.operators.waiter import Waiter, place_in
 
 from .finish import how_to_finish
 
@@ -116,7 +117,7 @@ class WatchSensor(Waiter, BaseSensorOperator):
             # Only dag.test() comes here with an event that has ended the task; the trigger has pushed the result.
             return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
         outcome = self.heard(event)
-        if outcome.ending is Ending.TIMED_OUT:
+        if outcome.ending is Ending.TIMED_OUT and not has_moved(place_in(event), self.id_space):
             outcome = self.last_word(outcome, self.options())
         return self._finish(outcome)
 

@@ -105,6 +105,7 @@ class Aps(SystemDefaults):
         self.locale = locale or LANGUAGE
         self._package_id = package_id
         self._service = service
+        self._resource_id = resource_id
         headers = {"APS-Locale": locale, "APS-Resource-ID": resource_id, "APS-Transaction-ID": transaction_id}
         self._manager = Manager(path=path, manager_id=manager_id, headers=headers)
 
@@ -201,6 +202,10 @@ class Aps(SystemDefaults):
 
     def doubt(self, ref: str) -> str:
         return doubt_unless_uuid(ref, self.noun) if context_in(ref) is None else ""
+
+    def id_space(self, settings: Settings) -> str:
+        own = super().id_space(settings)
+        return f"{own} as resource {self._resource_id}" if self._resource_id else own
 
     def check_ref(self, ref: str) -> str:
         context = context_in(ref)

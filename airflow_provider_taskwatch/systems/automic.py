@@ -65,6 +65,7 @@ MESSAGE_LINES = 5
 _ENDED_ALREADY = "11191"
 _NOT_RUN = "1802"
 _MARKER = re.compile(r"([^#*]+)-[0-9a-f]{12}")
+_MARK = re.compile(r"-[0-9a-f]{12}\Z")
 _CONTAINERS = ("JOBP", "JOBG", "JSCH", "C_HOSTG", "C_PERIOD")
 _TROUBLE = (Phase.FAILED, Phase.CANCELLED, Phase.LOST, Phase.BLOCKED)
 _WAITING = (Phase.PENDING, Phase.RUNNING, Phase.BLOCKED)
@@ -107,6 +108,15 @@ class Automic(SystemDefaults):
                 "give the run id that the start returned"
             )
         return run
+
+    def id_space(self, settings: Settings) -> str:
+        client = self._client.lstrip("0") or self._client
+        return f"{super().id_space(settings)} client {client}" if client else super().id_space(settings)
+
+    def is_own(self, seen: Observation, options: Options) -> bool:
+        """By the random end of the alias: what stands before it may differ from attempt to attempt."""
+        alias, mark = seen.result.get("alias"), _MARK.search(options.get("alias") or "")
+        return mark is None or not alias or str(alias).casefold().endswith(mark[0])
 
     def check_options(self, options: Options) -> None:
         """Raise :class:`ConfigurationError` for an unknown option, status or group name."""

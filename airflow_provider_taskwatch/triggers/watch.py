@@ -53,6 +53,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     :param rules: arguments of :class:`~..core.judge.Rules`.
     :param rhythm: arguments of :class:`~..core.schedule.Rhythm`.
     :param options: how the remote's answers are understood; see the system.
+    :param id_space: where the ref means this task; the wait ends where the connection leads elsewhere. Empty: anywhere.
     :param callback: arguments of :class:`~..core.callback.Expectation`, None where the remote does not call back.
     :param personal: put personal data into the result.
     :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
@@ -73,6 +74,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         rules: Mapping[str, Any] | None = None,
         rhythm: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        id_space: str = "",
         callback: Mapping[str, Any] | None = None,
         personal: bool = False,
         cancel_on_kill: bool = False,
@@ -89,6 +91,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         self.rules = dict(rules or {})
         self.rhythm = dict(rhythm or {})
         self.options = dict(options or {})
+        self.id_space = id_space
         self.callback = None if callback is None else dict(callback)
         self.personal = personal
         self.cancel_on_kill = cancel_on_kill
@@ -109,6 +112,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             "rules": self.rules,
             "rhythm": self.rhythm,
             "options": self.options,
+            "id_space": self.id_space,
             "personal": self.personal,
             "cancel_on_kill": self.cancel_on_kill,
             "keeps_record": self.keeps_record,
@@ -248,7 +252,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
                 self._take(run, hub, story, await self._look(step, hub, born, bell))
                 continue
             try:
-                answer = await hub.converse(one_step(step))
+                answer = await hub.converse(one_step(step), id_space=self.id_space)
             except TaskWatchError as error:
                 run.throw(error)
             else:
@@ -285,6 +289,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     def _plan(self, ends_at: float | None) -> Plan:
         return Plan(
             ref=self.ref,
+            id_space=self.id_space,
             options=self.options,
             rules=Rules(**self.rules),
             rhythm=Rhythm(**self.rhythm),
@@ -343,6 +348,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             cancel_id=secrets.token_hex(8),
             conn_id=self.conn_id,
             ref=self.ref,
+            id_space=self.id_space,
             options=self.options,
             dag_id="" if ti is None else ti.dag_id,
             run_id="" if ti is None else ti.run_id,

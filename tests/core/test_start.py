@@ -6,7 +6,17 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.start import Decision, Record, Started, decide, fingerprint, from_json
+from airflow_provider_taskwatch.core.start import (
+    MOST_MARKS,
+    Decision,
+    Record,
+    Started,
+    changed_inputs,
+    decide,
+    fingerprint,
+    from_json,
+    marks,
+)
 
 RECORD = Record(
     start_id="0123456789ab", fingerprint="same", max_tries=2, started_at="2026-01-31T06:00:00+00:00", ref="7"
@@ -14,8 +24,8 @@ RECORD = Record(
 INTENT = replace(RECORD, ref=None)
 
 
-def decision(record, *, inputs="same", max_tries=2):
-    return decide(record, fingerprint=inputs, max_tries=max_tries)
+def decision(record, *, inputs="same", max_tries=2, **now):
+    return decide(record, fingerprint=inputs, max_tries=max_tries, **now)
 
 
 @pytest.mark.parametrize("record", [None, replace(RECORD, is_delivered=True), replace(INTENT, is_delivered=True)])
@@ -41,6 +51,46 @@ def test_a_start_whose_reply_nobody_saw_is_looked_up_and_never_repeated_blindly(
 @pytest.mark.parametrize("inputs", ["same", "changed"])
 def test_a_clear_starts_anew_whatever_was_known(record, inputs):
     assert decision(record, inputs=inputs, max_tries=3) is Decision.START_CLEARED
+
+
+KNOWN = replace(RECORD, clear_number=4, carrier="mine", id_space="here")
+
+
+@pytest.mark.parametrize(
+    "record, now, expected",
+    [
+        (KNOWN, {"clear_number": 5, "carrier": "renewed"}, Decision.START_CLEARED),
+        (replace(KNOWN, ref=None), {"clear_number": 5, "carrier": "renewed"}, Decision.START_CLEARED),
+        (KNOWN, {"clear_number": 5, "carrier": "mine"}, Decision.REJOIN),
+        (KNOWN, {"clear_number": 4, "carrier": "renewed"}, Decision.REJOIN),
+        (KNOWN, {"clear_number": 5, "carrier": ""}, Decision.REJOIN),
+        (KNOWN, {"clear_number": None, "carrier": "renewed"}, Decision.REJOIN),
+        (KNOWN, {}, Decision.REJOIN),
+        (RECORD, {"clear_number": 5, "carrier": "renewed"}, Decision.REJOIN),
+        (replace(KNOWN, max_tries=None), {"clear_number": 5, "carrier": "renewed"}, Decision.REJOIN),
+    ],
+)
+def test_a_clear_that_leaves_max_tries_is_known_by_the_carrier_that_it_renews(record, now, expected):
+    assert decision(record, id_space="here", **now) is expected
+
+
+@pytest.mark.parametrize(
+    "record, id_space, expected",
+    [
+        (KNOWN, "elsewhere", Decision.MOVED),
+        (replace(KNOWN, ref=None), "elsewhere", Decision.MOVED),
+        (replace(KNOWN, fingerprint="other"), "elsewhere", Decision.MOVED),
+        (KNOWN, "here", Decision.REJOIN),
+        (KNOWN, "", Decision.REJOIN),
+        (RECORD, "elsewhere", Decision.REJOIN),
+    ],
+)
+def test_a_start_at_another_place_is_neither_rejoined_nor_looked_up(record, id_space, expected):
+    assert decision(record, id_space=id_space) is expected
+
+
+def test_a_clear_starts_anew_wherever_the_earlier_one_was_started():
+    assert decision(KNOWN, max_tries=3, id_space="elsewhere") is Decision.START_CLEARED
 
 
 @pytest.mark.parametrize("max_tries", [2, 3])
@@ -89,3 +139,42 @@ def test_a_fingerprint_knows_inputs_by_their_content():
 
 def test_a_fingerprint_does_not_show_the_inputs():
     assert "s3cret" not in fingerprint({"password": "s3cret"})
+
+
+@pytest.mark.parametrize("value", [object(), {"a": {1, 2}}, float("nan"), [float("inf")], b"x"])
+def test_a_fingerprint_of_what_is_no_json_is_refused(value):
+    with pytest.raises(ConfigurationError, match="must be JSON"):
+        fingerprint(value)
+
+
+INPUTS = {"object": "X", "inputs": {"DAY": "1", "LIST": ["a"], "NONE": None}, "empty": {}}
+
+
+def test_each_input_has_a_mark_by_its_dotted_name():
+    made = marks(INPUTS, "0123456789ab")
+    assert sorted(made) == ["empty", "inputs.DAY", "inputs.LIST", "inputs.NONE", "object"]
+    assert {len(one) for one in made.values()} == {4}
+    assert marks(INPUTS, "ba9876543210") != made
+
+
+def test_so_many_inputs_are_marked_by_their_first_names_only():
+    many = {"inputs": {str(number): number for number in range(MOST_MARKS + 1)}}
+    assert list(marks(many, "")) == ["inputs"]
+
+
+@pytest.mark.parametrize(
+    "now, names",
+    [
+        (INPUTS, []),
+        ({**INPUTS, "object": "Y"}, ["object"]),
+        ({**INPUTS, "inputs": {"DAY": "2", "LIST": ["a"]}}, ["inputs.DAY", "inputs.NONE"]),
+        ({**INPUTS, "new": 1}, ["new"]),
+    ],
+)
+def test_the_inputs_that_changed_are_named(now, names):
+    record = replace(RECORD, inputs=marks(INPUTS, RECORD.start_id))
+    assert changed_inputs(record, now) == names
+
+
+def test_a_record_of_an_earlier_version_names_none():
+    assert changed_inputs(RECORD, INPUTS) == []

@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.phase import absent
-from airflow_provider_taskwatch.core.system import SystemDefaults, doubt_unless_uuid, safe_ref
+from airflow_provider_taskwatch.core.system import SystemDefaults, address, doubt_unless_uuid, safe_ref
 from tests.play import result_of
 
 
@@ -122,3 +122,38 @@ def test_a_start_that_surely_did_nothing_may_be_sent_again(error):
 )
 def test_a_start_that_may_have_been_done_is_not_taken_for_refused(error):
     assert not Plain().was_refused(error)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com/v1",
+        "https://api.example.com/v1/",
+        "https://API.Example.COM/v1",
+        "https://api.example.com:443/v1",
+        "https://api.example.com./v1",
+        "https://api.example.com/%761",
+    ],
+)
+def test_spellings_of_one_address_are_one_id_space(url):
+    assert address(url) == "https://api.example.com/v1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.org/v1",
+        "https://api.example.com/v2",
+        "https://api.example.com/V1",
+        "https://api.example.com:8443/v1",
+        "https://api.example.com/v%2F1",
+        "http://api.example.com:443/v1",
+        "https://[2001:db8::1]/v1",
+    ],
+)
+def test_other_addresses_are_other_id_spaces(url):
+    assert address(url) != address("https://api.example.com/v1")
+
+
+def test_an_ipv6_address_stays_one():
+    assert address("https://[2001:DB8::1]:8443/v1/") == "https://[2001:db8::1]:8443/v1"

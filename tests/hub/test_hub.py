@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError
-from airflow_provider_taskwatch.core.phase import Phase
+from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, RemoteError
+from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Look
 from airflow_provider_taskwatch.hub.hub import Hub
@@ -227,6 +227,27 @@ async def test_an_edit_is_taken_over_whether_there_are_tasks_or_events(box: Runn
         after = await hub.settings()
 
     assert (before.read_timeout, after.read_timeout) == (30.0, 29.0)
+
+
+@pytest.mark.parametrize("selector", ["", "DAILY-*"])
+async def test_a_ref_is_not_read_where_an_edit_of_the_connection_leads(
+    box: Running, later: Later, selector: str
+) -> None:
+    here = settings_for(box, "automic")
+    there = here.base_url.replace("127.0.0.1", "localhost")
+    async with later.hub("automic", {}, {"base_url": there}) as hub:
+        first, second, third = await executions(hub, 3)
+        asked_for = {"after": 0.2, "selector": selector}
+        old = [Look(ref=ref, id_space=Automic(client="100").id_space(here), **asked_for) for ref in (first, second)]
+        new = Look(ref=third, id_space=f"{there} client 100", **asked_for)
+        unknown = Look(ref=third, **asked_for)
+        waiting = asyncio.gather(*map(hub.look, [*old, new, unknown]), return_exceptions=True)
+        await asyncio.sleep(0)
+        later.seconds += 301.0
+        seen = await asyncio.wait_for(waiting, 10)
+
+    assert [type(one) for one in seen] == [MovedError, MovedError, Observation, Observation]
+    assert not any(ref in one["path"] for one in asked(box) for ref in (first, second))
 
 
 @pytest.mark.parametrize("turns", range(8))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +53,7 @@ class TaskInstance:
         self.dag_id, self.run_id, self.map_index = "d", life.run_id, life.map_index
         self.max_tries, self.try_number = life.max_tries, life.try_number
         self.start_date = datetime.now(UTC)
+        self.context_carrier = {"traceparent": life.carrier}
         self._life = life
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -86,6 +89,7 @@ class Life:
         self.xcoms: dict[str, Any] = {}
         self.run_id, self.map_index = "manual__2026-01-31T06:00:00+00:00", -1
         self.max_tries, self.try_number = 2, 1
+        self.clear_number, self.carrier = 0, _carrier()
         self.state: Callable[[], str | None] = lambda: "running"
         self.first_reschedule: datetime | None = None
         self.task: Any = None
@@ -101,7 +105,11 @@ class Life:
         return self.record
 
     def context(self) -> Any:
-        return {"ti": TaskInstance(self.task, self), "task_state_store": self.store}
+        return {
+            "ti": TaskInstance(self.task, self),
+            "task_state_store": self.store,
+            "dag_run": SimpleNamespace(clear_number=self.clear_number),
+        }
 
     def make(self) -> Any:
         """The operator of the next attempt."""
@@ -117,10 +125,23 @@ class Life:
         self.try_number += 1
         return self.execute()
 
-    def clear(self) -> Any:
-        """Airflow raises ``max_tries`` and leaves the store alone."""
-        self.max_tries = self.try_number + 2
+    def clear(self, retries: int = 2) -> Any:
+        """Airflow counts from the last try, and leaves the store alone.
+
+        :param retries: of the DAG as it is by then.
+        """
+        self.max_tries = self.try_number + retries
+        self.clear_running()
         return self.retry()
+
+    def clear_running(self) -> None:
+        """A clear of a task whose worker dies then: Airflow leaves ``max_tries`` as it is."""
+        self.clear_another()
+        self.carrier = _carrier()
+
+    def clear_another(self) -> None:
+        """A clear of another task of the run."""
+        self.clear_number += 1
 
     def defer(self) -> TaskDeferred:
         """An attempt that ends in a deferral."""
@@ -141,6 +162,10 @@ class Life:
         task = self.make()
         resume = partial(task.resume_execution, next_method=method, next_kwargs=kwargs)
         return _run_execute_callable(self.context(), resume, task)
+
+
+def _carrier() -> str:
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
 
 
 def event_of(ending: Ending, ref: str = "1000001", **values: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_taskwatch.command import _adopted
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending
-from airflow_provider_taskwatch.core.start import Record
+from airflow_provider_taskwatch.core.start import Record, fingerprint
 from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed
 from airflow_provider_taskwatch.operators.record import KEY
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -99,12 +99,78 @@ def test_a_retry_starts_anew_after_a_failure_that_was_not_delivered(box: Running
 
 def test_a_retry_starts_anew_where_the_inputs_changed(box: Running) -> None:
     box.sandbox.add_rule(duration=600.0)
-    life = automic(inputs={"DAY": "1"})
+    life = automic(inputs={"DAY": "1"}, on_changed_inputs="start")
     life.defer()
     life.arguments["inputs"] = {"DAY": "2"}
     life.defer()
     assert [one["request"]["inputs"] for one in started(box)] == [{"DAY": "1"}, {"DAY": "2"}]
     assert not started(box)[0]["cancelled"]
+
+
+def test_a_time_in_the_inputs_makes_no_second_execution(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(inputs={"AT": "06:00:01", "DAY": "1", "PIN": "s3cret"})
+    ref = life.defer().trigger.ref
+    for second in (2, 3):
+        life.arguments["inputs"] = {"AT": f"06:00:0{second}", "DAY": "1", "PIN": "s3cret"}
+        assert life.defer().trigger.ref == ref
+    assert len(started(box)) == 1
+    told = capsys.readouterr().out
+    assert "the inputs changed (request.inputs.AT) since" in told
+    assert "clear the task" in told
+    assert "s3cret" not in json.dumps(life.store.written)
+
+
+def test_an_unknown_start_of_other_inputs_is_rejoined_too(box: Running) -> None:
+    life = automic(inputs={"DAY": "1"})
+    dies_before_the_reply(life, box)
+    life.arguments["inputs"] = {"DAY": "2"}
+    assert life.defer().trigger.ref == started(box)[0]["ref"]
+    assert len(started(box)) == 1
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_person_may_be_asked_what_changed_inputs_mean(box: Running, dies: bool) -> None:
+    life = automic(inputs={"DAY": "1"}, on_changed_inputs="fail")
+    if dies:
+        dies_before_the_reply(life, box)
+    else:
+        life.defer()
+    life.arguments["inputs"] = {"DAY": "2", "NEW": ["x"]}
+    with pytest.raises(
+        AirflowFailException, match=r"changed \(request.inputs.DAY, request.inputs.NEW\).*clear this task"
+    ):
+        life.retry()
+    assert len(started(box)) == 1
+
+
+def test_changed_inputs_start_anew_after_a_failure_whatever_the_user_chose(box: Running) -> None:
+    box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
+    life = automic(inputs={"DAY": "1"})
+    life.defer()
+    life.arguments["inputs"] = {"DAY": "2"}
+    life.defer()
+    assert [one["request"]["inputs"] for one in started(box)] == [{"DAY": "1"}, {"DAY": "2"}]
+
+
+def test_a_record_of_an_earlier_version_does_not_say_which_input_changed(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(inputs={"DAY": "1"})
+    life.defer()
+    life.store.set(KEY, replace(life.open_record, inputs={}).to_json())
+    life.arguments["inputs"] = {"DAY": "2"}
+    life.defer()
+    assert "(which, its record does not say)" in capsys.readouterr().out
+
+
+def test_a_fingerprint_of_an_earlier_version_still_fits(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(inputs={"DAY": "1"})
+    life.defer()
+    was = ["automic_default", {"object_name": "JOBS.T", "inputs": {"DAY": "1"}, "execution_option": "execute"}]
+    assert life.open_record.fingerprint == fingerprint(was)
 
 
 def test_a_retry_rejoins_where_only_the_alias_changed(box: Running) -> None:
@@ -211,6 +277,49 @@ def test_a_clear_finds_and_cancels_a_start_whose_reply_nobody_saw(box: Running) 
     assert [one["cancelled"] for one in started(box)] == [True, False]
 
 
+def test_a_clear_is_seen_as_one_though_the_retries_were_lowered_meanwhile(box: Running) -> None:
+    """1 -> 0 and a success in the first try: ``max_tries`` is 1 as it was before."""
+    life = automic(deferrable=False)
+    life.max_tries = 1
+    life.execute()
+    life.clear(retries=0)
+    assert life.max_tries == 1
+    assert len(started(box)) == 2
+
+
+def test_a_running_task_whose_worker_dies_after_a_clear_starts_anew(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    life.defer()
+    life.clear_running()
+    life.try_number += 1
+    life.defer()
+    assert [one["cancelled"] for one in started(box)] == [True, False]
+
+
+def test_a_clear_of_another_task_does_not_make_a_clear_of_a_retry(box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    ref = life.defer().trigger.ref
+    life.clear_another()
+    life.try_number += 1
+    assert life.defer().trigger.ref == ref
+    assert [one["cancelled"] for one in started(box)] == [False]
+
+
+@pytest.mark.parametrize("carrier", ["", None])
+def test_where_airflow_does_not_say_who_was_cleared_it_is_rejoined_and_told(
+    box: Running, carrier: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic()
+    life.carrier = carrier
+    ref = life.defer().trigger.ref
+    life.clear_running()
+    assert life.defer().trigger.ref == ref
+    assert "once more starts anew, as Airflow does not say" in capsys.readouterr().out
+
+
 # --- nobody knows
 
 
@@ -233,7 +342,7 @@ def test_an_unknown_start_is_found_though_the_retry_renders_another_alias(box: R
 
 
 def test_an_unknown_start_that_was_of_other_inputs_is_left_alone(box: Running) -> None:
-    life = automic(inputs={"DAY": "1"})
+    life = automic(inputs={"DAY": "1"}, on_changed_inputs="start")
     dies_before_the_reply(life, box)
     life.arguments["inputs"] = {"DAY": "2"}
     ref = life.defer().trigger.ref

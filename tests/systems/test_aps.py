@@ -419,3 +419,9 @@ def test_a_whole_change_needs_no_list_that_shows_the_old_one() -> None:
 def test_a_change_of_nothing_is_told(ref: str, replies: list[Reply], words: str) -> None:
     with pytest.raises(TaskWatchError, match=words):
         play(Aps().change(ref, {"status": "ready"}), *replies)
+
+
+def test_notifications_belong_to_an_address_and_to_the_resource_on_whose_behalf_they_are_asked_for() -> None:
+    settings = Settings(conn_id="c", connection_type="aps", base_url="https://oa", auth="oauth1", login="", password="")
+    assert Aps().id_space(settings) == "https://oa"
+    assert Aps(resource_id="r-1", locale="de").id_space(settings) == "https://oa as resource r-1"

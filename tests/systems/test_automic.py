@@ -667,6 +667,39 @@ def test_a_connection_gives_base_url_charset_and_client():
     assert automic.from_settings(settings).page("7")["client"] == "0100"
 
 
+@pytest.mark.parametrize(
+    "client, named", [("0100", " client 100"), ("100", " client 100"), ("0", " client 0"), ("", "")]
+)
+def test_run_ids_belong_to_an_address_and_a_client(client, named):
+    settings = settings_of("automic", client=client)
+    assert system_for(settings).id_space(settings) == f"http://ae:8088/ae/api/v1{named}"
+
+
+@pytest.mark.parametrize("conn_type", ["acquia", "acronis"])
+def test_elsewhere_an_address_is_all_that_names_the_id_space(conn_type):
+    settings = settings_of(conn_type)
+    assert system_for(settings).id_space(settings) == settings.base_url
+
+
+@pytest.mark.parametrize(
+    "told, alias, is_own",
+    [
+        ("DAILY-0123456789ab", "DAILY-0123456789ab", True),
+        ("daily-0123456789AB", "OTHER-0123456789ab", True),
+        ("DAILY-ba9876543210", "DAILY-0123456789ab", False),
+        ("SOMETHING", "DAILY-0123456789ab", False),
+        ("#5 of 7-0123456789ab", "#5 of 7-0123456789ab", True),
+        ("SOMETHING", "DAILY-", True),
+        ("", "DAILY-0123456789ab", True),
+        (None, "DAILY-0123456789ab", True),
+    ],
+)
+def test_an_execution_is_known_by_the_end_of_its_alias_where_it_has_one(told, alias, is_own):
+    seen = result_of(AUTOMIC.observe("7"), reply(200, {"run_id": 7, "status": 1550, "alias": told}))
+    assert AUTOMIC.is_own(seen, {"alias": alias}) is is_own
+    assert AUTOMIC.is_own(absent("7"), {"alias": alias})
+
+
 def test_a_connection_without_a_client_is_allowed():
     assert automic.from_settings(settings_of("automic")).page("7")["client"] == ""
 

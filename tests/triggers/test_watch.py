@@ -62,13 +62,13 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     return fake
 
 
-def automic_task(box: Running, **rule: Any) -> str:
+def automic_task(box: Running, alias: str = "", **rule: Any) -> str:
     """The ref of a new execution that behaves as the rule says."""
     from airflow_provider_taskwatch.hooks.automic import AutomicHook
     from airflow_provider_taskwatch.systems.automic import Automic, execution_request
 
     box.sandbox.add_rule("JOBS.T", **{"duration": 0.5, **rule})
-    ref = AutomicHook().run(Automic(client="100").start(execution_request("JOBS.T"))).ref
+    ref = AutomicHook().run(Automic(client="100").start(execution_request("JOBS.T", alias=alias))).ref
     assert ref is not None
     return ref
 
@@ -266,6 +266,30 @@ async def test_a_users_kill_cancels_the_restart_that_is_followed(box: Running, s
     await trigger.on_kill()
 
     assert is_cancelled(box, again)
+
+
+ELSEWHERE = "http://elsewhere.example/ae/api/v1 client 100"
+
+
+async def test_a_wait_ends_where_the_connection_leads_elsewhere_and_a_kill_cancels_nothing_there(
+    box: Running, supervisor: Supervisor
+) -> None:
+    trigger = trigger_for(automic_task(box), cancel_on_kill=True, id_space=ELSEWHERE)
+    outcome = from_event((await first_event(trigger)).payload)
+    await trigger_for(trigger.ref, cancel_on_kill=True, id_space=ELSEWHERE).on_kill()
+
+    assert outcome.ending is Ending.REFUSED
+    assert all(words in outcome.message for words in (trigger.ref, ELSEWHERE, "automic_default", box.url))
+    assert [one["method"] for one in box.sandbox.log()] == ["POST"]
+
+
+async def test_a_kill_does_not_cancel_what_carries_another_marker(box: Running, supervisor: Supervisor) -> None:
+    ref = automic_task(box, "JOBS-T-0123456789ab", duration=600.0)
+    await trigger_for(ref, cancel_on_kill=True, options={"alias": "JOBS-T-ba9876543210"}).on_kill()
+    assert not is_cancelled(box, ref)
+
+    await trigger_for(ref, cancel_on_kill=True, options={"alias": "other-0123456789ab"}).on_kill()
+    assert is_cancelled(box, ref)
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "running", "cleared"])
