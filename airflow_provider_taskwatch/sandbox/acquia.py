@@ -41,6 +41,7 @@ FOREIGN_API = "https://cloud.acquia.dev/api"
 class AcquiaSettings(TokenSettings):
     """What can be changed about the emulated Acquia.
 
+    :param expired_status: HTTP status that an expired token is answered with: 401, or 403 as some users report.
     :param require_scope: tokens without ``scope=organization:<uuid>`` answer 403.
     :param shape: the start reply, a name in ``SHAPES``, where the rule names none.
     :param switch_shape: the reply to a bulk code switch, a name in ``SWITCH_SHAPES``.
@@ -49,6 +50,7 @@ class AcquiaSettings(TokenSettings):
     :param foreign_api: the API base in links of the shape ``foreign-host``.
     """
 
+    expired_status: int = 401
     require_scope: bool = False
     shape: str = "link"
     switch_shape: str = "links"
@@ -130,6 +132,8 @@ class Acquia(Remote[Notification]):
 
     def authenticate(self, visit: Visit) -> Reply | None:
         grant = self.tokens.find(visit.call, visit.now)
+        if grant is None and self.tokens.has_expired(visit.call, visit.now):
+            return _error(self.settings.expired_status, "unauthorized", "The access token has expired.")
         if grant is None:
             return self.refuse(401)
         visit.user = grant.client_id
@@ -155,7 +159,8 @@ class Acquia(Remote[Notification]):
         }
 
     def account(self, visit: Visit) -> Reply:
-        return _hal(200, {**_AUTHOR, **_PERSON, "_links": {"self": {"href": f"{_api(visit)}/account"}}})
+        named = dict(zip(("name", "mail"), _NAMES, strict=True))
+        return _hal(200, {**_AUTHOR, **named, **_PERSON, "_links": {"self": {"href": f"{_api(visit)}/account"}}})
 
     def start(self, visit: Visit) -> Reply:
         """Any write: queue a task and name its notification."""
@@ -298,13 +303,12 @@ class Acquia(Remote[Notification]):
 
 _AUTHOR = dict.fromkeys(("uuid", "actual_uuid"), "0e7a55b4-9d2c-4b53-8c1f-5b1c1d7c0b11")
 _PERSON = {
-    "name": "sandbox.person",
     "first_name": "Sandbox",
     "last_name": "Person",
-    "mail": "person@sandbox.invalid",
     "picture_url": "https://sandbox.invalid/person.png",
     "last_login_at": "2026-01-05T08:15:00-0500",
 }
+_NAMES = ("sandbox.person", "person@sandbox.invalid")
 """Personal data, and a date whose offset has no colon: as in the real answers."""
 
 
@@ -348,7 +352,7 @@ def _more(task: Notification, visit: Visit) -> dict[str, Any]:
     notifications = f"{_api(visit)}/notifications"
     return {
         "_links": {"self": {"href": f"{notifications}/{task.ref}"}, "parent": {"href": notifications}},
-        "_embedded": {"author": {**_AUTHOR, **_PERSON}},
+        "_embedded": {"author": {**_AUTHOR, **dict(zip(("username", "email"), _NAMES, strict=True)), **_PERSON}},
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_taskwatch.core.wire import Call
@@ -41,8 +41,7 @@ class Operation:
         return re.sub(r"(?<!^)[A-Z]", lambda letter: f" {letter[0].lower()}", self.event)
 
     def matches(self, method: str, path: str) -> bool:
-        pattern = re.sub(r"\{\w+\}", "[^/]+", self.path)
-        return method == self.method and re.fullmatch(pattern, path) is not None
+        return method == self.method and _is_at(self.path, path)
 
 
 _ENV = "/environments/{id}"
@@ -64,7 +63,7 @@ OPERATIONS = (
     Operation("POST", f"{_BACKUPS}/{{backup}}/actions/restore", "DatabaseBackupRestored", "Restoring the backup."),
     Operation("POST", f"{_ENV}/files", "FilesCopied", "Copying files."),
     Operation("POST", f"{_ENV}/actions/clear-caches", "CachesCleared", "Caches are being cleared.", ("domains",)),
-    Operation("POST", f"{_ENV}/domains", "DomainAdded", "The domain is being added.", ("hostname",)),
+    Operation("POST", f"{_ENV}/domains", "DomainAdded", "The domain is being added."),
     Operation("DELETE", f"{_ENV}/domains/{{domain}}", "DomainRemoved", "The domain is being removed."),
     Operation(
         "POST",
@@ -92,9 +91,58 @@ _OTHERS = {
 }
 
 
+_APP = "/applications/{id}"
+_SUB = "/subscriptions/{id}"
+_STATUSES: Mapping[int, tuple[tuple[str, str], ...]] = {
+    200: (
+        ("DELETE", "/account/tokens/{id}"),
+        ("PUT", _APP),
+        ("POST", f"{_APP}/code-studio"),
+        ("DELETE", f"{_APP}/code-studio"),
+        ("POST", f"{_APP}/email/domains/{{id}}/actions/associate"),
+        ("POST", f"{_APP}/email/domains/{{id}}/actions/disassociate"),
+        ("DELETE", f"{_APP}/search/config-sets/{{id}}"),
+        ("POST", f"{_APP}/tags"),
+        ("DELETE", f"{_APP}/tags/{{name}}"),
+        ("POST", f"{_ENV}/cdn"),
+        ("DELETE", f"{_ENV}/cdn"),
+        ("PUT", f"{_ENV}/cloud-actions"),
+        ("POST", f"{_ENV}/cloud-actions/actions/disable"),
+        ("POST", f"{_ENV}/cloud-actions/actions/enable"),
+        ("POST", f"{_ENV}/cloud-actions/actions/reset"),
+        ("DELETE", f"{_ENV}/search/indexes/{{id}}"),
+        ("POST", "/identity-providers/{id}/actions/enable"),
+        ("POST", "/identity-providers/{id}/actions/disable"),
+        ("DELETE", "/organizations/{id}/available-tags"),
+        ("POST", f"{_SUB}/apm/{{type}}/actions/opt-in"),
+        ("POST", f"{_SUB}/code-studio/actions/enable"),
+        ("POST", f"{_SUB}/code-studio/users"),
+        ("DELETE", f"{_SUB}/code-studio/users/{{id}}"),
+        ("POST", f"{_SUB}/domains"),
+        ("DELETE", f"{_SUB}/domains/{{id}}"),
+        ("POST", f"{_SUB}/domains/{{id}}/actions/verify"),
+    ),
+    201: (
+        ("POST", "/account/tokens"),
+        ("POST", "/organizations/{id}/available-tags"),
+    ),
+}
+"""Other writes that the vendor's OpenAPI answers with another status than 202."""
+
+
 def operation(method: str, path: str) -> Operation:
     """The operation at a path after ``/api``; every other write is one as well."""
-    return next((one for one in OPERATIONS if one.matches(method, path)), _OTHERS[method])
+    known = next((one for one in OPERATIONS if one.matches(method, path)), None)
+    return known or replace(_OTHERS[method], status=_status(method, path))
+
+
+def _status(method: str, path: str) -> int:
+    rows = ((status, row) for status, rows in _STATUSES.items() for row in rows)
+    return next((status for status, row in rows if row[0] == method and _is_at(row[1], path)), 202)
+
+
+def _is_at(pattern: str, path: str) -> bool:
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), path) is not None
 
 
 def fields(call: Call) -> dict[str, Any] | None:

@@ -102,7 +102,7 @@ def booking(number: int, now: float, **own: Any) -> dict[str, Any]:
         "signature": f"invented-{number}",
         "comment": "An invented comment.",
         "insurance": None,
-        "visit_payment": None,
+        **({"visit_payment": number % 3 == 1} if number % 3 else {}),
         "videocall_url": f"https://video.sandbox.invalid/{number}",
     } | own
 
@@ -152,8 +152,11 @@ def _break(number: int, now: float) -> dict[str, Any]:
     return {"break": {"id": str(900_000 + number), "since": moment(now), "till": moment(now + HOUR)}}
 
 
+_COMMERCIAL_TYPES = ("premium", "saas-only", "basic")
+
+
 def _commercial_type(number: int, now: float) -> dict[str, Any]:
-    return {"address": {**place()["address"], "commercial_type": ("private", "public")[number % 2]}}
+    return {"address": {**place()["address"], "commercial_type": _COMMERCIAL_TYPES[number % 3]}}
 
 
 def _paid(number: int, now: float) -> dict[str, Any]:

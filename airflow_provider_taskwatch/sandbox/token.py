@@ -60,9 +60,9 @@ class TokenDesk:
 
     def issue(self, call: Call, now: float) -> Reply:
         """Answer one token request."""
-        if not header(call, "content-type").startswith(FORM):
-            return self.refuse(400, "invalid_request", f"the body must be {FORM}")
-        fields = call.form()
+        fields = _fields(call)
+        if fields is None:
+            return self.refuse(400, "invalid_request", f"the body must be {FORM}, or a JSON object")
         if fields.get("grant_type") != "client_credentials":
             return self.refuse(400, "unsupported_grant_type", "only client_credentials is supported")
         client_id = self._client(call, fields)
@@ -75,6 +75,12 @@ class TokenDesk:
         scheme, token = credentials(call)
         grant = self._grants.get(token) if scheme == "bearer" else None
         return grant if grant is not None and now < grant.expires_at else None
+
+    def has_expired(self, call: Call, now: float) -> bool:
+        """Whether the call's bearer token was good once, and its time is over."""
+        scheme, token = credentials(call)
+        grant = self._grants.get(token) if scheme == "bearer" else None
+        return grant is not None and now >= grant.expires_at
 
     def revoke(self) -> None:
         """Forget all tokens: their next use answers 401."""
@@ -110,6 +116,18 @@ class TokenDesk:
         elif self.settings.token_expiry == "expires_on":  # noqa: S105 - a field's name
             content["expires_on"] = int(expires_at)
         return content | ({"scope": scope} if scope else {})
+
+
+def _fields(call: Call) -> dict[str, str] | None:
+    """The fields of a token request; the vendors' clients send them as a form or as JSON."""
+    kind = header(call, "content-type")
+    if kind.startswith(FORM):
+        return call.form()
+    try:
+        content = call.json() if kind.startswith("application/json") else None
+    except ValueError:
+        return None
+    return {name: str(item) for name, item in content.items()} if isinstance(content, dict) else None
 
 
 _NO_STORE = {"cache-control": "no-store"}

@@ -55,7 +55,28 @@ def test_a_notification_says_what_it_is_about(acquia: Visitor) -> None:
     assert (seen["event"], seen["label"]) == ("CodeSwitched", "Code switched")
     assert seen["context"]["application"] == {"uuids": [APPLICATION]}
     assert seen["context"]["environment"] == {"ids": [ENVIRONMENT]}
-    assert seen["_embedded"]["author"]["last_login_at"].endswith("-0500")
+    author = seen["_embedded"]["author"]
+    assert author["last_login_at"].endswith("-0500")
+    assert (author["username"], author["email"]) == ("sandbox.person", "person@sandbox.invalid")
+
+
+@pytest.mark.parametrize(
+    "method, path, status",
+    [
+        ("POST", f"/environments/{ENVIRONMENT}/domains", 202),
+        ("POST", f"/environments/{ENVIRONMENT}/cdn", 200),
+        ("DELETE", f"/environments/{ENVIRONMENT}/cdn", 200),
+        ("POST", f"/applications/{APPLICATION}/code-studio", 200),
+        ("POST", f"/environments/{ENVIRONMENT}/logs/php-error", 201),
+        ("POST", "/organizations/o-1/available-tags", 201),
+        ("DELETE", "/organizations/o-1/available-tags", 200),
+        ("PUT", f"/environments/{ENVIRONMENT}", 202),
+    ],
+)
+def test_a_start_answers_as_the_vendor_says_of_its_operation(
+    acquia: Visitor, method: str, path: str, status: int
+) -> None:
+    assert acquia.ask(send(method, path, {} if method == "POST" else None)).status == status
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.event)

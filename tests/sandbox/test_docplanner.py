@@ -219,3 +219,15 @@ def test_writes_are_counted_by_the_minute_and_may_be_told_when_to_come_again(doc
     assert (first.status, second.status, second.headers["retry-after"]) == (403, 429, "61")
     docplanner.now += 60
     assert docplanner.post(release).status == 403
+
+
+# --- what is in them
+
+
+def test_a_payment_is_a_boolean_or_absent_and_a_commercial_type_one_of_three(docplanner: Visitor) -> None:
+    emit(docplanner, *[{"name": "slot-booked"}] * 6, *[{"name": "address-commercial-type-changed"}] * 3)
+    data = [one["data"] for one in pulled(docplanner)]
+    payments = [one["visit_booking"].get("visit_payment", "absent") for one in data if "visit_booking" in one]
+    assert set(map(str, payments)) == {"True", "False", "absent"}
+    types = {one["address"]["commercial_type"] for one in data if "visit_booking" not in one}
+    assert types == {"premium", "saas-only", "basic"}

@@ -51,8 +51,16 @@ def test_a_bad_request_is_refused_in_the_shape_of_okta_when_switched_on(sandbox:
     assert "error" not in content
 
 
-def test_json_is_not_a_token_request(stranger: Visitor) -> None:
-    assert stranger.post("/auth/oauth/token", CLIENT).status == 400
+def test_a_token_request_may_be_json(stranger: Visitor) -> None:
+    fields = {"grant_type": "client_credentials", **CLIENT}
+    assert stranger.post("/auth/oauth/token", fields).status == 200
+    assert stranger.post("/auth/oauth/token", {**fields, "client_secret": "wrong"}).status == 401
+
+
+@pytest.mark.parametrize("body, kind", [(b"[]", "application/json"), (b"{", "application/json"), (b"", "text/plain")])
+def test_a_token_request_of_another_shape_is_refused(stranger: Visitor, body: bytes, kind: str) -> None:
+    call = Call(method="POST", path="/auth/oauth/token", headers={"Content-Type": kind}, body=body)
+    assert stranger.ask(call).status == 400
 
 
 @pytest.mark.parametrize("expiry, keys", [("expires_on", {"expires_on"}), ("absent", set())])
@@ -67,6 +75,16 @@ def test_a_token_dies_at_the_end_of_its_lifetime(acquia: Visitor) -> None:
     acquia.now = NOW + 299
     assert acquia.get("/account").status == 200
     acquia.now = NOW + 300
+    assert acquia.get("/account").status == 401
+
+
+def test_an_expired_token_is_answered_with_403_when_switched_on(sandbox: Sandbox, acquia: Visitor) -> None:
+    sandbox.change({"acquia": {"expired_status": 403}}, NOW)
+    acquia.now = NOW + 300
+    refused = acquia.get("/account")
+    content = {"error": "unauthorized", "message": "The access token has expired."}
+    assert (refused.status, refused.json()) == (403, content)
+    sandbox.revoke_tokens()
     assert acquia.get("/account").status == 401
 
 
