@@ -36,11 +36,15 @@ def sandbox(args: Namespace) -> None:
     """Serve the emulators until interrupted."""
     from .sandbox.sandbox import Sandbox
     from .sandbox.server import serve
+    from .sandbox.state import load
 
-    emulators = Sandbox()
-    emulators.change({"acquia": {"token_lifetime": args.token_lifetime}}, time.time())
     try:
-        serve(args.host, args.port, sandbox=emulators)
+        emulators = load(args.state) if args.state else Sandbox()
+        emulators.change({"acquia": {"token_lifetime": args.token_lifetime}}, time.time())
+        serve(args.host, args.port, sandbox=emulators, state=args.state)
+    except ConfigurationError as error:
+        _say("red", str(error))
+        sys.exit(2)
     except OSError as error:
         _say("red", f"the sandbox cannot listen on {args.host}:{args.port}: {error.strerror}; choose another --port")
         sys.exit(1)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from .server import HOST, PORT, serve
+from .state import load
 
 parser = argparse.ArgumentParser(prog="taskwatch sandbox", description="Emulators of the remotes.")
 parser.add_argument("--host", default=HOST)
 parser.add_argument("--port", type=int, default=PORT, help="0: any free one")
+parser.add_argument("--state", type=Path, help="a file that keeps the state over restarts")
 if __name__ == "__main__":
     chosen = parser.parse_args()
-    serve(chosen.host, chosen.port)
+    serve(chosen.host, chosen.port, sandbox=load(chosen.state) if chosen.state else None, state=chosen.state)

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -38,17 +39,20 @@ class Subscription:
     """One subscription.
 
     :param content: as it was made, with the defaults filled in.
-    :param condition: what its CEL says.
     :param committed: the offset that was committed last.
     :param leader: who is served.
     :param leads_until: unix seconds until which nobody else is.
     """
 
     content: Mapping[str, Any]
-    condition: Condition
     committed: int = 0
     leader: str = ""
     leads_until: float = 0.0
+
+    @property
+    def condition(self) -> Condition:
+        """What its CEL says."""
+        return condition(str(self.content.get("cel") or ""))
 
     @property
     def session_seconds(self) -> float:
@@ -97,9 +101,11 @@ def subscribe(content: Mapping[str, Any], topics: Collection[str], tenant: str) 
     whole = {"tenant_id": tenant, **_DEFAULTS, **content}
     duration(whole["session_timeout"])
     duration(whole["auto_commit_interval"])
-    return Subscription(content=whole, condition=condition(str(whole.get("cel") or "")))
+    condition(str(whole.get("cel") or ""))
+    return Subscription(content=whole)
 
 
+@lru_cache(maxsize=256)
 def condition(cel: str) -> Condition:
     """A condition in a small part of CEL, comparisons joined by ``&&``; ``ValueError`` for the rest of it."""
     if len(cel) > 4096:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .caller import Clock, calling
-from .control import control
+from .control import control, overview
 from .fault import Delivery
 from .sandbox import Sandbox
 
@@ -38,10 +39,17 @@ def create_app(sandbox: Sandbox | None = None, clock: Clock = time.time) -> Star
     """
     used = Sandbox() if sandbox is None else sandbox
     mounts = [Mount(f"/{name}", app=_remote(used, name, clock)) for name in used.remotes]
-    routes = [Mount("/_control", app=_control(used, clock)), *mounts]
+    routes = [Route("/", _overview(used)), Mount("/_control", app=_control(used, clock)), *mounts]
     app = Starlette(routes=routes, lifespan=lambda _: calling(used, clock))
     app.state.sandbox = used
     return app
+
+
+def _overview(sandbox: Sandbox) -> Callable[[Request], Awaitable[Response]]:
+    async def show(request: Request) -> Response:
+        return JSONResponse(overview(sandbox))
+
+    return show
 
 
 def _remote(sandbox: Sandbox, system: str, clock: Clock) -> ASGIApp:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 from .sandbox import REMOTES
@@ -27,14 +28,19 @@ def commands(url: str) -> list[str]:
     ]
 
 
-def banner(url: str) -> str:
-    """What a sandbox says when it starts."""
+def banner(url: str, state: Path | None = None) -> str:
+    """What a sandbox says when it starts.
+
+    :param state: the file in which its state is kept.
+    """
+    kept = f"Its state is kept in {state}." if state else "A restart forgets all tasks; --state FILE keeps them."
     exports = [f"export {name}={shlex.quote(content)}" for name, content in environment(url).items()]
     return "\n".join(
         (
             f"TaskWatch sandbox on {url}: an emulator, not the vendors' software.",
             f"It stands in for {', '.join(remote.title for remote in REMOTES)}.",
-            f"Control API: {url}/_control/health",
+            f"Outcomes, faults, settings and the control API: {url}/",
+            kept,
             "",
             "Connections as environment variables:",
             *exports,

@@ -1,6 +1,7 @@
 """The sandbox's control API under ``/_control``: JSON in, JSON out.
 
 =======================  ====================================================================================
+GET (nothing)            what there is: this list, outcomes, stages, faults, settings
 GET health               ``{"status": "ok", "systems": [...]}``
 GET tasks                ``{"tasks": [...], "started": ..., "cancelled": ..., "markers": ..., ...}``
 GET tasks/{ref}          one task
@@ -27,8 +28,9 @@ from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .answer import header, json_reply, number, value
 from .connections import connections
-from .fault import Fault
-from .rule import Rule
+from .fault import ABOUT, Fault
+from .remote import Remote
+from .rule import OUTCOMES, PROGRESS, Rule
 from .sandbox import Sandbox
 
 
@@ -37,13 +39,38 @@ def control(sandbox: Sandbox, call: Call, now: float) -> Reply:
     name, _, ref = call.path.strip("/").partition("/")
     answer = _ANSWERS.get((call.method, name, bool(ref)))
     if answer is None:
-        return json_reply(404, {"error": f"no {call.method} {call.path} here; see the module control.py"})
+        return json_reply(404, {"error": f"no {call.method} {call.path} here; GET /_control tells what there is"})
     try:
         return json_reply(200, answer(sandbox, call, now, ref))
     except KeyError as missing:
         return json_reply(404, {"error": f"there is no {missing}"})
     except (ConfigurationError, TypeError, ValueError) as problem:
         return json_reply(400, {"error": str(problem)})
+
+
+def overview(sandbox: Sandbox) -> dict[str, Any]:
+    """What the sandbox is, and the words that its control API takes."""
+    return {
+        "sandbox": "an emulator, not the vendors' software",
+        "control": [f"{method} /_control/{name}{'/{ref}' if ref else ''}" for method, name, ref in _ANSWERS],
+        "rules": {"keys": _defaults(Rule()), "outcomes": OUTCOMES, "progress": list(PROGRESS)},
+        "faults": {"keys": _defaults(Fault(name="hang")), "names": dict(ABOUT)},
+        "systems": {name: _system(remote) for name, remote in sandbox.remotes.items()},
+    }
+
+
+def _system(remote: Remote[Any]) -> dict[str, Any]:
+    return {
+        "title": remote.title,
+        "url": f"/{remote.name}",
+        "outcomes": dict(remote.words.outcomes),
+        "stages": [{"share": share, "status": status} for share, status in remote.words.stages],
+        "settings": _public(asdict(remote.settings)),
+    }
+
+
+def _defaults(thing: Rule | Fault) -> dict[str, Any]:
+    return {one.name: getattr(thing, one.name) for one in fields(thing)}
 
 
 Answer = Callable[[Sandbox, Call, float, str], object]
@@ -87,7 +114,7 @@ def _rules(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
 
 
 def _add_rules(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
-    sandbox.rules.add(*[_rule(one) for one in _objects(call)])
+    sandbox.add_rules(*[_rule(one) for one in _objects(call)])
     return _rules(sandbox, call, now, ref)
 
 
@@ -101,7 +128,8 @@ def _faults(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
 
 
 def _add_faults(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
-    sandbox.faults.add(*[_fault(one, now) for one in _objects(call)])
+    for one in [_fault(one, now) for one in _objects(call)]:
+        sandbox.faults.add(one)
     return _faults(sandbox, call, now, ref)
 
 
@@ -139,6 +167,7 @@ def _connections(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
 
 
 _ANSWERS: Mapping[tuple[str, str, bool], Answer] = {
+    ("GET", "", False): lambda sandbox, call, now, ref: overview(sandbox),
     ("GET", "health", False): _health,
     ("GET", "tasks", False): _tasks,
     ("GET", "tasks", True): _task,
@@ -167,6 +196,11 @@ def _rule(content: Mapping[str, Any]) -> Rule:
 
 
 def _fault(content: Mapping[str, Any], now: float) -> Fault:
+    known = [*(one.name for one in fields(Fault)), "for_seconds"]
+    if unknown := sorted(content.keys() - set(known)):
+        raise ConfigurationError(f"unknown key {', '.join(unknown)}; a fault has {', '.join(known)}")
+    if "name" not in content:
+        raise ConfigurationError(f"the name of the fault is missing; known are {', '.join(ABOUT)}")
     values = dict(content)
     if "for_seconds" in values:
         values["until"] = now + float(values.pop("for_seconds"))

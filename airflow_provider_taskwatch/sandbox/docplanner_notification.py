@@ -13,7 +13,8 @@ from .answer import utc
 from .task import Task, Vocabulary
 
 HOUR = 3600.0
-WORDS = Vocabulary(outcomes={}, stages=((0.0, "sent"),), phase=lambda status: Phase.RUNNING)
+_PHASES = {"sent": Phase.RUNNING}
+WORDS = Vocabulary(outcomes={}, stages=((0.0, "sent"),), phase=lambda status: _PHASES.get(status, Phase.UNKNOWN))
 
 BLOCKING = ("slot-booking", "booking-moving")
 """Requests for approval: the status of the answer decides."""

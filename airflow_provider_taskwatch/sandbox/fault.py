@@ -17,6 +17,7 @@ from .answer import header, html_reply, json_reply
 from .bend import BENDS
 from .post import Post
 from .remote import Remote
+from .rule import check, is_count_or_none, is_seconds, is_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,14 @@ class Fault:
             raise ConfigurationError(f"unknown fault {self.name!r}; known are {', '.join((*FAULTS, *BENDS))}")
         if self.endpoint not in ("", "token", "api"):
             raise ConfigurationError(f"endpoint must be 'token' or 'api', not {self.endpoint!r}")
+        check(self, "system", "method", "location", "message", is_good=is_text, words="a text")
+        check(self, "path", "body", is_good=_is_pattern, words="a regular expression")
+        check(self, "skip", "size", is_good=_is_count, words="a whole number")
+        check(self, "times", "status", "run_id", is_good=is_count_or_none, words="a whole number, or null")
+        check(self, "until", "seconds", is_good=_is_seconds_or_none, words="a number of seconds, or null")
+        check(self, "work_done", is_good=lambda value: value in (None, True, False), words="true, false or null")
+        check(self, "retry_after", is_good=_is_wait, words="a number of seconds, a text, or null")
+        check(self, "headers", is_good=_are_headers, words="an object with texts")
 
     def matches(self, remote: Remote[Any], call: Call) -> bool:
         endpoint = "token" if remote.is_token(call) else "api"
@@ -100,6 +109,29 @@ class Fault:
             and re.search(self.body, body) is not None
             and (self.name in BENDS or FAULTS[self.name].needs in body)
         )
+
+
+def _is_pattern(value: object) -> bool:
+    try:
+        return isinstance(value, str) and re.compile(value) is not None
+    except re.error:
+        return False
+
+
+def _is_count(value: object) -> bool:
+    return value is not None and is_count_or_none(value)
+
+
+def _is_seconds_or_none(value: object) -> bool:
+    return value is None or is_seconds(value) or value == math.inf
+
+
+def _is_wait(value: object) -> bool:
+    return isinstance(value, str) or _is_seconds_or_none(value)
+
+
+def _are_headers(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(is_text, (*value, *value.values())))
 
 
 Work = Callable[[], Delivery]
@@ -239,6 +271,38 @@ FAULTS: Mapping[str, Kind] = {
 }
 """All faults of calls to a remote. Those of :data:`_ON_TOP` come on top of others; of the rest the first one that
 matches strikes."""
+
+ABOUT: Mapping[str, str] = {
+    "latency": "holds the reply back (seconds, 1); comes on top of others",
+    "revoke_tokens": "rejects every token from this call on",
+    "headers": "adds headers to the reply (headers); comes on top of others",
+    "callback_early": "calls back early, so long after the start (seconds, 0)",
+    "lost_reply": "does what was asked, and closes the connection without an answer",
+    "lost_request": "does nothing, and closes the connection without an answer",
+    "hang": "never answers",
+    "unauthorized": "refuses with 401",
+    "forbidden": "refuses with 403",
+    "not_found": "refuses with 404",
+    "too_many": "refuses with 429 (retry_after)",
+    "server_error": "refuses with 503 (status, retry_after)",
+    "html": "answers with a web page",
+    "empty_body": "answers with nothing",
+    "huge_body": "answers with 50 MB (size)",
+    "bomb": "answers with a little that unpacks to 50 MB (size)",
+    "many_headers": "answers with 10,000 headers",
+    "deep_json": "answers with JSON that is nested a million levels deep",
+    "wrong_charset": "answers with bytes that are no text, in a charset that nobody knows",
+    "echo": "refuses with 400, and repeats what was sent, credentials included",
+    "redirect": "answers with 302 (location)",
+    "callback_duplicate": "calls back twice (seconds between them, 0)",
+    "callback_late": "calls back late (seconds, 1)",
+    "callback_lost": "does not call back, and takes it for delivered",
+    "callback_secret": "calls back with a wrong secret",
+    "callback_garbage": "calls back with what is no JSON",
+    "callback_run_id": "calls back about another execution (run_id)",
+    "callback_status": "calls back with the opposite status (status)",
+}
+"""What each fault does, and which of its fields it heeds."""
 
 _ON_TOP = ("latency", "headers", "callback_early")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -60,15 +61,69 @@ class Rule:
     def __post_init__(self) -> None:
         if self.progress not in PROGRESS:
             raise ConfigurationError(f"progress must be one of {', '.join(PROGRESS)}, not {self.progress!r}")
-        for name in ("duration", "hidden_seconds"):
-            if not isinstance(getattr(self, name), (int, float)) or getattr(self, name) < 0:
-                raise ConfigurationError(f"{name} must be a number of seconds, not {getattr(self, name)!r}")
+        check(self, "match", "system", "message", is_good=is_text, words="a text")
+        check(self, "duration", "hidden_seconds", is_good=is_seconds, words="a number of seconds")
+        check(self, "times", is_good=is_count_or_none, words="a whole number, or null")
+        check(self, "refuse", is_good=is_count_or_none, words="an HTTP status, or null")
+        check(self, "outcome", is_good=is_status, words="a text or a whole number")
+        check(self, "stages", is_good=_are_stages, words="a list of pairs of seconds and a status")
+        check(self, "options", is_good=lambda value: isinstance(value, Mapping), words="an object")
 
     def matches(self, system: str, names: Iterable[str]) -> bool:
         return self.system in ("", system) and any(fnmatchcase(name, self.match) for name in names)
 
 
+def check(thing: object, *names: str, is_good: Callable[[Any], bool], words: str) -> None:
+    """Raise :class:`ConfigurationError` for the first of these fields that does not hold what it must."""
+    for name in names:
+        value = getattr(thing, name)
+        if not is_good(value):
+            raise ConfigurationError(f"{name} must be {words}, not {value!r:.80}")
+
+
+def is_text(value: object) -> bool:
+    """Whether it is a text."""
+    return isinstance(value, str)
+
+
+def is_seconds(value: object) -> bool:
+    """Whether it is a finite number of seconds, 0 or more."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def is_count_or_none(value: object) -> bool:
+    """Whether it is a whole number, 0 or more, or not given."""
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+
+
+def is_status(value: object) -> bool:
+    """Whether it can be an outcome, or a remote's own status."""
+    return isinstance(value, (str, int)) and not isinstance(value, bool)
+
+
+def _are_stages(value: object) -> bool:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return is_list and all(_is_stage(one) for one in value)  # type: ignore[attr-defined]
+
+
+def _is_stage(value: object) -> bool:
+    is_pair = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
+    return is_pair and is_seconds(value[0]) and is_status(value[1])  # type: ignore[index]
+
+
 DEFAULT = Rule()
+
+
+@dataclass(slots=True)
+class _Counted:
+    """A rule, and how many starts it was for."""
+
+    rule: Rule
+    used: int = 0
+
+    @property
+    def is_left(self) -> bool:
+        return self.rule.times is None or self.used < self.rule.times
 
 
 class Rules:
@@ -76,34 +131,35 @@ class Rules:
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._initial = tuple(rules)
-        self._rules: list[Rule] = list(self._initial)
-        self._used: dict[int, int] = {}
+        self._rules = list(map(_Counted, self._initial))
 
     def __iter__(self) -> Iterator[Rule]:
-        return iter(tuple(self._rules))
+        return iter([one.rule for one in self._rules])
 
     def add(self, *rules: Rule) -> None:
         """Put rules before those that are there, in the order given."""
-        self._rules = [*rules, *self._rules]
+        self._rules = [*map(_Counted, rules), *self._rules]
 
     def reset(self) -> None:
         """Back to the rules that the sandbox was made with."""
-        self._rules, self._used = list(self._initial), {}
+        self._rules = list(map(_Counted, self._initial))
 
     def clear(self) -> None:
-        self._rules, self._used = [], {}
+        self._rules = []
 
     def take(self, system: str, names: Iterable[str]) -> Rule:
         """The rule for a new task; it counts as one use of it."""
-        rule = self.peek(system, names)
-        self._used[id(rule)] = self._used.get(id(rule), 0) + 1
-        return rule
+        found = self._find(system, names)
+        if found is None:
+            return DEFAULT
+        found.used += 1
+        return found.rule
 
     def peek(self, system: str, names: Iterable[str]) -> Rule:
         """The rule that a task of these names would get."""
-        names = tuple(names)
-        fitting = (rule for rule in self._rules if self._is_left(rule) and rule.matches(system, names))
-        return next(fitting, DEFAULT)
+        found = self._find(system, names)
+        return DEFAULT if found is None else found.rule
 
-    def _is_left(self, rule: Rule) -> bool:
-        return rule.times is None or self._used.get(id(rule), 0) < rule.times
+    def _find(self, system: str, names: Iterable[str]) -> _Counted | None:
+        names = tuple(names)
+        return next((one for one in self._rules if one.is_left and one.rule.matches(system, names)), None)

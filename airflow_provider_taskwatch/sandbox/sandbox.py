@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import threading
 from collections import Counter, deque
@@ -22,7 +23,7 @@ from .docplanner import Docplanner
 from .fault import Delivery, Fault, Faults
 from .post import Post
 from .remote import Remote
-from .rule import Rule, Rules
+from .rule import OUTCOMES, Rule, Rules
 from .token import token_id
 
 REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic, Acronis, Aps, Docplanner)
@@ -42,14 +43,26 @@ class Sandbox:
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._lock = threading.RLock()
+        self._listeners: list[Callable[[], object]] = []
         self.rules = Rules(rules)
         self.faults = Faults()
         self.remotes = {remote.name: remote(self.rules) for remote in REMOTES}
         self._log: deque[dict[str, Any]] = deque(maxlen=LOG_LIMIT)
-        self._numbers = itertools.count(1)
+        self._requests_so_far = 0
         self._requests: Counter[str] = Counter()
         self._outbox: list[Post] = []
-        self._listeners: list[Callable[[], object]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what belongs to this process, and the log."""
+        with self._lock:
+            kept = {name: value for name, value in vars(self).items() if name not in ("_lock", "_listeners", "_log")}
+            return copy.deepcopy(kept)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._lock = threading.RLock()
+        self._listeners = []
+        self._log = deque(maxlen=LOG_LIMIT)
+        vars(self).update(state)
 
     def handle(self, call: Call, system: str, now: float, client: str = "") -> Delivery:
         """Answer one call to a remote. One that is held open is told to :meth:`again`, and to :meth:`over` in the end.
@@ -122,9 +135,27 @@ class Sandbox:
     def add_rule(self, match: str = "*", **values: Any) -> Rule:
         """Put one rule before all others: see :class:`~.rule.Rule`."""
         rule = Rule(match=match, **values)
-        with self._lock:
-            self.rules.add(rule)
+        self.add_rules(rule)
         return rule
+
+    def add_rules(self, *rules: Rule) -> None:
+        """Put rules before all others, in the order given; none where one of them names what no remote knows."""
+        with self._lock:
+            for rule in rules:
+                self._check(rule)
+            self.rules.add(*rules)
+
+    def _check(self, rule: Rule) -> None:
+        if rule.system:
+            self._remote(rule.system)
+        for word in (rule.outcome, *(status for _, status in rule.stages)):
+            self._check_outcome(word, [rule.system] if rule.system else list(self.remotes))
+
+    def _check_outcome(self, word: str | int, systems: list[str]) -> None:
+        if not any(self.remotes[name].words.knows(word) for name in systems):
+            raise ConfigurationError(
+                f"{word!r:.80} is neither an outcome ({', '.join(OUTCOMES)}) nor a status of {', '.join(systems)}"
+            )
 
     def add_fault(self, name: str, **values: Any) -> Fault:
         """Put one fault behind all others: see :class:`~.fault.Fault`."""
@@ -164,7 +195,9 @@ class Sandbox:
     def end(self, ref: str, outcome: str | int, now: float, message: str = "") -> None:
         """End a task now. ``KeyError`` where there is none."""
         with self._lock:
-            self._owner(ref).end(ref, outcome, message, now)
+            owner = self._owner(ref)
+            self._check_outcome(outcome, [owner.name])
+            owner.end(ref, outcome, message, now)
             self._stir()
 
     def release(self, ref: str, now: float) -> None:
@@ -262,8 +295,9 @@ class Sandbox:
 
     def _write(self, now: float, system: str, endpoint: str, call: Call, **values: Any) -> None:
         self._requests[f"{system} {endpoint}"] += 1
+        self._requests_so_far += 1
         entry = {
-            "n": next(self._numbers),
+            "n": self._requests_so_far,
             "at": now,
             "system": system,
             "endpoint": endpoint,

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from . import connections as forms
 from .app import DROP, create_app
 from .sandbox import Sandbox
+from .state import kept
 
 HOST = "127.0.0.1"
 PORT = 8787
@@ -58,18 +59,21 @@ def serve(
     port: int = PORT,
     *,
     sandbox: Sandbox | None = None,
+    state: Path | None = None,
     certificate: Certificate | None = None,
     show: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted, after showing how to connect.
 
     :param port: 0: any free one.
+    :param state: a file in which the sandbox's state is kept while it is served.
     :param show: takes the text; None: print it.
     """
     with _listen(host, port) as listener:
-        server = _server(sandbox or Sandbox(), certificate)
-        (show or _print)(forms.banner(_url(listener, certificate)))
-        with contextlib.suppress(KeyboardInterrupt):
+        used = sandbox or Sandbox()
+        server = _server(used, certificate)
+        (show or _print)(forms.banner(_url(listener, certificate), state))
+        with contextlib.suppress(KeyboardInterrupt), kept(used, state) if state else contextlib.nullcontext():
             server.run(sockets=[listener])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Phase
 
-from .rule import Rule
+from .rule import OUTCOMES, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,10 @@ class Vocabulary:
     outcomes: Mapping[str, str]
     stages: tuple[tuple[float, str], ...]
     phase: Callable[[str], Phase]
+
+    def knows(self, word: str | int) -> bool:
+        """Whether a rule may name this outcome: one of :data:`~.rule.OUTCOMES`, or a status of the remote."""
+        return word in OUTCOMES or str(word) in self.outcomes.values() or self.phase(str(word)) is not Phase.UNKNOWN
 
     def outcome(self, rule: Rule) -> str:
         return self.outcomes.get(str(rule.outcome), str(rule.outcome))

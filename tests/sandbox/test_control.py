@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_taskwatch.core.wire import Call, get, send
+from airflow_provider_taskwatch.sandbox.bend import BENDS
 from airflow_provider_taskwatch.sandbox.control import control
+from airflow_provider_taskwatch.sandbox.fault import FAULTS
+from airflow_provider_taskwatch.sandbox.rule import OUTCOMES, PROGRESS, Rule
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from tests.sandbox.visitor import NOW, Visitor
 
@@ -84,7 +89,20 @@ def test_connections_name_the_address_that_was_asked(sandbox: Sandbox) -> None:
         (send("POST", "/tasks/x", {"action": "dance"}), 400),
         (send("POST", "/rules", {"colour": "red"}), 400),
         (send("POST", "/rules", ["x"]), 400),
+        (send("POST", "/rules", {"outcome": "nonsense"}), 400),
+        (send("POST", "/rules", {"outcome": "nonsense", "system": "acquia"}), 400),
+        (send("POST", "/rules", {"stages": [[0, "nonsense"]]}), 400),
+        (send("POST", "/rules", {"system": "nobody"}), 400),
+        (send("POST", "/rules", {"times": "x"}), 400),
+        (send("POST", "/rules", {"options": 5}), 400),
+        (send("POST", "/rules", {"match": 5}), 400),
         (send("POST", "/faults", {"name": "earthquake"}), 400),
+        (send("POST", "/faults", {}), 400),
+        (send("POST", "/faults", {"name": "hang", "colour": "red"}), 400),
+        (send("POST", "/faults", {"name": "hang", "times": "x"}), 400),
+        (send("POST", "/faults", {"name": "hang", "path": "("}), 400),
+        (send("POST", "/faults", {"name": "headers", "headers": {"a": 1}}), 400),
+        (send("POST", "/faults", [{"name": "hang"}, {"name": "x"}]), 400),
         (send("POST", "/settings", []), 400),
         (Call(method="POST", path="/settings", body=b"{"), 400),
     ],
@@ -93,6 +111,40 @@ def test_what_cannot_be_done_is_told(sandbox: Sandbox, call: Call, status: int) 
     reply = control(sandbox, call, NOW)
     content: Any = reply.json()
     assert (reply.status, bool(content["error"])) == (status, True)
+
+
+@pytest.mark.parametrize("system, outcome", [("", "warning"), ("automic", 1911), ("", "1911"), ("acquia", "Complete")])
+def test_an_outcome_may_be_a_status_of_the_remote(sandbox: Sandbox, system: str, outcome: str | int) -> None:
+    ask(sandbox, send("POST", "/rules", {"outcome": outcome, "system": system}))
+
+
+def test_a_wrong_word_names_those_that_are_known(sandbox: Sandbox) -> None:
+    reply = control(sandbox, send("POST", "/rules", {"outcome": "nonsense"}), NOW)
+    assert "neither an outcome (success, failure, " in str(reply.json())
+    reply = control(sandbox, send("POST", "/faults", {"name": "hang", "colour": "red"}), NOW)
+    assert "unknown key colour; a fault has name, system, " in str(reply.json())
+    assert list(sandbox.rules) == []
+
+
+def test_what_there_is_can_be_asked_for(sandbox: Sandbox) -> None:
+    content = ask(sandbox, get("/"))
+    assert content["rules"]["outcomes"] == OUTCOMES
+    assert set(content["faults"]["names"]) == {*FAULTS, *BENDS}
+    assert "POST /_control/tasks/{ref}" in content["control"]
+    automic = content["systems"]["automic"]
+    assert (automic["url"], automic["outcomes"]["failure"], automic["stages"][0]["status"]) == (
+        "/automic",
+        "1800",
+        "1540",
+    )
+    assert "sandbox-secret" not in str(content)
+
+
+def test_the_page_on_the_sandbox_names_all_words_and_settings(sandbox: Sandbox) -> None:
+    page = Path("docs/sandbox.md").read_text()
+    settings = [name for remote in sandbox.remotes.values() for name in vars(remote.settings)]
+    words = [*OUTCOMES, *PROGRESS, *FAULTS, *BENDS, *settings, *(one.name for one in fields(Rule))]
+    assert [word for word in words if f"`{word}`" not in page] == []
 
 
 def test_events_are_put_into_the_feed_of_a_remote(sandbox: Sandbox, docplanner: Visitor) -> None:

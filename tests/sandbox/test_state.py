@@ -1,0 +1,83 @@
+"""A sandbox that is stopped and started again, with a file for its state."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from airflow_provider_taskwatch.sandbox.state import kept, load, save
+from tests.sandbox.visitor import NOW, Visitor
+from tests.until import wait_until
+
+
+def again(sandbox: Sandbox, path: Path) -> Sandbox:
+    save(sandbox, path)
+    return load(path)
+
+
+def test_a_restart_forgets_nothing(sandbox: Sandbox, acquia: Visitor, automic: Visitor, tmp_path: Path) -> None:
+    sandbox.add_rule("JOBS.*", times=2, outcome="failure", duration=9)
+    sandbox.add_fault("hang", path="/never", times=3)
+    sandbox.change({"acquia": {"list_lag": 2.0}}, NOW)
+    acquia.post("/x")
+    callback = {"type": "http", "http": {"url": "http://127.0.0.1:9/cb"}}
+    automic.post("/100/executions", {"object_name": "JOBS.A", "callback": callback})
+    restarted = again(sandbox, tmp_path / "state")
+    assert restarted.tasks(NOW + 5) == sandbox.tasks(NOW + 5)
+    assert restarted.counts() == sandbox.counts()
+    assert restarted.faults.view() == sandbox.faults.view()
+    assert [post.url for post in restarted.due(NOW + 20)] == [post.url for post in sandbox.due(NOW + 20)] != []
+    assert restarted.remotes["acquia"].settings.list_lag == 2.0
+
+
+def test_tokens_and_rules_are_as_far_used_as_they_were(sandbox: Sandbox, acquia: Visitor, tmp_path: Path) -> None:
+    sandbox.add_rule(times=2, outcome="failure", duration=0.0)
+    acquia.post("/x")
+    acquia.sandbox = again(sandbox, tmp_path / "state")
+    acquia.post("/y")
+    acquia.post("/z")
+    assert [one["phase"] for one in acquia.sandbox.tasks(NOW + 60)] == ["failed", "failed", "succeeded"]
+
+
+def test_feeds_and_subscriptions_go_on(sandbox: Sandbox, docplanner: Visitor, tmp_path: Path) -> None:
+    sandbox.emit({"docplanner": [{"name": "break-created"}], "acronis": [{"type": "a.p.tenant.created"}]}, NOW)
+    docplanner.sandbox = again(sandbox, tmp_path / "state")
+    content: Any = docplanner.read("/notifications/multiple", {"limit": 100})
+    assert len(content["notifications"]) == 1
+
+
+def test_a_state_is_saved_while_the_sandbox_is_used_and_at_the_end(
+    sandbox: Sandbox, acquia: Visitor, tmp_path: Path
+) -> None:
+    path = tmp_path / "state"
+    with kept(sandbox, path, every=0.01):
+        acquia.post("/x")
+        wait_until(lambda: len(load(path).tasks(NOW)) == 1)
+        acquia.post("/y")
+    assert len(load(path).tasks(NOW)) == 2
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_file_a_sandbox_is_new(tmp_path: Path) -> None:
+    assert load(tmp_path / "none").tasks(NOW) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"x", pickle.dumps({"a": 1}), b"\x80\x05garbage"])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="holds no state of"):
+        load(path)
+
+
+def test_a_file_that_others_may_write_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    save(sandbox, path)
+    path.chmod(0o666)
+    with pytest.raises(ConfigurationError, match="is not only yours to write"):
+        load(path)
