@@ -96,6 +96,12 @@ _ADOPT = (
     Arg(("task_id",), help="the task"),
     _REF,
     Arg(("--map-index",), help="of a mapped task", type=_MAP_INDEX, default=-1),
+    Arg(
+        ("--force",),
+        help="also where the task has a ref already, waits or has succeeded, or where the remote does not know REF or "
+        "cannot be asked",
+        action="store_true",
+    ),
 )
 
 

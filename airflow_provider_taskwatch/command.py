@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from .core.error import ConfigurationError, TaskWatchError, described
+from .core.error import ConfigurationError, MovedError, TaskWatchError, described
 from .core.phase import Observation
-from .core.start import Record, from_json
+from .core.start import Record, from_json, has_moved, objection
 from .core.system import safe_ref
 from .operators.record import KEY
 
@@ -237,29 +237,92 @@ def watch(args: Namespace) -> None:
 
 def adopt(args: Namespace) -> None:
     """Store a ref that a person has found, so that the task's next attempt waits for it instead of starting anew."""
+    from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
-    scope = TaskScope(dag_id=args.dag_id, run_id=args.run_id, task_id=args.task_id, map_index=args.map_index)
-    store = get_state_backend()
+    names = {"dag_id": args.dag_id, "run_id": args.run_id, "task_id": args.task_id, "map_index": args.map_index}
+    scope, store = TaskScope(**names), get_state_backend()
     try:
         with create_session() as session:
-            record = _adopted(store.get(scope, KEY, session=session), args.ref)
+            stored = store.get(scope, KEY, session=session)
+            task = TaskInstance.get_task_instance(**names, session=session)
+            state = task and task.state
+        record, found = _adoption(stored, args.ref, state and str(state), force=args.force)
+        with create_session() as session:
+            if store.get(scope, KEY, session=session) != stored:
+                raise ConfigurationError("the task has written down something else meanwhile; look again")
             store.set(scope, KEY, json.dumps(record.to_json()), session=session)
     except TaskWatchError as error:
         _say("red", str(error))
         sys.exit(1)
-    _say("", f"{args.task_id} has adopted {args.ref}; clear the task to wait for it")
+    _say("", f"{args.task_id} has adopted {record.ref} ({found}); clear the task to wait for it")
+
+
+def _adoption(stored: str | None, ref: str, state: str | None, *, force: bool) -> tuple[Record, str]:
+    """The record with the ref in it, and what the remote says of it.
+
+    :param stored: the record as it is.
+    :param state: of the Airflow task.
+    :param force: whether to do it though something speaks against it.
+    """
+    before = _recorded(stored)
+    checked, found = _checked(before, ref, force=force)
+    if not force and (problem := objection(before, checked, state)):
+        raise ConfigurationError(f"{problem}; --force adopts {checked} all the same")
+    return _adopted(stored, checked), found
+
+
+def _checked(record: Record, ref: str, *, force: bool) -> tuple[str, str]:
+    """The ref as its remote writes it, and what the remote says of it."""
+    if not record.conn_id:
+        return safe_ref(ref, "task"), "not checked: the record of an earlier version does not name the connection"
+    checked = safe_ref(ref, "task")
+    try:
+        hook = _system_hook(record.conn_id)
+    except TaskWatchError as error:
+        return checked, _forced(checked, error, force=force)
+    checked = hook.system.check_ref(ref)
+    try:
+        return checked, _found(hook, record, checked)
+    except TaskWatchError as error:
+        return checked, _forced(checked, error, force=force)
+
+
+def _found(hook: SystemHook, record: Record, ref: str) -> str:
+    """What the remote says of a ref, if it is the one to which the start was sent, and knows the ref."""
+    if has_moved(record.id_space, here := hook.system.id_space(hook.settings)):
+        raise MovedError(record.conn_id, record.id_space, here)
+    seen = hook.run(hook.system.observe(ref))
+    if seen.phase.is_final and not seen.status:
+        raise ConfigurationError(f"the remote knows no {hook.system.noun} {ref}")
+    return seen.describe()
+
+
+def _forced(ref: str, error: TaskWatchError, *, force: bool) -> str:
+    """What speaks against a ref, where a person adopts it all the same; else an error that says so."""
+    if not force:
+        raise ConfigurationError(f"{error}; --force adopts {ref} all the same") from error
+    return f"forced: {error}"
 
 
 def _adopted(stored: str | None, ref: str) -> Record:
-    """The record of the start with the ref in it; without ``max_tries`` the next attempt rejoins it in any case."""
+    """The record of the start with the ref in it; without ``max_tries`` the next attempt rejoins it in any case.
+
+    It is rejoined wherever the connection leads by then.
+    """
+    return replace(
+        _recorded(stored), ref=safe_ref(ref, "task"), max_tries=None, is_delivered=False, id_space="", is_adopted=True
+    )
+
+
+def _recorded(stored: str | None) -> Record:
     record = from_json(json.loads(stored or "null"))
     if record is None:
         raise ConfigurationError(
             "that task has not tried to start anything; only a task of this provider that has can adopt something, "
             "and its DAG, run and task id (and map index) are shown in the address of its page"
         )
-    return replace(record, ref=safe_ref(ref, "task"), max_tries=None, is_delivered=False)
+    return record
 
 
 def _hook(conn_id: str) -> TaskWatchHook:

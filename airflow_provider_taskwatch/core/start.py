@@ -160,6 +160,23 @@ def was_cleared(record: Record, *, max_tries: int, clear_number: int | None, car
     return is_renewed and None not in (record.clear_number, clear_number) and record.clear_number != clear_number
 
 
+def objection(record: Record, ref: str, state: str | None) -> str:
+    """Why a person should think twice before a task adopts a ref; empty where nothing is lost by it.
+
+    :param state: of the Airflow task; None where it has none.
+    """
+    if state in _AT_WORK:
+        return f"the task is {state}: {record.ref or 'what it starts'} is what it waits for; mark it failed first"
+    if state == "success":
+        return f"the task has succeeded with {record.ref}, and a clear of it starts anew"
+    if record.ref not in (None, ref):
+        return f"the task has {record.ref}, which may still run, and which nobody would wait for or cancel any more"
+    return ""
+
+
+_AT_WORK = ("scheduled", "queued", "running", "restarting", "deferred", "up_for_reschedule")
+
+
 def has_moved(started_at: str, is_at: str) -> bool:
     """Whether two id spaces are known and differ."""
     return "" not in (started_at, is_at) and started_at != is_at
