@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from .error import ConfigurationError
 from .feed import Event
+from .glob import matches
 from .plain import members
 
 Clue = tuple[str, str]
@@ -45,7 +45,7 @@ class Want:
         """Whether this is such an event."""
         return (
             self._is_recent(event)
-            and (not self.names or any(_pattern(name).fullmatch(event.name) for name in self.names))
+            and (not self.names or any(matches(name, event.name) for name in self.names))
             and self.subject in ("", event.subject)
             and all(value_at(event.content, path) == _text(value) for path, value in self.match.items())
         )
@@ -88,8 +88,3 @@ def value_at(content: object, path: str) -> str | None:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-@lru_cache(maxsize=1024)
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, name.split("*"))), re.DOTALL)

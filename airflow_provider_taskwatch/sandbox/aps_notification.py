@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_taskwatch.core import glob
+
 from .task import Reading, Task
 
 STATUSES: Mapping[str, tuple[str, ...]] = {
@@ -119,5 +121,4 @@ def localize(text: Mapping[str, Any], locale: str) -> str:
 
 def matches(context: object, pattern: str) -> bool:
     """As SQL's LIKE, but with ``*`` for anything."""
-    wanted = ".*".join(map(re.escape, pattern.split("*")))
-    return isinstance(context, str) and re.fullmatch(wanted, context, re.DOTALL) is not None
+    return isinstance(context, str) and glob.matches(pattern, context)

@@ -7,11 +7,11 @@ Lists". Two quirks are known from users: a name with ``#`` matches nothing, and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_taskwatch.core import glob
 from airflow_provider_taskwatch.core.wire import Call
 
 from .answer import number, value, values
@@ -93,9 +93,7 @@ def _only(call: Call, name: str) -> Filter:
 
 
 def _like(pattern: str) -> Callable[[object], bool]:
-    parts = ".*".join(re.escape(part) for part in pattern.split("*"))
-    matches = re.compile(parts, re.DOTALL).fullmatch
-    return lambda text: text is not None and matches(str(text)) is not None
+    return lambda text: text is not None and glob.matches(pattern, str(text))
 
 
 _FILTERS: Mapping[str, Callable[[Call, str], Filter]] = {

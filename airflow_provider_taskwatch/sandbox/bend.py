@@ -35,7 +35,8 @@ def _secret(fault: Fault, post: Post) -> tuple[Post, ...]:
     secret = {name: value for name, value in post.headers.items() if name.lower() == "authorization"}
     if not secret:
         return (replace(post, url=re.sub(r"(?<=[^/][/?&=])[^/?&=]+$", _turned, post.url)),)
-    other = {name: re.sub(r"\S+$", _turned, value) for name, value in secret.items()}
+    parts = {name: value.rpartition(" ") for name, value in secret.items()}
+    other = {name: f"{scheme}{blank}{bearer[::-1]}x" for name, (scheme, blank, bearer) in parts.items()}
     return (replace(post, headers={**post.headers, **other}),)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
 
+from airflow_provider_taskwatch.core.glob import ANY, matches
 from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
 from airflow_provider_taskwatch.core.system import unquoted
 
@@ -18,7 +18,6 @@ from .moment import moment
 Item = Mapping[str, Any]
 
 _CONTEXT = "context="
-_ANY = "*"
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 ORDER = (Phase.FAILED, Phase.RUNNING, Phase.PENDING, Phase.BLOCKED, Phase.UNKNOWN, Phase.SUCCEEDED)
@@ -68,7 +67,7 @@ class Listing:
         unseen = [context for context in asked if not self._matching(context)]
         if len(unseen) < 2:
             return "".join(unseen)
-        return _common([one.partition(_ANY)[0] for one in unseen]) + _ANY
+        return _common([one.partition(ANY)[0] for one in unseen]) + ANY
 
     def last(self, ref: str) -> Message | None:
         """The notification that was changed last, None where no list has one."""
@@ -106,12 +105,11 @@ class Listing:
     def _matching(self, pattern: str) -> list[Item]:
         """The notifications whose contexts match."""
         groups = self._grouped()
-        prefix, asterisk, _ = pattern.partition(_ANY)
+        prefix, asterisk, _ = pattern.partition(ANY)
         if not asterisk:
             return groups.get(pattern, [])
-        matches = re.compile(".*".join(map(re.escape, pattern.split(_ANY))), re.DOTALL).fullmatch
         alike = takewhile(lambda one: one.startswith(prefix), self._names[bisect_left(self._names, prefix) :])
-        return [item for one in alike if matches(one) for item in groups[one]]
+        return [item for one in alike if matches(pattern, one) for item in groups[one]]
 
     def _grouped(self) -> dict[str, list[Item]]:
         """Notifications by context; the contexts are in order."""
