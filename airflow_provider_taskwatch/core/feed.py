@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from .connection import Settings
 from .error import ReplyError
 from .flow import Flow
+from .instant import instant
+from .text import EVENTS_CHARACTERS, Bounded, bounded
 from .wire import Reply
 
 
@@ -32,15 +33,25 @@ class Event:
     content: Mapping[str, Any] = field(repr=False)
 
 
-def shown(event: Event) -> dict[str, Any]:
-    """An event as an XCom, or the payload of an asset's event, has it; ``at`` in ISO 8601, UTC."""
+def whole(event: Event) -> dict[str, Any]:
+    """All of an event; ``at`` in ISO 8601, UTC."""
     return {
         "id": event.id,
         "name": event.name,
         "subject": event.subject,
-        "at": datetime.fromtimestamp(event.at, UTC).isoformat(),
+        "at": instant(event.at).isoformat(),
         "content": dict(event.content),
     }
+
+
+def fitted(event: Event) -> Bounded:
+    """An event among others, in an XCom or in the payload of an asset's event: safe, and within their bounds."""
+    return bounded(whole(event), EVENTS_CHARACTERS)
+
+
+def shown(event: Event) -> dict[str, Any]:
+    """The value of :func:`fitted`."""
+    return dict(fitted(event).value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .error import EventError
 from .phase import Phase
-from .text import printable, shortened
+from .text import bounded, cut, printable, storable
 
 EVENT_VERSION = 1
 
@@ -49,7 +49,8 @@ class Outcome:
     """The end of one wait, small and plain enough for the row of Airflow's database in which its event lives.
 
     :param phase: the last phase that was read, None where nothing was.
-    :param result: what the task pushes as its XCom.
+    :param result: what the task pushes as its XCom, within the bounds of :func:`~.text.bounded`.
+    :param loss: what is not in the result, in words; empty where it is whole.
     :param message: for people; on failures it holds the remote's own words.
     """
 
@@ -59,11 +60,15 @@ class Outcome:
     status: str = ""
     message: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
+    loss: str = ""
 
     def __post_init__(self) -> None:
         for name in ("status", "message"):
-            object.__setattr__(self, name, printable(shortened(getattr(self, name))))
-        object.__setattr__(self, "result", shortened(self.result))
+            object.__setattr__(self, name, printable(cut(storable(getattr(self, name)))))
+        object.__setattr__(self, "ref", printable(storable(self.ref)))  # a ref that this would change is refused before
+        kept = bounded(self.result)
+        object.__setattr__(self, "result", kept.value)
+        object.__setattr__(self, "loss", kept.loss or self.loss)
 
     def to_event(self) -> dict[str, Any]:
         """Plain JSON, the payload of the trigger's event."""
@@ -75,6 +80,7 @@ class Outcome:
             "status": self.status,
             "message": self.message,
             "result": dict(self.result),
+            **({"loss": self.loss} if self.loss else {}),
         }
 
 
@@ -96,6 +102,7 @@ def from_event(event: object) -> Outcome:
             status=str(event.get("status") or ""),
             message=str(event.get("message") or ""),
             result=dict(event.get("result") or {}),
+            loss=str(event.get("loss") or ""),
         )
     except (KeyError, ValueError, TypeError) as cause:
         raise EventError(f"the trigger's event is malformed ({cause!r}); clear the task to start again") from cause

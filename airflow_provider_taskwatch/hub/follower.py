@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import LeaseError
-from airflow_provider_taskwatch.core.feed import shown
+from airflow_provider_taskwatch.core.feed import fitted
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Received
@@ -100,7 +100,7 @@ class Follower:
             await self._keep()
             self.news.clear()
             page = await in_thread(self._inbox.after, self._channel, number)
-            for bundle in _bundles(page, self._want, self._batch_size):
+            for bundle in _bundles(page, self._want, self._batch_size, self._name):
                 await self._wait_for_room()
                 await self._open_burst()
                 self._unconfirmed.append(bundle)
@@ -200,7 +200,7 @@ class Follower:
             await self._keep()
 
 
-def _bundles(page: Sequence[Received], want: Want, batch_size: int) -> Iterator[Bundle]:
+def _bundles(page: Sequence[Received], want: Want, batch_size: int, name: str) -> Iterator[Bundle]:
     """What is wanted of a page, bounded in number and in bytes."""
     events: list[dict[str, Any]] = []
     size, number = 0, 0
@@ -208,12 +208,14 @@ def _bundles(page: Sequence[Received], want: Want, batch_size: int) -> Iterator[
         event = event_of(one.message)
         if not want.accepts(event):
             continue
-        told = shown(event)
-        length = len(json.dumps(told))
+        told = fitted(event)
+        if told.loss:
+            log.warning("an event of %s is too long for an asset's event: %s; its id is %s", name, told.loss, event.id)
+        length = len(json.dumps(told.value))
         if events and (len(events) >= batch_size or size + length > BATCH_BYTES):
             yield Bundle(events=events, number=number)
             events, size = [], 0
-        events.append(told)
+        events.append(told.value)
         size, number = size + length, one.number
     if events:
         yield Bundle(events=events, number=number)

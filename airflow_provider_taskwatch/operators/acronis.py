@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_taskwatch.core.text import shortened
+
 from .feed import ReadFeedOperator
 from .setting import json_object, listed
 
@@ -96,7 +98,7 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
         self.auto_commit_interval = auto_commit_interval
 
     def execute(self, context: Context) -> dict[str, Any]:
-        return self.hook.create_subscription(
+        subscription = self.hook.create_subscription(
             topic=self.topic,
             types=listed("types", self.types),
             tenant_depth=self.tenant_depth,
@@ -107,6 +109,7 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
             session_timeout=self.session_timeout,
             auto_commit_interval=self.auto_commit_interval,
         )
+        return dict(shortened(subscription))
 
 
 class AcronisCommitOffsetOperator(AcronisOperator):
@@ -124,7 +127,7 @@ class AcronisCommitOffsetOperator(AcronisOperator):
         self.offset = offset
 
     def execute(self, context: Context) -> dict[str, Any]:
-        return self.hook.commit_offset(self.subscription_id, self.offset)
+        return dict(shortened(self.hook.commit_offset(self.subscription_id, self.offset)))
 
 
 class AcronisReadEventsOperator(ReadFeedOperator):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
-from airflow_provider_taskwatch.core.text import shortened
+from airflow_provider_taskwatch.core.text import read_json, shortened
 from airflow_provider_taskwatch.inbox.message import Message
 
 from .token import Ticket
@@ -37,7 +36,7 @@ def content_of(body: bytes) -> Any:
     What is nested deeper than an inbox can write down is left out. The content type is not asked, it may be anything.
     """
     try:
-        content = json.loads(body)
+        content = read_json(body)
     except (ValueError, RecursionError):
         return None
     return shortened(content) if isinstance(content, dict) else None

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, LengthError, RemoteError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, sort_out
 from airflow_provider_taskwatch.core.flow import Flow, refusal, retry_after, told, unreadable
-from airflow_provider_taskwatch.core.text import line, printable
+from airflow_provider_taskwatch.core.instant import instant
+from airflow_provider_taskwatch.core.text import distinct, line, stored
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Reply, get
 
 from .acronis_event import (
@@ -98,7 +97,7 @@ class AcronisFeed:
             return str((yield from subscription_offset(self.subscription.id)))
         if since is None:
             return str((yield from topic_offset(self.subscription.topic, "CURRENT")))
-        at = datetime.fromtimestamp(since, UTC)
+        at = instant(since)
         offset = yield from topic_offset(self.subscription.topic, "TIMESTAMP", at)
         # It is that of the event itself, and what is delivered comes after an offset.
         return str(max(0, offset - 1))
@@ -265,15 +264,9 @@ def _event(content: object) -> Event:
         raise ReplyError(line(f"an event lacks its type, its time, or both its sequence and its id; it has {there}"))
     subject = held.get("subject")
     return Event(
-        id=_identity(f"{number} {name}"),
+        id=distinct(f"{number} {name}"),
         name=line(name, CTI_CHARACTERS),
-        subject="" if subject is None else told(subject, CTI_CHARACTERS),
+        subject=distinct(subject if isinstance(subject, str) else "" if subject is None else told(subject)),
         at=at.timestamp(),
-        content=held,
+        content=stored(held),
     )
-
-
-def _identity(text: str) -> str:
-    """A text that a database can hold, and another one for each other text."""
-    shown = printable(text)
-    return shown if shown == text else f"{shown} {sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.error import ReplyError
 from airflow_provider_taskwatch.core.feed import Event
+from airflow_provider_taskwatch.core.flow import told
 from airflow_provider_taskwatch.core.text import line, shortened
 
 from .moment import moment
@@ -90,7 +91,7 @@ def event_of(notification: object, *, store_payload: str, heard_at: float) -> Ev
     created = moment(notification.get("created_at"))
     kept = reduced(data)
     return Event(
-        id=_identity(name, created.isoformat() if created else str(notification.get("created_at")), data, kept),
+        id=_identity(name, created.isoformat() if created else told(notification.get("created_at")), data, kept),
         name=line(name),
         subject=subject_of(name, kept),
         at=created.timestamp() if created else heard_at,

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+import re
+from datetime import date, datetime, timedelta
 
 import pendulum
 from pendulum import DateTime, Duration
+
+TIME_CHARACTERS = 200
+EARLIEST = pendulum.datetime(1, 1, 1)
+LATEST = pendulum.datetime(9999, 12, 31, 23, 59, 59, 999_999)
 
 
 def moment(value: object) -> DateTime | None:
     """The time in an ISO 8601 text or a datetime, in UTC; None where there is none, or it names no zone.
 
-    Any number of fraction digits and all of ``Z``, ``+01:00`` and ``-0500`` are understood.
+    Any number of fraction digits and all of ``Z``, ``+01:00`` and ``-0500`` are understood, and so are leap seconds and
+    24:00. A time that is out of range in UTC is the nearest one that is not.
     """
-    parsed = _parsed(value.isoformat() if isinstance(value, datetime) else value)
-    return parsed if isinstance(parsed, DateTime) and parsed.tzinfo else None
+    text = value.isoformat() if isinstance(value, datetime) else value
+    written, beyond = _regular(text.upper()) if isinstance(text, str) and len(text) <= TIME_CHARACTERS else ("", _NONE)
+    parsed = _parsed(written)
+    if not isinstance(parsed, DateTime) or parsed.tzinfo is None:
+        return None
+    try:
+        return parsed.in_timezone("UTC") + beyond
+    except OverflowError:
+        return LATEST if parsed.year > EARLIEST.year else EARLIEST
 
 
 def day(value: object) -> str | None:
@@ -44,6 +57,22 @@ def _parsed(value: object) -> object:
         return None
     try:
         parsed = pendulum.parse(value, exact=True, tz=None)
-        return parsed.in_timezone("UTC") if isinstance(parsed, DateTime) and parsed.tzinfo else parsed
+        if isinstance(parsed, DateTime):
+            parsed.isoformat()
+        return parsed
     except (TypeError, ValueError, OverflowError):  # odd texts, and offsets of days, raise any of them
         return None
+
+
+_NONE = timedelta()
+_LEAP_SECOND = re.compile(r"([0-9W-]+[T ][0-9]{2}:?[0-9]{2}:?)60(|[.,Z+-].*)")
+_MIDNIGHT = re.compile(r"([0-9W-]+[T ])24((?::?00){0,2}(?:[.,]0+)?(?:|[Z+-].*))")
+
+
+def _regular(text: str) -> tuple[str, timedelta]:
+    """A time that Python has, and what to add to it: ISO 8601 has a second 60, and an hour 24 without minutes."""
+    if found := _LEAP_SECOND.fullmatch(text):
+        return f"{found[1]}59{found[2]}", timedelta(seconds=1)
+    if found := _MIDNIGHT.fullmatch(text):
+        return f"{found[1]}00{found[2]}", timedelta(days=1)
+    return text, _NONE

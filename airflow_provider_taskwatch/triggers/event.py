@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
-from airflow_provider_taskwatch.core.feed import Event, shown
+from airflow_provider_taskwatch.core.feed import Event, whole
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.want import Want
 
@@ -110,5 +110,5 @@ class EventTrigger(WorkerClock, BaseTrigger):
 def found(event: Event) -> Outcome:
     """The outcome of a wait for an event that has come."""
     return Outcome(
-        ending=Ending.SUCCEEDED, ref=event.id, status=event.name, message=f"{event.name} came", result=shown(event)
+        ending=Ending.SUCCEEDED, ref=event.id, status=event.name, message=f"{event.name} came", result=whole(event)
     )

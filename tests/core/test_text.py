@@ -10,9 +10,15 @@ from airflow_provider_taskwatch.core.text import (
     TEXT_CHARACTERS,
     VALUE_CHARACTERS,
     VALUE_DEPTH,
+    Bounded,
+    bounded,
+    distinct,
     line,
     printable,
+    read_json,
+    safe,
     shortened,
+    stored,
 )
 
 ANYTHING = st.recursive(
@@ -66,6 +72,18 @@ def test_what_is_small_and_plain_is_kept_as_it_is(value):
         (2**63, str(2**63)),
         ("a\0b\ud800", "a\ufffdb?"),
         ({"\0": 1}, {"\ufffd": 1}),
+        ({"\0": 1, "\ufffd": 2, "\ufffd (2)": 3}, {"\ufffd": 1, "\ufffd (2)": 2, "\ufffd (2) (2)": 3}),
+        (
+            {"__classname__": "os.system", "__var": {"__id__": 1}},
+            {"remote__classname__": "os.system", "remote__var": {"remote__id__": 1}},
+        ),
+        ({"__type": "dict", "__data__": 1}, {"__type": "dict", "__data__": 1}),
+        (1e300, "1e+300"),
+        (2.0**63, "9.223372036854776e+18"),
+        pytest.param([10**5000], ["(a number of about 5000 digits left out)"], id="huge"),
+        (b"caf\xe9", "caf\ufffd"),
+        ((1, {2}), [1, [2]]),
+        ({1: "a", None: "b", "1": "c"}, {"1": "a", "None": "b", "1 (2)": "c"}),
     ],
 )
 def test_what_no_database_takes_is_replaced(value, kept):
@@ -89,6 +107,46 @@ def test_what_is_too_much_together_is_left_out_and_it_says_so(value):
     assert len(json.dumps(kept)) < 2 * VALUE_CHARACTERS
     assert "left out" in json.dumps(kept)
     assert shortened(kept) == kept
+
+
+def test_what_fits_as_a_whole_is_not_cut() -> None:
+    value = {"report": "x" * 90_000, "log": ["y" * 5_000]}
+    assert bounded(value) == Bounded(value=value)
+
+
+def test_what_is_missing_is_told() -> None:
+    assert bounded({"a": "x" * 200_000, "b": 1}).loss == "1 long texts are cut"
+    assert bounded(["x" * 9_000] * 20 + [1] * 100_000).loss.startswith("20 long texts are cut and 9")
+    assert bounded("x" * 200_000, 300_000).loss == ""
+
+
+def test_names_that_become_equal_take_no_longer_than_others() -> None:
+    names = {chr(0xD800 + number // 2048) + chr(0xD800 + number % 2048): 1 for number in range(200_000)}
+    assert len(safe(names)) == len(stored(names)) == 200_000
+
+
+def test_an_inbox_keeps_the_names_by_which_users_match() -> None:
+    assert stored({"__id__": "a\0"}) == {"__id__": "a\ufffd"}
+
+
+@pytest.mark.parametrize("one, other", [("a  b", "a b"), ("a\ud83d", "a\ud83e"), ("x" * 600 + "a", "x" * 600 + "b")])
+def test_ids_stay_different_when_they_are_cleaned(one: str, other: str) -> None:
+    assert distinct(one) != distinct(other)
+    assert distinct(one) == distinct(one) == line(distinct(one))
+    assert distinct("plain 1") == "plain 1"
+
+
+@pytest.mark.parametrize("body", ['{"a": %s}', "[%s, 1.5]", "%s"])
+def test_a_number_of_thousands_of_digits_is_a_text(body: str) -> None:
+    digits = "9" * 5000
+    assert digits in json.dumps(read_json(body % digits))
+    assert read_json(body % "7") == json.loads(body % "7")
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xff", b"{", "[" + "9" * 5000])
+def test_what_is_no_json_stays_an_error(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        read_json(body)
 
 
 @pytest.mark.parametrize("opening, closing", [('{"a":', "}"), ("[", "]")])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError
+from airflow_provider_taskwatch.core.feed import shown
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.system import REF_CHARACTERS, System
+from airflow_provider_taskwatch.core.text import safe
 from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.systems import acquia
 from airflow_provider_taskwatch.systems.acquia import Acquia, find_reference
@@ -120,10 +126,54 @@ def test_whatever_an_event_holds_it_is_short_where_it_is_shown_or_not_an_event(f
 
 def _shown_of_event(answer: Reply) -> list[str]:
     try:
-        [event] = feed_of(settings(), OPTIONS).batch(answer, "5").events
+        batch = feed_of(settings(), OPTIONS).batch(answer, "5")
     except TaskWatchError as error:
         return [str(error)]
-    return [event.id, event.name, event.subject]
+    problems = [one.problem for one in batch.unreadable]
+    return [*problems, *(text for event in batch.events for text in (event.id, event.name, event.subject))]
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.integers(-(10**400), 10**400) | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT | st.sampled_from(["__classname__", "__id__"]), inner),
+    max_leaves=20,
+)
+
+
+@settings_of_hypothesis(deadline=None)
+@given(ANY, st.sampled_from(FIELDS), st.sampled_from(sorted(SAMPLE)))
+def test_any_json_at_all_is_read_or_is_an_error_of_ours(value: Any, where: tuple[str, str], field: str) -> None:
+    system, content = SYSTEMS[where[0]]
+    text = json.dumps(value)
+    seen = system.understand(result_of(system.observe("1005016"), body_with(content, where[1], text)), {})
+    outcome = Outcome(ending=Ending.FAILED, ref=seen.ref, status=seen.status, message=seen.message, result=seen.result)
+    assert safe(outcome.to_event()) == outcome.to_event()
+    reading = reply(200, json.dumps({"offset": 9, "events": [{**SAMPLE, field: "@"}]}).replace('"@"', text))
+    assert all(one.isprintable() for one in _shown_of_event(reading))
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_are_an_error_of_ours(body: bytes) -> None:
+    for system, _ in SYSTEMS.values():
+        with suppress(TaskWatchError):
+            result_of(system.observe("7"), reply(200, body))
+    _shown_of_event(reply(200, body))
+
+
+@pytest.mark.parametrize("number", ["1" * 20, "-" + "9" * 300, "1e300", "9223372036854775808"])
+def test_an_event_with_a_huge_number_or_half_a_character_is_kept_and_shown(number: str) -> None:
+    data = f'{{"name": "caf\\ud83d", "number": {number}}}'
+    content = json.dumps({"offset": 9, "events": [{**SAMPLE, "data": "@"}]}).replace('"@"', data)
+    [event] = feed_of(settings(), OPTIONS).batch(reply(200, content), "5").events
+    told = shown(event)["content"]["data"]
+    assert (told["name"], float(told["number"])) == ("caf?", float(number))
+
+
+def test_events_whose_long_ids_differ_at_their_end_are_two() -> None:
+    events = [{**SAMPLE, "sequence": "x" * 2000 + end} for end in "ab"]
+    found = feed_of(settings(), OPTIONS).batch(reply(200, {"offset": 9, "events": events}), "5").events
+    assert len({event.id for event in found}) == 2
 
 
 # --- links and ids
