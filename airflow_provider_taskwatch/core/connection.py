@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .error import ConfigurationError
 from .form import Field, Form
+from .hidden import BLANK_AROUND, oddity
+from .mask import is_secret_name
+from .page import filled, is_template
 from .wire import is_sendable
 
 
@@ -23,6 +26,7 @@ class Settings:
     :param base_url: scheme, host and path prefix, without a trailing slash.
     :param token_header: where the password is sent as it is; empty where it is sent otherwise.
     :param verify: True, False, or the path of a CA bundle.
+    :param expired: see :class:`~.form.Form`.
     :param usual_path: the base path that the type's remotes have; empty where there is no such.
     :param own: the values of the fields that only this connection type has.
     """
@@ -39,7 +43,7 @@ class Settings:
     client_auth: str = "form"
     scope: str = ""
     audience: str = ""
-    token_params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_params: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict, repr=False)
     reject_403: bool = False
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
@@ -50,6 +54,19 @@ class Settings:
     ui_url: str = ""
     own: Mapping[str, Any] = field(default_factory=dict)
     usual_path: str = ""
+    expired: str = ""
+
+    @property
+    def tls_warning(self) -> str:
+        """What is at stake where TLS is used and nobody's certificate is looked at; empty where it is verified."""
+        urls = [url for url in (self.base_url, self.token_url) if url.startswith("https:")]
+        if self.verify is not False or not urls:
+            return ""
+        hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))
+        return (
+            f"'verify' is false, so nothing proves who answers for {hosts}, and whoever is on the way can read the "
+            "credentials; name the issuer of its certificate in 'ca_bundle' instead"
+        )
 
     @property
     def base_path_doubt(self) -> str:
@@ -62,12 +79,9 @@ class Settings:
     def page(self, names: Mapping[str, str]) -> str:
         """The remote's own page of a task, or an empty string where the connection has no template."""
         try:
-            return self.ui_url.format(**{name: quote(value, safe="") for name, value in names.items()})
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as cause:
-            raise ConfigurationError(
-                f"connection {self.conn_id!r}: ui_url {self.ui_url!r} may only use "
-                + ", ".join(f"{{{name}}}" for name in names)
-            ) from cause
+            return filled(self.ui_url, names)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"connection {self.conn_id!r}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +111,12 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
     own_token_url = values.pop("token_url", None) or ""
     token_url = (own_token_url or _token_url(form, base_url)) if auth == "oauth2" else ""
     problems += _missing_credentials(auth, raw, token_url)
-    problems += _unsendable_credentials(form, auth, raw)
+    problems += _odd_credentials(form, auth, raw)
+    problems += _unsendable_credentials(form, auth, raw, values)
     problems += _wrong_urls(token_url=token_url and own_token_url, proxy=values["proxy"])
     problems += _wrong_limits(values)
+    if values["ui_url"] and not is_template(values["ui_url"]):
+        problems.append("extra 'ui_url' must be an http(s) URL without credentials, with {ref} behind the host")
     if problems:
         raise ConfigurationError(f"connection {raw.conn_id!r} ({raw.conn_type}): " + "; ".join(problems))
     own = {one.name: values.get(one.name) for one in form.fields}
@@ -122,6 +139,7 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
         ui_url=values["ui_url"] or "",
         own=own,
         usual_path=form.base_path,
+        expired=form.expired,
         **{name: values[name] for name in _PLAIN},
     )
 
@@ -151,7 +169,10 @@ def _read(one: Field, value: Any, problems: list[str]) -> Any:
     if value is None or value == "":
         return one.default
     try:
-        result = _READERS[one.kind](value)
+        result = _READERS["address" if one.is_address else one.kind](value)
+    except _ProblemError as problem:
+        problems.append(f"extra {one.name!r}: {problem}")
+        return one.default
     except (TypeError, ValueError, OverflowError, RecursionError):
         problems.append(f"extra {one.name!r} must be {_KIND_WORDS[one.kind]}")
         return one.default
@@ -161,16 +182,30 @@ def _read(one: Field, value: Any, problems: list[str]) -> Any:
     return result
 
 
+class _ProblemError(Exception):
+    """What is wrong with a value, in words that do not show it."""
+
+
 def _read_string(value: Any) -> str:
+    """A text, or a number as it is written: a client 100, say."""
+    return _number_text(value) if isinstance(value, (int, float)) else _read_address(value)
+
+
+def _read_address(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value.strip()
 
 
+def _number_text(value: float) -> str:
+    number = _read_number(value)
+    return str(int(number)) if number.is_integer() else repr(value)
+
+
 def _read_boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    word = _read_string(value).lower()
+    word = _read_address(value).lower()
     if word not in _BOOLEANS:
         raise ValueError
     return _BOOLEANS[word]
@@ -179,12 +214,37 @@ def _read_boolean(value: Any) -> bool:
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def _read_object(value: Any) -> dict[str, str]:
+def _read_object(value: Any) -> dict[str, str | tuple[str, ...]]:
+    """Form fields; a list is a field that is repeated (RFC 8707 has it so for ``resource``)."""
     content = json.loads(value) if isinstance(value, str) else value
     if not isinstance(content, dict):
         raise TypeError
     given = {name: item for name, item in content.items() if item is not None}
-    return {name: item if isinstance(item, str) else json.dumps(item) for name, item in given.items()}
+    return {name: _form_values(name, item) for name, item in given.items()}
+
+
+def _form_values(name: str, item: Any) -> str | tuple[str, ...]:
+    if isinstance(item, dict):
+        return json.dumps(item)
+    if not isinstance(item, list):
+        return _form_value(name, item)
+    if name == "grant_type":
+        raise _ProblemError("'grant_type' must be one text")
+    return tuple(_form_value(name, one) for one in item)
+
+
+def _form_value(name: str, item: Any) -> str:
+    if isinstance(item, bool):
+        return "true" if item else "false"
+    if isinstance(item, (int, float)) and math.isfinite(item):
+        return _number_text(item)
+    if not isinstance(item, str):
+        raise _ProblemError(
+            f"{name!r} must be a text, a number, true or false, an object, or a list of the first three"
+        )
+    if is_secret_name(name) and (odd := oddity(item)):
+        raise _ProblemError(f"{name!r} {odd}; remove it")
+    return item
 
 
 def _read_integer(value: Any) -> int:
@@ -203,6 +263,7 @@ def _read_number(value: Any) -> float:
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "string": _read_string,
+    "address": _read_address,
     "integer": _read_integer,
     "number": _read_number,
     "boolean": _read_boolean,
@@ -303,10 +364,27 @@ def _is_token(form: Form, auth: str) -> bool:
     return auth == "bearer" or auth in form.token_headers
 
 
-def _unsendable_credentials(form: Form, auth: str, raw: RawConnection) -> list[str]:
+def _odd_credentials(form: Form, auth: str, raw: RawConnection) -> list[str]:
+    """What nobody sees in a text that was pasted, and no remote takes for the credential."""
+    login, password = _NOUNS.get(auth, ("", "token"))
+    given = {f"login ({login})": raw.login if login else "", f"password ({password})": _password(form, auth, raw)}
+    odd = {name: oddity(text or "") for name, text in given.items()}
+    return [f"the {name} {words}; remove it" for name, words in odd.items() if words and not _is_meant(auth, words)]
+
+
+def _is_meant(auth: str, words: str) -> bool:
+    """A person's password may begin or end with a blank; a secret that was generated does not."""
+    return auth == "basic" and words == BLANK_AROUND
+
+
+def _unsendable_credentials(form: Form, auth: str, raw: RawConnection, values: Mapping[str, Any]) -> list[str]:
     """What a header could not carry; said here, as the drivers could only fail in words that show the secret."""
     if _is_token(form, auth) and raw.password and not is_sendable(_password(form, auth, raw)):
         return ["the password (token) holds blanks, or characters that are not ASCII"]
+    if auth == "oauth2" and values.get("client_auth") == "basic" and ":" in (raw.login or ""):
+        return [
+            "the login (client id) must not hold ':' in a Basic header; set 'client_auth' to 'basic_encoded' or 'form'"
+        ]
     if auth == "basic" and ":" in (raw.login or ""):
         return ["the login (user) must not hold ':'"]
     if auth == "basic" and not _is_encodable(f"{raw.login}{raw.password}", form.charset):

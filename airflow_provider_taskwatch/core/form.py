@@ -15,6 +15,7 @@ class Field:
     :param choices: the allowed values, where there are few.
     :param default: what an absent or empty field means.
     :param is_secret: whether a form must not show it.
+    :param is_address: whether it is an address or the name of a file, which no number is.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Field:
     default: Any = None
     choices: tuple[str, ...] = ()
     is_secret: bool = False
+    is_address: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Form:
     :param client_auth: how client id and secret are sent where the connection does not say (OAuth2 only).
     :param scope: the scope made from other fields where the connection names none, a format string.
     :param charset: how Basic credentials are encoded.
+    :param expired: what a 403 of the remote says where the token has expired, a regular expression; empty where it
+        never does.
     :param token_headers: further ways to authenticate, each with the header in which the password is sent.
     :param fields: what this type adds to the fields that all types share.
     """
@@ -53,6 +57,7 @@ class Form:
     client_auth: str = "form"
     scope: str = ""
     charset: str = "utf-8"
+    expired: str = ""
     token_headers: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[Field, ...] = ()
     placeholders: Mapping[str, str] = field(default_factory=dict)
@@ -92,13 +97,13 @@ _AUTHS = {
 }
 
 _OAUTH2_FIELDS = (
-    Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained."),
+    Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained.", is_address=True),
     Field(name="scope", label="Scope", description="OAuth2 scope, if the remote wants one."),
     Field(name="audience", label="Audience", description="OAuth2 audience, if the remote wants one."),
     Field(
         name="token_params",
         label="Extra token parameters",
-        description="A JSON object of further form fields for the token request.",
+        description="A JSON object of further form fields for the token request; a list repeats its field.",
         kind="object",
         is_secret=True,
     ),
@@ -107,8 +112,9 @@ _OAUTH2_FIELDS = (
 _CLIENT_AUTH = Field(
     name="client_auth",
     label="Client authentication",
-    description="How client id and secret are sent to the token URL: as form fields or as a Basic header.",
-    choices=("form", "basic"),
+    description="How client id and secret are sent to the token URL: as form fields (form), in a Basic header as they "
+    "are (basic), or in one whose parts are form-encoded, as RFC 6749 wants it (basic_encoded).",
+    choices=("form", "basic", "basic_encoded"),
 )
 
 _TRANSPORT_FIELDS = (
@@ -120,8 +126,8 @@ _TRANSPORT_FIELDS = (
         default=False,
     ),
     Field(name="verify", label="Verify TLS", description="Off only for tests.", kind="boolean", default=True),
-    Field(name="ca_bundle", label="CA bundle", description="File with the certificates to trust."),
-    Field(name="proxy", label="Proxy", description="URL of an HTTP proxy.", is_secret=True),
+    Field(name="ca_bundle", label="CA bundle", description="File with the certificates to trust.", is_address=True),
+    Field(name="proxy", label="Proxy", description="URL of an HTTP proxy.", is_secret=True, is_address=True),
     Field(name="connect_timeout", label="Connect timeout (s)", kind="number", default=10.0),
     Field(name="read_timeout", label="Read timeout (s)", kind="number", default=30.0),
     Field(
@@ -141,6 +147,7 @@ _TRANSPORT_FIELDS = (
         name="ui_url",
         label="Page of a task",
         description="Template of the remote's own page of a task, with {ref}; it becomes a link in Airflow.",
+        is_address=True,
     ),
 )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from .error import TaskWatchError
-from .flow import Flow
+from .flow import Flow, words
 from .mask import NO_MASK, Mask, clean
 from .phase import Observation
 from .run import Run
@@ -83,7 +84,18 @@ def _exchange(call: Call, is_rejected: Callable[[Reply], bool]) -> Signed[Reply]
     return reply
 
 
-def rejects_token(reject_403: bool) -> Callable[[Reply], bool]:
-    """Whether a reply says that the token is no good: 401, and 403 where the connection says so."""
-    statuses = (401, 403) if reject_403 else (401,)
-    return lambda reply: reply.status in statuses
+def rejects_token(reject_403: bool, expired: str = "") -> Callable[[Reply], bool]:
+    """Whether a reply says that the token is no good: 401, and 403 where it says so, or the connection.
+
+    :param expired: what a 403 says where the token has expired, a regular expression; most say that it lacks a right.
+    """
+    pattern = re.compile(expired, re.IGNORECASE) if expired else None
+
+    def is_rejected(reply: Reply) -> bool:
+        if reply.status != 403 or reject_403:
+            return reply.status in (401, 403)
+        if "invalid_token" in reply.headers.get("www-authenticate", ""):
+            return True
+        return pattern is not None and bool(pattern.search(words(reply)))
+
+    return is_rejected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +14,7 @@ from .text import place
 from .wire import Reply, is_sendable
 
 DEFAULT_LIFETIME_SECONDS = 300.0
+MAX_LIFETIME_SECONDS = 86400.0
 MAX_TOKEN_CHARACTERS = 65536
 """No server reads a longer header."""
 LEAD_LIMIT_SECONDS = 120.0
@@ -24,25 +27,29 @@ class Token:
 
     :param value: the token itself.
     :param renew_at: monotonic seconds from which a new one is asked for.
+    :param renew_at_unix: the same by the wall clock. The monotonic one stands still while a machine is suspended; the
+        wall clock may be set back. Whichever comes first counts.
     """
 
     value: str = field(repr=False)
     renew_at: float
+    renew_at_unix: float = math.inf
 
     @property
     def authorization(self) -> str:
         return f"Bearer {self.value}"
 
-    def is_fresh(self, now: float) -> bool:
-        return now < self.renew_at
+    def is_fresh(self, now: float, unix_now: float) -> bool:
+        return now < self.renew_at and unix_now < self.renew_at_unix
 
 
 def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> Token:
     """The token in a reply of the endpoint ``url``, or :class:`TokenError` in the remote's words.
 
     The lifetime is ``expires_in`` (seconds) or ``expires_on`` (unix time, read against the reply's own ``Date``, as
-    clocks differ), else 300 s; so it is where they make no sense (0, a moment that has passed), as a rejected token is
-    replaced anyway. It is renewed early: a fifth of the lifetime before its end, at most 120 s.
+    clocks differ), else 300 s; so it is where they make no sense (0, true, a moment that has passed), as a rejected
+    token is replaced anyway. It is renewed early: a fifth of the lifetime before its end, at most 120 s, and after a
+    day whatever its lifetime is.
 
     :param asked_at: monotonic seconds when the request was sent.
     :param unix_now: the wall clock at the same moment.
@@ -57,18 +64,31 @@ def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> T
         raise _refused(reply, content, url)
     lifetime = _lifetime(content, said_at(reply) or unix_now)
     lead = min(LEAD_LIMIT_SECONDS, lifetime * LEAD_SHARE)
-    return Token(value=value, renew_at=asked_at + lifetime - lead)
+    fresh_for = lifetime - lead
+    return Token(value=value, renew_at=asked_at + fresh_for, renew_at_unix=unix_now + fresh_for)
 
 
 def _lifetime(content: Mapping[str, Any], unix_now: float) -> float:
     for name, zero in (("expires_in", 0.0), ("expires_on", unix_now)):
-        try:
-            lifetime = float(content[name]) - zero
-        except (KeyError, TypeError, ValueError, OverflowError):
-            continue
+        lifetime = _seconds(content.get(name)) - zero
         if lifetime > 0:
-            return lifetime
+            return min(lifetime, MAX_LIFETIME_SECONDS)
     return DEFAULT_LIFETIME_SECONDS
+
+
+def _seconds(value: object) -> float:
+    """A number, or a text that is one; 0 for what says nothing: true, no number, an infinite one, a list."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        return 0.0
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return 0.0
+    return seconds if math.isfinite(seconds) else 0.0
+
+
+_NUMBER = re.compile(r"\s*\d{1,20}(\.\d*)?\s*", re.ASCII)
 
 
 def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:

@@ -48,7 +48,7 @@ class BlockingDriver:
     ) -> None:
         self._settings = settings
         self.credential = credential or credential_for(settings)
-        self._is_rejected = rejects_token(settings.reject_403)
+        self._is_rejected = rejects_token(settings.reject_403, settings.expired)
         self._sleep = sleep
         self._clock = clock
         self._refusals: dict[str, tuple[Reply, float]] = {}

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NoReturn, Protocol
-from urllib.parse import urlencode
+from typing import Any, NoReturn, Protocol
+from urllib.parse import quote_plus, urlencode
 
 import requests
 from authlib.integrations.requests_client import OAuth2Session
@@ -81,6 +81,7 @@ class OAuth2Credential:
 
     :param fetch: asks the token endpoint; replaced in tests.
     :param clock: seconds, monotonic.
+    :param wall: seconds since the epoch.
     """
 
     def __init__(
@@ -89,7 +90,9 @@ class OAuth2Credential:
         *,
         fetch: Callable[[Settings], Reply] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self._wall = wall
         self._settings = settings
         self._fetch = fetch or fetch_token
         self._clock = clock
@@ -101,12 +104,12 @@ class OAuth2Credential:
     @property
     def is_ready(self) -> bool:
         token = self._token
-        return token is not None and token.is_fresh(self._clock())
+        return token is not None and token.is_fresh(self._clock(), self._wall())
 
     def token(self) -> Token:
         """The cached token, or a new one."""
         with self._lock:
-            if self._token is None or not self._token.is_fresh(self._clock()):
+            if self._token is None or not self._token.is_fresh(self._clock(), self._wall()):
                 self._token = self._new_token()
             return self._token
 
@@ -123,9 +126,9 @@ class OAuth2Credential:
                 str(self._failure), transient=self._failure.transient, retry_after=asked
             ) from self._failure
         try:
-            asked_at = self._clock()
+            asked_at, unix_now = self._clock(), self._wall()
             reply = replace(self._fetch(self._settings), mask=token_mask_of(self._settings))
-            return read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=time.time())
+            return read_token(reply, self._settings.token_url, asked_at=asked_at, unix_now=unix_now)
         except TokenError as error:
             self._failure = error
             self._failed_until = self._clock() + max(FAILURE_SECONDS, error.retry_after or 0.0)
@@ -162,19 +165,19 @@ def fetch_token(settings: Settings) -> Reply:
 
     :raises TokenError: where it could not be asked.
     """
-    named = {"scope": settings.scope, "audience": settings.audience}
-    fields = {name: value for name, value in named.items() if value} | dict(settings.token_params)
+    fields, where = _fields(settings), token_mask_of(settings).text(place(settings.token_url))
+    encode = quote_plus if settings.client_auth == "basic_encoded" else str
     with OAuth2Session(
-        client_id=settings.login,
-        client_secret=settings.password,
+        client_id=encode(settings.login),
+        client_secret=encode(settings.password),
         token_endpoint_auth_method=_AUTH_METHODS[settings.client_auth],
     ) as session:
         session.register_compliance_hook("access_token_response", _stop)
         try:
             bounded(session, settings).fetch_token(
                 settings.token_url,
-                grant_type=fields.pop("grant_type", "client_credentials"),
-                body=urlencode(fields),
+                grant_type=fields["grant_type"],
+                auth=_with_body(session, urlencode(fields, doseq=True)),
                 **options(settings),
             )
         except _Answer as answer:
@@ -182,13 +185,31 @@ def fetch_token(settings: Settings) -> Reply:
         except UnicodeEncodeError:
             raise ConfigurationError(
                 f"connection {settings.conn_id!r}: client id and secret may only hold characters of latin-1 "
-                "in a Basic header; set 'client_auth' to 'form'"
+                "in a Basic header; set 'client_auth' to 'form' or 'basic_encoded'"
             ) from None
         except ReplyError as cause:
-            raise TokenError(f"no token: {cause}", transient=True) from cause
+            raise TokenError(f"no token: {str(cause).replace(settings.token_url, where)}", transient=True) from cause
         except (requests.RequestException, OSError, ValueError) as cause:
-            raise _no_answer(cause, token_mask_of(settings).text(place(settings.token_url))) from harmless(cause)
+            raise _no_answer(cause, where) from harmless(cause)
     raise AssertionError("the session returned without an answer")  # pragma: no cover
+
+
+def _fields(settings: Settings) -> dict[str, str | tuple[str, ...]]:
+    """The form of a token request, without what authenticates us."""
+    named = {"scope": settings.scope, "audience": settings.audience}
+    given = {name: value for name, value in named.items() if value}
+    return {"grant_type": "client_credentials", **given, **settings.token_params}
+
+
+def _with_body(session: OAuth2Session, body: str) -> Callable[[Any], Any]:
+    """Authlib's client authentication of a form in which a field may occur more than once: its own is a dict."""
+    authenticate: Any = session.client_auth(session.token_endpoint_auth_method)
+
+    def prepare(request: Any) -> Any:
+        request.body = body
+        return authenticate(request)
+
+    return prepare
 
 
 def _no_answer(cause: Exception, where: str) -> TokenError | ConfigurationError:
@@ -210,4 +231,8 @@ def _stop(response: requests.Response) -> NoReturn:
     raise _Answer(response)
 
 
-_AUTH_METHODS = {"form": "client_secret_post", "basic": "client_secret_basic"}
+_AUTH_METHODS = {
+    "form": "client_secret_post",
+    "basic": "client_secret_basic",
+    "basic_encoded": "client_secret_basic",
+}

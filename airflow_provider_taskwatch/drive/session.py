@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote_plus
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -137,8 +138,9 @@ def mask_of(settings: Settings) -> Mask:
 
 def token_mask_of(settings: Settings) -> Mask:
     """The same for a token request, whose further parameters may be secrets, too."""
-    values = (str(value) for name, value in dict(settings.token_params).items() if is_secret_name(name))
-    return mask_of(settings).also(*values)
+    given = ((name, value) for name, value in settings.token_params.items() if is_secret_name(name))
+    values = [one for _, value in given for one in ([value] if isinstance(value, str) else value)]
+    return mask_of(settings).also(*values, *_packed(quote_plus(settings.login), quote_plus(settings.password)))
 
 
 def _proxy_pair(settings: Settings) -> tuple[str, str]:

@@ -77,7 +77,7 @@ class WaitingDriver:
         self.credential = credential or credential_for(settings)
         self.limiter = limiter or Limiter(settings.concurrency, settings.rate_limit)
         self.latency = 0.0
-        self._is_rejected = rejects_token(settings.reject_403)
+        self._is_rejected = rejects_token(settings.reject_403, settings.expired)
         check_bundle(settings)
         self._tls: ssl.SSLContext | bool = _tls(settings)
         self._proxy = proxy_for(settings)

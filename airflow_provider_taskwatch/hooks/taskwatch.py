@@ -159,6 +159,8 @@ class TaskWatchHook(BaseHook):
     def check(self) -> Iterator[tuple[str, str]]:
         """The connection test step by step: pairs of what was tried and what it showed."""
         yield "settings", f"{self.settings.base_url} by {self.settings.auth}"
+        if warning := self.settings.tls_warning:
+            yield "warning", warning
         if self.settings.auth == "oauth2":
             self.get_token()
             yield "token", f"obtained from {self.settings.token_url}"

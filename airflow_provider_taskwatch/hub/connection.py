@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError
@@ -13,7 +15,10 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, TransportE
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.systems import form_of
 
+from .short import short_secret, without_short_warnings
 from .supervisor import NEEDS_DATABASE, supervisor
+
+log = logging.getLogger(__name__)
 
 READ_SECONDS = 60.0
 """The supervisor answers one request at a time, some 46 a second; a herd of triggers may queue before us."""
@@ -46,7 +51,8 @@ def get_connection(conn_id: str) -> Connection:
     :raises TransportError: where it could not look.
     """
     try:
-        return BaseHook.get_connection(conn_id)
+        with without_short_warnings():
+            return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         if comms := supervisor():
             _check(conn_id, comms.send(NEEDS_DATABASE))
@@ -59,7 +65,8 @@ async def aget_connection(conn_id: str) -> Connection:
     if comms is not None and not hasattr(comms, "asend"):
         return get_connection(conn_id)  # dag.test() of Airflow 3.3.2 can only be asked synchronously
     try:
-        return await BaseHook.aget_connection(conn_id)
+        with without_short_warnings():
+            return await BaseHook.aget_connection(conn_id)
     except AirflowNotFoundException:
         if comms is not None:
             _check(conn_id, await comms.asend(NEEDS_DATABASE))
@@ -73,6 +80,18 @@ def _check(conn_id: str, answer: object) -> None:
 
 def settings_of(connection: Connection, form: Form) -> Settings:
     """What a connection names, checked against the form of its type."""
+    settings = _settings_of(connection, form)
+    for warning in filter(None, (settings.tls_warning, short_secret(connection.password))):
+        _warn_once(settings.conn_id, warning)
+    return settings
+
+
+@functools.cache
+def _warn_once(conn_id: str, warning: str) -> None:
+    log.warning("connection %r: %s", conn_id, warning)
+
+
+def _settings_of(connection: Connection, form: Form) -> Settings:
     return read_connection(
         form,
         RawConnection(

@@ -1,7 +1,8 @@
 """Acquia Cloud API v2: any writing call queues work, and names the notification that tells how it goes.
 
 * Notifications: https://docs.acquia.com/acquia-cloud-platform/scripting-api-tasks-notification-parameter
-* Tokens, which live 300 s: https://docs.acquia.com/acquia-cloud/develop/api/auth/
+* Tokens, which live 300 s: https://docs.acquia.com/acquia-cloud/develop/api/auth/; an expired one is answered 401 or,
+  as public reports have it, 403 with the slug ``unauthorized``, which a missing permission has, too
 * All operations: https://cloudapi-docs.acquia.com/
 """
 
@@ -39,6 +40,7 @@ FORM = Form(
     base_path="/api",
     token_url="https://accounts.acquia.com/api/auth/oauth/token",  # noqa: S106 - an address
     scope="organization:{organization}",
+    expired=r"token (has |is |was )?(expired|revoked|no longer valid)|(expired|revoked) (access )?token",
     fields=(
         Field(
             name="organization",

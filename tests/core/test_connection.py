@@ -222,7 +222,7 @@ def test_everything_that_is_malformed_is_named_in_one_error():
             "concurrency": 1.5,
             "rate_limit": 0,
             "read_timeout": "long",
-            "tenant": 5,
+            "tenant": [5],
             "token_params": "a=b",
             "proxy": "not a URL",
             "tokn_url": SECRET,
@@ -337,3 +337,78 @@ def test_tokens_may_come_from_a_path_below_the_host():
 def test_without_a_host_a_path_gives_no_token_url():
     form = Form(connection_type="demo", title="Demo", auths=("oauth2",), token_url="/idp/token")
     assert problems(form).endswith("(demo): the host is missing")
+
+
+@pytest.mark.parametrize("number, text", [(100, "100"), (100.0, "100"), (0, "0"), (1.5, "1.5"), (10**20, str(10**20))])
+def test_a_text_may_be_stored_as_a_number(number, text):
+    assert read(extra={"tenant": number, "audience": number}).own["tenant"] == text
+
+
+@pytest.mark.parametrize("value", [True, False, [], {}, float("inf")])
+def test_what_is_neither_a_text_nor_a_number_is_refused(value):
+    assert "extra 'tenant' must be a text" in problems(extra={"tenant": value})
+
+
+def test_a_list_among_the_token_parameters_repeats_its_field():
+    params = {"resource": ["https://a", "https://b"], "n": [1, True], "empty": [], "claims": {"a": 1}}
+    settings = read(extra={"token_params": params})
+    assert settings.token_params["resource"] == ("https://a", "https://b")
+    assert settings.token_params["n"] == ("1", "true")
+    assert settings.token_params["claims"] == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    "params, words",
+    [
+        ({"resource": [["a"]]}, "'resource' must be a text"),
+        ({"resource": [{"a": 1}]}, "'resource' must be a text"),
+        ({"resource": [None]}, "'resource' must be a text"),
+        ({"n": float("nan")}, "'n' must be a text"),
+        ({"grant_type": ["a", "b"]}, "'grant_type' must be one text"),
+        ({"password": f"{SECRET}\n"}, "'password' ends in a line break; remove it"),
+        ({"client_assertion": [f"\ufeff{SECRET}"]}, "'client_assertion' holds a byte order mark; remove it"),
+    ],
+)
+def test_a_token_parameter_that_cannot_be_sent_is_named(params, words):
+    assert f"extra 'token_params': {words}" in problems(extra={"token_params": params})
+
+
+@pytest.mark.parametrize(
+    "columns, auth, words",
+    [
+        ({"password": f"{SECRET}\n"}, "oauth2", "the password (client secret) ends in a line break; remove it"),
+        ({"password": f"{SECRET}\r\n"}, "basic", "the password (password) ends in a line break; remove it"),
+        ({"password": f" {SECRET}"}, "oauth2", "the password (client secret) begins or ends with a blank; remove it"),
+        ({"password": f"{SECRET}\u200b"}, "oauth2", "the password (client secret) holds an invisible character"),
+        ({"password": f"\ufeff{SECRET}"}, "bearer", "the password (token) holds a byte order mark; remove it"),
+        ({"login": "me\n"}, "oauth2", "the login (client id) ends in a line break; remove it"),
+        ({"login": "m\x00e"}, "basic", "the login (user) holds a control character"),
+    ],
+)
+def test_what_nobody_sees_in_a_credential_is_named(columns, auth, words):
+    assert words in problems(extra={"auth": auth}, **columns)
+
+
+def test_a_client_id_with_a_colon_needs_another_way_than_a_raw_basic_header():
+    told = problems(login="urn:me", extra={"client_auth": "basic"})
+    assert "the login (client id) must not hold ':' in a Basic header" in told
+    for way in ("form", "basic_encoded"):
+        assert read(login="urn:me", extra={"client_auth": way}).client_auth == way
+
+
+@pytest.mark.parametrize("url", ["javascript:alert('{ref}')", "https://me:x@ui/{ref}", "ui/{ref}", "https://{ref}/"])
+def test_the_page_of_a_task_must_be_an_http_address(url):
+    assert "extra 'ui_url' must be an http(s) URL without credentials" in problems(extra={"ui_url": url})
+
+
+def test_tls_that_is_not_verified_is_worth_a_warning_where_there_is_tls():
+    warning = read(extra={"verify": False, "token_url": "https://id.test/t"}).tls_warning
+    assert "nothing proves who answers for demo.example.com and id.test" in warning
+    assert read(extra={"verify": False, "auth": "bearer"}).tls_warning
+    assert read(host="http://h", extra={"verify": False, "auth": "bearer"}).tls_warning == ""
+    assert read().tls_warning == ""
+
+
+def test_a_base_path_that_is_not_as_usual_is_in_doubt():
+    assert read().base_path_doubt == ""
+    assert "is '/v2', and usually '/api'" in read(host="h.example.com/v2").base_path_doubt

@@ -55,6 +55,32 @@ def test_403_is_a_rejection_only_where_the_connection_says_so():
         assert got.is_ok
 
 
+EXPIRED = rejects_token(False, r"token has expired")
+OLD_TOKEN = {"error": "unauthorized", "message": "The access token has expired."}
+NO_RIGHT = {"error": "unauthorized", "message": "You do not have permission."}
+
+
+@pytest.mark.parametrize("call", [READ, START])
+def test_a_403_that_says_that_the_token_has_expired_is_replayed_once(call):
+    old, new = bearing(call, "old"), bearing(call, "new")
+    steps, got = play(signed(ask(call), EXPIRED), old, reply(403, OLD_TOKEN), new, reply(202))
+    assert (len(steps), got.status) == (4, 202)
+    with pytest.raises(RemoteError, match="403: unauthorized: The access token has expired"):
+        play(signed(ask(call), EXPIRED), old, reply(403, OLD_TOKEN), new, reply(403, OLD_TOKEN))
+
+
+@pytest.mark.parametrize("call", [READ, START])
+def test_a_403_for_want_of_a_right_is_not_replayed(call):
+    with pytest.raises(RemoteError, match="403: unauthorized: You do not"):
+        play(signed(ask(call), EXPIRED), bearing(call, "one"), reply(403, NO_RIGHT))
+
+
+def test_a_403_with_the_header_of_an_invalid_token_is_replayed():
+    header = 'Bearer realm="x", error="invalid_token"'
+    answers = (bearing(READ, "old"), reply(403, www_authenticate=header), bearing(READ, "new"), reply())
+    assert sign(ask(READ), *answers)[1].is_ok
+
+
 @pytest.mark.parametrize("lost", [TransportError("reset"), TokenError("no", transient=False)])
 def test_an_error_reaches_the_flow_that_asked(lost):
     with pytest.raises(type(lost), match=str(lost)):

@@ -25,6 +25,14 @@ def token(**lifetime):
         ({"expires_in": 3600}, 3480),
         ({"expires_in": 1}, 0.8),
         ({"expires_in": "300"}, 240),
+        ({"expires_in": " 3600 "}, 3480),
+        ({"expires_in": "3600.5"}, 3480.5),
+        ({"expires_in": 3600.5}, 3480.5),
+        ({"expires_in": 86400}, 86280),
+        ({"expires_in": 2_592_000}, 86280),
+        ({"expires_in": 1e300}, 86280),
+        ({"expires_in": True, "expires_on": 1_800_003_600}, 3480),
+        ({"expires_in": "Infinity", "expires_on": "1800003600"}, 3480),
         ({"expires_on": 1_800_000_300}, 240),
         ({"expires_on": "1800003600"}, 3480),
         ({"expires_in": 300, "expires_on": 1_800_003_600}, 240),
@@ -45,6 +53,22 @@ def test_a_token_is_renewed_a_fifth_of_its_lifetime_early_but_at_most_120_second
         {"expires_in": []},
         {"expires_in": float("nan")},
         {"expires_in": 10**400},
+        {"expires_in": True},
+        {"expires_in": False},
+        {"expires_in": float("inf")},
+        {"expires_in": float("-inf")},
+        {"expires_in": "Infinity"},
+        {"expires_in": "nan"},
+        {"expires_in": "-3600"},
+        {"expires_in": "3_600"},
+        {"expires_in": "0x10"},
+        {"expires_in": "1e3"},
+        {"expires_in": "\u0661\u0662"},
+        {"expires_in": "9" * 400},
+        {"expires_in": [3600]},
+        {"expires_in": {"seconds": 3600}},
+        {"expires_in": None},
+        {"expires_in": ""},
         {"expires_on": 1_700_000_000},
         {"expires_on": "2027-01-15T08:00:00Z"},
     ],
@@ -64,8 +88,15 @@ def test_the_end_of_a_token_is_read_by_the_clock_of_whoever_named_it(date, fresh
 
 def test_a_token_is_fresh_until_it_is_due():
     got = Token(value="a", renew_at=10.0)
-    assert (got.is_fresh(9.9), got.is_fresh(10.0)) == (True, False)
+    assert (got.is_fresh(9.9, 1e12), got.is_fresh(10.0, 0.0)) == (True, False)
     assert got.authorization == "Bearer a"
+
+
+def test_a_clock_that_stood_still_keeps_no_dead_token_alive():
+    got = token(expires_in=300)
+    assert got.is_fresh(1001.0, 1_800_000_001.0)
+    assert not got.is_fresh(1001.0, 1_800_000_241.0), "the machine was suspended: the monotonic clock stood still"
+    assert not got.is_fresh(1241.0, 1_700_000_000.0), "the wall clock was set back"
 
 
 def test_a_token_shows_itself_nowhere_but_in_the_header():
@@ -122,3 +153,10 @@ def test_an_endpoint_that_asks_for_patience_says_for_how_long():
     with pytest.raises(TokenError) as caught:
         read_token(reply(429, {}, retry_after="7"), URL, asked_at=0.0, unix_now=0.0)
     assert caught.value.retry_after == 7.0
+
+
+@pytest.mark.parametrize("name", ["access_token", "refresh_token", "id_token", "accessToken"])
+def test_an_error_shows_no_token_of_its_reply(name):
+    with pytest.raises(TokenError, match="500") as caught:
+        read(reply(500, {name: "hush-hush", "reason": "broken hush-hush"}))
+    assert "hush" not in str(caught.value)

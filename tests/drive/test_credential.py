@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TokenError
@@ -434,3 +438,88 @@ def test_an_endpoint_that_asks_for_patience_is_not_asked_before() -> None:
     assert (caught.value.retry_after, endpoint.asked) == (1.0, 1)
     clock.now += 1.0
     assert (credential.token().value, endpoint.asked) == ("token-2", 2)
+
+
+# --- what is used is never masked
+
+
+@given(data=st.data())
+def test_the_token_that_is_sent_is_the_token_that_came(data: st.DataObject) -> None:
+    secret = data.draw(st.sampled_from(["acme-production", "access_token", "Bearer", "expires_in", "s3cret&more", "a"]))
+    value = data.draw(st.text("abcXYZ019-._~", min_size=1, max_size=20).map(lambda end: f"{secret}.{end}"))
+    params = {"tenant": secret, "subject_token_type": secret, "subject_token": secret, "password": secret}
+    settings = replace(SETTINGS, password=secret, token_params=params)
+    credential = OAuth2Credential(settings, fetch=Endpoint(token_reply(value, expires_in=300)))
+    assert sent(credential.sign(get("/"))) == f"Bearer {value}"
+
+
+def test_a_parameter_that_is_no_secret_is_shown(remote: Station) -> None:
+    remote.say(400, {"error": "invalid_request", "error_description": "no tenant acme-production, no hunter2-hunter2"})
+    params = {"tenant": "acme-production", "subject_token_type": "access_token", "subject_token": "hunter2-hunter2"}
+    with pytest.raises(TokenError, match=r"no tenant acme-production, no \*\*\*"):
+        OAuth2Credential(oauth2_settings(remote, token_params=params)).token()
+
+
+# --- how it is asked for
+
+
+@pytest.mark.parametrize(
+    "login, password, header",
+    [
+        ("urn:me", "a b&c=%/+é", "urn%3Ame:a+b%26c%3D%25%2F%2B%C3%A9"),
+        ("plain-id_1.0", "plain~secret", "plain-id_1.0:plain~secret"),
+        ("our-id", "100 €", "our-id:100+%E2%82%AC"),
+    ],
+)
+def test_id_and_secret_may_be_form_encoded_in_the_header(
+    remote: Station, login: str, password: str, header: str
+) -> None:
+    fetch_token(oauth2_settings(remote, client_auth="basic_encoded", login=login, password=password))
+    packed = remote.requests[0].headers["authorization"].removeprefix("Basic ")
+    assert base64.b64decode(packed).decode() == header
+
+
+def test_a_list_repeats_its_field(remote: Station) -> None:
+    fetch_token(oauth2_settings(remote, token_params={"resource": ("https://a/?x=1", "https://b"), "n": "1"}))
+    fields = parse_qsl(remote.requests[0].body.decode())
+    assert [value for name, value in fields if name == "resource"] == ["https://a/?x=1", "https://b"]
+    assert ("n", "1") in fields
+
+
+@pytest.mark.parametrize("way", ["form", "basic", "basic_encoded"])
+def test_no_error_shows_the_header_of_a_token_request(remote: Station, way: str) -> None:
+    def answer(request: Request) -> tuple[bytes]:
+        return (http(400, f"you sent {request.headers.get('authorization')} {request.body.decode()}"),)
+
+    remote.answer = answer
+    settings = oauth2_settings(remote, client_auth=way, login="our id", password="se cret&more/of+ours")
+    with pytest.raises(TokenError, match=r"you sent ") as caught:
+        OAuth2Credential(settings).token()
+    packed = remote.requests[0].headers.get("authorization", "Basic -----").removeprefix("Basic ")
+    assert not any(one in str(caught.value) for one in (packed, packed.rstrip("="), "cret&more", "cret%26more"))
+
+
+# --- two clocks
+
+
+def test_a_machine_that_was_suspended_asks_for_a_new_token() -> None:
+    endpoint, clock, wall = Endpoint(), Clock(), Clock()
+    credential = OAuth2Credential(SETTINGS, fetch=endpoint, clock=clock, wall=wall)
+    assert credential.token().value == "token-1"
+    wall.now += 3600.0
+    assert not credential.is_ready
+    assert (credential.token().value, credential.token().value) == ("token-2", "token-2")
+
+
+def test_a_wall_clock_that_jumps_costs_one_token_a_jump() -> None:
+    endpoint, clock, wall = Endpoint(), Clock(), Clock()
+    credential = OAuth2Credential(SETTINGS, fetch=endpoint, clock=clock, wall=wall)
+    for jump in (0.0, 1e6, -2e6, 3e6, -1e9):
+        wall.now += jump
+        for _ in range(5):
+            credential.token()
+            clock.now += 1.0
+    assert endpoint.asked <= 5
+    clock.now += 300.0
+    credential.token()
+    assert credential.is_ready

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 from requests_mock import Mocker
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError
 from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
 from airflow_provider_taskwatch.sandbox.server import Running, running
+from airflow_provider_taskwatch.systems.acquia import Acquia
 from tests.hooks.conftest import ACQUIA, TOKEN_URL, Connect
 from tests.hooks.secret import SECRETS
 
@@ -90,3 +91,34 @@ def test_it_works_with_the_sandbox(box: Running, monkeypatch: pytest.MonkeyPatch
     assert AcquiaHook().test_connection()[0]
     box.sandbox.change({"acquia": {"require_scope": True}}, 0)
     assert "set 'organization'" in AcquiaHook().test_connection()[1]
+
+
+def test_an_expired_token_that_is_answered_403_is_renewed_and_the_start_sent_once_more(
+    connect: Connect, endpoint: Mocker
+) -> None:
+    expired = {"error": "unauthorized", "message": "The access token has expired."}
+    started = {"_links": {"notification": {"href": "https://acquia.test/api/notifications/1bd3"}}}
+    url = "https://acquia.test/api/environments/12-ab/databases"
+    endpoint.post(url, [{"status_code": 403, "json": expired}, {"status_code": 202, "json": started}])
+    endpoint.post(TOKEN_URL, [{"json": {"access_token": one}} for one in ("old", "new")])
+    connect("x", ACQUIA)
+    assert AcquiaHook("x").run(Acquia().start("POST", "environments/12-ab/databases")).ref == "1bd3"
+    assert [request.method for request in endpoint.request_history if request.url == url] == ["POST", "POST"]
+    assert len([request for request in endpoint.request_history if "/token" in request.url]) == 2
+
+
+def test_a_missing_permission_is_not_asked_for_twice(connect: Connect, endpoint: Mocker) -> None:
+    refusal = {"error": "unauthorized", "message": "You do not have permission to do this."}
+    endpoint.post("https://acquia.test/api/environments/12-ab/databases", status_code=403, json=refusal)
+    connect("x", ACQUIA)
+    with pytest.raises(RemoteError, match="403: unauthorized: You do not have permission"):
+        AcquiaHook("x").run(Acquia().start("POST", "environments/12-ab/databases"))
+    assert len(endpoint.request_history) == 2
+
+
+def test_a_base_path_that_is_not_as_usual_is_named_where_a_path_is_unknown(connect: Connect, endpoint: Mocker) -> None:
+    endpoint.post("https://acquia.test/v2/environments/12-ab/databases", status_code=404, text="<h1>Not Found</h1>")
+    connect("x", ACQUIA, host="https://acquia.test/v2")
+    words = r"^acquia.test/v2: POST /environments/12-ab/databases answered 404: .*is '/v2', and usually '/api'$"
+    with pytest.raises(RemoteError, match=words):
+        AcquiaHook("x").run(Acquia().start("POST", "environments/12-ab/databases"))

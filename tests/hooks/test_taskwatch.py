@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import Any
 from urllib.parse import parse_qs
@@ -376,3 +377,42 @@ def test_a_page_that_repeats_what_we_sent_does_not_bring_it_into_the_error(conne
         with pytest.raises(RemoteError, match=r"authorization Bearer \*\*\*") as caught:
             TaskWatchHook("x").request("GET", "/")
     assert is_clean(caught.value)
+
+
+# --- what Airflow and we warn of
+
+
+def test_tls_that_is_not_verified_is_told_once_and_by_each_check(
+    connect: Connect, endpoint: Mocker, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect("lax", GENERAL, extra={"token_url": TOKEN_URL, "verify": False})
+    endpoint.get(f"{API}/", json={})
+    for _ in range(2):
+        is_good, words = TaskWatchHook("lax").test_connection()
+        assert is_good
+        assert "nothing proves who answers for api.test and id.test" in words
+    warnings = [one for one in caplog.records if "'verify' is false" in one.getMessage()]
+    assert [one.levelname for one in warnings] == ["WARNING"]
+
+
+def test_a_short_value_of_an_extra_is_no_secret_that_is_too_short(
+    connect: Connect, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masker = pytest.importorskip("airflow.sdk._shared.secrets_masker.secrets_masker")
+    monkeypatch.setattr(masker.SecretsMasker, "_has_warned_short_secret", False)
+    connect("shorty", {**AUTOMIC, "extra": {"client": "100"}})
+    assert AutomicHook("shorty").settings.own["client"] == "100"
+    assert "too short" not in caplog.text
+    logging.getLogger(masker.__name__).warning("Skipping masking for a secret elsewhere")
+    assert "elsewhere" in caplog.text, "nothing is held back afterwards"
+
+
+def test_a_password_that_is_too_short_to_be_masked_is_told(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    connect("weak", {**AUTOMIC, "password": "pw"})
+    assert AutomicHook("weak").settings.password == "pw"
+    assert "connection 'weak': the password has less than 5 characters" in caplog.text
+
+
+def test_a_client_may_be_a_number(connect: Connect) -> None:
+    connect("numbered", {**AUTOMIC, "extra": {"client": 100}})
+    assert AutomicHook("numbered").settings.own["client"] == "100"

@@ -1,0 +1,79 @@
+"""A page of a task is an http(s) address, whatever the template and the ref hold."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.page import filled, is_template
+
+GOOD = "https://ui.example.com/tasks/{ref}"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        GOOD,
+        "http://ui:8080/{ref}",
+        "https://ui/?id={ref}",
+        "https://ui/#/{ref}",
+        "https://ui",
+        "HTTPS://ui/{ref}",
+        "{ref}",
+    ],
+)
+def test_an_address_may_be_a_template(template):
+    assert is_template(template)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "javascript:alert({ref})",
+        "JavaScript:alert(1)//{ref}",
+        "java\nscript:alert({ref})",
+        "data:text/html,{ref}",
+        "vbscript:{ref}",
+        "file:///etc/{ref}",
+        "ftp://ui/{ref}",
+        "//ui/{ref}",
+        "/tasks/{ref}",
+        "ui.example.com/{ref}",
+        "https://me:secret@ui/{ref}",
+        "https://me@ui/{ref}",
+        "https://{ref}",
+        "https://{ref}.example.com/",
+        "https://ui.example.com{ref}/",
+        "https://ui\\@evil/{ref}",
+        "https:///{ref}",
+        "https://[ui/{ref}",
+        "https://u i/{ref}",
+    ],
+)
+def test_another_text_may_not(template):
+    assert not is_template(template)
+
+
+@pytest.mark.parametrize("template", ["{ref}", "{ref}://ui/", "{{{ref}}}"])
+def test_a_template_that_makes_no_address_is_refused_when_it_is_filled(template):
+    with pytest.raises(ConfigurationError, match=r"must be an http\(s\) URL without credentials"):
+        filled(template, {"ref": "javascript:alert(1)"})
+
+
+@pytest.mark.parametrize(
+    "template", ["https://ui/{ref:>1000000000}", "https://ui/{ref!r}", "https://ui/{ref.__class__}"]
+)
+def test_a_template_has_names_and_no_formats(template):
+    with pytest.raises(ConfigurationError, match=r"may only use \{ref\}"):
+        filled(template, {"ref": "1"})
+
+
+@given(ref=st.text())
+def test_whatever_a_ref_holds_it_stays_one_part_of_the_address(ref):
+    link = urlsplit(filled(GOOD, {"ref": ref}))
+    assert (link.scheme, link.netloc, link.query, link.fragment) == ("https", "ui.example.com", "", "")
+    assert link.path.count("/") == 2
