@@ -64,10 +64,14 @@ class Cursor:
         return Cursor(last=last, holes=tuple([*kept, *_holes(passed, seen)][-MAX_HOLES:]))
 
     def _open(self, horizon: Horizon | None) -> list[tuple[int, int | None]]:
-        """The holes that may still be filled. Whoever can fill one had begun before it was passed."""
+        """The holes that may still be filled. Whoever can fill one had begun before it was passed.
+
+        Transactions are numbered anew in a database that was restored; what ran in the former one has ended.
+        """
         if horizon is None:
             return list(self.holes)
-        until = [(number, horizon.begun if mark is None else mark) for number, mark in self.holes]
+        begun = horizon.begun
+        until = [(number, begun if mark is None else min(mark, begun)) for number, mark in self.holes]
         return [(number, mark) for number, mark in until if horizon.ended < mark]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import defaultdict
@@ -46,6 +47,17 @@ class MemoryInbox:
             for number, one in self._messages.items():
                 groups[one.channel, one.subject].append(number)
             old = [number for key, numbers in groups.items() if key[1] in subjects for number in numbers[:-limit]]
+            self._forget(old)
+        return len(old)
+
+    def keep_bytes(self, channel: str, limit: int) -> int:
+        held, old = 0, list[int]()
+        for one in reversed(self._of(channel)):
+            content = one.message.content
+            held += 0 if content is None else len(json.dumps(content))
+            if held > limit:
+                old.append(one.number)
+        with self._lock:
             self._forget(old)
         return len(old)
 

@@ -82,6 +82,9 @@ class Inbox(Protocol):
     def keep_newest(self, subjects: Collection[str], limit: int) -> int:
         """Delete all but the newest messages of each channel that concern these subjects, and return how many."""
 
+    def keep_bytes(self, channel: str, limit: int) -> int:
+        """Delete the oldest messages of a channel, until what the others hold is no more than that; return how many."""
+
     def end(self) -> Cursor:
         """A cursor for what comes from now on."""
 

@@ -44,6 +44,23 @@ class Pruned(Database):
         delete = table.delete().where(table.c.number.in_(oldest.scalar_subquery()))
         return self._write(lambda connection: connection.execute(delete).rowcount)
 
+    def keep_bytes(self, channel: str, limit: int) -> int:
+        """In small steps, as :meth:`prune`."""
+        table = schema.message
+        length = sa.func.octet_length if self.is_postgresql else sa.func.length  # what is written down is ASCII
+        size = sa.func.coalesce(length(table.c.content), 0)
+        held = sa.func.sum(size).over(order_by=table.c.number.desc()).label("held")
+        sizes = sa.select(table.c.number, held).where(table.c.channel == channel).subquery()
+        query = sa.select(sa.func.max(sizes.c.number)).where(sizes.c.held > limit)
+        last = self._read(lambda connection: connection.scalar(query))
+        old = table.c.channel == channel, table.c.number <= (last or 0)
+        oldest = sa.select(table.c.number).where(*old).order_by(table.c.number).limit(PRUNE_MESSAGES)
+        delete = table.delete().where(table.c.number.in_(oldest.scalar_subquery()))
+        total = 0
+        while last and (deleted := self._write(lambda connection: connection.execute(delete).rowcount)):
+            total += deleted
+        return total
+
     def forget_sealed(self, before: float, *, unread: bool = False) -> int:
         table = schema.sealed
         delete = table.delete().where(table.c.received_at < before)

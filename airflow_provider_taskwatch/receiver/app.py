@@ -30,7 +30,7 @@ from .health import BEAT_SECONDS, Readiness, beating
 from .intake import BODY_BYTES, BODY_SECONDS, Intake
 from .route import Callbacks, Pushes
 from .token import Keys
-from .writer import add, append
+from .writer import PushedFeeds, add
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,8 @@ def create_app(
         lambda name: count(f"{COUNTER}{name}"),
         body_seconds,
     )
-    events = Intake(partial(append, inbox), lambda name: count(f"{PUSH_COUNTER}{name}"), body_seconds)
+    feeds = PushedFeeds(inbox, partial(_repeat, count, f"{PUSH_COUNTER}dropped"))
+    events = Intake(feeds.append, lambda name: count(f"{PUSH_COUNTER}{name}"), body_seconds)
     callbacks, pushes = Callbacks(keys, signals, clock), Pushes(keys, events, clock)
     app.add_api_route(f"{callback.PATH}{{token}}", callbacks.take, methods=["POST"], **_TAKE)
     app.add_api_route(f"{push.PATH}{{token}}", pushes.take, methods=["POST"], **_TAKE_PUSH)

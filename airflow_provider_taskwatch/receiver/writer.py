@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Sequence
 
@@ -57,10 +58,53 @@ def _bounded(inbox: Inbox, messages: Sequence[Message]) -> int:
     return deleted
 
 
-def append(inbox: Inbox, messages: Sequence[Message]) -> int:
-    """Store events in the order in which they came, those of each feed in one transaction; return how many were new."""
-    channels = dict.fromkeys(one.channel for one in messages)
-    return sum(inbox.append(channel, [one for one in messages if one.channel == channel]) for channel in channels)
+PUSHED_BYTES = 1 << 30
+"""Of one feed: what a remote pushes it pushes once, so none of it is refused, and the oldest makes room."""
+
+
+class PushedFeeds:
+    """Stores events that were pushed, and keeps each feed within bounds.
+
+    :param tell: told how many older events were deleted, where some were.
+    :param limit: of each feed, in bytes; its size is looked at whenever a sixteenth of that has come.
+    """
+
+    def __init__(self, inbox: Inbox, tell: Callable[[int], object] = _ignore, *, limit: int = PUSHED_BYTES) -> None:
+        self._inbox = inbox
+        self._tell = tell
+        self._limit = limit
+        self._since: dict[str, int] = {}
+
+    def append(self, messages: Sequence[Message]) -> int:
+        """Store events in the order in which they came, those of each feed in one transaction; how many were new."""
+        channels = dict.fromkeys(one.channel for one in messages)
+        return sum(self._append(channel, [one for one in messages if one.channel == channel]) for channel in channels)
+
+    def _append(self, channel: str, messages: Sequence[Message]) -> int:
+        new = self._inbox.append(channel, messages)
+        step = self._limit // 16
+        since = self._since.get(channel, step) + sum(len(json.dumps(one.content)) for one in messages)
+        self._since[channel] = since if since < step else 0
+        if since >= step:
+            self._make_room(channel, self._limit - step)
+        return new
+
+    def _make_room(self, channel: str, limit: int) -> None:
+        """What was appended is stored, whatever becomes of this."""
+        try:
+            deleted = self._inbox.keep_bytes(channel, limit)
+        except InboxError as error:
+            log.warning("the size of the feed %s in the inbox is not known: %s", channel, error)
+            return
+        if deleted:
+            log.error(
+                "the feed %s fills the inbox: its oldest %d events are deleted, whether they were read or not; "
+                "it may hold %d bytes",
+                channel,
+                deleted,
+                self._limit,
+            )
+            self._tell(deleted)
 
 
 class Writer:

@@ -134,6 +134,17 @@ def test_of_a_subject_the_newest_are_kept(inbox: Inbox) -> None:
     assert inbox.add([replace(SIGNAL, delivery="0")]) == 1  # what was deleted is no delivery that is known
 
 
+def test_of_a_channel_so_many_bytes_are_kept(inbox: Inbox) -> None:
+    inbox.append("tasks", [replace(one, content="x" * 98) for one in events("tasks", *range(1_300))])
+    inbox.append("tasks", [replace(one, content=None) for one in events("tasks", 5_000)])
+    inbox.append("alerts", events("alerts", 1))
+
+    assert inbox.keep_bytes("tasks", 1_000) == 1_290
+    assert inbox.keep_bytes("tasks", 1_000) == inbox.keep_bytes("unknown", 0) == 0
+    assert deliveries(inbox.after("tasks", 0)) == [*map(str, range(1_290, 1_300)), "5000"]
+    assert deliveries(inbox.after("alerts", 0)) == ["1"]
+
+
 def test_a_feed_has_a_position(inbox: Inbox) -> None:
     assert inbox.position("acronis/tasks") is None
 

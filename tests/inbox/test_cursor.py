@@ -44,6 +44,13 @@ def test_what_is_passed_later_is_missing_for_longer() -> None:
     assert cursor.moved([], Horizon(ended=4, begun=9)).missing == []
 
 
+def test_in_a_database_that_was_restored_a_number_is_not_missing_for_ever() -> None:
+    cursor = Cursor().moved([1, 3]).moved([], Horizon(ended=5_000_000, begun=5_000_001))
+
+    assert cursor.moved([], Horizon(ended=700, begun=701)).missing == [2]
+    assert cursor.moved([], Horizon(ended=700, begun=701)).moved([], Horizon(ended=701, begun=702)).missing == []
+
+
 def test_numbers_below_that_were_asked_for_otherwise_do_not_move_it_back() -> None:
     assert Cursor(last=9).moved([4]) == Cursor(last=9)
 

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
-from airflow_provider_taskwatch.receiver.writer import BATCH_MESSAGES, THREADS, Writer, add, append
+from airflow_provider_taskwatch.receiver.writer import BATCH_MESSAGES, THREADS, PushedFeeds, Writer, add
 from tests.until import until
 
 
@@ -81,7 +81,7 @@ async def test_events_keep_the_order_in_which_they_came_each_feed_in_one_transac
 
     inbox = Watched()
     told: list[tuple[int, int]] = []
-    writer = Writer(partial(append, inbox), lambda *counts: told.append(counts))
+    writer = Writer(PushedFeeds(inbox).append, lambda *counts: told.append(counts))
     other = replace(message(2), channel="another")
     await asyncio.gather(*(writer.add(one) for one in (message(3), other, message(1), message(3))))
     assert inbox.appended == [("automic", ["003", "001", "003"]), ("another", ["002"])]
@@ -139,3 +139,39 @@ def test_what_was_added_is_stored_even_where_the_older_ones_cannot_be_deleted(ca
 
     assert add(Stubborn(), [message(1)]) == 1
     assert "no older callbacks were deleted: the disk is full" in caplog.text
+
+
+def event(number: int, channel: str = "docplanner") -> Message:
+    return Message(channel=channel, subject="7", delivery=f"{number:03}", content="x" * 98, received_at=0.0)
+
+
+def test_a_feed_that_fills_the_disk_loses_its_oldest_events_and_says_how_many(caplog: pytest.LogCaptureFixture) -> None:
+    inbox, deleted = MemoryInbox(), list[int]()
+    feeds = PushedFeeds(inbox, deleted.append, limit=16_000)
+    inbox.append("another", [event(number, "another") for number in range(500)])
+    for number in range(500):
+        assert feeds.append([event(number)]) == 1
+        assert len(inbox.after("docplanner", 0)) <= 160
+
+    kept = [one.message.delivery for one in inbox.after("docplanner", 0)]
+    assert (kept[0], kept[-1]) == (f"{500 - len(kept):03}", "499")
+    assert len(kept) + sum(deleted) == 500
+    assert len(inbox.after("another", 0)) == 500
+    assert "the feed docplanner fills the inbox: its oldest" in caplog.text
+
+
+def test_a_feed_that_was_too_large_before_a_restart_is_bounded_at_once() -> None:
+    inbox = MemoryInbox()
+    inbox.append("docplanner", [event(number) for number in range(500)])
+    PushedFeeds(inbox, limit=16_000).append([event(500)])
+
+    assert len(inbox.after("docplanner", 0)) == 150
+
+
+def test_an_event_is_stored_even_where_the_size_of_its_feed_cannot_be_learned(caplog: pytest.LogCaptureFixture) -> None:
+    class Opaque(MemoryInbox):
+        def keep_bytes(self, channel: str, limit: int) -> int:
+            raise InboxError("the disk is slow")
+
+    assert PushedFeeds(Opaque()).append([event(1)]) == 1
+    assert "the size of the feed docplanner in the inbox is not known: the disk is slow" in caplog.text
