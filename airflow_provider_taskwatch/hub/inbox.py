@@ -39,17 +39,20 @@ def retention_days() -> float:
     return option.days("inbox_retention_days", default=RETENTION_DAYS)
 
 
-def open_inbox() -> Inbox:
+def open_inbox(*, keeps: bool = True) -> Inbox:
     """The inbox, on a worker, on the API server and on the command line; it connects when it is asked for something.
 
+    :param keeps: whether connections to a server stay open while nothing is asked.
     :raises ConfigurationError: where what names it cannot be read.
     :raises InboxError: where Airflow could not be asked what names it.
     """
-    return _inbox(option.text("inbox_url") or _named_by(_find()))
+    return _inbox(option.text("inbox_url") or _named_by(_find()), keeps=keeps)
 
 
 def open_named_inbox() -> Inbox:
     """The inbox on a worker that reads a feed: a file of its own host would be another one than the triggerers'.
+
+    There may be hundreds of workers, which ask now and then: none of them keeps a connection to a server open.
 
     :raises ConfigurationError: where neither the option nor a connection names it.
     """
@@ -58,7 +61,7 @@ def open_named_inbox() -> Inbox:
             "a worker that reads a feed needs the inbox of the triggerers: set [taskwatch] inbox_url on workers, too, "
             f"or add an Airflow connection {CONN_ID!r}; or wait in the triggerer (deferrable=True)"
         )
-    return open_inbox()
+    return open_inbox(keeps=False)
 
 
 async def aopen_inbox() -> Inbox:
@@ -106,10 +109,10 @@ def inbox_url_of(connection: Any) -> str:
     return f"postgresql://{credentials}{place}{port}/{quote(connection.schema or '', safe='')}?{options}".rstrip("?")
 
 
-def _inbox(url: str) -> SqlInbox:
+def _inbox(url: str, *, keeps: bool = True) -> SqlInbox:
     from airflow_provider_taskwatch.inbox.store import SqlInbox
 
-    return SqlInbox(url, retention_days=retention_days())
+    return SqlInbox(url, retention_days=retention_days(), keeps=keeps)
 
 
 _open: dict[str, SqlInbox] = {}

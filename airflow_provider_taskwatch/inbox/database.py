@@ -36,10 +36,11 @@ class Database:
     """Connects, and makes its tables, when it is first asked for something. May be used by many threads.
 
     :param url: SQLAlchemy's URL.
+    :param keeps: see :func:`~.engine.engine_for`.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = engine_for(url)
+    def __init__(self, url: str, *, keeps: bool = True) -> None:
+        self._engine = engine_for(url, keeps=keeps)
         self._insert = (postgresql if self.is_postgresql else sqlite).insert
         self._place = Place() if self.is_postgresql else FilePlace(self._engine)
         self._ready: object = _NEVER

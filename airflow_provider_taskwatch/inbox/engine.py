@@ -29,8 +29,11 @@ _TIMES = {
 """A host that vanished would keep a thread waiting for hours."""
 
 
-def engine_for(url: str) -> sa.Engine:
-    """The engine for an inbox, or :class:`ConfigurationError`. Nothing is opened yet."""
+def engine_for(url: str, *, keeps: bool = True) -> sa.Engine:
+    """The engine for an inbox, or :class:`ConfigurationError`. Nothing is opened yet.
+
+    :param keeps: whether connections to a server stay open while nothing is asked.
+    """
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
@@ -41,7 +44,7 @@ def engine_for(url: str) -> sa.Engine:
     if backend == "sqlite":
         return _sqlite(parsed)
     if backend in ("postgresql", "postgres"):
-        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+        return _postgresql(parsed.set(drivername="postgresql+psycopg"), _POOL if keeps else {"poolclass": sa.NullPool})
     raise ConfigurationError(f"an inbox is in SQLite or PostgreSQL, not in {parsed.drivername!r}")
 
 
@@ -81,17 +84,18 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _postgresql(url: sa.URL) -> sa.Engine:
+_POOL = {"pool_size": CONNECTIONS, "max_overflow": CONNECTIONS, "pool_timeout": WRITE_SECONDS}
+
+
+def _postgresql(url: sa.URL, pool: dict[str, Any]) -> sa.Engine:
     limit = WRITE_SECONDS * 1000
     options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
     try:
         return sa.create_engine(
             url,
             connect_args={**_TIMES, "options": options, "application_name": "taskwatch"},
-            pool_size=CONNECTIONS,
-            max_overflow=CONNECTIONS,
-            pool_timeout=WRITE_SECONDS,
             hide_parameters=True,
+            **pool,
         )
     except ImportError as cause:
         raise ConfigurationError(

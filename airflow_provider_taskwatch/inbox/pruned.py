@@ -28,12 +28,18 @@ class Pruned(Database):
     :param url: SQLAlchemy's URL of the database.
     :param retention_days: what is older is deleted, in small steps, by whoever adds something.
     :param clock: seconds since the epoch.
+    :param keeps: see :class:`~.database.Database`.
     """
 
     def __init__(
-        self, url: str, *, retention_days: float = RETENTION_DAYS, clock: Callable[[], float] = time.time
+        self,
+        url: str,
+        *,
+        retention_days: float = RETENTION_DAYS,
+        clock: Callable[[], float] = time.time,
+        keeps: bool = True,
     ) -> None:
-        super().__init__(url)
+        super().__init__(url, keeps=keeps)
         self._retention_seconds = retention_days * DAY_SECONDS
         self._clock = clock
         self._prune_from = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,14 +17,14 @@ import pytest
 from airflow_provider_taskwatch.core.error import InboxError, LeaseError
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.hub.follower import BATCH_BYTES, UNCONFIRMED_BUNDLES, Bundle, Follower
-from airflow_provider_taskwatch.hub.inbox import aopen_inbox
+from airflow_provider_taskwatch.hub.inbox import aopen_inbox, open_named_inbox
 from airflow_provider_taskwatch.inbox.engine import CONNECTIONS
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.hub.remote import NOW, event
-from tests.until import until
+from tests.until import until, wait_until
 
 FEED = "fake queue"
 LEASE = "feed trigger mine"
@@ -402,6 +403,17 @@ async def test_sixty_followers_share_the_few_connections_of_their_process(
         await until(lambda: connections(database, "AND state <> 'idle'") == 0)  # threads go on for a moment
     for inbox in inboxes:
         inbox.close()
+
+
+def test_a_worker_keeps_no_connection_while_it_waits(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", postgres_url)
+    inbox = open_named_inbox()
+    inbox.append(FEED, [message_of(FEED, event(1), time.time())])
+
+    with psycopg.connect(postgres_url, autocommit=True) as database:
+        wait_until(lambda: connections(database) == 0)  # a server takes a moment to end one
+    assert last(inbox) == 1
+    inbox.close()
 
 
 async def test_who_closes_a_shared_inbox_takes_it_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
