@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.docplanner import patience
 
 from .feed import ReadFeedOperator
-from .setting import deadline_of, is_deferrable, now, one_of
+from .setting import deadline_of, is_deferrable, now, one_of, resumable_from
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -119,7 +119,7 @@ class DocplannerReleaseNotificationsOperator(BaseOperator):
 
         deadline = deadline_of(context["ti"], None)
         self.defer(
-            trigger=DateTimeTrigger(moment=now() + timedelta(seconds=seconds)),
+            trigger=DateTimeTrigger(moment=max(now() + timedelta(seconds=seconds), resumable_from(context["ti"]))),
             method_name="execute_complete",
             timeout=None if deadline is None else deadline - now(),
         )

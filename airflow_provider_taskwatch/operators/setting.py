@@ -58,6 +58,36 @@ def moment_of(name: str, value: object) -> float | None:
         raise ConfigurationError(f"{name}={value!r:.80} is no time; write it as 2026-01-31T12:00:00+00:00") from cause
 
 
+SETTLED_AFTER_STARTS = 4.0
+SETTLED_LEAST_SECONDS = 2.0
+SETTLED_MOST_SECONDS = 60.0
+
+
+def resumable_from(ti: Any, begun: datetime | None = None) -> datetime:
+    """From when on a trigger may resume the task that is deferred now.
+
+    Airflow 3.3.2 fails a task that a trigger resumes too soon, without an error in its log. The worker's process ends a
+    while after the deferral, and its executor reports *success* then. The scheduler reads such reports once per loop,
+    after it has queued what triggers have resumed (``process_executor_events``). The report has the try number of the
+    task that is queued again, so the task counts as *killed externally*, unless it is still ``scheduled``, or the
+    executor says that it has it (``has_task``), which LocalExecutor never does, as nothing fills its ``running``.
+
+    Nothing that a trigger can ask shows whether the report has been read. What it waits for, the end of a process and
+    a loop of the scheduler, takes longer on a busy host, as the start of this process did, and that is known. Beside
+    two busy loops per core the report was read 2.1 to 6.9 s after the deferral, and never more than two seconds and
+    2.3 times the time of the start.
+
+    :param ti: the task instance; None where its start tells nothing, as it was resumed before.
+    :param begun: when its code began to work, where that was before now.
+    """
+    started: datetime | None = getattr(ti, "start_date", None)
+    if started is None:
+        wanted = SETTLED_MOST_SECONDS
+    else:
+        wanted = SETTLED_AFTER_STARTS * max(0.0, (min(now(), begun or now()) - started).total_seconds())
+    return now() + timedelta(seconds=min(SETTLED_MOST_SECONDS, SETTLED_LEAST_SECONDS + wanted))
+
+
 def backstop(deadline: datetime | None, poll_seconds: float) -> timedelta | None:
     """The time after which Airflow itself ends a deferral: a while behind the deadline, which the trigger owns."""
     return None if deadline is None else deadline - now() + timedelta(seconds=2 * poll_seconds + 60)

@@ -29,7 +29,7 @@ from .attempt import Attempt
 from .ending import WaitTimedOut, result_of
 from .kill import CANCEL_SECONDS, ended_by_user, within
 from .record import Records
-from .setting import backstop, deadline_of, now, one_of, seconds_or_none
+from .setting import backstop, deadline_of, now, one_of, resumable_from, seconds_or_none
 from .waiter import Waiter, place_in
 
 if TYPE_CHECKING:
@@ -233,6 +233,7 @@ class StartOperator(Waiter, BaseOperator):
                 ),
                 start_id=record.start_id,
                 callback=self.expectation() if record.is_called_back else None,
+                resumable_from=resumable_from(self._ti, datetime.fromisoformat(record.started_at)).isoformat(),
                 cancel_on_kill=self.cancel_on_kill,
                 keeps_record=self.durable,
             ),

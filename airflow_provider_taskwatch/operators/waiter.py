@@ -16,7 +16,17 @@ from airflow_provider_taskwatch.core.watch import Plan, last_word
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .hook import HookUser
-from .setting import CENTURY_SECONDS, backstop, check_durations, is_deferrable, now, one_of, seconds, seconds_or_none
+from .setting import (
+    CENTURY_SECONDS,
+    backstop,
+    check_durations,
+    is_deferrable,
+    now,
+    one_of,
+    resumable_from,
+    seconds,
+    seconds_or_none,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a text below
@@ -159,8 +169,9 @@ def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: floa
         task.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
         wait = event["wait"]
         deadline = datetime.fromisoformat(wait["deadline"]) if wait["deadline"] else None
+        again = resumable_from(None).isoformat()
         task.defer(
-            trigger=trigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead}),
+            trigger=trigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead, "resumable_from": again}),
             method_name="execute_complete",
             timeout=backstop(deadline, poll_seconds),
         )

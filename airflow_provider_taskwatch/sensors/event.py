@@ -13,7 +13,14 @@ from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
 from airflow_provider_taskwatch.operators.feed import FeedUser
-from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_deferrable, json_object, moment_of
+from airflow_provider_taskwatch.operators.setting import (
+    backstop,
+    deadline_of,
+    is_deferrable,
+    json_object,
+    moment_of,
+    resumable_from,
+)
 from airflow_provider_taskwatch.operators.waiter import heard
 
 if TYPE_CHECKING:
@@ -114,6 +121,7 @@ class EventSensor(FeedUser, BaseSensorOperator):
                 feed=self.feed_options(),
                 want={"names": want.names, "subject": want.subject, "match": want.match, "since": want.since},
                 deadline=deadline.isoformat() if deadline else None,
+                resumable_from=resumable_from(context["ti"]).isoformat(),
             ),
             method_name="execute_complete",
             timeout=backstop(deadline, self.poke_interval),

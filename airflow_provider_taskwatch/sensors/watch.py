@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.watch import Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
-from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_duration, now
+from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_duration, now, resumable_from
 from airflow_provider_taskwatch.operators.waiter import Waiter, place_in
 
 from .finish import how_to_finish
@@ -154,6 +154,7 @@ class WatchSensor(Waiter, BaseSensorOperator):
         self.defer(
             trigger=WatchTrigger(
                 **self.trigger_arguments(ref, self.options(), started_at=now().isoformat(), deadline=deadline),
+                resumable_from=resumable_from(context["ti"]).isoformat(),
                 finish=how_to_finish(self, WatchSensor.execute_complete),
             ),
             method_name="execute_complete",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_taskwatch.core.clock import rests_on_clock
 from airflow_provider_taskwatch.core.outcome import Outcome
+
+RESUMABLE_SECONDS = 60.0
 
 
 class WorkerClock:
@@ -14,6 +17,7 @@ class WorkerClock:
 
     deadline: str | None
     ahead_seconds: float
+    resumable_from: str | None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Airflow's."""
@@ -23,6 +27,15 @@ class WorkerClock:
         """The event of an outcome; one that rests on a clock lets the worker go on with the wait if its own differs."""
         told = outcome.to_event()
         return told | {"at": self._now().isoformat(), "wait": self.serialize()[1]} if rests_on_clock(outcome) else told
+
+    async def _until_resumable(self) -> None:
+        """Wait until Airflow has noticed that the worker has let go of the task.
+
+        No longer than the worker can have meant, as its clock may be another one.
+        """
+        if self.resumable_from is not None:
+            left = (datetime.fromisoformat(self.resumable_from) - self._now()).total_seconds()
+            await asyncio.sleep(min(max(0.0, left), RESUMABLE_SECONDS))
 
     def _seconds_left(self) -> float | None:
         if self.deadline is None:

@@ -31,6 +31,8 @@ class EventTrigger(WorkerClock, BaseTrigger):
     :param want: arguments of :class:`~..core.want.Want`.
     :param deadline: when the wait ends at the latest (ISO 8601, UTC), None for never.
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
+    :param resumable_from: until then no event asks for a worker (ISO 8601); see
+        :func:`~..operators.setting.resumable_from`. None: at once.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
         want: Mapping[str, Any],
         deadline: str | None = None,
         ahead_seconds: float = 0.0,
+        resumable_from: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
@@ -48,6 +51,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
         self.want = dict(want)
         self.deadline = deadline
         self.ahead_seconds = ahead_seconds
+        self.resumable_from = resumable_from
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -56,11 +60,13 @@ class EventTrigger(WorkerClock, BaseTrigger):
             "want": self.want,
             "deadline": self.deadline,
             "ahead_seconds": self.ahead_seconds,
+            **({} if self.resumable_from is None else {"resumable_from": self.resumable_from}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, and no await after it."""
         outcome = await self._outcome()
+        await self._until_resumable()
         yield BriefEvent(self._told(outcome), words=outcome.message)
 
     async def _outcome(self) -> Outcome:

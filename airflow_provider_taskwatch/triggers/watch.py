@@ -49,6 +49,8 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     :param started_at: when the wait began (ISO 8601, UTC); interval and grace periods go on from there after a restart.
     :param deadline: when it ends at the latest (ISO 8601, UTC), None for never.
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
+    :param resumable_from: until then no event asks for a worker (ISO 8601); see
+        :func:`~..operators.setting.resumable_from`. None: at once.
     :param start_id: the random id of the start, the same as in the remote's marker.
     :param rules: arguments of :class:`~..core.judge.Rules`.
     :param rhythm: arguments of :class:`~..core.schedule.Rhythm`.
@@ -70,6 +72,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         started_at: str,
         deadline: str | None = None,
         ahead_seconds: float = 0.0,
+        resumable_from: str | None = None,
         start_id: str | None = None,
         rules: Mapping[str, Any] | None = None,
         rhythm: Mapping[str, Any] | None = None,
@@ -87,6 +90,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         self.started_at = started_at
         self.deadline = deadline
         self.ahead_seconds = ahead_seconds
+        self.resumable_from = resumable_from
         self.start_id = start_id
         self.rules = dict(rules or {})
         self.rhythm = dict(rhythm or {})
@@ -118,12 +122,15 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             "keeps_record": self.keeps_record,
             "finish": self.finish,
             **({} if self.callback is None else {"callback": self.callback}),
+            **({} if self.resumable_from is None else {"resumable_from": self.resumable_from}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, and no await after it: Airflow 3.3.2 calls ``on_kill`` on a trigger that lingers."""
         outcome = await self._outcome()
         event = await self._event(outcome)
+        if not isinstance(event, TaskSuccessEvent):
+            await self._until_resumable()
         self._is_over = True
         yield event
 

@@ -80,12 +80,13 @@ def deferred(**arguments: Any) -> tuple[EventLife, EventTrigger]:
 
 def test_it_waits_in_the_triggerer_from_the_start_of_the_dag_run(box: Running) -> None:
     life, trigger = deferred(subject="a", match={"data.id": 1}, filter="event.source == 'x'", timeout=60)
-    assert trigger.serialize()[1] | {"deadline": None} == {
+    assert trigger.serialize()[1] | {"deadline": None, "resumable_from": None} == {
         "conn_id": "acronis_default",
         "feed": {**WISHES, "cel": "event.source == 'x'"},
         "want": {"names": [], "subject": "a", "match": {"data.id": 1}, "since": life.begun.timestamp()},
         "deadline": None,
         "ahead_seconds": 0.0,
+        "resumable_from": None,
     }
     assert trigger.deadline is not None
 

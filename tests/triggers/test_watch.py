@@ -232,6 +232,28 @@ async def test_a_failure_always_goes_by_a_worker(box: Running, supervisor: Super
     assert from_event(event.payload).ending is Ending.FAILED
 
 
+@pytest.mark.parametrize("finish, is_held", [("resume", True), ("succeed", False)])
+async def test_a_quick_end_that_needs_a_worker_waits_until_airflow_knows_of_the_deferral(
+    box: Running, supervisor: Supervisor, finish: str, is_held: bool
+) -> None:
+    began = datetime.now(UTC)
+    trigger = trigger_for(
+        automic_task(box, duration=0.0), finish=finish, resumable_from=(began + timedelta(seconds=1.5)).isoformat()
+    )
+    await first_event(trigger)
+
+    assert ((datetime.now(UTC) - began).total_seconds() >= 1.5) is is_held
+
+
+async def test_a_clock_that_is_behind_holds_an_event_no_longer_than_a_worker_may_mean(
+    box: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.clock.RESUMABLE_SECONDS", 0.1)
+    in_an_hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+    assert await first_event(trigger_for(automic_task(box, duration=0.0), resumable_from=in_an_hour))
+
+
 async def test_a_users_kill_cancels_at_the_remote(box: Running, supervisor: Supervisor) -> None:
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
     async with watching(trigger, box):

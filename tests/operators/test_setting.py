@@ -1,0 +1,33 @@
+"""When a trigger may resume a task: Airflow 3.3.2 fails one that is resumed before it knows of the deferral."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_taskwatch.operators.setting import resumable_from
+
+
+def held_seconds(start_seconds: float | None, begun_seconds_ago: float = 0.0) -> float:
+    """For how long an event is held where the process took so long to start."""
+    begun = datetime.now(UTC) - timedelta(seconds=begun_seconds_ago)
+    started = None if start_seconds is None else begun - timedelta(seconds=start_seconds)
+    return (resumable_from(SimpleNamespace(start_date=started), begun) - datetime.now(UTC)).total_seconds()
+
+
+HELD = [(0.0, 2.0), (0.5, 4.0), (2.0, 10.0), (11.0, 46.0), (100.0, 60.0), (None, 60.0)]
+
+
+@pytest.mark.parametrize("start, held", HELD)
+def test_a_slow_start_of_the_process_holds_its_events_longer(start: float | None, held: float) -> None:
+    assert held_seconds(start) == pytest.approx(held, abs=1.0)
+
+
+def test_what_the_remote_took_is_no_sign_of_a_slow_host() -> None:
+    assert held_seconds(1.0, begun_seconds_ago=30.0) == pytest.approx(6.0, abs=1.0)
+
+
+def test_a_clock_that_went_back_holds_nothing_for_long() -> None:
+    assert held_seconds(-3_600.0) == pytest.approx(2.0, abs=1.0)
