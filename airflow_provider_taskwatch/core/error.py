@@ -16,6 +16,7 @@
     - :class:`LengthError`: the answer is longer than what is read of one
   - :class:`TokenError`: the token endpoint said no, or could not be asked
   - :class:`InboxError`: the inbox's database could not be asked
+  - :class:`EventsLostError`: events were deleted before they were read
   - :class:`EventError`: a trigger event that this version cannot read
   - :class:`DeadlineError`: the wait's deadline has passed
   - :class:`MovedError`: the connection leads elsewhere than where this was started
@@ -159,6 +160,10 @@ class InboxError(TaskWatchError):
     """The inbox's database could not be asked, or was made by a newer version."""
 
     transient = True
+
+
+class EventsLostError(TaskWatchError):
+    """Events were deleted before whoever wanted them has read them."""
 
 
 class LeaseError(TaskWatchError):

@@ -17,12 +17,14 @@ class Waiter:
     :param hear: told each event that is wanted.
     :param doubt: told what may keep events from coming.
     :param fail: told why none will come.
+    :param miss: told how many, at most, were deleted that came in since he wants them.
     """
 
     want: Want
     hear: Callable[[Event], object]
     doubt: Callable[[str], object] = field(default=lambda _: None)
     fail: Callable[[Exception], object] = field(default=lambda _: None)
+    miss: Callable[[int], object] = field(default=lambda _: None)
 
 
 class Audience:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 from airflow_provider_taskwatch.core.error import LeaseError, TaskWatchError
-from airflow_provider_taskwatch.core.feed import Event, Feed
+from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.inbox.event import event_of
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message, Received
 from airflow_provider_taskwatch.inbox.seal import Seal
+from airflow_provider_taskwatch.inbox.spot import Gone, Spot, read_page, spot_at
 
 from .pump import lease_name, new_holder
-from .reading import Place, Program, Reading, Step, remarks, seal_for
+from .reading import Place, Program, Reading, Step, lost_words, remarks, seal_for
 from .silence import of_feed, silence
 
 T = TypeVar("T")
@@ -85,12 +85,29 @@ class Errand:
         silent = silence(self.inbox) if self.feed.is_pushed else ""
         return of_feed(self.feed.key, silent) if silent else ""
 
-    def events(self, number: int) -> Iterator[tuple[int, Event]]:
-        """What the inbox holds after a number, in the order of the feed, each with its own number."""
-        while page := self.inbox.after(self.feed.key, number):
-            for one in page:
-                yield one.number, event_of(one.message)
-            number = page[-1].number
+    def begin(self, number: int) -> Spot:
+        """The spot of a reader that begins after a number."""
+        return spot_at(self.inbox, self.feed.key, number)
+
+    def pages(self, spot: Spot) -> Iterator[tuple[list[Received], Gone]]:
+        """What the inbox holds after a spot, in the order of the feed; the last page is empty."""
+        while True:
+            page, gone = read_page(self.inbox, self.feed.key, spot)
+            yield page, gone
+            if not page:
+                return
+            spot, _ = spot.after([one.number for one in page], gone)
+
+    def between(self, start: int, end: int) -> Iterator[Message]:
+        """What the inbox holds after a number and up to another one."""
+        while page := [one for one in self.inbox.after(self.feed.key, start) if one.number <= end]:
+            yield from (one.message for one in page)
+            start = page[-1].number
+
+    def lose(self, number: int, *, is_exact: bool = True) -> str:
+        """Count events that were deleted before they were read; what to say of them."""
+        self._count("feed.lost", number)
+        return lost_words(self.feed.key, number, is_exact=is_exact)
 
     def close(self) -> None:
         """Let somebody else read the feed at once."""

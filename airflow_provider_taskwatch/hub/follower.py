@@ -36,10 +36,12 @@ class Bundle:
     """Events that go out together; none in the one that closes a burst.
 
     :param number: up to which the feed is read when they have arrived.
+    :param passed: how many events the feed has had up to there.
     """
 
     events: Sequence[dict[str, Any]]
     number: int
+    passed: int | None = None
 
 
 class Follower:

@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox
+from airflow_provider_taskwatch.inbox.spot import gone_of
 
 from .audience import Audience, Waiter
 from .bell import Bell
@@ -221,6 +222,10 @@ class Listener:
         for waiter in group:
             past.join(waiter)
         since = min(waiter.want.heard_from for waiter in group)
+        gone = await in_thread(gone_of, inbox, channel)
+        for waiter in group:
+            if missed := gone.since(waiter.want.since):
+                waiter.miss(missed)
         number = await in_thread(inbox.number_before, channel, since)
         while page := await in_thread(inbox.after, channel, number):
             self.reads += 1

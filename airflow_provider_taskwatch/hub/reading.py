@@ -158,5 +158,13 @@ def remarks(feed: str, batch: Batch) -> Iterator[tuple[int, str]]:
         yield logging.WARNING, f"the feed {feed}: {batch.warning}"
 
 
+def lost_words(feed: str, number: int, *, is_exact: bool = True) -> str:
+    """What to say of events that were deleted from the inbox before they were read."""
+    return (
+        f"the feed {feed}: {'' if is_exact else 'up to '}{number} of its events were deleted before they could be read "
+        "here, as they were older than [taskwatch] inbox_retention_days, or were pruned"
+    )
+
+
 _SET_ASIDE = "cannot be read and are set aside; `airflow taskwatch inbox show` lists them"
 _KEPT = "it is kept, sealed, for three days: `airflow taskwatch inbox show --raw` shows it"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,6 +47,32 @@ class Feeds(Pruned):
         query = sa.select(table).where(wanted).order_by(table.c.number).limit(limit)
         return [received(row) for row in self._read(lambda connection: connection.execute(query).all())]
 
+    def held(self, channel: str, number: int) -> int:
+        table = schema.message
+        query = sa.select(sa.func.count()).where(table.c.channel == channel, table.c.number <= number)
+        return int(self._read(lambda connection: connection.scalar(query)) or 0)
+
+    def find(self, channel: str, delivery: str) -> Received | None:
+        table = schema.message
+        query = sa.select(table).where(table.c.channel == channel, table.c.delivery == delivery)
+        row = self._read(lambda connection: connection.execute(query).one_or_none())
+        return None if row is None else received(row)
+
+    def claim(self, name: str, before: str | None, position: str, message: Message) -> bool:
+        table = schema.position
+        query = sa.select(table.c.position).where(table.c.feed == name)
+
+        def write(connection: sa.Connection) -> bool:
+            self._take_number(connection)
+            self._take_turn(connection, name)
+            if connection.scalar(query) != before:
+                return False
+            self._put_position(connection, name, position)
+            insert_message(connection, self._insert, message)
+            return True
+
+        return self._add(write)
+
     def number_before(self, channel: str, moment: float) -> int:
         table = schema.message
         ours = table.c.channel == channel
@@ -61,16 +88,15 @@ class Feeds(Pruned):
         query = sa.select(table.c.position).where(table.c.feed == feed)
         return self._read(lambda connection: connection.scalar(query))
 
-    def save_position(self, feed: str, position: str, lease: Lease | None = None) -> None:
+    def save_position(
+        self, feed: str, position: str, lease: Lease | None = None, *, also: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         def write(connection: sa.Connection) -> None:
             self._check(connection, lease)
-            self._put_position(connection, feed, position)
+            for name, one in {feed: position, **also}.items():
+                self._put_position(connection, name, one)
 
         self._write(write)
-
-    def _put_position(self, connection: sa.Connection, feed: str, position: str) -> None:
-        insert = self._insert(schema.position).values(feed=feed, position=position)
-        connection.execute(insert.on_conflict_do_update(index_elements=["feed"], set_={"position": position}))
 
     # --- leases
 
@@ -110,12 +136,6 @@ class Feeds(Pruned):
         kept = connection.scalar(table.update().where(ours).values(until=table.c.until).returning(table.c.name))
         if kept is None:
             raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")
-
-    def _take_turn(self, connection: sa.Connection, channel: str) -> None:
-        """Let whoever appends to a channel go one by one, so that its numbers show up in their order."""
-        if self.is_postgresql:
-            key = sa.func.hashtextextended(f"taskwatch {channel}", 0)
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     # --- sealed replies
 

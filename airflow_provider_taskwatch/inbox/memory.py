@@ -6,13 +6,15 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from airflow_provider_taskwatch.core.error import LeaseError
 
 from .cursor import CLEAR, Cursor, Horizon, cursor_at
 from .message import PAGE_MESSAGES, Heartbeat, Lease, Message, Received, Sealed
+from .spot import by_channel, gone_from, gone_name
 
 
 class MemoryInbox:
@@ -84,9 +86,12 @@ class MemoryInbox:
         return len(old)
 
     def _forget(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            gone = self._messages.pop(number)
-            self._deliveries.discard((gone.channel, gone.delivery))
+        old = [(number, self._messages.pop(number)) for number in numbers]
+        self._deliveries -= {(one.channel, one.delivery) for _, one in old}
+        deleted = by_channel((one.channel, number, one.received_at) for number, one in old)
+        for channel, gone in deleted.items():
+            name = gone_name(channel)
+            self._positions[name] = gone_from(self._positions.get(name)).with_(gone).to_text()
 
     def forget_sealed(self, before: float, *, unread: bool = False) -> int:
         with self._lock:
@@ -117,6 +122,20 @@ class MemoryInbox:
     def after(self, channel: str, number: int, limit: int = PAGE_MESSAGES) -> list[Received]:
         return [one for one in self._of(channel) if one.number > number][:limit]
 
+    def held(self, channel: str, number: int) -> int:
+        return sum(one.number <= number for one in self._of(channel))
+
+    def find(self, channel: str, delivery: str) -> Received | None:
+        return next((one for one in self._of(channel) if one.message.delivery == delivery), None)
+
+    def claim(self, name: str, before: str | None, position: str, message: Message) -> bool:
+        with self._lock:
+            if self._positions.get(name) != before:
+                return False
+            self._positions[name] = position
+            self._add(message)
+            return True
+
     def number_before(self, channel: str, moment: float) -> int:
         ours = self._of(channel)
         first = (one.number - 1 for one in ours if one.message.received_at >= moment)
@@ -129,10 +148,12 @@ class MemoryInbox:
     def position(self, feed: str) -> str | None:
         return self._positions.get(feed)
 
-    def save_position(self, feed: str, position: str, lease: Lease | None = None) -> None:
+    def save_position(
+        self, feed: str, position: str, lease: Lease | None = None, *, also: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         with self._lock:
             self._check(lease)
-            self._positions[feed] = position
+            self._positions.update({feed: position, **also})
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
         now = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -98,7 +98,10 @@ class Inbox(Protocol):
         """
 
     def prune(self, before: float, limit: int) -> int:
-        """Delete the oldest of what came in before a moment, and return how many; ``limit`` of them at most."""
+        """Delete the oldest of what came in before a moment, and return how many; ``limit`` of them at most.
+
+        What is gone of a channel is written down as :class:`~.spot.Gone`.
+        """
 
     def forget_sealed(self, before: float, *, unread: bool = False) -> int:
         """Delete the sealed replies that came in before a moment and could not be read, and return how many.
@@ -128,6 +131,15 @@ class Inbox(Protocol):
     def after(self, channel: str, number: int, limit: int = ...) -> list[Received]:
         """The next messages of a channel that was read up to a number, in ascending order."""
 
+    def held(self, channel: str, number: int) -> int:
+        """How many messages of a channel there are up to a number."""
+
+    def find(self, channel: str, delivery: str) -> Received | None:
+        """One message of a channel."""
+
+    def claim(self, name: str, before: str | None, position: str, message: Message) -> bool:
+        """Write a position and a message down, if the position is still what it was before; whether it was."""
+
     def number_before(self, channel: str, moment: float) -> int:
         """The number up to which a channel is old news for who wants what came in from a moment on.
 
@@ -137,8 +149,13 @@ class Inbox(Protocol):
     def position(self, feed: str) -> str | None:
         """How far a feed was read."""
 
-    def save_position(self, feed: str, position: str, lease: Lease | None = None) -> None:
-        """Write down how far a feed was read."""
+    def save_position(
+        self, feed: str, position: str, lease: Lease | None = None, *, also: Mapping[str, str] = ...
+    ) -> None:
+        """Write down how far a feed was read.
+
+        :param also: other positions, by their names.
+        """
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
         """Take or renew a lease for so long from now, by the inbox's clock; False where somebody else holds it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import InboxError
 from . import schema
 from .database import Database
 from .message import DAY_SECONDS, PRUNE_MESSAGES, RETENTION_DAYS, SEALED_SECONDS
+from .spot import by_channel, gone_from, gone_name
 
 T = TypeVar("T")
 
@@ -47,8 +48,7 @@ class Pruned(Database):
     def prune(self, before: float, limit: int) -> int:
         table = schema.message
         oldest = sa.select(table.c.number).where(table.c.received_at < before).order_by(table.c.number).limit(limit)
-        delete = table.delete().where(table.c.number.in_(oldest.scalar_subquery()))
-        return self._write(lambda connection: connection.execute(delete).rowcount)
+        return self._delete(oldest)
 
     def keep_bytes(self, channel: str, limit: int) -> int:
         """In small steps, as :meth:`prune`."""
@@ -61,9 +61,8 @@ class Pruned(Database):
         last = self._read(lambda connection: connection.scalar(query))
         old = table.c.channel == channel, table.c.number <= (last or 0)
         oldest = sa.select(table.c.number).where(*old).order_by(table.c.number).limit(PRUNE_MESSAGES)
-        delete = table.delete().where(table.c.number.in_(oldest.scalar_subquery()))
         total = 0
-        while last and (deleted := self._write(lambda connection: connection.execute(delete).rowcount)):
+        while last and (deleted := self._delete(oldest)):
             total += deleted
         return total
 
@@ -73,6 +72,37 @@ class Pruned(Database):
         if not unread:
             delete = delete.where(table.c.problem != "")
         return self._write(lambda connection: connection.execute(delete).rowcount)
+
+    def _delete(self, numbers: sa.Select[tuple[int]]) -> int:
+        table = schema.message
+        which = table.c.number.in_(numbers.scalar_subquery())
+        delete = table.delete().where(which).returning(table.c.channel, table.c.number, table.c.received_at)
+
+        def write(connection: sa.Connection) -> int:
+            self._take_turn(connection, "the pruning")
+            deleted = [(row.channel, row.number, row.received_at) for row in connection.execute(delete).all()]
+            self._note(connection, deleted)
+            return len(deleted)
+
+        return self._write(write)
+
+    def _note(self, connection: sa.Connection, deleted: Sequence[tuple[str, int, float]]) -> None:
+        """Write down what is gone, for readers that have not come so far."""
+        table = schema.position
+        for channel, numbers in sorted(by_channel(deleted).items()):
+            name = gone_name(channel)
+            gone = gone_from(connection.scalar(sa.select(table.c.position).where(table.c.feed == name)))
+            self._put_position(connection, name, gone.with_(numbers).to_text())
+
+    def _put_position(self, connection: sa.Connection, feed: str, position: str) -> None:
+        insert = self._insert(schema.position).values(feed=feed, position=position)
+        connection.execute(insert.on_conflict_do_update(index_elements=["feed"], set_={"position": position}))
+
+    def _take_turn(self, connection: sa.Connection, channel: str) -> None:
+        """Let whoever changes something of this name go one by one; so the numbers of a channel show up in order."""
+        if self.is_postgresql:
+            key = sa.func.hashtextextended(f"taskwatch {channel}", 0)
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     def _add(self, change: Callable[[sa.Connection], T]) -> T:
         """One transaction that adds something; what was added is stored, whatever becomes of the pruning."""

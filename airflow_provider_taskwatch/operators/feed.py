@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.want import Want
+from airflow_provider_taskwatch.inbox.event import event_of
+from airflow_provider_taskwatch.inbox.spot import Gone, Spot, gone_of
 
 from .hook import HookUser
-from .setting import listed, moment_of, now
+from .setting import listed, moment_of, now, one_of
+from .share import Share, Shares
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.feed import Feed
     from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook  # noqa: F401 - named as a text below
     from airflow_provider_taskwatch.hub.errand import Errand
+    from airflow_provider_taskwatch.inbox.message import Received
 
 
 class FeedUser(HookUser["TaskWatchHook"]):
@@ -68,6 +74,8 @@ class ReadFeedOperator(FeedUser, BaseOperator):
     :param reader: to whom the position belongs. Default: the DAG's and the task's ids.
     :param output_path: write the events there, one JSON object a line, and return ``path``, ``count`` and ``reader``;
         an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.jsonl``.
+    :param on_events_lost: what to do where events were deleted before they were read: ``continue`` with an error in
+        the log, or ``fail``.
     """
 
     template_fields: Sequence[str] = ("limit", "names", "since", "reader", "output_path")
@@ -80,6 +88,7 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         since: datetime | str | None = None,
         reader: str = "{{ dag.dag_id }}.{{ task.task_id }}",
         output_path: str = "",
+        on_events_lost: str = "continue",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,23 +97,62 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         self.since = since
         self.reader = reader
         self.output_path = output_path
+        self.on_events_lost = on_events_lost
 
     def execute(self, context: Context) -> Any:
         limit = self._limit()
         want = Want(names=listed("names", self.names) or [])
         want.check()
+        check_on_events_lost(self.on_events_lost)
         ti = context["ti"]
-        run = f"{ti.run_id} {ti.map_index}"
         with self.errand() as errand:
-            start = self._start(errand, run)
-            errand.fetch(moment_of("since", self.since), limit)
-            if doubt := errand.doubt():
-                self.log.warning(doubt)
-            events, end = _taken(errand.events(start), want, limit, start)
-            result = self._deliver([shown(event) for event in events])
-            errand.inbox.save_position(self._position, json.dumps({"run": run, "start": start, "end": end}))
-        self.log.info("%d events were read, up to number %d of the inbox", len(events), end)
+            run = f"{ti.run_id} {ti.map_index}"
+            shares = Shares(errand.inbox, self._position, run, context.get("task_state_store"))
+            mine = shares.mine()
+            return self._next(errand, shares, want, limit) if mine is None else self._again(errand, mine, want)
+
+    def _next(self, errand: Errand, shares: Shares, want: Want, limit: int) -> Any:
+        """What has come since the last run; once more where another run has taken it meanwhile."""
+        reached = shares.reached()
+        start, lost = self._begin(errand) if reached is None else (reached.end, 0)
+        is_exact = reached is not None and reached.end.passed is not None
+        errand.fetch(moment_of("since", self.since), limit)
+        if doubt := errand.doubt():
+            self.log.warning(doubt)
+        while True:
+            taken = take(errand.pages(start), start, want, limit)
+            result = self._result(taken.events, lost + taken.lost, errand, is_exact=is_exact)
+            if shares.claim(reached, start, taken.end, taken.size):
+                break
+            if (mine := shares.mine()) is not None:
+                return self._again(errand, mine, want)
+            reached = shares.reached()
+            start = reached.end if reached else start
+        self.log.info("%d events were read, up to number %d of the inbox", len(taken.events), taken.end.number)
         return result
+
+    def _again(self, errand: Errand, mine: Share, want: Want) -> Any:
+        """What this run has got before."""
+        messages = list(errand.between(mine.start, mine.end))
+        events = [event for event in map(event_of, messages) if want.accepts(event)]
+        gone = gone_of(errand.inbox, errand.feed.key)
+        unknown = gone.count if gone.number > mine.start else 0
+        lost = unknown if mine.size is None else mine.size - len(messages)
+        result = self._result(events, lost, errand, is_exact=mine.size is not None)
+        self.log.info("%d events are those that this run has read before", len(events))
+        return result
+
+    def _begin(self, errand: Errand) -> tuple[Spot, int]:
+        """Where a new reader begins, and how many events of those that it wants are gone, at most."""
+        since = moment_of("since", self.since)
+        moment = now().timestamp() if since is None else since
+        lost = gone_of(errand.inbox, errand.feed.key).since(moment)
+        return errand.begin(errand.inbox.number_before(errand.feed.key, moment)), lost
+
+    def _result(self, events: list[Event], lost: int, errand: Errand, *, is_exact: bool) -> Any:
+        if lost:
+            tell_lost(self.log, self.on_events_lost, errand.lose(lost, is_exact=is_exact))
+        return self._deliver([shown(event) for event in events])
 
     @property
     def _position(self) -> str:
@@ -117,15 +165,6 @@ class ReadFeedOperator(FeedUser, BaseOperator):
             raise ConfigurationError(f"limit must be a whole number above 0, not {self.limit!r:.80}")
         return int(text)
 
-    def _start(self, errand: Errand, run: str) -> int:
-        """After which number to read: where the last run has ended, or where this one began before."""
-        stored: Mapping[str, Any] = json.loads(errand.inbox.position(self._position) or "{}")
-        if not stored:
-            since = moment_of("since", self.since)
-            return errand.inbox.number_before(errand.feed.key, now().timestamp() if since is None else since)
-        number: int = stored["start" if stored["run"] == run else "end"]
-        return number
-
     def _deliver(self, events: list[dict[str, Any]]) -> Any:
         if not self.output_path:
             return events
@@ -137,13 +176,47 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         return {"path": str(path), "count": len(events), "reader": self.reader}
 
 
-def _taken(numbered: Iterable[tuple[int, Event]], want: Want, limit: int, start: int) -> tuple[list[Event], int]:
-    """The first events that are wanted, and the number up to which all were looked at."""
-    events, end = list[Event](), start
-    for number, event in numbered:
-        if want.accepts(event):
-            if len(events) == limit:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The first events that are wanted.
+
+    :param end: up to where all were looked at.
+    :param size: how many that were.
+    :param lost: how many were deleted before they could be.
+    """
+
+    events: list[Event]
+    end: Spot
+    size: int
+    lost: int
+
+
+def take(pages: Iterable[tuple[Sequence[Received], Gone]], start: Spot, want: Want, limit: int) -> Taken:
+    """Take the first events that are wanted."""
+    events, spot, size, lost = list[Event](), start, 0, 0
+    for page, gone in pages:
+        numbers, is_full = list[int](), False
+        for one in page:
+            event = event_of(one.message)
+            is_wanted = want.accepts(event)
+            if is_full := is_wanted and len(events) == limit:
                 break
-            events.append(event)
-        end = number
-    return events, end
+            events.extend([event] if is_wanted else [])
+            numbers.append(one.number)
+        spot, missed = spot.after(numbers, gone)
+        size, lost = size + len(numbers), lost + missed
+        if is_full:
+            break
+    return Taken(events=events, end=spot, size=size, lost=lost)
+
+
+def check_on_events_lost(value: str) -> str:
+    """``continue`` or ``fail``; else an error that names the argument."""
+    return one_of("on_events_lost", value, ("continue", "fail"))
+
+
+def tell_lost(log: Any, on_events_lost: str, words: str) -> None:
+    """Say that events are lost, or fail because of that; a retry would find as little, so there is none."""
+    if on_events_lost == "fail":
+        raise AirflowFailException(f"{words}; on_events_lost='continue' goes on without them")
+    log.error(words)

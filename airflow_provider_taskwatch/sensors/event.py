@@ -11,20 +11,25 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.want import Want
+from airflow_provider_taskwatch.inbox.event import event_of
+from airflow_provider_taskwatch.inbox.spot import Spot, gone_of
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
-from airflow_provider_taskwatch.operators.feed import FeedUser
+from airflow_provider_taskwatch.operators.feed import FeedUser, check_on_events_lost, tell_lost
 from airflow_provider_taskwatch.operators.setting import (
     backstop,
     deadline_of,
     is_deferrable,
     json_object,
     moment_of,
+    now,
     resumable_from,
 )
 from airflow_provider_taskwatch.operators.waiter import heard
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.hub.errand import Errand
 
 POKE_SECONDS = 10.0
 POKE_EVENTS = 10_000
@@ -42,6 +47,8 @@ class EventSensor(FeedUser, BaseSensorOperator):
         Default: the start of the DAG run.
     :param deferrable: wait in the triggerer; False waits on the worker, which needs ``[taskwatch] inbox_url`` then.
         Default: ``[taskwatch] default_deferrable``.
+    :param on_events_lost: what to do where events after ``since`` were deleted before the wait began: ``continue`` with
+        an error in the log, or ``fail``.
     """
 
     template_fields: Sequence[str] = ("subject", "match", "since")
@@ -53,6 +60,7 @@ class EventSensor(FeedUser, BaseSensorOperator):
         match: Mapping[str, Any] | None = None,
         since: datetime | str | None = None,
         deferrable: bool | None = None,
+        on_events_lost: str = "continue",
         poke_interval: float = POKE_SECONDS,
         **kwargs: Any,
     ) -> None:
@@ -61,7 +69,8 @@ class EventSensor(FeedUser, BaseSensorOperator):
         self.match = match
         self.since = since
         self.deferrable = deferrable
-        self._number: int | None = None
+        self.on_events_lost = on_events_lost
+        self._spot: Spot | None = None
 
     def names(self) -> list[str]:
         """What may have happened; empty: anything."""
@@ -70,6 +79,7 @@ class EventSensor(FeedUser, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         want = self._want(context)
         want.check()
+        check_on_events_lost(self.on_events_lost)
         self.feed.check(want.match)
         if is_deferrable(self.deferrable):
             self._defer(context, want)
@@ -89,15 +99,26 @@ class EventSensor(FeedUser, BaseSensorOperator):
         want = self._want(context)
         with self.errand() as errand:
             errand.fetch(want.since, POKE_EVENTS)
-            if self._number is None:
-                self._number = errand.inbox.number_before(errand.feed.key, want.heard_from)
-                if doubt := errand.doubt():
-                    self.log.warning(doubt)
-            for number, event in errand.events(self._number):
-                if want.accepts(event):
-                    return self._found(event)
-                self._number = number
+            spot = self._begin(context, errand, want) if self._spot is None else self._spot
+            for page, gone in errand.pages(spot):
+                for event in (event_of(one.message) for one in page):
+                    if want.accepts(event):
+                        return self._found(event)
+                spot, lost = spot.after([one.number for one in page], gone)
+                if lost:
+                    tell_lost(self.log, self.on_events_lost, errand.lose(lost))
+                self._spot = spot
         return False
+
+    def _begin(self, context: Context, errand: Errand, want: Want) -> Spot:
+        """Where to begin. What is gone by the time of a later poke was there for the first one."""
+        if doubt := errand.doubt():
+            self.log.warning(doubt)
+        is_later = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
+        lost = gone_of(errand.inbox, errand.feed.key).since(want.since)
+        if lost and not is_later:
+            tell_lost(self.log, self.on_events_lost, errand.lose(lost, is_exact=False))
+        return errand.begin(errand.inbox.number_before(errand.feed.key, want.heard_from))
 
     def _found(self, event: Event) -> PokeReturnValue:
         return PokeReturnValue(is_done=True, xcom_value=shown(event))
@@ -122,6 +143,8 @@ class EventSensor(FeedUser, BaseSensorOperator):
                 want={"names": want.names, "subject": want.subject, "match": want.match, "since": want.since},
                 deadline=deadline.isoformat() if deadline else None,
                 resumable_from=resumable_from(context["ti"]).isoformat(),
+                on_events_lost=self.on_events_lost,
+                asked_at=now().timestamp(),
             ),
             method_name="execute_complete",
             timeout=backstop(deadline, self.poke_interval),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.error import EventsLostError, TaskWatchError
 from airflow_provider_taskwatch.core.feed import Event, whole
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.want import Want
@@ -20,7 +20,11 @@ from .brief import BriefEvent
 from .clock import WorkerClock
 
 if TYPE_CHECKING:
+    from airflow_provider_taskwatch.hub.audience import Waiter
     from airflow_provider_taskwatch.hub.hub import Hub
+
+
+YOUNG_SECONDS = 3600.0
 
 
 class EventTrigger(WorkerClock, BaseTrigger):
@@ -33,6 +37,8 @@ class EventTrigger(WorkerClock, BaseTrigger):
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
     :param resumable_from: until then no event asks for a worker (ISO 8601); see
         :func:`~..operators.setting.resumable_from`. None: at once.
+    :param on_events_lost: ``continue`` or ``fail`` where events that are wanted were deleted before the wait began.
+    :param asked_at: when it began, in seconds since the epoch; None: nobody knows.
     """
 
     def __init__(
@@ -44,6 +50,8 @@ class EventTrigger(WorkerClock, BaseTrigger):
         deadline: str | None = None,
         ahead_seconds: float = 0.0,
         resumable_from: str | None = None,
+        on_events_lost: str = "continue",
+        asked_at: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
@@ -52,6 +60,8 @@ class EventTrigger(WorkerClock, BaseTrigger):
         self.deadline = deadline
         self.ahead_seconds = ahead_seconds
         self.resumable_from = resumable_from
+        self.on_events_lost = on_events_lost
+        self.asked_at = asked_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -61,6 +71,8 @@ class EventTrigger(WorkerClock, BaseTrigger):
             "deadline": self.deadline,
             "ahead_seconds": self.ahead_seconds,
             **({} if self.resumable_from is None else {"resumable_from": self.resumable_from}),
+            **({} if self.on_events_lost == "continue" else {"on_events_lost": self.on_events_lost}),
+            **({} if self.asked_at is None else {"asked_at": self.asked_at}),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -82,35 +94,66 @@ class EventTrigger(WorkerClock, BaseTrigger):
 
     async def _event(self, hub: Hub) -> Event:
         """The first event that is wanted."""
-        from airflow_provider_taskwatch.hub.audience import Waiter
         from airflow_provider_taskwatch.hub.registry import feed_of, listener, reading
 
-        warn = partial(hub.teller.tell, self, self.log, logging.WARNING)
-        mine, said = contextvars.copy_context(), set[str]()  # by which Airflow finds the log of a task
-        answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-
-        def doubt(words: str) -> None:
-            if words not in said:
-                said.add(words)
-                mine.run(warn, words)
-
-        def hear(event: Event) -> None:
-            if not answer.done():
-                answer.set_result(event)
-
-        def fail(error: Exception) -> None:
-            if not answer.done():
-                answer.set_exception(error)
-
-        waiter = Waiter(Want(**self.want), hear, doubt, fail)
+        wait = _Wait(self, hub)
+        want = Want(**self.want)
         try:
-            feed = await feed_of(hub, self.feed, warn)
-            feed.check(waiter.want.match)
+            feed = await feed_of(hub, self.feed, wait.warn)
+            feed.check(want.match)
+            waiter = wait.waiter(want, feed.key)
             async with reading(hub, feed, waiter):
                 with listener().hearing(feed.key, waiter):
-                    return await answer
+                    return await wait.answer
         finally:
             await hub.teller.flush(self)
+
+    @property
+    def is_young(self) -> bool:
+        """Whether the wait has just begun. One that goes on in another triggerer has heard what is gone by now."""
+        return self.asked_at is not None and self._now().timestamp() - self.asked_at < YOUNG_SECONDS
+
+
+class _Wait:
+    """Takes what a waiter is told to the task's log, or to the end of its wait."""
+
+    def __init__(self, trigger: EventTrigger, hub: Hub) -> None:
+        self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._trigger = trigger
+        self._tell = partial(hub.teller.tell, trigger, trigger.log)
+        self.warn = partial(self._tell, logging.WARNING)
+        self._mine, self._said = contextvars.copy_context(), set[str]()  # by which Airflow finds the log of a task
+
+    def waiter(self, want: Want, channel: str) -> Waiter:
+        """The one who waits for events of a channel."""
+        from airflow_provider_taskwatch.hub.audience import Waiter
+
+        return Waiter(want, self._hear, partial(self._say, logging.WARNING), self._fail, partial(self._miss, channel))
+
+    def _hear(self, event: Event) -> None:
+        if not self.answer.done():
+            self.answer.set_result(event)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def _miss(self, channel: str, number: int) -> None:
+        from airflow_provider_taskwatch.hub.reading import lost_words
+        from airflow_provider_taskwatch.hub.statistic import count
+
+        words = lost_words(channel, number, is_exact=False)
+        if not self._trigger.is_young or words in self._said:
+            return
+        count("feed.lost", number)
+        self._say(logging.ERROR, words)
+        if self._trigger.on_events_lost == "fail":
+            self._fail(EventsLostError(f"{words}; on_events_lost='continue' waits all the same"))
+
+    def _say(self, level: int, words: str) -> None:
+        if words not in self._said:
+            self._said.add(words)
+            self._mine.run(self._tell, level, words)
 
 
 def found(event: Event) -> Outcome:

@@ -290,3 +290,47 @@ def test_many_may_write_at_once(inbox: Inbox) -> None:
 
     assert sum(new) == 20
     assert sorted(deliveries(inbox.read(Cursor()))) == sorted(map(str, range(20)))
+
+
+def test_messages_of_a_channel_are_counted_and_found(inbox: Inbox) -> None:
+    inbox.add([SIGNAL])
+    inbox.append("tasks", events("tasks", 1, 2, 3))
+
+    first, second, third = inbox.after("tasks", 0)
+    assert [inbox.held("tasks", one) for one in (0, first.number, third.number, 1_000)] == [0, 1, 3, 3]
+    assert inbox.find("tasks", "2") == second
+    assert inbox.find("tasks", "4") is None
+    assert inbox.find("alerts", "2") is None
+
+
+def test_of_those_who_claim_the_same_only_one_gets_it(inbox: Inbox) -> None:
+    assert inbox.claim("reader", None, "1", replace(SIGNAL, channel="reader"))
+    assert not inbox.claim("reader", None, "2", replace(SIGNAL, channel="reader", delivery="b"))
+    assert inbox.claim("reader", "1", "3", replace(SIGNAL, channel="reader", delivery="c"))
+
+    assert (inbox.position("reader"), deliveries(inbox.after("reader", 0))) == ("3", ["a", "c"])
+
+
+def test_claims_at_the_same_time_come_one_after_another(inbox: Inbox) -> None:
+    won: list[bool] = []
+
+    def claim(number: int) -> None:
+        won.append(inbox.claim("reader", None, str(number), replace(SIGNAL, channel="reader", delivery=str(number))))
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(won) == [False] * 5 + [True]
+    assert deliveries(inbox.after("reader", 0)) == [inbox.position("reader")]
+
+
+def test_several_positions_are_saved_together(inbox: Inbox) -> None:
+    inbox.save_position("feed", "1", also={"feed passed": "7"})
+    inbox.lease("feed", "another", 60.0)
+    with pytest.raises(LeaseError):
+        inbox.save_position("feed", "2", Lease(name="feed", holder="us"), also={"feed passed": "8"})
+
+    assert (inbox.position("feed"), inbox.position("feed passed")) == ("1", "7")

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.hub.inbox import open_inbox
+from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.operators.ending import WaitFailed
 from airflow_provider_taskwatch.sandbox.acronis_topic import TENANT_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -80,13 +82,15 @@ def deferred(**arguments: Any) -> tuple[EventLife, EventTrigger]:
 
 def test_it_waits_in_the_triggerer_from_the_start_of_the_dag_run(box: Running) -> None:
     life, trigger = deferred(subject="a", match={"data.id": 1}, filter="event.source == 'x'", timeout=60)
-    assert trigger.serialize()[1] | {"deadline": None, "resumable_from": None} == {
+    volatile = {"deadline": None, "asked_at": None, "resumable_from": None}
+    assert trigger.serialize()[1] | volatile == {
         "conn_id": "acronis_default",
         "feed": {**WISHES, "cel": "event.source == 'x'"},
         "want": {"names": [], "subject": "a", "match": {"data.id": 1}, "since": life.begun.timestamp()},
         "deadline": None,
         "ahead_seconds": 0.0,
         "resumable_from": None,
+        "asked_at": None,
     }
     assert trigger.deadline is not None
 
@@ -128,3 +132,49 @@ def test_a_wait_that_only_the_triggerer_s_clock_has_ended_goes_on(box: Running) 
 def test_a_wrong_argument_is_named_before_it_waits(box: Running, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         EventLife(AcronisEventSensor, **{**WISHES, "deferrable": True, **arguments}).execute()
+
+
+def lose(life: EventLife) -> None:
+    """An event that came in two days ago, and was pruned."""
+    key, at = life.make().feed.key, time.time() - 2 * 86_400
+    inbox = open_inbox()
+    inbox.append(key, [Message(channel=key, subject="x", delivery="x", content={}, received_at=at)])
+    inbox.prune(at + 1, limit=10)
+
+
+LONG_AGO = "2026-01-01T00:00:00Z"
+
+
+def test_a_sensor_that_wants_what_was_deleted_is_told_so(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    emit(box, "a")
+    sensor = poking(subject="a", since=LONG_AGO, timeout=20)
+    lose(sensor)
+    assert sensor.execute()["subject"] == "a"
+    assert capsys.readouterr().out.count("up to 1 of its events were deleted before they could be read") == 1
+
+
+def test_or_fails(box: Running) -> None:
+    sensor = poking(subject="a", since=LONG_AGO, timeout=20, on_events_lost="fail")
+    lose(sensor)
+    with pytest.raises(AirflowFailException, match="up to 1 of its events were deleted"):
+        sensor.execute()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"since": LONG_AGO, "mode": "reschedule"}])
+def test_what_was_deleted_concerns_nobody_who_does_not_want_it_or_has_seen_it(
+    box: Running, arguments: dict[str, Any]
+) -> None:
+    emit(box, "a")
+    sensor = poking(subject="a", timeout=20, on_events_lost="fail", **arguments)
+    sensor.first_reschedule = datetime.now(UTC)
+    lose(sensor)
+    assert sensor.execute()["subject"] == "a"
+
+
+def test_what_is_deleted_between_two_pokes_is_told(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    sensor = poking(subject="a", timeout=20)
+    task, context = sensor.make(), sensor.context()
+    assert task.poke(context) is False
+    lose(sensor)
+    assert task.poke(context) is False
+    assert ": 1 of its events were deleted before they could be read" in capsys.readouterr().out

@@ -13,9 +13,12 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.systems.acronis_feed import AcronisFeed, feed_of
 from airflow_provider_taskwatch.triggers.event import EventTrigger
+from tests.hub.conftest import settings_for
 from tests.triggers.conftest import CONN_ID, CREATED, FEED, Emit
 from tests.until import until
 
@@ -54,10 +57,12 @@ def has_begun(box: Running) -> bool:
 
 def test_it_is_built_again_from_what_it_serializes() -> None:
     given = {"conn_id": "c", "feed": FEED, "want": {"names": ["a"]}, "deadline": in_seconds(1), "ahead_seconds": 2.0}
-    _, kwargs = EventTrigger(**given).serialize()
+    lost = {"on_events_lost": "fail", "asked_at": 5.0}
+    _, kwargs = EventTrigger(**given, **lost).serialize()
 
-    assert kwargs == given
-    assert EventTrigger(**kwargs).serialize()[1] == given
+    assert kwargs == given | lost
+    assert EventTrigger(**given).serialize()[1] == given
+    assert EventTrigger(**kwargs).serialize()[1] == given | lost
 
 
 async def test_an_event_that_comes_ends_the_wait_with_what_it_holds(connected: Running, emit: Emit) -> None:
@@ -171,3 +176,32 @@ async def test_one_who_stops_waiting_leaves_nothing_behind(connected: Running, i
 
     assert task.cancelled()
     assert (listener()._newcomers, listener()._audiences) == ({}, {})
+
+
+def lose(inbox: SqlInbox, feed: AcronisFeed) -> None:
+    """An event that came in two days ago, and was pruned."""
+    at = time.time() - 2 * 86_400
+    inbox.append(feed.key, [Message(channel=feed.key, subject="7", delivery="x", content={}, received_at=at)])
+    inbox.prune(at + 1, limit=10)
+
+
+@pytest.mark.parametrize(
+    "asked, on_events_lost, words",
+    [
+        (0.0, "fail", "up to 1 of its events were deleted"),
+        (0.0, "continue", ""),
+        (7200.0, "fail", ""),
+        (None, "fail", ""),
+    ],
+)
+async def test_a_wait_for_what_was_deleted_before_it_began_is_told_so(
+    connected: Running, inbox: SqlInbox, emit: Emit, asked: float | None, on_events_lost: str, words: str
+) -> None:
+    lose(inbox, feed_of(settings_for(connected, "acronis", conn_id=CONN_ID), FEED))
+    emit("7")
+    asked_at = None if asked is None else time.time() - asked
+    want = {"subject": "7", "since": time.time() - 3 * 86_400}
+    outcome = await outcome_of(trigger_for(want=want, asked_at=asked_at, on_events_lost=on_events_lost))
+
+    assert outcome.ending is (Ending.REFUSED if words else Ending.SUCCEEDED)
+    assert words in outcome.message

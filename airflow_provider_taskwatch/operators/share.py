@@ -1,0 +1,93 @@
+"""Which events of a feed belong to which run of a reader: one range for each run and map index, kept in the inbox."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from airflow_provider_taskwatch.inbox.message import Inbox, Message
+from airflow_provider_taskwatch.inbox.spot import Spot
+
+KEY = "taskwatch_share"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """The events of a run: those after ``start``, up to ``end``.
+
+    :param size: how many events of the feed that were, wanted or not; None where nobody has counted.
+    """
+
+    start: int
+    end: int
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """Where a reader's last run has ended.
+
+    :param text: as the inbox has it; None for a new reader.
+    """
+
+    text: str | None
+    end: Spot
+
+
+class Shares:
+    """The runs of one reader.
+
+    :param name: of the reader's position in the inbox.
+    :param run: the present run, with its map index.
+    :param store: ``context["task_state_store"]``, which remembers a run's share for longer than the inbox; or None.
+    :param clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, inbox: Inbox, name: str, run: str, store: Any | None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._inbox = inbox
+        self._name = name
+        self._run = run
+        self._store = store
+        self._clock = clock
+
+    def mine(self) -> Share | None:
+        """The share of this run, where it has claimed one before."""
+        found = self._inbox.find(self._name, self._run)
+        if found is not None:
+            return Share(**found.message.content)
+        stored = json.loads(self._inbox.position(self._name) or "{}")
+        if stored.get("run") == self._run:
+            return Share(start=stored["start"], end=stored["end"])
+        kept = {} if self._store is None else self._store.get(KEY) or {}
+        return Share(**kept["share"]) if kept.get("reader") == self._name else None
+
+    def reached(self) -> Reached | None:
+        """Where the last run has ended; None for a new reader."""
+        text = self._inbox.position(self._name)
+        if text is None:
+            return None
+        stored: Mapping[str, Any] = json.loads(text)
+        return Reached(text=text, end=Spot(number=stored["end"], passed=stored.get("passed")))
+
+    def claim(self, reached: Reached | None, start: Spot, end: Spot, size: int) -> bool:
+        """Take what lies between two spots for this run; False where another run has taken it in between."""
+        share = Share(start=start.number, end=end.number, size=size)
+        position = {"run": self._run, "start": share.start, "end": share.end, "passed": end.passed}
+        is_mine = self._inbox.claim(
+            self._name, reached.text if reached else None, json.dumps(position), self._message(share)
+        )
+        if is_mine and self._store is not None:
+            self._store.set(KEY, {"reader": self._name, "share": asdict(share)}, retention=NEVER_EXPIRE)
+        return is_mine
+
+    def _message(self, share: Share) -> Message:
+        return Message(
+            channel=self._name, subject="", delivery=self._run, content=asdict(share), received_at=self._clock()
+        )
