@@ -221,7 +221,7 @@ def watch(args: Namespace) -> None:
                 hook.driver,
                 hook.system,
                 Plan(ref=ref, ends_at=args.timeout),
-                tell=lambda told: _show(bar, row, told),
+                tell=lambda told, _: _show(bar, row, told),
             )
             if outcome.ending.is_ok:
                 bar.update(row, total=100, completed=100)

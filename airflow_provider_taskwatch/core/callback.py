@@ -8,6 +8,7 @@ from typing import Any
 
 from .error import ConfigurationError
 from .outcome import Outcome
+from .schedule import Rhythm
 from .text import line
 
 
@@ -37,6 +38,11 @@ class Expectation:
     poll_seconds: float = 300.0
     names: Mapping[str, str] = field(default_factory=dict)
     keep: Sequence[str] = ()
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """Of the looks that are taken all the same."""
+        return Rhythm(limit_seconds=self.poll_seconds, adaptive=False)
 
     def __post_init__(self) -> None:
         if not self.poll_seconds > 0:

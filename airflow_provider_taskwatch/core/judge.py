@@ -10,6 +10,8 @@ from .outcome import Ending, Outcome
 from .phase import STATUS_CHARACTERS, Observation, Phase
 from .text import line
 
+NOT_FOUND_YET = "not found yet"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -93,6 +95,15 @@ def outcome(ending: Ending, seen: Observation, message: str) -> Outcome:
     )
 
 
+def patience(memory: Memory, rules: Rules, age: float) -> float | None:
+    """Seconds until what was read last ends the wait if it does not change; None where it does not, or not for that."""
+    if memory.unknown_since is not None:
+        return max(0.0, memory.unknown_since + rules.unknown_status_grace - age)
+    if memory.blocked_since is not None:
+        return None if rules.blocked_timeout is None else max(0.0, memory.blocked_since + rules.blocked_timeout - age)
+    return None if memory.seen else max(0.0, memory.since + rules.not_found_grace - age)
+
+
 def _is_there(seen: Observation) -> bool:
     """Whether the reading shows that the remote knows the ref; one that cannot be understood may be anything."""
     return seen.phase is not Phase.UNKNOWN or bool(seen.status)
@@ -107,7 +118,7 @@ def _judge_absent(
 ) -> tuple[Memory, Observation, Outcome | None]:
     memory = replace(memory, failures=0, unknown_since=None, blocked_since=None)
     if not memory.seen and age - memory.since < rules.not_found_grace:
-        return memory, replace(seen, phase=Phase.PENDING, message="not found yet"), None
+        return memory, replace(seen, phase=Phase.PENDING, message=NOT_FOUND_YET), None
     words = (
         f"{noun} {seen.ref} was there and is not found any more: it was removed or archived"
         if memory.seen

@@ -53,6 +53,12 @@ class Rhythm:
         if not self.limit_seconds > 0:
             raise ConfigurationError(f"poll_interval must be greater than 0 seconds, not {self.limit_seconds:g}")
 
+    def describe(self) -> str:
+        """How often it looks, for people."""
+        far = self.far_seconds or self.limit_seconds
+        far_words = f", or {far:g} s while the end is far" if self.adaptive and far > self.limit_seconds else ""
+        return f"{'at most ' if self.adaptive else ''}every {self.limit_seconds:g} s{far_words}"
+
     def first(self, age: float) -> float:
         """Seconds until the first look of a wait that has just begun."""
         return max(0.0, self.interval(0.0) - age) if self.adaptive and self.is_own_start else 0.0

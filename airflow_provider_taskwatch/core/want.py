@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ from .error import ConfigurationError
 from .feed import Event
 from .glob import matches
 from .plain import members
+from .text import line
 
 Clue = tuple[str, str]
 """A field that must have one value, as ``("visit_booking.id", "17")``; the subject has the name ``""``."""
@@ -35,6 +37,17 @@ class Want:
     subject: str = ""
     match: Mapping[str, Any] = field(default_factory=dict)
     since: float = 0.0
+
+    def describe(self, types: Sequence[str]) -> str:
+        """What is wanted, for the log: of a match the paths only, as the values may concern people.
+
+        :param types: those that the feed holds, or that are wanted of it; empty: any.
+        """
+        names = f"of the types {', '.join(types)}" if types else "of any type"
+        about = f" about {self.subject}" if self.subject else ""
+        fields = f" with a given {', '.join(self.match)}" if self.match else ""
+        since = f"{datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return line(f"{names}{about}{fields}, since {since}")
 
     @property
     def heard_from(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from .error import DeadlineError, ReplyError, StrangerError, TaskWatchError
 from .flow import Flow, Retry
-from .judge import Memory, Rules, judge, outcome
+from .judge import NOT_FOUND_YET, Memory, Rules, judge, outcome, patience
 from .outcome import Ending, Outcome
 from .phase import Observation, Phase
 from .run import Run
@@ -50,6 +50,20 @@ class Plan:
             return self.interval(age), SPREAD
         return max(0.0, min(self.rhythm.first(age), self._until_last(age))), 0.0
 
+    def describe(self, age: float) -> str:
+        """When it polls, for people, at the beginning of the wait."""
+        after, spread = self.first(age)
+        first = f"{'within' if spread == 1 else 'in'} {after:.0f} s" if after >= 1 else "now"
+        if self.quiet is None:
+            return f"the first poll is {first}, then {self.rhythm.describe()}"
+        return f"it is to call back; until it does, it is polled {self.quiet.describe()}, the first time {first}"
+
+    def patience(self, memory: Memory, age: float) -> float | None:
+        """Seconds until what a look has brought, or that it has brought nothing, ends the wait; None for never."""
+        if memory.failures:
+            return None if self.ends_at is None else max(0.0, self.ends_at - age)
+        return patience(memory, self.rules, age)
+
     def interval(self, age: float, seen: Observation | None = None) -> float:
         """Seconds until the next look."""
         rhythm = self.quiet or self.rhythm
@@ -88,6 +102,7 @@ class Look:
     :param known: the last reading. A shared read that brings nothing else is not told, and another one follows after
         the same time, until ``hold`` seconds have passed.
     :param id_space: where the ref is to be read, and nowhere else; empty where that is not known.
+    :param patience: seconds until the wait ends if what the last look brought does not change; None for never.
     """
 
     ref: str
@@ -97,6 +112,7 @@ class Look:
     selector: str = ""
     known: Observation | None = None
     hold: float = 0.0
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +167,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     selector = system.selector(plan.options)
     after, spread = plan.first(age)
     following = SPREAD if spread < 1.0 else 1.0
-    hold = 0.0
+    hold, left = 0.0, None
     while True:
         known, held = (last, hold) if selector else (None, 0.0)
         look = Look(
@@ -162,6 +178,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             selector=selector,
             known=known,
             hold=held,
+            patience=left,
         )
         try:
             seen: Seen = yield look
@@ -170,6 +187,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
         weighed = yield from weigh(system, plan, memory, seen)
         if weighed.outcome is not None:
             return weighed.outcome
+        left = plan.patience(weighed.memory, seen.age) if weighed.memory.ref == memory.ref else None
         memory, last = weighed.memory, weighed.observation.brief() if weighed.observation else last
         if plan.quiet is not None and (seen.is_called or memory.ref is not None):
             plan = replace(plan, quiet=None)  # it came early and comes once, or what took over was asked for none
@@ -309,18 +327,31 @@ class Story:
         self._noun = noun
         self._told: Observation | str | None = None
 
-    def line(self, told: Observation | TaskWatchError) -> str | None:
-        """A line for a reading or an error that differs from the one before."""
+    def line(self, told: Observation | TaskWatchError, then: Look | None = None) -> str | None:
+        """A line for a reading or an error that differs from the one before.
+
+        :param then: the look that follows, None where there is none.
+        """
         if isinstance(told, Observation):
-            if isinstance(self._told, Observation) and not _is_news(self._told, told):
-                return None
-            self._told = told.brief()
-            return f"{self._noun} {told.ref}: {told.describe()}"
+            return self._of_reading(told, None if then is None else then.patience)
         line = f"still waiting: {told}" if told.transient else str(told)
         if line == self._told:
             return None
         self._told = line
-        return line
+        if then is None or not told.transient:
+            return line
+        left = "without a deadline" if then.patience is None else f"with {then.patience:.0f} s left until the deadline"
+        return f"{line}; the next poll is in {then.after:.0f} s, {left}"
+
+    def _of_reading(self, seen: Observation, patience: float | None) -> str | None:
+        if isinstance(self._told, Observation) and not _is_news(self._told, seen):
+            return None
+        self._told = seen.brief()
+        if patience is None:
+            return f"{self._noun} {seen.ref}: {seen.describe()}"
+        if seen.phase is Phase.LOST or seen.message == NOT_FOUND_YET:
+            return f"{self._noun} {seen.ref} is not found yet; it may appear within another {patience:.0f} s"
+        return f"{self._noun} {seen.ref}: {seen.describe()}; it may stay so for another {patience:.0f} s"
 
 
 def _is_news(before: Observation, seen: Observation) -> bool:

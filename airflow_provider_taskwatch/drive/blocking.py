@@ -106,14 +106,14 @@ def wait(
     plan: Plan,
     *,
     age: float = 0.0,
-    tell: Callable[[Observation | TaskWatchError], None] = lambda told: None,
+    tell: Callable[[Observation | TaskWatchError, Look | None], None] = lambda told, then: None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Wait on the spot, sleeping between the looks.
 
     :param age: seconds since the wait began.
-    :param tell: hears of every reading and every error.
+    :param tell: hears of every reading and every error, and of the look that follows, None where the wait is over.
     """
     born = clock() - age
     run = Run(watch(system, plan, age))
@@ -126,9 +126,13 @@ def wait(
         else:
             sleep(step.after)
             seen = look(driver, system, step.ref, clock() - born)
-            tell(seen.told)
             run.send(seen)
+            tell(seen.told, _next_look(run))
     return run.result
+
+
+def _next_look(run: Run[Any, Outcome]) -> Look | None:
+    return run.step if not run.is_over and isinstance(run.step, Look) else None
 
 
 def look(driver: BlockingDriver, system: System, ref: str, age: float) -> Seen:

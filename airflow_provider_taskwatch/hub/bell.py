@@ -14,20 +14,24 @@ class Bell:
     """One watch that hears of signals, between its looks and during them. Lives in one event loop.
 
     :param warn: takes a warning for the log of the task.
+    :param heard: called for the first signal.
     """
 
-    __slots__ = ("_answer", "_has_doubts", "_is_rung", "_warn", "contents")
+    __slots__ = ("_answer", "_has_doubts", "_heard", "_is_rung", "_warn", "contents")
 
-    def __init__(self, warn: Callable[[str], object]) -> None:
+    def __init__(self, warn: Callable[[str], object], heard: Callable[[], object] = lambda: None) -> None:
         self.contents: deque[Any] = deque(maxlen=KEPT)
         """What the newest signals have brought, None for what could not be read."""
         self._answer: Future[Any] | None = None
         self._is_rung = False
         self._has_doubts = False
         self._warn = warn
+        self._heard = heard
 
     def ring(self, content: Any) -> None:
         """Look now; where a look is under way, that may have been too early, and another one follows it."""
+        if not self.contents:
+            self._heard()
         self.contents.append(content)
         self._is_rung = True
         self._pass_on()

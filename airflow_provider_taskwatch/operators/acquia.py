@@ -67,6 +67,9 @@ class AcquiaTaskOperator(StartOperator):
         method, path, content = self.operation()
         return {"acquia_conn_id": self.acquia_conn_id, "method": method, "path": path, "json": content}
 
+    def subject(self) -> str:
+        return " ".join(map(str, self.operation()[:2]))
+
     def validate(self) -> None:
         super().validate()
         one_of("no_notification", self.no_notification, ("fail", "succeed"))

@@ -111,6 +111,9 @@ class AutomicExecutionOperator(StartOperator):
     def start_inputs(self) -> Mapping[str, Any]:
         return {"automic_conn_id": self.automic_conn_id, "request": self._request("")}
 
+    def subject(self) -> str:
+        return self.object_name
+
     def marker(self, start_id: str) -> str:
         return alias_for(self.alias, self.object_name, start_id)
 

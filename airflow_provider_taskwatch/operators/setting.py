@@ -169,5 +169,10 @@ def deadline_of(ti: Any, timeout: float | None) -> datetime | None:
     return min(limits, default=None)
 
 
+def until(deadline: datetime | None) -> str:
+    """When a wait ends, for people."""
+    return "no deadline" if deadline is None else f"deadline {deadline.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _after(start: datetime, length: float) -> datetime:
     return start + timedelta(seconds=min(length, CENTURY_SECONDS))

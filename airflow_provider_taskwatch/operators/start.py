@@ -17,12 +17,14 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
+from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.start import Record, Started, has_moved
-from airflow_provider_taskwatch.core.watch import Story, check_own, latest
+from airflow_provider_taskwatch.core.watch import Look, Plan, Story, check_own, latest
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .attempt import Attempt
@@ -145,6 +147,10 @@ class StartOperator(Waiter, BaseOperator):
         """Arguments of :class:`~..core.callback.Expectation` where :meth:`start_flow` asks to be called back."""
         return None
 
+    def subject(self) -> str:
+        """What is started, in a few words for the log."""
+        return ""
+
     def validate(self) -> None:
         """Check the rendered arguments; the last stop before anything is sent."""
         one_of("on_timeout", self.on_timeout, ("cancel", "leave"))
@@ -216,9 +222,20 @@ class StartOperator(Waiter, BaseOperator):
 
     def _wait(self, context: Context, record: Record) -> Any:
         deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
-        if self.waits_in_triggerer():
+        age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
+        ends_at = age + (deadline - now()).total_seconds() if deadline else None
+        plan = self.plan(record.known_ref, self.options_of(record), ends_at)
+        is_deferred = self.waits_in_triggerer()
+        said = replace(plan, quiet=self._quiet(record)) if is_deferred else plan
+        self.tell_wait(plan.ref, said.describe(age), deadline, self.subject())
+        if is_deferred:
             self._defer(record, deadline)
-        return self._finish(context, self._wait_here(record, deadline))
+        return self._finish(context, self._wait_here(plan, age))
+
+    def _quiet(self, record: Record) -> Rhythm | None:
+        """How often it is polled until it calls back, where a triggerer hears of that."""
+        expected = self.expectation() if record.is_called_back else None
+        return None if expected is None else Expectation(**expected).rhythm
 
     def _defer(self, record: Record, deadline: datetime | None) -> None:
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
@@ -253,18 +270,15 @@ class StartOperator(Waiter, BaseOperator):
             self.log.info("the event tells of an earlier start; the wait for %s goes on", record.ref)
             self._defer(record, deadline_of(context["ti"], seconds_or_none(self.timeout)))
 
-    def _wait_here(self, record: Record, deadline: datetime | None) -> Outcome:
+    def _wait_here(self, plan: Plan, age: float) -> Outcome:
         from airflow_provider_taskwatch.drive.blocking import wait
 
-        age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
-        ends_at = age + (deadline - now()).total_seconds() if deadline else None
-        plan = self.plan(record.known_ref, self.options_of(record), ends_at)
         story = Story(self.hook.system.noun)
 
-        def tell(told: Observation | TaskWatchError) -> None:
+        def tell(told: Observation | TaskWatchError, then: Look | None) -> None:
             if isinstance(told, Observation):
                 self._running_ref = told.ref  # that of a restart, where one is followed
-            if line := story.line(told):
+            if line := story.line(told, then):
                 self.log.info(line)
 
         return wait(self.hook.driver, self.hook.system, plan, age=age, tell=tell)

@@ -12,6 +12,7 @@ from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.start import has_moved
+from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.core.watch import Plan, last_word
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
@@ -26,6 +27,7 @@ from .setting import (
     resumable_from,
     seconds,
     seconds_or_none,
+    until,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +69,23 @@ class Waiter(HookUser["SystemHook"]):
         one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
         check_durations(self, "poll_interval", "not_found_grace", "unknown_status_grace", "blocked_timeout", *durations)
         self.waits_in_triggerer()
+
+    def tell_wait(self, ref: str, polls: str, deadline: datetime | None, what: str = "") -> None:
+        """Say what is waited for, and how: here, as a line costs a triggerer far more than a worker.
+
+        :param polls: when it is polled.
+        :param what: what was started, where that is known.
+        """
+        self.log.info(
+            "waiting for %s %s%s at %s, connection %s; %s; %s",
+            self.hook.system.noun,
+            ref,
+            f" ({line(what)})" if what else "",
+            self.hook.form.title,
+            self.conn_id,
+            polls,
+            until(deadline),
+        )
 
     def waits_in_triggerer(self) -> bool:
         """Whether to let go of the worker."""
@@ -175,6 +194,8 @@ def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: floa
             method_name="execute_complete",
             timeout=backstop(deadline, poll_seconds),
         )
+    if called_at := event.get("called_at"):
+        task.log.info("%s was called back about at %s", outcome.ref, called_at)
     if outcome.ending.is_ok:
         task.log.info(outcome.message)
     return outcome

@@ -61,6 +61,10 @@ class AcronisEventSensor(EventSensor):
     def feed_options(self) -> dict[str, Any]:
         return feed_options(self)
 
+    def event_types(self) -> Sequence[str]:
+        types: Sequence[str] = self.feed_options()["types"]
+        return types
+
 
 class AcronisTaskSensor(WatchSensor):
     """Wait until a task of Acronis' Task Manager has ended, and return what it says about it.

@@ -23,6 +23,7 @@ from airflow_provider_taskwatch.operators.setting import (
     moment_of,
     now,
     resumable_from,
+    until,
 )
 from airflow_provider_taskwatch.operators.waiter import heard
 
@@ -76,12 +77,19 @@ class EventSensor(FeedUser, BaseSensorOperator):
         """What may have happened; empty: anything."""
         return []
 
+    def event_types(self) -> Sequence[str]:
+        """The same for the log, where the feed itself holds some types only."""
+        return self.names()
+
     def execute(self, context: Context) -> Any:
         want = self._want(context)
         want.check()
         check_on_events_lost(self.on_events_lost)
         self.feed.check(want.match)
-        if is_deferrable(self.deferrable):
+        is_deferred = is_deferrable(self.deferrable)
+        if is_deferred or not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
+            self._tell_wait(context, want, is_deferred)
+        if is_deferred:
             self._defer(context, want)
         return super().execute(context)
 
@@ -122,6 +130,23 @@ class EventSensor(FeedUser, BaseSensorOperator):
 
     def _found(self, event: Event) -> PokeReturnValue:
         return PokeReturnValue(is_done=True, xcom_value=shown(event))
+
+    def _tell_wait(self, context: Context, want: Want, is_deferred: bool) -> None:
+        """Say what is waited for, and who brings it."""
+        if self.feed.is_pushed:
+            reader = "the remote pushes it to the receiver"
+        elif is_deferred:
+            reader = "one of the triggerers that share the inbox reads the feed"
+        else:
+            reader = f"this worker reads the feed every {self.poke_interval:g} s, unless another process does"
+        self.log.info(
+            "waiting for an event %s, from the feed %s of connection %s; %s; %s",
+            want.describe(self.event_types()),
+            self.feed.key,
+            self.conn_id,
+            reader,
+            until(deadline_of(context["ti"], self.timeout)),
+        )
 
     def _want(self, context: Context) -> Want:
         since = moment_of("since", self.since)

@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.start import has_moved
-from airflow_provider_taskwatch.core.watch import Story, weigh
+from airflow_provider_taskwatch.core.watch import Look, Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
 from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_duration, now, resumable_from
@@ -109,6 +109,9 @@ class WatchSensor(Waiter, BaseSensorOperator):
         self.tell_page(context["ti"], ref)
         if self.waits_in_triggerer():
             self._defer(context, ref)
+        if not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
+            deadline = deadline_of(context["ti"], self.timeout)
+            self.tell_wait(ref, f"it is polled now, then every {self.poke_interval:g} s", deadline)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -140,7 +143,8 @@ class WatchSensor(Waiter, BaseSensorOperator):
         seen = look(self.hook.driver, system, memory.ref or plan.ref, self._age(context))
         weighed = self.hook.run(weigh(system, plan, memory, seen))
         self._remember(context, weighed.memory)
-        self._tell(weighed.observation or seen.error)
+        left = None if weighed.outcome else plan.patience(weighed.memory, seen.age)
+        self._tell(weighed.observation or seen.error, Look(ref=plan.ref, after=self.poke_interval, patience=left))
         if weighed.outcome is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self._finish_here(weighed.outcome))
@@ -151,6 +155,7 @@ class WatchSensor(Waiter, BaseSensorOperator):
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
         deadline = deadline_of(context["ti"], self.timeout)
+        self.tell_wait(ref, self.plan(ref, self.options()).describe(0.0), deadline)
         self.defer(
             trigger=WatchTrigger(
                 **self.trigger_arguments(ref, self.options(), started_at=now().isoformat(), deadline=deadline),
@@ -186,9 +191,9 @@ class WatchSensor(Waiter, BaseSensorOperator):
         """What a memory is good for: Airflow's store also outlives retries and clears, which begin a new wait."""
         return [self.ref(), context["ti"].try_number]
 
-    def _tell(self, told: Observation | TaskWatchError | None) -> None:
+    def _tell(self, told: Observation | TaskWatchError | None, then: Look) -> None:
         self._story = self._story or Story(self.hook.system.noun)
-        if told is not None and (line := self._story.line(told)):
+        if told is not None and (line := self._story.line(told, then)):
             self.log.info(line)
 
     def _finish_here(self, outcome: Outcome) -> dict[str, Any]:

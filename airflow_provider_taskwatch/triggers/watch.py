@@ -104,6 +104,8 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         self._is_over = False
         self._ended_at: float | None = None
         self._was_seen = False
+        self._called_at = ""
+        self._has_told_call = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -203,7 +205,10 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.hub.bell import Bell
 
         mine = contextvars.copy_context()  # by which Airflow finds the log of a task
-        return Bell(lambda words: mine.run(warn, words))
+        return Bell(lambda words: mine.run(warn, words), self._note_call)
+
+    def _note_call(self) -> None:
+        self._called_at = f"{self._now():%Y-%m-%d %H:%M:%S} UTC"
 
     def _listening(self, bell: Bell | None) -> AbstractContextManager[None]:
         from airflow_provider_taskwatch.hub.registry import listener
@@ -285,7 +290,12 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         run.send(seen)
         if run.is_over and self.finish == "resume":
             return
-        if line := story.line(seen.told):
+        then = run.step if not run.is_over and isinstance(run.step, Look) else None
+        line = story.line(seen.told, then)
+        if seen.is_called and not self._has_told_call:
+            self._has_told_call = True
+            line = f"the remote called back at {self._called_at}, and was polled: {line or 'nothing has changed'}"
+        if line:
             hub.teller.tell(self, self.log, logging.WARNING if seen.error else logging.INFO, line)
 
     def _level(self, outcome: Outcome | None) -> int:
@@ -307,7 +317,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     def _quiet(self) -> Rhythm | None:
         expected = self._expected
-        return None if expected is None else Rhythm(limit_seconds=expected.poll_seconds, adaptive=False)
+        return None if expected is None else expected.rhythm
 
     def _age(self) -> float:
         return max(0.0, (self._now() - datetime.fromisoformat(self.started_at)).total_seconds())
@@ -316,7 +326,9 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     async def _event(self, outcome: Outcome) -> TriggerEvent:
         """The event; where nothing of a worker is needed, the one that ends the task."""
-        event = BriefEvent(self._told(outcome) | {"start_id": self.start_id}, words=f"{outcome.ref}: {outcome.ending}")
+        called = {"called_at": self._called_at} if self._called_at else {}
+        payload = self._told(outcome) | {"start_id": self.start_id} | called
+        event = BriefEvent(payload, words=f"{outcome.ref}: {outcome.ending}")
         if outcome.ending is not Ending.SUCCEEDED or self.finish == "resume":
             return event
         if self.finish == "push" and not await self._push(dict(outcome.result)):

@@ -556,6 +556,74 @@ def test_the_log_tells_trouble_once_and_that_it_is_over():
     assert lines == ["job 7: running (s)", "still waiting: reset by peer", None, "job 7: running (s)"]
 
 
+def then(patience=None, after=4.0):
+    return Look(ref="7", after=after, patience=patience)
+
+
+def test_the_log_says_how_long_trouble_is_lived_through():
+    assert Story("job").line(LOST, then(3590.4)) == (
+        "still waiting: reset by peer; the next poll is in 4 s, with 3590 s left until the deadline"
+    )
+    assert Story("job").line(LOST, then()) == (
+        "still waiting: reset by peer; the next poll is in 4 s, without a deadline"
+    )
+
+
+def test_the_log_says_how_long_an_unclear_state_is_lived_through():
+    unknown, blocked = (replace(seen(0.0).observation, phase=phase) for phase in (Phase.UNKNOWN, Phase.BLOCKED))
+    assert Story("job").line(unknown, then(300.0)) == "job 7: unknown (s); it may stay so for another 300 s"
+    assert Story("job").line(blocked, then(60.0)) == "job 7: blocked (s); it may stay so for another 60 s"
+    assert Story("job").line(blocked, then()) == "job 7: blocked (s)"
+    assert Story("job").line(absent("7"), then(292.0)) == "job 7 is not found yet; it may appear within another 292 s"
+    assert Story("job").line(absent("7")) == "job 7: lost: not found"
+
+
+def test_less_patience_is_no_news():
+    story = Story("job")
+    story.line(absent("7"), then(292.0))
+    assert story.line(absent("7"), then(280.0)) is None
+    story.line(LOST, then(100.0))
+    assert story.line(LOST, then(90.0)) is None
+
+
+def test_a_watch_says_how_much_patience_is_left():
+    plan = Plan(ref="7", rules=Rules(not_found_grace=100.0, unknown_status_grace=50.0), ends_at=1000.0)
+    run = Run(watch(Silent(), plan, 0.0))
+    left = []
+    for one in (
+        Seen(age=10.0, observation=absent("7")),
+        Seen(age=20.0, error=LOST),
+        Seen(age=30.0, observation=Observation(ref="7", phase=Phase.UNKNOWN, status="?")),
+        Seen(age=40.0, observation=Observation(ref="7", phase=Phase.UNKNOWN, status="?")),
+        Seen(age=50.0, observation=Observation(ref="7", phase=Phase.RUNNING)),
+    ):
+        run.send(one)
+        left.append(run.step.patience)
+    assert left == [90.0, 980.0, 50.0, 40.0, None]
+
+
+@pytest.mark.parametrize(
+    "plan, age, words",
+    [
+        (Plan(ref="7"), 0.0, "the first poll is now, then at most every 30 s"),
+        (
+            Plan(ref="7", rhythm=Rhythm(is_own_start=True, far_seconds=60.0)),
+            0.0,
+            "the first poll is in 8 s, then at most every 30 s, or 60 s while the end is far",
+        ),
+        (Plan(ref="7", rhythm=Rhythm(limit_seconds=5.0, adaptive=False)), 0.0, "the first poll is now, then every 5 s"),
+        (Plan(ref="7"), 3600.0, "the first poll is within 30 s, then at most every 30 s"),
+        (
+            Plan(ref="7", quiet=Rhythm(limit_seconds=300.0, adaptive=False)),
+            0.0,
+            "it is to call back; until it does, it is polled every 300 s, the first time in 300 s",
+        ),
+    ],
+)
+def test_a_plan_says_when_it_polls(plan, age, words):
+    assert plan.describe(age) == words
+
+
 def test_the_log_does_not_promise_to_wait_after_a_refusal():
     refused = RemoteError(method="GET", path="/x", status=403, message="not yours")
     assert Story("job").line(refused) == "GET /x answered 403: not yours"

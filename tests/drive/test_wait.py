@@ -39,7 +39,12 @@ class Waiter:
     def wait(self, ref: str, ends_at: float | None = None) -> Outcome:
         plan = Plan(ref=ref, ends_at=ends_at)
         return wait(
-            self.driver, self.system, plan, tell=self.told.append, sleep=self.sleep, clock=lambda: 1000 + self.now
+            self.driver,
+            self.system,
+            plan,
+            tell=lambda told, _: self.told.append(told),
+            sleep=self.sleep,
+            clock=lambda: 1000 + self.now,
         )
 
     def sleep(self, seconds: float) -> None:

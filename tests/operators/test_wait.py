@@ -49,6 +49,25 @@ def here(**arguments: Any) -> Life:
     return automic(deferrable=False, poll_interval=0.02, adaptive=False, **arguments)
 
 
+WHERE = "at Automic Automation Engine, connection automic_default"
+
+
+def test_a_wait_says_at_its_beginning_what_it_waits_for(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    trigger = automic(poll_interval=None, timeout=3600).defer().trigger
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
+    assert f"waiting for execution {trigger.ref} (JOBS.T) {WHERE}; the first poll is in 8 s, then at most every" in line
+    deadline = datetime.fromisoformat(trigger.deadline)
+    assert f"deadline {deadline:%Y-%m-%d %H:%M:%S} UTC" in line
+
+
+def test_a_wait_on_the_worker_says_so_too(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    box.sandbox.add_rule(duration=0.0)
+    here().execute()
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
+    assert f"(JOBS.T) {WHERE}; the first poll is now, then every 0.02 s; no deadline" in line
+
+
 def task_of(box: Running) -> dict[str, Any]:
     """The one task that was started."""
     [task] = box.sandbox.tasks(time.time())

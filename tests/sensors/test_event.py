@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,6 +71,24 @@ def test_an_event_from_before_since_is_not(box: Running) -> None:
 def test_fields_of_the_content_are_compared(box: Running) -> None:
     emit(box, "a", "b")
     assert poking(match={"subject": "a"}, timeout=20).execute()["subject"] == "a"
+
+
+@pytest.mark.parametrize(
+    "deferrable, reader",
+    [(True, "one of the triggerers that share the inbox reads the feed"), (False, "this worker reads the feed every")],
+)
+def test_a_wait_says_at_its_beginning_what_it_waits_for_and_who_reads(
+    box: Running, capsys: pytest.CaptureFixture[str], deferrable: bool, reader: str
+) -> None:
+    emit(box, "a")
+    arguments = {"subject": "a", "match": {"subject": "a"}, "timeout": 20, "poke_interval": 0.02}
+    life = EventLife(AcronisEventSensor, **WISHES, **arguments, deferrable=deferrable)
+    with suppress(TaskDeferred):
+        life.execute()
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
+    assert f"an event of the types {WISHES['types'][0]} about a with a given subject, since 20" in line
+    assert f"from the feed {life.task.feed.key} of connection acronis_default; {reader}" in line
+    assert "deadline 20" in line
 
 
 def deferred(**arguments: Any) -> tuple[EventLife, EventTrigger]:

@@ -263,6 +263,31 @@ def test_what_has_ended_in_time_has_not_timed_out_although_nobody_saw_it(box: Ru
 # --- poking
 
 
+def test_a_wait_says_at_its_beginning_what_it_waits_for(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    ref = execution(box, duration=600.0)
+    automic(ref, timeout=60).defer()
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
+    assert (
+        f"waiting for execution {ref} at Automic Automation Engine, connection automic_default; the first poll" in line
+    )
+    assert "deadline 20" in line
+
+
+def test_a_sensor_that_is_rescheduled_says_so_once(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    life = poking(execution(box, duration=600.0), mode="reschedule")
+    for life.first_reschedule in (None, datetime.now(UTC)):
+        with pytest.raises(AirflowRescheduleException):
+            life.execute()
+    assert capsys.readouterr().out.count("waiting for execution") == 1
+
+
+def test_poking_says_how_long_an_id_may_be_unknown(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    life = poking("4711", mode="reschedule", not_found_grace=100)
+    with pytest.raises(AirflowRescheduleException):
+        life.execute()
+    assert "execution 4711 is not found yet; it may appear within another 100 s" in capsys.readouterr().out
+
+
 def test_poking_looks_until_the_end(box: Running) -> None:
     assert poking(execution(box, duration=0.1)).execute()["status"] == 1900
     assert looks(box) >= 2

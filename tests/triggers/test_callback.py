@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -77,6 +79,29 @@ async def test_a_callback_ends_the_wait_with_one_look(box: Running, inbox: SqlIn
 
     assert (await outcome_of(task)).ending is Ending.SUCCEEDED
     assert looks(box, ref) == 1
+
+
+async def test_the_event_says_when_the_callback_came(box: Running, inbox: SqlInbox) -> None:
+    ref = automic_task(box, duration=0.3)
+    task = waiting_for(ref)
+    await until(lambda: is_over(box, ref))
+    call_back(inbox)
+
+    assert (await task).payload["called_at"].startswith(f"{datetime.now(UTC):%Y-%m-}")
+
+
+async def test_a_callback_that_does_not_end_the_wait_is_told_when_it_came(
+    box: Running, inbox: SqlInbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ref = automic_task(box, duration=600.0)
+    task = waiting_for(ref)
+    call_back(inbox)
+    await until(lambda: looks(box, ref) > 0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+    assert f"UTC, and was polled: execution {ref}: " in capsys.readouterr().out
 
 
 async def test_a_callback_that_came_before_anybody_waited_counts(box: Running, inbox: SqlInbox) -> None:
