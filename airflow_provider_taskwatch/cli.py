@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
@@ -58,7 +57,7 @@ def get_commands() -> list[Any]:
 _SANDBOX = (
     Arg(("--host",), help="address to listen on", default="127.0.0.1"),
     Arg(("--port",), help="port to listen on", type=_PORT, default=8900),
-    Arg(("--state",), help="file that keeps tasks, rules and events over restarts", type=Path),
+    Arg(("--state",), help="file that keeps tasks, rules and events over restarts"),
     Arg(("--token-lifetime",), help="seconds that a token is good for", type=_SECONDS, default=300.0),
 )
 _CHECK = (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow._shared.state import TaskScope
@@ -38,10 +39,11 @@ def sandbox(args: Namespace) -> None:
     from .sandbox.server import serve
     from .sandbox.state import load
 
+    state = Path(args.state) if args.state else None
     try:
-        emulators = load(args.state) if args.state else Sandbox()
+        emulators = load(state) if state else Sandbox()
         emulators.change({"acquia": {"token_lifetime": args.token_lifetime}}, time.time())
-        serve(args.host, args.port, sandbox=emulators, state=args.state)
+        serve(args.host, args.port, sandbox=emulators, state=state)
     except ConfigurationError as error:
         _say("red", str(error))
         sys.exit(2)
