@@ -16,6 +16,7 @@ from .form import Field, Form
 from .hidden import BLANK_AROUND, oddity
 from .mask import is_secret_name
 from .page import filled, is_template
+from .url import canonical_path
 from .wire import is_sendable
 
 
@@ -286,7 +287,7 @@ def _base_url(form: Form, raw: RawConnection, problems: list[str]) -> str:
     parts = http_url(host if "://" in host else f"{raw.schema or 'https'}://{_prefixed(form, _bracketed(host))}")
     if parts is None or "@" in parts.netloc:
         problems.append(
-            "the host must be a name or an http(s) URL without credentials, such as api.example.com or "
+            "the host must be a name or an http(s) URL without credentials or blanks, such as api.example.com or "
             "https://api.example.com:8443/v1"
         )
         return ""
@@ -296,7 +297,16 @@ def _base_url(form: Form, raw: RawConnection, problems: list[str]) -> str:
         problems.append("the port must be a number from 1 to 65535")
     port = raw.port if parts.port is None else parts.port
     netloc = _bracketed(parts.hostname or "") + (f":{port}" if port else "")
-    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/') or form.base_path}"
+    return f"{parts.scheme}://{netloc}{_base_path(parts.path, problems).rstrip('/') or form.base_path}"
+
+
+def _base_path(path: str, problems: list[str]) -> str:
+    """In the form in which it is sent, and signed."""
+    try:
+        return canonical_path(path)
+    except ConfigurationError as error:
+        problems.append(f"the host: {error}")
+        return ""
 
 
 def _prefixed(form: Form, host: str) -> str:

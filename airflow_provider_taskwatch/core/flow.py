@@ -7,9 +7,10 @@ random source, so that a test plays replies into it by hand and two drivers run 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -124,7 +125,7 @@ def refusal(call: Call, reply: Reply) -> RemoteError:
         path=call.path,
         status=reply.status,
         message=words(reply) + _doubt(call, reply),
-        retry_after=retry_after(reply.headers),
+        retry_after=retry_after(reply.headers, reply.received_at),
         place=reply.place,
     )
 
@@ -142,38 +143,69 @@ def _doubt(call: Call, reply: Reply) -> str:
     return f"; a web page answers at {reply.place}: check host and base path of the connection" if reply.is_page else ""
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from ``Retry-After``, else until a moment in ``X-RateLimit-Reset``, bounded; None where there is none.
+def retry_after(headers: Mapping[str, str], received_at: float | None = None) -> float | None:
+    """Seconds from ``Retry-After``, else until ``X-RateLimit-Reset``, bounded; None where neither can be read.
 
-    The form with a date is read against the reply's own ``Date``, as clocks differ.
+    :param received_at: when the reply came, by our clock; the remote's own ``Date`` wins, as clocks differ.
     """
-    value, now = headers.get("retry-after", "").strip(), headers.get("date", "")
-    seconds = float(value) if value.isdecimal() else _between(now, parsedate_to_datetime, value)
-    return until_reset(headers) if seconds is None else _bounded(seconds)
+    value = headers.get("retry-after", "").strip()
+    seconds = plain_seconds(value)
+    if seconds is None:
+        seconds = _between(_sent_at(headers, received_at), _http_date, value)
+    return until_reset(headers, received_at) if seconds is None else _bounded(seconds)
 
 
 def said_at(reply: Reply) -> float | None:
-    """When the remote answered, in seconds since the epoch by its own clock; None where it does not say."""
-    try:
-        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
+    """When the remote answered, in seconds since the epoch: by its own clock, else by ours."""
+    return _sent_at(reply.headers, reply.received_at)
 
 
-def until_reset(headers: Mapping[str, str]) -> float | None:
-    """Seconds until the moment in ``X-RateLimit-Reset`` (ISO 8601), bounded; None where it names none."""
-    reset = headers.get("x-ratelimit-reset", "").strip()
-    seconds = None if reset.isdecimal() else _between(headers.get("date", ""), datetime.fromisoformat, reset)
+def until_reset(headers: Mapping[str, str], received_at: float | None = None) -> float | None:
+    """Seconds until the moment in ``X-RateLimit-Reset`` (ISO 8601, or seconds since the epoch), bounded.
+
+    None where it names none: a small number may count seconds or anything else.
+    """
+    reset, now = headers.get("x-ratelimit-reset", "").strip(), _sent_at(headers, received_at)
+    number = plain_seconds(reset)
+    if number is None:
+        seconds = _between(now, datetime.fromisoformat, reset)
+    else:
+        seconds = number - now if now is not None and _EPOCH_SECONDS <= number < _EPOCH_LIMIT_SECONDS else None
     return None if seconds is None else _bounded(seconds)
+
+
+_EPOCH_SECONDS, _EPOCH_LIMIT_SECONDS = 1e9, 1e11
+"""What can be seconds since the epoch; more would be milliseconds."""
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
+
+
+def plain_seconds(value: str) -> float | None:
+    """A number of seconds, also with a fraction, which the standard does not know and some send."""
+    return float(value) if _NUMBER.fullmatch(value) else None
 
 
 def _bounded(seconds: float) -> float:
     return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_SECONDS)
 
 
-def _between(date: str, read: Callable[[str], datetime], moment: str) -> float | None:
+def _sent_at(headers: Mapping[str, str], received_at: float | None) -> float | None:
+    """When a reply was sent, in seconds since the epoch."""
     try:
-        return (read(moment) - parsedate_to_datetime(date)).total_seconds()
+        return _http_date(headers.get("date", "")).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return received_at
+
+
+def _http_date(value: str) -> datetime:
+    """One of the three forms of RFC 9110 5.6.7, of which the oldest names no zone; ``-0000`` says that it has none."""
+    moment = parsedate_to_datetime(value)
+    return moment if moment.tzinfo or value.endswith("-0000") else moment.replace(tzinfo=UTC)
+
+
+def _between(now: float | None, read: Callable[[str], datetime], moment: str) -> float | None:
+    try:
+        then = read(moment)
+        return None if now is None or then.tzinfo is None else then.timestamp() - now
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from math import ceil, inf
 
-from .flow import RETRY_AFTER_LIMIT_SECONDS, retry_after, until_reset
+from .flow import RETRY_AFTER_LIMIT_SECONDS, plain_seconds, retry_after, until_reset
 from .wire import Reply
 
 FIRST_SECONDS = 1.0
@@ -74,15 +74,16 @@ def is_failure(reply: Reply) -> bool:
 def renewed_in(reply: Reply) -> float | None:
     """Seconds until the allowance is renewed that a reply says is used up; None where it says nothing like that.
 
-    ``X-RateLimit-Reset`` holds seconds, or a moment; unix time is left to the 429.
+    ``X-RateLimit-Reset`` holds seconds, or a moment.
     """
     remaining = reply.headers.get("x-ratelimit-remaining")
     if remaining is None or remaining.strip() != "0":
         return None
     value = reply.headers.get("x-ratelimit-reset", "").strip()
-    if not value.isdecimal():
-        return until_reset(reply.headers) or None
-    return float(value) if 0 < float(value) <= RETRY_AFTER_LIMIT_SECONDS else None
+    seconds = plain_seconds(value)
+    if seconds is not None and 0 < seconds <= RETRY_AFTER_LIMIT_SECONDS:
+        return seconds
+    return until_reset(reply.headers, reply.received_at) or None
 
 
 class Suspicion:
@@ -140,6 +141,6 @@ class Suspicion:
 
 def _asked(reply: Reply) -> float | None:
     if is_failure(reply):
-        return retry_after(reply.headers)
+        return retry_after(reply.headers, reply.received_at)
     seconds = renewed_in(reply)
     return None if seconds is None else min(seconds, BELIEVED_SECONDS)

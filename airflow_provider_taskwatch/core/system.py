@@ -85,7 +85,10 @@ class System(Protocol):
         """The names that a connection's ``ui_url`` template may use for this ref."""
 
     def was_refused(self, error: TaskWatchError) -> bool:
-        """Whether a start that ended in this error surely did nothing, so that it may be sent again."""
+        """Whether a start that ended in this error surely did nothing, so that it may be sent again.
+
+        An interim reply (1xx) never says so: the final one is still to come.
+        """
 
     def probe(self) -> Flow[str]:
         """A cheap authenticated read for the connection test; returns what it proved, in words."""
@@ -145,7 +148,7 @@ class SystemDefaults:
 
     def was_refused(self, error: TaskWatchError) -> bool:
         if isinstance(error, RemoteError):
-            return error.status < 500 and error.status not in _MAY_BE_DONE
+            return 200 <= error.status < 500 and error.status not in _MAY_BE_DONE
         if isinstance(error, TransportError):
             return not error.sent
         return isinstance(error, (TokenError, ConfigurationError))

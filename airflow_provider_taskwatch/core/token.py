@@ -105,7 +105,7 @@ def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:
     reply = replace(reply, mask=reply.mask.also(*_tokens_in(content)))
     said = _without_token(reply, content) if reply.is_ok else f"{reply.status}: {words(reply)}"
     transient = reply.status in (408, 429) or reply.status >= 500
-    asked = retry_after(reply.headers) if transient else None
+    asked = retry_after(reply.headers, reply.received_at) if transient else None
     asked_place = reply.mask.text(place(url))
     return TokenError(f"no token: {asked_place} answered {said}{remedy}", transient=transient, retry_after=asked)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote
 
+from .charset import decoded, in_utf8
 from .error import ConfigurationError
 from .mask import NO_MASK, Mask
-from .plain import plain
+from .plain import members, plain
 from .text import line
+from .url import canonical_target
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 MAX_JSON_MARKS = 500_000
@@ -19,15 +21,18 @@ MAX_JSON_MARKS = 500_000
 SMALL_BYTES = 65536
 SHOWN_CHARACTERS = 200
 
-Query = Mapping[str, str | int | bool | Iterable[str]]
+Plain = str | int | float | bool | None
+Query = Mapping[str, Plain | Iterable[Plain]]
+"""What is None is left out, as a whole or as one of several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One request to a remote.
 
-    :param path: percent-encoded, starts with ``/``, relative to the connection's base URL.
-    :param query: pairs in order; a name may occur more than once.
+    :param path: starts with ``/``, relative to the connection's base URL; it may have a query of its own. What is
+        encoded stays so, what must be is.
+    :param query: pairs in order, not encoded; a name may occur more than once.
     :param headers: without credentials; those are added by whoever sends the call, and no repr shows them.
     :param quota: which limit of the remote it counts against, where there is more than that of the connection; what is
         said of one limit (a 429) holds nothing else back.
@@ -49,8 +54,11 @@ class Call:
 
     @property
     def target(self) -> str:
-        """Path and query, as sent."""
-        return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
+        """Path and query, as signed and sent.
+
+        :raises ConfigurationError: where they have no single meaning.
+        """
+        return canonical_target(self.path, self.query)
 
     def json(self) -> object:
         """The body as JSON; ``ValueError`` where it is none."""
@@ -70,6 +78,7 @@ class Reply:
     :param mask: what texts made of it must not show.
     :param place: host and base path that were asked, for messages.
     :param doubt: why the base path may be a wrong one; empty where it is as usual.
+    :param received_at: seconds since the epoch by our clock; None where no driver has stamped it.
     """
 
     status: int
@@ -78,6 +87,7 @@ class Reply:
     mask: Mask = field(default=NO_MASK, repr=False, compare=False)
     place: str = field(default="", compare=False)
     doubt: str = field(default="", repr=False, compare=False)
+    received_at: float | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_ok(self) -> bool:
@@ -88,10 +98,17 @@ class Reply:
         if not self.is_small and sum(map(self.body.count, (b",", b"[", b"{"))) > MAX_JSON_MARKS:
             raise ValueError(f"more than {MAX_JSON_MARKS} values")
         try:
-            return json.loads(self.body)
+            return self._read_json()
         except ValueError as error:
             problem = str(error)
         raise ValueError(problem)  # the original error holds the body, with all that is in it
+
+    def _read_json(self) -> Any:
+        """JSON is UTF-8 (RFC 8259), also where a server names another encoding for all that it sends."""
+        try:
+            return json.loads(self.body)
+        except UnicodeDecodeError:
+            return json.loads(decoded(self.body, self.headers.get("content-type", "")))
 
     @property
     def is_small(self) -> bool:
@@ -100,7 +117,8 @@ class Reply:
 
     def text(self, limit: int = SHOWN_CHARACTERS) -> str:
         """The first characters of the body, on one line, for messages."""
-        return line(self.mask.head(self.body, limit * 4), limit)
+        body = in_utf8(self.body, self.headers.get("content-type", ""))
+        return line(self.mask.head(body, limit * 4), limit)
 
     @property
     def is_page(self) -> bool:
@@ -143,8 +161,13 @@ def send(
 
 
 def pairs(query: Query) -> tuple[tuple[str, str], ...]:
-    """Query pairs: booleans in lower case, a sequence once per item."""
-    return tuple((name, _text(item)) for name, value in query.items() for item in _items(value))
+    """Query pairs: booleans in lower case, a sequence once per item, nothing for None.
+
+    :raises ConfigurationError: names what cannot stand in a query.
+    """
+    return tuple(
+        (name, _text(item)) for name, value in query.items() for item in _items(name, value) if item is not None
+    )
 
 
 def segment(value: str) -> str:
@@ -159,9 +182,15 @@ def is_sendable(secret: str) -> bool:
     return bool(secret) and all("!" <= one <= "~" for one in secret)
 
 
-def _items(value: str | int | bool | Iterable[str]) -> Iterable[str | int | bool]:
-    return (value,) if isinstance(value, (str, int)) else value
+def _items(name: str, value: Plain | Iterable[Plain]) -> Iterable[Plain]:
+    if isinstance(value, (str, int)):
+        return (value,)
+    several = list(value) if isinstance(value, Iterator) else members(value)
+    kept = plain("the query", {name: [value] if several is None else several})[name]
+    if any(isinstance(item, (list, dict)) for item in kept):
+        raise ConfigurationError(f"the query value {name!r} is nested; give a text, a number, true, false, or a list")
+    return list(kept)
 
 
-def _text(item: str | int | bool) -> str:
+def _text(item: Plain) -> str:
     return str(item).lower() if isinstance(item, bool) else str(item)

@@ -14,13 +14,15 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError, TokenError, TransportError
+from airflow_provider_taskwatch.core.error import ConfigurationError, TokenError, TransportError
+from airflow_provider_taskwatch.core.reply import BrokenReplyError
 from airflow_provider_taskwatch.core.text import place
 from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
+from .address import address
 from .oauth1 import oauth1
-from .session import address, as_reply, bounded, harmless, lost, options, token_mask_of
+from .session import as_reply, bounded, harmless, lost, options, token_mask_of, unread
 
 FAILURE_SECONDS = 1.0
 """For so long an endpoint's failure is the answer for everybody else who asks, as a token would be.
@@ -187,8 +189,8 @@ def fetch_token(settings: Settings) -> Reply:
                 f"connection {settings.conn_id!r}: client id and secret may only hold characters of latin-1 "
                 "in a Basic header; set 'client_auth' to 'form' or 'basic_encoded'"
             ) from None
-        except ReplyError as cause:
-            raise TokenError(f"no token: {str(cause).replace(settings.token_url, where)}", transient=True) from cause
+        except BrokenReplyError as broken:
+            raise TokenError(f"no token: {unread(broken, where, f'of {where}')}", transient=True) from None
         except (requests.RequestException, OSError, ValueError) as cause:
             raise _no_answer(cause, where) from harmless(cause)
     raise AssertionError("the session returned without an answer")  # pragma: no cover

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
@@ -17,22 +18,10 @@ from urllib.parse import quote_plus
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.exceptions import InvalidHeader
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
-from urllib3.exceptions import (
-    DecodeError,
-    HeaderParsingError,
-    HTTPError,
-    IncompleteRead,
-    InvalidChunkLength,
-    NameResolutionError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-    ReadTimeoutError,
-)
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProtocolError, ProxyError
 from urllib3.exceptions import SSLError as TlsError
-from urllib3.util.response import assert_header_parsing
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
@@ -43,8 +32,12 @@ from airflow_provider_taskwatch.core.error import (
     described,
 )
 from airflow_provider_taskwatch.core.mask import Mask, is_secret_name
+from airflow_provider_taskwatch.core.reply import BrokenReplyError, Flaw, ReplyReader
 from airflow_provider_taskwatch.core.text import line, place
-from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply
+from airflow_provider_taskwatch.core.unpack import ACCEPTED
+from airflow_provider_taskwatch.core.wire import Call, Reply
+
+from .address import address
 
 CHUNK_BYTES = 65536
 READ_TIMEOUTS = 10
@@ -66,27 +59,59 @@ def bounded(session: S, settings: Settings) -> S:
 
 def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply:
     """Send one call and read its reply; every foreign error becomes one of ours here."""
+    url = address(settings, call)
     try:
         response = session.request(
             call.method,
-            address(settings, call),
+            url,
             data=call.body,
-            headers=dict(call.headers),
+            headers=sendable(call.headers, settings.base_url),
+            auth=_Exactly(url),
             **options(settings),
         )
-    except LengthError as error:
-        error.beginning = origin_of(settings).marked(error.beginning, call)
-        raise
+    except BrokenReplyError as broken:
+        raise origin_of(settings).unread(broken, call) from None
     except (requests.RequestException, OSError, ValueError) as cause:
         raise lost(cause, origin_of(settings).url) from harmless(cause)
     return origin_of(settings).marked(as_reply(response), call)
 
 
-def address(settings: Settings, call: Call) -> str:
-    """Where a call goes: always to the connection's host."""
-    if not call.path.startswith("/"):
-        raise ConfigurationError(f"the path {call.path[:200]!r} must begin with '/': it belongs to {settings.base_url}")
-    return settings.base_url + call.target
+@dataclass(frozen=True, slots=True)
+class _Exactly:
+    """Sends to the address that was signed, which ``requests`` has rewritten.
+
+    It stands where an authentication would: without one, ``requests`` lets a ~/.netrc replace the Authorization header.
+    """
+
+    url: str
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.url = self.url
+        return request
+
+
+def sendable(headers: Mapping[str, str], url: str) -> dict[str, str]:
+    """Headers that both libraries write alike, and what we can unpack; or an error that names the one that is wrong."""
+    names = {name.lower() for name in headers}
+    for name, value in headers.items():
+        if not _is_sendable(name, value):
+            raise malformed(url, f"the header {name!r:.80} must be a name and a text of ASCII characters")
+    if len(names) < len(headers):
+        raise malformed(url, f"one of the headers {', '.join(headers)} is given twice")
+    if not names.isdisjoint(_OF_THE_CONNECTION):
+        raise malformed(url, f"one of the headers {', '.join(headers)} says how a request is framed, and is not yours")
+    return dict(headers) if "accept-encoding" in names else {"Accept-Encoding": ACCEPTED, **headers}
+
+
+def _is_sendable(name: str, value: object) -> bool:
+    return bool(_NAME.fullmatch(name) and isinstance(value, str) and _VALUE.fullmatch(value))
+
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+_OF_THE_CONNECTION = frozenset(
+    ("connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -127,7 +152,7 @@ def check_bundle(settings: Settings) -> None:
 def as_reply(response: requests.Response) -> Reply:
     """What ``requests`` received, as a value."""
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(status=response.status_code, headers=headers, body=response.content)
+    return Reply(status=response.status_code, headers=headers, body=response.content, received_at=time.time())
 
 
 def mask_of(settings: Settings) -> Mask:
@@ -162,6 +187,12 @@ class Origin:
     def marked(self, reply: Reply, call: Call) -> Reply:
         """The reply to a signed call."""
         return replace(reply, mask=self.mask.also(secret_of(call)), place=self.place, doubt=self.doubt)
+
+    def unread(self, broken: BrokenReplyError, call: Call) -> LengthError | TransportError:
+        """The error for what came instead of the reply to a signed call."""
+        if broken.beginning is not None:
+            broken.beginning = self.marked(broken.beginning, call)
+        return unread(broken, self.url, f"to {call.method} {call.path}")
 
 
 def origin_of(settings: Settings) -> Origin:
@@ -200,25 +231,16 @@ UNRESOLVED = Loss("the host name of {place} cannot be resolved", sent=False)
 NOT_ACCEPTED = Loss("{place} did not accept a connection in time", sent=False)
 REFUSED = Loss("{place} refuses connections", sent=False)
 NOT_ANSWERED = Loss("{place} did not answer in time", sent=True)
-NOT_REPLIED = Loss("the connection to {place} was lost: it was closed without a reply", sent=True)
-NOT_HTTP = Loss("the connection to {place} was lost: the reply is not HTTP, or its header is too long", sent=True)
-NOT_WHOLE = Loss("the connection to {place} was lost: the reply was cut off", sent=True)
-NOT_UNPACKED = Loss("the connection to {place} was lost: the reply does not unpack", sent=True)
+NOT_HTTP = Loss(f"the connection to {{place}} was lost: {Flaw.NOT_HTTP.value}", sent=True)
+"""What a proxy answers to CONNECT is read by the libraries."""
 
 _LOSSES: Mapping[type[Exception], Loss] = {
     requests.exceptions.ConnectTimeout: NOT_ACCEPTED,
     requests.exceptions.ReadTimeout: NOT_ANSWERED,
     NameResolutionError: UNRESOLVED,
     NewConnectionError: REFUSED,
-    http.client.RemoteDisconnected: NOT_REPLIED,
-    InvalidChunkLength: NOT_HTTP,
-    IncompleteRead: NOT_WHOLE,
-    http.client.IncompleteRead: NOT_WHOLE,
     http.client.HTTPException: NOT_HTTP,
-    DecodeError: NOT_UNPACKED,
 }
-
-_OF_A_REPLY = (NOT_HTTP, NOT_WHOLE, NOT_UNPACKED)
 
 _BEFORE_SENDING = ("CERTIFICATE_VERIFY_FAILED", "UNSUPPORTED_PROTOCOL", "WRONG_VERSION_NUMBER")
 """What OpenSSL says of a handshake that failed; other errors of TLS may come after the request was sent."""
@@ -240,8 +262,19 @@ def lost(cause: Exception, where: str) -> TaskWatchError:
 
 
 def harmless(cause: Exception) -> Exception | None:
-    """The cause that an error may show; None where it would show what a remote has sent, our token perhaps."""
-    return None if _loss(cause, _root(cause)) in _OF_A_REPLY else cause
+    """The cause that an error may show; None where it would show what was received, our token perhaps."""
+    return None if _loss(cause, _root(cause)) is NOT_HTTP else cause
+
+
+def unread(broken: BrokenReplyError, where: str, whose: str) -> LengthError | TransportError:
+    """The error for what is no reply: the request was sent, and nobody knows what became of it.
+
+    :param whose: the reply, in words: ``to GET /x``.
+    """
+    beginning = broken.beginning
+    if beginning is not None:
+        return LengthError(f"the reply {whose} ({beginning.status}) {broken.flaw.value}", beginning)
+    return TransportError(f"the connection to {where} was lost: {broken.flaw.value}")
 
 
 def _loss(cause: Exception, reason: Exception) -> Loss | None:
@@ -249,9 +282,10 @@ def _loss(cause: Exception, reason: Exception) -> Loss | None:
     return next((_LOSSES[kind] for kind in kinds), None)
 
 
-def malformed(where: str) -> ConfigurationError:
+def malformed(where: str, reason: str = "") -> ConfigurationError:
     """The request cannot even be made."""
-    return ConfigurationError(f"{where} cannot be asked: its address, the proxy or a header is malformed")
+    words = f"{where} cannot be asked: its address, the proxy or a header is malformed"
+    return ConfigurationError(f"{words}; {reason}" if reason else words)
 
 
 def no_proxy(where: str, reason: object) -> TransportError:
@@ -296,30 +330,54 @@ def _inner(error: Exception) -> object:
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Reads replies itself, so that one without an end is refused instead of filling the memory."""
+    """Hands out replies that were read whole by :class:`ReplyReader`, and sends targets as they are."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        url = super().request_url(request, proxies)
+        return request.path_url.replace("//", _KEPT, 1) if request.path_url.startswith("//") else url
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         kind = pool.ConnectionCls
-        if kind.response_class is not _TimedResponse:
-            pool.ConnectionCls = type(kind.__name__, (kind,), {"response_class": _TimedResponse})
+        if not issubclass(kind, _Exact):
+            pool.ConnectionCls = type(kind.__name__, (_Exact, kind), {})
         return pool
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
-        try:
-            response = super().send(request, **{**kwargs, "stream": True})
-        except InvalidHeader:  # one of the reply, although it is a ValueError, as if the request were wrong
-            raise requests.exceptions.ConnectionError(http.client.HTTPException()) from None
-        try:
-            response._content = _read(response)
-        except BaseException:
-            response.close()
-            raise
+        response = super().send(request, **{**kwargs, "stream": True})
+        reply: Reply = response.raw._original_response.reply  # type: ignore[union-attr]
+        response.headers = CaseInsensitiveDict(reply.headers)
+        response._content = reply.body
+        response.raw.release_conn()
         return response
 
+    def close(self) -> None:
+        """At once: urllib3 leaves it to the garbage collector, which an error's traceback may keep waiting."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it cannot be iterated over
+                manager.pools[key].close()
+        super().close()
 
-class _TimedResponse(http.client.HTTPResponse):
-    """A reply that must be over in time from its first byte on: the interim ones, header and trailer included."""
+
+_KEPT = "/.//"
+"""What a target that begins with two slashes is called on its way: libraries take such a one for a host."""
+
+
+class _Exact:
+    """A connection that reads replies as :class:`_WireResponse` does."""
+
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        exact = url.replace(_KEPT, "//", 1) if url.startswith(_KEPT) else url
+        super().putrequest(method, exact, *args, **kwargs)  # type: ignore[misc]
+
+
+class _WireResponse(http.client.HTTPResponse):
+    """A reply that must be over in time from its first byte on: the interim ones, header and trailer included.
+
+    The libraries above it get no header, so that they neither read nor judge what :class:`ReplyReader` has.
+    """
+
+    reply: Reply
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -327,12 +385,21 @@ class _TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_TimedSocket(raw, sock))
 
     def begin(self) -> None:
-        """A malformed header is an error, and no warning of urllib3's which shows it."""
-        super().begin()
-        try:
-            assert_header_parsing(self.msg)
-        except (HeaderParsingError, TypeError):
-            raise http.client.HTTPException("malformed header") from None
+        reader = ReplyReader(self._method, time.time)  # type: ignore[attr-defined]
+        while reader.reply is None:
+            if data := self.fp.read1(CHUNK_BYTES):
+                reader.feed(data)
+            else:
+                reader.end()
+        self.reply = reader.reply
+        self.status = self.code = self.reply.status
+        self.version, self.reason, self.length = 11, "", 0
+        self.headers = self.msg = http.client.HTTPMessage()
+        self.will_close = not reader.is_reusable
+        self._close_conn()  # type: ignore[attr-defined]
+
+
+_Exact.response_class = _WireResponse  # type: ignore[attr-defined]
 
 
 class _TimedSocket(io.RawIOBase):
@@ -356,32 +423,3 @@ class _TimedSocket(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
-
-
-def _read(response: requests.Response) -> bytes:
-    """All of a body, piece by piece as it arrives: ``iter_content`` would wait for whole chunks."""
-    content = bytearray()
-    while piece := _piece(response):
-        content += piece
-        if len(content) > MAX_REPLY_BYTES:
-            whose = f"of {response.url.split('?')[0]} ({response.status_code})"
-            raise too_long(whose, response.status_code, response.headers, content)
-    return bytes(content)
-
-
-def _piece(response: requests.Response) -> bytes:
-    try:
-        return response.raw.read1(CHUNK_BYTES, decode_content=True) or b""
-    except ReadTimeoutError as cause:
-        raise requests.exceptions.ReadTimeout(cause) from cause
-    except HTTPError as cause:
-        raise requests.exceptions.ConnectionError(cause) from cause
-
-
-def too_long(whose: str, status: int, headers: Mapping[str, str], content: bytearray) -> LengthError:
-    """The error for a reply that is not read further."""
-    named = {name.lower(): value for name, value in headers.items()}
-    return LengthError(
-        f"the reply {whose} is longer than {MAX_REPLY_BYTES >> 20} MB; it is not read further",
-        Reply(status=status, headers=named, body=bytes(content[:MAX_REPLY_BYTES])),
-    )

@@ -13,44 +13,41 @@ from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
-from aiohttp.http_exceptions import ContentEncodingError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from yarl import URL
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
-    LengthError,
     TaskWatchError,
     TokenError,
     TransportError,
     described,
 )
 from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.reply import BrokenReplyError
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
-from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Pause, Reply
+from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
+from .address import address
 from .credential import Credential, credential_for
 from .limiter import Limiter
+from .protocol import WireProtocol, reply_of
 from .session import (
     NOT_ACCEPTED,
     NOT_ANSWERED,
     NOT_HTTP,
-    NOT_REPLIED,
-    NOT_UNPACKED,
-    NOT_WHOLE,
     REFUSED,
     UNRESOLVED,
     Loss,
-    address,
     check_bundle,
     gone,
     malformed,
     no_proxy,
     origin_of,
     proxy_for,
-    too_long,
+    sendable,
     total_seconds,
     untrusted,
 )
@@ -150,19 +147,15 @@ class WaitingDriver:
                 call.method,
                 url,
                 data=call.body,
-                headers=call.headers,
+                headers=sendable(call.headers, self.settings.base_url),
                 ssl=self._tls,
                 proxy=self._proxy,
                 allow_redirects=False,
             ) as response:
-                body = await _read(response, call)
                 self.latency = usual(self.latency, time.monotonic() - asked_at)
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                reply = Reply(status=response.status, headers=headers, body=body)
-                return self._origin.marked(reply, call)
-        except LengthError as error:
-            error.beginning = self._origin.marked(error.beginning, call)
-            raise
+                return self._origin.marked(reply_of(response), call)
+        except BrokenReplyError as broken:
+            raise self._origin.unread(broken, call) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
             raise lost(cause, self._origin.url) from (None if isinstance(cause, _OF_A_REPLY) else cause)
 
@@ -194,14 +187,11 @@ _LOSSES: Mapping[type[Exception], Loss] = {
     aiohttp.ConnectionTimeoutError: NOT_ACCEPTED,
     aiohttp.ClientConnectorError: REFUSED,
     TimeoutError: NOT_ANSWERED,
-    aiohttp.ServerDisconnectedError: NOT_REPLIED,
-    ContentEncodingError: NOT_UNPACKED,
-    aiohttp.ClientPayloadError: NOT_WHOLE,
     aiohttp.ClientResponseError: NOT_HTTP,
 }
 
-_OF_A_REPLY = (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError)
-"""They hold what the remote has sent, our token perhaps, and the last one also what we have."""
+_OF_A_REPLY = (aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError)
+"""They hold what a proxy has sent, our token perhaps, and the last one also what we have."""
 
 
 def _untrusted(
@@ -219,8 +209,11 @@ def _session(settings: Settings) -> aiohttp.ClientSession:
         sock_connect=settings.connect_timeout,
         sock_read=settings.read_timeout,
     )
+    connector = aiohttp.TCPConnector(limit=settings.concurrency)
+    # What it makes by itself does not read replies as the worker does.
+    connector._factory = functools.partial(WireProtocol, asyncio.get_running_loop())  # type: ignore[assignment]
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=settings.concurrency),
+        connector=connector,
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,  # it would add a ~/.netrc to our credentials, and cost two threads per request
@@ -251,13 +244,3 @@ def _trusting(bundle: str) -> ssl.SSLContext:
 def _trusting_usual(bundle: str | None) -> ssl.SSLContext:
     """Read once for all connections: that takes 45 ms, in which the event loop stands still."""
     return _trusting(bundle or DEFAULT_CA_BUNDLE_PATH)
-
-
-async def _read(response: aiohttp.ClientResponse, call: Call) -> bytes:
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > MAX_REPLY_BYTES:
-            whose = f"to {call.method} {call.path} ({response.status})"
-            raise too_long(whose, response.status, response.headers, content)
-    return bytes(content)

@@ -119,7 +119,7 @@ class AcronisFeed:
     def batch(self, reply: Reply | Batch, position: str) -> Batch:
         if isinstance(reply, Batch):
             return reply
-        asked = retry_after(reply.headers)
+        asked = retry_after(reply.headers, reply.received_at)
         if reply.status == 429:
             return Batch(position=position, pause_seconds=REFUSED_SECONDS if asked is None else asked)
         content = answer(reply)

@@ -13,6 +13,7 @@ from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.drive.credential import Credential
+from airflow_provider_taskwatch.drive.limiter import Limiter
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from tests.drive.station import Station, station
 
@@ -39,6 +40,10 @@ class Waiting:
 
     def run(self, flow: Flow[T]) -> T:
         return self._runner.run(self._driver.run(flow))
+
+    def forget(self) -> None:
+        """Ask again at once after a failure."""
+        self._driver.limiter = Limiter(4)
 
     def close(self) -> None:
         with self._runner:

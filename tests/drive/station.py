@@ -45,6 +45,8 @@ class Station:
     """A server that is running.
 
     :param connections: how many it has accepted, whether or not something came over them.
+    :param closed: how many it has ended.
+    :param is_patient: whether it takes more requests over a connection; else every answer ends it.
     :param stopping: set when the test is over; answers without an end stop then.
     """
 
@@ -52,6 +54,8 @@ class Station:
     answer: Answer
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    closed: int = 0
+    is_patient: bool = False
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -79,7 +83,7 @@ class Station:
 
 @contextmanager
 def station(certificate: Path | None = None) -> Iterator[Station]:
-    """Serve in background threads, one per connection, while the block runs; every answer ends its connection.
+    """Serve in background threads, one per connection, while the block runs.
 
     :param certificate: a PEM file with the certificate and its key.
     """
@@ -139,6 +143,14 @@ class _Handler(socketserver.StreamRequestHandler):
         if self.rfile.peek(1)[:1] == b"\x16":  # a client that speaks TLS
             self.wfile.write(http(400))
             return
+        self._answer_one()
+        while self.server.station.is_patient and self.rfile.peek(1):
+            self._answer_one()
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+        self.server.station.closed += 1
+
+    def _answer_one(self) -> None:
         method, target, _ = self.rfile.readline().decode("latin-1").split(" ")
         headers = dict(iter(self._header, None))
         body = self.rfile.read(int(headers.get("content-length", 0)))
@@ -146,8 +158,6 @@ class _Handler(socketserver.StreamRequestHandler):
         self.server.station.requests.append(request)
         for piece in self.server.station.answer(request):
             self.wfile.write(piece)
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
 
     def _header(self) -> tuple[str, str] | None:
         name, _, value = self.rfile.readline().decode("latin-1").strip().partition(":")

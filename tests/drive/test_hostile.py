@@ -22,8 +22,8 @@ from tests.drive.hostile import ENDLESS, HUGE, MALFORMED, TOKEN, Hostile, attack
 from tests.drive.settings import oauth2_settings, settings_for
 from tests.drive.station import Request, Station, http
 
-HASTY = {"connect_timeout": 0.02, "read_timeout": 0.02}
-HASTY_SECONDS = 0.22
+HASTY = {"connect_timeout": 1.0, "read_timeout": 0.02}
+HASTY_SECONDS = 1.2
 LOST = r"was lost: the reply (is not HTTP, or its header is too long|was cut off|does not unpack)$"
 GIVEN_UP = f"did not answer in time$|{LOST}"
 
@@ -79,7 +79,9 @@ def test_what_is_not_http_is_an_error_that_repeats_nothing_of_it(
     assert TOKEN not in shown_by(caught.value)
 
 
-@pytest.mark.parametrize("hostile", [*HUGE.values(), *MALFORMED.values()], ids=[*HUGE, *MALFORMED])
+@pytest.mark.parametrize(
+    "hostile", [*HUGE.values(), *MALFORMED.values(), ENDLESS["100"]], ids=[*HUGE, *MALFORMED, "100"]
+)
 def test_a_token_endpoint_may_do_no_more_harm_than_a_remote(remote: Station, hostile: Hostile) -> None:
     attack(remote, hostile)
     with little_memory(), pytest.raises(TokenError, match=r"^no token: .*(longer than 8 MB|was lost)") as caught:
@@ -88,7 +90,7 @@ def test_a_token_endpoint_may_do_no_more_harm_than_a_remote(remote: Station, hos
     assert TOKEN not in shown_by(caught.value)
 
 
-@pytest.mark.parametrize("name", ["100", "a header, byte by byte", "a body, byte by byte", "a trailer"])
+@pytest.mark.parametrize("name", ["a header, byte by byte", "a body, byte by byte", "a trailer"])
 def test_a_token_endpoint_may_take_no_more_time_than_a_remote(remote: Station, name: str) -> None:
     attack(remote, ENDLESS[name])
     began = time.monotonic()
