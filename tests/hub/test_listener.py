@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from airflow_provider_taskwatch.hub.listener import SUBJECTS, Listener
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Message, Received
+from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.until import until
 
 QUICK = 0.01
@@ -105,6 +107,22 @@ async def test_nobody_reads_where_nobody_listens_and_who_comes_back_misses_nothi
 
     with listener.listening("mine", bell):
         assert await rung(bell) == [None]
+
+
+async def test_a_file_that_was_moved_under_a_running_triggerer_is_told_and_read_once_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, away = tmp_path / "inbox.db", tmp_path / "away.db"
+    inbox, bell = SqlInbox(f"sqlite:///{file}", clock=lambda: 0.0), silent_bell()
+    listener = listener_on(inbox)
+    with listener.listening("mine", bell):
+        await until(lambda: listener.reads > 0)
+        file.rename(away)
+        await until(lambda: "its file was deleted, moved or emptied" in caplog.text)
+        away.rename(file)
+        inbox.add([signal("mine")])
+        assert await rung(bell) == [None]
+    await until(lambda: listener.is_idle)
 
 
 async def test_an_inbox_that_is_down_is_told_once_and_read_again(caplog: pytest.LogCaptureFixture) -> None:
