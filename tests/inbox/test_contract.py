@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.inbox.message import (
     Received,
     Sealed,
 )
+from airflow_provider_taskwatch.inbox.spot import gone_of
 
 SIGNAL = Message(channel="automic", subject="start-1", delivery="a", content={"status": 1900}, received_at=100.0)
 
@@ -143,6 +144,7 @@ def test_of_a_channel_so_many_bytes_are_kept(inbox: Inbox) -> None:
     assert inbox.keep_bytes("tasks", 1_000) == inbox.keep_bytes("unknown", 0) == 0
     assert deliveries(inbox.after("tasks", 0)) == [*map(str, range(1_290, 1_300)), "5000"]
     assert deliveries(inbox.after("alerts", 0)) == ["1"]
+    assert gone_of(inbox, "tasks").count == 1_290  # a reader that had not come so far is told
 
 
 def test_a_feed_has_a_position(inbox: Inbox) -> None:
