@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +23,8 @@ from .gate import Gate
 
 JITTER = 0.2
 TOLD_SECONDS = 30.0
-"""A hold of a connection that is longer is worth a line in the log."""
+TOLD_AGAIN_SECONDS = 600.0
+"""A longer hold is worth a line in the log, and not more often than that."""
 MANY_GATES = 1000
 SLOW_SECONDS = 3.0
 SLOW_SHARE = 4
@@ -101,7 +103,7 @@ class Limiter:
         self._slow: set[str] = set()
         self._renewed_at: dict[str, float] = {}
         self._disbelieved: set[str] = set()
-        self._told: set[str] = set()
+        self._told_at: dict[str, float] = {}
 
     def passage(self, about: str = "", quota: str = "") -> Passage:
         """The way through for one request."""
@@ -239,19 +241,17 @@ class Limiter:
     def _pass(self, one: Passage, held: Gate[Passage] | None) -> None:
         """The remote can be reached, and what it says is not about everybody."""
         self._everybody.passed(one)
-        if self._told and self._everybody.is_open:
-            self._told.discard("")
         gate = self._quotas.get(one.quota)
         if gate is not None and gate is not held:
             gate.passed(one)
             if gate.is_open:
-                self._told.discard(one.quota)
                 del self._quotas[one.quota]
 
     def _told_of(self, gate: Gate[Passage], why: str, quota: str = "") -> Gate[Passage]:
-        """The gate; a long hold is told once, until it is over."""
-        if gate.held_seconds >= TOLD_SECONDS and quota not in self._told:
-            self._told.add(quota)
+        """The gate; a long hold is told, but not each of many."""
+        now = self._clock()
+        if gate.held_seconds >= TOLD_SECONDS and now - self._told_at.get(quota, -inf) >= TOLD_AGAIN_SECONDS:
+            self._told_at[quota] = now
             whose = f" that counts as {quota!r}" if quota else ""
             self._warn(f"{why}, so no request{whose} is sent for {gate.held_seconds:.0f} s; then one tries")
         return gate

@@ -22,6 +22,7 @@ from airflow_provider_taskwatch.core.error import (
     ReplyError,
     TaskWatchError,
     TokenError,
+    TransportError,
 )
 from airflow_provider_taskwatch.core.flow import Flow, nothing, one_step
 from airflow_provider_taskwatch.core.phase import Observation
@@ -39,6 +40,7 @@ from airflow_provider_taskwatch.systems import system_for
 
 from .agenda import Agenda, Entry
 from .bell import Bell
+from .lists import Lists
 from .teller import Teller
 
 T = TypeVar("T")
@@ -49,7 +51,6 @@ REREAD_SECONDS = 300.0
 REREAD_FAILED_SECONDS = 60.0
 REREAD_REJECTED_SECONDS = 30.0
 LINGER_SECONDS = 60.0
-SINGLY_SECONDS = 300.0
 COUNT_SECONDS = 10.0
 TICK_SECONDS = 0.1
 USABLE_SHARE = 0.9
@@ -143,7 +144,7 @@ class Hub:
         self._lingering: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._demand = 0.0
-        self._batch_from = 0.0
+        self._lists = Lists()
         self._shared_at: dict[str, float] = {}
         self._stretched_from = math.inf
         self._has_told_stretch = False
@@ -341,7 +342,8 @@ class Hub:
 
     def _is_shared(self, group: list[Entry]) -> bool:
         """Whether one read is to serve all of these."""
-        can_batch = bool(group[0].look.selector) and self._clock() >= self._batch_from
+        selector = group[0].look.selector
+        can_batch = bool(selector) and self._lists.is_usable(selector, self._clock())
         return can_batch and (len(group) > 1 or not self._reads_alone)
 
     def _gathered_at(self, selector: str, now: float) -> float:
@@ -369,16 +371,26 @@ class Hub:
     async def _read_together(self, group: list[Entry]) -> Mapping[str, Observation]:
         """What one read says of these; nothing where the remote refuses such reads, which are left out for a while."""
         self.counts.batches += 1
+        looks = [entry.look for entry in group]
+        selector = looks[0].selector
         try:
-            looks = [entry.look for entry in group]
-            return await self._run(partial(_observed_together, looks), _driver, looks[0].selector)
+            found = await self._run(partial(_observed_together, looks), _driver, selector)
         except TaskWatchError as error:
             if error.transient and not isinstance(error, ReplyError):
+                self._list_failed(selector, error)
                 raise
-            if not self._batch_from:
+            if self._lists.refused(self._clock()):
                 self._warn("connection %r cannot read many at once, reading one by one: %s", self.conn_id, error)
-            self._batch_from = self._clock() + SINGLY_SECONDS
             return {}
+        self._lists.worked(selector)
+        return found
+
+    def _list_failed(self, selector: str, error: TaskWatchError) -> None:
+        """Read one by one for a while if the remote answers, but not to this list."""
+        is_of_list = isinstance(error, TransportError) and error.sent
+        is_of_list = is_of_list or (isinstance(error, RemoteError) and error.status >= 500)
+        if is_of_list and self._reads_alone and self._lists.failed(selector, self._clock()):
+            self._warn("connection %r: the list %r fails, reading one by one: %s", self.conn_id, selector, error)
 
     def _share(self, group: list[Entry], found: Mapping[str, Observation], due: float) -> None:
         """Tell the news; a watch that has none waits for another shared read, without being woken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_taskwatch.core.connection import Settings
@@ -29,6 +29,7 @@ class Fleet:
 
     :param answer: what a ref answers when.
     :param latency: how long a ref takes to answer.
+    :param settings: of the connection, another remote's perhaps.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Fleet:
         *,
         interval: float = 5.0,
         latency: Callable[[str], float] = lambda ref: 0.05,
+        options: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         self.asked: list[tuple[str, float]] = []
@@ -46,6 +48,7 @@ class Fleet:
         self._answer = answer
         self._rhythm = Rhythm(limit_seconds=interval, adaptive=False)
         self._latency = latency
+        self._options = options or {}
         self._settings = Settings(
             **{
                 "conn_id": "acquia_default",
@@ -86,7 +89,7 @@ class Fleet:
         return self._settings
 
     async def _follow(self, hub: Hub, ref: str) -> None:
-        program = Run(watch(await hub.system(), Plan(ref=ref, rhythm=self._rhythm), 0.0))
+        program = Run(watch(await hub.system(), Plan(ref=ref, options=self._options, rhythm=self._rhythm), 0.0))
         while not program.is_over:
             try:
                 program.send(Seen(age=now(), observation=await hub.look(program.step)))

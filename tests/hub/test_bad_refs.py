@@ -72,6 +72,27 @@ def test_refs_that_are_slow_to_fail_leave_slots_for_the_others() -> None:
     assert slow.polls("good", since=150.0) >= 0.95 * 200 * 150 / 5.05
 
 
+# --- lists
+
+AUTOMIC = {"connection_type": "automic", "auth": "basic", "own": {"client": "100"}}
+RUNS = [str(1_000_000 + number) for number in range(30)]
+
+
+def automic(list_answers: Reply, until: float = 1e9) -> Answer:
+    """An engine whose lists are named ``executions`` by their path."""
+    return lambda ref, at: list_answers if ref == "executions" and at < until else Reply(status=200, body=ACTIVE)
+
+
+ACTIVE = b'{"status": 1550, "data": [], "hasmore": false}'
+
+
+def test_what_a_broken_list_does_not_bring_is_read_one_by_one() -> None:
+    options = {"alias": "DAILY-0123456789ab"}
+    fleet = Fleet(RUNS, automic(BROKEN), options=options, **AUTOMIC).watched(SECONDS)
+    assert 3 <= fleet.polls("executions") < 20
+    assert min(len(fleet.gaps(run)) for run in RUNS) >= 10
+
+
 # --- the remote is down
 
 
