@@ -141,9 +141,8 @@ class Canceller:
 
         :raises TaskWatchError: where the inbox could not be asked.
         """
-        kept = replace(cancel, kept_at=self._clock())
         inbox = await self._opened()
-        await in_thread(inbox.append, KEPT, [message_of(KEPT, kept.cancel_id, kept.to_json(), kept.kept_at)])
+        await in_thread(write_down, inbox, cancel, self._clock())
         self._count("cancel.kept")
         self._news.set()
         self._start()
@@ -260,6 +259,15 @@ class Canceller:
         cancel_id = one.kill.cancel.cancel_id
         del self._pending[cancel_id]
         await in_thread(inbox.append, SETTLED, [message_of(SETTLED, cancel_id, {"words": words}, self._clock())])
+
+
+def write_down(inbox: Inbox, cancel: Cancel, now: float) -> None:
+    """Keep a cancel for the next poller. Blocking.
+
+    :param now: seconds since the epoch.
+    """
+    kept = replace(cancel, kept_at=now)
+    inbox.append(KEPT, [message_of(KEPT, kept.cancel_id, kept.to_json(), now)])
 
 
 def message_of(channel: str, cancel_id: str, content: object, now: float) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,6 +19,7 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_provider_taskwatch.core.callback import Expectation
+from airflow_provider_taskwatch.core.cancel import Cancel, told_kept, told_lost
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
@@ -29,9 +31,9 @@ from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .attempt import Attempt
 from .ending import WaitTimedOut, result_of
-from .kill import CANCEL_SECONDS, ended_by_user, within
+from .kill import CANCEL_SECONDS, KEEP_SECONDS, ended_by_user, keep, within
 from .record import Records
-from .setting import backstop, deadline_of, now, one_of, resumable_from, seconds_or_none
+from .setting import backstop, deadline_of, now, one_of, resumable_from, seconds, seconds_or_none
 from .waiter import Waiter, place_in
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class StartOperator(Waiter, BaseOperator):
         self.blocked_timeout = blocked_timeout
         self.include_personal = include_personal
         self._running_ref: str | None = None
+        self._record: Record | None = None
         self._is_unwanted = False
         self._ti: Any = None
 
@@ -172,7 +175,7 @@ class StartOperator(Waiter, BaseOperator):
         record, started = Attempt(self, self._ti, records, clear_number(context)).obtain()
         if started is not None and record.ref is None:
             return self.without_ref(started)
-        self._running_ref = record.known_ref
+        self._record, self._running_ref = record, record.known_ref
         self.check_wanted(record.known_ref)
         self._tell_ref(context, record.known_ref)
         if not self.wait_for_completion:
@@ -201,21 +204,50 @@ class StartOperator(Waiter, BaseOperator):
     def on_kill(self) -> None:
         """Cancel at the remote if a user ended the task, or if its time is over."""
         ref = self._running_ref
-        if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
-            wanted = self.on_timeout == "cancel"
+        is_late = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
+        if is_late:
+            wanted: bool | None = self.on_timeout == "cancel"
         else:
             wanted = self.cancel_on_kill and self._ti is not None and ended_by_user(self._ti)
-        if wanted and ref is None:
-            self._is_unwanted = True
-        elif wanted:
-            within(CANCEL_SECONDS, lambda: self.cancel(str(ref), fresh=True))
+        if ref is None:
+            self._is_unwanted = bool(wanted)
+        elif wanted is None:
+            self._keep("Airflow did not say who ended the task", is_users=False)
+        elif wanted and not within(CANCEL_SECONDS, lambda: self.cancel(ref, fresh=True)) and not is_late:
+            self._keep("the remote did not take it in time", is_users=True)
+
+    def _keep(self, reason: str, *, is_users: bool) -> None:
+        """Leave a cancel to the triggerers, who see first whether it still holds."""
+        record, ti = self._record, self._ti
+        if record is None:
+            return
+        started_at = datetime.fromisoformat(record.started_at).timestamp()
+        cancel = Cancel(
+            cancel_id=secrets.token_hex(8),
+            conn_id=self.conn_id,
+            ref=record.known_ref,
+            id_space=record.id_space,
+            options=self.options_of(record),
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=ti.map_index,
+            keeps_record=self.durable,
+            is_users=is_users,
+            unknown_until=started_at + seconds(self.not_found_grace),
+        )
+        where = within(KEEP_SECONDS, lambda: keep(cancel))
+        if where:
+            self.log.warning(told_kept(cancel.ref, reason, where))
+        else:
+            self.log.error(told_lost(cancel.ref, reason, "the inbox did not take it"))
 
     def check_wanted(self, ref: str | None = None) -> None:
         """Stop here if a user ended the task before the ref was known: Airflow lets the process go on for a while."""
         if not self._is_unwanted:
             return
-        if ref is not None:
-            self.cancel(ref)
+        if ref is not None and not self.cancel(ref):
+            self._keep("the remote did not take it", is_users=True)
         raise AirflowFailException("a user ended the task while it was being started")
 
     # --- waiting
@@ -344,8 +376,8 @@ class StartOperator(Waiter, BaseOperator):
             return
         check_own(self.hook.system, seen, options)
 
-    def cancel(self, ref: str, *, fresh: bool = False) -> None:
-        """Cancel at the remote; what cannot be cancelled is said, not raised.
+    def cancel(self, ref: str, *, fresh: bool = False) -> bool:
+        """Cancel at the remote; whether that is settled. What cannot be cancelled is said, not raised.
 
         :param fresh: over a connection of its own, as the usual one may be in use by what was interrupted.
         """
@@ -354,14 +386,15 @@ class StartOperator(Waiter, BaseOperator):
         system = self.hook.system
         if not system.can_cancel:
             self.log.warning("%s %s goes on: %s has no way to cancel it", system.noun, ref, system.name)
-            return
+            return True
         driver = BlockingDriver(self.hook.settings) if fresh else self.hook.driver
         try:
             driver.run(system.cancel(ref, self.options("")))
         except TaskWatchError as error:
             self.log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
-        else:
-            self.log.info("%s %s was cancelled", system.noun, ref)
+            return False
+        self.log.info("%s %s was cancelled", system.noun, ref)
+        return True
 
     def _tell_ref(self, context: Context, ref: str) -> None:
         """Push the ref and its page as soon as they are known."""

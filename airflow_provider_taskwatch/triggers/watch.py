@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.callback import Callback, Expectation, enriched
-from airflow_provider_taskwatch.core.cancel import Cancel
+from airflow_provider_taskwatch.core.cancel import Cancel, told_kept, told_lost
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError, described
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.judge import Rules
@@ -387,16 +387,6 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             async with asyncio.timeout(KEEP_SECONDS):
                 where = await asyncio.shield(keeping)
         except Exception as error:  # noqa: BLE001 - whatever it is, the user must know what goes on
-            self.log.error(
-                "%s was not cancelled (%s), nor could that be kept for later (%s): cancel it at the remote by hand",
-                self.ref,
-                reason,
-                described(error),
-            )
+            self.log.error(told_lost(self.ref, reason, described(error)))
         else:
-            self.log.warning(
-                "%s was not cancelled: %s. It is kept in %s, and the triggerers that share it try on for a day",
-                self.ref,
-                reason,
-                where,
-            )
+            self.log.warning(told_kept(self.ref, reason, where))

@@ -8,13 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_taskwatch.core.cancel import Cancel, cancel_from
 from airflow_provider_taskwatch.core.outcome import Ending
-from airflow_provider_taskwatch.operators import kill
+from airflow_provider_taskwatch.hub.canceller import KEPT
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from airflow_provider_taskwatch.operators import kill, start
 from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitTimedOut
 from airflow_provider_taskwatch.operators.kill import within
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -146,6 +150,65 @@ def test_a_supervisor_that_does_not_answer_holds_nothing_up(box: Running, monkey
     release.set()
     assert time.monotonic() - begun < 5
     assert not is_cancelled(box)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqlInbox]:
+    """The inbox that workers and triggerers share."""
+    url = f"sqlite:///{tmp_path}/inbox.db"
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", url)
+    inbox = SqlInbox(url)
+    yield inbox
+    inbox.close()
+
+
+def kept(inbox: SqlInbox) -> list[Cancel]:
+    return [cancel for one in inbox.after(KEPT, 0) if (cancel := cancel_from(one.message.content)) is not None]
+
+
+def test_a_kill_that_the_remote_does_not_take_is_kept_for_the_triggerers(
+    box: Running, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start, "CANCEL_SECONDS", 0.5)
+    box.sandbox.add_fault("server_error", system="automic", path="/status$")
+    life = waiting()
+    life.state = lambda: "failed"
+    ends_while_waiting(life, box)
+
+    [cancel] = kept(inbox)
+    [task] = box.sandbox.tasks(time.time())
+    assert (cancel.ref, cancel.is_users, cancel.keeps_record) == (task["ref"], True, True)
+    assert f"It is kept in {inbox!r}" in capsys.readouterr().out
+
+
+def test_a_kill_that_airflow_does_not_explain_is_kept_and_explained_later(
+    box: Running, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kill, "STATE_SECONDS", 0.1)
+    life, release = waiting(), threading.Event()
+
+    def state() -> str:
+        release.wait(10)
+        return "failed"
+
+    life.state = state
+    ends_while_waiting(life, box)
+    release.set()
+    assert [cancel.is_users for cancel in kept(inbox)] == [False]
+
+
+def test_a_kill_that_cannot_be_kept_names_what_goes_on(
+    box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start, "CANCEL_SECONDS", 0.5)
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "mysql://nobody@localhost/inbox")
+    box.sandbox.add_fault("server_error", system="automic", path="/status$")
+    life = waiting()
+    life.state = lambda: "failed"
+    ends_while_waiting(life, box)
+    [task] = box.sandbox.tasks(time.time())
+    assert f"{task['ref']} was not cancelled" in (told := capsys.readouterr().out)
+    assert "cancel it at the remote by hand" in told
 
 
 def test_a_lock_that_the_interrupted_code_holds_is_no_deadlock(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
