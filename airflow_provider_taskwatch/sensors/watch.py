@@ -10,13 +10,13 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.error import MovedError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import Memory, from_json
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.start import has_moved
-from airflow_provider_taskwatch.core.watch import Look, Story, weigh
+from airflow_provider_taskwatch.core.watch import Look, Seen, Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
 from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_duration, now, resumable_from
@@ -81,6 +81,8 @@ class WatchSensor(Waiter, BaseSensorOperator):
         self.blocked_timeout = blocked_timeout
         self.include_personal = include_personal
         self._memory: Memory | None = None
+        self._moved: MovedError | None = None
+        self._is_kept = False
         self._story: Story | None = None
         self._began: datetime | None = None
 
@@ -136,11 +138,12 @@ class WatchSensor(Waiter, BaseSensorOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
-        """One look, for ``deferrable=False``."""
+        """One look, for ``deferrable=False``; none where an edit of the connection has led elsewhere since the last."""
         from airflow_provider_taskwatch.drive.blocking import look
 
         system, plan, memory = self.hook.system, self.plan(self.ref(), self.options()), self._recall(context)
-        seen = look(self.hook.driver, system, memory.ref or plan.ref, self._age(context))
+        ref, age = memory.ref or plan.ref, self._age(context)
+        seen = Seen(age=age, error=self._moved) if self._moved else look(self.hook.driver, system, ref, age)
         weighed = self.hook.run(weigh(system, plan, memory, seen))
         self._remember(context, weighed.memory)
         left = None if weighed.outcome else plan.patience(weighed.memory, seen.age)
@@ -178,14 +181,17 @@ class WatchSensor(Waiter, BaseSensorOperator):
             stored: Any = context["task_state_store"].get(MEMORY_KEY) if self.reschedule else None
             is_ours = isinstance(stored, Mapping) and stored.get("of") == self._identity(context)
             self._memory = from_json(stored.get("memory") if is_ours else None)
+            self._is_kept, began_at = is_ours, str(stored.get("id_space") or "") if is_ours else ""
+            if has_moved(began_at, self.id_space):
+                self._moved = MovedError(self.conn_id, began_at, self.id_space)
         return self._memory
 
     def _remember(self, context: Context, memory: Memory) -> None:
         """In the task state store where the next look is made by another process."""
-        if self.reschedule and memory != self._memory:
-            stored: Any = {"of": self._identity(context), "memory": memory.to_json()}
+        if self.reschedule and (memory != self._memory or not self._is_kept):
+            stored: Any = {"of": self._identity(context), "memory": memory.to_json(), "id_space": self.id_space}
             context["task_state_store"].set(MEMORY_KEY, stored)
-        self._memory = memory
+        self._memory, self._is_kept = memory, True
 
     def _identity(self, context: Context) -> list[Any]:
         """What a memory is good for: Airflow's store also outlives retries and clears, which begin a new wait."""

@@ -405,6 +405,21 @@ def test_a_rescheduled_sensor_remembers_whom_it_follows(box: Running) -> None:
     assert box.sandbox.log()[-1]["ref"] == str(again.json()["run_id"])
 
 
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_rescheduled_sensor_does_not_ask_where_an_edit_of_the_connection_leads(
+    box: Running, monkeypatch: pytest.MonkeyPatch, is_seen: bool
+) -> None:
+    life = poking(execution(box, duration=600.0) if is_seen else "424242", mode="reschedule")
+    rescheduled(life)
+    given = box.connections()["automic_default"]
+    moved = {**given, "host": given["host"].replace("127.0.0.1", "localhost")}
+    monkeypatch.setenv("AIRFLOW_CONN_AUTOMIC_DEFAULT", json.dumps(moved))
+    before = looks(box)
+    with pytest.raises(WaitFailed, match="leads to http://localhost"):
+        life.execute()
+    assert looks(box) == before
+
+
 @pytest.mark.parametrize("change", ["retry", "other"])
 def test_a_memory_is_not_taken_over_by_another_wait(box: Running, change: str) -> None:
     """Airflow keeps the store over retries and clears; what was seen then says nothing about now."""
