@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airflow.sdk import BaseNotifier
@@ -14,8 +14,9 @@ from airflow.sdk.configuration import conf
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.operators.aps import Text
-from airflow_provider_taskwatch.operators.setting import one_of
-from airflow_provider_taskwatch.systems.aps_message import Message, run_context, task_context
+from airflow_provider_taskwatch.operators.checked import Check, Checked, CheckedType
+from airflow_provider_taskwatch.operators.setting import choice
+from airflow_provider_taskwatch.systems.aps_message import Message, check_type, run_context, task_context
 from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized, placeholders
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _reason(context: Mapping[str, Any]) -> str:
     return str(context.get("reason") or "")
 
 
-class ApsNotifier(BaseNotifier):
+class ApsNotifier(Checked, BaseNotifier, metaclass=CheckedType):
     """Tell users of an APS platform how a DAG run, or a task, is: one notification, edited from call to call.
 
     It is found again by its context, which is made of the ids of DAG and run (and task); where there is none yet, it is
@@ -120,6 +121,7 @@ class ApsNotifier(BaseNotifier):
     :param aps_conn_id: an Airflow connection of the type ``aps``.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"about": choice(*ABOUT)}
     template_fields: Sequence[str] = (
         "message",
         "details",
@@ -175,6 +177,9 @@ class ApsNotifier(BaseNotifier):
 
         return ApsHook(self.aps_conn_id)
 
+    def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
+        yield ("type", "status"), lambda: check_type(self.type, self.status)
+
     def notify(self, context: Context) -> None:
         """Tell it from where callbacks run: a worker, or the DAG processor."""
         told, under = self._told(context)
@@ -188,7 +193,7 @@ class ApsNotifier(BaseNotifier):
 
     def _told(self, context: Context) -> tuple[Message, str]:
         """The notification, and the context of its parent."""
-        one_of("about", self.about, ABOUT)
+        self.check_arguments()
         subject = subject_of(context)
         under = subject.run_context if self.about == "task" else ""
         usual = (TITLES[self.about], "__run__", "__run__: __url__") if subject.run_context else (None, None, None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.systems import acquia
 
-from .setting import json_object, one_of, text
+from .checked import Check
+from .setting import choice, json_object, text
 from .start import StartOperator
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class AcquiaTaskOperator(StartOperator):
     :param kwargs: see :class:`~.start.StartOperator`.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"no_notification": choice("fail", "succeed")}
     template_fields: Sequence[str] = ("path", "json", "acquia_conn_id")
     template_fields_renderers = {"json": "json"}  # noqa: RUF012 - as Airflow's own operators have it
     ui_color = "#dff3fb"
@@ -71,10 +73,18 @@ class AcquiaTaskOperator(StartOperator):
         return " ".join(map(str, self.operation()[:2]))
 
     def validate(self) -> None:
-        super().validate()
-        one_of("no_notification", self.no_notification, ("fail", "succeed"))
         self.json = json_object("json", self.json)  # once, as each item of mapped output costs a request
-        self.operation()
+        super().validate()
+
+    def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
+        yield ("json",), lambda: json_object("json", self.json)
+        yield ("method", *self.template_fields), self._check_call
+
+    def _check_call(self) -> None:
+        """Make the call, and send nothing."""
+        flow = self.start_flow("")
+        next(flow, None)
+        flow.close()
 
     def start_flow(self, start_id: str) -> Flow[Started]:
         return acquia.Acquia().start(*self.operation())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
 from airflow_provider_taskwatch.core.text import shortened
+from airflow_provider_taskwatch.systems.acronis_subscription import check_wish
 
+from .checked import Check, Checked, CheckedOperatorType
 from .feed import ReadFeedOperator
 from .setting import json_object, listed
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.acronis import AcronisHook
 
 
-class AcronisOperator(BaseOperator):
+class AcronisOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
     """What all operators of this module have: a connection.
 
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
@@ -59,6 +61,9 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
         server has it.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = dict.fromkeys(
+        ("tenant_depth", "consumer", "session_timeout", "auto_commit_interval"), check_wish
+    )
     template_fields: Sequence[str] = (
         "topic",
         "types",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
@@ -16,12 +16,14 @@ from airflow_provider_taskwatch.systems.aps_message import (
     TEXTS,
     Message,
     as_result,
+    check_type,
     run_context,
     task_context,
 )
 from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized
 
-from .setting import one_of, text
+from .checked import Check, Checked, CheckedOperatorType
+from .setting import choice, flag, text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,13 +53,20 @@ def notification_ref(notification: object, context: object) -> str:
     return text("notification_id", notification.get("id") if isinstance(notification, Mapping) else notification)
 
 
-class ApsOperator(BaseOperator):
+def type_or_none(name: str, value: Any) -> None:
+    """A check of a type that need not be given."""
+    if value is not None:
+        check_type(value)
+
+
+class ApsOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
     """What the operators of the notification manager have in common.
 
     :param aps_conn_id: an Airflow connection of the type ``aps``.
     :param include_personal: put what tells of people (users, initiators, addresses) into the result.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"include_personal": flag}
     ui_color = "#e8e4f6"
 
     def __init__(self, *, aps_conn_id: str = "aps_default", include_personal: bool = False, **kwargs: Any) -> None:
@@ -101,6 +110,7 @@ class ApsMessageOperator(ApsOperator):
     :param literal: show the texts as they are: ``__name__`` in them is no place for a key, and keys are left out.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"type": type_or_none}
     template_fields: Sequence[str] = (
         "message",
         "status",
@@ -174,12 +184,14 @@ class ApsSendNotificationOperator(ApsMessageOperator):
         this, a dot, and 12 hex digits. An ``ApsNotifier`` looks for the one without a group.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"about": choice("task", "dag_run")}
+
     def __init__(self, *, about: str = "task", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.about = about
 
     def execute(self, context: Context) -> dict[str, Any]:
-        one_of("about", self.about, ("task", "dag_run"))
+        self.check_arguments()
         ti = context["ti"]
         group = text("context", self.context) if self.context else ""
         mine = (
@@ -219,6 +231,7 @@ class ApsDeleteNotificationOperator(ApsOperator):
     :param on_missing: what it means that there is none: ``succeed`` or ``fail``.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"on_missing": choice("succeed", "fail")}
     template_fields: Sequence[str] = ("notification_id", "aps_conn_id")
 
     def __init__(self, *, notification_id: str | Mapping[str, Any], on_missing: str = "succeed", **kwargs: Any) -> None:
@@ -227,7 +240,7 @@ class ApsDeleteNotificationOperator(ApsOperator):
         self.on_missing = on_missing
 
     def execute(self, context: Context) -> dict[str, Any] | str | None:
-        one_of("on_missing", self.on_missing, ("succeed", "fail"))
+        self.check_arguments()
         ref = notification_ref(self.notification_id, None)
         try:
             deleted = self.hook.delete_notification(ref)
@@ -248,6 +261,9 @@ class ApsListNotificationsOperator(ApsOperator):
     :param channel: for the view of that name; None: the channel of the caller.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "view": choice("channel", "context", "activity_log", "display"),
+    }
     template_fields: Sequence[str] = ("view", "context", "channel", "aps_conn_id")
 
     def __init__(self, *, view: str, context: str | None = None, channel: str | None = None, **kwargs: Any) -> None:
@@ -257,7 +273,7 @@ class ApsListNotificationsOperator(ApsOperator):
         self.channel = channel
 
     def execute(self, context: Context) -> Any:
-        one_of("view", self.view, ("channel", "context", "activity_log", "display"))
+        self.check_arguments()
         return self._display() if self.view == "display" else self._list()
 
     def _list(self) -> list[dict[str, Any]]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execution_request
 from airflow_provider_taskwatch.systems.automic_callback import callback_section
 
 from .callback import AutomicCallback, callback_to
-from .setting import check_durations, deadline_of, json_object, listed, seconds, seconds_or_none, text
+from .checked import Check
+from .setting import deadline_of, duration, flag, json_object, listed, seconds, seconds_or_none, text
 from .start import StartOperator
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.start import Started
+
+
+READING = ("success_statuses", "skip_statuses", "follow_restarts", "report_tail")
+_REQUEST = ("object_name", "automic_queue", "inputs", "execution_option", "details", "timezone")
+
+
+def _callback_or_flag(name: str, value: object) -> None:
+    if not isinstance(value, (bool, AutomicCallback)):
+        raise ConfigurationError(f"{name} must be True, False or an AutomicCallback, not {value!r:.80}")
 
 
 class AutomicExecutionOperator(StartOperator):
@@ -51,6 +61,16 @@ class AutomicExecutionOperator(StartOperator):
     :param kwargs: see :class:`~.start.StartOperator`.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "object_name": text,
+        "inputs": json_object,
+        "details": json_object,
+        "validate_inputs": flag,
+        "follow_restarts": flag,
+        "cancel_children": flag,
+        "callback": _callback_or_flag,
+        "callback_poll_interval": duration,
+    }
     template_fields: Sequence[str] = (
         "object_name",
         "alias",
@@ -122,24 +142,24 @@ class AutomicExecutionOperator(StartOperator):
         return {"alias": self.marker(start_id), **reading_options(self), **cancelling}
 
     def validate(self) -> None:
-        super().validate()
         self.inputs = json_object("inputs", self.inputs)  # once, as each item of mapped output costs a request
-        self._request("")
-        Automic().check_options(self.options(""))
-        if self.callback:
-            self._check_callback()
+        super().validate()
+
+    def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
+        yield READING, lambda: Automic().check_options(reading_options(self))
+        yield _REQUEST, lambda: self._request("")
+        yield ("callback", "execution_option", "wait_for_completion"), self._check_callback
 
     def _check_callback(self) -> None:
         """What asks for a callback that would not come, or that nobody would hear, asks for a mistake."""
-        if not isinstance(self.callback, (bool, AutomicCallback)):
-            raise ConfigurationError(f"callback must be True, False or an AutomicCallback, not {self.callback!r:.80}")
+        if not self.callback:
+            return
         if self.execution_option == "recurring":
             raise ConfigurationError(
                 "callback: the engine carries out recurring executions and does not call back; leave callback out"
             )
         if not self.wait_for_completion:
             raise ConfigurationError("callback: with wait_for_completion=False nobody waits for it; leave callback out")
-        check_durations(self, "callback_poll_interval")
         self._callback.check()
 
     @property

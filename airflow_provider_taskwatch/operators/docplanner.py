@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
@@ -15,8 +15,9 @@ from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.docplanner import patience
 
+from .checked import Check, Checked, CheckedOperatorType
 from .feed import ReadFeedOperator
-from .setting import deadline_of, is_deferrable, now, one_of, resumable_from
+from .setting import choice, deadline_of, flag_or_none, is_deferrable, now, resumable_from
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,7 +48,7 @@ class DocplannerPullNotificationsOperator(ReadFeedOperator):
         return self.docplanner_conn_id
 
 
-class DocplannerReleaseNotificationsOperator(BaseOperator):
+class DocplannerReleaseNotificationsOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
     """Have Docplanner push again the notifications that were not taken, as it advises to do periodically.
 
     It is for clients to which Docplanner pushes, and Docplanner allows it once an hour: see ``on_rate_limit``. What is
@@ -58,6 +59,10 @@ class DocplannerReleaseNotificationsOperator(BaseOperator):
     :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "on_rate_limit": choice("wait", "skip"),
+        "deferrable": flag_or_none,
+    }
     template_fields: Sequence[str] = ("docplanner_conn_id",)
     ui_color = "#d8f5ee"
 
@@ -83,7 +88,7 @@ class DocplannerReleaseNotificationsOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Release, once that is allowed."""
-        one_of("on_rate_limit", self.on_rate_limit, ("wait", "skip"))
+        self.check_arguments()
         self._release(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
@@ -19,8 +19,9 @@ from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.spot import Gone, Spot, gone_of
 
+from .checked import Check, Checked, CheckedOperatorType
 from .hook import HookUser
-from .setting import listed, moment_of, now, one_of
+from .setting import choice, listed, moment_of, now
 from .share import Share, Shares
 
 if TYPE_CHECKING:
@@ -60,7 +61,18 @@ class FeedUser(HookUser["TaskWatchHook"]):
             errand.close()
 
 
-class ReadFeedOperator(FeedUser, BaseOperator):
+ON_EVENTS_LOST = choice("continue", "fail")
+
+
+def _limit_of(name: str, value: object) -> int:
+    """It may have come out of a template."""
+    text = str(value)
+    if not text.isdecimal() or not int(text):
+        raise ConfigurationError(f"{name} must be a whole number above 0, not {value!r:.80}")
+    return int(text)
+
+
+class ReadFeedOperator(Checked, FeedUser, BaseOperator, metaclass=CheckedOperatorType):
     """Read what has come since the last run, and return it, or write it to object storage. Subclasses say which feed.
 
     Who reads is kept in the inbox by ``reader``: a run goes on where the last one has ended, and a retry, or a run that
@@ -78,6 +90,11 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         the log, or ``fail``.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "limit": _limit_of,
+        "since": moment_of,
+        "on_events_lost": ON_EVENTS_LOST,
+    }
     template_fields: Sequence[str] = ("limit", "names", "since", "reader", "output_path")
 
     def __init__(
@@ -100,10 +117,10 @@ class ReadFeedOperator(FeedUser, BaseOperator):
         self.on_events_lost = on_events_lost
 
     def execute(self, context: Context) -> Any:
-        limit = self._limit()
+        self.check_arguments()
+        limit = _limit_of("limit", self.limit)
         want = Want(names=listed("names", self.names) or [])
         want.check()
-        check_on_events_lost(self.on_events_lost)
         ti = context["ti"]
         with self.errand() as errand:
             run = f"{ti.run_id} {ti.map_index}"
@@ -158,13 +175,6 @@ class ReadFeedOperator(FeedUser, BaseOperator):
     def _position(self) -> str:
         return f"reader {self.reader} of {self.feed.key}"
 
-    def _limit(self) -> int:
-        """It may have come out of a template."""
-        text = str(self.limit)
-        if not text.isdecimal() or not int(text):
-            raise ConfigurationError(f"limit must be a whole number above 0, not {self.limit!r:.80}")
-        return int(text)
-
     def _deliver(self, events: list[dict[str, Any]]) -> Any:
         if not self.output_path:
             return events
@@ -208,11 +218,6 @@ def take(pages: Iterable[tuple[Sequence[Received], Gone]], start: Spot, want: Wa
         if is_full:
             break
     return Taken(events=events, end=spot, size=size, lost=lost)
-
-
-def check_on_events_lost(value: str) -> str:
-    """``continue`` or ``fail``; else an error that names the argument."""
-    return one_of("on_events_lost", value, ("continue", "fail"))
 
 
 def tell_lost(log: Any, on_events_lost: str, words: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,17 +100,39 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def check_durations(task: Any, *names: str) -> None:
-    """Raise one error for all the named arguments of a task that are no durations.
+def choice(*allowed: str) -> Callable[[str, Any], str]:
+    """A check of an argument that may be one of few texts."""
+    return lambda name, value: one_of(name, value, allowed)
 
-    A trigger would find that out too, but only after the start.
-    """
-    wrong = [f"{name}={value!r:.80}" for name in names if not is_duration(name, value := getattr(task, name))]
-    if wrong:
+
+def flag(name: str, value: object) -> None:
+    """Raise an error for what is neither True nor False: any text would count as True."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {_shown(value)}")
+
+
+def flag_or_none(name: str, value: object) -> None:
+    """The same for an argument that need not be given."""
+    if value is not None:
+        flag(name, value)
+
+
+def duration(name: str, value: object) -> None:
+    """Raise an error for what is no duration; a trigger would find that out too, but only after the start."""
+    if not is_duration(name, value):
+        least = "greater than 0" if name in _ABOVE_ZERO else "not negative"
         raise ConfigurationError(
-            f"{', '.join(wrong)}: a duration is a number of seconds or a timedelta, finite, not negative and of "
-            f"100 years at most, and {' and '.join(_ABOVE_ZERO)} must be greater than 0"
+            f"{name}={_shown(value)}: a duration is a number of seconds or a timedelta, {least}, finite, and of "
+            "100 years at most"
         )
+
+
+def _shown(value: object) -> str:
+    """A value for an error; Python refuses to write down a number of thousands of digits."""
+    try:
+        return f"{value!r:.80}"
+    except ValueError:
+        return f"a huge {type(value).__name__}"
 
 
 _ABOVE_ZERO = ("poll_interval", "poke_interval", "timeout", "callback_poll_interval")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import (
@@ -30,10 +30,11 @@ from airflow_provider_taskwatch.core.watch import Look, Plan, Story, check_own, 
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .attempt import Attempt
+from .checked import Check, CheckedOperatorType
 from .ending import WaitTimedOut, result_of
 from .kill import CANCEL_SECONDS, KEEP_SECONDS, ended_by_user, keep, within
 from .record import Records
-from .setting import backstop, deadline_of, now, one_of, resumable_from, seconds, seconds_or_none
+from .setting import backstop, choice, deadline_of, duration, flag, now, resumable_from, seconds, seconds_or_none
 from .waiter import Waiter, place_in
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
 
 
-class StartOperator(Waiter, BaseOperator):
+class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
     """Start a task at a remote and wait for its end. Subclasses say how to start, the rest is here.
 
     A start is not repeatable, so what is started is written down before the request is sent: a retry rejoins an
@@ -75,6 +76,15 @@ class StartOperator(Waiter, BaseOperator):
     :param include_personal: put personal data (authors, users) into the result.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "wait_for_completion": flag,
+        "timeout": duration,
+        "on_timeout": choice("cancel", "leave"),
+        "cancel_on_kill": flag,
+        "durable": flag,
+        "on_unknown_start": choice("fail", "start_again"),
+        "on_changed_inputs": choice("rejoin", "start", "fail"),
+    }
     operator_extra_links = (RemoteTaskLink(),)
     is_own_start = True
     look_up_seconds = 30.0
@@ -153,13 +163,6 @@ class StartOperator(Waiter, BaseOperator):
     def subject(self) -> str:
         """What is started, in a few words for the log."""
         return ""
-
-    def validate(self) -> None:
-        """Check the rendered arguments; the last stop before anything is sent."""
-        one_of("on_timeout", self.on_timeout, ("cancel", "leave"))
-        one_of("on_unknown_start", self.on_unknown_start, ("fail", "start_again"))
-        one_of("on_changed_inputs", self.on_changed_inputs, ("start", "rejoin", "fail"))
-        self.check_wait("timeout")
 
     def without_ref(self, started: Started) -> Any:
         """What it means that the reply to the start names no task."""

@@ -16,14 +16,17 @@ from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.core.watch import Plan, last_word
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
+from .checked import Check, Checked
 from .hook import HookUser
 from .setting import (
     CENTURY_SECONDS,
     backstop,
-    check_durations,
+    choice,
+    duration,
+    flag,
+    flag_or_none,
     is_deferrable,
     now,
-    one_of,
     resumable_from,
     seconds,
     seconds_or_none,
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a text below
 
 
-class Waiter(HookUser["SystemHook"]):
+class Waiter(Checked, HookUser["SystemHook"]):
     """Reads the arguments that every wait has. The class that it is mixed into takes and documents them."""
 
     has_told_page = True
@@ -42,6 +45,18 @@ class Waiter(HookUser["SystemHook"]):
 
     is_own_start: ClassVar[bool] = False
     """Whether the wait begins with a start of ours; see :class:`~..core.schedule.Rhythm`."""
+
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "deferrable": flag_or_none,
+        "poll_interval": duration,
+        "adaptive": flag,
+        "on_skipped": choice("succeed", "skip", "fail"),
+        "not_found_grace": duration,
+        "unknown_status_grace": duration,
+        "fail_on_blocked": flag,
+        "blocked_timeout": duration,
+        "include_personal": flag,
+    }
 
     defer: Callable[..., NoReturn]
     log: Any
@@ -61,13 +76,9 @@ class Waiter(HookUser["SystemHook"]):
         ti.xcom_push(key=RemoteTaskLink().xcom_key, value=self.hook.page(ref))
         self.has_told_page = True
 
-    def check_wait(self, *durations: str) -> None:
-        """Check the rendered arguments.
-
-        :param durations: names of further ones that are durations.
-        """
-        one_of("on_skipped", self.on_skipped, ("succeed", "skip", "fail"))
-        check_durations(self, "poll_interval", "not_found_grace", "unknown_status_grace", "blocked_timeout", *durations)
+    def validate(self) -> None:
+        """Check the rendered arguments; the last stop before anything is sent."""
+        self.check_arguments()
         self.waits_in_triggerer()
 
     def tell_wait(self, ref: str, polls: str, deadline: datetime | None, what: str = "") -> None:

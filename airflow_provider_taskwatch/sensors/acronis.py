@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_taskwatch.operators.acronis import feed_options
+from airflow_provider_taskwatch.operators.checked import Check
+from airflow_provider_taskwatch.operators.setting import flag
 from airflow_provider_taskwatch.systems.acronis import Acronis
 
 from .event import EventSensor
@@ -77,6 +79,7 @@ class AcronisTaskSensor(WatchSensor):
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"fail_on_warnings": flag}
     template_fields: Sequence[str] = ("acronis_task_id", "acronis_conn_id")
     ui_color = "#e3f1dd"
     hook_class = "airflow_provider_taskwatch.hooks.acronis.AcronisHook"

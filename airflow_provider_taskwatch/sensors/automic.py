@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
-from airflow_provider_taskwatch.operators.automic import reading_options
+from airflow_provider_taskwatch.operators.automic import READING, reading_options
+from airflow_provider_taskwatch.operators.checked import Check
+from airflow_provider_taskwatch.operators.setting import flag
 from airflow_provider_taskwatch.systems.automic import Automic
 
 from .watch import WatchSensor
@@ -22,6 +24,7 @@ class AutomicExecutionSensor(WatchSensor):
     :param automic_conn_id: an Airflow connection of the type ``automic``.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"follow_restarts": flag}
     template_fields: Sequence[str] = ("execution_id", "automic_conn_id")
     ui_color = "#fdeedd"
     hook_class = "airflow_provider_taskwatch.hooks.automic.AutomicHook"
@@ -55,6 +58,6 @@ class AutomicExecutionSensor(WatchSensor):
     def options(self) -> dict[str, Any]:
         return reading_options(self)
 
-    def validate(self) -> None:
-        super().validate()
-        Automic().check_options(self.options())
+    def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
+        yield READING, lambda: Automic().check_options(self.options())
+        yield from super().joint_checks()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
@@ -13,11 +13,14 @@ from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.spot import Spot, gone_of
+from airflow_provider_taskwatch.operators.checked import Check, Checked, CheckedOperatorType
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
-from airflow_provider_taskwatch.operators.feed import FeedUser, check_on_events_lost, tell_lost
+from airflow_provider_taskwatch.operators.feed import ON_EVENTS_LOST, FeedUser, tell_lost
 from airflow_provider_taskwatch.operators.setting import (
     backstop,
     deadline_of,
+    duration,
+    flag_or_none,
     is_deferrable,
     json_object,
     moment_of,
@@ -37,7 +40,7 @@ POKE_EVENTS = 10_000
 """Enough for one poke; more would keep it from looking at what has come."""
 
 
-class EventSensor(FeedUser, BaseSensorOperator):
+class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperatorType):
     """Wait for an event, and return it: ``id``, ``name``, ``subject``, ``at`` and ``content``. Subclasses say of what.
 
     Airflow's ``timeout``, ``soft_fail`` and ``mode="reschedule"`` (with ``deferrable=False``) mean what they always do.
@@ -52,6 +55,13 @@ class EventSensor(FeedUser, BaseSensorOperator):
         an error in the log, or ``fail``.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "match": json_object,
+        "since": moment_of,
+        "deferrable": flag_or_none,
+        "poke_interval": duration,
+        "on_events_lost": ON_EVENTS_LOST,
+    }
     template_fields: Sequence[str] = ("subject", "match", "since")
 
     def __init__(
@@ -65,6 +75,7 @@ class EventSensor(FeedUser, BaseSensorOperator):
         poke_interval: float = POKE_SECONDS,
         **kwargs: Any,
     ) -> None:
+        duration("poke_interval", poke_interval)  # Airflow 3.3.2 raises a bare OverflowError for what is too long
         super().__init__(poke_interval=poke_interval, **kwargs)
         self.subject = subject
         self.match = match
@@ -84,7 +95,7 @@ class EventSensor(FeedUser, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         want = self._want(context)
         want.check()
-        check_on_events_lost(self.on_events_lost)
+        self.check_arguments()
         self.feed.check(want.match)
         is_deferred = is_deferrable(self.deferrable)
         if is_deferred or not (self.reschedule and context["ti"].get_first_reschedule_date(context)):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
@@ -18,8 +18,16 @@ from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.watch import Look, Seen, Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
+from airflow_provider_taskwatch.operators.checked import Check, CheckedOperatorType
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
-from airflow_provider_taskwatch.operators.setting import backstop, deadline_of, is_duration, now, resumable_from
+from airflow_provider_taskwatch.operators.setting import (
+    backstop,
+    deadline_of,
+    duration,
+    is_duration,
+    now,
+    resumable_from,
+)
 from airflow_provider_taskwatch.operators.waiter import Waiter, place_in
 
 from .finish import how_to_finish
@@ -31,7 +39,7 @@ if TYPE_CHECKING:
 MEMORY_KEY = "taskwatch_memory"
 
 
-class WatchSensor(Waiter, BaseSensorOperator):
+class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
     """Wait for a remote task. Subclasses say which one.
 
     Airflow's ``timeout``, ``soft_fail``, ``never_fail``, ``mode="reschedule"`` (with ``deferrable=False``) and
@@ -50,6 +58,7 @@ class WatchSensor(Waiter, BaseSensorOperator):
     :param include_personal: put personal data (authors, users) into the result.
     """
 
+    argument_checks: ClassVar[Mapping[str, Check]] = {"poke_interval": duration}
     operator_extra_links = (RemoteTaskLink(),)
 
     def __init__(
@@ -96,9 +105,8 @@ class WatchSensor(Waiter, BaseSensorOperator):
         """How the remote's answers are understood; see the system."""
         return {}
 
-    def validate(self) -> None:
-        """Check the rendered arguments; the last stop before anything is sent."""
-        self.check_wait()
+    def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
+        yield self.template_fields, self.ref
 
     # --- Airflow's entrances
 

@@ -87,6 +87,16 @@ class Subscription:
         }
 
 
+def check_wish(name: str, value: object) -> None:
+    """Raise :class:`ConfigurationError` for a wrong value of one field; what is None or empty is not given."""
+    if value in (None, "", []):
+        return
+    try:
+        _READERS[name](plain(name, value))
+    except ValueError as problem:
+        raise ConfigurationError(f"{name} {problem}") from None
+
+
 def read_subscription(settings: Settings, options: Mapping[str, Any]) -> Subscription:
     """The subscription that options wish for, or one :class:`ConfigurationError` that names all that is wrong.
 

@@ -191,6 +191,12 @@ def _status_problems(message: Message) -> list[str]:
     return [f"status {message.status!r} of type {message.type!r} is none of {', '.join(STATUSES[message.type])}"]
 
 
+def check_type(kind: str, status: str = "") -> None:
+    """Raise :class:`ConfigurationError` for an unknown type, and for a status that it does not have."""
+    if problems := _status_problems(Message(type=kind, status=status or STATUSES.get(kind, ("",))[0])):
+        raise ConfigurationError(problems[0])
+
+
 def in_language(message: Message, locale: str) -> dict[str, str]:
     """The texts of a notification by field, as they are shown."""
     return {name: shown(message, name, locale) for name in TEXTS}

@@ -1,0 +1,103 @@
+"""Arguments are checked when an operator is made, as far as they hold no template; the others once rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from airflow.sdk.bases.operator import BaseOperatorMeta
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+
+Check = Callable[[str, Any], object]
+"""Takes an argument's name and value, and raises :class:`ConfigurationError` where the value is wrong."""
+
+_JINJA = ("{{", "{%", "{#")
+DEPTH = 20
+
+
+class CheckedType(type):
+    """Whose instances are checked once they are whole: ``__init__`` may only assign, and subclasses add to it."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        made.check_arguments(is_rendered=False)
+        return made
+
+
+class CheckedOperatorType(CheckedType, BaseOperatorMeta):
+    """The same for operators and sensors."""
+
+
+class Checked:
+    """Has arguments that can be checked one by one, and together. The class that it is mixed into takes them."""
+
+    argument_checks: ClassVar[Mapping[str, Check]] = {}
+    """How an argument is checked, whatever the others are; those of all superclasses count."""
+
+    template_fields: Collection[str]
+    template_ext: Sequence[str]
+
+    def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
+        """What is checked of several arguments together: their names, and what raises where they do not fit."""
+        return ()
+
+    def check_arguments(self, *, is_rendered: bool = True) -> None:
+        """Raise one :class:`ConfigurationError` for all arguments that are wrong.
+
+        :param is_rendered: False: what holds a template is left out.
+        """
+        open_names = set() if is_rendered else {name for name in self.template_fields if self._holds_template(name)}
+        given = {name: getattr(self, name) for name in checks_of(type(self)) if name not in open_names}
+        check_each(type(self), given)
+        for names, check in self.joint_checks():
+            if not open_names & set(names):
+                check()
+
+    def _holds_template(self, name: str) -> bool:
+        value = getattr(self, name)
+        return holds_template(value) or (isinstance(value, str) and value.endswith(tuple(self.template_ext)))
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """As Airflow has it; a mapped operator is made when its task runs, which is late to hear of a wrong value."""
+        fields = set(cls.template_fields)
+        check_each(
+            cls, {name: value for name, value in kwargs.items() if name not in fields or not holds_template(value)}
+        )
+        return super().partial(**kwargs)  # type: ignore[misc]
+
+
+def checks_of(kind: type) -> dict[str, Check]:
+    """The checks of a class and its superclasses, by argument."""
+    return {name: one for base in reversed(kind.__mro__) for name, one in vars(base).get("argument_checks", {}).items()}
+
+
+def check_each(kind: type, given: Mapping[str, Any]) -> None:
+    """Raise one error for all of the given arguments that are wrong by themselves."""
+    problems = []
+    for name, check in checks_of(kind).items():
+        if name not in given:
+            continue
+        try:
+            check(name, given[name])
+        except ConfigurationError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigurationError("; ".join(problems))
+
+
+def holds_template(value: object, depth: int = DEPTH) -> bool:
+    """Whether a value is rendered before the task runs: Jinja, what another task returns, or something with either."""
+    if isinstance(value, str):
+        return any(mark in value for mark in _JINJA)
+    if depth == 0 or hasattr(value, "iter_references"):  # Airflow's XComArgs, literals and mapped arguments
+        return True
+    if isinstance(value, Mapping):
+        return any(holds_template(one, depth - 1) for pair in value.items() for one in pair)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(holds_template(one, depth - 1) for one in value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return True  # mapped output, each item of which costs a request; it is read once, when the task runs
+    names: Sequence[str] = getattr(value, "template_fields", ())
+    return any(holds_template(getattr(value, name), depth - 1) for name in names)

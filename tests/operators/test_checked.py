@@ -1,0 +1,177 @@
+"""What is wrong is said when the DAG is imported, wherever a value holds no template."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, XComArg, literal, task
+from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput, MappedArgument
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.notifications.aps import ApsNotifier
+from airflow_provider_taskwatch.operators.acquia import AcquiaCreateDatabaseOperator, AcquiaTaskOperator
+from airflow_provider_taskwatch.operators.acronis import AcronisCreateSubscriptionOperator, AcronisReadEventsOperator
+from airflow_provider_taskwatch.operators.aps import (
+    ApsDeleteNotificationOperator,
+    ApsListNotificationsOperator,
+    ApsSendNotificationOperator,
+)
+from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
+from airflow_provider_taskwatch.operators.callback import AutomicCallback
+from airflow_provider_taskwatch.operators.checked import holds_template
+from airflow_provider_taskwatch.operators.docplanner import DocplannerReleaseNotificationsOperator
+from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
+from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor, AcronisTaskSensor
+from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
+from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
+
+AUTOMIC: dict[str, Any] = {"object_name": "JOBS.T"}
+TYPES: dict[str, Any] = {
+    "topic": "cti.a.p.em.topic.v1.0~a.p.task.v1.0",
+    "types": "cti.a.p.em.event.v1.0~a.p.task.*",
+}
+
+WRONG: list[tuple[Any, dict[str, Any], str]] = [
+    (AutomicExecutionOperator, {**AUTOMIC, "timeout": "1h"}, "timeout='1h'"),
+    (AutomicExecutionOperator, {**AUTOMIC, "timeout": "{{ params.hours }}"}, "timeout='{{ params.hours }}'"),
+    (AutomicExecutionOperator, {**AUTOMIC, "poll_interval": 1e308}, "poll_interval=1e+308"),
+    (AutomicExecutionOperator, {**AUTOMIC, "poll_interval": 10**5000}, "poll_interval=a huge int"),
+    (AutomicExecutionOperator, {**AUTOMIC, "callback": "yes"}, "callback must be True, False or"),
+    (AutomicExecutionOperator, {**AUTOMIC, "callback_poll_interval": "5m"}, "callback_poll_interval='5m'"),
+    (AutomicExecutionOperator, {**AUTOMIC, "callback": True, "execution_option": "recurring"}, "recurring"),
+    (AutomicExecutionOperator, {**AUTOMIC, "cancel_on_kill": "false"}, "cancel_on_kill must be True or False"),
+    (AutomicExecutionOperator, {**AUTOMIC, "deferrable": "no"}, "deferrable must be True or False"),
+    (AutomicExecutionOperator, {**AUTOMIC, "on_changed_inputs": "ask"}, "on_changed_inputs='ask' is not one of"),
+    (AutomicExecutionOperator, {**AUTOMIC, "success_statuses": ["FINE"]}, "'FINE' is not an Automic status"),
+    (AutomicExecutionOperator, {**AUTOMIC, "execution_option": "twice"}, "execution_option 'twice'"),
+    (AutomicExecutionOperator, {**AUTOMIC, "inputs": ["DAY"]}, "inputs must be a dict"),
+    (AutomicExecutionOperator, {"object_name": ""}, "object_name must be a text"),
+    (AutomicExecutionOperator, {"object_name": "{{ ds }}", "inputs": {"A": object()}}, "inputs cannot be sent as JSON"),
+    (AcquiaTaskOperator, {"path": "a/../b"}, "no '..'"),
+    (AcquiaTaskOperator, {"path": "{{ ds }}", "json": [1]}, "json must be a dict"),
+    (AcquiaTaskOperator, {"path": "a/b", "no_notification": "ignore"}, "no_notification='ignore'"),
+    (AcquiaCreateDatabaseOperator, {"application_uuid": " ", "name": "n"}, "application_uuid must be a text"),
+    (AutomicExecutionSensor, {"execution_id": "hello"}, "is not an execution id"),
+    (AutomicExecutionSensor, {"execution_id": "{{ ds }}", "blocked_timeout": "1h"}, "blocked_timeout='1h'"),
+    (AutomicExecutionSensor, {"execution_id": 7, "poke_interval": 1e308}, "poll_interval=1e+308"),
+    (AcquiaNotificationSensor, {"notification": "a/b"}, "notification"),
+    (AcronisTaskSensor, {"acronis_task_id": "7", "fail_on_warnings": "yes"}, "fail_on_warnings must be"),
+    (ApsNotificationSensor, {}, "give one of notification_id and context"),
+    (AcronisEventSensor, {**TYPES, "deferrable": "yes"}, "deferrable must be"),
+    (AcronisEventSensor, {**TYPES, "poke_interval": 1e308}, "poke_interval=1e+308"),
+    (DocplannerNotificationSensor, {"since": "yesterday"}, "since='yesterday' is no time"),
+    (AcronisReadEventsOperator, {**TYPES, "limit": 0}, "limit must be a whole number"),
+    (AcronisCreateSubscriptionOperator, {**TYPES, "consumer": "me"}, "consumer"),
+    (DocplannerReleaseNotificationsOperator, {"on_rate_limit": "fail"}, "on_rate_limit='fail'"),
+    (ApsSendNotificationOperator, {"about": "dag"}, "about='dag'"),
+    (ApsDeleteNotificationOperator, {"notification_id": "n", "on_missing": "skip"}, "on_missing='skip'"),
+    (ApsListNotificationsOperator, {"view": "all"}, "view='all'"),
+]
+
+
+def made(kind: Any, arguments: dict[str, Any]) -> Any:
+    with DAG("d", schedule=None):
+        return kind(task_id="t", **arguments)
+
+
+@pytest.mark.parametrize("kind, arguments, words", WRONG)
+def test_a_wrong_value_is_named_when_the_dag_is_imported(kind: Any, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        made(kind, arguments)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [({"status": "ready", "about": "team"}, "about='team'"), ({"status": "done"}, "status 'done' of type 'activity'")],
+)
+def test_a_notifier_is_checked_when_it_is_made(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        ApsNotifier(**arguments)
+
+
+def test_all_that_is_wrong_is_in_one_error() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        made(AutomicExecutionOperator, {"object_name": "", "timeout": -1, "adaptive": 1})
+    assert all(words in str(caught.value) for words in ("object_name must be", "timeout=-1", "adaptive must be"))
+
+
+@task
+def upstream() -> Any: ...
+
+
+@pytest.mark.parametrize("value", ["{{ ds }}", ["{{ ds }}"], {"{% if x %}": 1}, "xcom", "literal", "mapped"])
+def test_what_is_rendered_later_is_checked_later(value: Any) -> None:
+    with DAG("d", schedule=None):
+        unknown = {
+            "xcom": upstream,
+            "literal": lambda: literal("{{"),
+            "mapped": lambda: MappedArgument(input=DictOfListsExpandInput({"x": [1]}), key="x"),
+        }
+        given = unknown[value]() if isinstance(value, str) and value in unknown else value
+        for name in ("object_name", "inputs", "details", "callback", "timezone"):
+            AutomicExecutionOperator(task_id=name, **{**AUTOMIC, name: given})
+        AutomicExecutionSensor(task_id="sensor", execution_id=given)
+        AcquiaTaskOperator(task_id="acquia", path="a/b", json=given)
+        AcquiaNotificationSensor(task_id="notification", notification=given)
+
+
+def test_what_another_task_returns_is_still_its_upstream() -> None:
+    with DAG("d", schedule=None):
+        before = upstream()
+        after = AutomicExecutionOperator(task_id="t", object_name="X", inputs=before)
+    assert isinstance(before, XComArg)
+    assert after.upstream_task_ids == {"upstream"}
+
+
+def test_a_template_in_a_callback_is_rendered_before_it_is_checked() -> None:
+    made(AutomicExecutionOperator, {**AUTOMIC, "callback": AutomicCallback(url="{{ var.value.url }}")})
+    with pytest.raises(ConfigurationError, match="the header Authorization"):
+        made(AutomicExecutionOperator, {**AUTOMIC, "callback": AutomicCallback(headers={"Authorization": "x"})})
+
+
+@pytest.mark.parametrize("name, value", [("timeout", "1h"), ("callback", "yes"), ("on_timeout", "x"), ("durable", 1)])
+def test_what_all_mapped_tasks_share_is_checked_when_the_dag_is_imported(name: str, value: Any) -> None:
+    with DAG("d", schedule=None), pytest.raises(ConfigurationError, match=name):
+        AutomicExecutionOperator.partial(task_id="t", **{name: value}).expand(object_name=["A", "B"])
+
+
+def test_a_mapped_task_is_made_with_the_values_of_its_index() -> None:
+    with DAG("d", schedule=None) as dag:
+        AutomicExecutionOperator.partial(task_id="t", object_name="{{ ds }}", timeout=60).expand(
+            inputs=[{"A": "1"}, {"A": "2"}]
+        )
+    mapped = dag.get_task("t")
+    assert mapped.unmap({"inputs": {"A": "1"}}).timeout == 60  # type: ignore[union-attr]
+    with pytest.raises(ConfigurationError, match="inputs must be a dict"):
+        mapped.unmap({"inputs": "A"})  # type: ignore[union-attr]
+
+
+def test_a_subclass_may_set_its_attributes_after_those_of_its_base() -> None:
+    class Nightly(AutomicExecutionOperator):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(object_name="", **kwargs)
+            self.object_name = "JOBS.NIGHTLY"
+
+    assert made(Nightly, {"timeout": timedelta(hours=1)}).object_name == "JOBS.NIGHTLY"
+
+
+def test_a_subclass_may_template_more_fields() -> None:
+    class Timed(AutomicExecutionOperator):
+        template_fields = (*AutomicExecutionOperator.template_fields, "timeout")
+
+    made(Timed, {**AUTOMIC, "timeout": "{{ params.hours }}"})
+
+
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, "text", "{ }", ["a", {"b": ("c",)}], b"{{", AutomicCallback()])
+def test_plain_values_hold_no_template(value: object) -> None:
+    assert not holds_template(value)
+
+
+def test_what_is_nested_without_end_is_left_for_later() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    assert holds_template(endless)
