@@ -26,6 +26,7 @@ class Settings:
 
     :param base_url: scheme, host and path prefix, without a trailing slash.
     :param token_header: where the password is sent as it is; empty where it is sent otherwise.
+    :param patience: seconds for which a host name that does not exist, or TLS that fails, is tried on.
     :param verify: True, False, or the path of a CA bundle.
     :param expired: see :class:`~.form.Form`.
     :param usual_path: the base path that the type's remotes have; empty where there is no such.
@@ -48,6 +49,7 @@ class Settings:
     reject_403: bool = False
     verify: bool | str = True
     proxy: str | None = field(default=None, repr=False)
+    patience: float = 10.0
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     concurrency: int = 16
@@ -145,7 +147,7 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
     )
 
 
-_PLAIN = ("reject_403", "connect_timeout", "read_timeout", "concurrency", "rate_limit")
+_PLAIN = ("reject_403", "patience", "connect_timeout", "read_timeout", "concurrency", "rate_limit")
 
 
 def _read_extra(text: str | None, problems: list[str]) -> Mapping[str, Any]:
@@ -422,13 +424,14 @@ def _wrong_urls(*, token_url: str, proxy: str | None) -> list[str]:
 def _wrong_limits(values: Mapping[str, Any]) -> list[str]:
     given = ((name, limits, values[name]) for name, limits in _LIMITS.items() if values[name] is not None)
     return [
-        f"extra {name!r} must be greater than 0: from {low:g} to {high:g}"
+        f"extra {name!r} must be {'' if low == 0 else 'greater than 0: '}from {low:g} to {high:g}"
         for name, (low, high), value in given
         if not low <= value <= high
     ]
 
 
 _LIMITS = {
+    "patience": (0, 31_536_000),
     "connect_timeout": (0.001, 86400),
     "read_timeout": (0.001, 86400),
     "concurrency": (1, 10_000),

@@ -40,6 +40,10 @@ class TaskWatchError(Exception):
 
     transient = False
     """Whether asking again later can help."""
+    is_lasting = False
+    """Whether it passes only when somebody changes something: a host name that does not exist, a wrong certificate."""
+    patience: float | None = None
+    """Seconds after which it is given up, where nothing was ever reached; None for as long as the caller likes."""
 
 
 def described(error: BaseException) -> str:
@@ -61,13 +65,15 @@ class TransportError(TaskWatchError):
     """The remote could not be asked.
 
     :param sent: False only where the request surely never left, so that repeating it is safe.
+    :param is_lasting: see :class:`TaskWatchError`.
     """
 
     transient = True
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
+    def __init__(self, message: str, *, sent: bool = True, is_lasting: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.is_lasting = is_lasting
 
 
 class LossError(TransportError):
@@ -148,12 +154,16 @@ class TokenError(TaskWatchError):
 
     :param transient: True for an endpoint that was down, False for one that said no.
     :param retry_after: seconds that the endpoint asked us to wait, if it did.
+    :param is_lasting: see :class:`TaskWatchError`.
     """
 
-    def __init__(self, message: str, *, transient: bool, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, transient: bool, retry_after: float | None = None, is_lasting: bool = False
+    ) -> None:
         super().__init__(message)
         self.transient = transient
         self.retry_after = retry_after
+        self.is_lasting = is_lasting
 
 
 class InboxError(TaskWatchError):

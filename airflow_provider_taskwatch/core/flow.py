@@ -43,9 +43,27 @@ class Retry:
         backoff = min(self.limit_seconds, self.first_seconds * 2.0 ** min(failures - 1, 16))
         return max(backoff, retry_after or 0.0)
 
-    def is_over(self, failures: int, paused_seconds: float) -> bool:
-        """Whether to give up after so many failures, instead of making the pauses so long."""
-        return failures >= self.attempts or paused_seconds > self.within_seconds
+    def is_over(self, failures: int, paused_seconds: float, patience: float | None = None) -> bool:
+        """Whether to give up after so many failures, instead of making the pauses so long.
+
+        :param patience: of the error; see :class:`~.error.TaskWatchError`.
+        """
+        return failures >= self.attempts or paused_seconds > self._within(patience)
+
+    def left_seconds(self, failures: int, paused_seconds: float, patience: float | None = None) -> float:
+        """How long it is tried on at most, the pause after so many failures included.
+
+        :param paused_seconds: without that pause.
+        """
+        left, end = 0.0, self._within(patience) - paused_seconds
+        for number in range(failures, self.attempts):
+            if left + (pause := self.seconds(number)) > end:
+                break
+            left += pause
+        return left
+
+    def _within(self, patience: float | None) -> float:
+        return self.within_seconds if patience is None else min(self.within_seconds, patience)
 
 
 ONCE = Retry(attempts=1)
@@ -75,10 +93,17 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
             error, safe = denied, True
         failures += 1
         pause = retry.seconds(failures, getattr(error, "retry_after", None))
-        paused += pause
-        if retry.is_over(failures, paused) or not (error.transient and safe):
+        if retry.is_over(failures, paused + pause, error.patience) or not (error.transient and safe):
             raise error
-        yield Pause(seconds=pause, spread=0.2)
+        what = "" if isinstance(error, RemoteError) else f"{call.method} {call.path}: "
+        words = trouble(f"{what}{error}", pause, retry.left_seconds(failures, paused, error.patience))
+        paused += pause
+        yield Pause(seconds=pause, spread=0.2, trouble=words)
+
+
+def trouble(words: str, pause: float, left: float) -> str:
+    """A failure that is lived through, and how much patience is left, for the log."""
+    return f"{words}; trying again in {pause:.0f} s, and for {max(pause, left):.0f} s more at most"
 
 
 def ask_json(

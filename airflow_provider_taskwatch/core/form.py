@@ -128,6 +128,13 @@ _TRANSPORT_FIELDS = (
     Field(name="verify", label="Verify TLS", description="Off only for tests.", kind="boolean", default=True),
     Field(name="ca_bundle", label="CA bundle", description="File with the certificates to trust.", is_address=True),
     Field(name="proxy", label="Proxy", description="URL of an HTTP proxy.", is_secret=True, is_address=True),
+    Field(
+        name="patience",
+        label="Patience (s)",
+        description="How long a host name that does not exist, or TLS that fails, is tried before anything is reached.",
+        kind="number",
+        default=10.0,
+    ),
     Field(name="connect_timeout", label="Connect timeout (s)", kind="number", default=10.0),
     Field(name="read_timeout", label="Read timeout (s)", kind="number", default=30.0),
     Field(

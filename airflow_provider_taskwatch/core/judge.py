@@ -36,6 +36,8 @@ class Memory:
     :param ref: what is watched now, where a restart took over; None for what the wait began with.
     :param since: when it began to be watched; its own grace periods count from there.
     :param failures: how many looks in a row brought nothing.
+    :param reached: whether the remote has answered since the wait began.
+    :param failing_since: when the first of the present failures was, before anything was reached.
     """
 
     ref: str | None = None
@@ -44,6 +46,8 @@ class Memory:
     seen: bool = False
     unknown_since: float | None = None
     blocked_since: float | None = None
+    reached: bool = False
+    failing_since: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

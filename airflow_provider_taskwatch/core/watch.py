@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from .error import DeadlineError, ReplyError, StrangerError, TaskWatchError
+from .error import DeadlineError, RemoteError, ReplyError, StrangerError, TaskWatchError
 from .flow import Flow, Retry
 from .judge import NOT_FOUND_YET, Memory, Rules, judge, outcome, patience
 from .outcome import Ending, Outcome
@@ -162,7 +162,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
 
     :param age: seconds since the wait began; more than 0 after a restart.
     """
-    memory = Memory()
+    memory = Memory(reached=age >= FIRST_SECONDS)  # after a restart, what once could be reached is worth patience
     last: Observation | None = None
     selector = system.selector(plan.options)
     after, spread = plan.first(age)
@@ -202,14 +202,16 @@ def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighe
     """What one look means for a wait. Transient errors are lived through; a restart is followed if asked."""
     ref = memory.ref or plan.ref
     if seen.error is not None and not isinstance(seen.error, ReplyError):
-        return _failed(system, memory, ref, seen.error)
+        return _failed(system, memory, ref, seen.error, seen.age)
     reading = system.understand(_reading(ref, seen), plan.options)
     judged, reading, verdict = judge(memory, reading, plan.rules, seen.age, system.noun)
+    if not judged.reached:
+        judged = replace(judged, reached=True, failing_since=None)
     if verdict is None:
         return Weighed(memory=judged, observation=reading)
     try:
         if heir := (yield from _heir(system, plan, reading, verdict)):
-            return Weighed(memory=Memory(ref=heir.ref, since=seen.age), observation=heir)
+            return Weighed(memory=Memory(ref=heir.ref, since=seen.age, reached=True), observation=heir)
     except TaskWatchError as error:
         if error.transient:  # as if the look had brought it: bounded as that is, and followed by another one
             lived = yield from weigh(system, plan, memory, Seen(age=seen.age, error=error))
@@ -267,11 +269,31 @@ def expire(run: Run[Any, Outcome], passed: DeadlineError) -> None:
         run.throw(passed)
 
 
-def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError) -> Weighed:
+def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError, age: float) -> Weighed:
     """A look that brought nothing: another one follows, or the remote refuses to tell."""
-    refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}")
-    memory = replace(memory, failures=memory.failures + 1)
-    return Weighed(memory=memory, error=error, outcome=None if error.transient else refused)
+    memory = replace(
+        memory,
+        failures=memory.failures + 1,
+        reached=memory.reached or isinstance(error, RemoteError),
+        failing_since=age if memory.failing_since is None else memory.failing_since,
+    )
+    if error.transient and not _is_out_of_patience(memory, error, age):
+        return Weighed(memory=memory, error=error)
+    why = f"; given up, as {_UNREACHED}" if error.transient else ""
+    refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}{why}")
+    return Weighed(memory=memory, error=error, outcome=refused)
+
+
+def _is_out_of_patience(memory: Memory, error: TaskWatchError, age: float) -> bool:
+    """Whether the next poll is too late for an error that time does not cure, where nothing was reached before."""
+    if error.patience is None or memory.reached or memory.failing_since is None:
+        return False
+    return age - memory.failing_since + _PATIENCE.seconds(memory.failures) > error.patience
+
+
+_UNREACHED = (
+    "nothing was reached and waiting does not cure it; 'patience' in the connection is for how long it is tried"
+)
 
 
 def _reading(ref: str, seen: Seen) -> Observation:
@@ -334,7 +356,7 @@ class Story:
         """
         if isinstance(told, Observation):
             return self._of_reading(told, None if then is None else then.patience)
-        line = f"still waiting: {told}" if told.transient else str(told)
+        line = f"still waiting: {told}{_patience(told)}" if told.transient else str(told)
         if line == self._told:
             return None
         self._told = line
@@ -352,6 +374,13 @@ class Story:
         if seen.phase is Phase.LOST or seen.message == NOT_FOUND_YET:
             return f"{self._noun} {seen.ref} is not found yet; it may appear within another {patience:.0f} s"
         return f"{self._noun} {seen.ref}: {seen.describe()}; it may stay so for another {patience:.0f} s"
+
+
+def _patience(error: TaskWatchError) -> str:
+    """How long an error is lived through, where that is less than the whole wait."""
+    if error.patience is None:
+        return ""
+    return f"; given up {error.patience:g} s after the first such failure, unless the remote was reached before"
 
 
 def _is_news(before: Observation, seen: Observation) -> bool:

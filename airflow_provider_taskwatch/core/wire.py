@@ -131,10 +131,12 @@ class Pause:
     """Wait before the next step.
 
     :param spread: share of the pause that the driver may add at random, so that many do not move together.
+    :param trouble: what has failed, is tried again then, and for how long, in words for people; empty for no failure.
     """
 
     seconds: float
     spread: float = 0.0
+    trouble: str = field(default="", compare=False)
 
 
 def get(path: str, query: Query | None = None, headers: Mapping[str, str] | None = None) -> Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, expire, watc
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for
-from .session import bounded, exchange
+from .session import bounded, bounded_patience, exchange
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class BlockingDriver:
@@ -35,6 +38,7 @@ class BlockingDriver:
     own (:attr:`~..core.wire.Call.quota`), that holds for this operation only.
 
     :param sleep: called with the seconds of each pause.
+    :param warn: hears of each failure that is lived through, as soon as it has happened.
     :param clock: seconds, monotonic.
     """
 
@@ -45,7 +49,9 @@ class BlockingDriver:
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        warn: Callable[[str], object] = log.warning,
     ) -> None:
+        self._warn = warn
         self._settings = settings
         self.credential = credential or credential_for(settings)
         self._is_rejected = rejects_token(settings.reject_403, settings.expired)
@@ -64,7 +70,7 @@ class BlockingDriver:
             try:
                 answer = self._answer(run.step)
             except TaskWatchError as error:
-                run.throw(error)
+                run.throw(bounded_patience(error, self._settings))
             else:
                 run.send(answer)
         return run.result
@@ -86,6 +92,8 @@ class BlockingDriver:
             return self._exchange(step)
         if isinstance(step, Sign):
             return self.credential.sign(step.call, step.refused)
+        if step.trouble:
+            self._warn(step.trouble)
         self._sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
         return None
 

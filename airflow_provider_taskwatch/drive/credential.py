@@ -125,7 +125,10 @@ class OAuth2Credential:
         if self._failure is not None and left > 0:
             asked = left if self._failure.retry_after else None
             raise TokenError(
-                str(self._failure), transient=self._failure.transient, retry_after=asked
+                str(self._failure),
+                transient=self._failure.transient,
+                retry_after=asked,
+                is_lasting=self._failure.is_lasting,
             ) from self._failure
         try:
             asked_at, unix_now = self._clock(), self._wall()
@@ -217,7 +220,7 @@ def _with_body(session: OAuth2Session, body: str) -> Callable[[Any], Any]:
 def _no_answer(cause: Exception, where: str) -> TokenError | ConfigurationError:
     reason = lost(cause, where)
     if isinstance(reason, TransportError):
-        return TokenError(f"no token: {reason}", transient=True)
+        return TokenError(f"no token: {reason}", transient=True, is_lasting=reason.is_lasting)
     return ConfigurationError(f"no token: {reason}")
 
 

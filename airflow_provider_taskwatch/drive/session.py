@@ -125,6 +125,16 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
+E = TypeVar("E", bound=TaskWatchError)
+
+
+def bounded_patience(error: E, settings: Settings) -> E:
+    """The error with the patience that the connection has with what time does not cure."""
+    if error.is_lasting:
+        error.patience = settings.patience
+    return error
+
+
 def total_seconds(settings: Settings) -> float:
     """How long one exchange may take, however steadily its reply trickles."""
     return settings.connect_timeout + READ_TIMEOUTS * settings.read_timeout
@@ -223,8 +233,8 @@ class Loss:
     sentence: str
     sent: bool
 
-    def error(self, where: str) -> TransportError:
-        return TransportError(self.sentence.format(place=where), sent=self.sent)
+    def error(self, where: str, *, is_lasting: bool = False) -> TransportError:
+        return TransportError(self.sentence.format(place=where), sent=self.sent, is_lasting=is_lasting)
 
 
 UNRESOLVED = Loss("the host name of {place} cannot be resolved", sent=False)
@@ -258,7 +268,7 @@ def lost(cause: Exception, where: str) -> TaskWatchError:
     if isinstance(reason, ProxyError):
         return no_proxy(where, reason.original_error)
     loss = _loss(cause, reason)
-    return gone(where, reason) if loss is None else loss.error(where)
+    return gone(where, reason) if loss is None else loss.error(where, is_lasting=is_unknown_name(cause))
 
 
 def harmless(cause: Exception) -> Exception | None:
@@ -299,15 +309,44 @@ def gone(where: str, reason: Exception) -> TransportError:
     return TransportError(f"the connection to {where} was lost: {type(reason).__name__}")
 
 
+def is_unknown_name(cause: BaseException | None) -> bool:
+    """Whether a name server has said that there is no such host; one that could not say it is asked again."""
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return cause.errno in _NO_SUCH_NAME
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+
+_LASTING = (
+    *("CERTIFICATE_VERIFY_FAILED", "UNSUPPORTED_PROTOCOL", "WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"),
+    *("TLSV1_ALERT_PROTOCOL_VERSION", "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_UNRECOGNIZED_NAME", "HTTP_REQUEST"),
+    *(
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "NO_PROTOCOLS_AVAILABLE",
+        "PACKET_LENGTH_TOO_LONG",
+    ),
+)
+"""What OpenSSL says of handshakes that fail until somebody changes a setting or a certificate."""
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+
+
 def untrusted(reason: ssl.SSLError, where: str, *, sent: bool) -> TransportError:
     """TLS with ``where`` failed."""
+    is_lasting = isinstance(reason, ssl.SSLCertVerificationError) or reason.reason in _LASTING
     if isinstance(reason, ssl.SSLCertVerificationError):
         return TransportError(
             f"the TLS certificate of {where} is not trusted: {reason.verify_message}; "
             "name its issuer in 'ca_bundle', or check the host",
             sent=sent,
+            is_lasting=is_lasting,
         )
-    return TransportError(f"no secure connection to {where}: {reason.reason or reason}", sent=sent)
+    remedy = "; what answers there speaks no TLS: check scheme and port" if reason.reason in _NO_TLS else ""
+    words = f"no secure connection to {where}: {reason.reason or reason}{remedy}"
+    return TransportError(words, sent=sent, is_lasting=is_lasting)
 
 
 def _root(cause: Exception) -> Exception:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,8 +42,10 @@ from .session import (
     REFUSED,
     UNRESOLVED,
     Loss,
+    bounded_patience,
     check_bundle,
     gone,
+    is_unknown_name,
     malformed,
     no_proxy,
     origin_of,
@@ -53,6 +56,8 @@ from .session import (
 )
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 RISE, FALL = 0.002, 0.05
 
@@ -65,11 +70,19 @@ class WaitingDriver:
 
     ``latency`` is how long the remote usually takes to answer, in seconds. It falls at once and rises slowly: when the
     event loop has stood still, all that is under way comes late, and the remote is no slower.
+
+    :param warn: hears of each failure that is lived through, as soon as it has happened.
     """
 
     def __init__(
-        self, settings: Settings, *, credential: Credential | None = None, limiter: Limiter | None = None
+        self,
+        settings: Settings,
+        *,
+        credential: Credential | None = None,
+        limiter: Limiter | None = None,
+        warn: Callable[[str], object] = log.warning,
     ) -> None:
+        self._warn = warn
         self.settings = settings
         self.credential = credential or credential_for(settings)
         self.limiter = limiter or Limiter(settings.concurrency, settings.rate_limit)
@@ -92,7 +105,7 @@ class WaitingDriver:
             try:
                 answer = await self._answer(run.step, about)
             except TaskWatchError as error:
-                run.throw(error)
+                run.throw(bounded_patience(error, self.settings))
             else:
                 run.send(answer)
         return run.result
@@ -105,6 +118,8 @@ class WaitingDriver:
             return self._send(step, about)
         if isinstance(step, Sign):
             return self._sign(step)
+        if step.trouble:
+            self._warn(step.trouble)
         return asyncio.sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
 
     async def _sign(self, step: Sign) -> Call:
@@ -178,7 +193,7 @@ def lost(cause: Exception, where: str) -> TaskWatchError:
         reason = reason.__cause__
     for kind, loss in _LOSSES.items():
         if isinstance(cause, kind) or isinstance(reason, kind):
-            return loss.error(where)
+            return loss.error(where, is_lasting=is_unknown_name(cause))
     return malformed(where) if isinstance(cause, ValueError) else gone(where, cause)
 
 

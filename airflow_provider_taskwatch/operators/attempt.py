@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import MovedError, NotFoundError, RemoteError, StrangerError, TaskWatchError
-from airflow_provider_taskwatch.core.flow import refusal
+from airflow_provider_taskwatch.core.flow import refusal, trouble
 from airflow_provider_taskwatch.core.plain import plain
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.start import (
@@ -287,10 +287,13 @@ class Attempt:
                 ref = self._job.hook.run(self._job.hook.system.find(self._marker(record)))
             except TaskWatchError as error:
                 failures += 1
-                pause = self._job.look_up_retry.seconds(failures, getattr(error, "retry_after", None))
-                paused += pause
-                if self._job.look_up_retry.is_over(failures, paused) or not error.transient:
+                retry = self._job.look_up_retry
+                pause = retry.seconds(failures, getattr(error, "retry_after", None))
+                if retry.is_over(failures, paused + pause, error.patience) or not error.transient:
                     raise
+                left = retry.left_seconds(failures, paused, error.patience)
+                self._job.log.warning(trouble(f"looking for the start {record.start_id}: {error}", pause, left))
+                paused += pause
             else:
                 if ref is not None or is_last:
                     return ref

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import sys
 from collections.abc import Mapping
@@ -314,7 +315,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
             if isinstance(told, Observation):
                 self._running_ref = told.ref  # that of a restart, where one is followed
             if line := story.line(told, then):
-                self.log.info(line)
+                self.log.log(logging.WARNING if isinstance(told, TaskWatchError) else logging.INFO, line)
 
         return wait(self.hook.driver, self.hook.system, plan, age=age, tell=tell)
 

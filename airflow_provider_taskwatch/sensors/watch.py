@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -208,7 +209,7 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
     def _tell(self, told: Observation | TaskWatchError | None, then: Look) -> None:
         self._story = self._story or Story(self.hook.system.noun)
         if told is not None and (line := self._story.line(told, then)):
-            self.log.info(line)
+            self.log.log(logging.WARNING if isinstance(told, TaskWatchError) else logging.INFO, line)
 
     def _finish_here(self, outcome: Outcome) -> dict[str, Any]:
         """As after a deferral: there, ``soft_fail`` makes a skip of every failure, here only of some."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
-from airflow_provider_taskwatch.core.flow import Flow, Retry, read_object, refusal, unreadable
+from airflow_provider_taskwatch.core.flow import Flow, Retry, read_object, refusal, trouble, unreadable
 from airflow_provider_taskwatch.core.system import safe_ref
 from airflow_provider_taskwatch.core.wire import Call, Pause, Query, Reply, get, is_sendable, segment, send
 
@@ -161,16 +161,18 @@ def insist(make: Callable[[], Flow[T]], is_safe: Callable[[TaskWatchError], bool
     :param make: makes the flow.
     :param is_safe: whether it may be run again after this failure; any flow that may be run twice may.
     """
-    failures = 0
+    failures, paused = 0, 0.0
     while True:
         try:
             return (yield from make())
         except TaskWatchError as error:
             failures += 1
-            if failures >= RETRY.attempts or not (error.transient and is_safe(error)):
-                raise
             pause = RETRY.seconds(failures, getattr(error, "retry_after", None))
-        yield Pause(seconds=pause, spread=0.2)
+            if RETRY.is_over(failures, paused + pause, error.patience) or not (error.transient and is_safe(error)):
+                raise
+            words = trouble(str(error), pause, RETRY.left_seconds(failures, paused, error.patience))
+            paused += pause
+        yield Pause(seconds=pause, spread=0.2, trouble=words)
 
 
 def _once(call: Call) -> Flow[Reply]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_taskwatch.core import flow as flows
 from airflow_provider_taskwatch.core.error import (
     NotFoundError,
     RemoteError,
@@ -248,3 +249,46 @@ def test_flows_of_no_step_and_of_one_step():
     assert play(nothing(5)) == ([], 5)
     assert play(one_step(READ), reply(201))[1].status == 201
     assert play(one_step(Pause(seconds=1.0))) == ([Pause(seconds=1.0)], None)
+
+
+# --- what is lived through is told, with what is left of the patience
+
+
+def unresolved(patience):
+    error = TransportError("no such host", sent=False, is_lasting=patience is not None)
+    error.patience = patience
+    return error
+
+
+def test_each_failure_that_is_lived_through_is_told_with_what_is_left():
+    steps, _ = play(ask(START, retry=Retry(attempts=4)), *[unresolved(None)] * 3, reply())
+    assert [step.trouble for step in steps if isinstance(step, Pause)] == [
+        "POST /x: no such host; trying again in 1 s, and for 7 s more at most",
+        "POST /x: no such host; trying again in 2 s, and for 6 s more at most",
+        "POST /x: no such host; trying again in 4 s, and for 4 s more at most",
+    ]
+
+
+def test_a_refusal_that_is_lived_through_names_its_call_once():
+    busy = reply(429, {"message": "slow down"}, retry_after="20")
+    steps, _ = play(ask(START, retry=Retry(attempts=2)), busy, reply())
+    assert steps[1].trouble == "POST /x answered 429: slow down; trying again in 20 s, and for 20 s more at most"
+
+
+@pytest.mark.parametrize(
+    "patience, pauses", [(None, [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]), (10.0, [2.0, 4.0]), (0.0, []), (1e9, 8)]
+)
+def test_what_time_does_not_cure_is_tried_for_as_long_as_the_connection_says(patience, pauses):
+    paused = []
+
+    def play_on():
+        flow = ask(START, retry=flows.PATIENT)
+        step = next(flow)
+        while True:
+            step = flow.throw(unresolved(patience)) if not isinstance(step, Pause) else flow.send(None)
+            if isinstance(step, Pause):
+                paused.append(step.seconds)
+
+    with pytest.raises(TransportError, match="no such host"):
+        play_on()
+    assert paused == pauses or len(paused) == pauses

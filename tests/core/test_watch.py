@@ -513,11 +513,11 @@ def test_answers_about_restarts_that_cannot_be_read_are_bounded_too():
 def test_memory_carries_a_wait_over_several_processes():
     plan = Plan(ref="7", options={"follow": True})
     first = result_of(weigh(Remote(), plan, Memory(), seen(10.0, Phase.FAILED)), reply(200, {"id": "8"}))
-    assert (first.outcome, first.memory) == (None, Memory(ref="8", since=10.0))
+    assert (first.outcome, first.memory) == (None, Memory(ref="8", since=10.0, reached=True))
     assert first.observation.describe() == "pending: took over from 7"
     second = result_of(weigh(Remote(), plan, first.memory, seen(20.0, Phase.SUCCEEDED, ref="8")))
     assert (second.outcome.ref, second.observation.phase) == ("8", Phase.SUCCEEDED)
-    assert second.memory == Memory(ref="8", since=10.0, seen=True)
+    assert second.memory == Memory(ref="8", since=10.0, seen=True, reached=True)
 
 
 def test_a_look_that_brought_nothing_says_why():
@@ -627,3 +627,58 @@ def test_a_plan_says_when_it_polls(plan, age, words):
 def test_the_log_does_not_promise_to_wait_after_a_refusal():
     refused = RemoteError(method="GET", path="/x", status=403, message="not yours")
     assert Story("job").line(refused) == "GET /x answered 403: not yours"
+
+
+# --- what time does not cure
+
+
+def lasting(patience=10.0, kind=TransportError):
+    more = {"transient": True} if kind is TokenError else {}
+    error = kind("the host name of https://x cannot be resolved", is_lasting=True, **more)
+    error.patience = patience
+    return error
+
+
+@pytest.mark.parametrize("kind", [TransportError, TokenError])
+def test_a_wait_that_never_reached_anything_ends_soon_where_time_is_no_cure(kind):
+    looks, outcome = run(*(failed(age, lasting(kind=kind)) for age in (0.0, 2.0, 6.0)))
+    assert ([look.after for look in looks[1:]], outcome.ending) == ([2.0, 4.0], Ending.REFUSED)
+    assert outcome.message == (
+        "job 7: the host name of https://x cannot be resolved; given up, as nothing was reached and waiting does not "
+        "cure it; 'patience' in the connection is for how long it is tried"
+    )
+
+
+def test_who_asks_for_patience_gets_it_and_who_asks_for_none_gets_none():
+    ages = (0.0, 2.0, 6.0, 14.0, 30.0, 62.0, 122.0)
+    looks, outcome = run(*(failed(age, lasting(3600.0)) for age in ages), seen(200.0, Phase.SUCCEEDED))
+    assert (len(looks), outcome.ending) == (8, Ending.SUCCEEDED)
+    looks, outcome = run(failed(0.0, lasting(0.0)))
+    assert (len(looks), outcome.ending) == (1, Ending.REFUSED)
+
+
+@pytest.mark.parametrize(
+    "before", [seen(0.0), Seen(age=0.0, observation=absent("7")), failed(0.0, DOWN), failed(0.0, ODD)]
+)
+def test_a_wait_that_has_reached_the_remote_lives_through_it(before):
+    troubles = [failed(age, lasting()) for age in (10.0, 100.0, 1000.0)]
+    _, outcome = run(before, *troubles, seen(2000.0, Phase.SUCCEEDED))
+    assert outcome.ending is Ending.SUCCEEDED
+
+
+def test_a_wait_that_goes_on_after_a_restart_lives_through_it():
+    troubles = [failed(age, lasting()) for age in (3600.0, 3700.0, 3800.0)]
+    _, outcome = run(*troubles, seen(4000.0, Phase.SUCCEEDED), age=3500.0)
+    assert outcome.ending is Ending.SUCCEEDED
+
+
+def test_what_time_cures_is_lived_through_from_the_first_look_on():
+    _, outcome = run(*(failed(age) for age in (0.0, 2.0, 6.0, 14.0, 30.0)), seen(100.0, Phase.SUCCEEDED))
+    assert outcome.ending is Ending.SUCCEEDED
+
+
+def test_the_log_tells_how_long_it_is_lived_through():
+    assert Story("job").line(lasting()) == (
+        "still waiting: the host name of https://x cannot be resolved; given up 10 s after the first such failure, "
+        "unless the remote was reached before"
+    )

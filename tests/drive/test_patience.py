@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import RemoteError
-from airflow_provider_taskwatch.core.flow import Retry, ask
+from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.error import RemoteError, TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.flow import PATIENT, Retry, ask
 from airflow_provider_taskwatch.core.wire import get, send
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
-from tests.drive.settings import settings_for
-from tests.drive.station import Station
+from demo.certificate import write_certificate
+from tests.drive.conftest import Connect
+from tests.drive.settings import oauth2_settings, settings_for
+from tests.drive.station import Station, station
 
 
 class Worker:
@@ -87,3 +94,104 @@ def test_what_was_said_of_the_connection_holds_every_limit_back(worker: Worker, 
     with pytest.raises(RemoteError, match="429"):
         worker.driver.run(ask(replace(get("/release"), quota="release")))
     assert len(remote.requests) == 1
+
+
+# --- what time does not cure, and what is said at once
+
+
+@dataclass
+class Told:
+    """A worker without time and with a log."""
+
+    settings: Settings
+    lines: list[str] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+
+    def start(self) -> TaskWatchError:
+        driver = BlockingDriver(self.settings, sleep=self.slept.append, warn=self.lines.append)
+        with pytest.raises(TaskWatchError) as caught:
+            driver.run(ask(send("POST", "/jobs", {}), retry=PATIENT))
+        return caught.value
+
+
+@pytest.fixture
+def unknown_name(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Name servers that answer so; there may be none where these tests run."""
+
+    def answer(number: int) -> None:
+        def getaddrinfo(*_: object, **__: object) -> NoReturn:
+            raise socket.gaierror(number, "no address")
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return answer
+
+
+@pytest.mark.parametrize("kind", ["api", "token"])
+def test_a_name_that_does_not_exist_ends_a_start_in_seconds(unknown_name: Callable[[int], None], kind: str) -> None:
+    unknown_name(socket.EAI_NONAME)
+    make = settings_for if kind == "api" else oauth2_settings
+    told = Told(make("https://no.such.example"))
+    error = told.start()
+    assert (error.is_lasting, len(told.slept), sum(told.slept) < 10) == (True, 2, True)
+    words = (
+        r"^POST /jobs: .*the host name of .*no.such.example.* cannot be resolved; trying again in 2 s, and for 6 s more"
+    )
+    assert re.search(words, told.lines[0])
+
+
+def test_a_name_server_that_cannot_say_is_asked_again(unknown_name: Callable[[int], None]) -> None:
+    unknown_name(socket.EAI_AGAIN)
+    told = Told(settings_for("https://slow.example"))
+    assert (told.start().is_lasting, len(told.slept), len(told.lines)) == (False, 8, 8)
+
+
+def test_who_asks_for_patience_gets_it(unknown_name: Callable[[int], None]) -> None:
+    unknown_name(socket.EAI_NONAME)
+    told = Told(settings_for("https://later.example", patience=600.0))
+    told.start()
+    assert len(told.slept) == 8
+
+
+def test_a_refused_port_may_be_a_restart_and_is_told_at_once() -> None:
+    told = Told(settings_for("http://127.0.0.1:1"))
+    assert (told.start().is_lasting, len(told.slept)) == (False, 8)
+    assert re.match(
+        r"POST /jobs: http://127.0.0.1:1 refuses connections; trying again in 2 s, and for 1\d\d s", told.lines[0]
+    )
+
+
+def test_a_host_that_speaks_no_tls_ends_a_start_in_seconds(remote: Station) -> None:
+    told = Told(settings_for(remote.url.replace("http:", "https:")))
+    error = told.start()
+    assert (error.is_lasting, len(told.slept), remote.requests) == (True, 2, [])
+    assert "what answers there speaks no TLS: check scheme and port" in str(error)
+
+
+def test_both_drivers_know_what_time_does_not_cure(
+    connect: Connect, unknown_name: Callable[[int], None], remote: Station
+) -> None:
+    with pytest.raises(TransportError) as no_tls:
+        connect(settings_for(remote.url.replace("http:", "https:"), patience=7.0)).run(ask(get("/x")))
+    unknown_name(socket.EAI_NONAME)
+    with pytest.raises(TransportError, match="cannot be resolved") as unknown:
+        connect(settings_for("https://no.such.example", patience=7.0)).run(ask(get("/x")))
+    unknown_name(socket.EAI_AGAIN)
+    with pytest.raises(TransportError, match="cannot be resolved") as busy:
+        connect(settings_for("https://other.example", patience=7.0)).run(ask(get("/x")))
+    found = [(one.value.is_lasting, one.value.patience) for one in (no_tls, unknown, busy)]
+    assert found == [(True, 7.0), (True, 7.0), (False, None)]
+
+
+def test_an_untrusted_certificate_is_nothing_that_time_cures(connect: Connect, tmp_path: Path) -> None:
+    with station(write_certificate(tmp_path / "ours.pem", "127.0.0.1")) as secure:
+        with pytest.raises(TransportError, match="is not trusted") as caught:
+            connect(settings_for(secure)).run(ask(get("/x")))
+        assert (caught.value.is_lasting, caught.value.sent) == (True, False)
+
+
+def test_failures_are_told_in_the_log_of_whoever_waits(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(TransportError):
+        connect(settings_for("http://127.0.0.1:1")).run(ask(get("/x"), retry=Retry(attempts=2, first_seconds=0.01)))
+    (line,) = [one for one in caplog.records if "refuses connections; trying again" in one.getMessage()]
+    assert line.levelname == "WARNING"
