@@ -191,7 +191,8 @@ class Listener:
         horizon = await in_thread(inbox.horizon) if self._cursor.holes else None
         received = await in_thread(inbox.read, self._cursor, asked)
         self.reads += 1
-        self._cursor = self._cursor.moved([one.number for one in received], horizon)
+        is_full = len(received) >= PAGE_MESSAGES
+        self._cursor = self._cursor.moved([one.number for one in received], None if is_full else horizon)
         for one in received:
             for bell in self._bells.get(one.message.subject, ()):
                 bell.ring(one.message.content)
@@ -200,7 +201,6 @@ class Listener:
         for channel in self._followers.keys() & {one.message.channel for one in received}:
             for hear in list(self._followers[channel]):
                 hear()
-        is_full = len(received) >= PAGE_MESSAGES
         self._new -= {one.message.subject for one in received} if is_full else set(asked)
         return is_full or bool(self._new)
 

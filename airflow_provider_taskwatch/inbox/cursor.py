@@ -55,7 +55,8 @@ class Cursor:
     def moved(self, numbers: Collection[int], horizon: Horizon | None = None) -> Cursor:
         """The cursor after a read that brought these numbers.
 
-        :param horizon: of the database, asked for before that read and after the one before; None: not asked for.
+        :param horizon: of the database, asked for before that read and after the one before; None where it was not, or
+            where the read had a limit, and may not have brought all that is visible.
         """
         seen = set(numbers)
         last = max(self.last, *seen) if seen else self.last

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.hub.bell import Bell
 from airflow_provider_taskwatch.hub.listener import SUBJECTS, Listener
-from airflow_provider_taskwatch.inbox.cursor import Cursor
+from airflow_provider_taskwatch.inbox.cursor import CLEAR, Cursor, Horizon
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Message, Received
 from airflow_provider_taskwatch.inbox.store import SqlInbox
@@ -95,6 +95,29 @@ async def test_a_flood_for_one_does_not_hide_what_concerns_another() -> None:
     listener = listener_on(inbox)
     with listener.listening("flooded", silent_bell()), listener.listening("mine", bell):
         assert await rung(bell) == [None]
+
+
+async def test_a_flood_for_one_does_not_hide_what_shows_up_late_for_another() -> None:
+    class Late(MemoryInbox):
+        hidden = "mine"
+
+        def horizon(self) -> Horizon:
+            return Horizon(ended=0, begun=1) if self.hidden else CLEAR
+
+        def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
+            return [one for one in super().read(cursor, subjects) if one.message.subject != self.hidden]
+
+    inbox, bell = Late(), silent_bell()
+    listener = listener_on(inbox)
+    with listener.listening("mine", bell):
+        await until(lambda: listener.reads > 0)
+        inbox.add([signal("flooded", str(number)) for number in range(PAGE_MESSAGES)])
+        inbox.add([signal("mine"), signal("other")])
+        passed = listener.reads + 5
+        await until(lambda: listener.reads > passed)
+        inbox.hidden = ""
+        with listener.listening("flooded", silent_bell()):
+            assert await rung(bell) == [None]
 
 
 async def test_nobody_reads_where_nobody_listens_and_who_comes_back_misses_nothing() -> None:
