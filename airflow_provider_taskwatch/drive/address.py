@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from urllib.parse import urlsplit
 
 import idna
@@ -16,11 +17,16 @@ from airflow_provider_taskwatch.core.wire import Call
 def address(settings: Settings, call: Call) -> str:
     """Where a call goes: always to the connection's host.
 
-    :raises ConfigurationError: where host or path have no single meaning.
+    :raises ConfigurationError: where method, host or path have no single meaning.
     """
+    if not _METHOD.fullmatch(call.method):
+        raise ConfigurationError(f"{call.method[:80]!r} is not a method of HTTP, such as GET")
     if not call.path.startswith("/"):
         raise ConfigurationError(f"the path {call.path[:200]!r} must begin with '/': it belongs to {settings.base_url}")
     return sent_base(settings.base_url) + call.target
+
+
+_METHOD = re.compile(r"[A-Za-z-]+")
 
 
 @functools.lru_cache(maxsize=256)
@@ -46,6 +52,8 @@ def _split(place: str) -> tuple[str, str]:
 def sent_host(host: str) -> str:
     """A host name in ASCII."""
     if host.isascii():
+        if not (host.startswith("[") or _ASCII_NAME.fullmatch(host)):
+            raise ConfigurationError(f"the host name {host!r} cannot be asked for: its parts have 1 to 63 characters")
         return host.lower()
     try:
         return idna.encode(host, uts46=True).decode()
@@ -53,3 +61,6 @@ def sent_host(host: str) -> str:
         raise ConfigurationError(
             f"the host name {host!r} cannot be written in ASCII ({cause}); give it in its xn-- form"
         ) from cause
+
+
+_ASCII_NAME = re.compile(r"[^.]{1,63}(?:\.[^.]{1,63})*\.?")

@@ -373,7 +373,7 @@ class _BoundedAdapter(HTTPAdapter):
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         url = super().request_url(request, proxies)
-        return request.path_url.replace("//", _KEPT, 1) if request.path_url.startswith("//") else url
+        return request.path_url.replace("//", _KEPT, 1) if request.path_url.startswith("//") and url[:1] == "/" else url
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)

@@ -61,6 +61,9 @@ log = logging.getLogger(__name__)
 
 RISE, FALL = 0.002, 0.05
 
+_NO_KIND = ("Content-Type",)
+"""The worker does not make one up either."""
+
 _TO_SIGN = "a token"
 """What a request to the token endpoint is about; no path is spelled so."""
 
@@ -163,6 +166,7 @@ class WaitingDriver:
                 url,
                 data=call.body,
                 headers=sendable(call.headers, self.settings.base_url),
+                skip_auto_headers=None if call.method == "GET" else _NO_KIND,
                 ssl=self._tls,
                 proxy=self._proxy,
                 allow_redirects=False,

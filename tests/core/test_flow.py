@@ -13,7 +13,17 @@ from airflow_provider_taskwatch.core.error import (
     TokenError,
     TransportError,
 )
-from airflow_provider_taskwatch.core.flow import Retry, ask, ask_json, nothing, one_step, retry_after, told, words
+from airflow_provider_taskwatch.core.flow import (
+    Retry,
+    ask,
+    ask_json,
+    nothing,
+    one_step,
+    retry_after,
+    said_at,
+    told,
+    words,
+)
 from airflow_provider_taskwatch.core.wire import Pause, Reply, get, send
 from tests.play import play, reply, result_of
 
@@ -127,6 +137,23 @@ def test_the_pause_grows_up_to_a_limit():
         ("Wed, 21 Oct 2026 06:59:00 GMT", 0.0),
         ("Fri, 21 Oct 2050 07:00:00 GMT", 3600.0),
         ("Wed, 21 Oct 2026 07:01:30 -0000", None),
+        ("Wednesday, 21-Oct-26 07:01:30 GMT", 90.0),
+        ("Wed Oct 21 07:01:30 2026", 90.0),
+        ("9.5", 9.5),
+        ("0.25", 0.25),
+        ("9.", 9.0),
+        ("99999.5", 3600.0),
+        (".5", None),
+        ("9,5", None),
+        ("+9", None),
+        ("1e3", None),
+        ("0x9", None),
+        ("nan", None),
+        ("inf", None),
+        ("-0.5", None),
+        ("٩", None),
+        ("9 s", None),
+        ("Wed, 32 Oct 2026 07:01:30 GMT", None),
         ("Wed, 21 Oct 2026 07:01:30 +99999999999999999999", None),
         ("-5", None),
         ("soon", None),
@@ -137,9 +164,51 @@ def test_retry_after_is_read_in_both_forms_and_bounded(value, seconds):
     assert retry_after({"retry-after": value, "date": NOW}) == seconds
 
 
-def test_a_date_to_wait_for_means_nothing_without_the_remotes_own_clock():
-    assert retry_after({"retry-after": "Wed, 21 Oct 2026 07:01:30 GMT"}) is None
+RECEIVED_AT = 1792566000.0  # what NOW is, too
+LATER = "Wed, 21 Oct 2026 07:01:30 GMT"
+
+
+def test_a_date_to_wait_for_means_nothing_without_any_clock():
+    assert retry_after({"retry-after": LATER}) is None
     assert retry_after({}) is None
+
+
+@pytest.mark.parametrize("date", [{}, {"date": ""}, {"date": "yesterday"}, {"date": "Wed, 99 Oct 2026 07:00:00 GMT"}])
+def test_a_date_is_read_against_our_clock_where_the_remote_tells_none(date):
+    assert retry_after({"retry-after": LATER, **date}, RECEIVED_AT) == 90.0
+    assert said_at(Reply(status=200, headers=date, received_at=RECEIVED_AT)) == RECEIVED_AT
+
+
+def test_a_date_is_read_against_the_remotes_clock_where_it_tells_one():
+    assert retry_after({"retry-after": LATER, "date": NOW}, RECEIVED_AT + 60) == 90.0
+    assert said_at(Reply(status=200, headers={"date": NOW}, received_at=0.0)) == RECEIVED_AT
+
+
+def test_an_error_tells_what_the_stamp_of_its_reply_makes_of_a_date():
+    with pytest.raises(RemoteError) as caught:
+        play(ask(READ), Reply(status=503, headers={"retry-after": LATER}, received_at=RECEIVED_AT))
+    assert caught.value.retry_after == 90.0
+
+
+@pytest.mark.parametrize(
+    "reset, seconds",
+    [
+        (str(int(RECEIVED_AT) + 40), 40.0),
+        (f"{RECEIVED_AT + 40.5:.1f}", 40.5),
+        (str(int(RECEIVED_AT) - 40), 0.0),
+        (str(int(RECEIVED_AT) + 9999), 3600.0),
+        ("2026-10-21T07:00:40Z", 40.0),
+        ("2026-10-21T07:00:40", None),
+        (str(int(RECEIVED_AT) * 1000), None),
+        ("30", None),
+        ("9.5", None),
+        ("-5", None),
+        ("9" * 5000, None),
+        ("soon", None),
+    ],
+)
+def test_the_end_of_a_rate_limit_is_a_moment_in_either_form(reset, seconds):
+    assert retry_after({"x-ratelimit-reset": reset}, RECEIVED_AT) == seconds
 
 
 def test_the_end_of_a_rate_limit_stands_for_a_wish_that_is_missing():

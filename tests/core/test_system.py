@@ -118,7 +118,12 @@ def test_a_start_that_surely_did_nothing_may_be_sent_again(error):
 
 @pytest.mark.parametrize(
     "error",
-    [refused(408), refused(500), refused(503), TransportError("reset"), ReplyError("not JSON"), DeadlineError("over")],
+    [
+        *map(refused, (100, 101, 102, 103, 199, 303, 408, 500, 503, 600)),
+        TransportError("reset"),
+        ReplyError("not JSON"),
+        DeadlineError("over"),
+    ],
 )
 def test_a_start_that_may_have_been_done_is_not_taken_for_refused(error):
     assert not Plain().was_refused(error)

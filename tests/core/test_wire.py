@@ -85,3 +85,49 @@ def test_no_repr_shows_a_header_or_a_reply():
 )
 def test_a_token_must_fit_into_a_header(secret, fits):
     assert is_sendable(secret) is fits
+
+
+def typed(body, kind):
+    return Reply(status=200, headers={"content-type": kind}, body=body)
+
+
+@pytest.mark.parametrize(
+    "kind, encoding",
+    [
+        ("application/json; charset=ISO-8859-1", "latin-1"),
+        ("application/json;charset=iso-8859-15", "iso-8859-15"),
+        ('application/json; charset="ISO-8859-1"; profile=x', "latin-1"),
+        ("application/json; charset='latin1'", "latin-1"),
+        ("application/json; CHARSET=Windows-1252", "cp1252"),
+        ("application/json; charset=Shift_JIS", "shift_jis"),
+        ("application/json; charset=utf-16", "utf-16"),
+        ("application/json; charset=UTF-16LE", "utf-16-le"),
+        ("application/json; charset=utf-8", "utf-8"),
+        ("application/json; charset=utf-8", "utf-8-sig"),
+        ("application/json", "utf-8-sig"),
+        ("application/json", "utf-16"),
+        ("application/json; charset=ISO-8859-1", "utf-8"),
+        ("application/json; charset=nonsense", "utf-8"),
+        ("application/json; charset=", "utf-8"),
+        ("", "utf-8"),
+        ("\r\n;;;=charset", "utf-8"),
+    ],
+)
+def test_json_is_read_in_the_encoding_that_it_has(kind, encoding):
+    text = "\N{KATAKANA LETTER A}" if encoding == "shift_jis" else "größe"
+    assert typed(f'{{"a": "{text}"}}'.encode(encoding), kind).json() == {"a": text}
+
+
+@pytest.mark.parametrize("charset", ["nonsense", "hex", "base64", "unicode_escape", "idna", "punycode", "utf-7", "\0"])
+def test_an_encoding_that_is_none_makes_no_json(charset):
+    with pytest.raises(ValueError, match=r"."):
+        typed(b'{"a": "gr\xf6\xdfe"}', f"application/json; charset={charset}").json()
+
+
+def test_a_text_is_shown_in_the_encoding_that_it_has():
+    assert typed("größe".encode("latin-1"), "text/plain; charset=ISO-8859-1").text() == "größe"
+    assert typed("größe".encode("latin-1"), "text/plain").text() == "gr\ufffd\ufffde"
+
+
+def test_one_query_is_made_of_two():
+    assert get("/x?a=1", {"b": 2}).target == "/x?a=1&b=2"

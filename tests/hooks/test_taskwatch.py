@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 import requests
+import requests_mock
 from requests_mock import Mocker
 
 from airflow_provider_taskwatch.core.error import (
@@ -95,6 +97,69 @@ def test_a_path_never_leads_to_another_host(hook: TaskWatchHook, endpoint: Mocke
     endpoint.get(re.compile("https://api.test/"), json={})
     hook.request("GET", path)
     assert endpoint.last_request.hostname == "api.test"
+
+
+@pytest.mark.parametrize(
+    "path, query, target",
+    [
+        ("/jobs?state=open", {"page": 2}, "/v1/jobs?state=open&page=2"),
+        ("/jobs?state=a b", {"q": "ü&"}, "/v1/jobs?state=a%20b&q=%C3%BC%26"),
+        ("/jobs?", {"page": 2}, "/v1/jobs?page=2"),
+        ("/jobs", {"page": None, "ids": ["a", None, 2]}, "/v1/jobs?ids=a&ids=2"),
+        ("/jobs", {"all": None, "none": []}, "/v1/jobs"),
+        ("/jobs", {"share": 1.5, "is": True, "no": False, "n": 0}, "/v1/jobs?share=1.5&is=true&no=false&n=0"),
+        ("/jobs", {"ids": (1, 2)}, "/v1/jobs?ids=1&ids=2"),
+        ("/jobs", {"ids": {"b", "a"}}, "/v1/jobs?ids=a&ids=b"),
+        ("/jobs", {"ids": (n for n in "ab")}, "/v1/jobs?ids=a&ids=b"),
+        ("/jobs", {"empty": ""}, "/v1/jobs?empty="),
+    ],
+)
+def test_a_query_is_one_wherever_it_stands(
+    hook: TaskWatchHook, endpoint: Mocker, path: str, query: Any, target: str
+) -> None:
+    endpoint.get(requests_mock.ANY, json={})
+    hook.request("GET", path, query=query)
+    assert endpoint.last_request.url == f"https://api.test{target}"
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        (float("nan"), "is a number that JSON does not have"),
+        (float("inf"), "is a number that JSON does not have"),
+        (b"bytes", "is of the type bytes"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "is of the type datetime; .isoformat"),
+        (["a", ["b"]], "is nested"),
+        ({"a": 1}, "is nested"),
+        ([{"a": 1}], "is nested"),
+        ("\ud83d", "lone surrogate"),
+        (["\ud83d"], "half of a surrogate pair"),
+        (object(), "is of the type object"),
+        (1 + 2j, "is of the type complex"),
+    ],
+)
+def test_a_query_that_cannot_be_sent_is_named(hook: TaskWatchHook, endpoint: Mocker, value: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        hook.request("GET", "/jobs", query={"when": value})
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        (float("nan"), "body['a'][1] is a number that JSON does not have"),
+        (float("-inf"), "body['a'][1] is a number that JSON does not have"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "body['a'][1] is of the type datetime"),
+        (b"bytes", "body['a'][1] is of the type bytes"),
+        ("\ud83d", "body['a'][1] is no valid text"),
+        (object(), "body['a'][1] is of the type object"),
+    ],
+)
+def test_a_body_that_is_no_json_is_named_and_not_sent(
+    hook: TaskWatchHook, endpoint: Mocker, value: Any, words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        hook.request("POST", "/jobs", json={"a": [1, value]})
+    assert endpoint.call_count == 0
 
 
 def test_a_refusal_has_status_and_words(hook: TaskWatchHook, endpoint: Mocker) -> None:

@@ -1,0 +1,167 @@
+"""One form of a URL: both drivers send the same bytes, and these are what was signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.flow import ask
+from airflow_provider_taskwatch.core.wire import Call, get, send
+from tests.drive.conftest import Connect
+from tests.drive.settings import settings_for
+from tests.drive.station import Station
+from tests.drive.test_oauth1 import KEY, SECRET, is_valid
+
+SENT: Mapping[str, tuple[str, str, str]] = {
+    "an encoded tilde": ("", "/x/%7Euser", "/x/~user"),
+    "encoded slashes": ("/a%2fb", "/c%2Fd", "/a%2Fb/c%2Fd"),
+    "letters": ("/größe", "/ü/%c3%bc", "/gr%C3%B6%C3%9Fe/%C3%BC/%C3%BC"),
+    "two slashes at the beginning": ("", "//x", "//x"),
+    "what looks like a host": ("", "//x:99999999/y", "//x:99999999/y"),
+    "what looks like a broken host": ("", "//[x@y:z", "//%5Bx@y:z"),
+    "empty segments": ("/a//b", "//c///", "/a//b//c///"),
+    "dots in names": ("", "/..a/b../c...d/.e", "/..a/b../c...d/.e"),
+    "a blank": ("/a%20b", "/c d", "/a%20b/c%20d"),
+    "plus": ("", "/a+b?c+d=e%2Bf", "/a+b?c+d=e%2Bf"),
+    "reserved characters": ("", "/a;b=c,d:e@f!$&'()*", "/a;b=c,d:e@f!$&'()*"),
+    "forbidden characters": ("", '/a"<>\\^`{|}', "/a%22%3C%3E%5C%5E%60%7B%7C%7D"),
+    "an encoded percent": ("", "/100%25", "/100%25"),
+    "a query with a blank": ("", "/x?q=a b", "/x?q=a%20b"),
+    "a query with letters": ("", "/x?größe=ü&a=%c3%bc", "/x?gr%C3%B6%C3%9Fe=%C3%BC&a=%C3%BC"),
+    "a query with its own characters": ("", "/x?a=/?:@&b=[1]&c='", "/x?a=/?:@&b=%5B1%5D&c='"),
+    "an empty query": ("", "/x?", "/x"),
+    "a query of nothing": ("", "/x?&&a", "/x?&&a"),
+    "an emoji": ("", "/\N{PILE OF POO}", "/%F0%9F%92%A9"),
+    "a composed letter and its parts": ("", "/\u00e9/e\u0301", "/%C3%A9/e%CC%81"),
+}
+
+
+@pytest.mark.parametrize("base, path, target", SENT.values(), ids=SENT)
+def test_what_is_sent_has_one_form_and_is_what_was_signed(
+    remote: Station, connect: Connect, base: str, path: str, target: str
+) -> None:
+    client = connect(settings_for(remote.url + base, auth="oauth1", login=KEY, password=SECRET))
+    call = get(path)
+    client.run(ask(call))
+    [request] = remote.requests
+    assert request.target == target
+    assert is_valid(remote.url + request.target, call, request.headers)
+
+
+@pytest.mark.parametrize("base, path, target", SENT.values(), ids=SENT)
+def test_the_same_is_sent_to_a_proxy(remote: Station, connect: Connect, base: str, path: str, target: str) -> None:
+    connect(settings_for(f"http://h.example{base}", proxy=remote.url)).run(ask(get(path)))
+    assert [request.target for request in remote.requests] == [f"http://h.example{target}"]
+
+
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "/a/../b": ("'/a/../b' must not hold the segment '..'", ""),
+    "/x/./y": ("'/x/./y' must not hold the segment '.'", ""),
+    "/a/%2e%2E/b": ("must not hold the segment '..'", ""),
+    "/..": ("must not hold the segment '..'", ""),
+    "/x/.": ("must not hold the segment '.'", ""),
+    "/%zz": ("'/%zz' holds a '%' that begins no encoding; write %25", ""),
+    "/x%": ("holds a '%' that begins no encoding", ""),
+    "/x?a=%u1234": ("the query 'a=%u1234' holds a '%'", ""),
+    "/x#y": ("'/x#y' holds '#'", ""),
+    "/x?a#y": ("holds '#'", ""),
+    "/x\ty": ("holds a control character", ""),
+    "/x\r\nHost: y": ("holds a control character", ""),
+    "/x\0": ("holds a control character", ""),
+    "/\ud800": ("lone surrogate", ""),
+    "x": ("must begin with '/'", ""),
+    "": ("must begin with '/'", ""),
+    "/x": ("'/a/../b' must not hold the segment '..'", "/a/../b"),
+    "/y": ("must not hold '?' or '#'", "/a?b"),
+    "/z": ("holds a '%' that begins no encoding", "/%zz"),
+}
+
+
+@pytest.mark.parametrize("path, words, base", [(path, *one) for path, one in REFUSED.items()], ids=map(repr, REFUSED))
+def test_what_could_mean_two_things_is_refused(
+    remote: Station, connect: Connect, path: str, words: str, base: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        connect(settings_for(remote.url + base)).run(ask(Call(method="GET", path=path)))
+    assert words in str(caught.value)
+    assert remote.requests == []
+
+
+HOSTS = {
+    "http://müller.example/x": "http://xn--mller-kva.example/x",
+    "http://MÜLLER.example": "http://xn--mller-kva.example",
+    "http://straße.example:8080": "http://xn--strae-oqa.example:8080",
+    "http://faß。example": "http://xn--fa-hia.example",
+    "http://παράδειγμα.δοκιμή": "http://xn--hxajbheg2az3al.xn--jxalpdlp",
+    "http://xn--mller-kva.example": "http://xn--mller-kva.example",
+    "http://my_host.intern": "http://my_host.intern",
+    "http://[::1]:8080": "http://[::1]:8080",
+}
+
+
+@pytest.mark.parametrize("url, sent", HOSTS.items())
+def test_a_host_name_is_sent_in_ascii(remote: Station, connect: Connect, url: str, sent: str) -> None:
+    connect(settings_for(url, proxy=remote.url)).run(ask(get("/y")))
+    [request] = remote.requests
+    assert (request.target, request.headers["host"]) == (f"{sent}/y", sent.partition("//")[2].partition("/")[0])
+
+
+@pytest.mark.parametrize(
+    "host", ["i❤.example", "-ä.example", "ä" * 64 + ".example", "a" * 64 + ".example", "a..example"]
+)
+def test_a_host_name_that_does_not_exist_in_ascii_is_named(remote: Station, connect: Connect, host: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"the host name '.*' cannot be") as caught:
+        connect(settings_for(f"http://{host}", proxy=remote.url)).run(ask(get("/y")))
+    assert (host in str(caught.value), remote.requests) == (True, [])
+
+
+def test_both_drivers_write_a_request_alike(remote: Station, connect: Connect) -> None:
+    client = connect(settings_for(remote))
+    for call in (get("/a"), send("POST", "/a", {"b": 1}), send("POST", "/a"), Call(method="PUT", path="/a", body=b"x")):
+        client.run(ask(call))
+    kept = ("accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "transfer-encoding")
+    common = {"accept": "*/*", "accept-encoding": "gzip, deflate", "authorization": "Bearer ready-token"}
+    common["host"] = remote.url.partition("//")[2]
+    assert [{name: one.headers[name] for name in kept if name in one.headers} for one in remote.requests] == [
+        common,
+        {**common, "content-length": "8", "content-type": "application/json"},
+        {**common, "content-length": "0"},
+        {**common, "content-length": "1"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X": "ü"},
+        {"X": "a\nb"},
+        {"X": "\x7f"},
+        {"X": " a"},
+        {"X": 5},
+        {"X": None},
+        {"X y": "a"},
+        {"Ä": "a"},
+        {"": "a"},
+        {"X": "a", "x": "b"},
+        {"Content-Length": "9"},
+        {"transfer-encoding": "chunked"},
+        {"Connection": "close"},
+        {"Expect": "100-continue"},
+    ],
+)
+def test_a_header_that_the_libraries_would_write_each_in_its_way_is_refused(
+    remote: Station, connect: Connect, headers: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"a header is malformed; .*header") as caught:
+        connect(settings_for(remote)).run(ask(get("/", headers=headers)))
+    assert next(iter(headers)) in str(caught.value)
+    assert remote.requests == []
+
+
+@pytest.mark.parametrize("method", ["GE T", "GET\r\n", "", "GET /x HTTP/1.1\r\nX:", "Ü"])
+def test_a_method_that_is_none_is_refused(remote: Station, connect: Connect, method: str) -> None:
+    with pytest.raises(ConfigurationError):
+        connect(settings_for(remote)).run(ask(Call(method=method, path="/")))
+    assert remote.requests == []
