@@ -17,7 +17,8 @@ demo: $(READY) ## Run the example DAGs on a real Airflow against the sandbox (KE
 	@$(BIN)/python -m demo
 
 test: $(READY) ## Run every test, the end-to-end tests on a real Airflow included
-	$(BIN)/pytest -n 2 --dist loadgroup --durations 20 --durations-min 2
+	$(BIN)/pytest -n 2 --dist loadfile -m "not e2e" --durations 10 --durations-min 2
+	$(BIN)/pytest -m e2e --durations 10 --durations-min 2
 
 chaos: $(READY) ## Kill workers, triggerers, schedulers in mid-run and balance the books (LONG=1, FAULT=name, JOBS=n)
 	$(BIN)/python -m tests.chaos $(if $(LONG),--long) $(addprefix --fault ,$(FAULT)) $(addprefix --jobs ,$(JOBS))

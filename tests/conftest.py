@@ -24,13 +24,6 @@ for _name in set(os.environ) - set(_given):
 os.environ.update(_given)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all tests that start an Airflow in one process: two at a time would slow each other down."""
-    for item in items:
-        if item.get_closest_marker("e2e"):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
-
-
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(HOME, ignore_errors=True)

@@ -22,9 +22,6 @@ from tests.airflow.example import FILES, FOLDER, load
 from tests.conftest import HOME
 from tests.receiver.served import serving
 
-# All in one process, as what they look at is made once and takes a minute or two.
-pytestmark = pytest.mark.xdist_group("examples")
-
 Result = dict[str, Any]
 
 
