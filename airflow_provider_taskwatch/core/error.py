@@ -195,6 +195,8 @@ class MovedError(TaskWatchError):
     :param is_at: that of the connection as it is now.
     """
 
+    ways_on = "let the connection lead there again and clear the task, or clear it to begin anew here"
+
     def __init__(self, conn_id: str, started_at: str, is_at: str) -> None:
         super().__init__(
             f"it was started at {started_at}, and connection {conn_id!r} leads to {is_at} now, where the same id may "

@@ -12,6 +12,8 @@ from .phase import Phase
 from .text import bounded, cut, printable, storable
 
 EVENT_VERSION = 1
+MOVED = "moved"
+"""The status of a refusal that no retry can cure: the connection leads elsewhere than where the wait began."""
 
 
 class Ending(StrEnum):

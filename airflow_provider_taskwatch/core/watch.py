@@ -7,10 +7,10 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from .error import DeadlineError, RemoteError, ReplyError, StrangerError, TaskWatchError
+from .error import DeadlineError, MovedError, RemoteError, ReplyError, StrangerError, TaskWatchError
 from .flow import Flow, Retry
 from .judge import NOT_FOUND_YET, Memory, Rules, judge, outcome, patience
-from .outcome import Ending, Outcome
+from .outcome import MOVED, Ending, Outcome
 from .phase import Observation, Phase
 from .run import Run
 from .schedule import FIRST_SECONDS, Rhythm, remaining_seconds
@@ -281,6 +281,8 @@ def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError, age
         return Weighed(memory=memory, error=error)
     why = f"; given up, as {_UNREACHED}" if error.transient else ""
     refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}{why}")
+    if isinstance(error, MovedError):
+        refused = replace(refused, status=MOVED, message=f"{refused.message}; {error.ways_on}")
     return Weighed(memory=memory, error=error, outcome=refused)
 
 

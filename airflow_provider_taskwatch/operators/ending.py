@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.outcome import MOVED, Ending, Outcome
 
 
 class RemoteTaskFailed(AirflowException):
@@ -19,6 +19,10 @@ class WaitFailed(AirflowException):
 
 class WaitTimedOut(WaitFailed):
     """The wait's deadline has passed."""
+
+
+class WaitMoved(WaitFailed, AirflowFailException):
+    """The connection leads elsewhere than where the wait began; a retry would ask for somebody else's task there."""
 
 
 def result_of(outcome: Outcome, *, on_skipped: str = "succeed") -> dict[str, Any]:
@@ -36,4 +40,6 @@ def result_of(outcome: Outcome, *, on_skipped: str = "succeed") -> dict[str, Any
         raise WaitTimedOut(outcome.message)
     if outcome.ending.is_of_remote:
         raise RemoteTaskFailed(outcome.message)
+    if outcome.ending is Ending.REFUSED and outcome.status == MOVED:
+        raise WaitMoved(outcome.message)
     raise WaitFailed(outcome.message)

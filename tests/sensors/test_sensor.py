@@ -20,7 +20,7 @@ from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_taskwatch.core.error import EventError, TaskWatchError
 from airflow_provider_taskwatch.core.outcome import Ending
-from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed
+from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed, WaitMoved
 from airflow_provider_taskwatch.sandbox.acquia_start import SHAPES
 from airflow_provider_taskwatch.sandbox.automic import PASSWORD
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -415,7 +415,7 @@ def test_a_rescheduled_sensor_does_not_ask_where_an_edit_of_the_connection_leads
     moved = {**given, "host": given["host"].replace("127.0.0.1", "localhost")}
     monkeypatch.setenv("AIRFLOW_CONN_AUTOMIC_DEFAULT", json.dumps(moved))
     before = looks(box)
-    with pytest.raises(WaitFailed, match="leads to http://localhost"):
+    with pytest.raises(WaitMoved, match="leads to http://localhost"):
         life.execute()
     assert looks(box) == before
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import SetXCom, TaskStatesResult
 from airflow.sdk.serde import deserialize, serialize
@@ -21,6 +22,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from airflow_provider_taskwatch.core.outcome import Ending, from_event
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.hub import teller
+from airflow_provider_taskwatch.operators.ending import result_of
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.until import until
@@ -301,7 +303,10 @@ async def test_a_wait_ends_where_the_connection_leads_elsewhere_and_a_kill_cance
     await trigger_for(trigger.ref, cancel_on_kill=True, id_space=ELSEWHERE).on_kill()
 
     assert outcome.ending is Ending.REFUSED
-    assert all(words in outcome.message for words in (trigger.ref, ELSEWHERE, "automic_default", box.url))
+    named = (trigger.ref, ELSEWHERE, "automic_default", box.url, "clear it to begin anew here")
+    assert all(words in outcome.message for words in named)
+    with pytest.raises(AirflowFailException, match="leads to"):
+        result_of(outcome)
     assert [one["method"] for one in box.sandbox.log()] == ["POST"]
 
 
