@@ -177,6 +177,7 @@ def _pruned(store: Inbox, before: float) -> int:
 
 
 def _show_inbox(store: Inbox) -> None:
+    from .hub.canceller import unsettled
     from .inbox.aside import asides
 
     _say("", repr(store))
@@ -186,6 +187,8 @@ def _show_inbox(store: Inbox) -> None:
         _say("", f"{name}: held by {holder}")
     for feed, number in Counter(one.feed for one in asides(store)).items():
         _say("red", f"{feed}: {number} of its events cannot be read and are set aside;", "see `inbox show`")
+    for cancel in unsettled(store):
+        _say("red", f"{cancel.ref} of {cancel.conn_id} is still to be cancelled:", f"a user has ended {cancel.task}")
 
 
 def _show_sealed(store: Inbox, *, is_raw: bool) -> None:

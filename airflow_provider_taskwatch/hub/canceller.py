@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ SETTLED = "taskwatch.cancel.settled"
 ATTEMPT_SECONDS = 60.0
 LEASE_SECONDS = 120.0
 """Longer than an attempt may take, as nobody renews it meanwhile."""
+ATTEMPTS_AT_ONCE = 4
+"""Over one connection."""
 CHECK_SECONDS = 30.0
 """How often to see whether other processes have kept something."""
 
@@ -86,6 +89,7 @@ class _Pending:
     failures: int = 0
     refusals: int = 0
     next_at: float = 0.0
+    is_running: bool = False
 
 
 class Canceller:
@@ -120,6 +124,8 @@ class Canceller:
         self._inbox: Inbox | None = None
         self._pending: dict[str, _Pending] = {}
         self._read_to = {KEPT: 0, SETTLED: 0}
+        self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(ATTEMPTS_AT_ONCE))
+        self._attempts: set[asyncio.Task[None]] = set()
         self._users = 0
         self._is_failing = False
         self._news = asyncio.Event()
@@ -127,14 +133,13 @@ class Canceller:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Look for kept cancels for the duration of a wait."""
+        """Look for kept cancels for the duration of a wait, and up to :data:`CHECK_SECONDS` after the last one."""
         self._users += 1
         self._start()
         try:
             yield
         finally:
             self._users -= 1
-            self._news.set()
 
     async def keep(self, cancel: Cancel) -> str:
         """Write a cancel down, and try on with it from now on; where it is, in words for a log.
@@ -157,7 +162,7 @@ class Canceller:
             while True:
                 self._news.clear()
                 pause = await self._round()
-                if not self._users and not self._pending:
+                if not self._users and not self._pending and not self._attempts:
                     return
                 await self._wait(self._news, pause)
         finally:
@@ -166,17 +171,36 @@ class Canceller:
                 later(inbox.close)
 
     async def _round(self) -> float:
-        """Try what is due; the seconds until the next round."""
+        """Begin to try what is due; the seconds until the next round."""
         try:
             await self._read()
-            for one in [one for one in self._pending.values() if one.next_at <= self._clock()]:
-                await self._try(one)
         except Exception as error:  # noqa: BLE001 - no kill may be forgotten without a word
             self._tell(error)
             return CHECK_SECONDS
         self._is_failing = False
-        due = min((one.next_at for one in self._pending.values()), default=self._clock() + CHECK_SECONDS)
+        idle = [one for one in self._pending.values() if not one.is_running]
+        for one in [one for one in idle if one.next_at <= self._clock()]:
+            self._begin(one)
+        due = min((one.next_at for one in idle if not one.is_running), default=self._clock() + CHECK_SECONDS)
         return min(CHECK_SECONDS, max(0.0, due - self._clock()))
+
+    def _begin(self, one: _Pending) -> None:
+        """Try beside the others, as a remote that does not answer must not hold up the kills for another one."""
+        one.is_running = True
+        attempt = asyncio.get_running_loop().create_task(self._run(one))
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+
+    async def _run(self, one: _Pending) -> None:
+        try:
+            async with self._slots[one.kill.cancel.conn_id]:
+                await self._try(one)
+        except Exception as error:  # noqa: BLE001 - no kill may be forgotten without a word
+            one.next_at = self._clock() + CHECK_SECONDS
+            self._tell(error)
+        finally:
+            one.is_running = False
+            self._news.set()
 
     def _tell(self, error: Exception) -> None:
         """Say once what is wrong, until it is right again."""
@@ -257,8 +281,8 @@ class Canceller:
 
     async def _settle(self, inbox: Inbox, one: _Pending, words: str) -> None:
         cancel_id = one.kill.cancel.cancel_id
-        del self._pending[cancel_id]
         await in_thread(inbox.append, SETTLED, [message_of(SETTLED, cancel_id, {"words": words}, self._clock())])
+        self._pending.pop(cancel_id, None)
 
 
 def write_down(inbox: Inbox, cancel: Cancel, now: float) -> None:
@@ -268,6 +292,20 @@ def write_down(inbox: Inbox, cancel: Cancel, now: float) -> None:
     """
     kept = replace(cancel, kept_at=now)
     inbox.append(KEPT, [message_of(KEPT, kept.cancel_id, kept.to_json(), now)])
+
+
+def unsettled(inbox: Inbox) -> list[Cancel]:
+    """What was kept, and is still to be cancelled. Blocking."""
+    settled = {message.delivery for message in _all(inbox, SETTLED)}
+    found = (cancel_from(message.content) for message in _all(inbox, KEPT) if message.delivery not in settled)
+    return [cancel for cancel in found if cancel is not None]
+
+
+def _all(inbox: Inbox, channel: str) -> Iterator[Message]:
+    number = 0
+    while page := inbox.after(channel, number):
+        number = page[-1].number
+        yield from (one.message for one in page)
 
 
 def message_of(channel: str, cancel_id: str, content: object, now: float) -> Message:

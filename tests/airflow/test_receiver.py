@@ -20,7 +20,9 @@ import requests
 from fastapi import FastAPI
 
 from airflow_provider_taskwatch import command
+from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.feed import Unreadable
+from airflow_provider_taskwatch.hub.canceller import SETTLED, message_of, write_down
 from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.message import Message
@@ -201,6 +203,16 @@ def test_the_inbox_shows_its_receivers_without_its_password(run: Run, tmp_path: 
 def test_the_inbox_shows_who_reads_feeds(run: Run) -> None:
     open_inbox().lease("pump acronis tasks", "host-1 4711 some-uuid", 60.0)
     assert run(command.inbox, action="status")[1][1:] == ["pump acronis tasks: held by host-1 4711 some-uuid"]
+
+
+def test_the_inbox_shows_the_kills_that_have_not_reached_their_remote(run: Run) -> None:
+    cancel = Cancel(cancel_id="c", conn_id="automic_default", ref="7", dag_id="d", run_id="r", task_id="t")
+    write_down(open_inbox(), cancel, time.time())
+    assert run(command.inbox, action="status")[1][1:] == [
+        "7 of automic_default is still to be cancelled: a user has ended d.t of r"
+    ]
+    open_inbox().append(SETTLED, [message_of(SETTLED, "c", {"words": "done"}, time.time())])
+    assert len(run(command.inbox, action="status")[1]) == 1
 
 
 def test_replies_that_could_not_be_read_are_shown_as_they_came_when_asked(run: Run, configure: Configure) -> None:

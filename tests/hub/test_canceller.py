@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,9 +47,12 @@ class Time:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.pauses: list[float] = []
+        self.is_busy: Callable[[], bool] = lambda: False
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
         await asyncio.sleep(0)
+        while self.is_busy() and not event.is_set():  # noqa: ASYNC110 - what it waits for needs threads
+            await asyncio.sleep(0.001)
         if not event.is_set():
             self.pauses.append(seconds)
             self.now += seconds
@@ -81,7 +85,9 @@ def new(inbox: MemoryInbox, time: Time, monkeypatch: pytest.MonkeyPatch) -> NewC
                 return await remote.settle(self)
 
         monkeypatch.setattr("airflow_provider_taskwatch.hub.canceller.Kill", Faked)
-        return Canceller(opened, _no_hub, _no_state, clock=lambda: time.now, wait=time.wait)
+        canceller = Canceller(opened, _no_hub, _no_state, clock=lambda: time.now, wait=time.wait)
+        time.is_busy = lambda: any(one.is_running for one in canceller._pending.values())
+        return canceller
 
     return made
 
@@ -184,6 +190,23 @@ async def test_a_remote_that_stays_away_is_given_up_after_a_day(new: NewCancelle
     await ended(canceller)
 
     assert AGE_SECONDS <= time.now - 1_000.0 < AGE_SECONDS + 700.0
+
+
+async def test_a_remote_that_does_not_answer_holds_up_no_kill_for_another_one(
+    new: NewCanceller, inbox: MemoryInbox
+) -> None:
+    class Hanging(Remote):
+        async def settle(self, kill: Kill) -> tuple[int, str]:
+            if kill.cancel.conn_id == "hanging":
+                await asyncio.Event().wait()
+            return await super().settle(kill)
+
+    canceller = new(Hanging("done"))
+    for number in range(10):
+        await canceller.keep(replace(WANTED, cancel_id=f"h{number}", conn_id="hanging"))
+    await canceller.keep(WANTED)
+    await until(lambda: settled(inbox) == ["done"])
+    assert set(canceller._pending) == {f"h{number}" for number in range(10)}
 
 
 async def test_an_inbox_that_cannot_be_asked_is_told_once_and_asked_again(
