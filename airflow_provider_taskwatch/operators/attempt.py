@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .record import Records
     from .start import StartOperator
 
+SHOWN_NAMES = 10
+
 
 class Attempt:
     """One try of a task instance to have its work started once.
@@ -76,7 +78,7 @@ class Attempt:
 
     def _changed(self, record: Record) -> Record | None:
         """It was started with other inputs: what that means is the user's choice."""
-        names = ", ".join(changed_inputs(record, self._inputs)) or "which, its record does not say"
+        names = _few(changed_inputs(record, self._inputs)) or "which, its record does not say"
         if self._job.on_changed_inputs == "start":
             self._job.log.warning(
                 "the inputs changed (%s): starting anew; %s of an earlier attempt goes on", names, record.ref
@@ -195,12 +197,15 @@ class Attempt:
                 "the task was cleared: starting anew; %s is left alone: %s", self._named_ref(record), error
             )
             return
+        except TaskWatchError as error:
+            self._stand_back(record, error)
+            return
         if seen is not None and seen.phase.is_final:
             self._job.log.info("the task was cleared: starting anew; %s has ended", seen.ref)
         elif self._job.cancel_on_kill and ref is not None:
             ref = seen.ref if seen else ref  # what cannot be asked may run
             self._job.log.info("the task was cleared: %s is cancelled if it still runs, and started anew", ref)
-            self._end(ref)
+            self._end(record, ref)
         else:
             self._job.log.info("the task was cleared: starting anew; %s is left alone", ref or "the earlier start")
 
@@ -209,7 +214,7 @@ class Attempt:
         is_wanted = record.ref is None and self._job.cancel_on_kill and self._job.hook.system.keeps_marker
         return self._find(record) if is_wanted else record.ref
 
-    def _end(self, ref: str) -> None:
+    def _end(self, record: Record, ref: str) -> None:
         """Cancel before another one is started, so that two never run at once.
 
         A remote that refuses because it has ended, and says in the next breath that it runs, is not believed.
@@ -221,41 +226,41 @@ class Attempt:
         try:
             excused = self._job.hook.run(_with_refusal(system.cancel(ref, self._job.options(""))))
         except TaskWatchError as error:
-            self._after_refused_cancel(ref, error, self._job.latest(ref, None))
+            self._after_refused_cancel(record, ref, error, self._job.latest(ref, None))
         else:
             seen = None if excused is None else self._job.latest(ref, None)
             if excused is not None and seen is not None and not seen.phase.is_final:
-                self._after_refused_cancel(ref, excused, seen)
+                self._after_refused_cancel(record, ref, excused, seen)
             else:
                 self._job.log.info("%s %s was cancelled", system.noun, ref)
 
-    def _after_refused_cancel(self, ref: str, error: TaskWatchError, seen: Observation | None) -> None:
-        """Go on where it has ended meanwhile; else the user decides, and the record stays as it is until then."""
-        noun = self._job.hook.system.noun
+    def _after_refused_cancel(self, record: Record, ref: str, error: TaskWatchError, seen: Observation | None) -> None:
+        """Go on where it has ended meanwhile."""
         if isinstance(error, NotFoundError) or (seen is not None and _has_ended(seen)):
-            self._job.log.info("%s %s has ended", noun, ref)
-        elif self._job.on_unknown_start == "start_again":
+            self._job.log.info("%s %s has ended", self._job.hook.system.noun, ref)
+        else:
+            self._stand_back(replace(record, ref=ref), error)
+
+    def _stand_back(self, record: Record, error: TaskWatchError) -> None:
+        """It may still run: the user decides whether to start beside it, and the record stays as it is until then."""
+        named = self._named_ref(record)
+        if self._job.on_unknown_start == "start_again":
             self._job.log.warning(
-                "%s %s could not be cancelled and may go on; starting beside it, as on_unknown_start says: %s",
-                noun,
-                ref,
+                "%s could not be cancelled and may go on; starting beside it, as on_unknown_start says: %s",
+                named,
                 error,
             )
-        elif error.transient:
-            self._job.log.warning("%s %s could not be cancelled yet, so nothing is started beside it", noun, ref)
+            return
+        if error.transient:
+            self._job.log.warning("%s could not be cancelled yet, so nothing is started beside it", named)
             raise error
-        else:
-            raise AirflowFailException(self._ways_past(ref, error)) from error
-
-    def _ways_past(self, ref: str, error: TaskWatchError) -> str:
-        noun = self._job.hook.system.noun
-        return (
-            f"{noun} {ref} of the cleared attempt could not be cancelled: {error}. It may still run, so nothing is "
+        raise AirflowFailException(
+            f"{named} of the cleared attempt could not be cancelled: {error}. It may still run, so nothing is "
             "started beside it. Have it cancelled at the remote, or the connection's user allowed to, and clear this "
             "task again; cancel_on_kill=False leaves it and starts anew; to wait for it, run "
-            f"`{self._adopt_command(ref, is_known=True)}` and clear this task. "
+            f"`{self._adopt_command(record.ref or 'REF', is_known=record.ref is not None)}` and clear this task. "
             "on_unknown_start='start_again' is for work that may run twice."
-        )
+        ) from error
 
     # --- a start whose reply nobody has seen
 
@@ -400,6 +405,11 @@ class Attempt:
         record = replace(record, ref=ref)
         self._records.save(record)
         return record
+
+
+def _few(names: list[str]) -> str:
+    """The first names, and how many there are."""
+    return ", ".join(names) if len(names) <= SHOWN_NAMES else f"{', '.join(names[:SHOWN_NAMES])} and others"
 
 
 def _with_refusal(flow: Flow[None]) -> Flow[RemoteError | None]:

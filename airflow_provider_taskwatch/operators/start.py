@@ -283,6 +283,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
                     self.options_of(record),
                     started_at=record.started_at,
                     deadline=deadline,
+                    id_space=record.id_space,
                 ),
                 start_id=record.start_id,
                 callback=self.expectation() if record.is_called_back else None,

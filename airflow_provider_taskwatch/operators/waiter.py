@@ -127,14 +127,17 @@ class Waiter(Checked, HookUser["SystemHook"]):
         )
 
     def trigger_arguments(
-        self, ref: str, options: dict[str, Any], *, started_at: str, deadline: datetime | None
+        self, ref: str, options: dict[str, Any], *, started_at: str, deadline: datetime | None, id_space: str = ""
     ) -> dict[str, Any]:
-        """The same as plain JSON, for a wait in the triggerer."""
+        """The same as plain JSON, for a wait in the triggerer.
+
+        :param id_space: where the ref means anything, where that is not where the connection leads now.
+        """
         return {
             "conn_id": self.conn_id,
             "ref": ref,
             "options": options,
-            "id_space": self.id_space,
+            "id_space": id_space or self.id_space,
             "started_at": started_at,
             "deadline": deadline.isoformat() if deadline else None,
             "rules": self._rules(),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_taskwatch.core.error import RemoteError
 from airflow_provider_taskwatch.core.outcome import Ending
@@ -181,6 +181,17 @@ def test_a_sensor_whose_time_is_over_does_not_ask_elsewhere(box: Running, monkey
     assert box.sandbox.log() == []
 
 
+def test_an_event_of_an_earlier_start_does_not_make_a_wait_at_another_place_of_this_one(
+    box: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = automic()
+    here = life.defer().trigger.id_space
+    edit(box, monkeypatch, host=ELSEWHERE)
+    with pytest.raises(TaskDeferred) as deferred:
+        life.resume(event_of(Ending.SUCCEEDED, "1") | {"start_id": "of another"})
+    assert deferred.value.trigger.id_space == here
+
+
 # --- another marker
 
 
@@ -248,6 +259,18 @@ def test_a_clear_that_may_not_cancel_starts_nothing_beside_it(box: Running, word
     with pytest.raises(AirflowFailException, match="could not be cancelled"):
         life.retry()
     assert len(started(box)) == 1
+
+
+def test_a_clear_that_may_not_look_for_an_unknown_start_says_how_to_go_on(box: Running) -> None:
+    life = automic()
+    life.defer()
+    life.store.set(KEY, replace(life.open_record, ref=None).to_json())
+    box.sandbox.add_fault("forbidden", method="GET", message="no lists for you")
+    with pytest.raises(AirflowFailException, match=r"no lists for you.*cancel_on_kill=False"):
+        cleared(life)
+    life.arguments["cancel_on_kill"] = False
+    life.defer()
+    assert [one["cancelled"] for one in started(box)] == [False, False]
 
 
 @pytest.mark.parametrize("way", [{"cancel_on_kill": False}, {"on_unknown_start": "start_again"}])
