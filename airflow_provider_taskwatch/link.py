@@ -23,6 +23,9 @@ class RemoteTaskLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         from airflow.sdk.execution_time.xcom import XCom
 
+        from airflow_provider_taskwatch.core.page import is_link
+
         if not getattr(operator, "has_told_page", True):
             return ""  # Airflow logs an error for an XCom that is not there
-        return XCom.get_value(key=self.xcom_key, ti_key=ti_key) or ""
+        page = XCom.get_value(key=self.xcom_key, ti_key=ti_key)
+        return page if isinstance(page, str) and is_link(page) else ""

@@ -27,7 +27,9 @@ No message, attribute or cause holds a secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
     from .wire import Reply
@@ -106,6 +108,19 @@ class RemoteError(TaskWatchError):
         self.message = message
         self.retry_after = retry_after
         self.place = place
+        self._original: Callable[[], str] = lambda: message
+
+    def meaning(self, original: str) -> Self:
+        """The error of a refusal whose message was masked.
+
+        :param original: the words as they came, for :meth:`says` only.
+        """
+        self._original = lambda: original
+        return self
+
+    def says(self, pattern: str) -> bool:
+        """Whether a regular expression is found in the remote's own words, whatever is masked in the message."""
+        return re.search(pattern, self._original()) is not None
 
     def saying(self, message: str, kind: type[R] | None = None) -> R:
         """The same refusal in other words.
@@ -113,7 +128,7 @@ class RemoteError(TaskWatchError):
         :param kind: of the new error; None for the same kind.
         """
         made: type[R] = kind or type(self)  # type: ignore[assignment]
-        return made(
+        error = made(
             method=self.method,
             path=self.path,
             status=self.status,
@@ -121,6 +136,7 @@ class RemoteError(TaskWatchError):
             retry_after=self.retry_after,
             place=self.place,
         )
+        return error.meaning(self._original())
 
     @property
     def transient(self) -> bool:  # type: ignore[override]

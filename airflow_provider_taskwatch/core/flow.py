@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from .error import NotFoundError, RemoteError, ReplyError, TokenError, TransportError
+from .mask import NO_MASK
 from .text import LINE_CHARACTERS, line, shortened
 from .wire import Call, Pause, Reply
 
@@ -145,7 +146,7 @@ def unreadable(call: Call, reply: Reply, problem: str) -> ReplyError:
 def refusal(call: Call, reply: Reply) -> RemoteError:
     """The error for a reply that is not 2xx."""
     kind = NotFoundError if reply.status == 404 else RemoteError
-    return kind(
+    error = kind(
         method=call.method,
         path=call.path,
         status=reply.status,
@@ -153,6 +154,7 @@ def refusal(call: Call, reply: Reply) -> RemoteError:
         retry_after=retry_after(reply.headers, reply.received_at),
         place=reply.place,
     )
+    return error.meaning(words(replace(reply, mask=NO_MASK)))
 
 
 def _doubt(call: Call, reply: Reply) -> str:

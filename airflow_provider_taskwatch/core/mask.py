@@ -83,12 +83,21 @@ _ESCAPED_BYTES = 6
 def clean(error: BaseException, mask: Mask) -> None:
     """Mask what an error shows, in words and in attributes, and what has caused it."""
     one: BaseException | None = error
-    while one is not None:
+    while one is not None and mask.secrets:
         one.args = tuple(mask.text(value) if isinstance(value, str) else value for value in one.args)
         for name, value in vars(one).items():
             if isinstance(value, str):
                 setattr(one, name, mask.text(value))
-        one = one.__cause__ or one.__context__
+        below = one.__cause__ or one.__context__
+        if below is not None and _shows(below, mask):
+            one.__cause__ = one.__context__ = below = None
+        one = below
+
+
+def _shows(error: BaseException, mask: Mask) -> bool:
+    """Whether an error holds a secret in something else than a text of its own, as those of libraries do."""
+    held = (one for one in error.args if not isinstance(one, str))
+    return any(mask.text(text) != text for text in map(str, held))
 
 
 @functools.lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ def is_template(text: str) -> bool:
     begins, brace, _ = text.partition("{")
     if not begins:
         return bool(brace)  # what it becomes is checked when it is filled
-    return _is_safe(begins) and (not brace or any(mark in begins.partition("://")[2] for mark in "/?#"))
+    return is_link(begins) and (not brace or any(mark in begins.partition("://")[2] for mark in "/?#"))
 
 
 def filled(template: str, names: Mapping[str, str]) -> str:
@@ -30,7 +30,7 @@ def filled(template: str, names: Mapping[str, str]) -> str:
         allowed = ", ".join(f"{{{name}}}" for name in names)
         raise ConfigurationError(f"ui_url {template!r} may only use {allowed}")
     link = template.format(**{name: quote(value, safe="", errors="replace") for name, value in names.items()})
-    if not _is_safe(link):
+    if not is_link(link):
         raise ConfigurationError(f"ui_url {template!r} must be an http(s) URL without credentials")
     return link
 
@@ -43,7 +43,8 @@ def _uses_only(template: str, names: Mapping[str, str]) -> bool:
     return all(name is None or (name in names and not kind and not conversion) for _, name, kind, conversion in parts)
 
 
-def _is_safe(link: str) -> bool:
+def is_link(link: str) -> bool:
+    """Whether a text is an http(s) address without credentials."""
     try:
         parts = urlsplit(link)
     except ValueError:

@@ -96,6 +96,6 @@ def rejects_token(reject_403: bool, expired: str = "") -> Callable[[Reply], bool
             return reply.status in (401, 403)
         if "invalid_token" in reply.headers.get("www-authenticate", ""):
             return True
-        return pattern is not None and bool(pattern.search(words(reply)))
+        return pattern is not None and bool(pattern.search(words(replace(reply, mask=NO_MASK))))
 
     return is_rejected

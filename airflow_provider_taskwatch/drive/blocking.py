@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, expire, watc
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for
-from .session import bounded, bounded_patience, exchange
+from .session import as_told, bounded, exchange
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class BlockingDriver:
             try:
                 answer = self._answer(run.step)
             except TaskWatchError as error:
-                run.throw(bounded_patience(error, self._settings))
+                run.throw(as_told(error, self._settings))
             else:
                 run.send(answer)
         return run.result

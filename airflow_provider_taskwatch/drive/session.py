@@ -31,7 +31,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
     described,
 )
-from airflow_provider_taskwatch.core.mask import Mask, is_secret_name
+from airflow_provider_taskwatch.core.mask import Mask, clean, is_secret_name
 from airflow_provider_taskwatch.core.reply import BrokenReplyError, Flaw, ReplyReader
 from airflow_provider_taskwatch.core.text import line, place
 from airflow_provider_taskwatch.core.unpack import ACCEPTED
@@ -128,8 +128,9 @@ def options(settings: Settings) -> dict[str, Any]:
 E = TypeVar("E", bound=TaskWatchError)
 
 
-def bounded_patience(error: E, settings: Settings) -> E:
-    """The error with the patience that the connection has with what time does not cure."""
+def as_told(error: E, settings: Settings) -> E:
+    """The error as it may be shown, with the patience that the connection has with what time does not cure."""
+    clean(error, mask_of(settings))
     if error.is_lasting:
         error.patience = settings.patience
     return error

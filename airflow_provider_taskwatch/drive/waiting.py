@@ -42,7 +42,7 @@ from .session import (
     REFUSED,
     UNRESOLVED,
     Loss,
-    bounded_patience,
+    as_told,
     check_bundle,
     gone,
     is_unknown_name,
@@ -108,7 +108,7 @@ class WaitingDriver:
             try:
                 answer = await self._answer(run.step, about)
             except TaskWatchError as error:
-                run.throw(bounded_patience(error, self.settings))
+                run.throw(as_told(error, self.settings))
             else:
                 run.send(answer)
         return run.result

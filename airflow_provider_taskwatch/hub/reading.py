@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.feed import MISTAKES, Batch, Feed
 from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.mask import NO_MASK, clean
 from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.event import message_of
@@ -87,6 +88,7 @@ class Reading:
         try:
             batch = self._batch(reply, position)
         except ReplyError as error:
+            clean(error, reply.mask if isinstance(reply, Reply) else NO_MASK)
             if number is not None:
                 yield partial(self._inbox.set_problem, number, str(error))
                 raise ReplyError(f"{error}; {_KEPT}") from error

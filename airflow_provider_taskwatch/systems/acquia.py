@@ -202,7 +202,7 @@ def _hinted(flow: Flow[T]) -> Flow[T]:
     try:
         return (yield from flow)
     except RemoteError as error:
-        if "additional_authentication_required" not in error.message:
+        if not error.says("additional_authentication_required"):
             raise
         hint = "the organization has its own identity provider: set 'organization' in the connection to its UUID"
         raise error.saying(f"{error.message}; {hint}") from error
@@ -244,7 +244,7 @@ def _check(call: Call, reply: Reply, content: Mapping[str, Any]) -> None:
 
 def _is_unavailable(error: TaskWatchError) -> bool:
     """The documented 503 with the slug ``system``: a service behind the API is down, nothing was done."""
-    return isinstance(error, RemoteError) and error.status == 503 and error.message.split(":")[0] == "system"
+    return isinstance(error, RemoteError) and error.status == 503 and error.says("^system(:|$)")
 
 
 def _loaded(value: object) -> object:

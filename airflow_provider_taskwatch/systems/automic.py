@@ -205,7 +205,7 @@ class Automic(SystemDefaults):
         except NotFoundError:
             return
         except RemoteError as error:
-            if error.status != 403 or _ENDED_ALREADY not in error.message:
+            if error.status != 403 or not error.says(_ENDED_ALREADY):
                 raise
 
     def _cancel(self, ref: str, details: Mapping[str, Any]) -> Flow[None]:

@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.core.flow import ask, ask_json, refusal, unreada
 from airflow_provider_taskwatch.core.judge import Memory, Rules, judge
 from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, clean, is_secret_name
 from airflow_provider_taskwatch.core.phase import Observation, Phase
-from airflow_provider_taskwatch.core.sign import masking
+from airflow_provider_taskwatch.core.sign import masking, rejects_token
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.wire import Reply, get
 from tests.play import reply, result_of
@@ -224,3 +224,25 @@ def test_a_parameter_that_is_a_secret_by_its_name(name):
 )
 def test_a_parameter_that_says_only_what_is_asked_for(name):
     assert not is_secret_name(name)
+
+
+def test_what_a_refusal_says_is_known_although_its_message_is_masked():
+    answer = Reply(status=503, body=b'{"error": "system", "message": "down"}', mask=Mask(("system",)))
+    error = refusal(get("/x"), answer)
+    assert str(error) == "GET /x answered 503: ***: down"
+    assert error.says("^system(:|$)")
+    assert error.saying("in other words").says("^system(:|$)")
+    assert "system" not in repr(vars(error))
+
+
+def test_a_rejection_is_known_whatever_the_secret_is():
+    rejected = rejects_token(False, "token has expired")
+    body = b'{"message": "The access token has expired."}'
+    assert rejected(Reply(status=403, body=body, mask=Mask(("access token", "expired"))))
+
+
+def test_a_cause_that_holds_a_secret_is_left_out():
+    error, cause = TaskWatchError("no"), OSError(2, RuntimeError("/keys/hush-hush"))
+    error.__cause__ = cause
+    clean(error, Mask(("hush-hush",)))
+    assert (error.__cause__, error.__context__) == (None, None)

@@ -249,3 +249,20 @@ def test_a_reply_stays_as_it_came_whatever_the_password_is(remote: Station, conn
     data = {word: f"{word}-7", "list": [word]}
     remote.say(200, data)
     assert connect(settings_for(remote, password=word)).run(ask_json(get("/x"))) == data
+
+
+@pytest.mark.parametrize("status", [404, 500, None])
+def test_a_secret_in_an_address_is_masked_and_the_rest_is_shown(
+    remote: Station, connect: Connect, status: int | None
+) -> None:
+    base = f"{remote.url}/keys/{TOKEN}"
+    remote.say(status, {}) if status else remote.hang_up()
+    with pytest.raises(TaskWatchError, match=r"127\.0\.0\.1:[0-9]+/keys/\*\*\*") as caught:
+        connect(settings_for(remote, base_url=base)).run(ask(get(f"/{TOKEN}/x")))
+    assert TOKEN not in shown_by(caught.value)
+
+
+def test_a_secret_in_the_address_of_a_host_that_is_not_there_is_masked(connect: Connect) -> None:
+    with pytest.raises(TransportError, match=r"^http://127.0.0.1:1/keys/\*\*\* refuses connections$") as caught:
+        connect(settings_for(f"http://127.0.0.1:1/keys/{TOKEN}")).run(ask(get("/x")))
+    assert TOKEN not in shown_by(caught.value)

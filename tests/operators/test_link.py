@@ -30,7 +30,9 @@ class Supervisor:
         return XComResult(key=message.key, value=self.value)
 
 
-@pytest.mark.parametrize("value, link", [("https://x/7", "https://x/7"), (None, "")])
+@pytest.mark.parametrize(
+    "value, link", [("https://x/7", "https://x/7"), (None, ""), ("javascript:alert(1)", ""), ({"a": 1}, "")]
+)
 def test_the_link_is_what_the_operator_has_pushed(monkeypatch: pytest.MonkeyPatch, value: Any, link: str) -> None:
     supervisor = Supervisor(value)
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
