@@ -89,6 +89,7 @@ class Limiter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = asyncio.Semaphore(concurrency)
+        self._usual_slots = (self._slots,)
         self._slow_slots = asyncio.Semaphore(max(1, concurrency // SLOW_SHARE))
         self._spacing = 1.0 / rate if rate else 0.0
         self._warn = warn
@@ -119,7 +120,11 @@ class Limiter:
         while True:
             while (gate := self._closed_to(one)) is not None:
                 await gate.wait(one)
-            await self._take_slots(one)
+            for slots in (self._slow_slots, self._slots) if one.about in self._slow else self._usual_slots:
+                await slots.acquire()
+                one.slots.append(slots)
+            if self._spacing:
+                await self._take_turn()
             if self._closed_to(one) is None:
                 break
             self._give_back(one)
@@ -127,8 +132,14 @@ class Limiter:
 
     def leave(self, one: Passage) -> None:
         self._give_back(one)
-        for gate in self._gates(one.about, one.quota):
-            gate.leave(one)
+        if not self._is_calm:
+            for gate in self._gates(one.about, one.quota):
+                gate.leave(one)
+
+    @property
+    def _is_calm(self) -> bool:
+        """Whether nothing is held, as ever where all is well: each poll comes by here."""
+        return not self._subjects and not self._quotas and self._everybody.is_open
 
     def _gates(self, about: str, quota: str) -> Sequence[Gate[Passage]]:
         """Where such a request must pass, the narrow ones first."""
@@ -139,6 +150,8 @@ class Limiter:
 
     def _closed_to(self, one: Passage) -> Gate[Passage] | None:
         """The first closed gate on the way. Whoever waits there must not keep a wider one from being probed."""
+        if self._is_calm:
+            return None
         gates = self._gates(one.about, one.quota)
         for number, gate in enumerate(gates):
             if gate.is_closed_to(one):
@@ -147,14 +160,10 @@ class Limiter:
                 return gate
         return None
 
-    async def _take_slots(self, one: Passage) -> None:
-        for slots in (self._slow_slots, self._slots) if one.about in self._slow else (self._slots,):
-            await slots.acquire()
-            one.slots.append(slots)
-        if self._spacing:
-            start = max(self._clock(), self._next_start)
-            self._next_start = start + self._spacing
-            await asyncio.sleep(start - self._clock())
+    async def _take_turn(self) -> None:
+        start = max(self._clock(), self._next_start)
+        self._next_start = start + self._spacing
+        await asyncio.sleep(start - self._clock())
 
     @staticmethod
     def _give_back(one: Passage) -> None:
@@ -169,6 +178,9 @@ class Limiter:
 
     def note(self, one: Passage, reply: Reply | None, sent: bool) -> None:
         scope = scope_of(reply, sent=sent)
+        if scope is Scope.NOBODY and self._is_calm:
+            self._suspicion.succeeded(one.about, self._clock())
+            return
         if reply is None or is_failure(reply):
             self._failed(one, reply)
         else:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import RemoteError, TokenError
 from airflow_provider_taskwatch.core.flow import ask
@@ -296,6 +298,69 @@ def test_subjects_that_failed_once_are_not_kept_for_ever() -> None:
         return len(gate._subjects)
 
     assert run(work()) <= 1001
+
+
+# --- whatever is answered
+
+ANSWERS = [
+    GOOD,
+    GOOD,
+    GOOD,
+    DOWN,
+    BUSY,
+    LIMITED,
+    None,
+    Reply(status=503, headers={"retry-after": "30"}),
+    Reply(status=200, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2000"}),
+]
+REQUEST = st.tuples(
+    st.floats(0.0, 60.0),  # when it is made
+    st.sampled_from(["a", "b", "c", "d"]),
+    st.sampled_from(["", "", "", "release"]),
+    st.sampled_from(ANSWERS),
+    st.booleans(),  # whether a lost one was sent
+    st.sampled_from([0.1, 5.0, 31.0]),  # how long it takes
+    st.one_of(st.none(), st.floats(0.0, 90.0)),  # after which time it is given up
+)
+
+
+@given(requests=st.lists(REQUEST, max_size=25), concurrency=st.integers(1, 4), rate=st.sampled_from([None, 2.0]))
+def test_whatever_is_answered_nobody_waits_for_ever_and_no_bound_is_broken(
+    requests: list[tuple[float, str, str, Reply | None, bool, float, float | None]],
+    concurrency: int,
+    rate: float | None,
+) -> None:
+    under_way, most, starts = 0, 0, list[float]()
+
+    async def ask(
+        gate: Limiter, at: float, about: str, quota: str, reply: Reply | None, sent: bool, takes: float
+    ) -> None:
+        nonlocal under_way, most
+        await asyncio.sleep(at)
+        async with gate.passage(about, quota) as passage:
+            under_way += 1
+            most = max(most, under_way)
+            starts.append(now())
+            try:
+                await asyncio.sleep(takes)
+                passage.note(reply, sent=sent)
+            finally:
+                under_way -= 1
+
+    async def work() -> None:
+        gate = limiter(concurrency, rate)
+        tasks = []
+        for *request, given_up in requests:
+            tasks.append(asyncio.create_task(asyncio.wait_for(ask(gate, *request), given_up)))
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(one) for one in ends} <= {type(None), TimeoutError}
+        for about in ("a", "b", "c", "d"):  # and nothing is left behind
+            await ask(gate, 0.0, about, "release", GOOD, True, 0.1)
+
+    run(work())
+    assert most <= concurrency
+    if rate:
+        assert all(later - earlier >= 0.99 / rate for earlier, later in pairwise(starts))
 
 
 # --- a token
