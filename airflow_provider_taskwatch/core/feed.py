@@ -91,6 +91,13 @@ class Batch:
         return len(self.events) + len(self.unreadable)
 
 
+def who_reads(feed: Feed) -> str:
+    """Who brings the events of a feed to those who wait for them in a triggerer, for people."""
+    if feed.is_pushed:
+        return "the remote pushes them to the receiver"
+    return "one of the triggerers that share the inbox reads it"
+
+
 MISTAKES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What code raises that has met a value of a shape which nobody has thought of."""
 

@@ -46,8 +46,9 @@ class Want:
         names = f"of the types {', '.join(types)}" if types else "of any type"
         about = f" about {self.subject}" if self.subject else ""
         fields = f" with a given {', '.join(self.match)}" if self.match else ""
-        since = f"{datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        return line(f"{names}{about}{fields}, since {since}")
+        moment = datetime.fromtimestamp(self.since, UTC)
+        since = f", since {moment:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
+        return line(f"{names}{about}{fields}{since}")
 
     @property
     def heard_from(self) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from airflow_provider_taskwatch.core.feed import Event, shown
+from airflow_provider_taskwatch.core.feed import Event, shown, who_reads
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.spot import Spot, gone_of
@@ -144,18 +144,14 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
 
     def _tell_wait(self, context: Context, want: Want, is_deferred: bool) -> None:
         """Say what is waited for, and who brings it."""
-        if self.feed.is_pushed:
-            reader = "the remote pushes it to the receiver"
-        elif is_deferred:
-            reader = "one of the triggerers that share the inbox reads the feed"
-        else:
-            reader = f"this worker reads the feed every {self.poke_interval:g} s, unless another process does"
+        is_read_here = not (is_deferred or self.feed.is_pushed)
+        here = f"this worker reads it every {self.poke_interval:g} s, unless another process does"
         self.log.info(
             "waiting for an event %s, from the feed %s of connection %s; %s; %s",
             want.describe(self.event_types()),
             self.feed.key,
             self.conn_id,
-            reader,
+            here if is_read_here else who_reads(self.feed),
             until(deadline_of(context["ti"], self.timeout)),
         )
 

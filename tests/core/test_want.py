@@ -96,3 +96,19 @@ def test_what_could_never_match_is_named(want: dict[str, Any], words: str) -> No
     with pytest.raises(ConfigurationError, match=words):
         Want(**want).check()
     Want(names=["a"], match={"b": 1}).check()
+
+
+@pytest.mark.parametrize(
+    "arguments, types, words",
+    [
+        ({}, [], "of any type"),
+        ({"since": 1_700_000_000.0}, ["a", "b.*"], "of the types a, b.*, since 2023-11-14 22:13:20 UTC"),
+        (
+            {"subject": "17", "match": {"patient.name": "A. Person", "id": 3}},
+            ["a"],
+            "of the types a about 17 with a given patient.name, id",
+        ),
+    ],
+)
+def test_the_log_says_what_is_wanted_without_the_values_of_people(arguments, types, words):
+    assert Want(**arguments).describe(types) == words

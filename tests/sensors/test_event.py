@@ -75,7 +75,7 @@ def test_fields_of_the_content_are_compared(box: Running) -> None:
 
 @pytest.mark.parametrize(
     "deferrable, reader",
-    [(True, "one of the triggerers that share the inbox reads the feed"), (False, "this worker reads the feed every")],
+    [(True, "one of the triggerers that share the inbox reads it"), (False, "this worker reads it every")],
 )
 def test_a_wait_says_at_its_beginning_what_it_waits_for_and_who_reads(
     box: Running, capsys: pytest.CaptureFixture[str], deferrable: bool, reader: str

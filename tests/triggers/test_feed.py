@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -208,6 +209,16 @@ async def producing(inbox: SqlInbox) -> AsyncIterator[tuple[FeedProducer, list[A
     task.cancel()
     await asyncio.wait([task])
     await running.aclose()
+
+
+async def test_a_watcher_says_what_it_waits_for_and_who_reads(
+    connected: Running, inbox: SqlInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with producing(inbox):
+        await until(lambda: "the trigger 'orders' waits for events " in caplog.text)
+
+    assert "one of the triggerers that share the inbox reads it" in caplog.text
 
 
 async def test_what_airflow_could_not_store_ends_the_stream_and_is_not_confirmed(
