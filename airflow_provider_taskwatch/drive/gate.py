@@ -112,15 +112,19 @@ class Gate(Generic[T]):
             self._prober = None
             self._pick()
 
+    def wake(self) -> None:
+        """Let all who wait have another look at the gate."""
+        waiting = list(self._waiting.values())
+        random.shuffle(waiting)  # whoever has waited longest may be what fails
+        for ready in waiting:
+            _wake(ready)
+
     def _open(self) -> None:
         self._failures, self._preferred_failures, self._until, self._prober = 0, 0, None, None
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        waiting = list(self._waiting.values())
-        random.shuffle(waiting)  # whoever has waited longest may be what fails
-        for ready in waiting:
-            _wake(ready)
+        self.wake()
 
     def _expect(self, one: T) -> None:
         """See to it that somebody probes in time."""

@@ -9,6 +9,7 @@ from math import inf
 from types import TracebackType
 from typing import Self
 
+from airflow_provider_taskwatch.core.error import TaskWatchError, TokenError, TransportError
 from airflow_provider_taskwatch.core.limit import (
     BELIEVED_SECONDS,
     Scope,
@@ -60,12 +61,13 @@ class Passage:
     ) -> None:
         self._limiter.leave(self)
 
-    def note(self, reply: Reply | None, *, sent: bool = True) -> None:
+    def note(self, reply: Reply | None, *, sent: bool = True, lasting: TaskWatchError | None = None) -> None:
         """Learn from a reply, or from a lost one (None).
 
         :param sent: whether the lost request may have reached the remote.
+        :param lasting: why it did not, where time does not cure it.
         """
-        self._limiter.note(self, reply, sent)
+        self._limiter.note(self, reply, sent, lasting)
 
 
 class Limiter:
@@ -105,6 +107,7 @@ class Limiter:
         self._renewed_at: dict[str, float] = {}
         self._disbelieved: set[str] = set()
         self._told_at: dict[str, float] = {}
+        self._lasting: TaskWatchError | None = None
 
     def passage(self, about: str = "", quota: str = "") -> Passage:
         """The way through for one request."""
@@ -119,6 +122,8 @@ class Limiter:
     async def enter(self, one: Passage) -> None:
         while True:
             while (gate := self._closed_to(one)) is not None:
+                if self._lasting is not None and gate.held_seconds:
+                    raise _again(self._lasting)
                 await gate.wait(one)
             for slots in (self._slow_slots, self._slots) if one.about in self._slow else self._usual_slots:
                 await slots.acquire()
@@ -176,7 +181,7 @@ class Limiter:
 
     # --- what replies say
 
-    def note(self, one: Passage, reply: Reply | None, sent: bool) -> None:
+    def note(self, one: Passage, reply: Reply | None, sent: bool, lasting: TaskWatchError | None) -> None:
         scope = scope_of(reply, sent=sent)
         if scope is Scope.NOBODY and self._is_calm:
             self._suspicion.succeeded(one.about, self._clock())
@@ -188,6 +193,9 @@ class Limiter:
         held = None if scope is Scope.NOBODY else self._hold(one, reply, scope)
         if held is not self._everybody:
             self._pass(one, held)
+        self._lasting = lasting
+        if lasting is not None:  # all hear of what time does not cure: to wait for a probe would hide it
+            self._everybody.wake()
 
     def _failed(self, one: Passage, reply: Reply | None) -> None:
         self._subject(one.about).hold(one, reply)
@@ -267,6 +275,13 @@ class Limiter:
             whose = f" that counts as {quota!r}" if quota else ""
             self._warn(f"{why}, so no request{whose} is sent for {gate.held_seconds:.0f} s; then one tries")
         return gate
+
+
+def _again(error: TaskWatchError) -> TaskWatchError:
+    """The same for somebody else, as a traceback belongs to one."""
+    if isinstance(error, TokenError):
+        return TokenError(str(error), transient=error.transient, is_lasting=True)
+    return TransportError(str(error), sent=False, is_lasting=True)
 
 
 def _limited(reply: Reply) -> str:

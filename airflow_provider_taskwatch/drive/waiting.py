@@ -141,7 +141,7 @@ class WaitingDriver:
                 return await asyncio.to_thread(self.credential.sign, step.call, step.refused)
             except TokenError as error:
                 if error.transient:
-                    passage.note(None, sent=False)
+                    passage.note(None, sent=False, lasting=error if error.is_lasting else None)
                 raise
 
     async def _send(self, call: Call, about: str) -> Reply:
@@ -149,7 +149,7 @@ class WaitingDriver:
             try:
                 reply = await self._exchange(call)
             except TransportError as lost:
-                passage.note(None, sent=lost.sent)
+                passage.note(None, sent=lost.sent, lasting=lost if lost.is_lasting and not lost.sent else None)
                 raise
             passage.note(reply)
             return reply

@@ -371,12 +371,13 @@ class NoToken:
 
     is_ready = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_lasting: bool = False) -> None:
         self.asked = 0
+        self._is_lasting = is_lasting
 
     def sign(self, call: Call, refused: Call | None = None) -> Call:
         self.asked += 1
-        raise TokenError("no token: the endpoint is down", transient=True)
+        raise TokenError("no token: the endpoint is down", transient=True, is_lasting=self._is_lasting)
 
 
 async def test_a_token_endpoint_that_is_down_holds_the_connection(remote: Station) -> None:
@@ -385,6 +386,15 @@ async def test_a_token_endpoint_that_is_down_holds_the_connection(remote: Statio
         await driver.run(ask(get("/")))
     await driver.close()
     assert driver.limiter.held_seconds() > 0.5
+
+
+async def test_who_comes_later_hears_at_once_why_there_is_no_token(remote: Station) -> None:
+    driver = WaitingDriver(settings_for(remote), credential=(credential := NoToken(is_lasting=True)))
+    for _ in range(20):
+        with pytest.raises(TokenError, match="the endpoint is down"):
+            await driver.run(ask(get("/")))
+    await driver.close()
+    assert credential.asked <= 3
 
 
 # --- cancellation

@@ -43,6 +43,7 @@ class Fleet:
         **settings: Any,
     ) -> None:
         self.asked: list[tuple[str, float]] = []
+        self.ended: dict[str, float] = {}
         self.most = self._under_way = 0
         self._refs = refs
         self._answer = answer
@@ -95,6 +96,7 @@ class Fleet:
                 program.send(Seen(age=now(), observation=await hub.look(program.step)))
             except TaskWatchError as error:
                 program.send(Seen(age=now(), error=error))
+        self.ended[ref] = now()
 
     def _driver(self, settings: Settings, **kwargs: Any) -> WaitingDriver:
         return _Driver(self.exchange, settings, **kwargs)

@@ -128,6 +128,14 @@ def test_when_the_remote_is_back_all_follow_within_seconds_and_no_faster_than_al
         assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 0.99 / rate
 
 
+def test_all_hear_at_once_of_what_time_does_not_cure_and_one_asks() -> None:
+    unknown = TransportError("the host name cannot be resolved", sent=False, is_lasting=True)
+    fleet = Fleet(GOOD, down(0.0, reply=unknown), patience=10.0).watched(120.0)
+    assert fleet.ended.keys() == set(GOOD)
+    assert max(fleet.ended.values()) < 30.0
+    assert fleet.polls() < 40
+
+
 # --- what is said of everybody
 
 

@@ -108,7 +108,7 @@ def test_it_waits_in_the_triggerer_and_takes_nothing_secret_along(box: Running) 
         life(name="slot-booked", match={"visit_booking.id": "7"}, deferrable=True, timeout=60).execute()
     trigger = caught.value.trigger
     assert isinstance(trigger, EventTrigger)
-    assert trigger.serialize()[1] | {"deadline": None, "resumable_from": None} == {
+    assert trigger.serialize()[1] | {"deadline": None, "resumable_from": None, "asked_at": None} == {
         "conn_id": "docplanner_default",
         "feed": {},
         "want": {
@@ -120,6 +120,7 @@ def test_it_waits_in_the_triggerer_and_takes_nothing_secret_along(box: Running) 
         "deadline": None,
         "ahead_seconds": 0.0,
         "resumable_from": None,
+        "asked_at": None,
     }
 
 
