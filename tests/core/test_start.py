@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.core.start import (
     fingerprint,
     from_json,
     marks,
+    objection,
 )
 
 RECORD = Record(
@@ -178,3 +179,21 @@ def test_the_inputs_that_changed_are_named(now, names):
 
 def test_a_record_of_an_earlier_version_names_none():
     assert changed_inputs(RECORD, INPUTS) == []
+
+
+@pytest.mark.parametrize(
+    "record, state, words",
+    [
+        (RECORD, "running", "the task is running: 7 is what it waits for"),
+        (INTENT, "queued", "the task is queued: what it starts"),
+        (RECORD, "success", "has succeeded with 7"),
+        (replace(RECORD, ref="8"), "failed", "the task has 8, which may still run"),
+        (RECORD, "failed", ""),
+        (INTENT, "up_for_retry", ""),
+        (INTENT, None, ""),
+    ],
+)
+def test_what_speaks_against_adopting_a_ref_is_said(record, state, words):
+    told = objection(record, "7", state)
+    assert words in told
+    assert bool(words) is bool(told)

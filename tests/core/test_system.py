@@ -162,3 +162,7 @@ def test_other_addresses_are_other_id_spaces(url):
 
 def test_an_ipv6_address_stays_one():
     assert address("https://[2001:DB8::1]:8443/v1/") == "https://[2001:db8::1]:8443/v1"
+
+
+def test_any_reading_may_be_ours_where_a_remote_keeps_no_markers():
+    assert Plain().is_own(absent("7"), {"alias": "x"})

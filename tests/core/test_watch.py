@@ -7,14 +7,16 @@ import pytest
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     DeadlineError,
+    MovedError,
     RemoteError,
     ReplyError,
+    StrangerError,
     TokenError,
     TransportError,
 )
 from airflow_provider_taskwatch.core.flow import ask, ask_json
 from airflow_provider_taskwatch.core.judge import Memory, Rules
-from airflow_provider_taskwatch.core.outcome import Ending
+from airflow_provider_taskwatch.core.outcome import MOVED, Ending
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
@@ -401,6 +403,41 @@ def test_the_latest_is_what_took_over_or_the_last_one_that_ended_badly(phase):
     replies = [reply(200), reply(200, {"id": "8"}), reply(200), *([reply(200, {})] if phase is Phase.FAILED else [])]
     _, last = play(latest(Asked(), "7", {"follow": True}), *replies)
     assert (last.ref, last.phase) == ("8", phase)
+
+
+class Marked(Remote):
+    """Whose readings carry a marker, which only ref 7 has."""
+
+    def observe(self, ref):
+        yield from ask(get(f"/{ref}"))
+        return Observation(ref=ref, phase=Phase.FAILED, status="s")
+
+    def is_own(self, seen, options):
+        return seen.ref == options.get("mine", seen.ref)
+
+
+def test_what_carries_another_marker_is_neither_the_latest_nor_the_last_word():
+    for program in (
+        latest(Marked(), "7", {"mine": "8"}),
+        last_word(Marked(), Plan(ref="7", options={"mine": "8"}), 0.0),
+    ):
+        with pytest.raises(StrangerError, match="job 7 is not the one that was started here"):
+            play(program, reply(200))
+
+
+def test_what_took_over_need_not_carry_our_marker():
+    followed = {"mine": "7", "follow": True}
+    replies = [reply(200), reply(200, {"id": "8"}), reply(200), reply(200, {})]
+    _, last = play(latest(Marked(), "7", followed), *replies)
+    _, again = play(latest(Marked(), "8", followed, is_restart=True), reply(200), reply(200, {}))
+    assert (last.ref, again.ref) == ("8", "8")
+
+
+def test_a_wait_ends_where_the_connection_leads_elsewhere():
+    looks, outcome = run(failed(0.0, MovedError("c", "https://here", "https://there")), id_space="https://here")
+    assert [one.id_space for one in looks] == ["https://here"]
+    assert (outcome.ending, outcome.status) == (Ending.REFUSED, MOVED)
+    assert all(words in outcome.message for words in ("job 7", "https://here", "https://there", "clear it"))
 
 
 def test_what_took_over_is_what_is_looked_at():

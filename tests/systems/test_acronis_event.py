@@ -9,7 +9,7 @@ from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems import acronis_event as manager
-from airflow_provider_taskwatch.systems.acronis_subscription import Subscription, read_subscription
+from airflow_provider_taskwatch.systems.acronis_subscription import Subscription, check_wish, read_subscription
 from tests.play import play, reply, result_of, targets
 
 TOPIC = "cti.a.p.em.topic.v1.0~a.p.task.v1.0"
@@ -311,3 +311,10 @@ def test_events_are_told_in_one_shape_also_where_there_are_none(answer, content)
 def test_whoever_is_not_served_asks_again_when_told_to():
     steps, _ = play(manager.events(poll()), reply(429, retry_after="7"), reply(204))
     assert [step.seconds for step in steps if isinstance(step, Pause)] == [7.0]
+
+
+@pytest.mark.parametrize("name, value", [("consumer", "me"), ("tenant_depth", "NONE"), ("session_timeout", "soon")])
+def test_one_field_of_a_subscription_can_be_checked_by_itself(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        check_wish(name, value)
+    check_wish(name, "")

@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.systems.aps_message import (
     Message,
     as_result,
     changed,
+    check_type,
     checked,
     context_for,
     read_message,
@@ -284,3 +285,11 @@ def test_a_task_that_is_not_mapped_has_one_context() -> None:
 
 def test_a_context_may_belong_to_a_group() -> None:
     assert context_for("d", "r", group="orders").startswith("orders.")
+
+
+@pytest.mark.parametrize("kind, status, words", [("news", "", "type 'news'"), ("warning", "ready", "status 'ready'")])
+def test_a_type_and_its_status_can_be_checked_by_themselves(kind: str, status: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        check_type(kind, status)
+    check_type("warning", "existing")
+    check_type("activity")
