@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from .error import EventError
+from .mask import Mask
 from .phase import Phase
 from .text import bounded, cut, printable, storable
 
@@ -71,6 +72,15 @@ class Outcome:
         kept = bounded(self.result)
         object.__setattr__(self, "result", kept.value)
         object.__setattr__(self, "loss", kept.loss or self.loss)
+
+    def masked(self, mask: Mask) -> Outcome:
+        """The same without any of the secrets; the ref is used, and stays."""
+        return replace(
+            self,
+            status=mask.text(self.status),
+            message=mask.text(self.message),
+            result=mask.data(self.result, keep=self.ref),
+        )
 
     def to_event(self) -> dict[str, Any]:
         """Plain JSON, the payload of the trigger's event."""

@@ -10,9 +10,11 @@ from typing import Any, TypeVar, cast
 from .error import TaskWatchError
 from .flow import Flow, words
 from .mask import NO_MASK, Mask, clean
+from .outcome import Outcome
 from .phase import Observation
 from .run import Run
 from .start import Started
+from .watch import Weighed
 from .wire import Call, Pause, Reply
 
 T = TypeVar("T")
@@ -55,6 +57,11 @@ def masking(flow: Flow[T]) -> Flow[T]:
 def _with_mask(result: object, mask: Mask) -> object:
     if isinstance(result, (Observation, Started)):
         return replace(result, mask=mask)
+    if isinstance(result, Outcome):
+        return result.masked(mask)
+    if isinstance(result, Weighed):
+        seen = result.observation and replace(result.observation, mask=mask)
+        return replace(result, observation=seen, outcome=result.outcome and result.outcome.masked(mask))
     if isinstance(result, Mapping) and any(isinstance(one, Observation) for one in result.values()):
         return {name: _with_mask(one, mask) for name, one in result.items()}
     return result

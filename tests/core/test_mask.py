@@ -16,11 +16,13 @@ from airflow_provider_taskwatch.core.error import RemoteError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import ask, ask_json, refusal, unreadable
 from airflow_provider_taskwatch.core.judge import Memory, Rules, judge
 from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, clean, is_secret_name
-from airflow_provider_taskwatch.core.phase import Observation, Phase
+from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.sign import masking, rejects_token
 from airflow_provider_taskwatch.core.start import Started
+from airflow_provider_taskwatch.core.system import SystemDefaults
+from airflow_provider_taskwatch.core.watch import Plan, Seen, last_word, watch, weigh
 from airflow_provider_taskwatch.core.wire import Reply, get
-from tests.play import reply, result_of
+from tests.play import play, reply, result_of
 
 SECRETS = st.text(string.ascii_letters + string.digits + "+/=&%\\\"'<>-_.~!*: äöß€", min_size=12, max_size=80).filter(
     lambda one: one == one.strip() and "  " not in one and len(set(one)) > 6
@@ -246,3 +248,41 @@ def test_a_cause_that_holds_a_secret_is_left_out():
     error.__cause__ = cause
     clean(error, Mask(("hush-hush",)))
     assert (error.__cause__, error.__context__) == (None, None)
+
+
+class Echoing(SystemDefaults):
+    noun = "job"
+
+    def observe(self, ref):
+        said = (yield from ask_json(get(f"/jobs/{ref}")))["said"]
+        return Observation(ref=ref, phase=Phase.FAILED, status=said, message=said, result={"said": said, "id": ref})
+
+    def explain(self, seen, options):
+        return (yield from ask_json(get("/why")))["said"]
+
+
+ECHO = Reply(status=200, body=b'{"said": "client-secret-7"}', mask=Mask(("client-secret-7",)))
+
+
+def test_the_last_word_of_a_task_shows_no_secret():
+    outcome = result_of(masking(last_word(Echoing(), Plan(ref="client-secret-7-1"), 10.0)), ECHO, ECHO)
+    assert outcome is not None
+    assert (outcome.ref, outcome.result) == ("client-secret-7-1", {"said": "***", "id": "client-secret-7-1"})
+    assert (outcome.status, outcome.message) == ("***", "job ***-1: failed (***): ***\n***")
+
+
+def test_one_poll_that_is_weighed_shows_no_secret():
+    seen = result_of(masking(Echoing().observe("7")), ECHO)
+    weighed = result_of(masking(weigh(Echoing(), Plan(ref="7"), Memory(), Seen(age=1.0, observation=seen))), ECHO)
+    assert "client-secret" not in repr(weighed.outcome)
+    assert weighed.observation.status == "client-secret-7"
+    assert "client-secret" not in weighed.observation.describe()
+    alone = result_of(masking(weigh(Echoing(), Plan(ref="7"), Memory(), Seen(age=1.0, observation=absent("7")))))
+    assert alone.outcome is None
+
+
+def test_a_whole_wait_shows_no_secret_in_its_outcome():
+    seen = result_of(masking(Echoing().observe("7")), ECHO)
+    _, outcome = play(watch(Echoing(), Plan(ref="7"), 0.0), Seen(age=1.0, observation=seen), ECHO)
+    assert "client-secret" not in repr(outcome)
+    assert outcome.message == "job 7: failed (***): ***\n***"

@@ -7,6 +7,7 @@ from airflow.sdk import DAG
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
+from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 
 CONNECTION = "{{ dag_run.conf['conn_id'] }}"
 NAME = "{{ dag_run.conf['name'] }}"
@@ -30,3 +31,6 @@ with DAG("secret_sensor", schedule=None):
 
 with DAG("secret_callback", schedule=None):
     AutomicExecutionOperator(task_id="run", object_name=NAME, automic_conn_id=CONNECTION, callback=True)
+
+with DAG("secret_automic_sensor", schedule=None):
+    AutomicExecutionSensor(task_id="run", execution_id=NAME, automic_conn_id=CONNECTION, poll_interval=1)

@@ -1,0 +1,50 @@
+"""A wrong address is told in the task's own log at once, and ends the task in seconds where time does not cure it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.sandbox.server import Running
+from demo.airflow import PrivateAirflow
+from demo.port import free_port
+from demo.wait import until
+
+
+@pytest.fixture(scope="module")
+def spoilt(airflow: PrivateAirflow, served: Running) -> None:
+    """Stored connections: one to a port that speaks no TLS, one to a port where nobody is, both with a short value."""
+    given = served.connections()["automic_default"]
+    hosts = {"no_tls": given["host"].replace("http:", "https:"), "nobody": f"http://127.0.0.1:{free_port()}"}
+    for name, host in hosts.items():
+        content: dict[str, Any] = {**given, "host": host, "connection_id": name}
+        extra = json.dumps({"client": "100"})
+        airflow.api.request("POST", "/api/v2/connections", json={**content, "extra": extra})
+
+
+@pytest.mark.usefixtures("spoilt")
+def test_a_start_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("secret_automic", conf={"conn_id": "no_tls", "name": "JOBS.T"})
+    assert run.wait(within_seconds=50) == "failed"
+    log = run.task("run").log()
+    assert "speaks no TLS: check scheme and port; trying again in 2 s, and for 6 s more at most" in log
+    assert "too short" not in log, "a client of three digits is no secret"
+
+
+@pytest.mark.usefixtures("spoilt")
+def test_a_wait_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("secret_automic_sensor", conf={"conn_id": "no_tls", "name": "1000001"})
+    assert run.wait(within_seconds=60) == "failed"
+    assert "given up, as nothing was reached and waiting does not cure it" in run.task("run").log()
+
+
+@pytest.mark.usefixtures("spoilt")
+def test_a_refused_port_is_told_at_once_and_tried_on(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("secret_automic", conf={"conn_id": "nobody", "name": "JOBS.T"})
+    run.task("run").wait_for("running")
+    told = "refuses connections; trying again in 2 s, and for 1"
+    until(lambda: told in run.task("run").log(), within_seconds=40, what="the first failure is in the task's log")
+    assert run.task("run").state == "running"
+    run.task("run").mark("failed")
