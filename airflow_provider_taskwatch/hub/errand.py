@@ -7,16 +7,25 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
-from airflow_provider_taskwatch.core.error import LeaseError, TaskWatchError
+from airflow_provider_taskwatch.core.error import InboxError, LeaseError, TaskWatchError
 from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message, Received
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message
 from airflow_provider_taskwatch.inbox.seal import Seal
-from airflow_provider_taskwatch.inbox.spot import Gone, Spot, read_page, spot_at
+from airflow_provider_taskwatch.inbox.spot import (
+    BACK_SECONDS,
+    Page,
+    Spot,
+    counted,
+    has_gone_back,
+    read_page,
+    spot_again,
+    spot_at,
+)
 
 from .pump import lease_name, new_holder
-from .reading import Place, Program, Reading, Step, lost_words, remarks, seal_for
+from .reading import Place, Program, Reading, Step, back_words, lost_words, remarks, seal_for
 from .silence import of_feed, silence
 
 T = TypeVar("T")
@@ -32,7 +41,9 @@ class Errand:
 
     :param converse: holds one conversation with the remote.
     :param open_seal: for feeds that forget what was read, and for what cannot be read.
+    :param clock: seconds since the epoch.
     :param count: takes the name of a counter and what to add to it.
+    :param now: seconds of a clock that does not jump.
     """
 
     def __init__(
@@ -44,6 +55,8 @@ class Errand:
         *,
         clock: Callable[[], float] = time.time,
         count: Callable[[str, int], object] = lambda _name, _number: None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.feed = feed
         self.inbox = inbox
@@ -51,6 +64,8 @@ class Errand:
         self._lease = Lease(name=lease_name(feed), holder=new_holder())
         self._reading = Reading(feed, inbox, self._lease, seal_for(feed, open_seal), clock)
         self._count = count
+        self._now = now
+        self._sleep = sleep
         self._place: Place | None = None
 
     def fetch(self, since: float | None, limit: int) -> None:
@@ -89,14 +104,28 @@ class Errand:
         """The spot of a reader that begins after a number."""
         return spot_at(self.inbox, self.feed.key, number)
 
-    def pages(self, spot: Spot) -> Iterator[tuple[list[Received], Gone]]:
+    def again(self, spot: Spot) -> Spot:
+        """The spot of a reader that comes back; another one where the inbox has gone back, which is told."""
+        ends_at = self._now() + BACK_SECONDS
+        while has_gone_back(self.inbox, self.feed.key, spot):
+            if self._now() >= ends_at:
+                again = spot_again(self.inbox, self.feed.key, spot)
+                self._count("inbox.went_back", 1)
+                log.error(back_words(self.feed.key, spot.number, again.number))
+                return again
+            self._sleep(BACK_SECONDS / 10)
+        return counted(self.inbox, self.feed.key, spot)
+
+    def pages(self, spot: Spot) -> Iterator[Page]:
         """What the inbox holds after a spot, in the order of the feed; the last page is empty."""
         while True:
-            page, gone = read_page(self.inbox, self.feed.key, spot)
-            yield page, gone
-            if not page:
+            page = read_page(self.inbox, self.feed.key, spot)
+            if page.is_back:
+                raise InboxError(f"{self.inbox!r} has gone back while {self.feed.key} was read; it is read again")
+            yield page
+            if not page.rows:
                 return
-            spot, _ = spot.after([one.number for one in page], gone)
+            spot, _ = spot.after(page.rows, page.gone)
 
     def between(self, start: int, end: int) -> Iterator[Message]:
         """What the inbox holds after a number and up to another one."""

@@ -5,18 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import LeaseError
 from airflow_provider_taskwatch.core.feed import fitted
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Received
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease
+from airflow_provider_taskwatch.inbox.spot import (
+    BACK_SECONDS,
+    Page,
+    Spot,
+    counted,
+    read_page,
+    spot_again,
+    spot_at,
+)
 
 from .pump import LEASE_SECONDS, RENEW_SECONDS, happens, new_holder
+from .reading import back_words, lost_words
 from .thread import in_thread
 
 log = logging.getLogger(__name__)
@@ -27,6 +38,7 @@ its triggerer stores all that has come, in some 10 ms each, before it does anyth
 BATCH_BYTES = 256 * 1024
 QUIET_SECONDS = 30.0
 """Longer than the scheduler usually takes from one pass to the next."""
+BEGINNING = Spot()
 OPEN, CLOSED = "open", "closed"
 """What the inbox says of a name's burst."""
 
@@ -35,13 +47,16 @@ OPEN, CLOSED = "open", "closed"
 class Bundle:
     """Events that go out together; none in the one that closes a burst.
 
-    :param number: up to which the feed is read when they have arrived.
-    :param passed: how many events the feed has had up to there.
+    :param spot: up to which the feed is read when they have arrived.
     """
 
     events: Sequence[dict[str, Any]]
-    number: int
-    passed: int | None = None
+    spot: Spot
+
+    @property
+    def number(self) -> int:
+        """That of the spot."""
+        return self.spot.number
 
 
 class Follower:
@@ -55,7 +70,9 @@ class Follower:
     :param fingerprint: tells apart who bears the same name and wants something else.
     :param channel: key of the feed.
     :param batch_size: how many events go out together at most.
-    :param confirmed: up to this number all has arrived, even where nobody could write that down.
+    :param confirmed: up to there all has arrived, even where nobody could write that down.
+    :param back_seconds: for so long an inbox that has gone back may be a replica that has not come so far.
+    :param count: takes the name of a counter and what to add to it.
     """
 
     def __init__(
@@ -67,10 +84,12 @@ class Follower:
         channel: str,
         want: Want,
         batch_size: int = 100,
-        confirmed: int = 0,
+        confirmed: Spot = BEGINNING,
         lease_seconds: float = LEASE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
         quiet_seconds: float = QUIET_SECONDS,
+        back_seconds: float = BACK_SECONDS,
+        count: Callable[[str, int], object] = lambda _name, _number: None,
     ) -> None:
         self.news = asyncio.Event()
         self._inbox = inbox
@@ -82,10 +101,16 @@ class Follower:
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
         self._quiet_seconds = quiet_seconds
+        self._back_seconds = back_seconds
+        self._count = count
         self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {new_holder()}")
         self._burst_name = f"{self._lease.name} burst"
+        self._spot_name = f"{self._lease.name} spot"
         self._renew_at = 0.0
-        self._reached = confirmed
+        self.reached = confirmed
+        """Up to there all has arrived."""
+        self._back_since: float | None = None
+        self._has_gone_back = False
         self._unconfirmed: deque[Bundle] = deque()
         self._room = asyncio.Event()
         self._burst = 0
@@ -97,12 +122,16 @@ class Follower:
         :raises LeaseError: where somebody else bears the name by now.
         """
         await self._take()
-        number = await self._start()
+        spot = await self._start()
         while True:
             await self._keep()
             self.news.clear()
-            page = await in_thread(self._inbox.after, self._channel, number)
-            for bundle in _bundles(page, self._want, self._batch_size, self._name):
+            page = await in_thread(read_page, self._inbox, self._channel, spot)
+            if page.is_back:
+                spot = await self._go_back(spot)
+                continue
+            self._back_since = None
+            for bundle in _bundles(page, spot, self._want, self._batch_size, self._name):
                 await self._wait_for_room()
                 await self._open_burst()
                 self._unconfirmed.append(bundle)
@@ -110,22 +139,29 @@ class Follower:
             if self._is_quiet and (closing := await self._close_burst()) is not None:
                 self._unconfirmed.append(closing)
                 yield closing
-            if page:
-                number = page[-1].number
-                await self._pass(number)
-            else:
+            before, (spot, lost) = spot, spot.after(page.rows, page.gone)
+            if lost:
+                self._lose(lost, is_exact=before.passed is not None)
+            if spot != before:
+                await self._pass(spot)
+            if not page.rows:
                 await happens(self.news, min(self._renew_seconds, self._quiet_seconds))
 
     async def confirm(self, number: int) -> None:
         """Write down that all up to this number has arrived.
 
+        What was told before the inbox has gone back had other numbers; it is left alone.
+
         :raises LeaseError: where somebody else bears the name by now.
         """
-        while self._unconfirmed and self._unconfirmed[0].number <= number:
-            self._unconfirmed.popleft()
-        self._room.set()
         self._told_at = asyncio.get_running_loop().time()
-        await self._save(number)
+        if self._has_gone_back and all(bundle.number != number for bundle in self._unconfirmed):
+            return
+        spot = Spot(number=number)
+        while self._unconfirmed and self._unconfirmed[0].number <= number:
+            spot = self._unconfirmed.popleft().spot
+        self._room.set()
+        await self._save(spot)
 
     async def close(self) -> None:
         """Let somebody else bear the name at once."""
@@ -153,17 +189,52 @@ class Follower:
         if asyncio.get_running_loop().time() >= self._renew_at and not await self._is_ours():
             raise LeaseError(f"the lease {self._lease.name!r} has gone to somebody else")
 
-    async def _start(self) -> int:
+    async def _start(self) -> Spot:
         """Where to read on; at the end of what is there for a new name."""
-        stored = await in_thread(self._inbox.position, self._lease.name)
+        stored = await in_thread(self._stored)
         if stored is None:
-            await self._save(await in_thread(self._inbox.number_before, self._channel, float("inf")))
-        else:
-            self._reached = max(self._reached, int(stored))
+            await self._save(await in_thread(self._end))
+        elif stored.number >= self.reached.number:
+            self.reached = stored
         self._told_at = asyncio.get_running_loop().time()
         if await in_thread(self._inbox.position, self._burst_name) == OPEN:
             self._burst = 2  # whoever bore the name before did not come to close it
-        return self._reached
+        return self.reached
+
+    def _stored(self) -> Spot | None:
+        """What the inbox knows of the name; of before this version it knows the number only."""
+        number = self._inbox.position(self._lease.name)
+        if number is None:
+            return None
+        told: dict[str, Any] = json.loads(self._inbox.position(self._spot_name) or "{}")
+        is_of_it = told.get("number") == int(number)
+        spot = Spot(**told) if is_of_it else Spot(number=int(number))
+        return counted(self._inbox, self._channel, spot)
+
+    def _end(self) -> Spot:
+        return spot_at(self._inbox, self._channel, self._inbox.number_before(self._channel, math.inf))
+
+    async def _go_back(self, spot: Spot) -> Spot:
+        """Where to read on, once it is sure that the inbox is an older one, and no replica that is on its way."""
+        now = asyncio.get_running_loop().time()
+        if self._back_since is None:
+            self._back_since = now
+        if now - self._back_since < self._back_seconds:
+            await asyncio.sleep(min(self._renew_seconds, self._back_seconds / 5))
+            return spot
+        again = await in_thread(spot_again, self._inbox, self._channel, spot)
+        log.error("the trigger %r: %s", self._name, back_words(self._channel, spot.number, again.number))
+        self._count("inbox.went_back", 1)
+        self._has_gone_back, self._back_since = True, None
+        self._unconfirmed.clear()
+        self._room.set()
+        self.reached = again
+        await self._save(again)
+        return again
+
+    def _lose(self, number: int, *, is_exact: bool) -> None:
+        self._count("feed.lost", number)
+        log.error("the trigger %r: %s", self._name, lost_words(self._channel, number, is_exact=is_exact))
 
     async def _open_burst(self) -> None:
         self._burst += 1
@@ -180,20 +251,23 @@ class Follower:
         """The empty bundle that takes the tail along; None for one bundle alone, which is in a run, as that one is."""
         if self._burst > 1:
             self._burst = 1
-            return Bundle(events=(), number=self._reached)
+            return Bundle(events=(), spot=self.reached)
         self._burst = 0
         await in_thread(self._inbox.save_position, self._burst_name, CLOSED, self._lease)
         return None
 
-    async def _pass(self, number: int) -> None:
+    async def _pass(self, spot: Spot) -> None:
         """Write down what was passed without anything wanted in it, where nothing is on its way."""
         if not self._unconfirmed:
-            await self._save(number)
+            await self._save(spot)
 
-    async def _save(self, number: int) -> None:
+    async def _save(self, spot: Spot) -> None:
         """Never a smaller one than before: what was told a second time may be confirmed late."""
-        self._reached = max(self._reached, number)
-        await in_thread(self._inbox.save_position, self._lease.name, str(self._reached), self._lease)
+        if (spot.number, spot.passed is not None) >= (self.reached.number, self.reached.passed is not None):
+            self.reached = spot
+        also = {self._spot_name: json.dumps(asdict(self.reached))}
+        number = str(self.reached.number)
+        await in_thread(self._inbox.save_position, self._lease.name, number, self._lease, also=also)
 
     async def _wait_for_room(self) -> None:
         while len(self._unconfirmed) >= UNCONFIRMED_BUNDLES:
@@ -202,11 +276,14 @@ class Follower:
             await self._keep()
 
 
-def _bundles(page: Sequence[Received], want: Want, batch_size: int, name: str) -> Iterator[Bundle]:
-    """What is wanted of a page, bounded in number and in bytes."""
+def _bundles(page: Page, spot: Spot, want: Want, batch_size: int, name: str) -> Iterator[Bundle]:
+    """What is wanted of a page, bounded in number and in bytes.
+
+    :param spot: after which the page comes.
+    """
     events: list[dict[str, Any]] = []
-    size, number = 0, 0
-    for one in page:
+    size, end = 0, 0
+    for index, one in enumerate(page.rows):
         event = event_of(one.message)
         if not want.accepts(event):
             continue
@@ -215,9 +292,9 @@ def _bundles(page: Sequence[Received], want: Want, batch_size: int, name: str) -
             log.warning("an event of %s is too long for an asset's event: %s; its id is %s", name, told.loss, event.id)
         length = len(json.dumps(told.value))
         if events and (len(events) >= batch_size or size + length > BATCH_BYTES):
-            yield Bundle(events=events, number=number)
+            yield Bundle(events=events, spot=spot.after(page.rows[:end], page.gone)[0])
             events, size = [], 0
         events.append(told.value)
-        size, number = size + length, one.number
+        size, end = size + length, index + 1
     if events:
-        yield Bundle(events=events, number=number)
+        yield Bundle(events=events, spot=spot.after(page.rows[:end], page.gone)[0])

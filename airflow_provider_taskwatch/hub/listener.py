@@ -6,15 +6,15 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.event import event_of
-from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox
-from airflow_provider_taskwatch.inbox.spot import gone_of
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Received
+from airflow_provider_taskwatch.inbox.spot import BACK_SECONDS, gone_of, is_older
 
 from .audience import Audience, Waiter
 from .bell import Bell
@@ -41,9 +41,16 @@ class Listener:
         open_inbox: Callable[[], Awaitable[Inbox]],
         *,
         read_seconds: float = READ_SECONDS,
+        back_seconds: float = BACK_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str, int], object] = lambda _name, _number: None,
     ) -> None:
         self.reads = 0
+        self._back_seconds = back_seconds
+        self._count = count
+        self._mark: Received | None = None
+        self._mark_from = 0.0
+        self._back_since: float | None = None
         self._open_inbox = open_inbox
         self._read_seconds = read_seconds
         self._clock = clock
@@ -105,10 +112,13 @@ class Listener:
 
     def _start(self) -> None:
         if self.is_idle:
-            self._new.update(self._bells)
-            self._newcomers |= {waiter: channel for channel, all_ in self._audiences.items() for waiter in all_}
-            self._audiences.clear()
+            self._hear_again()
             self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
+
+    def _hear_again(self) -> None:
+        self._new.update(self._bells)
+        self._newcomers |= {waiter: channel for channel, all_ in self._audiences.items() for waiter in all_}
+        self._audiences.clear()
 
     @property
     def is_idle(self) -> bool:
@@ -139,7 +149,7 @@ class Listener:
                 pause = await self._round()
                 await asyncio.sleep(max(0.0, began + pause - self._clock()))
         finally:
-            self._cursor = None
+            self._cursor, self._mark, self._back_since = None, None, None
             inbox, self._inbox = self._inbox, None
             if inbox is not None:
                 later(inbox.close)
@@ -187,12 +197,16 @@ class Listener:
         """One read; whether another one is due at once."""
         if self._cursor is None:
             self._cursor = await in_thread(inbox.end)
+            self._mark = await in_thread(inbox.at, self._cursor.last)
         asked = list(islice(self._new, SUBJECTS))
         horizon = await in_thread(inbox.horizon) if self._cursor.holes else None
         received = await in_thread(inbox.read, self._cursor, asked)
         self.reads += 1
+        if await self._is_back(inbox, received):
+            return False
         is_full = len(received) >= PAGE_MESSAGES
         self._cursor = self._cursor.moved([one.number for one in received], None if is_full else horizon)
+        self._mark = next((one for one in received if one.number == self._cursor.last), self._mark)
         for one in received:
             for bell in self._bells.get(one.message.subject, ()):
                 bell.ring(one.message.content)
@@ -203,6 +217,36 @@ class Listener:
                 hear()
         self._new -= {one.message.subject for one in received} if is_full else set(asked)
         return is_full or bool(self._new)
+
+    async def _is_back(self, inbox: Inbox, received: Sequence[Received]) -> bool:
+        """Whether what was read comes from an older inbox than what was read before; where that lasts, begin anew.
+
+        Looked at before a mark moves on, and now and then: numbers may have grown past it since.
+        """
+        last = 0 if self._cursor is None else self._cursor.last
+        is_due = received or self._back_since is not None or self._clock() >= self._mark_from
+        if not last or not is_due:
+            return False
+        self._mark_from = self._clock() + self._back_seconds / 3
+        if not await in_thread(is_older, inbox, last, self._mark):
+            self._back_since = None
+            return False
+        if self._back_since is None:
+            self._back_since = self._clock()
+        if self._clock() - self._back_since >= self._back_seconds:
+            self._begin_anew(last)
+        return True
+
+    def _begin_anew(self, number: int) -> None:
+        """Hear everything again, as after a restart; whoever has heard it has ended, or takes it for a hint."""
+        log.error(
+            "the inbox has gone back: what it had at number %d is not there any more. A backup was restored, or "
+            "another database has taken its place; all who wait are told again what it holds for them",
+            number,
+        )
+        self._count("inbox.went_back", 1)
+        self._mark, self._back_since, self._cursor = None, None, None
+        self._hear_again()
 
     async def _catch_up(self, inbox: Inbox) -> None:
         """Tell newcomers what is there already; then they are told with the others."""

@@ -168,5 +168,13 @@ def lost_words(feed: str, number: int, *, is_exact: bool = True) -> str:
     )
 
 
+def back_words(feed: str, before: int, number: int) -> str:
+    """What to say of an inbox that has gone back."""
+    return (
+        f"the inbox has gone back: what the feed {feed} had at number {before} is not there any more. A backup was "
+        f"restored, or another database has taken its place; it is read on after number {number}"
+    )
+
+
 _SET_ASIDE = "cannot be read and are set aside; `airflow taskwatch inbox show` lists them"
 _KEPT = "it is kept, sealed, for three days: `airflow taskwatch inbox show --raw` shows it"

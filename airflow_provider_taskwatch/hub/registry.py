@@ -55,7 +55,7 @@ def listener() -> Listener:
     if loop not in _listeners:
         for ended in [other for other in _listeners if other.is_closed()]:
             del _listeners[ended]
-        _listeners[loop] = Listener(aopen_inbox)
+        _listeners[loop] = Listener(aopen_inbox, count=count)
     return _listeners[loop]
 
 

@@ -47,6 +47,19 @@ class Feeds(Pruned):
         query = sa.select(table).where(wanted).order_by(table.c.number).limit(limit)
         return [received(row) for row in self._read(lambda connection: connection.execute(query).all())]
 
+    def newest(self) -> int:
+        table = schema.message.name
+        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+        if self.is_postgresql:
+            query = sa.text("SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, 'number')::regclass)")
+        return int(self._read(lambda connection: connection.execute(query, {"table": table}).scalar()) or 0)
+
+    def at(self, number: int) -> Received | None:
+        table = schema.message
+        query = sa.select(table).where(table.c.number == number)
+        row = self._read(lambda connection: connection.execute(query).one_or_none())
+        return None if row is None else received(row)
+
     def held(self, channel: str, number: int) -> int:
         table = schema.message
         query = sa.select(sa.func.count()).where(table.c.channel == channel, table.c.number <= number)

@@ -122,6 +122,14 @@ class MemoryInbox:
     def after(self, channel: str, number: int, limit: int = PAGE_MESSAGES) -> list[Received]:
         return [one for one in self._of(channel) if one.number > number][:limit]
 
+    def newest(self) -> int:
+        return self._newest
+
+    def at(self, number: int) -> Received | None:
+        with self._lock:
+            message = self._messages.get(number)
+        return None if message is None else Received(number=number, message=message)
+
     def held(self, channel: str, number: int) -> int:
         return sum(one.number <= number for one in self._of(channel))
 

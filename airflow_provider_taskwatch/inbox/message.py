@@ -131,6 +131,12 @@ class Inbox(Protocol):
     def after(self, channel: str, number: int, limit: int = ...) -> list[Received]:
         """The next messages of a channel that was read up to a number, in ascending order."""
 
+    def newest(self) -> int:
+        """The greatest number that was ever given to a message, whether it is still there or not."""
+
+    def at(self, number: int) -> Received | None:
+        """The message with a number."""
+
     def held(self, channel: str, number: int) -> int:
         """How many messages of a channel there are up to a number."""
 

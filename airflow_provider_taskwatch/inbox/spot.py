@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .message import Inbox, Received
+    from .message import Inbox, Message, Received
 
 DAY_SECONDS = 86_400.0
 KEPT_DAYS = 60
 """For so many days of arrival it is remembered how much was deleted."""
+SKEW_SECONDS = 60.0
+"""So far the clocks of those who write may differ."""
+BACK_SECONDS = 15.0
+"""For so long an inbox that has gone back may be a replica that has not come so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,26 +83,38 @@ class Spot:
 
     :param number: up to which it has read.
     :param passed: how many messages the channel has had up to there; None where nobody has counted.
+    :param delivery: of the last message that it has read, by which it knows its inbox again; None where it has none.
+    :param at: when that one came in, in seconds since the epoch.
     """
 
     number: int = 0
     passed: int | None = None
+    delivery: str | None = None
+    at: float = 0.0
 
-    def after(self, numbers: Sequence[int], gone: Gone) -> tuple[Spot, int]:
+    def after(self, rows: Sequence[Received], gone: Gone) -> tuple[Spot, int]:
         """The spot behind some messages, and how many were deleted before they could be read.
 
         Where nobody has counted, it is so many at most.
 
-        :param numbers: of the messages, which were read before ``gone`` was.
+        :param rows: the messages, which were read before ``gone`` was.
         """
-        last = numbers[-1] if numbers else self.number
         if gone.number <= self.number:
-            passed = None if self.passed is None else self.passed + len(numbers)
-            return Spot(number=last, passed=passed), 0
-        seen = sum(number <= gone.number for number in numbers)
+            passed = None if self.passed is None else self.passed + len(rows)
+            return self._behind(rows, self, passed), 0
+        seen = sum(one.number <= gone.number for one in rows)
         lost = max(0, gone.count - (self.passed or 0) - seen)
-        reached = last if numbers else gone.number
-        return Spot(number=reached, passed=gone.count + len(numbers) - seen), lost
+        return self._behind(rows, Spot(number=gone.number), gone.count + len(rows) - seen), lost
+
+    def at_message(self, message: Message) -> Spot:
+        """The spot, where this is the last message that was read."""
+        return replace(self, delivery=message.delivery, at=message.received_at)
+
+    def _behind(self, rows: Sequence[Received], none: Spot, passed: int | None) -> Spot:
+        if not rows:
+            return replace(none, passed=passed)
+        last = rows[-1]
+        return Spot(number=last.number, passed=passed).at_message(last.message)
 
 
 def spot_at(inbox: Inbox, channel: str, number: int) -> Spot:
@@ -106,12 +123,69 @@ def spot_at(inbox: Inbox, channel: str, number: int) -> Spot:
         gone = gone_of(inbox, channel)
         passed = gone.count + inbox.held(channel, number)
         if gone_of(inbox, channel) == gone:
-            return Spot(number=number, passed=passed)
+            there = inbox.at(number)
+            spot = Spot(number=number, passed=passed)
+            is_ours = there is not None and there.message.channel == channel
+            return spot.at_message(there.message) if there is not None and is_ours else spot
 
 
-def read_page(inbox: Inbox, channel: str, spot: Spot) -> tuple[list[Received], Gone]:
-    """What comes after a spot, and then what is gone: what is deleted between the two counts as seen."""
-    return inbox.after(channel, spot.number), gone_of(inbox, channel)
+def counted(inbox: Inbox, channel: str, spot: Spot) -> Spot:
+    """A spot with how much it has passed, where that can still be known."""
+    if spot.passed is None and gone_of(inbox, channel).number <= spot.number:
+        return replace(spot, passed=spot_at(inbox, channel, spot.number).passed)
+    return spot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What comes after a spot.
+
+    :param gone: what is gone of the channel, as of after the messages were read.
+    :param is_back: that the inbox is not the one that was read up to the spot: a backup was restored, or a replica has
+        not come so far. Then the messages mean nothing.
+    """
+
+    rows: Sequence[Received]
+    gone: Gone
+    is_back: bool
+
+
+def read_page(inbox: Inbox, channel: str, spot: Spot) -> Page:
+    """What comes after a spot, then what is gone, and whether the spot is still what it was."""
+    rows, gone = inbox.after(channel, spot.number), gone_of(inbox, channel)
+    return Page(rows=rows, gone=gone, is_back=has_gone_back(inbox, channel, spot))
+
+
+def has_gone_back(inbox: Inbox, channel: str, spot: Spot) -> bool:
+    """Whether an inbox is an older one than that which was read up to a spot.
+
+    Its numbers may have grown past the spot since then, so the message that was read last is looked for.
+    """
+    if inbox.newest() < spot.number:
+        return True
+    if spot.delivery is None:
+        return False
+    there = inbox.at(spot.number)
+    if there is None:
+        return gone_of(inbox, channel).number < spot.number
+    return _identity(there.message) != (channel, spot.delivery, spot.at)
+
+
+def is_older(inbox: Inbox, last: int, mark: Received | None) -> bool:
+    """The same for who reads all channels. A mark that is not there may have been deleted, so that tells nothing.
+
+    :param last: the greatest number that was read.
+    :param mark: a message that was read last.
+    """
+    if inbox.newest() < last:
+        return True
+    there = None if mark is None else inbox.at(mark.number)
+    return there is not None and mark is not None and _identity(there.message) != _identity(mark.message)
+
+
+def spot_again(inbox: Inbox, channel: str, spot: Spot) -> Spot:
+    """Where to read on in an inbox that has gone back: after what had come in by the time of a spot, by its clocks."""
+    return spot_at(inbox, channel, inbox.number_before(channel, spot.at - SKEW_SECONDS if spot.at else math.inf))
 
 
 def by_channel(deleted: Iterable[tuple[str, int, float]]) -> dict[str, list[tuple[int, float]]]:
@@ -123,6 +197,10 @@ def by_channel(deleted: Iterable[tuple[str, int, float]]) -> dict[str, list[tupl
     for channel, number, at in deleted:
         found.setdefault(channel, []).append((number, at))
     return found
+
+
+def _identity(message: Message) -> tuple[str, str, float]:
+    return message.channel, message.delivery, message.received_at
 
 
 def _day(moment: float) -> int:

@@ -17,7 +17,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
-from airflow_provider_taskwatch.inbox.spot import Gone, Spot, gone_of
+from airflow_provider_taskwatch.inbox.message import Received
+from airflow_provider_taskwatch.inbox.spot import Page, Spot, gone_of
 
 from .checked import Check, Checked, CheckedOperatorType
 from .hook import HookUser
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.feed import Feed
     from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook  # noqa: F401 - named as a text below
     from airflow_provider_taskwatch.hub.errand import Errand
-    from airflow_provider_taskwatch.inbox.message import Received
 
 
 class FeedUser(HookUser["TaskWatchHook"]):
@@ -131,8 +131,8 @@ class ReadFeedOperator(Checked, FeedUser, BaseOperator, metaclass=CheckedOperato
     def _next(self, errand: Errand, shares: Shares, want: Want, limit: int) -> Any:
         """What has come since the last run; once more where another run has taken it meanwhile."""
         reached = shares.reached()
-        start, lost = self._begin(errand) if reached is None else (reached.end, 0)
-        is_exact = reached is not None and reached.end.passed is not None
+        start, lost = self._begin(errand) if reached is None else (errand.again(reached.end), 0)
+        is_exact = reached is not None and start.passed is not None
         errand.fetch(moment_of("since", self.since), limit)
         if doubt := errand.doubt():
             self.log.warning(doubt)
@@ -144,7 +144,7 @@ class ReadFeedOperator(Checked, FeedUser, BaseOperator, metaclass=CheckedOperato
             if (mine := shares.mine()) is not None:
                 return self._again(errand, mine, want)
             reached = shares.reached()
-            start = reached.end if reached else start
+            start = errand.again(reached.end) if reached else start
         self.log.info("%d events were read, up to number %d of the inbox", len(taken.events), taken.end.number)
         return result
 
@@ -201,20 +201,20 @@ class Taken:
     lost: int
 
 
-def take(pages: Iterable[tuple[Sequence[Received], Gone]], start: Spot, want: Want, limit: int) -> Taken:
+def take(pages: Iterable[Page], start: Spot, want: Want, limit: int) -> Taken:
     """Take the first events that are wanted."""
     events, spot, size, lost = list[Event](), start, 0, 0
-    for page, gone in pages:
-        numbers, is_full = list[int](), False
-        for one in page:
+    for page in pages:
+        rows, is_full = list[Received](), False
+        for one in page.rows:
             event = event_of(one.message)
             is_wanted = want.accepts(event)
             if is_full := is_wanted and len(events) == limit:
                 break
             events.extend([event] if is_wanted else [])
-            numbers.append(one.number)
-        spot, missed = spot.after(numbers, gone)
-        size, lost = size + len(numbers), lost + missed
+            rows.append(one)
+        spot, missed = spot.after(rows, page.gone)
+        size, lost = size + len(rows), lost + missed
         if is_full:
             break
     return Taken(events=events, end=spot, size=size, lost=lost)

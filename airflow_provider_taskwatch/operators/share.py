@@ -74,12 +74,14 @@ class Shares:
         if text is None:
             return None
         stored: Mapping[str, Any] = json.loads(text)
-        return Reached(text=text, end=Spot(number=stored["end"], passed=stored.get("passed")))
+        rest = {name: stored[name] for name in ("passed", "delivery", "at") if name in stored}
+        return Reached(text=text, end=Spot(number=stored["end"], **rest))
 
     def claim(self, reached: Reached | None, start: Spot, end: Spot, size: int) -> bool:
         """Take what lies between two spots for this run; False where another run has taken it in between."""
         share = Share(start=start.number, end=end.number, size=size)
-        position = {"run": self._run, "start": share.start, "end": share.end, "passed": end.passed}
+        behind = {"end": end.number, "passed": end.passed, "delivery": end.delivery, "at": end.at}
+        position = {"run": self._run, "start": share.start, **behind}
         is_mine = self._inbox.claim(
             self._name, reached.text if reached else None, json.dumps(position), self._message(share)
         )

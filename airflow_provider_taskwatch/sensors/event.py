@@ -118,12 +118,12 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         want = self._want(context)
         with self.errand() as errand:
             errand.fetch(want.since, POKE_EVENTS)
-            spot = self._begin(context, errand, want) if self._spot is None else self._spot
-            for page, gone in errand.pages(spot):
-                for event in (event_of(one.message) for one in page):
+            spot = self._begin(context, errand, want) if self._spot is None else errand.again(self._spot)
+            for page in errand.pages(spot):
+                for event in (event_of(one.message) for one in page.rows):
                     if want.accepts(event):
                         return self._found(event)
-                spot, lost = spot.after([one.number for one in page], gone)
+                spot, lost = spot.after(page.rows, page.gone)
                 if lost:
                     tell_lost(self.log, self.on_events_lost, errand.lose(lost))
                 self._spot = spot

@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.core.want import Want
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.hub.follower import Follower
+    from airflow_provider_taskwatch.inbox.spot import Spot
 
     from .feed import FeedTrigger
 
@@ -35,7 +36,8 @@ class FeedProducer(SharedStreamProducer):
         self._trigger = trigger
         self._held = AsyncExitStack()
         self._follower: Follower | None = None
-        self._confirmed = 0
+        self._reached: Spot | None = None
+        self._late = 0
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
         while True:
@@ -56,8 +58,8 @@ class FeedProducer(SharedStreamProducer):
 
     async def confirm(self, number: int) -> None:
         """All up to this number has arrived; where that cannot be written down now, it is when the stream goes on."""
-        self._confirmed = max(self._confirmed, number)
         if self._follower is None:
+            self._late = max(self._late, number)
             return
         try:
             await self._follower.confirm(number)
@@ -66,11 +68,21 @@ class FeedProducer(SharedStreamProducer):
 
     async def aclose(self) -> None:
         """Give back what is held; a name that cannot be given back is free when its lease has run out."""
+        if self._follower is not None:
+            self._reached = self._follower.reached
         self._follower = None
         try:
             await self._held.aclose()
         except TaskWatchError as error:
             log.warning("the trigger %r has not given back all that it held: %s", self._trigger.name, error)
+
+    def _confirmed(self) -> Spot:
+        """Up to where all has arrived, as far as is known here."""
+        from airflow_provider_taskwatch.inbox.spot import Spot
+
+        reached, late = self._reached or Spot(), self._late
+        self._late = 0
+        return Spot(number=late) if late > reached.number else reached
 
     async def _open(self, held: AsyncExitStack) -> Follower:
         """Everything that is needed while the stream is open."""
@@ -78,6 +90,7 @@ class FeedProducer(SharedStreamProducer):
         from airflow_provider_taskwatch.hub.follower import Follower
         from airflow_provider_taskwatch.hub.inbox import aopen_inbox
         from airflow_provider_taskwatch.hub.registry import feed_of, hub_for, listener, reading
+        from airflow_provider_taskwatch.hub.statistic import count
         from airflow_provider_taskwatch.hub.thread import in_thread
 
         mine = self._trigger
@@ -94,7 +107,8 @@ class FeedProducer(SharedStreamProducer):
             channel=feed.key,
             want=want,
             batch_size=mine.batch_size,
-            confirmed=self._confirmed,
+            confirmed=self._confirmed(),
+            count=count,
         )
         held.push_async_callback(follower.close)
         await held.enter_async_context(reading(hub, feed, Waiter(want, hear=lambda _: None)))

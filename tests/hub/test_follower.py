@@ -24,6 +24,7 @@ from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.hub.remote import NOW, event
+from tests.inbox.replaceable import ReplaceableInbox
 from tests.until import until, wait_until
 
 FEED = "fake queue"
@@ -439,3 +440,131 @@ async def stop(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+
+
+# --- what was deleted, and what has gone back
+
+
+def counts() -> tuple[list[tuple[str, int]], Callable[[str, int], object]]:
+    told: list[tuple[str, int]] = []
+    return told, lambda name, number: told.append((name, number))
+
+
+async def test_one_that_was_away_for_too_long_is_told_how_many_it_has_lost_and_goes_on(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with following(inbox) as reader:
+        bring(inbox, 1, 2)
+        await has(reader, 2)
+        await reader.confirm()
+    bring(inbox, *range(3, 9))
+    inbox.prune(NOW + 1, limit=100)
+    bring(inbox, 9)
+    told, count = counts()
+    async with following(inbox, count=count) as again:
+        await has(again, 1)
+        await again.confirm()
+        inbox.prune(NOW + 1, limit=100)
+        bring(inbox, 10)
+        await has(again, 2)
+
+    [error] = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert error.startswith(
+        "the trigger 'mine': the feed fake queue: 6 of its events were deleted before they could be"
+    )
+    assert (again.ids, told) == (["9", "10"], [("feed.lost", 6)])
+
+
+async def test_one_of_before_the_upgrade_learns_what_it_has_passed(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    bring(inbox, 1, 2)
+    inbox.save_position(LEASE, str(last(inbox)))
+    async with following(inbox) as reader:
+        bring(inbox, 3)
+        await has(reader, 1)
+        await reader.confirm()
+    bring(inbox, 4, 5)
+    inbox.prune(NOW + 1, limit=100)
+    async with following(inbox):
+        await until(lambda: "the feed fake queue: 2 of its events were deleted" in caplog.text)
+
+
+@pytest.fixture
+def replaceable() -> ReplaceableInbox:
+    return ReplaceableInbox()
+
+
+def bring_at(inbox: Any, at: float, *numbers: int) -> None:
+    inbox.append(FEED, [message_of(FEED, event(number), at) for number in numbers])
+
+
+@pytest.mark.parametrize("new", [1, 3, 4, 9])
+async def test_a_backup_that_was_restored_is_told_and_read_from_there(
+    replaceable: ReplaceableInbox, caplog: pytest.LogCaptureFixture, new: int
+) -> None:
+    inbox: Any = replaceable
+    told, count = counts()
+    async with following(inbox, back_seconds=0.2, count=count) as reader:
+        bring_at(inbox, NOW, 1, 2)
+        await has(reader, 2)
+        await reader.confirm()
+        saved = replaceable.backup()
+        bring_at(inbox, NOW + 100, 3, 4, 5)
+        await has(reader, 5)
+        late = reader.bundles[-1]
+        bring_at(saved, NOW + 200, *range(11, 11 + new))
+        replaceable.present = saved
+        await has(reader, 5 + new)
+        if late.number != reader.bundles[-1].number:
+            await reader.follower.confirm(late.number)
+            assert position(inbox) == 2
+        await reader.confirm(reader.bundles[-1:])
+        bring_at(inbox, NOW + 300, 99)
+        await has(reader, 6 + new)
+
+    assert reader.ids == [*map(str, (1, 2, 3, 4, 5)), *map(str, range(11, 11 + new)), "99"]
+    assert caplog.text.count("the inbox has gone back") == 1
+    assert told == [("inbox.went_back", 1)]
+
+
+async def test_a_replica_that_lags_for_a_moment_delivers_nothing_twice_and_says_nothing(
+    replaceable: ReplaceableInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox: Any = replaceable
+    async with following(inbox, back_seconds=5.0) as reader:
+        bring_at(inbox, NOW, 1, 2)
+        behind = replaceable.backup()
+        bring_at(inbox, NOW, 3)
+        await has(reader, 3)
+        primary = replaceable.present
+        for _ in range(3):
+            replaceable.present = behind
+            await asyncio.sleep(0.15)
+            replaceable.present = primary
+            await asyncio.sleep(0.15)
+        bring_at(inbox, NOW, 4)
+        await has(reader, 4)
+
+    assert (reader.ids, caplog.text) == (["1", "2", "3", "4"], "")
+
+
+async def test_one_that_starts_again_after_a_restore_does_not_go_by_what_it_had_confirmed(
+    replaceable: ReplaceableInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox: Any = replaceable
+    async with following(inbox) as reader:
+        bring_at(inbox, NOW, 1)
+        saved = replaceable.backup()
+        bring_at(inbox, NOW + 100, 2, 3)
+        await has(reader, 3)
+        await reader.confirm()
+        reached = reader.follower.reached
+    replaceable.present = saved
+    saved.release(LEASE, saved.holder(LEASE) or "")
+    bring_at(inbox, NOW + 200, 11, 12, 13)
+    async with following(inbox, confirmed=reached, back_seconds=0.1) as again:
+        await has(again, 3)
+
+    assert again.ids == ["11", "12", "13"]
+    assert "the inbox has gone back" in caplog.text

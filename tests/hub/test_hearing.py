@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Heartbeat, I
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.hub.remote import NOW, Listening, event
 from tests.hub.test_listener import QUICK, listener_on, rung, signal, silent_bell
+from tests.inbox.replaceable import ReplaceableInbox
 from tests.until import until
 
 FEED = "fake queue"
@@ -281,3 +283,68 @@ async def test_a_listener_that_died_hands_all_over_to_the_next(inbox: Inbox) -> 
         bring(inbox, 2)
         with listener.hearing(FEED, second.waiter):
             await until(lambda: "2" in first.heard and "2" in second.heard)
+
+
+# --- an inbox that has gone back
+
+
+def put(inbox: Any, at: float, *numbers: int) -> None:
+    bring(inbox, *numbers, received_at=at)
+
+
+@pytest.mark.parametrize("new", [1, 2, 3, 9])
+async def test_who_waits_hears_of_what_comes_into_a_backup_that_was_restored(
+    caplog: pytest.LogCaptureFixture, new: int
+) -> None:
+    replaceable, told, bell = ReplaceableInbox(), list[tuple[str, int]](), silent_bell()
+    inbox: Any = replaceable
+    waiting = [Listening(Want(subject=str(number))) for number in range(10, 10 + new)]
+    listener = listener_on(inbox, back_seconds=0.1, count=lambda *one: told.append(one))
+    with ExitStack() as held:
+        held.enter_context(listener.listening("mine", bell))
+        for one in waiting:
+            held.enter_context(listener.hearing(FEED, one.waiter))
+        put(inbox, NOW, 1, 2)
+        saved = replaceable.backup()
+        put(inbox, NOW + 1, 3, 4)
+        first = listener.reads
+        await until(lambda: listener.reads >= first + 2)
+        saved.add([signal("mine")])
+        put(saved, NOW + 100, *range(10, 10 + new))
+        replaceable.present = saved
+        await rung(bell)
+        await until(lambda: all(one.heard for one in waiting))
+
+    assert [one.heard for one in waiting] == [[str(number)] for number in range(10, 10 + new)]
+    assert caplog.text.count("the inbox has gone back") == len(told) == 1
+
+
+async def test_a_replica_that_lags_for_a_moment_is_no_reason_to_begin_anew(caplog: pytest.LogCaptureFixture) -> None:
+    replaceable, listening = ReplaceableInbox(), Listening()
+    inbox: Any = replaceable
+    listener = listener_on(inbox, back_seconds=5.0)
+    with listener.hearing(FEED, listening.waiter):
+        put(inbox, NOW, 1, 2)
+        behind = replaceable.backup()
+        put(inbox, NOW, 3)
+        await until(lambda: len(listening.heard) == 3)
+        for _ in range(3):
+            replaceable.present, primary = behind, replaceable.present
+            await asyncio.sleep(0.1)
+            replaceable.present = primary
+        put(inbox, NOW, 4)
+        await until(lambda: len(listening.heard) == 4)
+
+    assert (listening.heard, caplog.text) == (["1", "2", "3", "4"], "")
+
+
+async def test_what_is_pruned_behind_it_is_no_going_back(inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
+    listening = Listening()
+    with listener_on(inbox, back_seconds=0.0).hearing(FEED, listening.waiter):
+        bring(inbox, 1, 2)
+        await until(lambda: len(listening.heard) == 2)
+        inbox.prune(NOW + 1, limit=10)
+        bring(inbox, 3)
+        await until(lambda: len(listening.heard) == 3)
+
+    assert caplog.text == ""

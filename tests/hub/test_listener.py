@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,11 +27,11 @@ def signal(subject: str, delivery: str = "", content: object = None) -> Message:
     return Message(channel="automic", subject=subject, delivery=delivery or subject, content=content, received_at=0.0)
 
 
-def listener_on(inbox: Inbox, clock: Callable[[], float] = time.monotonic) -> Listener:
+def listener_on(inbox: Inbox, clock: Callable[[], float] = time.monotonic, **options: Any) -> Listener:
     async def opened() -> Inbox:
         return inbox
 
-    return Listener(opened, read_seconds=QUICK, clock=clock)
+    return Listener(opened, read_seconds=QUICK, clock=clock, **options)
 
 
 def silent_bell() -> Bell:

@@ -5,12 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_taskwatch.inbox import schema
+from airflow_provider_taskwatch.inbox.engine import engine_for
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox, Message
-from airflow_provider_taskwatch.inbox.spot import KEPT_DAYS, Gone, Spot, gone_from, gone_of, read_page, spot_at
+from airflow_provider_taskwatch.inbox.spot import (
+    KEPT_DAYS,
+    Gone,
+    Spot,
+    gone_from,
+    gone_of,
+    has_gone_back,
+    is_older,
+    read_page,
+    spot_again,
+    spot_at,
+)
+from tests.inbox.conftest import NOW, OpenInbox
 
 DAY = 86_400.0
 EVENT = Message(channel="queue", subject="", delivery="", content={}, received_at=0.0)
@@ -25,8 +40,9 @@ def bring(inbox: Inbox, *ats: float, channel: str = "queue", begin: int = 0) -> 
 
 def read_on(inbox: Inbox, spot: Spot) -> tuple[int, Spot, int]:
     """How many were read, where that leads, and how many are lost."""
-    page, gone = read_page(inbox, "queue", spot)
-    return len(page), *spot.after([one.number for one in page], gone)
+    page = read_page(inbox, "queue", spot)
+    assert not page.is_back
+    return len(page.rows), *spot.after(page.rows, page.gone)
 
 
 def test_what_is_gone_of_a_channel_is_written_down(inbox: Inbox) -> None:
@@ -70,7 +86,7 @@ def test_who_comes_late_knows_how_many_it_has_lost_and_only_once(inbox: Inbox, r
 
     assert (seen, lost) == (2, 6)
     assert read_on(inbox, after)[0::2] == (0, 0)
-    assert after == spot_at(inbox, "queue", after.number)
+    assert after.passed == spot_at(inbox, "queue", after.number).passed
 
 
 def test_where_nothing_is_left_it_is_told_all_the_same(inbox: Inbox) -> None:
@@ -90,10 +106,11 @@ def test_where_nobody_has_counted_it_is_so_many_at_most(inbox: Inbox) -> None:
 def test_what_is_deleted_just_after_it_was_read_is_not_lost(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(6)))
     spot = spot_at(inbox, "queue", 2)
-    numbers = [one.number for one in inbox.after("queue", spot.number)]
+    rows = inbox.after("queue", spot.number)
     inbox.prune(DAY, limit=100)
 
-    assert spot.after(numbers, gone_of(inbox, "queue")) == (Spot(number=6, passed=6), 0)
+    after, lost = spot.after(rows, gone_of(inbox, "queue"))
+    assert (after.number, after.passed, lost) == (6, 6, 0)
 
 
 @given(
@@ -114,12 +131,89 @@ def test_whatever_happens_each_event_is_read_or_counted_as_lost(steps: list[tupl
         elif step == "prune":
             inbox.prune(1e9, limit=number)
         else:
-            page, gone = read_page(inbox, "queue", spot)
-            numbers = [one.number for one in page[:number]]
-            spot, missed = spot.after(numbers, gone)
-            read, lost = read + len(numbers), lost + missed
+            page = read_page(inbox, "queue", spot)
+            assert not page.is_back
+            rows = page.rows[:number]
+            spot, missed = spot.after(rows, page.gone)
+            read, lost = read + len(rows), lost + missed
 
     assert read + lost == brought
+
+
+# --- an inbox that has gone back
+
+
+def spot_behind(inbox: Inbox) -> Spot:
+    return read_on(inbox, spot_at(inbox, "queue", 0))[1]
+
+
+def test_an_inbox_that_is_what_it_was_has_not_gone_back(inbox: Inbox) -> None:
+    assert not has_gone_back(inbox, "queue", Spot())
+    bring(inbox, 1.0, 2.0)
+    spot = spot_behind(inbox)
+    assert not has_gone_back(inbox, "queue", spot)
+    bring(inbox, 3.0, begin=10)
+    assert not has_gone_back(inbox, "queue", spot)
+    inbox.prune(100.0, limit=10)
+    assert not has_gone_back(inbox, "queue", spot)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 5])
+def test_one_with_fewer_as_many_or_more_rows_of_its_own_has(inbox: Inbox, rows: int) -> None:
+    bring(inbox, 1.0, 2.0, 3.0)
+    spot, other = spot_behind(inbox), MemoryInbox()
+    bring(other, 1.0, 2.0, *(9.0,) * (rows - 2)) if rows > 2 else bring(other, *(1.0, 2.0)[:rows])
+
+    assert has_gone_back(other, "queue", spot)
+    assert is_older(other, spot.number, inbox.at(spot.number))
+    assert not is_older(inbox, spot.number, inbox.at(spot.number))
+
+
+def test_it_is_read_on_after_what_had_come_in_before(inbox: Inbox) -> None:
+    bring(inbox, 1_000.0, 2_000.0, 3_000.0)
+    spot, other = spot_behind(inbox), MemoryInbox()
+    bring(other, 1_000.0, 2_000.0, 4_000.0, 5_000.0)
+    again = spot_again(other, "queue", spot)
+
+    assert (again.number, again.passed) == (2, 2)
+    assert spot_again(other, "queue", Spot(number=9)).number == 4
+    assert spot_again(MemoryInbox(), "queue", spot) == Spot(passed=0)
+
+
+def rewind(url: str, number: int) -> None:
+    """Make of a database what it was when it had given no greater number."""
+    engine = engine_for(url)
+    with engine.begin() as connection:
+        connection.execute(schema.message.delete().where(schema.message.c.number > number))
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SELECT setval('taskwatch_message_number_seq', {number})"))
+        else:
+            connection.execute(sa.text(f"UPDATE sqlite_sequence SET seq = {number}"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("since", [0, 1, 3, 9])
+def test_a_database_that_was_restored_has_gone_back_however_much_came_since(
+    open_inbox: OpenInbox, url: str, since: int
+) -> None:
+    inbox = open_inbox(url)
+    bring(inbox, *(NOW + number for number in range(5)))
+    spot = spot_behind(inbox)
+    rewind(url, 2)
+    bring(inbox, *(NOW + 100.0 + number for number in range(since)), begin=50)
+
+    assert has_gone_back(inbox, "queue", spot)
+    again = spot_again(inbox, "queue", replace(spot, at=NOW + 90.0))
+    assert (again.number, len(read_page(inbox, "queue", again).rows)) == (2, since)
+
+
+def test_numbers_that_were_given_are_known_when_nothing_is_left(inbox: Inbox) -> None:
+    assert inbox.newest() == 0
+    bring(inbox, 1.0, 2.0)
+    last = inbox.after("queue", 0)[-1]
+    assert (inbox.newest(), inbox.at(last.number), inbox.at(99)) == (last.number, last, None)
+    inbox.prune(DAY, limit=10)
+    assert (inbox.newest(), inbox.at(last.number)) == (last.number, None)
 
 
 def test_a_moment_asks_for_those_of_its_day_and_later() -> None:
