@@ -200,7 +200,7 @@ class Attempt:
         except TaskWatchError as error:
             self._stand_back(record, error)
             return
-        if seen is not None and seen.phase.is_final:
+        if seen is not None and _has_ended(seen):
             self._job.log.info("the task was cleared: starting anew; %s has ended", seen.ref)
         elif self._job.cancel_on_kill and ref is not None:
             ref = seen.ref if seen else ref  # what cannot be asked may run

@@ -296,6 +296,15 @@ def test_a_clear_starts_anew_where_what_may_not_be_cancelled_has_ended(box: Runn
     assert life.defer().trigger.ref != ref
 
 
+def test_a_clear_cancels_also_what_the_remote_does_not_show(box: Running) -> None:
+    life = automic()
+    life.defer()
+    box.sandbox.add_fault("not_found", method="GET")
+    life.max_tries += 1
+    life.defer()
+    assert [one["cancelled"] for one in started(box)] == [True, False]
+
+
 def test_a_cancel_that_fails_for_now_starts_nothing_beside_it_and_is_tried_again(box: Running) -> None:
     life = automic()
     life.defer()
