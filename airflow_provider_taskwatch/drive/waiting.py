@@ -95,6 +95,7 @@ class WaitingDriver:
         self._tls: ssl.SSLContext | bool = _tls(settings)
         self._proxy = proxy_for(settings)
         self._origin = origin_of(settings)
+        self.mask = self._origin.mask
         self._signing = asyncio.Lock()
         self._session = _session(settings)
 

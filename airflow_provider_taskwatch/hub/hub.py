@@ -25,6 +25,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.flow import Flow, nothing, one_step
+from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import stretch
@@ -172,6 +173,10 @@ class Hub:
     async def system(self) -> System:
         """The remote, as the connection describes it."""
         return (await self._current()).system
+
+    def shown(self, outcome: Outcome) -> Outcome:
+        """The outcome without the connection's secrets: what a callback has added came by another way."""
+        return outcome if self._line is None else outcome.masked(self._line.driver.mask)
 
     async def settings(self) -> Settings:
         """The connection, as it was read."""

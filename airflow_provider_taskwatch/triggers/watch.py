@@ -167,7 +167,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         async with hub_for(self.conn_id) as hub:
             outcome: Outcome | None = None
             try:
-                outcome = await self._watch(hub)
+                outcome = hub.shown(await self._watch(hub))
             except TaskWatchError as error:
                 outcome = Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
             finally:

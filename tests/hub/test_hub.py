@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, RemoteError
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Look
@@ -372,3 +374,13 @@ async def test_those_who_come_one_by_one_are_gathered_where_nothing_can_be_read_
     assert set(phases) == {Phase.LOST}
     assert len(asked(box, method="GET")) == 4  # what a panel shows and the action log, for the first and for the rest
     assert (hub.counts.looks, hub.counts.batches) == (0, 2)
+
+
+async def test_an_outcome_shows_no_secret_that_came_by_a_callback(open_hub: OpenHub) -> None:
+    told = Outcome(ending=Ending.FAILED, ref="1", message="as it is")
+    async with open_hub("acquia") as hub:
+        assert hub.shown(told) == told
+        secret = (await hub.settings()).password
+        await notifications(hub, 1)
+        told = replace(told, message=f"you sent {secret}", result={"callback": secret})
+        assert (hub.shown(told).message, hub.shown(told).result) == ("you sent ***", {"callback": "***"})
