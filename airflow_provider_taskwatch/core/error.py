@@ -17,6 +17,7 @@
   - :class:`TokenError`: the token endpoint said no, or could not be asked
   - :class:`InboxError`: the inbox's database could not be asked
   - :class:`EventsLostError`: events were deleted before they were read
+  - :class:`OutputError`: what was read could not be written to ``output_path``
   - :class:`EventError`: a trigger event that this version cannot read
   - :class:`DeadlineError`: the wait's deadline has passed
   - :class:`MovedError`: the connection leads elsewhere than where this was started
@@ -194,6 +195,10 @@ class EventsLostError(TaskWatchError):
 
 class LeaseError(TaskWatchError):
     """Somebody else has taken over what we were about to write down."""
+
+
+class OutputError(TaskWatchError):
+    """What was read could not be written to ``output_path``; the message says where and why."""
 
 
 class EventError(TaskWatchError):

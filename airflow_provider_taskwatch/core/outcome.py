@@ -82,6 +82,11 @@ class Outcome:
             result=mask.data(self.result, keep=self.ref),
         )
 
+    @property
+    def warning(self) -> str:
+        """That the result is not whole, for the log; empty where it is."""
+        return f"the result is too long for an XCom: {self.loss}; with output_path= all is written" if self.loss else ""
+
     def to_event(self) -> dict[str, Any]:
         """Plain JSON, the payload of the trigger's event."""
         return {

@@ -28,9 +28,14 @@ class Started:
     mask: Mask = field(default=NO_MASK, repr=False, compare=False)
 
     @property
+    def whole(self) -> Any:
+        """The reply, as much of it as may be shown."""
+        return self.mask.data(self.reply)
+
+    @property
     def result(self) -> Any:
         """The reply as an XCom."""
-        return shortened(self.mask.data(self.reply))
+        return shortened(self.whole)
 
     @property
     def summary(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_taskwatch.core.text import bounded
 from airflow_provider_taskwatch.systems import acquia
 
 from .checked import Check
@@ -35,7 +36,7 @@ class AcquiaTaskOperator(StartOperator):
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"no_notification": choice("fail", "succeed")}
-    template_fields: Sequence[str] = ("path", "json", "acquia_conn_id")
+    template_fields: Sequence[str] = ("path", "json", "acquia_conn_id", "output_path")
     template_fields_renderers = {"json": "json"}  # noqa: RUF012 - as Airflow's own operators have it
     ui_color = "#dff3fb"
     hook_class = "airflow_provider_taskwatch.hooks.acquia.AcquiaHook"
@@ -91,7 +92,7 @@ class AcquiaTaskOperator(StartOperator):
 
     def without_ref(self, started: Started) -> Any:
         if self.no_notification == "succeed":
-            return started.result
+            return self.delivered(bounded(started.whole), lambda: started.whole)
         method, path, _ = self.operation()
         raise AirflowFailException(
             f"the reply to {method} {path} names no notification to wait for: {started.summary}; "
@@ -106,7 +107,7 @@ class AcquiaCreateDatabaseOperator(AcquiaTaskOperator):
     :param name: of the database.
     """
 
-    template_fields: Sequence[str] = ("application_uuid", "name", "acquia_conn_id")
+    template_fields: Sequence[str] = ("application_uuid", "name", "acquia_conn_id", "output_path")
 
     def __init__(self, *, application_uuid: str, name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -124,7 +125,7 @@ class AcquiaCreateDatabaseBackupOperator(AcquiaTaskOperator):
     :param database: its name.
     """
 
-    template_fields: Sequence[str] = ("environment_id", "database", "acquia_conn_id")
+    template_fields: Sequence[str] = ("environment_id", "database", "acquia_conn_id", "output_path")
 
     def __init__(self, *, environment_id: str, database: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -144,7 +145,7 @@ class AcquiaDeployArtifactOperator(AcquiaTaskOperator):
     :param artifact_id: the artifact.
     """
 
-    template_fields: Sequence[str] = ("environment_id", "artifact_id", "acquia_conn_id")
+    template_fields: Sequence[str] = ("environment_id", "artifact_id", "acquia_conn_id", "output_path")
 
     def __init__(self, *, environment_id: str, artifact_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -164,7 +165,7 @@ class AcquiaSwitchCodeOperator(AcquiaTaskOperator):
     :param branch: a branch, or ``tags/<tag>``.
     """
 
-    template_fields: Sequence[str] = ("environment_id", "branch", "acquia_conn_id")
+    template_fields: Sequence[str] = ("environment_id", "branch", "acquia_conn_id", "output_path")
 
     def __init__(self, *, environment_id: str, branch: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError
-from airflow_provider_taskwatch.core.text import shortened
+from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, bounded, safe, shortened
 from airflow_provider_taskwatch.systems.aps_listing import by_context
 from airflow_provider_taskwatch.systems.aps_message import (
     SETTABLE,
@@ -23,6 +24,7 @@ from airflow_provider_taskwatch.systems.aps_message import (
 from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized
 
 from .checked import Check, Checked, CheckedOperatorType
+from .output import Output, OutputUser
 from .setting import choice, flag, text
 
 if TYPE_CHECKING:
@@ -81,9 +83,13 @@ class ApsOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
 
         return ApsHook(self.aps_conn_id)
 
+    def whole(self, message: Message) -> dict[str, Any]:
+        """A notification, as much of it as is wanted."""
+        return as_result(message, self.hook.system.locale, personal=self.include_personal)
+
     def result(self, message: Message) -> dict[str, Any]:
         """A notification as XCom."""
-        return dict(shortened(as_result(message, self.hook.system.locale, personal=self.include_personal)))
+        return dict(shortened(self.whole(message)))
 
 
 class ApsMessageOperator(ApsOperator):
@@ -252,29 +258,53 @@ class ApsDeleteNotificationOperator(ApsOperator):
         return self.result(deleted) if isinstance(deleted, Message) else deleted
 
 
-class ApsListNotificationsOperator(ApsOperator):
+class ApsListNotificationsOperator(OutputUser, ApsOperator):
     """Read notifications. The result is a list of them; of ``display`` a dict with three lists.
+
+    An XCom has up to 1,000,000 characters of them; what is left out is told in the log.
 
     :param view: ``channel``, ``context``, ``activity_log``, or ``display``: what a panel shows, in the groups
         ``warnings``, ``inProgressActivities`` and ``otherActivities``, the last with the ten latest.
     :param context: for the view of that name; ``*`` stands for anything.
     :param channel: for the view of that name; None: the channel of the caller.
+    :param output_path: write all of them there, as JSON, and return ``path`` and ``count``; a path on the worker, or an
+        address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {
         "view": choice("channel", "context", "activity_log", "display"),
     }
-    template_fields: Sequence[str] = ("view", "context", "channel", "aps_conn_id")
+    template_fields: Sequence[str] = ("view", "context", "channel", "aps_conn_id", "output_path")
 
-    def __init__(self, *, view: str, context: str | None = None, channel: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        view: str,
+        context: str | None = None,
+        channel: str | None = None,
+        output_path: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.output_path = output_path
         self.view = view
         self.context = context
         self.channel = channel
 
     def execute(self, context: Context) -> Any:
         self.check_arguments()
-        return self._display() if self.view == "display" else self._list()
+        self.check_output()
+        return self._delivered(self._display() if self.view == "display" else self._list())
+
+    def _delivered(self, found: list[Any] | dict[str, list[Any]]) -> Any:
+        if self.output_path:
+            path = Output(self.output_path).write([f"{json.dumps(safe(found))}\n"])
+            groups = found.values() if isinstance(found, dict) else [found]
+            return {"path": path, "count": sum(map(len, groups))}
+        kept = bounded(found, EVENTS_CHARACTERS)
+        if kept.loss:
+            self.log.warning("the result is too long for an XCom: %s; with output_path= all is written", kept.loss)
+        return kept.value
 
     def _list(self) -> list[dict[str, Any]]:
         read = {
@@ -282,7 +312,7 @@ class ApsListNotificationsOperator(ApsOperator):
             "context": lambda: self.hook.get_last_notification_messages_by_context(text("context", self.context)),
             "activity_log": self.hook.activity_log,
         }
-        return [self.result(one) for one in read[self.view]()]
+        return [self.whole(one) for one in read[self.view]()]
 
     def _display(self) -> dict[str, list[dict[str, Any]]]:
         shown = self.hook.get_display_messages()
@@ -291,4 +321,4 @@ class ApsListNotificationsOperator(ApsOperator):
             "inProgressActivities": shown.in_progress_activities,
             "otherActivities": shown.other_activities,
         }
-        return {name: [self.result(one) for one in group] for name, group in groups.items()}
+        return {name: [self.whole(one) for one in group] for name, group in groups.items()}

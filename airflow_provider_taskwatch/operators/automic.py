@@ -79,6 +79,7 @@ class AutomicExecutionOperator(StartOperator):
         "details",
         "timezone",
         "automic_conn_id",
+        "output_path",
         "callback",
     )
     template_fields_renderers = {"inputs": "json", "details": "json"}  # noqa: RUF012 - as Airflow has it

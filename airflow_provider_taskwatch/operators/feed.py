@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.feed import Event, shown
+from airflow_provider_taskwatch.core.feed import Event, fitted, shown, whole
+from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, safe
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Received
@@ -22,6 +24,7 @@ from airflow_provider_taskwatch.inbox.spot import Page, Spot, gone_of
 
 from .checked import Check, Checked, CheckedOperatorType
 from .hook import HookUser
+from .output import Output, OutputUser
 from .setting import choice, listed, moment_of, now
 from .share import Share, Shares
 
@@ -72,12 +75,15 @@ def _limit_of(name: str, value: object) -> int:
     return int(text)
 
 
-class ReadFeedOperator(Checked, FeedUser, BaseOperator, metaclass=CheckedOperatorType):
+class ReadFeedOperator(OutputUser, Checked, FeedUser, BaseOperator, metaclass=CheckedOperatorType):
     """Read what has come since the last run, and return it, or write it to object storage. Subclasses say which feed.
 
     Who reads is kept in the inbox by ``reader``: a run goes on where the last one has ended, and a retry, or a run that
     was cleared, gets the same events again. While a trigger or another task reads the feed, they are taken from the
     inbox, else from the remote, through the inbox.
+
+    An XCom has up to 1,000,000 characters of events; what comes after them is for the next run, as after ``limit``.
+    ``output_path`` has no such bound.
 
     :param limit: how many events at most; what is left is for the next run.
     :param names: one or many of what may have happened, ``*`` standing for any characters; empty: anything.
@@ -118,6 +124,7 @@ class ReadFeedOperator(Checked, FeedUser, BaseOperator, metaclass=CheckedOperato
 
     def execute(self, context: Context) -> Any:
         self.check_arguments()
+        self.check_output()
         limit = _limit_of("limit", self.limit)
         want = Want(names=listed("names", self.names) or [])
         want.check()
@@ -137,7 +144,8 @@ class ReadFeedOperator(Checked, FeedUser, BaseOperator, metaclass=CheckedOperato
         if doubt := errand.doubt():
             self.log.warning(doubt)
         while True:
-            taken = take(errand.pages(start), start, want, limit)
+            room = Room(math.inf if self.output_path else EVENTS_CHARACTERS)
+            taken = take(errand.pages(start), start, want, limit, room)
             result = self._result(taken.events, lost + taken.lost, errand, is_exact=is_exact)
             if shares.claim(reached, start, taken.end, taken.size):
                 break
@@ -145,6 +153,11 @@ class ReadFeedOperator(Checked, FeedUser, BaseOperator, metaclass=CheckedOperato
                 return self._again(errand, mine, want)
             reached = shares.reached()
             start = errand.again(reached.end) if reached else start
+        if room.is_full:
+            self.log.warning(
+                "an XCom has no room for more than these %d events: the rest is for the next run; output_path= has it",
+                len(taken.events),
+            )
         self.log.info("%d events were read, up to number %d of the inbox", len(taken.events), taken.end.number)
         return result
 
@@ -169,21 +182,44 @@ class ReadFeedOperator(Checked, FeedUser, BaseOperator, metaclass=CheckedOperato
     def _result(self, events: list[Event], lost: int, errand: Errand, *, is_exact: bool) -> Any:
         if lost:
             tell_lost(self.log, self.on_events_lost, errand.lose(lost, is_exact=is_exact))
-        return self._deliver([shown(event) for event in events])
+        return self._deliver(events)
 
     @property
     def _position(self) -> str:
         return f"reader {self.reader} of {self.feed.key}"
 
-    def _deliver(self, events: list[dict[str, Any]]) -> Any:
-        if not self.output_path:
-            return events
-        from airflow.sdk import ObjectStoragePath
+    def _deliver(self, events: list[Event]) -> Any:
+        if self.output_path:
+            path = Output(self.output_path).write(f"{json.dumps(safe(whole(event)))}\n" for event in events)
+            return {"path": path, "count": len(events), "reader": self.reader}
+        kept = list(map(fitted, events))
+        for event, one in zip(events, kept, strict=True):
+            if one.loss:
+                self.log.warning(
+                    "the event %s is too long for an XCom: %s; with output_path= all is written", event.id, one.loss
+                )
+        return [one.value for one in kept]
 
-        path = ObjectStoragePath(self.output_path)
-        with path.open("w") as file:
-            file.writelines(f"{json.dumps(event)}\n" for event in events)
-        return {"path": str(path), "count": len(events), "reader": self.reader}
+
+class Room:
+    """What an XCom has room for: so many characters of JSON, and one event in any case.
+
+    :param limit: :data:`~..core.text.EVENTS_CHARACTERS`, or infinite.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.is_full = False
+        self._limit = limit
+        self._length = 0
+
+    def takes(self, event: Event) -> bool:
+        """Whether there is room for it; then it is in."""
+        if self._limit == math.inf:
+            return True
+        length = len(json.dumps(shown(event)))
+        self.is_full = self._length > 0 and self._length + length > self._limit
+        self._length += 0 if self.is_full else length
+        return not self.is_full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,15 +237,15 @@ class Taken:
     lost: int
 
 
-def take(pages: Iterable[Page], start: Spot, want: Want, limit: int) -> Taken:
-    """Take the first events that are wanted."""
+def take(pages: Iterable[Page], start: Spot, want: Want, limit: int, room: Room) -> Taken:
+    """Take the first events that are wanted, as far as there is room."""
     events, spot, size, lost = list[Event](), start, 0, 0
     for page in pages:
         rows, is_full = list[Received](), False
         for one in page.rows:
             event = event_of(one.message)
             is_wanted = want.accepts(event)
-            if is_full := is_wanted and len(events) == limit:
+            if is_full := is_wanted and (len(events) == limit or not room.takes(event)):
                 break
             events.extend([event] if is_wanted else [])
             rows.append(one)

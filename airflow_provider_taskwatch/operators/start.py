@@ -75,6 +75,8 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
     :param fail_on_blocked: fail as soon as the remote task waits for a person.
     :param blocked_timeout: or after so many seconds in that state.
     :param include_personal: put personal data (authors, users) into the result.
+    :param output_path: write the whole result there, as JSON, too; the XCom has 100,000 characters at most. A path
+        on the worker, or an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {
@@ -112,6 +114,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         fail_on_blocked: bool = False,
         blocked_timeout: float | timedelta | None = None,
         include_personal: bool = False,
+        output_path: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -131,6 +134,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         self.fail_on_blocked = fail_on_blocked
         self.blocked_timeout = blocked_timeout
         self.include_personal = include_personal
+        self.output_path = output_path
         self._running_ref: str | None = None
         self._record: Record | None = None
         self._is_unwanted = False
@@ -335,13 +339,14 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         if outcome.ending is Ending.TIMED_OUT:
             outcome = self._timed_out(outcome, record, record.id_space if record else place)
         try:
-            return result_of(outcome, on_skipped=self.on_skipped)
+            result = result_of(outcome, on_skipped=self.on_skipped)
         except AirflowSkipException:
             raise
         except AirflowException:
             if record is not None and not record.is_delivered and _is_delivered_by(outcome):
                 records.save(replace(record, is_delivered=True))
             raise
+        return self.delivered_outcome(outcome, result)
 
     def _timed_out(self, passed: Outcome, record: Record | None, place: str) -> Outcome:
         """What became of a task whose time is over; it is cancelled where it still runs, and is surely ours."""

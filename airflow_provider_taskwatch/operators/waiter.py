@@ -12,12 +12,13 @@ from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.start import has_moved
-from airflow_provider_taskwatch.core.text import line
+from airflow_provider_taskwatch.core.text import Bounded, line
 from airflow_provider_taskwatch.core.watch import Plan, last_word
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .checked import Check, Checked
 from .hook import HookUser
+from .output import OutputUser
 from .setting import (
     CENTURY_SECONDS,
     backstop,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a text below
 
 
-class Waiter(Checked, HookUser["SystemHook"]):
+class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
     """Reads the arguments that every wait has. The class that it is mixed into takes and documents them."""
 
     has_told_page = True
@@ -79,6 +80,7 @@ class Waiter(Checked, HookUser["SystemHook"]):
     def validate(self) -> None:
         """Check the rendered arguments; the last stop before anything is sent."""
         self.check_arguments()
+        self.check_output()
         self.waits_in_triggerer()
 
     def tell_wait(self, ref: str, polls: str, deadline: datetime | None, what: str = "") -> None:
@@ -159,6 +161,22 @@ class Waiter(Checked, HookUser["SystemHook"]):
             raise
         except TaskWatchError:
             return passed
+
+    def delivered_outcome(self, outcome: Outcome, result: dict[str, Any]) -> dict[str, Any]:
+        """What the XCom of a good end gets; see :meth:`~.output.OutputUser.delivered`."""
+        return self.delivered(
+            Bounded(value=result, loss=outcome.loss), lambda: self._whole(outcome) if outcome.loss else result
+        )
+
+    def _whole(self, outcome: Outcome) -> Mapping[str, Any]:
+        """All of a result that was too long for a row of Airflow's database, read once more."""
+        seen = self.hook.run(self.hook.system.observe(outcome.ref))
+        if not seen.phase.is_final or not seen.status:
+            self.log.warning("%s cannot be read any more: output_path gets what the XCom has", outcome.ref)
+            return outcome.result
+        personal = seen.mask.data(seen.personal, keep=seen.ref) if self.include_personal else {}
+        called = {"callback": outcome.result["callback"]} if "callback" in outcome.result else {}
+        return {**seen.mask.data(seen.result, keep=seen.ref), **personal, **called}
 
     def _rules(self) -> dict[str, Any]:
         return {

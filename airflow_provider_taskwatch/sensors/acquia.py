@@ -17,7 +17,7 @@ class AcquiaNotificationSensor(WatchSensor):
     :param acquia_conn_id: an Airflow connection of the type ``acquia``.
     """
 
-    template_fields: Sequence[str] = ("notification", "acquia_conn_id")
+    template_fields: Sequence[str] = ("notification", "acquia_conn_id", "output_path")
     ui_color = "#dff3fb"
     hook_class = "airflow_provider_taskwatch.hooks.acquia.AcquiaHook"
 

@@ -80,7 +80,7 @@ class AcronisTaskSensor(WatchSensor):
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"fail_on_warnings": flag}
-    template_fields: Sequence[str] = ("acronis_task_id", "acronis_conn_id")
+    template_fields: Sequence[str] = ("acronis_task_id", "acronis_conn_id", "output_path")
     ui_color = "#e3f1dd"
     hook_class = "airflow_provider_taskwatch.hooks.acronis.AcronisHook"
 

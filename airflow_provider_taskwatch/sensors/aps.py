@@ -25,7 +25,7 @@ class ApsNotificationSensor(WatchSensor):
     :param aps_conn_id: an Airflow connection of the type ``aps``.
     """
 
-    template_fields: Sequence[str] = ("notification_id", "context", "aps_conn_id")
+    template_fields: Sequence[str] = ("notification_id", "context", "aps_conn_id", "output_path")
     ui_color = "#e8e4f6"
     hook_class = "airflow_provider_taskwatch.hooks.aps.ApsHook"
 

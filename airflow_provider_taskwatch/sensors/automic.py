@@ -25,7 +25,7 @@ class AutomicExecutionSensor(WatchSensor):
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"follow_restarts": flag}
-    template_fields: Sequence[str] = ("execution_id", "automic_conn_id")
+    template_fields: Sequence[str] = ("execution_id", "automic_conn_id", "output_path")
     ui_color = "#fdeedd"
     hook_class = "airflow_provider_taskwatch.hooks.automic.AutomicHook"
 

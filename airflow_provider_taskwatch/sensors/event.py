@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from airflow_provider_taskwatch.core.feed import Event, shown, who_reads
+from airflow_provider_taskwatch.core.feed import Event, who_reads
+from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.spot import Spot, gone_of
@@ -109,7 +110,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         from airflow_provider_taskwatch.triggers.event import EventTrigger
 
         try:
-            return result_of(heard(self, event, EventTrigger, self.poke_interval))
+            return self._result(heard(self, event, EventTrigger, self.poke_interval))
         except WaitTimedOut as timed_out:
             raise AirflowSensorTimeout(str(timed_out)) from None
 
@@ -140,7 +141,18 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         return errand.begin(errand.inbox.number_before(errand.feed.key, want.heard_from))
 
     def _found(self, event: Event) -> PokeReturnValue:
-        return PokeReturnValue(is_done=True, xcom_value=shown(event))
+        from airflow_provider_taskwatch.triggers.event import found
+
+        return PokeReturnValue(is_done=True, xcom_value=self._result(found(event)))
+
+    def _result(self, outcome: Outcome) -> dict[str, Any]:
+        result = result_of(outcome)
+        if outcome.loss:
+            self.log.warning(
+                "the event is too long for an XCom: %s; an operator that reads events writes all to its output_path",
+                outcome.loss,
+            )
+        return result
 
     def _tell_wait(self, context: Context, want: Want, is_deferred: bool) -> None:
         """Say what is waited for, and who brings it."""

@@ -20,6 +20,10 @@ def how_to_finish(task: Any, execute_complete: Callable[..., Any]) -> str:
     return "push" if task.do_xcom_push else "succeed"
 
 
+def _writes_output(task: Any) -> bool:
+    return bool(task.output_path)
+
+
 def _has_outlets(task: Any) -> bool:
     return bool(task.outlets)
 
@@ -56,6 +60,7 @@ def _has_listeners(task: Any) -> bool:
 
 
 _NEEDS_A_WORKER = (
+    _writes_output,
     _has_outlets,
     _has_post_execute,
     _has_multiple_outputs,

@@ -57,6 +57,8 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
     :param fail_on_blocked: fail as soon as the remote task waits for a person.
     :param blocked_timeout: or after so many seconds in that state.
     :param include_personal: put personal data (authors, users) into the result.
+    :param output_path: write the whole result there, as JSON, too; the XCom has 100,000 characters at most. A path
+        on the worker, or an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"poke_interval": duration}
@@ -74,6 +76,7 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
         fail_on_blocked: bool = False,
         blocked_timeout: float | timedelta | None = None,
         include_personal: bool = False,
+        output_path: str = "",
         poke_interval: float | timedelta | None = None,
         **kwargs: Any,
     ) -> None:
@@ -90,6 +93,7 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
         self.fail_on_blocked = fail_on_blocked
         self.blocked_timeout = blocked_timeout
         self.include_personal = include_personal
+        self.output_path = output_path
         self._memory: Memory | None = None
         self._moved: MovedError | None = None
         self._is_kept = False
@@ -222,6 +226,7 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
 
     def _finish(self, outcome: Outcome) -> dict[str, Any]:
         try:
-            return result_of(outcome, on_skipped=self.on_skipped)
+            result = result_of(outcome, on_skipped=self.on_skipped)
         except WaitTimedOut as timed_out:
             raise AirflowSensorTimeout(str(timed_out)) from None
+        return self.delivered_outcome(outcome, result)

@@ -168,6 +168,8 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             outcome: Outcome | None = None
             try:
                 outcome = hub.shown(await self._watch(hub))
+                if outcome.warning and self.finish == "push":
+                    hub.teller.tell(self, self.log, logging.WARNING, outcome.warning)
             except TaskWatchError as error:
                 outcome = Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
             finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -298,3 +300,11 @@ def test_a_dag_with_localized_texts_can_be_stored() -> None:
 
 def test_a_message_is_what_the_operators_make_of_it() -> None:
     assert set(ApsSendNotificationOperator.template_fields) - {"aps_conn_id"} <= {*Message.__slots__}
+
+
+def test_a_list_of_notifications_is_written_where_it_is_wanted(box: Running, tmp_path: Path) -> None:
+    sent = sending().execute()
+    path = tmp_path / "all.json"
+    listed = Life(List, view="display", output_path=str(path)).execute()
+    assert listed == {"path": str(path), "count": 1}
+    assert json.loads(path.read_text())["inProgressActivities"] == [sent]

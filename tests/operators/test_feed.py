@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, OutputError
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.hub import statistic
 from airflow_provider_taskwatch.hub.inbox import open_inbox
@@ -179,11 +179,16 @@ def test_a_run_that_was_empty_stays_empty(box: Running, since: str) -> None:
 
 
 def test_a_run_that_fails_before_its_events_are_delivered_leaves_them_to_whoever_comes_first(
-    box: Running, since: str
+    box: Running, since: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space is left")
+
     emit(box, "a")
-    with pytest.raises(ValueError, match="nonsense"):
-        run_named("r", since=since, output_path="nonsense://x/y").execute()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(OutputError, match="no space is left"):
+            run_named("r", since=since, output_path=str(tmp_path / "x.jsonl")).execute()
     assert subjects(run_named("s", since=since).execute()) == ["a"]
 
 
