@@ -186,10 +186,10 @@ class Limiter:
         if scope is Scope.NOBODY and self._is_calm:
             self._suspicion.succeeded(one.about, self._clock())
             return
-        if reply is None or is_failure(reply):
-            self._failed(one, reply)
-        else:
+        if reply is not None and not is_failure(reply):
             self._succeeded(one)
+        elif scope is not Scope.CONNECTION:
+            self._failed(one, reply)
         held = None if scope is Scope.NOBODY else self._hold(one, reply, scope)
         if held is not self._everybody:
             self._pass(one, held)

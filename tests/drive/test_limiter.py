@@ -367,16 +367,19 @@ def test_whatever_is_answered_nobody_waits_for_ever_and_no_bound_is_broken(
 
 
 class NoToken:
-    """A credential whose endpoint is down."""
+    """A credential whose endpoint is down, for so many times."""
 
     is_ready = False
 
-    def __init__(self, *, is_lasting: bool = False) -> None:
+    def __init__(self, *, is_lasting: bool = False, times: int = 100) -> None:
         self.asked = 0
+        self._times = times
         self._is_lasting = is_lasting
 
     def sign(self, call: Call, refused: Call | None = None) -> Call:
         self.asked += 1
+        if self.asked > self._times:
+            return call
         raise TokenError("no token: the endpoint is down", transient=True, is_lasting=self._is_lasting)
 
 
@@ -386,6 +389,16 @@ async def test_a_token_endpoint_that_is_down_holds_the_connection(remote: Statio
         await driver.run(ask(get("/")))
     await driver.close()
     assert driver.limiter.held_seconds() > 0.5
+
+
+async def test_a_token_that_is_to_be_had_again_leaves_nothing_held(remote: Station) -> None:
+    driver = WaitingDriver(settings_for(remote), credential=(credential := NoToken(times=1)))
+    with pytest.raises(TokenError):
+        await driver.run(ask(get("/")))
+    async with asyncio.timeout(10):
+        await driver.run(ask(get("/")))
+    await driver.close()
+    assert (credential.asked, driver.limiter.held_seconds("a token"), driver.limiter._is_calm) == (2, 0.0, True)
 
 
 async def test_who_comes_later_hears_at_once_why_there_is_no_token(remote: Station) -> None:
