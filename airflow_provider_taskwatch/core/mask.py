@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -24,6 +23,8 @@ DATA_SECRET_CHARACTERS = 12
 END_CHARACTERS = 8
 """At the end of a text that was cut, this much of a secret counts as the secret."""
 DATA_DEPTH = 100
+DECODED_TIMES = 3
+SPELT_WAYS = 10
 MASKED = "***"
 
 
@@ -111,9 +112,13 @@ def _masked(text: str, secrets: tuple[str, ...]) -> str:
         return text
     pattern = _pattern(secrets)
     masked = pattern.sub(MASKED, text)
-    for decoded in _decodings(masked):
-        if pattern.search(decoded):
-            masked = pattern.sub(MASKED, decoded)
+    for _ in range(SPELT_WAYS):
+        shown = next(filter(pattern.search, _decodings(masked)), None)
+        if shown is None:
+            break
+        masked = pattern.sub(MASKED, shown)
+    else:
+        return MASKED
     for secret in secrets:
         masked = _without_rest(masked, secret)
     return masked
@@ -151,13 +156,14 @@ def _packed(secret: bytes, shift: int) -> str:
 
 
 def _decodings(text: str) -> Iterator[str]:
-    """What a text says where it is a form, a JSON text or a page, or one of them in another one."""
+    """What a text says where it is a form, a JSON text or a page, or one of them in another one, in any order."""
     if not _ENCODED.search(text):
         return
-    for first, second in product(_DECODERS, repeat=2):
-        decoded = second(first(text))
-        if decoded != text:
-            yield decoded
+    known = texts = {text}
+    for _ in range(DECODED_TIMES):
+        texts = {decode(one) for one in texts for decode in _DECODERS} - known
+        yield from texts
+        known = known | texts
 
 
 def _from_json(text: str) -> str:
@@ -165,10 +171,10 @@ def _from_json(text: str) -> str:
 
 
 def _unescaped(hit: re.Match[str]) -> str:
-    return str(json.loads(f'"{hit[0]}"'))
+    return str(json.loads(f'"{hit[0]}"'.replace("\\x", "\\u00")))
 
 
-_JSON_ESCAPE = re.compile(r'(?:\\u[0-9a-fA-F]{4})+|\\["\\/bfnrt]')
+_JSON_ESCAPE = re.compile(r'(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\["\\/bfnrt]')
 _DECODERS: tuple[Callable[[str], str], ...] = (unquote, unquote_plus, html.unescape, _from_json)
 _ENCODED = re.compile(r"%[0-9a-fA-F]{2}|&#?\w+;?|\\|\+")
 

@@ -45,7 +45,9 @@ SPELLINGS = {
     "form": quote_plus,
     "small form": lambda text: quote_plus(text).lower(),
     "url twice": lambda text: quote(quote(text, safe="")),
+    "url three times": lambda text: quote(quote(quote(text, safe=""), safe=""), safe=""),
     "json": lambda text: json.dumps(text),
+    "hex escapes": lambda text: "".join(f"\\x{ord(one):02x}" if one < "\x80" else one for one in text),
     "json, unescaped": lambda text: json.dumps(text, ensure_ascii=False),
     "php": lambda text: json.dumps(text).replace("/", "\\/"),
     "json in json": lambda text: json.dumps(json.dumps(text)),
@@ -286,3 +288,12 @@ def test_a_whole_wait_shows_no_secret_in_its_outcome():
     _, outcome = play(watch(Echoing(), Plan(ref="7"), 0.0), Seen(age=1.0, observation=seen), ECHO)
     assert "client-secret" not in repr(outcome)
     assert outcome.message == "job 7: failed (***): ***\n***"
+
+
+def test_secrets_that_are_spelt_in_several_ways_are_all_masked():
+    secrets = ("first/secret+of=ours", "second&secret<of>ours", "third secret/of ours")
+    first, second, third = secrets
+    text = f"{quote(first, safe='')} and {html.escape(second)} and {json.dumps(escapes(third))} and {quote_plus(third)}"
+    masked = Mask(secrets).text(text)
+    assert masked.count("***") == 4
+    assert not any(shows(masked, one) for one in secrets)
