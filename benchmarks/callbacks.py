@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import sys
@@ -52,6 +53,8 @@ CALLBACK_POLL = 300.0
 TRIALS = 200
 
 SENDERS = 32
+STARTS = 5_000
+"""That call back in turn: a receiver keeps the newest few of each."""
 SEND_SECONDS = 8.0
 
 WATCHES = 10_000
@@ -119,8 +122,11 @@ class Load:
     p99: float
 
 
-async def _send_for(url: str, headers: dict[str, str], seconds: float) -> Load:
-    """As many as the server answers, over :data:`SENDERS` connections."""
+async def _send_for(calls: Iterator[tuple[str, dict[str, str]]], seconds: float) -> Load:
+    """As many as the server answers, over :data:`SENDERS` connections.
+
+    :param calls: address and headers of each.
+    """
     times: list[float] = []
     end = time.monotonic() + seconds
 
@@ -129,6 +135,7 @@ async def _send_for(url: str, headers: dict[str, str], seconds: float) -> Load:
         while (began := time.monotonic()) < end:
             number += 1
             body = json.dumps({"runid": f"{sender * 1_000_000 + number:010d}", "execution_status": "1900"})
+            url, headers = next(calls)
             async with session.post(url, data=body, headers=headers) as response:
                 response.raise_for_status()
             times.append(time.monotonic() - began)
@@ -151,12 +158,17 @@ def receiver(say: Any) -> dict[str, dict[str, Load]]:
 def _loaded(kind: str, database: str, say: Any) -> Load:
     say(f"{kind} on {database.partition(':')[0]}")
     with serving("-m", "benchmarks.receivers", kind, database, SECRET) as url:
-        keys = Keys([SECRET])
-        token = keys.mint(Ticket(channel="automic", start_id="0123456789ab", expires_at=int(time.time()) + 3600))
-        headers = {"Authorization": f"Bearer {keys.bearer(token)}", "Content-Type": "application/json"}
-        target = f"{url}/callbacks/{token}"
-        asyncio.run(_send_for(target, headers, 1.0))
-        return asyncio.run(_send_for(target, headers, SEND_SECONDS))
+        calls = itertools.cycle([_call(url, f"{number:012x}") for number in range(STARTS)])
+        asyncio.run(_send_for(calls, 1.0))
+        return asyncio.run(_send_for(calls, SEND_SECONDS))
+
+
+def _call(url: str, start_id: str) -> tuple[str, dict[str, str]]:
+    """Where a start is called back, and with which headers."""
+    keys = Keys([SECRET])
+    token = keys.mint(Ticket(channel="automic", start_id=start_id, expires_at=int(time.time()) + 3600))
+    headers = {"Authorization": f"Bearer {keys.bearer(token)}", "Content-Type": "application/json"}
+    return f"{url}/callbacks/{token}", headers
 
 
 # --- how soon a callback is acted upon

@@ -30,7 +30,7 @@ from .health import BEAT_SECONDS, Readiness, beating
 from .intake import BODY_BYTES, BODY_SECONDS, Intake
 from .route import Callbacks, Pushes
 from .token import Keys
-from .writer import PushedFeeds, add
+from .writer import PushedFeeds, Signals
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def create_app(
         lifespan=_lifespan(inbox, host or socket.gethostname(), url, beat_seconds),
     )
     signals = Intake(
-        partial(add, inbox, tell=partial(_repeat, count, f"{COUNTER}dropped")),
+        Signals(inbox, partial(_repeat, count, f"{COUNTER}dropped")).add,
         lambda name: count(f"{COUNTER}{name}"),
         body_seconds,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -23,39 +24,58 @@ BATCH_MESSAGES = 5
 
 CALLBACKS = 20
 """Of one start that are kept: whoever has its token may call as often as he likes, but fill no disk."""
+CHECKED = 10
+"""Every so many callbacks of a start, the older ones are deleted. Most starts call once, and cost no question."""
+COUNTED = 10_000
+"""Starts whose callbacks are counted, the newest."""
 
 
 def _ignore(_: int) -> None:
     """Count nothing."""
 
 
-def add(inbox: Inbox, messages: Sequence[Message], tell: Callable[[int], object] = _ignore) -> int:
-    """Store signals, the newest :data:`CALLBACKS` of each start; return how many were new.
+class Signals:
+    """Stores callbacks, and keeps the newest :data:`CALLBACKS` of each start, and for a moment some more.
 
     :param tell: told how many older ones were deleted, where some were.
     """
-    new = inbox.add(sorted(messages, key=_key))
-    if new and (deleted := _bounded(inbox, messages)):
-        tell(deleted)
-    return new
 
+    def __init__(self, inbox: Inbox, tell: Callable[[int], object] = _ignore) -> None:
+        self._inbox = inbox
+        self._tell = tell
+        self._counts: dict[str, int] = {}
+        self._counting = threading.Lock()
 
-def _bounded(inbox: Inbox, messages: Sequence[Message]) -> int:
-    """What was added is stored, whatever becomes of the older ones; the next one that comes deletes them as well."""
-    subjects = {one.subject for one in messages}
-    try:
-        deleted = inbox.keep_newest(subjects, CALLBACKS)
-    except InboxError as error:
-        log.warning("no older callbacks were deleted: %s", error)
-        return 0
-    if deleted:
-        log.warning(
-            "more than %d callbacks for one of the starts %s: the oldest %d are deleted",
-            CALLBACKS,
-            ", ".join(sorted(subjects)),
-            deleted,
-        )
-    return deleted
+    def add(self, messages: Sequence[Message]) -> int:
+        """Store signals; return how many were new."""
+        new = self._inbox.add(sorted(messages, key=_key))
+        if subjects := self._due(messages):
+            self._keep_newest(subjects)
+        return new
+
+    def _due(self, messages: Sequence[Message]) -> list[str]:
+        """The starts that have called often enough to be checked."""
+        with self._counting:
+            for one in messages:
+                self._counts[one.subject] = self._counts.pop(one.subject, 0) + 1
+            due = [subject for subject in {one.subject for one in messages} if self._counts[subject] >= CHECKED]
+            for subject in due:
+                del self._counts[subject]
+            while len(self._counts) > COUNTED:
+                del self._counts[next(iter(self._counts))]  # the one that has not called for longest
+        return due
+
+    def _keep_newest(self, subjects: Sequence[str]) -> None:
+        """What was added is stored, whatever becomes of the older ones."""
+        try:
+            deleted = self._inbox.keep_newest(subjects, CALLBACKS)
+        except InboxError as error:
+            log.warning("no older callbacks were deleted: %s", error)
+            return
+        if deleted:
+            names = ", ".join(sorted(subjects))
+            log.warning("more than %d callbacks for a start (%s): the oldest %d are deleted", CALLBACKS, names, deleted)
+            self._tell(deleted)
 
 
 PUSHED_BYTES = 1 << 30

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +14,16 @@ from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
-from airflow_provider_taskwatch.receiver.writer import BATCH_MESSAGES, THREADS, PushedFeeds, Writer, add
+from airflow_provider_taskwatch.receiver.writer import (
+    BATCH_MESSAGES,
+    CALLBACKS,
+    CHECKED,
+    COUNTED,
+    THREADS,
+    PushedFeeds,
+    Signals,
+    Writer,
+)
 from tests.until import until
 
 
@@ -47,7 +55,7 @@ def message(delivery: int) -> Message:
 
 async def test_those_who_wait_share_a_transaction_which_stays_short(inbox: SlowInbox) -> None:
     told: list[tuple[int, int]] = []
-    writer = Writer(partial(add, inbox), lambda *counts: told.append(counts))
+    writer = Writer(Signals(inbox).add, lambda *counts: told.append(counts))
     async with asyncio.TaskGroup() as group:
         for first in range(THREADS):
             group.create_task(writer.add(message(first)))
@@ -62,7 +70,7 @@ async def test_those_who_wait_share_a_transaction_which_stays_short(inbox: SlowI
 
 async def test_a_transaction_is_in_one_order_whatever_came_first(inbox: SlowInbox) -> None:
     inbox.go_on.set()
-    writer = Writer(partial(add, inbox), lambda new, known: None)
+    writer = Writer(Signals(inbox).add, lambda new, known: None)
     await asyncio.gather(*(writer.add(message(number)) for number in (3, 1, 2)))
     assert inbox.batches == [["001", "002", "003"]]
 
@@ -91,7 +99,7 @@ async def test_events_keep_the_order_in_which_they_came_each_feed_in_one_transac
 async def test_what_was_there_is_told_apart_from_what_is_new(inbox: SlowInbox) -> None:
     inbox.go_on.set()
     told: list[tuple[int, int]] = []
-    writer = Writer(partial(add, inbox), lambda *counts: told.append(counts))
+    writer = Writer(Signals(inbox).add, lambda *counts: told.append(counts))
     await asyncio.gather(*(writer.add(message(number)) for number in (1, 2, 2)))
     await writer.add(message(1))
     assert told == [(2, 1), (0, 1)]
@@ -100,7 +108,7 @@ async def test_what_was_there_is_told_apart_from_what_is_new(inbox: SlowInbox) -
 async def test_a_failure_is_everybody_s_who_shared_it_and_nobody_s_after(inbox: SlowInbox) -> None:
     inbox.go_on.set()
     inbox.is_well = False
-    writer = Writer(partial(add, inbox), lambda new, known: None)
+    writer = Writer(Signals(inbox).add, lambda new, known: None)
     errors = await asyncio.gather(*(writer.add(message(number)) for number in (1, 2)), return_exceptions=True)
     assert [type(one) for one in errors] == [InboxError, InboxError]
     inbox.is_well = True
@@ -109,7 +117,7 @@ async def test_a_failure_is_everybody_s_who_shared_it_and_nobody_s_after(inbox: 
 
 
 async def test_who_goes_away_does_not_take_the_others_with_him(inbox: SlowInbox) -> None:
-    writer = Writer(partial(add, inbox), lambda new, known: None)
+    writer = Writer(Signals(inbox).add, lambda new, known: None)
     leaver = asyncio.create_task(writer.add(message(1)))
     stayer = asyncio.create_task(writer.add(message(2)))
     await until(lambda: bool(inbox.batches))
@@ -124,9 +132,11 @@ async def test_who_goes_away_does_not_take_the_others_with_him(inbox: SlowInbox)
 def test_however_often_a_start_is_called_back_the_newest_are_kept(inbox: SlowInbox, size: int) -> None:
     inbox.go_on.set()
     deleted: list[int] = []
+    signals = Signals(inbox, deleted.append)
     for first in range(0, 200, size):
         batch = [message(number) for number in range(first, first + size)]
-        assert add(inbox, batch, deleted.append) == size
+        assert signals.add(batch) == size
+        assert len(inbox.read(Cursor())) < CALLBACKS + CHECKED
 
     assert [one.message.delivery for one in inbox.read(Cursor())] == [f"{n:03}" for n in range(180, 200)]
     assert sum(deleted) == 180
@@ -137,8 +147,23 @@ def test_what_was_added_is_stored_even_where_the_older_ones_cannot_be_deleted(ca
         def keep_newest(self, subjects: Collection[str], limit: int) -> int:
             raise InboxError("the disk is full")
 
-    assert add(Stubborn(), [message(1)]) == 1
+    assert Signals(Stubborn()).add([message(number) for number in range(CHECKED)]) == CHECKED
     assert "no older callbacks were deleted: the disk is full" in caplog.text
+
+
+def test_starts_that_call_once_cost_no_question_however_many_they_are() -> None:
+    class Asked(MemoryInbox):
+        questions = 0
+
+        def keep_newest(self, subjects: Collection[str], limit: int) -> int:
+            self.questions += 1
+            return super().keep_newest(subjects, limit)
+
+    inbox = Asked()
+    signals = Signals(inbox)
+    for number in range(COUNTED + 100):
+        signals.add([replace(message(0), subject=f"start {number}", delivery=str(number))])
+    assert (inbox.questions, len(signals._counts)) == (0, COUNTED)
 
 
 def event(number: int, channel: str = "docplanner") -> Message:
