@@ -56,7 +56,8 @@ def check(args: Namespace) -> None:
     """Test a connection, the way of callbacks, or both, step by step; exit 1 at the first step that fails."""
     try:
         for step, text in _steps(args):
-            _say("green", f"ok  {step:<11}", text)
+            is_fine = step != "warning"
+            _say("green" if is_fine else "yellow", f"{'ok' if is_fine else '!!'}  {step:<11}", text)
     except TaskWatchError as error:
         _say("red", "no ", str(error))
         sys.exit(1)

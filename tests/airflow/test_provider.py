@@ -199,6 +199,14 @@ def test_the_help_lists_the_commands(airflow: Airflow) -> None:
     ]
 
 
+def test_check_warns_of_tls_that_is_not_verified(airflow: Airflow, box: Running) -> None:
+    given = box.connections()["acquia_default"]
+    content = {**given, "host": "https://127.0.0.1:1", "extra": {**given["extra"], "verify": False}}
+    checked = airflow("taskwatch", "check", "lax", variables={"AIRFLOW_CONN_LAX": json.dumps(content)})
+    words = "!!  warning     'verify' is false, so nothing proves who answers for 127.0.0.1:1"
+    assert words in " ".join(checked.stdout.split("\n"))
+
+
 def test_check_tests_a_connection_step_by_step(airflow: Airflow, box: Running) -> None:
     shown = airflow("taskwatch", "check", "acquia_default", variables=box.environment())
     assert (shown.returncode, shown.stdout.splitlines()) == (
