@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.systems.docplanner import FORM, Pulled, probe, pull, quota, read_pulled, release
@@ -47,8 +47,10 @@ class DocplannerHook(TaskWatchHook):
         :raises LossError: the reply was lost, and perhaps the notification with it.
         :raises ReplyError: what came is no notification.
         """
-        taken = read_pulled(self.run(pull())).notifications
-        return taken[0] if taken else None
+        pulled = read_pulled(self.run(pull()))
+        if pulled.others or pulled.rest:
+            raise ReplyError("what was pulled is no notification, and is deleted at Docplanner")
+        return pulled.notifications[0] if pulled.notifications else None
 
     def pull_notifications(self, limit: int = 100) -> Pulled:
         """Take the earliest notifications out of the queue, and learn how many remain.

@@ -78,6 +78,7 @@ class Pump:
         self._waiters: dict[Waiter, None] = {}
         self._task: asyncio.Task[None] | None = None
         self._refused_since: float | None = None
+        self._failing_since: float | None = None
         self._failures = 0
         self._remark_from: dict[int, float] = {}
 
@@ -190,7 +191,7 @@ class Pump:
     def _rejoice(self, events: int) -> None:
         if self._failures:
             log.info("the feed %s is read again", self._feed.key)
-        self._refused_since, self._failures = None, 0
+        self._refused_since, self._failing_since, self._failures = None, None, 0
         self.batches += 1
         self.events += events
 
@@ -208,11 +209,18 @@ class Pump:
         """Tell what is wrong, once to everybody; seconds until the next attempt."""
         self._failures += 1
         words = f"the feed {self._feed.key} cannot be read for now: {described(error)}"
-        self._tell(logging.WARNING, words)
+        self._tell(logging.ERROR if self._has_lasted() else logging.WARNING, words)
         if self._is_over(error):
             for waiter in list(self._waiters):
                 waiter.fail(error)
         return _PATIENCE.seconds(self._failures, getattr(error, "retry_after", None))
+
+    def _has_lasted(self) -> bool:
+        """Whether nothing could be read for so long that it is no trouble that passes."""
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is None:
+            self._failing_since = now
+        return now - self._failing_since >= GRACE_SECONDS
 
     def _is_over(self, error: Exception) -> bool:
         """Whether it makes no sense to wait any longer: settings are wrong, or the remote has refused long enough."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, ReplyError
 from airflow_provider_taskwatch.core.feed import MISTAKES, Batch, Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.mask import NO_MASK, clean
@@ -78,9 +78,10 @@ class Reading:
         seal = self._seal if self._feed.is_consuming else None
         if seal is not None:
             yield from self._unseal(seal)
-        reply = yield self._feed.read(place.position, place.reader, waits=waits)
+        position = yield partial(self._known, place.position)
+        reply = yield self._feed.read(position, place.reader, waits=waits)
         number = (yield partial(self._close, seal, reply)) if seal is not None and reply.body else None
-        batch = yield from self._store(reply, place.position, number)
+        batch = yield from self._store(reply, position, number)
         yield self._feed.acknowledge(batch, place.reader)
         return batch
 
@@ -95,8 +96,15 @@ class Reading:
             raise
         moved_to = batch.position if batch.position != position else None
         if batch.count or moved_to is not None or number is not None:
+            if position and (yield partial(self._known, position)) != position:
+                raise InboxError(f"the inbox has gone back while the feed {self._feed.key} was read")
             yield partial(self._append, batch, moved_to, number)
         return batch
+
+    def _known(self, position: str) -> str:
+        """Where the inbox knows the feed to be: nobody else moves that, but a backup that was restored is behind."""
+        stored = None if self._feed.is_positioned else self._inbox.position(self._feed.key)
+        return position if stored is None else stored
 
     def _batch(self, reply: object, position: str) -> Batch:
         """What a reply holds; one of a shape that nobody has thought of is no reason to stop for ever."""

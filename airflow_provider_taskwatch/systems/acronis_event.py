@@ -81,6 +81,13 @@ def subscription_offset(subscription_id: str) -> Flow[int]:
     return _offset(get(SUBSCRIPTION_OFFSET, {"subscription_id": check_uuid("subscription_id", subscription_id)}))
 
 
+def committed_offset(subscription_id: str) -> Flow[int | None]:
+    """The same; None where the server names none, as before the first commit."""
+    call = get(SUBSCRIPTION_OFFSET, {"subscription_id": check_uuid("subscription_id", subscription_id)})
+    reply = yield from ask(call, retry=RETRY)
+    return offset_in(read_object(call, reply))
+
+
 def commit_offset(subscription_id: str, offset: object) -> Flow[dict[str, Any]]:
     """Say that everything up to an offset was processed; return what the server says, ``{}`` where that is nothing.
 

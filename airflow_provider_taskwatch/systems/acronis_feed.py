@@ -22,11 +22,11 @@ from .acronis_event import (
     EVENTS_LIMIT,
     answer,
     commit_offset,
+    committed_offset,
     create_subscription,
     offset_in,
     poll,
     poll_seconds,
-    subscription_offset,
     topic_offset,
 )
 from .acronis_subscription import CTI_CHARACTERS, Subscription, read_subscription
@@ -94,7 +94,8 @@ class AcronisFeed:
         """Subscribe, and choose the start; a stateless consumer goes on where the server knows it to be."""
         _, is_new = yield from create_subscription(self.subscription)
         if not is_new and self.subscription.consumer != "stateful":
-            return str((yield from subscription_offset(self.subscription.id)))
+            committed = yield from committed_offset(self.subscription.id)
+            return str(committed) if committed is not None else (yield from self._position_lost("the server", None))
         if since is None:
             return str((yield from topic_offset(self.subscription.topic, "CURRENT")))
         at = instant(since)
@@ -175,14 +176,17 @@ class AcronisFeed:
 
     def _without_position(self, position: str) -> Flow[Batch]:
         """What the inbox holds is no offset; go on like one whose offset the server has lost."""
+        offset = yield from self._position_lost("the inbox", position)
+        loss = f"the inbox knows {position!r:.80} as its offset, which is none; it is read on at {offset}"
+        return Batch(position=offset, pause_seconds=EMPTY_SECONDS, loss=loss)
+
+    def _position_lost(self, whose: str, position: str | None) -> Flow[str]:
         if self._on_offset_lost == "fail":
             raise ConfigurationError(
-                f"the inbox knows {position!r:.80} as the offset of {self.key}, which is none; "
+                f"{whose} knows {position!r:.80} as the offset of {self.key}, which is none; "
                 "on_offset_lost='earliest' or 'current' goes on without it"
             )
-        offset = yield from topic_offset(self.subscription.topic, self._on_offset_lost.upper())
-        loss = f"the inbox knows {position!r:.80} as its offset, which is none; it is read on at {offset}"
-        return Batch(position=str(offset), pause_seconds=EMPTY_SECONDS, loss=loss)
+        return str((yield from topic_offset(self.subscription.topic, self._on_offset_lost.upper())))
 
     def _without_offset(self, error: RemoteError, position: int) -> Flow[Batch]:
         """Go on at an offset which the server keeps; else the refusal stands.

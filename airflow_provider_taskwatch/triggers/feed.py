@@ -25,7 +25,7 @@ class FeedTrigger(BaseEventTrigger):
     How far it has got belongs to its name and is kept in the inbox, so neither a restart nor a renamed DAG misses
     anything or begins anew. A new name begins with what comes from then on. Several batches in a row are followed by an
     empty one, so that Airflow gives all of them to a run. Errors of the remote, the inbox and the settings are logged,
-    and lived through.
+    and lived through; so is that events were deleted before they could be told, with their number.
 
     :param name: to which the position belongs; no two triggers may share one.
     :param conn_id: the connection; its type names the remote.

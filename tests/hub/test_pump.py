@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.core.error import (
     InboxError,
     NotFoundError,
     RemoteError,
+    ReplyError,
     TransportError,
 )
 from airflow_provider_taskwatch.core.feed import Unreadable
@@ -328,6 +329,20 @@ def test_trouble_that_passes_is_told_to_all_who_wait_and_tried_again_ever_more_s
     for one in listening:
         assert set(one.doubts) == {"the feed fake queue cannot be read for now: no route to host"}
         assert one.errors == []
+
+
+def test_trouble_that_lasts_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    remote = Remote()
+    remote.troubles.extend([ReplyError("the reply is not JSON")] * 100)
+
+    async def work() -> None:
+        async with pump_on(MemoryInbox(), remote, **LASTING).serving(Listening().waiter):
+            await asyncio.sleep(GRACE_SECONDS + 2 * LIMIT_SECONDS)
+
+    in_virtual_time(work)
+    levels = [one.levelno for one in caplog.records if "cannot be read for now" in one.getMessage()]
+    assert (levels[0], levels[-1]) == (logging.WARNING, logging.ERROR)
+    assert len(levels) > 10
 
 
 def refused(seconds: float, *first: Exception) -> Listening:

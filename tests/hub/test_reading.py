@@ -119,6 +119,28 @@ def test_what_was_not_acknowledged_and_comes_again_is_stored_once(inbox: Inbox) 
     assert stored(inbox) == ["1", "2", "3"]
 
 
+def test_a_backup_of_the_inbox_that_was_restored_is_read_on_from_its_own_position(inbox: Inbox) -> None:
+    inbox.save_position("fake queue", "1")
+    asked: list[str] = []
+    feed = QueueFeed()
+    feed.read = lambda position, reader, *, waits=True: asked.append(position) or QueueFeed.read(feed, position, reader)  # type: ignore[method-assign,func-returns-value]
+    drive(Reading(feed, inbox, LEASE, None, lambda: NOW).turn(place("7")), reply(200, [2]))
+
+    assert (asked, inbox.position("fake queue")) == (["1"], "2")
+
+
+def test_what_was_read_while_a_backup_was_restored_does_not_move_its_position(inbox: Inbox) -> None:
+    inbox.save_position("fake queue", "7")
+    with pytest.raises(InboxError, match="has gone back while"):
+        drive(
+            reading(inbox).turn(place("7")),
+            reply(200, [8]),
+            before=lambda _: inbox.save_position("fake queue", "1"),
+        )
+
+    assert (stored(inbox), inbox.position("fake queue")) == ([], "1")
+
+
 def test_nothing_is_written_when_the_lease_has_gone(inbox: Inbox) -> None:
     inbox.release(LEASE.name, LEASE.holder)
     inbox.lease(LEASE.name, "another", 60.0)

@@ -105,6 +105,15 @@ def test_a_stateless_consumer_goes_on_where_the_server_knows_it_to_be(consumer):
     assert (targets(steps)[1], position) == (stored, "7")
 
 
+@pytest.mark.parametrize("odd", [None, "soon", -1, {}])
+def test_where_the_server_names_no_offset_it_is_taken_for_lost(odd):
+    one = feed(consumer="stateless")
+    assert result_of(one.begin(5.0), reply(409), reply(200, {"offset": odd}), offset(3)) == "3"
+    one = feed(consumer="stateless", on_offset_lost="fail")
+    with pytest.raises(ConfigurationError, match="the server knows None as the offset of"):
+        play(one.begin(5.0), reply(409), reply(200, {"offset": odd}))
+
+
 def test_a_new_subscription_of_a_stateless_consumer_has_no_offset_to_go_on_at():
     assert result_of(feed(consumer="stateless").begin(None), reply(201, {}), offset(7)) == "7"
 
