@@ -40,6 +40,8 @@ EMPTY_SECONDS = 1.0
 REFUSED_SECONDS = 10.0
 """The pause after a 429 without ``Retry-After``: another reader is served until it was silent for a while."""
 
+LEAP = 1_000_000
+"""So many events of a topic may be held back by a filter in one answer."""
 ASIDE_BYTES = 65536
 """What is kept of an event that cannot be read; the vendor promises that none is longer."""
 
@@ -111,8 +113,10 @@ class AcronisFeed:
         limit, seconds = EVENTS_LIMIT, self._timeout_seconds if waits else SHORT_SECONDS
         while True:
             found = yield from self._asked(reader, offset, limit, seconds)
-            if isinstance(found, Batch) or is_legible(found) or not found.body.strip():
+            if isinstance(found, Batch) or found.status == 429 or not found.body.strip():
                 return found
+            if is_legible(found):
+                return (yield from self._believed(found, offset))
             if limit == 1:
                 return (yield from self._past_one(reader, offset, found))
             limit //= 2
@@ -151,6 +155,20 @@ class AcronisFeed:
         if reply.status == 429 or reply.is_ok:
             return reply
         return (yield from self._without_offset(refusal(call, reply), offset))
+
+    def _believed(self, found: Reply, offset: int) -> Flow[Batch]:
+        """An answer whose offset leaps ahead of all events is only believed as far as the topic goes.
+
+        Behind the end of its topic, a feed would hear of nothing for years.
+        """
+        batch = self.batch(found, str(offset))
+        if int(batch.position) <= offset + LEAP or int(batch.position) <= max(_sequences(answer(found)), default=0):
+            return batch
+        end = yield from topic_offset(self.subscription.topic, "CURRENT")
+        if int(batch.position) <= end:
+            return batch
+        warning = f"the server says to read on at {batch.position}, which is behind the end of its topic, {end}"
+        return replace(batch, position=str(end), pause_seconds=EMPTY_SECONDS, warning=warning)
 
     def _past_one(self, reader: str, offset: int, found: Reply) -> Flow[Reply | Batch]:
         """Set aside the one event after an offset, whose reply cannot be read.
@@ -245,10 +263,14 @@ def _moved_to(content: Mapping[str, Any]) -> int | None:
     """The offset in an answer; where it is none, that of the last event, which is the same in the vendor's sample."""
     if (offset := offset_in(content)) is not None:
         return offset
+    return max(_sequences(content), default=None)
+
+
+def _sequences(content: Mapping[str, Any]) -> list[int]:
     listed = content.get("events")
     held = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
     sequences = (offset_in({"offset": one.get("sequence")}) for one in held)
-    return max((one for one in sequences if one is not None), default=None)
+    return [one for one in sequences if one is not None]
 
 
 def _listed(reply: Reply, content: Mapping[str, Any]) -> list[object]:

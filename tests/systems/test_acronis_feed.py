@@ -392,6 +392,26 @@ def test_an_offset_that_is_none_is_taken_from_the_last_event(odd):
     assert (len(found.events), found.position) == (2, "8")
 
 
+@pytest.mark.parametrize("events", [[], [sample(7)]])
+def test_an_offset_behind_the_end_of_its_topic_is_not_believed(events):
+    answer = reply(200, {"offset": 2**63 - 1, "events": events})
+    batch = feed().batch(result_of(feed().read("5", READER), answer, offset(9)), "5")
+    assert (batch.position, len(batch.events), batch.pause_seconds) == ("9", len(events), 1.0)
+    assert "which is behind the end of its topic, 9" in batch.warning
+
+
+def test_a_429_with_a_page_is_still_one():
+    assert (
+        feed().batch(result_of(feed().read("5", READER), reply(429, b"<html>", retry_after="3")), "5").pause_seconds
+        == 3
+    )
+
+
+def test_a_leap_that_the_topic_has_made_is_believed():
+    answer = reply(200, {"offset": 5_000_000, "events": []})
+    assert feed().batch(result_of(feed().read("5", READER), answer, offset(5_000_001)), "5").position == "5000000"
+
+
 @pytest.mark.parametrize("position", ["", "x", "-1", "1.5", "None", "9" * 30])
 def test_a_position_that_is_none_is_told_and_left(position):
     steps, batch = play(feed().read(position, READER), offset(40))
