@@ -113,7 +113,11 @@ class TaskWatchHook(BaseHook):
     ) -> Reply:
         """Send one request, and return the 2xx reply; reads are repeated where the remote is in trouble.
 
-        :param path: below the connection's host, percent-encoded; never another host's address.
+        :param path: below the connection's host, never another host's address; what is percent-encoded in it stays
+            so. It may have a query of its own.
+        :param json: the body. Any sequence that is no text is a list.
+        :param query: what is None is left out; a sequence is sent as one pair for each of its members.
+        :raises ConfigurationError: names what cannot be sent, before anything is.
         :raises RemoteError: the remote refused; ``status`` and ``message`` say why.
         :raises TransportError: it could not be asked.
         """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import ReplyError, TransportError
+from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, TransportError
 from airflow_provider_taskwatch.core.flow import Retry, ask, one_step
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, send
 from tests.drive.conftest import Connect, Waiting
@@ -88,6 +90,24 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used_for_a_start(remote: 
     assert client.run(ask(send("POST", "/start", {}))).status == 202
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_kept_connection_that_ends_without_a_reply_may_have_done_it(
+    remote: Station, connect: Connect, method: str
+) -> None:
+    script(remote, PLAIN)
+    client = connect(settings_for(remote, **ROOMY))
+    client.run(ask(get("/first")))
+
+    def answer(request: Request) -> Iterator[bytes]:
+        remote.is_patient = False
+        yield b""
+
+    remote.answer = answer
+    with pytest.raises(TransportError, match="it was closed without a reply") as caught:
+        client.run(one_step(Call(method=method, path="/second", body=b"{}")))
+    assert (caught.value.sent, len(remote.requests), remote.connections) == (True, 2, 1)
+
+
 def test_a_reply_before_the_request_was_read_is_the_reply(remote: Station, connect: Connect) -> None:
     remote.say(413, "too much")
     reply = connect(settings_for(remote, **ROOMY)).run(one_step(Call(method="POST", path="/", body=bytes(200_000))))
@@ -106,3 +126,22 @@ def test_more_than_8_mb_of_anything_is_named(remote: Station, connect: Connect) 
     remote.say(500, bytes(8 * 1024 * 1024 + 1))
     with pytest.raises(ReplyError, match=r"^the reply to GET /x \(500\) is longer than 8 MB; it is not read further$"):
         connect(settings_for(remote, **ROOMY)).run(ask(get("/x")))
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": "soon"}], ids=["no date", "an odd one"])
+def test_a_reply_is_stamped_so_that_a_date_to_wait_for_can_be_read(
+    remote: Station, connect: Connect, date: dict[str, str]
+) -> None:
+    remote.say(503, "busy", Retry_After=formatdate(time.time() + 1800, usegmt=True), **date)
+    with pytest.raises(RemoteError) as caught:
+        connect(settings_for(remote, **ROOMY)).run(ask(get("/x")))
+    assert caught.value.retry_after == pytest.approx(1800, abs=60)
+
+
+def test_the_clock_of_the_remote_counts_where_it_tells_it(remote: Station, connect: Connect) -> None:
+    there = time.time() - 86400
+    dates = {"Date": formatdate(there, usegmt=True), "Retry_After": formatdate(there + 90, usegmt=True)}
+    remote.say(503, "busy", **dates)
+    with pytest.raises(RemoteError) as caught:
+        connect(settings_for(remote, **ROOMY)).run(ask(get("/x")))
+    assert caught.value.retry_after == 90.0
