@@ -21,7 +21,7 @@ from demo.api import AirflowApi, DagRun
 from demo.component import Component
 from demo.configuration import connection_variables, environment
 from demo.port import free_port
-from demo.wait import until
+from demo.wait import ROOM_SECONDS, until
 
 COMMANDS = {
     "api-server": ("api-server",),
@@ -61,7 +61,7 @@ class PrivateAirflow:
         database_url: str | None = None,
         env_of: Mapping[str, Mapping[str, str]] | None = None,
         restarts: bool = False,
-        start_within_seconds: float = 120.0,
+        start_within_seconds: float = ROOM_SECONDS,
     ) -> None:
         self._dag_folders = [folder.resolve() for folder in ([dags] if isinstance(dags, Path) else dags)]
         self._further_env = connection_variables(connections or {}) | dict(env or {})
@@ -98,7 +98,7 @@ class PrivateAirflow:
         """End one of :data:`COMMANDS` and wait until it is gone; SIGKILL takes all its processes at once."""
         self._components[component].kill(signal_number)
 
-    def start(self, component: str, *, waits: bool = True, within_seconds: float = 60.0) -> None:
+    def start(self, component: str, *, waits: bool = True, within_seconds: float = ROOM_SECONDS) -> None:
         """Start one of :data:`COMMANDS` again and wait until it is healthy, unless told not to wait."""
         began = datetime.now(UTC)
         self._components[component].start()
@@ -139,7 +139,7 @@ class PrivateAirflow:
         """Everything that a component wrote to its standard output and error."""
         return self._components[component].log_path.read_text(errors="replace")
 
-    def command(self, *arguments: str, within_seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, within_seconds: float = ROOM_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run ``airflow`` with these arguments in the environment of the components."""
         return subprocess.run(
             [*_AIRFLOW, *arguments],

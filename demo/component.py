@@ -12,7 +12,7 @@ import psutil
 
 from demo.wait import until
 
-_END_WITHIN_SECONDS = 30.0
+_END_WITHIN_SECONDS = 120.0
 
 
 class ComponentEndedError(RuntimeError):

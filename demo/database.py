@@ -13,7 +13,7 @@ from pathlib import Path
 
 from demo.configuration import environment
 
-_MIGRATE_WITHIN_SECONDS = 120.0
+_MIGRATE_WITHIN_SECONDS = 240.0
 
 
 def create(target: Path) -> None:

@@ -24,7 +24,7 @@ from demo.wait import until
 
 _DEBIAN_FOLDERS = "/usr/lib/postgresql"
 _SERVICE_ACCOUNT = "postgres"
-_START_WITHIN_SECONDS = 30.0
+_START_WITHIN_SECONDS = 120.0
 
 _SETTINGS = (
     "listen_addresses=127.0.0.1",

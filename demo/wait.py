@@ -8,6 +8,8 @@ from typing import TypeVar
 
 Answer = TypeVar("Answer")
 
+ROOM_SECONDS = 240.0
+"""Far more than anything takes: a busy host is no failure, and whoever waits for a condition goes on when it holds."""
 _PAUSE_SECONDS = 0.1
 
 
@@ -18,7 +20,7 @@ class NotInTimeError(TimeoutError):
 def until(
     ask: Callable[[], Answer | None],
     *,
-    within_seconds: float,
+    within_seconds: float = ROOM_SECONDS,
     what: str,
     say: Callable[[], str] = str,
     every_seconds: float = _PAUSE_SECONDS,

@@ -65,7 +65,7 @@ def becomes(sandbox: Sandbox, context: str, status: str) -> dict[str, Any]:
         note = told(sandbox, context)
         return note if note and note["status"] == status else None
 
-    return until(seen, within_seconds=60, what=f"{context} is {status}")
+    return until(seen, what=f"{context} is {status}")
 
 
 def details(note: dict[str, Any]) -> str:

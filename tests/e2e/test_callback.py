@@ -49,7 +49,7 @@ def receiver(airflow: PrivateAirflow, dmz_url: str, tmp_path: Path) -> Iterator[
     component = Component("receiver", command, env=env, log_folder=tmp_path)
     component.start()
     try:
-        until(lambda: _is_ready(dmz_url), within_seconds=60, what="the receiver is ready", say=component.log_tail)
+        until(lambda: _is_ready(dmz_url), what="the receiver is ready", say=component.log_tail)
         yield component
     finally:
         component.kill()

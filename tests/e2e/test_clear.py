@@ -70,5 +70,5 @@ def test_clear_while_running_on_a_worker_cancels_the_old_execution_and_starts_an
     run.task("run").clear()
 
     run.task("run").wait_for("success", try_number=2)
-    until(lambda: started(sandbox, name)[0]["cancelled"], within_seconds=30, what="the first one is cancelled")
+    until(lambda: started(sandbox, name)[0]["cancelled"], what="the first one is cancelled")
     assert len(started(sandbox, name)) == 2

@@ -58,7 +58,7 @@ def test_events_schedule_a_dag_with_each_of_them(airflow: PrivateAirflow, sandbo
         runs = [run for run in airflow.api.runs("acronis_created") if run.state == "success"]
         return {subject for run in runs for subject in run.task("subjects").xcom() or []}
 
-    until(lambda: seen() >= wanted, within_seconds=60, what="the DAG has seen every event")
+    until(lambda: seen() >= wanted, what="the DAG has seen every event")
 
 
 def book(sandbox: Sandbox, booking: str) -> None:

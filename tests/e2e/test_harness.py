@@ -50,10 +50,11 @@ def test_a_task_cleared_after_its_success_runs_again(airflow: PrivateAirflow) ->
 
 
 def test_a_task_cleared_while_deferred_waits_anew(airflow: PrivateAirflow) -> None:
-    run = airflow.trigger("smoke", conf={"seconds": 4})
+    run = airflow.trigger("smoke", conf={"seconds": LONG})
     run.task("wait").wait_for("deferred", try_number=1)
 
     run.task("wait").clear()
 
     run.task("wait").wait_for("deferred", try_number=2)
+    run.task("wait").mark("success")
     assert run.wait() == "success"

@@ -18,10 +18,10 @@ SUBJECT = "{{ dag_run.conf['subject'] }}"
 WATCHED: dict[str, Any] = {"topic": TOPIC, "types": TYPES}
 
 with DAG("acronis_event", schedule=None):
-    AcronisEventSensor(task_id="run", subject=SUBJECT, timeout=120, **WATCHED)
+    AcronisEventSensor(task_id="run", subject=SUBJECT, timeout=600, **WATCHED)
 
 with DAG("acronis_event_on_worker", schedule=None):
-    AcronisEventSensor(task_id="run", subject=SUBJECT, timeout=120, deferrable=False, poke_interval=1, **WATCHED)
+    AcronisEventSensor(task_id="run", subject=SUBJECT, timeout=600, deferrable=False, poke_interval=1, **WATCHED)
 
 with DAG("acronis_event_in_vain", schedule=None):
     AcronisEventSensor(task_id="run", subject=SUBJECT, timeout=3, **WATCHED)
@@ -43,12 +43,12 @@ with DAG("acronis_created", schedule=Asset("acronis_tenants", watchers=[AssetWat
 
 with DAG("docplanner_notification", schedule=None):
     DocplannerNotificationSensor(
-        task_id="run", name="slot-book*", match={"visit_booking.id": "{{ dag_run.conf['booking'] }}"}, timeout=120
+        task_id="run", name="slot-book*", match={"visit_booking.id": "{{ dag_run.conf['booking'] }}"}, timeout=600
     )
 
 with DAG("docplanner_push", schedule=None):
     DocplannerNotificationSensor(
-        task_id="run", name="slot-booked", subject=SUBJECT, docplanner_conn_id="docplanner_push", timeout=120
+        task_id="run", name="slot-booked", subject=SUBJECT, docplanner_conn_id="docplanner_push", timeout=600
     )
 
 with DAG("docplanner_pull", schedule=None):

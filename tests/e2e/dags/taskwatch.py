@@ -41,6 +41,13 @@ with DAG("automic_leave", schedule=None):
 with DAG("automic_deadline", schedule=None):
     AutomicExecutionOperator(task_id="run", object_name=OBJECT, poll_interval=2, timeout=4)
 
+with DAG("automic_dagrun_timeout", schedule=None, dagrun_timeout=timedelta(seconds=30)):
+    AutomicExecutionOperator(task_id="run", object_name=OBJECT, **QUICK)
+
+with DAG("automic_fail_fast", schedule=None, fail_fast=True):
+    AutomicExecutionOperator(task_id="run", object_name=OBJECT, poll_interval=2)
+    AutomicExecutionOperator(task_id="other", object_name="{{ dag_run.conf['other'] }}", poll_interval=2)
+
 with DAG("automic_on_worker", schedule=None):
     AutomicExecutionOperator(task_id="run", object_name=OBJECT, deferrable=False, **QUICK)
 
