@@ -55,7 +55,7 @@ def described(error: BaseException) -> str:
     Its class is named where its text alone is no sentence: a time-out has no text at all, a ``KeyError`` only the key.
     """
     name, text = type(error).__name__, str(error).strip()
-    if " " in text:
+    if len(text.split()) > 1:
         return text
     return f"{name}: {text}" if text else name
 

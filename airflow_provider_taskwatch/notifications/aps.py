@@ -11,7 +11,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.operators.aps import Text
 from airflow_provider_taskwatch.operators.checked import Check, Checked, CheckedType
@@ -84,7 +84,7 @@ def _first(*values: object) -> object:
 
 def _reason(context: Mapping[str, Any]) -> str:
     if error := context.get("exception"):
-        return str(error)
+        return described(error) if isinstance(error, BaseException) else str(error)
     deadline = context.get("deadline")
     if isinstance(deadline, Mapping):
         return f"the deadline was {deadline.get('deadline_time')}"

@@ -152,6 +152,8 @@ def test_texts_are_templates_and_have_languages_and_our_keys(connected: Running)
     "context, reason",
     [
         ({"ti": Ti(), "exception": ValueError("disk\nfull")}, "disk full"),
+        ({"ti": Ti(), "exception": TimeoutError()}, "TimeoutError"),
+        ({"ti": Ti(), "exception": "the disk is full"}, "the disk is full"),
         (SHORT, "task_failure"),
         (DEADLINE, "the deadline was 2026-01-31T07:00:00Z"),
     ],
