@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.core.cancel import (
     carry_out,
     why_left,
 )
-from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError, TransportError, described
+from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TransportError, described
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message
 
 from .hub import Hub
@@ -122,6 +122,7 @@ class Canceller:
         self._wait = wait
         self._holder = new_holder()
         self._inbox: Inbox | None = None
+        self._opening = asyncio.Lock()
         self._pending: dict[str, _Pending] = {}
         self._read_to = {KEPT: 0, SETTLED: 0}
         self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(ATTEMPTS_AT_ONCE))
@@ -209,9 +210,10 @@ class Canceller:
         self._is_failing = True
 
     async def _opened(self) -> Inbox:
-        if self._inbox is None:
-            self._inbox = await self._open_inbox()
-        return self._inbox
+        async with self._opening:
+            if self._inbox is None:
+                self._inbox = await self._open_inbox()
+            return self._inbox
 
     # --- what is in the inbox
 
@@ -260,16 +262,16 @@ class Canceller:
                 level, words = await one.kill.settle()
         except TimeoutError:
             await self._failed(inbox, one, TransportError(f"no answer within {ATTEMPT_SECONDS:g} s"))
-        except TaskWatchError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not be tried for ever
             await self._failed(inbox, one, error)
         else:
             log.log(level, "%s, some time after its kill: %s", cancel.task, words)
             await self._settle(inbox, one, words)
 
-    async def _failed(self, inbox: Inbox, one: _Pending, error: TaskWatchError) -> None:
+    async def _failed(self, inbox: Inbox, one: _Pending, error: Exception) -> None:
         cancel, now = one.kill.cancel, self._clock()
         one.failures += 1
-        one.refusals += not error.transient
+        one.refusals += not getattr(error, "transient", False)
         if now - cancel.kept_at < AGE_SECONDS and one.refusals < REFUSALS:
             one.next_at = now + PATIENCE.seconds(one.failures, getattr(error, "retry_after", None))
             log.warning("%s: %s is still not cancelled: %s", cancel.task, cancel.ref, described(error))

@@ -385,6 +385,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.hub.registry import canceller
 
         keeping = asyncio.get_running_loop().create_task(canceller().keep(cancel))
+        keeping.add_done_callback(lambda done: done.cancelled() or done.exception())  # told here, or come too late
         try:
             async with asyncio.timeout(KEEP_SECONDS):
                 where = await asyncio.shield(keeping)

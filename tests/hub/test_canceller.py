@@ -171,10 +171,11 @@ async def test_two_processes_do_not_try_the_same_at_once(new: NewCanceller, inbo
     assert len(remote.tried) == 1
 
 
+@pytest.mark.parametrize("error", [NO, KeyError("conn_id")])
 async def test_a_remote_that_refuses_is_given_up_after_some_attempts_and_that_is_an_error(
-    new: NewCanceller, inbox: MemoryInbox, caplog: pytest.LogCaptureFixture
+    new: NewCanceller, inbox: MemoryInbox, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    remote = Remote(NO)
+    remote = Remote(error)
     canceller = new(remote)
     await canceller.keep(WANTED)
     await ended(canceller)
