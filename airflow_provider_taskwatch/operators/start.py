@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -33,7 +34,16 @@ from airflow_provider_taskwatch.link import RemoteTaskLink
 from .attempt import Attempt
 from .checked import Check, CheckedOperatorType
 from .ending import WaitTimedOut, result_of
-from .kill import CANCEL_SECONDS, KEEP_SECONDS, ended_by_user, keep, within
+from .kill import (
+    CANCEL_SECONDS,
+    KEEP_AFTER_SECONDS,
+    KEEP_SECONDS,
+    STATE_SECONDS,
+    beside,
+    ended_by_user,
+    keep,
+    within,
+)
 from .record import Records
 from .setting import backstop, choice, deadline_of, duration, flag, now, resumable_from, seconds, seconds_or_none
 from .waiter import Waiter, place_in
@@ -210,19 +220,47 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
             return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=seen.ref if seen else ref, message=words))
 
     def on_kill(self) -> None:
-        """Cancel at the remote if a user ended the task, or if its time is over."""
+        """Cancel at the remote if a user ended the task, or if its time is over.
+
+        Airflow lets a task that is told to end go on for a while. So what has to wait for a lock that the interrupted
+        code holds is done by threads, which go on when this has returned.
+        """
+        if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
+            self._end(wanted=self.on_timeout == "cancel")
+        elif self.cancel_on_kill and self._ti is not None:
+            is_explained = threading.Event()
+            ending = beside(lambda: self._end_for_user(is_explained))
+            if is_explained.wait(STATE_SECONDS):
+                ending.join(CANCEL_SECONDS)
+            else:
+                beside(lambda: self._keep("Airflow did not say in time who ended the task", is_users=False))
+
+    def _end(self, *, wanted: bool) -> None:
         ref = self._running_ref
-        is_late = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
-        if is_late:
-            wanted: bool | None = self.on_timeout == "cancel"
-        else:
-            wanted = self.cancel_on_kill and self._ti is not None and ended_by_user(self._ti)
         if ref is None:
-            self._is_unwanted = bool(wanted)
-        elif wanted is None:
-            self._keep("Airflow did not say who ended the task", is_users=False)
-        elif wanted and not within(CANCEL_SECONDS, lambda: self.cancel(ref, fresh=True)) and not is_late:
-            self._keep("the remote did not take it in time", is_users=True)
+            self._is_unwanted = wanted
+        elif wanted:
+            within(CANCEL_SECONDS, lambda: self.cancel(ref, fresh=True))
+
+    def _end_for_user(self, is_explained: threading.Event) -> None:
+        """Cancel where a user ended the task; keep the cancel where it takes long, or where that cannot be learned."""
+        is_users = ended_by_user(self._ti)
+        is_explained.set()
+        if is_users is None:
+            self._keep("Airflow could not say who ended the task", is_users=False)
+        if not is_users:
+            return
+        self._is_unwanted = True  # before the ref is read: the start may get it at this moment
+        if (ref := self._running_ref) is None:
+            return
+        keeping = threading.Timer(KEEP_AFTER_SECONDS, lambda: self._keep("the remote is slow", is_users=True))
+        keeping.daemon = True
+        keeping.start()
+        is_settled = self.cancel(ref, fresh=True)
+        is_kept = keeping.finished.is_set()
+        keeping.cancel()
+        if not is_settled and not is_kept:
+            self._keep("the remote did not take it", is_users=True)
 
     def _keep(self, reason: str, *, is_users: bool) -> None:
         """Leave a cancel to the triggerers, who see first whether it still holds."""

@@ -223,7 +223,8 @@ def test_sigterm_that_no_user_sent_cancels_nothing(airflow: PrivateAirflow, sand
     running_on(sandbox, name)
 
     os.kill(run.task("run").wait_for("running")["pid"], signal.SIGTERM)
-    run.task("run").wait_for("running", try_number=2)
+    before = reads(sandbox, running_on(sandbox, name)["ref"])
+    until(lambda: reads(sandbox, running_on(sandbox, name)["ref"]) > before + 1, what="it is watched on")
     succeed(sandbox, name)
 
     assert run.wait() == "success"
