@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_taskwatch.core.feed import Event, who_reads
 from airflow_provider_taskwatch.core.outcome import Outcome
+from airflow_provider_taskwatch.core.text import stored
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.spot import Spot, gone_of
@@ -172,7 +173,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         return Want(
             names=self.names(),
             subject=str(self.subject or ""),
-            match=json_object("match", self.match),
+            match=stored(json_object("match", self.match)),  # which a trigger carries
             since=_start_of(context) if since is None else since,
         )
 

@@ -197,3 +197,8 @@ def test_what_is_deleted_between_two_pokes_is_told(box: Running, capsys: pytest.
     lose(sensor)
     assert task.poke(context) is False
     assert ": 1 of its events were deleted before they could be read" in capsys.readouterr().out
+
+
+def test_a_value_that_no_message_to_airflow_can_carry_is_compared_as_a_text(box: Running) -> None:
+    deferred = EventLife(AcronisEventSensor, **{**WISHES, "match": {"data.id": 2**70}}).defer()
+    assert deferred.trigger.serialize()[1]["want"]["match"] == {"data.id": str(2**70)}
