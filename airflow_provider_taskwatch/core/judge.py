@@ -127,7 +127,7 @@ def _judge_absent(
         f"{noun} {seen.ref} was there and is not found any more: it was removed or archived"
         if memory.seen
         else f"{noun} {seen.ref} is not found after {age - memory.since:.0f} s: there is none of that id, "
-        "or the connection's credentials may not see it"
+        "or the connection's credentials may not see it, or the base path of its host is a wrong one"
     )
     return memory, seen, outcome(Ending.LOST, seen, words)
 
