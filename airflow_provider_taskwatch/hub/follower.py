@@ -105,7 +105,7 @@ class Follower:
         self._count = count
         self._lease = Lease(name=f"feed trigger {name}", holder=f"{fingerprint} {new_holder()}")
         self._burst_name = f"{self._lease.name} burst"
-        self._spot_name = f"{self._lease.name} spot"
+        self._spot_name = f"spot of {self._lease.name}"
         self._renew_at = 0.0
         self.reached = confirmed
         """Up to there all has arrived."""
