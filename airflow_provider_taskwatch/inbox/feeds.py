@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from airflow_provider_taskwatch.core.error import LeaseError
 
@@ -14,6 +15,7 @@ from . import schema
 from .message import PAGE_MESSAGES, Lease, Message, Received, Sealed
 from .pruned import Pruned
 from .row import insert_message, received
+from .spot import View, gone_from, gone_name
 
 
 class Feeds(Pruned):
@@ -47,12 +49,34 @@ class Feeds(Pruned):
         query = sa.select(table).where(wanted).order_by(table.c.number).limit(limit)
         return [received(row) for row in self._read(lambda connection: connection.execute(query).all())]
 
+    def page(self, channel: str, number: int) -> View:
+        """The messages first, then what is gone, as what is deleted in between was read; both by one connection."""
+        table, position = schema.message, schema.position
+        after = sa.and_(table.c.channel == channel, table.c.number > number)
+        query = sa.select(table).where(after).order_by(table.c.number).limit(PAGE_MESSAGES)
+        gone = sa.select(position.c.position).where(position.c.feed == gone_name(channel)).scalar_subquery()
+        facts = sa.select(gone.label("gone"), self._newest().label("newest")).subquery()
+        there = sa.select(facts, table).select_from(facts.outerjoin(table, table.c.number == number))
+
+        def read(connection: sa.Connection) -> View:
+            rows = [received(row) for row in connection.execute(query).all()]
+            told = connection.execute(there).one()
+            at = None if told.number is None else received(told)
+            return View(rows=rows, gone=gone_from(told.gone), newest=told.newest or 0, there=at)
+
+        return self._read(read)
+
     def newest(self) -> int:
-        table = schema.message.name
-        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+        return int(self._read(lambda connection: connection.scalar(sa.select(self._newest()))) or 0)
+
+    def _newest(self) -> sa.ColumnElement[int]:
+        """Of the sequence, which knows what is deleted by now."""
+        name = schema.message.name
         if self.is_postgresql:
-            query = sa.text("SELECT pg_sequence_last_value(pg_get_serial_sequence(:table, 'number')::regclass)")
-        return int(self._read(lambda connection: connection.execute(query, {"table": table}).scalar()) or 0)
+            sequence = sa.cast(sa.func.pg_get_serial_sequence(name, "number"), postgresql.REGCLASS)
+            return sa.func.pg_sequence_last_value(sequence, type_=sa.BigInteger)
+        sequences = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+        return sa.select(sequences.c.seq).where(sequences.c.name == name).scalar_subquery()
 
     def at(self, number: int) -> Received | None:
         table = schema.message

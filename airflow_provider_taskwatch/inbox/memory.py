@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.core.error import LeaseError
 
 from .cursor import CLEAR, Cursor, Horizon, cursor_at
 from .message import PAGE_MESSAGES, Heartbeat, Lease, Message, Received, Sealed
-from .spot import by_channel, gone_from, gone_name
+from .spot import View, by_channel, gone_from, gone_name
 
 
 class MemoryInbox:
@@ -121,6 +121,10 @@ class MemoryInbox:
 
     def after(self, channel: str, number: int, limit: int = PAGE_MESSAGES) -> list[Received]:
         return [one for one in self._of(channel) if one.number > number][:limit]
+
+    def page(self, channel: str, number: int) -> View:
+        rows, gone = self.after(channel, number), gone_from(self._positions.get(gone_name(channel)))
+        return View(rows=rows, gone=gone, newest=self._newest, there=self.at(number))
 
     def newest(self) -> int:
         return self._newest

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .cursor import Cursor, Horizon
+from .spot import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,9 @@ class Inbox(Protocol):
 
     def after(self, channel: str, number: int, limit: int = ...) -> list[Received]:
         """The next messages of a channel that was read up to a number, in ascending order."""
+
+    def page(self, channel: str, number: int) -> View:
+        """What a reader that was at a number finds in a channel."""
 
     def newest(self) -> int:
         """The greatest number that was ever given to a message, whether it is still there or not."""

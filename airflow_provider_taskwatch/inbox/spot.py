@@ -137,6 +137,22 @@ def counted(inbox: Inbox, channel: str, spot: Spot) -> Spot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a reader finds.
+
+    :param rows: the messages of its channel after its number.
+    :param gone: what is gone of the channel, as of after they were read.
+    :param newest: the greatest number that was ever given.
+    :param there: the message at its number, of whichever channel; None where there is none.
+    """
+
+    rows: Sequence[Received]
+    gone: Gone
+    newest: int
+    there: Received | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What comes after a spot.
 
@@ -151,24 +167,25 @@ class Page:
 
 
 def read_page(inbox: Inbox, channel: str, spot: Spot) -> Page:
-    """What comes after a spot, then what is gone, and whether the spot is still what it was."""
-    rows, gone = inbox.after(channel, spot.number), gone_of(inbox, channel)
-    return Page(rows=rows, gone=gone, is_back=has_gone_back(inbox, channel, spot))
+    """What comes after a spot, and whether the spot is still what it was."""
+    view = inbox.page(channel, spot.number)
+    return Page(rows=view.rows, gone=view.gone, is_back=_is_back(view, channel, spot))
 
 
 def has_gone_back(inbox: Inbox, channel: str, spot: Spot) -> bool:
-    """Whether an inbox is an older one than that which was read up to a spot.
+    """Whether an inbox is an older one than that which was read up to a spot."""
+    return _is_back(inbox.page(channel, spot.number), channel, spot)
 
-    Its numbers may have grown past the spot since then, so the message that was read last is looked for.
-    """
-    if inbox.newest() < spot.number:
+
+def _is_back(view: View, channel: str, spot: Spot) -> bool:
+    """Numbers may have grown past the spot since it was read, so the message that was read last is looked for."""
+    if view.newest < spot.number:
         return True
     if spot.delivery is None:
         return False
-    there = inbox.at(spot.number)
-    if there is None:
-        return gone_of(inbox, channel).number < spot.number
-    return _identity(there.message) != (channel, spot.delivery, spot.at)
+    if view.there is None:
+        return view.gone.number < spot.number
+    return _identity(view.there.message) != (channel, spot.delivery, spot.at)
 
 
 def is_older(inbox: Inbox, last: int, mark: Received | None) -> bool:

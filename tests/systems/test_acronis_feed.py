@@ -401,10 +401,8 @@ def test_an_offset_behind_the_end_of_its_topic_is_not_believed(events):
 
 
 def test_a_429_with_a_page_is_still_one():
-    assert (
-        feed().batch(result_of(feed().read("5", READER), reply(429, b"<html>", retry_after="3")), "5").pause_seconds
-        == 3
-    )
+    busy = reply(429, b"<html>", retry_after="3")
+    assert feed().batch(result_of(feed().read("5", READER), busy), "5").pause_seconds == 3.0
 
 
 def test_a_leap_that_the_topic_has_made_is_believed():
