@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
@@ -170,10 +171,22 @@ _PORTS = {"http": 80, "https": 443}
 def address(url: str) -> str:
     """A base URL without what makes no difference: a default port, the case of its host, the spelling of its path."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
+    host = _host((parts.hostname or "").rstrip("."))
     port = "" if parts.port in (None, _PORTS.get(parts.scheme)) else f":{parts.port}"
     path = "/".join(quote(unquote(one), safe="") for one in parts.path.rstrip("/").split("/"))
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{path}"
+
+
+def _host(name: str) -> str:
+    """A host in its one spelling: an address of IPv6 in short, a name in ASCII."""
+    try:
+        return ip_address(name).compressed
+    except ValueError:
+        pass
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError:
+        return name
 
 
 REF_CHARACTERS = 500

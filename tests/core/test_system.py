@@ -160,6 +160,19 @@ def test_other_addresses_are_other_id_spaces(url):
     assert address(url) != address("https://api.example.com/v1")
 
 
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("http://müller.example/größe", "http://XN--mller-kva.example/gr%c3%b6%C3%9Fe/"),
+        ("http://[::1]:80", "http://[0:0:0:0:0:0:0:1]/"),
+        ("https://a_b.example", "https://A_B.example:443"),
+        (f"https://{'a' * 70}.example", f"https://{'A' * 70}.example"),
+    ],
+)
+def test_spellings_of_one_host_are_one_id_space(one, other):
+    assert address(one) == address(other)
+
+
 def test_an_ipv6_address_stays_one():
     assert address("https://[2001:DB8::1]:8443/v1/") == "https://[2001:db8::1]:8443/v1"
 
