@@ -237,9 +237,9 @@ def _text(raw: bytes) -> str:
 
 
 def _headers(text: str) -> Mapping[str, str]:
-    if not _LINES.fullmatch(text):
-        raise BrokenReplyError(Flaw.NOT_HTTP)
     lines = _LINE.findall(text)
+    if len(lines) != (text.count("\n") + 1 if text else 0):
+        raise BrokenReplyError(Flaw.NOT_HTTP)
     headers = {name.lower(): value.rstrip(" \t") for name, value in lines}
     return headers if len(headers) == len(lines) else _joined(lines)
 
@@ -251,8 +251,7 @@ def _joined(lines: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     return {name: ", ".join(dict.fromkeys(several)) for name, several in values.items()}
 
 
-_LINES = re.compile(r"(?:[!-9;-~]+:[^\n]*(?:\n|\Z))*")
-_LINE = re.compile(r"([!-9;-~]+):[ \t]*([^\n]*)")
+_LINE = re.compile(r"^([!-9;-~]+):[ \t]*([^\n]*)", re.MULTILINE)
 
 
 class _Body(Protocol):
