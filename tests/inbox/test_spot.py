@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -236,3 +237,20 @@ def test_what_made_room_for_others_is_gone_as_well(inbox: Inbox) -> None:
 
     assert 0 < deleted < 10
     assert (gone_of(inbox, "queue").count, gone_of(inbox, "queue").number) == (deleted, deleted)
+
+
+def test_what_is_deleted_by_many_at_once_is_counted_once(inbox: Inbox) -> None:
+    bring(inbox, *map(float, range(300)))
+    deleted: list[int] = []
+
+    def prune() -> None:
+        while number := inbox.prune(DAY, limit=7):
+            deleted.append(number)
+
+    threads = [threading.Thread(target=prune) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(deleted) == gone_of(inbox, "queue").count == 300
