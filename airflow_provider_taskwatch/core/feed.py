@@ -76,6 +76,7 @@ class Batch:
     :param warning: what people should know; empty where all is well.
     :param unreadable: what else it holds.
     :param loss: what is lost, with its number; empty where nothing is.
+    :param refusal: why the remote has not been willing to answer; empty where it was. It is worth a word if it lasts.
     """
 
     events: tuple[Event, ...] = ()
@@ -84,6 +85,7 @@ class Batch:
     warning: str = ""
     unreadable: tuple[Unreadable, ...] = ()
     loss: str = ""
+    refusal: str = field(default="", compare=False)
 
     @property
     def count(self) -> int:

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from inspect import isgenerator
 from typing import Any, TypeVar
@@ -81,6 +81,7 @@ class Pump:
         self._failing_since: float | None = None
         self._failures = 0
         self._remark_from: dict[int, float] = {}
+        self._kept_since: float | None = None
 
     @asynccontextmanager
     async def serving(self, waiter: Waiter) -> AsyncIterator[None]:
@@ -200,10 +201,21 @@ class Pump:
         if batch.unreadable:
             self._count("feed.unreadable", len(batch.unreadable))
         now = asyncio.get_running_loop().time()
-        for level, words in remarks(self._feed.key, batch):
+        for level, words in [*remarks(self._feed.key, batch), *self._refusals(batch, now)]:
             if now >= self._remark_from.get(level, now):
                 self._remark_from[level] = now + REMARK_SECONDS
                 self._tell(level, words)
+
+    def _refusals(self, batch: Batch, now: float) -> Iterator[tuple[int, str]]:
+        """What to say of a remote that has not been willing to answer for so long."""
+        if not batch.refusal:
+            self._kept_since = None
+            return
+        if self._kept_since is None:
+            self._kept_since = now
+        if now - self._kept_since >= GRACE_SECONDS:
+            minutes = GRACE_SECONDS / 60
+            yield logging.WARNING, f"the feed {self._feed.key} was not read for {minutes:.0f} minutes: {batch.refusal}"
 
     def _suffer(self, error: Exception) -> float:
         """Tell what is wrong, once to everybody; seconds until the next attempt."""

@@ -48,6 +48,10 @@ ASIDE_BYTES = 65536
 ASIDE_BYTES = 65536
 """What is kept of an event that cannot be read; the vendor promises that none is longer."""
 
+_IN_USE = (
+    "the server answers 429: it serves another reader of this subscription (a second Airflow with the same connection "
+    "id and 'environment'?), or is asked too often"
+)
 _OFFSET_LOST = (400, 404, 410, 416, 422)
 """What the server may answer to an offset that is older than what it keeps; the vendor does not say."""
 _KEY_CHARACTERS = 60
@@ -126,7 +130,8 @@ class AcronisFeed:
             return reply
         asked = retry_after(reply.headers, reply.received_at)
         if reply.status == 429:
-            return Batch(position=position, pause_seconds=REFUSED_SECONDS if asked is None else asked)
+            pause = REFUSED_SECONDS if asked is None else asked
+            return Batch(position=position, pause_seconds=pause, refusal=_IN_USE)
         content = answer(reply)
         events, others = sort_out(_listed(reply, content), _event)
         offset = _moved_to(content)

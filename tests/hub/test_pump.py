@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.core.error import (
     ReplyError,
     TransportError,
 )
-from airflow_provider_taskwatch.core.feed import Unreadable
+from airflow_provider_taskwatch.core.feed import Batch, Unreadable
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.hub import thread
 from airflow_provider_taskwatch.hub.pump import GRACE_SECONDS, LIMIT_SECONDS, Pump
@@ -329,6 +329,27 @@ def test_trouble_that_passes_is_told_to_all_who_wait_and_tried_again_ever_more_s
     for one in listening:
         assert set(one.doubts) == {"the feed fake queue cannot be read for now: no route to host"}
         assert one.errors == []
+
+
+def test_a_remote_that_always_serves_another_reader_is_told_to_all_who_wait() -> None:
+    class Busy(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            return Batch(position=position, pause_seconds=30.0, refusal="it serves another reader")
+
+    def told(seconds: float) -> list[str]:
+        listening, remote = Listening(), Remote()
+        remote.bodies.extend([b"[]"] * 1_000)
+
+        async def work() -> None:
+            async with pump_on(MemoryInbox(), remote, Busy(), **LASTING).serving(listening.waiter):
+                await asyncio.sleep(seconds)
+
+        in_virtual_time(work)
+        return listening.doubts
+
+    assert told(GRACE_SECONDS - 1) == []
+    words = "the feed fake queue was not read for 5 minutes: it serves another reader"
+    assert set(told(GRACE_SECONDS + 600)) == {words}
 
 
 def test_trouble_that_lasts_is_an_error(caplog: pytest.LogCaptureFixture) -> None:

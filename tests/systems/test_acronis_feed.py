@@ -400,6 +400,10 @@ def test_an_offset_behind_the_end_of_its_topic_is_not_believed(events):
     assert "which is behind the end of its topic, 9" in batch.warning
 
 
+def test_a_429_says_what_may_be_the_matter():
+    assert "it serves another reader of this subscription" in feed().batch(reply(429), "5").refusal
+
+
 def test_a_429_with_a_page_is_still_one():
     busy = reply(429, b"<html>", retry_after="3")
     assert feed().batch(result_of(feed().read("5", READER), busy), "5").pause_seconds == 3.0
