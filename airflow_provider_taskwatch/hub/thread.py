@@ -13,7 +13,8 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="taskwatch")
+THREADS = 8
+_threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="taskwatch")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

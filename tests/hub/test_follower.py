@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from airflow_provider_taskwatch.core.error import InboxError, LeaseError
 from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.hub.follower import BATCH_BYTES, UNCONFIRMED_BUNDLES, Bundle, Follower
 from airflow_provider_taskwatch.hub.inbox import aopen_inbox, open_named_inbox
+from airflow_provider_taskwatch.hub.thread import THREADS, in_thread
 from airflow_provider_taskwatch.inbox.engine import CONNECTIONS
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
@@ -401,7 +403,6 @@ async def test_sixty_followers_share_the_few_connections_of_their_process(
     with psycopg.connect(postgres_url, autocommit=True) as database:
         assert 0 < connections(database) <= 2 * CONNECTIONS
         await stop(tasks)
-        await until(lambda: connections(database, "AND state <> 'idle'") == 0)  # threads go on for a moment
     for inbox in inboxes:
         inbox.close()
 
@@ -430,16 +431,19 @@ async def test_who_closes_a_shared_inbox_takes_it_from_nobody(tmp_path: Path, mo
     third.close()
 
 
-def connections(database: psycopg.Connection, which: str = "") -> int:
+def connections(database: psycopg.Connection) -> int:
     """How many there are to that database, its own one apart."""
-    query = f"SELECT * FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() {which}"
-    return len(database.execute(query.encode()).fetchall())
+    query = "SELECT * FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    return len(database.execute(query).fetchall())
 
 
 async def stop(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Until all that they have asked of the inbox is answered: threads go on for a moment."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+    everybody = threading.Barrier(THREADS, timeout=30.0)
+    await asyncio.gather(*(in_thread(everybody.wait) for _ in range(THREADS)))
 
 
 # --- what was deleted, and what has gone back
