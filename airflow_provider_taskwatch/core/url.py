@@ -26,7 +26,7 @@ def canonical_path(path: str) -> str:
 def canonical_query(given: str, pairs: Iterable[tuple[str, str]] = ()) -> str:
     """One query of what is already encoded and of pairs that are not."""
     parts = [_canonical(given, _IN_QUERY, "query")] if given else []
-    return "&".join([*parts, *(f"{_quoted(name)}={_quoted(value)}" for name, value in pairs)])
+    return "&".join([*parts, *(f"{quoted(name)}={quoted(value)}" for name, value in pairs)])
 
 
 def canonical_target(path: str, pairs: Iterable[tuple[str, str]] = ()) -> str:
@@ -54,7 +54,7 @@ def _canonical(text: str, safe: str, what: str) -> str:
 
 def _normal(found: re.Match[str], safe: str, text: str, what: str) -> str:
     if not found[0].startswith("%"):
-        return _quoted(found[0], safe)
+        return quoted(found[0], safe)
     if found[1] is None:
         raise ConfigurationError(f"the {what} {text[:200]!r} holds a '%' that begins no encoding; write %25")
     character = chr(int(found[1], 16))
@@ -62,7 +62,8 @@ def _normal(found: re.Match[str], safe: str, text: str, what: str) -> str:
     return character if is_plain else found[0].upper()
 
 
-def _quoted(text: str, safe: str = "") -> str:
+def quoted(text: str, safe: str = "") -> str:
+    """A text in ASCII, percent-encoded but for what is safe."""
     try:
         return quote(text, safe=safe)
     except UnicodeEncodeError:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from .charset import decoded, in_utf8
 from .error import ConfigurationError
 from .mask import NO_MASK, Mask
 from .plain import members, plain
 from .text import line
-from .url import canonical_target
+from .url import canonical_target, quoted
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 MAX_JSON_MARKS = 500_000
@@ -176,7 +176,7 @@ def segment(value: str) -> str:
     """One path segment, percent-encoded so that it stays one; dots cannot be encoded so that they do."""
     if value in (".", ".."):
         raise ConfigurationError(f"{value!r} cannot be a part of a path")
-    return quote(value, safe="")
+    return quoted(value)
 
 
 def is_sendable(secret: str) -> bool:

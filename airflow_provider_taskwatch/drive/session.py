@@ -52,6 +52,7 @@ def bounded(session: S, settings: Settings) -> S:
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     # It is asked also where no redirect is followed, and an odd Location would make it fail.
     session.get_redirect_target = lambda response: None  # type: ignore[method-assign, assignment]
+    session.headers["Accept-Encoding"] = ACCEPTED
     session.mount("http://", _BoundedAdapter())
     session.mount("https://", _BoundedAdapter())
     return session

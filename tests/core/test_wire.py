@@ -75,6 +75,11 @@ def test_a_segment_of_dots_would_lead_elsewhere_and_is_refused(value):
         segment(value)
 
 
+def test_a_segment_with_half_a_character_is_refused():
+    with pytest.raises(ConfigurationError, match="lone surrogate"):
+        segment("a\ud83d")
+
+
 def test_no_repr_shows_a_header_or_a_reply():
     call = get("/x", headers={"Authorization": "Bearer s3cret"})
     assert "s3cret" not in repr(call) + repr(reply(200, {"access_token": "s3cret"}, set_cookie="s3cret"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 
 import pytest
@@ -10,7 +11,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.wire import Call, get, send
 from tests.drive.conftest import Connect
-from tests.drive.settings import settings_for
+from tests.drive.settings import oauth2_settings, settings_for
 from tests.drive.station import Station
 from tests.drive.test_oauth1 import KEY, SECRET, is_valid
 
@@ -130,6 +131,14 @@ def test_both_drivers_write_a_request_alike(remote: Station, connect: Connect) -
         {**common, "content-length": "0"},
         {**common, "content-length": "1"},
     ]
+
+
+def test_a_token_is_asked_for_in_what_can_be_unpacked(remote: Station, connect: Connect) -> None:
+    packed = gzip.compress(b'{"access_token": "t0ken"}')
+    remote.say(200, packed, Content_Encoding="gzip")
+    connect(oauth2_settings(remote)).run(ask(get("/")))
+    assert [one.headers["accept-encoding"] for one in remote.requests] == ["gzip, deflate"] * 2
+    assert remote.authorizations[1] == "Bearer t0ken"
 
 
 @pytest.mark.parametrize(
