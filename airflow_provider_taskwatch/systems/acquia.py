@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
@@ -26,6 +26,7 @@ from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, abs
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import System, SystemDefaults, doubt_unless_uuid, safe_ref
 from airflow_provider_taskwatch.core.text import LINE_CHARACTERS, shortened
+from airflow_provider_taskwatch.core.url import canonical_path
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
 
 from .moment import seconds_between
@@ -224,7 +225,7 @@ def _start_path(path: str) -> str:
             f"the path {path[:200]!r} must be one below the connection's host, such as "
             "'environments/<id>/databases': no URL, no '..', '?', '#' or '\\', and no part may be empty"
         )
-    return "/" + quote(below, safe="/%:@!$&'()*+,;=~")
+    return canonical_path(f"/{below}")
 
 
 def _object_or_nothing(reply: Reply) -> Mapping[str, Any]:

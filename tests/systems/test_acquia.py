@@ -76,6 +76,12 @@ def test_blanks_in_a_path_are_encoded_and_encoded_parts_stay():
     assert targets(steps) == ["POST /a%20b/c%2Fd"]
 
 
+@pytest.mark.parametrize("path", ["/a\ud83d", "/a/%zz", "/a/./b"])
+def test_a_path_that_cannot_be_sent_is_refused_by_name(path):
+    with pytest.raises(ConfigurationError, match=r"lone surrogate|begins no encoding|must not hold the segment"):
+        play(Acquia().start("POST", path))
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "/", "https://evil.example/x", "/a/../b", "/a/%2e%2e/b", "/a?b=1", "/a#b", "/a\\b", "/a//b"],
