@@ -48,6 +48,7 @@ ASIDE_BYTES = 65536
 ASIDE_BYTES = 65536
 """What is kept of an event that cannot be read; the vendor promises that none is longer."""
 
+_NO_JSON = "is not JSON, or names no offset"
 _IN_USE = (
     "the server answers 429: it serves another reader of this subscription (a second Airflow with the same connection "
     "id and 'environment'?), or is asked too often"
@@ -254,7 +255,7 @@ def is_same(found: Reply | Batch, other: Reply) -> bool:
 
 
 def _illegible(reply: Reply) -> str:
-    return f"is longer than {len(reply.body) >> 20} MB" if len(reply.body) >= MAX_REPLY_BYTES else "is not JSON"
+    return f"is longer than {len(reply.body) >> 20} MB" if len(reply.body) >= MAX_REPLY_BYTES else _NO_JSON
 
 
 def _lost(error: RemoteError, position: int, earliest: int) -> RemoteError:

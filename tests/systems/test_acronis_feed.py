@@ -376,6 +376,28 @@ def test_a_search_that_is_refused_goes_on_where_it_was():
     assert read_all(topic, run.result.position)[0] == ["1000"]
 
 
+def test_a_search_meets_an_offset_that_is_no_longer_kept():
+    topic = Topic(_900=too_long(), _1000=sample(1000))
+    gone = [reply(410), reply(409), offset(2_000)]
+    run = Run(feed().read("0", READER))
+    while not run.is_over:
+        is_asking = len(topic.asked) >= 8 and gone
+        found = gone.pop(0) if is_asking else topic.answer(run.step)
+        run.throw(found) if isinstance(found, Exception) else run.send(found)
+    assert feed().batch(run.result, "0").count <= 1
+
+
+def test_a_server_that_is_busy_at_the_end_of_the_topic_is_no_reason_to_give_up():
+    topic = Topic(_900=too_long(), _1000=sample(1000))
+    run = Run(feed().read("0", READER))
+    while not run.is_over:
+        is_end = dict(getattr(run.step, "query", ())).get("offset") == "1000"
+        found = reply(429) if is_end else topic.answer(run.step)
+        run.throw(found) if isinstance(found, Exception) else run.send(found)
+    batch = feed().batch(run.result, "0")
+    assert (batch.position, len(batch.unreadable)) == ("900", 1)
+
+
 def test_an_outage_that_passes_during_the_search_costs_no_event():
     topic = Topic(_3=sample(3), _9=sample(9))
     run = Run(feed().read("0", READER))
