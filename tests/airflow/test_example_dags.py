@@ -43,7 +43,7 @@ def results(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[s
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=540,
             check=False,
         )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
