@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.cancel import Cancel, CancelEnd, cancel_from, carry_out, why_left
 from airflow_provider_taskwatch.core.error import RemoteError, ReplyError
@@ -49,6 +51,17 @@ def test_what_is_kept_is_plain_json_and_comes_back_as_it_was():
 @pytest.mark.parametrize("content", [None, [], "x", {}, {"ref": "7"}, {"cancel_id": "c", "conn_id": "x"}])
 def test_what_is_no_cancel_is_none(content):
     assert cancel_from(content) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*WANTED.to_json(), "colour"]), inner),
+)
+
+
+@given(JSON)
+def test_whatever_an_inbox_holds_is_a_cancel_or_none(content):
+    assert isinstance(cancel_from(content), Cancel | None)
 
 
 def test_fields_of_a_newer_version_are_left_out():
