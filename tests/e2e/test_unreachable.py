@@ -27,7 +27,7 @@ def spoilt(airflow: PrivateAirflow, served: Running) -> None:
 @pytest.mark.usefixtures("spoilt")
 def test_a_start_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow) -> None:
     run = airflow.trigger("secret_automic", conf={"conn_id": "no_tls", "name": "JOBS.T"})
-    assert run.wait(within_seconds=50) == "failed"
+    assert run.wait() == "failed"
     log = run.task("run").log()
     assert "speaks no TLS: check scheme and port; trying again in 2 s, and for 6 s more at most" in log
     assert "too short" not in log, "a client of three digits is no secret"
@@ -36,7 +36,7 @@ def test_a_start_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow
 @pytest.mark.usefixtures("spoilt")
 def test_a_wait_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow) -> None:
     run = airflow.trigger("secret_automic_sensor", conf={"conn_id": "no_tls", "name": "1000001"})
-    assert run.wait(within_seconds=60) == "failed"
+    assert run.wait() == "failed"
     assert "given up, as nothing was reached and waiting does not cure it" in run.task("run").log()
 
 
@@ -45,6 +45,6 @@ def test_a_refused_port_is_told_at_once_and_tried_on(airflow: PrivateAirflow) ->
     run = airflow.trigger("secret_automic", conf={"conn_id": "nobody", "name": "JOBS.T"})
     run.task("run").wait_for("running")
     told = "refuses connections; trying again in 2 s, and for 1"
-    until(lambda: told in run.task("run").log(), within_seconds=40, what="the first failure is in the task's log")
+    until(lambda: told in run.task("run").log(), what="the first failure is in the task's log")
     assert run.task("run").state == "running"
     run.task("run").mark("failed")
