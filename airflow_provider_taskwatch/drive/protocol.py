@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import select
 import time
 from typing import Any, cast
 
@@ -11,7 +14,6 @@ from aiohttp.helpers import BaseTimerContext
 from aiohttp.http import HttpVersion11, RawResponseMessage
 from aiohttp.streams import EmptyStreamReader
 from multidict import CIMultiDict, CIMultiDictProxy
-from urllib3.util.wait import wait_for_read
 
 from airflow_provider_taskwatch.core.reply import BrokenReplyError, ReplyReader
 from airflow_provider_taskwatch.core.wire import Reply
@@ -21,6 +23,7 @@ class WireProtocol(ResponseHandler):
     """One connection. It hands out whole replies only, and closes where more comes than was asked for."""
 
     _reader: ReplyReader | None = None
+    _poll: select.poll | None = None
 
     def set_response_params(self, *, timer: BaseTimerContext | None = None, **params: Any) -> None:
         early, self._tail = self._tail, b""
@@ -37,8 +40,10 @@ class WireProtocol(ResponseHandler):
         return super().is_connected() and not (is_idle and self._is_readable())
 
     def _is_readable(self) -> bool:
-        connection = self.transport and self.transport.get_extra_info("socket")
-        return bool(connection and wait_for_read(connection, timeout=0.0))
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(cast("asyncio.Transport", self.transport).get_extra_info("socket"), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def data_received(self, data: bytes) -> None:
         if self._reader is None:
@@ -72,7 +77,7 @@ class WireProtocol(ResponseHandler):
         if not reader.is_reusable:
             self.force_close()
         if not was_over:
-            self.feed_data((_message(reader.reply), _Whole(reader.reply)), 0)
+            self.feed_data((_message(reader.reply.status), _Whole(reader.reply)), 0)
         elif self.transport is not None:
             self.transport.close()
 
@@ -95,9 +100,10 @@ class _Whole(EmptyStreamReader):
 _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
 
 
-def _message(reply: Reply) -> RawResponseMessage:
+@functools.lru_cache(maxsize=64)
+def _message(status: int) -> RawResponseMessage:
     """What the library needs to know; it neither reads nor judges what :class:`ReplyReader` has."""
-    return RawResponseMessage(HttpVersion11, reply.status, "", _NO_HEADERS, (), False, None, False, False)
+    return RawResponseMessage(HttpVersion11, status, "", _NO_HEADERS, (), False, None, False, False)
 
 
 def reply_of(response: aiohttp.ClientResponse) -> Reply:

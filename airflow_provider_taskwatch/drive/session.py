@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import http.client
 import io
 import re
@@ -93,15 +94,24 @@ class _Exactly:
 
 def sendable(headers: Mapping[str, str], url: str) -> dict[str, str]:
     """Headers that both libraries write alike, and what we can unpack; or an error that names the one that is wrong."""
-    names = {name.lower() for name in headers}
     for name, value in headers.items():
         if not _is_sendable(name, value):
             raise malformed(url, f"the header {name!r:.80} must be a name and a text of ASCII characters")
-    if len(names) < len(headers):
-        raise malformed(url, f"one of the headers {', '.join(headers)} is given twice")
+    problem, is_packed = _names(tuple(headers))
+    if problem:
+        raise malformed(url, problem)
+    return dict(headers) if is_packed else {"Accept-Encoding": ACCEPTED, **headers}
+
+
+@functools.lru_cache(maxsize=256)
+def _names(given: tuple[str, ...]) -> tuple[str, bool]:
+    """What is wrong with the headers that a request has, and whether the caller says how the reply may be packed."""
+    names = {name.lower() for name in given}
+    if len(names) < len(given):
+        return f"one of the headers {', '.join(given)} is given twice", False
     if not names.isdisjoint(_OF_THE_CONNECTION):
-        raise malformed(url, f"one of the headers {', '.join(headers)} says how a request is framed, and is not yours")
-    return dict(headers) if "accept-encoding" in names else {"Accept-Encoding": ACCEPTED, **headers}
+        return f"one of the headers {', '.join(given)} says how a request is framed, and is not yours", False
+    return "", "accept-encoding" in names
 
 
 def _is_sendable(name: str, value: object) -> bool:
