@@ -26,10 +26,11 @@ class WireProtocol(ResponseHandler):
     _poll: select.poll | None = None
 
     def set_response_params(self, *, timer: BaseTimerContext | None = None, **params: Any) -> None:
+        if timer is None:  # what a proxy answers to CONNECT has no end, and is the library's matter
+            super().set_response_params(**params)
+            return
         early, self._tail = self._tail, b""
         super().set_response_params(timer=timer, **params)
-        if timer is None:  # what a proxy answers to CONNECT has no end, and is the library's matter
-            return
         self._reader = ReplyReader("HEAD" if params.get("skip_payload") else "GET", time.time)
         if early:
             self.data_received(early)

@@ -134,5 +134,15 @@ def test_a_text_is_shown_in_the_encoding_that_it_has():
     assert typed("größe".encode("latin-1"), "text/plain").text() == "gr\ufffd\ufffde"
 
 
+def test_a_text_that_is_utf_8_is_shown_as_such_whatever_it_is_called():
+    assert typed("größe".encode(), "text/plain; charset=ISO-8859-1").text() == "größe"
+
+
+@pytest.mark.parametrize("value", [["a", ["b"]], {"a": 1}, [{"a": 1}], b"a", [b"a"], float("nan"), object()])
+def test_a_query_value_that_has_no_text_is_named(value):
+    with pytest.raises(ConfigurationError, match="when"):
+        pairs({"when": value})
+
+
 def test_one_query_is_made_of_two():
     assert get("/x?a=1", {"b": 2}).target == "/x?a=1&b=2"
