@@ -113,7 +113,7 @@ def test_a_notification_is_sent_edited_listed_and_deleted(airflow: PrivateAirflo
     assert sandbox.counts()["started"]["aps"] == before + 1
     [listed] = run.task("list").xcom()
     assert (listed["id"], listed["status"]) == (run.task("run").xcom()["id"], "ready")
-    assert run.task("delete").xcom() == listed["id"]
+    assert run.task("delete").xcom()["id"] == listed["id"]
     assert told(sandbox, listed["context"]) is None
 
 
