@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import UserString
 from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, Set, ValuesView
 from enum import Enum
 from numbers import Integral, Real
@@ -30,7 +31,7 @@ def plain(name: str, value: object) -> Any:
 
 def members(value: object) -> Iterable[Any] | None:
     """What a sequence or a set holds; None where ``value`` is a single one, such as a text or a dict."""
-    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping)):
+    if isinstance(value, (str, UserString, bytes, bytearray, memoryview, Mapping)):
         return None
     if isinstance(value, (Sequence, KeysView, ValuesView)):
         return value
@@ -68,7 +69,7 @@ def _single(value: object, place: str, depth: int) -> Any:
     if isinstance(value, str):
         return _text(value, place)
     if isinstance(value, (Integral, Real)):
-        return _number(int(value) if isinstance(value, Integral) else float(value), place)
+        return _number(value, place)
     own = _own_list(value)
     if own is None:
         raise _NotJsonError(place, _kind(value))
@@ -95,11 +96,12 @@ def _text(text: str, place: str) -> str:
     return str.__str__(text)
 
 
-def _number(number: float, place: str) -> float:
+def _number(value: Integral | Real, place: str) -> float:
     """A whole number may be of any size that Python writes down."""
     try:
+        number = int(value) if isinstance(value, Integral) else float(value)
         json.dumps(number, allow_nan=False)
-    except ValueError as cause:
+    except (ValueError, OverflowError) as cause:
         raise _NotJsonError(place, f"is a number that JSON does not have ({cause})") from None
     return number
 

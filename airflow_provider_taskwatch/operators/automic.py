@@ -12,7 +12,18 @@ from airflow_provider_taskwatch.systems.automic_callback import callback_section
 
 from .callback import AutomicCallback, callback_to
 from .checked import Check
-from .setting import deadline_of, duration, flag, json_object, listed, seconds, seconds_or_none, text
+from .setting import (
+    deadline_of,
+    duration,
+    flag,
+    json_object,
+    listed,
+    seconds,
+    seconds_or_none,
+    shown,
+    text,
+    text_or_empty,
+)
 from .start import StartOperator
 
 if TYPE_CHECKING:
@@ -26,7 +37,7 @@ _REQUEST = ("object_name", "automic_queue", "inputs", "execution_option", "detai
 
 def _callback_or_flag(name: str, value: object) -> None:
     if not isinstance(value, (bool, AutomicCallback)):
-        raise ConfigurationError(f"{name} must be True, False or an AutomicCallback, not {value!r:.80}")
+        raise ConfigurationError(f"{name} must be True, False or an AutomicCallback, not {shown(value)}")
 
 
 class AutomicExecutionOperator(StartOperator):
@@ -63,6 +74,9 @@ class AutomicExecutionOperator(StartOperator):
 
     argument_checks: ClassVar[Mapping[str, Check]] = {
         "object_name": text,
+        "alias": text_or_empty,
+        "automic_queue": text_or_empty,
+        "timezone": text_or_empty,
         "inputs": json_object,
         "details": json_object,
         "validate_inputs": flag,
@@ -133,10 +147,10 @@ class AutomicExecutionOperator(StartOperator):
         return {"automic_conn_id": self.automic_conn_id, "request": self._request("")}
 
     def subject(self) -> str:
-        return self.object_name
+        return text("object_name", self.object_name)
 
     def marker(self, start_id: str) -> str:
-        return alias_for(self.alias, self.object_name, start_id)
+        return alias_for(text_or_empty("alias", self.alias), text("object_name", self.object_name), start_id)
 
     def options(self, start_id: str) -> dict[str, Any]:
         cancelling = {} if self.cancel_children else {"cancel_children": False}
@@ -216,10 +230,10 @@ class AutomicExecutionOperator(StartOperator):
         return execution_request(
             text("object_name", self.object_name),
             alias=alias,
-            queue=self.automic_queue or "",
+            queue=text_or_empty("automic_queue", self.automic_queue),
             inputs=json_object("inputs", self.inputs),
             execution_option=self.execution_option,
-            timezone=self.timezone or "",
+            timezone=text_or_empty("timezone", self.timezone),
             **details,
         )
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from airflow.sdk.bases.operator import BaseOperatorMeta
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, described
+
+from .setting import connection_id
 
 Check = Callable[[str, Any], object]
 """Takes an argument's name and value, and raises :class:`ConfigurationError` where the value is wrong."""
 
+_ODD = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError)
+"""What Python raises where a check meets a value of a kind that nobody has thought of."""
 _JINJA = ("{{", "{%", "{#")
 DEPTH = 20
 
@@ -52,7 +57,7 @@ class Checked:
         check_each(type(self), given)
         for names, check in self.joint_checks():
             if not open_names & set(names):
-                check()
+                tried(names, check)
 
     def _holds_template(self, name: str) -> bool:
         value = getattr(self, name)
@@ -69,8 +74,11 @@ class Checked:
 
 
 def checks_of(kind: type) -> dict[str, Check]:
-    """The checks of a class and its superclasses, by argument."""
-    return {name: one for base in reversed(kind.__mro__) for name, one in vars(base).get("argument_checks", {}).items()}
+    """The checks of a class and its superclasses, by argument; that of its connection is the same for all."""
+    fields: Collection[str] = getattr(kind, "template_fields", ())
+    connections = {name: connection_id for name in fields if name.endswith("conn_id")}
+    own = {name: one for base in reversed(kind.__mro__) for name, one in vars(base).get("argument_checks", {}).items()}
+    return connections | own
 
 
 def check_each(kind: type, given: Mapping[str, Any]) -> None:
@@ -80,11 +88,19 @@ def check_each(kind: type, given: Mapping[str, Any]) -> None:
         if name not in given:
             continue
         try:
-            check(name, given[name])
+            tried((name,), partial(check, name, given[name]))
         except ConfigurationError as error:
             problems.append(str(error))
     if problems:
         raise ConfigurationError("; ".join(problems))
+
+
+def tried(names: Collection[str], check: Callable[[], object]) -> None:
+    """Run a check; whatever it stumbles over is an error that names the arguments."""
+    try:
+        check()
+    except _ODD as cause:
+        raise ConfigurationError(f"{', '.join(names)}: a value cannot be read: {described(cause)}") from cause
 
 
 def holds_template(value: object, depth: int = DEPTH) -> bool:

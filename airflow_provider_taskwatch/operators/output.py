@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, OutputErro
 from airflow_provider_taskwatch.core.text import Bounded, line, safe
 
 from .checked import Check
-from .setting import text
+from .setting import text, text_or_empty
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -80,19 +80,13 @@ class Output:
             )
 
 
-def _address(name: str, value: object) -> None:
-    """What is not given is empty; what is, is looked into by the worker that writes there."""
-    if value not in ("", None):
-        text(name, value)
-
-
 class OutputUser:
     """Has an ``output_path``. The class that it is mixed into takes and documents it."""
 
     output_path: str
     log: Any
 
-    argument_checks: ClassVar[Mapping[str, Check]] = {"output_path": _address}
+    argument_checks: ClassVar[Mapping[str, Check]] = {"output_path": text_or_empty}
 
     def check_output(self) -> None:
         """Check the rendered ``output_path``, where there is one."""

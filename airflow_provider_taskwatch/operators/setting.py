@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from airflow.sdk.configuration import conf
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.plain import members, plain
+from airflow_provider_taskwatch.core.text import storable
 
 CENTURY_SECONDS = 100 * 365 * 86400.0
 """A deadline beyond it is none; it might not even be a date."""
@@ -55,7 +57,7 @@ def moment_of(name: str, value: object) -> float | None:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as cause:
-        raise ConfigurationError(f"{name}={value!r:.80} is no time; write it as 2026-01-31T12:00:00+00:00") from cause
+        raise ConfigurationError(f"{name}={shown(value)} is no time; write it as 2026-01-31T12:00:00+00:00") from cause
 
 
 SETTLED_AFTER_STARTS = 4.0
@@ -93,10 +95,10 @@ def backstop(deadline: datetime | None, poll_seconds: float) -> timedelta | None
     return None if deadline is None else deadline - now() + timedelta(seconds=2 * poll_seconds + 60)
 
 
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
     """``value``, or an error that names the argument and what it may be."""
-    if value not in allowed:
-        raise ConfigurationError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}")
+    if not isinstance(value, str) or value not in allowed:
+        raise ConfigurationError(f"{name}={shown(value)} is not one of {', '.join(map(repr, allowed))}")
     return value
 
 
@@ -108,7 +110,7 @@ def choice(*allowed: str) -> Callable[[str, Any], str]:
 def flag(name: str, value: object) -> None:
     """Raise an error for what is neither True nor False: any text would count as True."""
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be True or False, not {_shown(value)}")
+        raise ConfigurationError(f"{name} must be True or False, not {shown(value)}")
 
 
 def flag_or_none(name: str, value: object) -> None:
@@ -122,12 +124,12 @@ def duration(name: str, value: object) -> None:
     if not is_duration(name, value):
         least = "greater than 0" if name in _ABOVE_ZERO else "not negative"
         raise ConfigurationError(
-            f"{name}={_shown(value)}: a duration is a number of seconds or a timedelta, {least}, finite, and of "
+            f"{name}={shown(value)}: a duration is a number of seconds or a timedelta, {least}, finite, and of "
             "100 years at most"
         )
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value for an error; Python refuses to write down a number of thousands of digits."""
     try:
         return f"{value!r:.80}"
@@ -153,9 +155,33 @@ def is_duration(name: str, value: object) -> bool:
 
 def text(name: str, value: object) -> str:
     """``value`` as text, or an error that names the argument: an XCom that brought nothing ends here."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise ConfigurationError(f"{name} must be a text that is not empty, not {value!r:.80}")
-    return str(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not (made := _written(value)).strip():
+        raise ConfigurationError(f"{name} must be a text that is not empty, not {shown(value)}")
+    return made
+
+
+def _written(value: str | int) -> str:
+    """A text or a number as text, an enum's value for it; empty for a number that Python refuses to write down."""
+    try:
+        return str(value.value if isinstance(value, Enum) else value)
+    except ValueError:
+        return ""
+
+
+def text_or_empty(name: str, value: object) -> str:
+    """The same for an argument that need not be given, and that Airflow's database is to hold."""
+    if value is None or value == "":
+        return ""
+    made = text(name, value)
+    if storable(made) != made:
+        raise ConfigurationError(f"{name}={made!a:.80} holds NUL or half of a surrogate pair; leave that out")
+    return made
+
+
+def connection_id(name: str, value: object) -> None:
+    """A check of the name of a connection; an XCom that brought nothing ends here."""
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"{name} must be the id of an Airflow connection, not {shown(value)}")
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:
@@ -164,7 +190,7 @@ def json_object(name: str, value: object) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise ConfigurationError(
-            f"{name} must be a dict, not {value!r:.80}; a template that yields one needs a DAG with "
+            f"{name} must be a dict, not {shown(value)}; a template that yields one needs a DAG with "
             "render_template_as_native_obj=True, or an XComArg in its place"
         )
     made: dict[str, Any] = plain(name, value)

@@ -123,7 +123,10 @@ class Automic(SystemDefaults):
         if unknown := sorted(set(options) - set(_OPTIONS)):
             raise ConfigurationError(f"unknown option {', '.join(unknown)}; known are {', '.join(_OPTIONS)}")
         for name in ("success_statuses", "skip_statuses"):
-            expand(options.get(name) or ())
+            try:
+                expand(options.get(name) or ())
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{name}: {error}") from None
         if number_of(options.get("report_tail") or 0) is None:
             raise ConfigurationError("report_tail must be a number of lines")
 

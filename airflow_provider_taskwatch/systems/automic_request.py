@@ -114,8 +114,8 @@ def execution_request(
     :param details: the fields of the execution option, see :data:`FIELDS`; empty ones are left out.
     """
     problems = [] if object_name.strip() else ["object_name is empty"]
-    if execution_option not in FIELDS:
-        problems.append(f"execution_option {execution_option!r} is none of {', '.join(FIELDS)}")
+    if execution_option not in tuple(FIELDS):  # what is wrong need not have a hash
+        problems.append(f"execution_option {execution_option!r:.80} is none of {', '.join(FIELDS)}")
     section = _read_details(execution_option, details, problems)
     request = {
         "object_name": object_name,
@@ -124,7 +124,7 @@ def execution_request(
         "timezone": timezone,
         "execution_option": execution_option,
         "inputs": _read_inputs(inputs or {}, problems),
-        execution_option: section,
+        str(execution_option): section,
     }
     if problems:
         raise ConfigurationError(f"Automic object {object_name!r} cannot be started: " + "; ".join(problems))

@@ -281,5 +281,6 @@ def _expand_one(status: object) -> frozenset[int]:
         return GROUPS[name]
     except KeyError:
         raise ConfigurationError(
-            f"{status!r} is not an Automic status; give numbers from 1300 to 1999 or group names: " + ", ".join(GROUPS)
+            f"{status!r:.80} is not an Automic status; give numbers from 1300 to 1999 or group names: "
+            + ", ".join(GROUPS)
         ) from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict, UserList, deque
+from collections import OrderedDict, UserList, UserString, deque
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from enum import Enum, IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -90,6 +91,8 @@ def test_any_sequence_that_is_no_text_is_a_list(value: Any, expected: Any) -> No
         ({"\ud83d": 1}, "inputs is no valid text"),
         pytest.param([10**5000], r"inputs\[0\] is a number that JSON does not have .Exceeds", id="huge"),
         pytest.param({10**5000: 1}, "may only have texts as names", id="huge name"),
+        pytest.param([Fraction(10**400)], r"inputs\[0\] is a number that JSON does not have", id="huge fraction"),
+        (UserString("text"), "inputs is of the type UserString; give a text"),
         (int, "of the type type"),
         (numpy.ndarray, "of the type type"),
     ],

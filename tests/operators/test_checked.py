@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
@@ -33,6 +34,16 @@ TYPES: dict[str, Any] = {
     "topic": "cti.a.p.em.topic.v1.0~a.p.task.v1.0",
     "types": "cti.a.p.em.event.v1.0~a.p.task.*",
 }
+
+
+class Ambiguous:
+    """Compares like an array."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
 
 WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (AutomicExecutionOperator, {**AUTOMIC, "timeout": "1h"}, "timeout='1h'"),
@@ -69,6 +80,28 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (ApsSendNotificationOperator, {"about": "dag"}, "about='dag'"),
     (ApsDeleteNotificationOperator, {"notification_id": "n", "on_missing": "skip"}, "on_missing='skip'"),
     (ApsListNotificationsOperator, {"view": "all"}, "view='all'"),
+    (AutomicExecutionOperator, {**AUTOMIC, "success_statuses": ["FINE"]}, "success_statuses: 'FINE'"),
+    (AutomicExecutionOperator, {**AUTOMIC, "execution_option": ["once"]}, "execution_option ['once'] is none of"),
+    (AutomicExecutionOperator, {**AUTOMIC, "alias": ["A"]}, "alias must be a text"),
+    (AutomicExecutionOperator, {**AUTOMIC, "alias": "A\0"}, "alias='A\\x00' holds NUL"),
+    (AutomicExecutionOperator, {**AUTOMIC, "timezone": "\ud83d"}, "timezone='\\ud83d' holds NUL or half"),
+    (AutomicExecutionOperator, {**AUTOMIC, "automic_queue": {}}, "automic_queue must be a text"),
+    (AutomicExecutionOperator, {**AUTOMIC, "automic_conn_id": None}, "automic_conn_id must be the id of"),
+    (AutomicExecutionOperator, {**AUTOMIC, "output_path": "/tmp/a\0b"}, "output_path='/tmp/a\\x00b' holds NUL"),
+    (AutomicExecutionOperator, {**AUTOMIC, "inputs": 10**5000}, "inputs must be a dict, not a huge int"),
+    (
+        AutomicExecutionOperator,
+        {**AUTOMIC, "callback": AutomicCallback(headers={1: "x"})},
+        "callback, execution",
+    ),
+    (AutomicExecutionOperator, {"object_name": 10**5000}, "object_name must be a text"),
+    (AutomicExecutionSensor, {"execution_id": 10**5000}, "execution_id, automic_conn_id, output_path: a value cannot"),
+    (AcquiaTaskOperator, {"path": "a/\ud83d"}, "'/a/\\ud83d' holds half"),
+    (AcquiaTaskOperator, {"path": "a/b", "on_skipped": "x" * 10_000}, "is not one of"),
+    (AcronisCreateSubscriptionOperator, {**TYPES, "consumer": Ambiguous()}, "consumer: a value cannot be read"),
+    (ApsSendNotificationOperator, {"type": ["activity"]}, "type: a value cannot be read"),
+    (ApsNotificationSensor, {"notification_id": Ambiguous()}, "notification_id, context"),
+    (DocplannerNotificationSensor, {"docplanner_conn_id": 7}, "docplanner_conn_id must be the id of"),
 ]
 
 
@@ -82,6 +115,22 @@ def test_a_wrong_value_is_named_when_the_dag_is_imported(kind: Any, arguments: d
     with pytest.raises(ConfigurationError) as caught:
         made(kind, arguments)
     assert words in str(caught.value)
+    assert len(str(caught.value)) < 2_500
+
+
+class Job(StrEnum):
+    NIGHTLY = "JOBS.NIGHTLY"
+
+
+class Old(str, Enum):  # noqa: UP042 - its own text is "Old.NIGHTLY"
+    NIGHTLY = "JOBS.NIGHTLY"
+
+
+@pytest.mark.parametrize("name, written", [(17, "17"), (Job.NIGHTLY, "JOBS.NIGHTLY"), (Old.NIGHTLY, "JOBS.NIGHTLY")])
+def test_an_object_name_is_a_text_wherever_it_is_used(name: Any, written: str) -> None:
+    task = made(AutomicExecutionOperator, {"object_name": name})
+    assert (task.subject(), task.start_inputs()["request"]["object_name"]) == (written, written)
+    assert task.marker("0123456789ab") == f"{written.replace('.', '-')}-0123456789ab"
 
 
 @pytest.mark.parametrize(
