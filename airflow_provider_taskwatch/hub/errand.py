@@ -125,7 +125,7 @@ class Errand:
             yield page
             if not page.rows:
                 return
-            spot, _ = spot.after(page.rows, page.gone)
+            spot, _ = spot.after(page.rows, page)
 
     def between(self, start: int, end: int) -> Iterator[Message]:
         """What the inbox holds after a number and up to another one."""

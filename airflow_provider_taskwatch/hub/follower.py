@@ -139,7 +139,7 @@ class Follower:
             if self._is_quiet and (closing := await self._close_burst()) is not None:
                 self._unconfirmed.append(closing)
                 yield closing
-            before, (spot, lost) = spot, spot.after(page.rows, page.gone)
+            before, (spot, lost) = spot, spot.after(page.rows, page)
             if lost:
                 self._lose(lost, is_exact=before.passed is not None)
             if spot != before:
@@ -292,9 +292,9 @@ def _bundles(page: Page, spot: Spot, want: Want, batch_size: int, name: str) -> 
             log.warning("an event of %s is too long for an asset's event: %s; its id is %s", name, told.loss, event.id)
         length = len(json.dumps(told.value))
         if events and (len(events) >= batch_size or size + length > BATCH_BYTES):
-            yield Bundle(events=events, spot=spot.after(page.rows[:end], page.gone)[0])
+            yield Bundle(events=events, spot=spot.after(page.rows[:end], page)[0])
             events, size = [], 0
         events.append(told.value)
         size, end = size + length, index + 1
     if events:
-        yield Bundle(events=events, spot=spot.after(page.rows[:end], page.gone)[0])
+        yield Bundle(events=events, spot=spot.after(page.rows[:end], page)[0])

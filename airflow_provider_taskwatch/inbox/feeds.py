@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -50,7 +51,7 @@ class Feeds(Pruned):
         return [received(row) for row in self._read(lambda connection: connection.execute(query).all())]
 
     def page(self, channel: str, number: int) -> View:
-        """The messages first, then what is gone, as what is deleted in between was read; both by one connection."""
+        """The messages first, then what is gone; where that is more than was read, once more, and all of one moment."""
         table, position = schema.message, schema.position
         after = sa.and_(table.c.channel == channel, table.c.number > number)
         query = sa.select(table).where(after).order_by(table.c.number).limit(PAGE_MESSAGES)
@@ -62,9 +63,23 @@ class Feeds(Pruned):
             rows = [received(row) for row in connection.execute(query).all()]
             told = connection.execute(there).one()
             at = None if told.number is None else received(told)
-            return View(rows=rows, gone=gone_from(told.gone), newest=told.newest or 0, there=at)
+            view = View(rows=rows, gone=gone_from(told.gone), newest=told.newest or 0, there=at)
+            return self._of_one_moment(connection, view, channel, number) if view.gone.number > number else view
 
         return self._read(read)
+
+    def _of_one_moment(self, connection: sa.Connection, view: View, channel: str, number: int) -> View:
+        """What is deleted while several statements ask would be counted as lost, or not at all."""
+        table, position = schema.message, schema.position
+        ours = table.c.channel == channel
+        rows = sa.select(table).where(ours, table.c.number > number).order_by(table.c.number).limit(PAGE_MESSAGES)
+        gone = sa.select(position.c.position).where(position.c.feed == gone_name(channel)).scalar_subquery()
+        held = sa.select(sa.func.count()).where(ours, table.c.number <= number).scalar_subquery()
+        facts, page = sa.select(gone.label("gone"), held.label("held")).subquery(), rows.subquery()
+        query = sa.select(facts, page).select_from(facts.outerjoin(page, sa.true())).order_by(page.c.number)
+        found = connection.execute(query).all()
+        there = [received(row) for row in found if row.number is not None]
+        return replace(view, rows=there, gone=gone_from(found[0].gone), held=found[0].held)
 
     def newest(self) -> int:
         return int(self._read(lambda connection: connection.scalar(sa.select(self._newest()))) or 0)

@@ -124,7 +124,8 @@ class MemoryInbox:
 
     def page(self, channel: str, number: int) -> View:
         rows, gone = self.after(channel, number), gone_from(self._positions.get(gone_name(channel)))
-        return View(rows=rows, gone=gone, newest=self._newest, there=self.at(number))
+        held = self.held(channel, number) if gone.number > number else 0
+        return View(rows=rows, gone=gone, newest=self._newest, there=self.at(number), held=held)
 
     def newest(self) -> int:
         return self._newest

@@ -92,19 +92,21 @@ class Spot:
     delivery: str | None = None
     at: float = 0.0
 
-    def after(self, rows: Sequence[Received], gone: Gone) -> tuple[Spot, int]:
+    def after(self, rows: Sequence[Received], page: Page) -> tuple[Spot, int]:
         """The spot behind some messages, and how many were deleted before they could be read.
 
         Where nobody has counted, it is so many at most.
 
-        :param rows: the messages, which were read before ``gone`` was.
+        :param rows: the first ones of the page.
         """
+        gone = page.gone
         if gone.number <= self.number:
             passed = None if self.passed is None else self.passed + len(rows)
             return self._behind(rows, self, passed), 0
-        seen = sum(one.number <= gone.number for one in rows)
-        lost = max(0, gone.count - (self.passed or 0) - seen)
-        return self._behind(rows, Spot(number=gone.number), gone.count + len(rows) - seen), lost
+        lost = max(0, gone.count - (0 if self.passed is None else self.passed - page.held))
+        before_rows = page.rows[0].number - 1 if page.rows else gone.number
+        none = replace(self, number=max(self.number, min(gone.number, before_rows)), delivery=None)
+        return self._behind(rows, none, gone.count + page.held + len(rows)), lost
 
     def at_message(self, message: Message) -> Spot:
         """The spot, where this is the last message that was read."""
@@ -141,7 +143,9 @@ class View:
     """What a reader finds.
 
     :param rows: the messages of its channel after its number.
-    :param gone: what is gone of the channel, as of after they were read.
+    :param gone: what is gone of the channel.
+    :param held: how many messages the channel still has up to that number, of the same moment as these two; only
+        counted where something beyond the number is gone.
     :param newest: the greatest number that was ever given.
     :param there: the message at its number, of whichever channel; None where there is none.
     """
@@ -150,13 +154,15 @@ class View:
     gone: Gone
     newest: int
     there: Received | None
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """What comes after a spot.
 
-    :param gone: what is gone of the channel, as of after the messages were read.
+    :param gone: see :class:`View`.
+    :param held: see :class:`View`.
     :param is_back: that the inbox is not the one that was read up to the spot: a backup was restored, or a replica has
         not come so far. Then the messages mean nothing.
     """
@@ -164,12 +170,13 @@ class Page:
     rows: Sequence[Received]
     gone: Gone
     is_back: bool
+    held: int = 0
 
 
 def read_page(inbox: Inbox, channel: str, spot: Spot) -> Page:
     """What comes after a spot, and whether the spot is still what it was."""
     view = inbox.page(channel, spot.number)
-    return Page(rows=view.rows, gone=view.gone, is_back=_is_back(view, channel, spot))
+    return Page(rows=view.rows, gone=view.gone, is_back=_is_back(view, channel, spot), held=view.held)
 
 
 def has_gone_back(inbox: Inbox, channel: str, spot: Spot) -> bool:

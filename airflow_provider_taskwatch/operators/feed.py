@@ -249,7 +249,7 @@ def take(pages: Iterable[Page], start: Spot, want: Want, limit: int, room: Room)
                 break
             events.extend([event] if is_wanted else [])
             rows.append(one)
-        spot, missed = spot.after(rows, page.gone)
+        spot, missed = spot.after(rows, page)
         size, lost = size + len(rows), lost + missed
         if is_full:
             break

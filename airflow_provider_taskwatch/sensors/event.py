@@ -125,7 +125,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
                 for event in (event_of(one.message) for one in page.rows):
                     if want.accepts(event):
                         return self._found(event)
-                spot, lost = spot.after(page.rows, page.gone)
+                spot, lost = spot.after(page.rows, page)
                 if lost:
                     tell_lost(self.log, self.on_events_lost, errand.lose(lost))
                 self._spot = spot

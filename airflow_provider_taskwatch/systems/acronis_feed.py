@@ -45,9 +45,6 @@ LEAP = 1_000_000
 ASIDE_BYTES = 65536
 """What is kept of an event that cannot be read; the vendor promises that none is longer."""
 
-ASIDE_BYTES = 65536
-"""What is kept of an event that cannot be read; the vendor promises that none is longer."""
-
 _NO_JSON = "is not JSON, or names no offset"
 _IN_USE = (
     "the server answers 429: it serves another reader of this subscription (a second Airflow with the same connection "

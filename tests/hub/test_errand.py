@@ -87,7 +87,7 @@ def read(errand: Errand, spot: Spot) -> tuple[list[str], Spot]:
     ids, spot = list[str](), errand.again(spot)
     for page in errand.pages(spot):
         ids += [one.message.delivery for one in page.rows]
-        spot, _ = spot.after(page.rows, page.gone)
+        spot, _ = spot.after(page.rows, page)
     return ids, spot
 
 
