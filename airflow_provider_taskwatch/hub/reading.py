@@ -130,7 +130,8 @@ class Reading:
         for one in left:
             content = yield partial(seal.open, one.content)
             try:
-                yield from self._store(Reply(status=200, body=content), "", one.number)
+                reply = Reply(status=200, body=content, received_at=one.received_at)
+                yield from self._store(reply, "", one.number)
             except ReplyError:
                 continue
 

@@ -135,12 +135,16 @@ class AcronisFeed:
         offset = _moved_to(content)
         if offset is None and (events or others):
             raise unreadable(get(EVENTS), reply, "holds events and no offset")
-        is_further = bool(events or others) and offset != offset_in({"offset": position})
+        has_any = bool(events or others)
+        is_further = has_any and (offset or 0) > (offset_in({"offset": position}) or 0)
         return Batch(
             events=events,
             unreadable=others,
             position=position if offset is None else str(offset),
             pause_seconds=asked or (0.0 if is_further else EMPTY_SECONDS),
+            warning=""
+            if is_further or not has_any
+            else f"events come, and the server says to read on at {offset} again",
         )
 
     def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
@@ -283,11 +287,22 @@ def _listed(reply: Reply, content: Mapping[str, Any]) -> list[object]:
     return listed
 
 
+def _number(held: Mapping[str, Any]) -> object:
+    """What tells an event apart: what is delivered again has the same sequence.
+
+    Where a topic has none, the producer's id counts; 0, or a text that is no number, may be that of all events.
+    """
+    sequence, own = held.get("sequence"), held.get("id")
+    if sequence is None:
+        return own
+    is_usual = type(sequence) not in (str, int) or offset_in({"offset": sequence})
+    return sequence if is_usual else f"{sequence} {own}"
+
+
 def _event(content: object) -> Event:
-    """One event. What is delivered again has the same sequence; where a topic has none, the producer's id counts."""
     held: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
     name, at = held.get("type"), moment(held.get("ingest_time")) or moment(held.get("time"))
-    number = held.get("id") if held.get("sequence") is None else held["sequence"]
+    number = _number(held)
     if not isinstance(name, str) or at is None or type(number) not in (str, int):
         there = ", ".join(map(str, held)) or "nothing"
         raise ReplyError(line(f"an event lacks its type, its time, or both its sequence and its id; it has {there}"))

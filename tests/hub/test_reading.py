@@ -13,9 +13,12 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, sort_out
+from airflow_provider_taskwatch.core.flow import said_at
 from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.hub.reading import Place, Program, Reading, Step, remarks, seal_for
 from airflow_provider_taskwatch.inbox.aside import asides
+from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
@@ -193,6 +196,18 @@ def test_what_an_older_reply_holds_does_not_take_the_feed_back(inbox: Inbox) -> 
         drive(reading(inbox, is_consuming=True).turn(place("7")), before=crash_at("/read"))
 
     assert (stored(inbox), inbox.position("fake queue")) == (["1", "2"], "7")
+
+
+def test_what_is_stored_after_a_crash_came_when_it_was_sealed(inbox: Inbox) -> None:
+    class Timed(QueueFeed):
+        def batch(self, reply: Reply, position: str) -> Batch:
+            return Batch(events=(event(1, at=said_at(reply) or 0.0),))
+
+    inbox.keep_sealed("fake queue", Seal([KEY]).close(EVENTS.body), NOW - 5)
+    again = Reading(Timed(is_consuming=True), inbox, LEASE, Seal([KEY]), lambda: NOW)
+    with pytest.raises(CrashError):
+        drive(again.turn(place("")), before=crash_at("/read"))
+    assert [event_of(one.message).at for one in inbox.after("fake queue", 0)] == [NOW - 5]
 
 
 def test_an_unreadable_reply_stays_sealed_and_the_error_says_how_to_see_it(inbox: Inbox) -> None:

@@ -193,6 +193,20 @@ def test_events_keep_their_order_and_a_second_delivery_its_id():
     assert ids == ["2", "1", "2"]
 
 
+@pytest.mark.parametrize("sequence", [0, "0", "", "x", -1, 10**30])
+def test_a_sequence_that_is_the_same_for_all_events_makes_them_no_single_one(sequence: object) -> None:
+    found = batch_of(*({**SAMPLE, "sequence": sequence, "id": one} for one in "abb")).events
+    assert [found.index(one) for one in found] == [0, 1, 1]
+    assert found[0].id != found[1].id == found[2].id
+
+
+@pytest.mark.parametrize("offset", [3, 5])
+def test_a_server_that_does_not_move_on_is_not_asked_at_once_again_and_told(offset: int) -> None:
+    batch = feed().batch(reply(200, {"events": [SAMPLE], "offset": offset}), "5")
+    assert (batch.position, batch.pause_seconds, len(batch.events)) == (str(offset), 1.0, 1)
+    assert f"the server says to read on at {offset} again" in batch.warning
+
+
 def test_without_a_sequence_the_producer_s_id_counts_together_with_the_type():
     event = {"id": "a-1", "type": TYPE, "time": "2026-01-31T06:00:00Z", "source": "s", "tenant_id": "t"}
     [found] = batch_of(event).events
