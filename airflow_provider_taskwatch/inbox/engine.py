@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, described
+
+from . import schema
+
+log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 10
 """After so long, PostgreSQL ends a statement, and a transaction whose writer says nothing more."""
@@ -91,7 +96,7 @@ def _postgresql(url: sa.URL, pool: dict[str, Any]) -> sa.Engine:
     limit = WRITE_SECONDS * 1000
     options = f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             url,
             connect_args={**_TIMES, "options": options, "application_name": "taskwatch"},
             hide_parameters=True,
@@ -101,3 +106,33 @@ def _postgresql(url: sa.URL, pool: dict[str, Any]) -> sa.Engine:
         raise ConfigurationError(
             "an inbox in PostgreSQL needs psycopg: pip install 'airflow-provider-taskwatch[postgres]'"
         ) from cause
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: object) -> None:
+        """SQLAlchemy passes on what is raised here as it is."""
+        try:
+            _mend_numbers(connection)
+        except engine.dialect.loaded_dbapi.Error as cause:
+            raise InboxError(f"the inbox cannot be asked: {described(cause)}") from cause
+
+    return engine
+
+
+def _mend_numbers(connection: Any) -> None:
+    """Set the sequences on behind what is there: neither a logical replica nor a copy of the data alone has them.
+
+    Numbers that begin anew are passed already by all who read.
+    """
+    for table in (schema.message, schema.sealed):
+        if connection.execute("SELECT to_regclass(%s)", [table.name]).fetchone() == (None,):
+            continue
+        if found := connection.execute(_MEND.format(table=table.name)).fetchone():
+            log.error("the numbers of %s had begun anew in this inbox; they go on after %d", table.name, found[0])
+    connection.commit()
+
+
+_MEND = """
+SELECT setval(sequence, last) FROM (
+    SELECT pg_get_serial_sequence('{table}', 'number')::regclass AS sequence, max(number) AS last FROM {table}
+) AS held WHERE last > coalesce(pg_sequence_last_value(sequence), 0) AND NOT pg_is_in_recovery()
+"""

@@ -15,7 +15,8 @@ from .message import Message, Received
 def insert_message(connection: sa.Connection, insert: Callable[..., Any], message: Message) -> int:
     """Write a message down, and return 1 where it was not there yet.
 
-    One statement that gives no number to what is there already, as that would leave a hole.
+    One statement that gives no number to what is there already, as that would leave a hole. A number that is given
+    twice is an error.
 
     :param insert: the ``INSERT`` of the database's dialect.
     """
@@ -29,7 +30,8 @@ def insert_message(connection: sa.Connection, insert: Callable[..., Any], messag
         "received_at": message.received_at,
     }
     values = sa.select(*(sa.literal(value, table.c[name].type) for name, value in row.items())).where(~is_there)
-    statement = insert(table).from_select(list(row), values).on_conflict_do_nothing()
+    statement = insert(table).from_select(list(row), values)
+    statement = statement.on_conflict_do_nothing(index_elements=["channel", "delivery"])
     return len(connection.execute(statement.returning(table.c.number)).all())
 
 

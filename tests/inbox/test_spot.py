@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.engine import engine_for
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
@@ -266,3 +268,34 @@ def test_what_is_deleted_by_many_at_once_is_counted_once(inbox: Inbox) -> None:
         thread.join()
 
     assert sum(deleted) == gone_of(inbox, "queue").count == 300
+
+
+def reset_sequence(url: str, table: str = "taskwatch_message") -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'number'), 1)")
+
+
+def test_numbers_that_begin_anew_are_set_on_before_anything_is_written(
+    postgres_url: str, open_inbox: OpenInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = open_inbox(postgres_url)
+    bring(one, *map(float, range(6)))
+    one.prune(3.0, limit=100)
+    one.keep_sealed("queue", b"x", NOW)
+    spot = spot_behind(one)
+    reset_sequence(postgres_url)
+    restored = open_inbox(postgres_url)
+
+    assert not has_gone_back(restored, "queue", spot)
+    bring(restored, 7.0, begin=10)
+    assert [row.number for row in read_page(restored, "queue", spot).rows] == [7]
+    assert "begun anew in this inbox; they go on after 6" in caplog.text
+
+
+def test_a_number_that_is_given_twice_is_an_error_and_no_duplicate(postgres_url: str, open_inbox: OpenInbox) -> None:
+    inbox = open_inbox(postgres_url)
+    bring(inbox, *map(float, range(6)))
+    reset_sequence(postgres_url)
+
+    with pytest.raises(InboxError, match="duplicate key"):
+        bring(inbox, 7.0, begin=10)
