@@ -6,8 +6,8 @@ import json
 from collections import OrderedDict, UserList, UserString, deque
 from datetime import UTC, datetime
 from decimal import Decimal
-from fractions import Fraction
 from enum import Enum, IntEnum, StrEnum
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
