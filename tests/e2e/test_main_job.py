@@ -67,7 +67,7 @@ def succeed(sandbox: Sandbox, name: str) -> None:
 
 def refused(sandbox: Sandbox) -> list[dict[str, Any]]:
     """The requests to Automic that failed at the remote."""
-    return [one for one in sandbox.log() if one["system"] == "automic" and one["status"] >= 500]
+    return [one for one in sandbox.log() if one["system"] == "automic" and (one["status"] or 0) >= 500]
 
 
 def triggerer_of(run: DagRun) -> int | None:
