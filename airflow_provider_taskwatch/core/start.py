@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -100,12 +101,23 @@ def from_json(stored: object) -> Record | None:
         return None
     try:
         known = stored if isinstance(stored, Mapping) else {}
-        return Record(**{one.name: known[one.name] for one in fields(Record) if one.name in known})
-    except TypeError as cause:
+        record = Record(**{one.name: known[one.name] for one in fields(Record) if one.name in known})
+        _check(record)
+        return record
+    except (TypeError, ValueError) as cause:
         raise ConfigurationError(
             f"the record of the start in the task state store cannot be read ({stored!r:.200}); "
             "look at the remote whether it runs, and delete the record to start anew"
         ) from cause
+
+
+def _check(record: Record) -> None:
+    """Raise an error for what would fail later on, behind a decision: a record may have been edited by hand."""
+    if datetime.fromisoformat(record.started_at).tzinfo is None:
+        raise ValueError("started_at has no zone")
+    ref: object = record.ref
+    if not isinstance(ref, str | None):
+        raise TypeError("ref must be a text")
 
 
 class Decision(StrEnum):
