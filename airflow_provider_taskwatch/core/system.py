@@ -192,7 +192,7 @@ def _host(name: str) -> str:
 REF_CHARACTERS = 500
 
 _QUOTES = ('"', "'")
-_UNSAFE = frozenset('/?#\\%"')
+_UNSAFE = frozenset("/?#\\%\"'`“”„‘’‚«»")  # noqa: RUF001 - what editors and chats make of quotation marks
 
 
 def unquoted(text: str) -> str:

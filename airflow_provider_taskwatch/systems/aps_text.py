@@ -55,6 +55,8 @@ def _localized(name: str, value: object) -> LocalizedMessage | None:
         raise ConfigurationError(f"{name} must be a text, a dict or a LocalizedMessage, not {value!r:.80}")
     if unknown := sorted(map(str, set(value) - set(_WRITTEN))):
         raise ConfigurationError(f"{name} has no {', '.join(unknown)}; it has {', '.join(_WRITTEN)}")
+    if not isinstance(value.get("message"), str):
+        raise ConfigurationError(f"{name} has the message {value.get('message')!r:.80}, which must be a text")
     return read_text(value)
 
 

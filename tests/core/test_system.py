@@ -46,7 +46,7 @@ def test_the_quotation_marks_that_a_template_puts_around_an_id_are_taken_off(ref
     assert safe_ref(ref, "job") == "a-1"
 
 
-@pytest.mark.parametrize("ref", ['a"1', '"a', '["a"]', '""a""', '{"id": "a"}'])
+@pytest.mark.parametrize("ref", ['a"1', '"a', '["a"]', '""a""', '{"id": "a"}', "\"'a'\"", "'a", "`a`", "“a”", "«a»"])
 def test_other_quotation_marks_are_refused(ref):
     with pytest.raises(ConfigurationError, match="is not a job id"):
         safe_ref(ref, "job")

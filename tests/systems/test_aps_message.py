@@ -249,7 +249,13 @@ def test_no_text_is_none(nothing: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value, words", [(7, "details must be a text"), ({"text": "x"}, "details has no text; it has message")]
+    "value, words",
+    [
+        (7, "details must be a text"),
+        ({"text": "x"}, "details has no text; it has message"),
+        ({"message": 7}, "details has the message 7, which must be a text"),
+        ({"keys": {"a": "b"}}, "details has the message None"),
+    ],
 )
 def test_a_text_of_another_kind_is_refused(value: Any, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
