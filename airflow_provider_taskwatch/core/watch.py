@@ -344,12 +344,21 @@ def _timed_out(system: System, ref: str, last: Observation | None, passed: Deadl
     return outcome(Ending.TIMED_OUT, last, message)
 
 
+FEW_TROUBLES, FEW_NEWS = 4, 20
+"""So many lines of a kind are told, then the 32nd, the 64th and so on: a remote may change its words at each poll."""
+
+
 class Story:
     """What a watch tells its task's log: changes, not polls, and of progress every tenth."""
 
     def __init__(self, noun: str) -> None:
         self._noun = noun
-        self._told: Observation | str | None = None
+        self._seen: Observation | None = None
+        self._trouble = ""
+        self._is_told = False
+        """Whether the present trouble was told; so is its end then."""
+        self._troubles = 0
+        self._news = 0
 
     def line(self, told: Observation | TaskWatchError, then: Look | None = None) -> str | None:
         """A line for a reading or an error that differs from the one before.
@@ -358,24 +367,45 @@ class Story:
         """
         if isinstance(told, Observation):
             return self._of_reading(told, None if then is None else then.patience)
-        line = f"still waiting: {told}{_patience(told)}" if told.transient else str(told)
-        if line == self._told:
+        return self._of_trouble(told, then) if told.transient else str(told)
+
+    def _of_trouble(self, error: TaskWatchError, then: Look | None) -> str | None:
+        line = f"still waiting: {error}{_patience(error)}"
+        if line == self._trouble and self._is_told:
             return None
-        self._told = line
-        if then is None or not told.transient:
+        self._troubles += 1
+        self._trouble, self._is_told = line, _is_due(self._troubles, FEW_TROUBLES)
+        if not self._is_told:
+            return None
+        line = (
+            line if self._troubles <= FEW_TROUBLES else f"{line} (such a line is due for the {self._troubles}th time)"
+        )
+        if then is None:
             return line
         left = "without a deadline" if then.patience is None else f"with {then.patience:.0f} s left until the deadline"
         return f"{line}; the next poll is in {then.after:.0f} s, {left}"
 
     def _of_reading(self, seen: Observation, patience: float | None) -> str | None:
-        if isinstance(self._told, Observation) and not _is_news(self._told, seen):
+        was_in_trouble, self._trouble, self._is_told = self._is_told, "", False
+        if self._seen is not None and not was_in_trouble and not self._is_due(self._seen, seen):
             return None
-        self._told = seen.brief()
+        self._seen = seen.brief()
         if patience is None:
             return f"{self._noun} {seen.ref}: {seen.describe()}"
         if seen.phase is Phase.LOST or seen.message == NOT_FOUND_YET:
             return f"{self._noun} {seen.ref} is not found yet; it may appear within another {patience:.0f} s"
         return f"{self._noun} {seen.ref}: {seen.describe()}; it may stay so for another {patience:.0f} s"
+
+    def _is_due(self, before: Observation, seen: Observation) -> bool:
+        if (seen.phase, seen.ref) != (before.phase, before.ref):
+            return True
+        self._news += _is_news(before, seen)
+        return _is_news(before, seen) and _is_due(self._news, FEW_NEWS)
+
+
+def _is_due(number: int, few: int) -> bool:
+    """Whether a line is told that is due for so many times."""
+    return number <= few or not number & (number - 1)
 
 
 def _patience(error: TaskWatchError) -> str:

@@ -597,6 +597,25 @@ def then(patience=None, after=4.0):
     return Look(ref="7", after=after, patience=patience)
 
 
+def test_a_remote_that_fails_each_other_time_fills_no_log():
+    story, running = Story("job"), seen(0.0).observation
+    lines = [story.line(told, then(9.0)) for _ in range(1_000) for told in (LOST, running)]
+    assert 10 < sum(line is not None for line in lines) < 30
+    assert "due for the 512th time" in str(lines)
+    assert story.line(running) is None
+    assert any(story.line(LOST) for _ in range(1_100))
+    assert story.line(running) == "job 7: running (s)"
+
+
+def test_words_that_change_at_each_poll_fill_no_log_and_the_end_is_told():
+    story, running = Story("job"), seen(0.0).observation
+    ids = [RemoteError(method="GET", path="/x", status=500, message=f"request {number}") for number in range(1_000)]
+    assert sum(story.line(one, then(9.0)) is not None for one in ids) < 20
+    told = [story.line(replace(running, message=f"step {number}")) for number in range(1_000)]
+    assert sum(line is not None for line in told) < 40
+    assert "succeeded" in story.line(replace(running, phase=Phase.SUCCEEDED))
+
+
 def test_the_log_says_how_long_trouble_is_lived_through():
     assert Story("job").line(LOST, then(3590.4)) == (
         "still waiting: reset by peer; the next poll is in 4 s, with 3590 s left until the deadline"
