@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from .outcome import Ending, Outcome
-from .phase import STATUS_CHARACTERS, Observation, Phase
-from .text import line
+from .phase import Observation, Phase
+from .text import bounded, cut
 
 NOT_FOUND_YET = "not found yet"
 
@@ -89,13 +90,15 @@ def _remembering(memory: Memory, seen: Observation, age: float) -> Memory:
 
 def outcome(ending: Ending, seen: Observation, message: str) -> Outcome:
     """The outcome that a last reading stands for."""
+    kept = bounded(seen.result, shown=partial(seen.mask.data, keep=seen.ref))
     return Outcome(
         ending=ending,
         ref=seen.ref,
         phase=seen.phase,
-        status=seen.mask.text(seen.status),
+        status=cut(seen.status, shown=seen.mask.text),
         message=message,
-        result=seen.mask.data(seen.result, keep=seen.ref),
+        result=kept.value,
+        loss=kept.loss,
     )
 
 
@@ -143,8 +146,7 @@ def _blocked_too_long(seconds: float, rules: Rules) -> bool:
 
 
 def _unknown_words(seen: Observation, rules: Rules, noun: str) -> str:
-    status, message = seen.mask.text(seen.status), seen.mask.text(seen.message)
     return (
-        f"{noun} {seen.ref} has the unknown status {line(status, STATUS_CHARACTERS)!r} for more than "
-        f"{rules.unknown_status_grace:g} s" + (f": {line(message)}" if message else "")
+        f"{noun} {seen.ref} has the unknown status {seen.status_line!r} for more than "
+        f"{rules.unknown_status_grace:g} s" + (f": {seen.message_line}" if seen.message else "")
     )

@@ -46,6 +46,10 @@ class Mask:
         """A text for people without any of the secrets."""
         return _masked(text, _worth(self.secrets, SECRET_CHARACTERS))
 
+    def beginning(self, text: str, size: int) -> str:
+        """The beginning of a text, at least so many characters of it, without any of the secrets."""
+        return self.text(text[: size + _ESCAPED_BYTES * max(map(len, self.secrets), default=0)])
+
     def head(self, body: bytes, size: int) -> str:
         """The beginning of a body as text, at least so many bytes of it, without any of the secrets."""
         wide = 4 if b"\0" in body[:size] else 1  # UTF-16 or UTF-32

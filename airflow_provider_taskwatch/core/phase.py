@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .mask import NO_MASK, Mask
-from .text import line
+from .text import LINE_CHARACTERS, line
 
 STATUS_CHARACTERS = 100
 
@@ -105,9 +105,19 @@ class Observation:
 
     def describe(self) -> str:
         """Phase, raw status, progress and message on one line, for logs."""
-        status = f" ({line(self.mask.text(self.status), STATUS_CHARACTERS)})" if self.status else ""
+        status = f" ({self.status_line})" if self.status else ""
         progress = "" if self.progress is None else f" {self.progress:g} %"
-        return f"{self.phase}{status}{progress}" + (f": {line(self.mask.text(self.message))}" if self.message else "")
+        return f"{self.phase}{status}{progress}" + (f": {self.message_line}" if self.message else "")
+
+    @property
+    def status_line(self) -> str:
+        """The beginning of the raw status, as it may be shown."""
+        return line(self.mask.beginning(self.status, LINE_CHARACTERS * 4), STATUS_CHARACTERS)
+
+    @property
+    def message_line(self) -> str:
+        """The beginning of the message, as it may be shown."""
+        return line(self.mask.beginning(self.message, LINE_CHARACTERS * 4))
 
 
 def absent(ref: str) -> Observation:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,17 +81,22 @@ class Bounded:
     loss: str = ""
 
 
-def bounded(value: Any, limit: int = VALUE_CHARACTERS) -> Bounded:
+def bounded(value: Any, limit: int = VALUE_CHARACTERS, shown: Callable[[Any], Any] | None = None) -> Bounded:
     """A remote's value within so many characters and :data:`VALUE_DEPTH`, safe as of :func:`safe`.
 
     What fits stays whole. Else texts are cut in their middle, as a beginning and an end tell most, and what comes after
     the limit is left out.
+
+    :param shown: masks a value. It is slow, so it sees only what is kept: megabytes would hold the event loop for
+        seconds.
     """
     pass_ = _Pass(limit, text_limit=limit)
     kept = pass_.of(value, VALUE_DEPTH)
     if pass_.cut or pass_.is_over:
-        pass_ = _Pass(limit, text_limit=TEXT_CHARACTERS)
+        pass_ = _Pass(limit, text_limit=TEXT_CHARACTERS, shown=shown)
         kept = pass_.of(value, VALUE_DEPTH)
+    elif shown is not None:
+        kept = shown(kept)
     return Bounded(value=kept, loss=pass_.loss)
 
 
@@ -153,11 +158,18 @@ class _Pass:
     :param limit: how much it may be; None: however much.
     :param text_limit: how long a text may be.
     :param reserved: names that are not kept.
+    :param shown: masks a single value.
     """
 
     def __init__(
-        self, limit: int | None = None, *, text_limit: int = TEXT_CHARACTERS, reserved: Collection[str] = _RESERVED
+        self,
+        limit: int | None = None,
+        *,
+        text_limit: int = TEXT_CHARACTERS,
+        reserved: Collection[str] = _RESERVED,
+        shown: Callable[[Any], Any] | None = None,
     ) -> None:
+        self._shown = shown or _as_it_is
         self._is_bounded = limit is not None
         self._text_limit = text_limit
         self._reserved = reserved
@@ -184,7 +196,7 @@ class _Pass:
         many = None if value is None or isinstance(value, str) else members(value)
         if many is None and not isinstance(value, Mapping):
             plain = _plain(value)
-            return self._text(plain) if isinstance(plain, str) else plain
+            return self._text(plain) if isinstance(plain, str) else self._shown(plain)
         if depth == 0 or self._is_full:
             self.missing += 1
             return _LEFT_OUT
@@ -221,8 +233,10 @@ class _Pass:
     def _text(self, text: str) -> str:
         kept = storable(text)
         if self._is_bounded and len(kept) > self._text_limit:
-            kept = cut(kept)
+            kept = cut(kept, shown=self._shown)
             self.cut += 1
+        else:
+            kept = self._shown(kept)
         self._left -= len(kept)
         return kept
 
@@ -252,12 +266,20 @@ def _more(count: int) -> str:
     return f"({count} more left out)"
 
 
-def cut(text: str, limit: int = TEXT_CHARACTERS) -> str:
-    """A text of so many characters at most, without its middle where it is longer."""
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def cut(text: str, limit: int = TEXT_CHARACTERS, shown: Callable[[str], str] = _as_it_is) -> str:
+    """A text of so many characters at most, without its middle where it is longer.
+
+    :param shown: masks a text. It sees what lies around the cuts, too, lest half of a secret is left there.
+    """
     if len(text) <= limit:
-        return text
+        return shown(text)
     half = limit // 2 - 30  # with the words between them it stays below the limit
-    return f"{text[:half]}\n... ({len(text) - 2 * half} characters left out) ...\n{text[-half:]}"
+    begins, ends = shown(text[: 2 * half])[:half], shown(text[-2 * half :])[-half:]
+    return f"{begins}\n... ({len(text) - 2 * half} characters left out) ...\n{ends}"
 
 
 def _plain(value: Any) -> Any:

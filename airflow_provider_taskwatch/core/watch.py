@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 from .error import DeadlineError, MovedError, RemoteError, ReplyError, StrangerError, TaskWatchError
@@ -15,6 +16,7 @@ from .phase import Observation, Phase
 from .run import Run
 from .schedule import FIRST_SECONDS, Rhythm, remaining_seconds
 from .system import Options, System
+from .text import bounded
 from .wire import Call, Pause
 
 
@@ -320,16 +322,16 @@ def _unresolved(system: System, last: Observation, verdict: Outcome, error: Task
 
 def _told(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Outcome]:
     """The outcome with what the user asked to know: the reason of a failure, personal data."""
-    personal: Mapping[str, Any] = last.mask.data(last.personal, keep=last.ref) if plan.personal else {}
-    result: Mapping[str, Any] = {**verdict.result, **personal}
+    personal = bounded(last.personal if plan.personal else {}, shown=partial(last.mask.data, keep=last.ref))
+    verdict = replace(verdict, result={**verdict.result, **personal.value}, loss=verdict.loss or personal.loss)
     if verdict.ending.is_ok:
-        return replace(verdict, result=result)
+        return verdict
     try:
         reason = yield from system.explain(last, plan.options)
     except TaskWatchError as error:
         reason = f"(the remote could not be asked why: {error})"
     message = f"{verdict.message}\n{last.mask.text(reason)}" if reason else verdict.message
-    return replace(verdict, result=result, message=message)
+    return replace(verdict, message=message)
 
 
 def _remaining(seen: Observation, age: float) -> float | None:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from airflow_provider_taskwatch.core.judge import Memory, Rules, from_json, judge
+from airflow_provider_taskwatch.core.judge import Memory, Rules, from_json, judge, outcome
+from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 
@@ -138,3 +139,39 @@ def test_what_is_no_memory_is_an_empty_one(stored):
 
 def test_memory_of_an_older_version_is_completed():
     assert from_json({"ref": "8", "seen": True}) == Memory(ref="8", seen=True)
+
+
+class CountingMask(Mask):
+    """Knows how many characters it was asked to look at."""
+
+    seen = 0
+
+    def text(self, text: str) -> str:
+        type(self).seen += len(text)
+        return super().text(text)
+
+    def data(self, value: object, keep: str = "") -> object:
+        type(self).seen += len(json.dumps(value))
+        return super().data(value, keep)
+
+
+@pytest.mark.parametrize("result", [{"log": "%25" * 700_000}, {"logs": ["&lt;"] * 300_000}, {"a" * 2_000_000: 1}])
+def test_only_what_is_kept_of_a_long_reading_is_masked(result: dict[str, object]) -> None:
+    """To mask megabytes takes seconds, in which no other wait of the triggerer goes on."""
+    CountingMask.seen = 0
+    mask = CountingMask(("a-secret-of-the-connection",))
+    long = Observation(
+        ref="1", phase=Phase.FAILED, status="+" * 2_000_000, message="%41" * 700_000, result=result, mask=mask
+    )
+    outcome(Ending.FAILED, long, long.describe())
+    assert CountingMask.seen < 500_000
+
+
+@pytest.mark.parametrize("before", range(1900, 2000, 7))
+def test_no_part_of_a_secret_is_left_where_a_long_text_was_cut(before: int) -> None:
+    secret = "a-secret-of-the-connection"
+    text = "x" * before + secret + "y" * 200_000 + secret + "z" * before
+    seen = Observation(ref="1", phase=Phase.FAILED, result={"log": text}, mask=Mask((secret,)))
+    shown = outcome(Ending.FAILED, seen, "").result["log"]
+    assert len(shown) <= 4000
+    assert not any(secret[at : at + 6] in shown for at in range(len(secret) - 5))
