@@ -341,7 +341,8 @@ def http_url(text: str) -> SplitResult | None:
     return parts if is_whole and parts.scheme in ("http", "https") else None
 
 
-_HOST_NAME = re.compile(r"(?!https?$)[\w.:%-]+")  # a slash too few makes the scheme look like a name
+# A slash too few makes the scheme look like a name. Which other letters may stand in one is said where it is sent.
+_HOST_NAME = re.compile(r"(?!https?$)(?:[\w.:-]|[^\x00-\x7f])+")
 _UNSENDABLE = re.compile(r"[\s\x00-\x1f\x7f\\]")
 
 

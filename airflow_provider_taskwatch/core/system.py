@@ -184,9 +184,13 @@ def _host(name: str) -> str:
     except ValueError:
         pass
     try:
-        return name.encode("idna").decode()
+        return name if _DEVIATIONS & set(name) else name.encode("idna").decode()
     except UnicodeError:
         return name
+
+
+_DEVIATIONS = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
+"""What Python's IDNA 2003 takes for other letters, or for none, and makes another host's name of."""
 
 
 REF_CHARACTERS = 500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 import idna
@@ -54,6 +55,10 @@ def sent_host(host: str) -> str:
     if host.isascii():
         if not (host.startswith("[") or _ASCII_NAME.fullmatch(host)):
             raise ConfigurationError(f"the host name {host!r} cannot be asked for: its parts have 1 to 63 characters")
+        if _NUMBERS.fullmatch(host) and not _is_ipv4(host):
+            raise ConfigurationError(
+                f"the host {host!r} is no IPv4 address: it has four numbers up to 255, without zeros before them"
+            )
         return host.lower()
     try:
         return idna.encode(host, uts46=True).decode()
@@ -64,3 +69,12 @@ def sent_host(host: str) -> str:
 
 
 _ASCII_NAME = re.compile(r"[^.]{1,63}(?:\.[^.]{1,63})*\.?")
+_NUMBERS = re.compile(r"[0-9.]+")
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True

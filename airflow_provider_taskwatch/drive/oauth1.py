@@ -6,6 +6,7 @@ query out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlsplit
 
@@ -38,8 +39,17 @@ def oauth1(
 
 def _base_string(call: Call, url: str, own: Iterable[tuple[str, str]]) -> str:
     sent = [*parse_qsl(urlsplit(url).query, keep_blank_values=True), *_fields(call), *own]
-    base_url = normalize_base_string_uri(url)  # type: ignore[no-untyped-call]
+    base_url = normalize_base_string_uri(_as_named(url))  # type: ignore[no-untyped-call]
     return "&".join(map(escape, (call.method, base_url, normalize_parameters(sent))))
+
+
+def _as_named(url: str) -> str:
+    """The URL with its host as in the Host header, from which both libraries leave a dot at the end out."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=_LAST_DOT.sub(r"\1", parts.netloc)).geturl()
+
+
+_LAST_DOT = re.compile(r"\.(:[0-9]+)?\Z")
 
 
 def _fields(call: Call) -> Pairs:

@@ -127,6 +127,9 @@ def test_tls_is_verified_against_a_bundle_where_one_is_named(extra, verify):
         ({"host": "[::1]", "port": 8443}, "https://[::1]:8443/api"),
         ({"host": "http://[fe80::1]:80/v2", "port": 8443}, "http://[fe80::1]:80/v2"),
         ({"host": "10.0.0.1"}, "https://10.0.0.1/api"),
+        ({"host": "mu\u0308ller.example"}, "https://mu\u0308ller.example/api"),
+        ({"host": "http://日本。example"}, "http://日本。example/api"),
+        ({"host": "http://ไทย.example"}, "http://ไทย.example/api"),
         ({"host": "my_host-1.intern"}, "https://my_host-1.intern/api"),
         ({"host": "   "}, "https://demo.example.com/api"),
         ({"port": 8443}, "https://demo.example.com:8443/api"),
@@ -157,6 +160,8 @@ def test_a_base_url_is_built_from_all_that_people_write(columns, base_url):
         "h.example.com\\@evil.example",
         "h.example.com\nevil.example",
         "<h.example.com>",
+        "%68.example.com",
+        "https://[fe80::1%25eth0]",
         "https://h.example.com,https://i.example.com",
     ],
 )

@@ -173,6 +173,11 @@ def test_spellings_of_one_host_are_one_id_space(one, other):
     assert address(one) == address(other)
 
 
+@pytest.mark.parametrize("one, other", [("straße", "strasse"), ("ma\u03c2", "ma\u03c3"), ("a\u200db", "ab")])
+def test_names_that_are_alike_only_to_old_rules_are_two_id_spaces(one, other):
+    assert address(f"https://{one}.example") != address(f"https://{other}.example")
+
+
 def test_an_ipv6_address_stays_one():
     assert address("https://[2001:DB8::1]:8443/v1/") == "https://[2001:db8::1]:8443/v1"
 

@@ -97,6 +97,9 @@ HOSTS = {
     "http://faß。example": "http://xn--fa-hia.example",
     "http://παράδειγμα.δοκιμή": "http://xn--hxajbheg2az3al.xn--jxalpdlp",
     "http://xn--mller-kva.example": "http://xn--mller-kva.example",
+    "http://mu\u0308ller.example": "http://xn--mller-kva.example",
+    "http://日本。example": "http://xn--wgv71a.example",
+    "http://ไทย.example": "http://xn--o3cw4h.example",
     "http://my_host.intern": "http://my_host.intern",
     "http://[::1]:8080": "http://[::1]:8080",
 }
@@ -116,6 +119,13 @@ def test_a_host_name_that_does_not_exist_in_ascii_is_named(remote: Station, conn
     with pytest.raises(ConfigurationError, match=r"the host name '.*' cannot be") as caught:
         connect(settings_for(f"http://{host}", proxy=remote.url)).run(ask(get("/y")))
     assert (host in str(caught.value), remote.requests) == (True, [])
+
+
+@pytest.mark.parametrize("host", ["1.1", "10.01.2.3", "2130706433", "127.1", "1.2.3.4.5", "256.1.1.1"])
+def test_numbers_that_are_no_address_are_refused_by_both(remote: Station, connect: Connect, host: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"the host '{host}' is no IPv4 address"):
+        connect(settings_for(f"http://{host}", proxy=remote.url)).run(ask(get("/y")))
+    assert remote.requests == []
 
 
 def test_both_drivers_write_a_request_alike(remote: Station, connect: Connect) -> None:

@@ -165,3 +165,13 @@ def test_the_general_connection_type_signs_too() -> None:
     settings = read(general.FORM, "oauth1", login=KEY, password=SECRET)
     assert (settings.auth, settings.token_url) == ("oauth1", "")
     assert isinstance(credential_for(settings), OAuth1Credential)
+
+
+@pytest.mark.parametrize("port", ["", ":8080"])
+def test_a_dot_at_the_end_of_a_host_is_not_signed_as_it_is_not_sent(port: str) -> None:
+    """A whole name, as clusters use it: it is resolved with the dot, and named without it in the Host header."""
+    signed = {
+        oauth1(get("/x"), f"http://{host}{port}/x", key=KEY, secret=SECRET, nonce="n", timestamp="1")
+        for host in ("api.intern.", "api.intern")
+    }
+    assert len(signed) == 1
