@@ -175,10 +175,10 @@ def _from_json(text: str) -> str:
 
 
 def _unescaped(hit: re.Match[str]) -> str:
-    return str(json.loads(f'"{hit[0]}"'.replace("\\x", "\\u00")))
+    return "'" if hit[0] == "\\'" else str(json.loads(f'"{hit[0]}"'.replace("\\x", "\\u00")))
 
 
-_JSON_ESCAPE = re.compile(r'(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\["\\/bfnrt]')
+_JSON_ESCAPE = re.compile(r'(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\["\'\\/bfnrt]')
 _DECODERS: tuple[Callable[[str], str], ...] = (unquote, unquote_plus, html.unescape, _from_json)
 _ENCODED = re.compile(r"%[0-9a-fA-F]{2}|&#?\w+;?|\\|\+")
 

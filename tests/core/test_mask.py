@@ -50,6 +50,8 @@ SPELLINGS = {
     "hex escapes": lambda text: "".join(f"\\x{ord(one):02x}" if one < "\x80" else one for one in text),
     "json, unescaped": lambda text: json.dumps(text, ensure_ascii=False),
     "php": lambda text: json.dumps(text).replace("/", "\\/"),
+    "python": lambda text: repr(text + "'\"")[1:-1].removesuffix("\\'\""),
+    "addslashes": lambda text: "".join(f"\\{one}" if one in "\\'\"" else one for one in text),
     "json in json": lambda text: json.dumps(json.dumps(text)),
     "escapes": escapes,
     "html": html.escape,
