@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.operators.aps import Text
 from airflow_provider_taskwatch.operators.checked import Check, Checked, CheckedType
-from airflow_provider_taskwatch.operators.setting import choice
+from airflow_provider_taskwatch.operators.setting import choice, flag
 from airflow_provider_taskwatch.systems.aps_message import Message, check_type, run_context, task_context
 from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized, placeholders
 
@@ -121,7 +121,7 @@ class ApsNotifier(Checked, BaseNotifier, metaclass=CheckedType):
     :param aps_conn_id: an Airflow connection of the type ``aps``.
     """
 
-    argument_checks: ClassVar[Mapping[str, Check]] = {"about": choice(*ABOUT)}
+    argument_checks: ClassVar[Mapping[str, Check]] = {"about": choice(*ABOUT), "literal": flag}
     template_fields: Sequence[str] = (
         "message",
         "details",

@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.systems.acronis_subscription import check_wish
 
 from .checked import Check, Checked, CheckedOperatorType
 from .feed import ReadFeedOperator
-from .setting import json_object, listed
+from .setting import json_object, listed, text_or_empty
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -103,6 +103,7 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
         self.auto_commit_interval = auto_commit_interval
 
     def execute(self, context: Context) -> dict[str, Any]:
+        self.check_arguments()
         subscription = self.hook.create_subscription(
             topic=self.topic,
             types=listed("types", self.types),
@@ -132,6 +133,7 @@ class AcronisCommitOffsetOperator(AcronisOperator):
         self.offset = offset
 
     def execute(self, context: Context) -> dict[str, Any]:
+        self.check_arguments()
         return dict(shortened(self.hook.commit_offset(self.subscription_id, self.offset)))
 
 
@@ -188,4 +190,4 @@ def feed_options(task: Any) -> dict[str, Any]:
     """Which feed the arguments of an operator or a sensor name; see :func:`~..systems.acronis_feed.feed_of`."""
     wishes = json_object("subscription", task.subscription)
     wishes |= {"topic": task.topic, "types": listed("types", task.types)}
-    return wishes | ({"cel": task.filter} if task.filter else {})
+    return wishes | ({"cel": cel} if (cel := text_or_empty("filter", task.filter)) else {})

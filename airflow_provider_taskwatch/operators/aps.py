@@ -116,7 +116,7 @@ class ApsMessageOperator(ApsOperator):
     :param literal: show the texts as they are: ``__name__`` in them is no place for a key, and keys are left out.
     """
 
-    argument_checks: ClassVar[Mapping[str, Check]] = {"type": type_or_none}
+    argument_checks: ClassVar[Mapping[str, Check]] = {"type": type_or_none, "literal": flag}
     template_fields: Sequence[str] = (
         "message",
         "status",
@@ -224,6 +224,7 @@ class ApsEditNotificationOperator(ApsMessageOperator):
         self.notification_id = notification_id
 
     def execute(self, context: Context) -> dict[str, Any]:
+        self.check_arguments()
         ref = self.hook.system.check_ref(notification_ref(self.notification_id, self.context))
         edited = self.hook.run(self.hook.system.change(ref, fields_of(self)))
         self.log.info("notification %s tells that it is %s", edited.id, edited.status)

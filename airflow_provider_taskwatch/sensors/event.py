@@ -28,6 +28,7 @@ from airflow_provider_taskwatch.operators.setting import (
     moment_of,
     now,
     resumable_from,
+    text_or_empty,
     until,
 )
 from airflow_provider_taskwatch.operators.waiter import heard
@@ -58,6 +59,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {
+        "subject": text_or_empty,
         "match": json_object,
         "since": moment_of,
         "deferrable": flag_or_none,
@@ -95,9 +97,9 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         return self.names()
 
     def execute(self, context: Context) -> Any:
+        self.check_arguments()
         want = self._want(context)
         want.check()
-        self.check_arguments()
         self.feed.check(want.match)
         is_deferred = is_deferrable(self.deferrable)
         if is_deferred or not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
@@ -172,7 +174,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         since = moment_of("since", self.since)
         return Want(
             names=self.names(),
-            subject=str(self.subject or ""),
+            subject=text_or_empty("subject", self.subject),
             match=stored(json_object("match", self.match)),  # which a trigger carries
             since=_start_of(context) if since is None else since,
         )

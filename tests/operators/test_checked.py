@@ -13,9 +13,14 @@ from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.notifications.aps import ApsNotifier
 from airflow_provider_taskwatch.operators.acquia import AcquiaCreateDatabaseOperator, AcquiaTaskOperator
-from airflow_provider_taskwatch.operators.acronis import AcronisCreateSubscriptionOperator, AcronisReadEventsOperator
+from airflow_provider_taskwatch.operators.acronis import (
+    AcronisCommitOffsetOperator,
+    AcronisCreateSubscriptionOperator,
+    AcronisReadEventsOperator,
+)
 from airflow_provider_taskwatch.operators.aps import (
     ApsDeleteNotificationOperator,
+    ApsEditNotificationOperator,
     ApsListNotificationsOperator,
     ApsSendNotificationOperator,
 )
@@ -80,6 +85,8 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (ApsSendNotificationOperator, {"about": "dag"}, "about='dag'"),
     (ApsDeleteNotificationOperator, {"notification_id": "n", "on_missing": "skip"}, "on_missing='skip'"),
     (ApsListNotificationsOperator, {"view": "all"}, "view='all'"),
+    (ApsEditNotificationOperator, {"notification_id": "n", "literal": "false"}, "literal must be True or False"),
+    (AcronisEventSensor, {**TYPES, "subject": ["7"]}, "subject must be a text"),
     (AutomicExecutionOperator, {**AUTOMIC, "success_statuses": ["FINE"]}, "success_statuses: 'FINE'"),
     (AutomicExecutionOperator, {**AUTOMIC, "execution_option": ["once"]}, "execution_option ['once'] is none of"),
     (AutomicExecutionOperator, {**AUTOMIC, "alias": ["A"]}, "alias must be a text"),
@@ -135,11 +142,45 @@ def test_an_object_name_is_a_text_wherever_it_is_used(name: Any, written: str) -
 
 @pytest.mark.parametrize(
     "arguments, words",
-    [({"status": "ready", "about": "team"}, "about='team'"), ({"status": "done"}, "status 'done' of type 'activity'")],
+    [
+        ({"status": "ready", "about": "team"}, "about='team'"),
+        ({"status": "done"}, "status 'done' of type 'activity'"),
+        ({"status": "ready", "literal": "no"}, "literal must be True or False"),
+    ],
 )
 def test_a_notifier_is_checked_when_it_is_made(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         ApsNotifier(**arguments)
+
+
+SOME_ID = "6992a41d-a953-4ded-ae99-41d2f4d32ecb"
+
+
+@pytest.mark.parametrize(
+    "kind, arguments",
+    [
+        (AcronisCommitOffsetOperator, {"subscription_id": SOME_ID, "offset": 7}),
+        (AcronisCreateSubscriptionOperator, TYPES),
+        (ApsDeleteNotificationOperator, {"notification_id": SOME_ID}),
+        (ApsEditNotificationOperator, {"notification_id": SOME_ID}),
+        (ApsSendNotificationOperator, {}),
+        (AcronisEventSensor, TYPES),
+        (DocplannerReleaseNotificationsOperator, {}),
+    ],
+)
+def test_a_connection_that_a_template_did_not_bring_is_named_when_the_task_runs(
+    kind: Any, arguments: dict[str, Any]
+) -> None:
+    name = next(one for one in kind.template_fields if one.endswith("conn_id"))
+    task = made(kind, {**arguments, name: "{{ params.connection }}"})
+    setattr(task, name, None)
+    with pytest.raises(ConfigurationError, match=f"{name} must be the id of an Airflow connection, not None"):
+        task.execute({})
+
+
+def test_a_filter_that_is_no_text_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="filter must be a text"):
+        made(AcronisEventSensor, {**TYPES, "filter": ["event.type"]}).feed_options()
 
 
 def test_all_that_is_wrong_is_in_one_error() -> None:
