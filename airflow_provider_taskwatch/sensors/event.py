@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
+from airflow_provider_taskwatch.core.error import LossError, TaskWatchError, described
 from airflow_provider_taskwatch.core.feed import Event, who_reads
 from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.text import stored
@@ -87,6 +89,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         self.deferrable = deferrable
         self.on_events_lost = on_events_lost
         self._spot: Spot | None = None
+        self._trouble = ""
 
     def names(self) -> list[str]:
         """What may have happened; empty: anything."""
@@ -121,7 +124,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         """Read what the feed has, and look into the inbox, for ``deferrable=False``."""
         want = self._want(context)
         with self.errand() as errand:
-            errand.fetch(want.since, POKE_EVENTS)
+            self._fetch(errand, want)
             spot = self._begin(context, errand, want) if self._spot is None else errand.again(self._spot)
             for page in errand.pages(spot):
                 for event in (event_of(one.message) for one in page.rows):
@@ -132,6 +135,22 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
                     tell_lost(self.log, self.on_events_lost, errand.lose(lost))
                 self._spot = spot
         return False
+
+    def _fetch(self, errand: Errand, want: Want) -> None:
+        """Read what there is; trouble that passes is lived through, as in the triggerer, and told when it changes."""
+        try:
+            errand.fetch(want.since, POKE_EVENTS)
+        except TaskWatchError as error:
+            if not error.transient or error.is_lasting:
+                raise
+            if isinstance(error, LossError) or str(error) != self._trouble:
+                level = logging.ERROR if isinstance(error, LossError) else logging.WARNING
+                self.log.log(
+                    level, "still waiting: the feed %s cannot be read for now: %s", self.feed.key, described(error)
+                )
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
 
     def _begin(self, context: Context, errand: Errand, want: Want) -> Spot:
         """Where to begin. What is gone by the time of a later poke was there for the first one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +18,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.start import has_moved
-from airflow_provider_taskwatch.core.watch import Look, Seen, Story, weigh
+from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.operators.checked import Check, CheckedOperatorType
 from airflow_provider_taskwatch.operators.ending import WaitTimedOut, result_of
@@ -99,6 +100,7 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
         self._is_kept = False
         self._story: Story | None = None
         self._began: datetime | None = None
+        self._deadline: datetime | None = None
 
     # --- what subclasses say
 
@@ -159,13 +161,19 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
         seen = Seen(age=age, error=self._moved) if self._moved else look(self.hook.driver, system, ref, age)
         weighed = self.hook.run(weigh(system, plan, memory, seen))
         self._remember(context, weighed.memory)
-        left = None if weighed.outcome else plan.patience(weighed.memory, seen.age)
+        left = None if weighed.outcome else self._until(context, plan, seen.age).patience(weighed.memory, seen.age)
         self._tell(weighed.observation or seen.error, Look(ref=plan.ref, after=self.poke_interval, patience=left))
         if weighed.outcome is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self._finish_here(weighed.outcome))
 
     # --- waiting
+
+    def _until(self, context: Context, plan: Plan, age: float) -> Plan:
+        """The plan with the end of the wait, which Airflow keeps for a sensor that pokes."""
+        self._deadline = self._deadline or deadline_of(context["ti"], self.timeout - (age if self.reschedule else 0.0))
+        left = (self._deadline - now()).total_seconds() if self._deadline else None
+        return plan if left is None else replace(plan, ends_at=age + left)
 
     def _defer(self, context: Context, ref: str) -> None:
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger

@@ -153,6 +153,19 @@ def test_a_wrong_argument_is_named_before_it_waits(box: Running, arguments: dict
         EventLife(AcronisEventSensor, **{**WISHES, "deferrable": True, **arguments}).execute()
 
 
+def test_a_poke_lives_through_trouble_that_passes_and_tells_it_once(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life = poking(subject="a", timeout=60)
+    task, context = life.make(), life.context()
+    box.sandbox.add_fault("server_error", retry_after=0)
+    assert [task.poke(context) for _ in range(2)] == [False, False]
+    assert capsys.readouterr().out.count("cannot be read for now") == 1
+    box.sandbox.clear_faults()
+    emit(box, "a")
+    assert task.poke(context).xcom_value["subject"] == "a"
+
+
 def lose(life: EventLife) -> None:
     """An event that came in two days ago, and was pruned."""
     key, at = life.make().feed.key, time.time() - 2 * 86_400

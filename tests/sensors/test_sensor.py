@@ -288,6 +288,17 @@ def test_poking_says_how_long_an_id_may_be_unknown(box: Running, capsys: pytest.
     assert "execution 4711 is not found yet; it may appear within another 100 s" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("reschedule", [True, False])
+def test_poking_through_trouble_says_how_much_is_left(
+    box: Running, capsys: pytest.CaptureFixture[str], reschedule: bool
+) -> None:
+    box.sandbox.add_fault("server_error")
+    life = poking("4711", timeout=60, **({"mode": "reschedule"} if reschedule else {}))
+    life.first_reschedule = datetime.now(UTC) - timedelta(seconds=20) if reschedule else None
+    assert life.make().poke(life.context()) is False
+    assert f"with {40 if reschedule else 60} s left until the deadline" in capsys.readouterr().out
+
+
 def test_poking_looks_until_the_end(box: Running) -> None:
     assert poking(execution(box, duration=0.1)).execute()["status"] == 1900
     assert looks(box) >= 2
