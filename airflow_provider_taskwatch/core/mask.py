@@ -131,7 +131,9 @@ def _masked(text: str, secrets: tuple[str, ...]) -> str:
 @functools.lru_cache(maxsize=256)
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
     """Any of the secrets, however its letters and blanks came back, and as a part of a base64 text."""
-    spelt = sorted({one for secret in secrets for one in _plain_spellings(secret)}, key=lambda one: (-len(one), one))
+    decoded = (one for secret in secrets for one in _decodings(secret) if len(one) >= END_CHARACTERS)
+    forms = (*secrets, *decoded)  # a text that is decoded to find one secret may hold another that looks encoded
+    spelt = sorted({one for form in forms for one in _plain_spellings(form)}, key=lambda one: (-len(one), one))
     return re.compile("|".join(re.sub(r"(\\?\s)+", r"\\s+", re.escape(one)) for one in spelt), re.IGNORECASE)
 
 

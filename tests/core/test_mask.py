@@ -299,3 +299,9 @@ def test_secrets_that_are_spelt_in_several_ways_are_all_masked():
     masked = Mask(secrets).text(text)
     assert masked.count("***") == 4
     assert not any(shows(masked, one) for one in secrets)
+
+
+def test_a_secret_that_looks_encoded_is_hidden_in_a_text_that_spells_it_in_several_ways():
+    secret = "p&ss'w/+=%41x"
+    said = Mask((secret,)).text(f"{html.escape(secret)} and {quote(secret)} and {quote_plus(secret)}")
+    assert said == "*** and *** and ***"
