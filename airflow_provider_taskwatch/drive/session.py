@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -207,8 +207,16 @@ class Origin:
     mask: Mask
 
     def marked(self, reply: Reply, call: Call) -> Reply:
-        """The reply to a signed call."""
-        return replace(reply, mask=self.mask.also(secret_of(call)), place=self.place, doubt=self.doubt)
+        """The reply to a signed call; made by hand, as ``replace`` takes three times as long, for each poll."""
+        return Reply(
+            status=reply.status,
+            headers=reply.headers,
+            body=reply.body,
+            mask=self.mask.also(secret_of(call)),
+            place=self.place,
+            doubt=self.doubt,
+            received_at=reply.received_at,
+        )
 
     def unread(self, broken: BrokenReplyError, call: Call) -> LengthError | TransportError:
         """The error for what came instead of the reply to a signed call."""
