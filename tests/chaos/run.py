@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import requests
 
@@ -28,6 +29,11 @@ SERVE_SECONDS = 30.0
 """How long no fault is played after a user's act, at most: until what follows from it has happened."""
 SETTLE_SECONDS = 4.0
 """How long a task is deferred until a user does something to it, or its remote work is ended."""
+
+
+def _is_of(job: Job, task: Mapping[str, Any]) -> bool:
+    """Whether a task of the sandbox is what a job has started."""
+    return bool(job.name == task["name"] or task["path"].endswith(job.name))
 
 
 def _no_steps() -> Steps:
@@ -122,13 +128,24 @@ class Run:
 
     def _hold_replies(self) -> None:
         for job in self.stage.jobs:
-            if job.point == Point.SENT and job.kind is Kind.ACQUIA:
-                self._hold(system="acquia", path=f"{job.name}$")
-            elif job.point == Point.SENT:
-                self._hold(system="automic", path="executions$", body=f'"{job.name}"')
+            if job.point == Point.SENT:
+                self._hold(job)
 
-    def _hold(self, **where: str) -> None:
+    def _hold(self, job: Job) -> None:
+        if job.kind is Kind.ACQUIA:
+            where = {"system": "acquia", "path": f"{job.name}$"}
+        else:
+            where = {"system": "automic", "path": "executions$", "body": f'"{job.name}"'}
         self.stage.box.sandbox.add_fault("latency", method="POST", seconds=HELD_SECONDS, times=1, **where)
+
+    def _hold_again(self, jobs: Iterable[Job]) -> None:
+        """What was held back was a refusal, and nothing was started: hold back the reply to the next try."""
+        sandbox = self.stage.box.sandbox
+        started, holds = sandbox.tasks(time.time()), [one for one in sandbox.faults.view() if one["name"] == "latency"]
+        for job in jobs:
+            is_open = any(job.name in one["path"] + one["body"] and not one["hits"] for one in holds)
+            if not is_open and not any(_is_of(job, task) for task in started):
+                self._hold(job)
 
     def _kill_senders(self) -> None:
         """The remote has started something whose reply is held back: now its worker dies."""
@@ -138,13 +155,15 @@ class Run:
         latest = {entry.job: entry for entry in self.stage.ledger.read() if entry.what == "execute"}
         for request in self.stage.box.sandbox.log(self._log_position):
             self._log_position = request["n"]
-            if "latency" in request["fault"]:
+            if "latency" in request["fault"] and not request["ref"]:
+                self._hold_again(due.values())
+            elif "latency" in request["fault"]:
                 job = due[self._job_of(request["ref"])]
                 self._kill(job, latest[job.name])
 
     def _job_of(self, ref: str) -> str:
         task = self.stage.box.sandbox.task(ref, time.time())
-        return next(job.name for job in self.stage.jobs if job.name == task["name"] or task["path"].endswith(job.name))
+        return next(job.name for job in self.stage.jobs if _is_of(job, task))
 
     def _kill(self, job: Job, entry: Entry) -> None:
         process = entry.process if job.victim == Victim.TASK else entry.supervisor
