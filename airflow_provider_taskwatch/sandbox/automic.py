@@ -153,7 +153,7 @@ class Automic(Remote[Execution]):
             "host": f"{url}/automic/ae/api/v1",
             "login": f"{CLIENT}/{USER}/{DEPARTMENT}",
             "password": PASSWORD,
-            "extra": {"client": CLIENT, "ui_url": f"{url}/_control/tasks/{{ref}}"},
+            "extra": {"client": int(CLIENT), "ui_url": f"{url}/_control/tasks/{{ref}}"},
         }
 
     def _accounts(self) -> list[Account]:

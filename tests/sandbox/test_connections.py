@@ -33,3 +33,11 @@ def test_commands_survive_the_shell() -> None:
 def test_the_banner_says_what_it_is() -> None:
     assert "an emulator, not the vendors' software" in banner(URL)
     assert "export AIRFLOW_CONN_ACQUIA_DEFAULT='{" in banner(URL)
+
+
+def test_airflow_has_no_text_of_an_extra_that_is_too_short_to_be_masked() -> None:
+    """It warns of each before every command, where a text has less than five characters."""
+    extras = [found.get("extra", {}) for found in connections(URL).values()]
+    texts = [item for extra in extras for item in extra.values() if isinstance(item, str)]
+    assert [text for text in texts if len(text) < 5] == []
+    assert connections(URL)["automic_default"]["extra"]["client"] == 100
