@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.text import Text
 
 from .core.error import ConfigurationError, MovedError, TaskWatchError, described
+from .core.listen import cannot_listen
 from .core.phase import Observation
 from .core.start import Record, from_json, has_moved, objection
 from .core.system import safe_ref
@@ -35,20 +36,19 @@ out = Console()
 
 def sandbox(args: Namespace) -> None:
     """Serve the emulators until interrupted."""
-    from .sandbox.sandbox import Sandbox
     from .sandbox.server import serve
-    from .sandbox.state import load
+    from .sandbox.state import opened
 
     state = Path(args.state) if args.state else None
     try:
-        emulators = load(state) if state else Sandbox()
-        emulators.change({"acquia": {"token_lifetime": args.token_lifetime}}, time.time())
-        serve(args.host, args.port, sandbox=emulators, state=state)
+        with opened(state) as emulators:
+            emulators.change({"acquia": {"token_lifetime": args.token_lifetime}}, time.time())
+            serve(args.host, args.port, sandbox=emulators, state=state)
     except ConfigurationError as error:
         _say("red", str(error))
         sys.exit(2)
     except OSError as error:
-        _say("red", f"the sandbox cannot listen on {args.host}:{args.port}: {error.strerror}; choose another --port")
+        _say("red", cannot_listen("the sandbox", args.host, args.port, error))
         sys.exit(1)
 
 
@@ -103,7 +103,7 @@ def receiver(args: Namespace) -> None:
         _say("red", str(error))
         sys.exit(1)
     except OSError as error:
-        _say("red", f"the receiver cannot listen on {args.host}:{args.port}: {error.strerror}; choose another --port")
+        _say("red", cannot_listen("the receiver", args.host, args.port, error))
         sys.exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 import weakref
@@ -63,7 +64,7 @@ def serve(
     certificate: Certificate | None = None,
     show: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until interrupted, after showing how to connect.
+    """Serve until interrupted or terminated, after showing how to connect. From the main thread only.
 
     :param port: 0: any free one.
     :param state: a file in which the sandbox's state is kept while it is served.
@@ -72,9 +73,23 @@ def serve(
     with _listen(host, port) as listener:
         used = sandbox or Sandbox()
         server = _server(used, certificate)
-        (show or _print)(forms.banner(_url(listener, certificate), state))
-        with contextlib.suppress(KeyboardInterrupt), kept(used, state) if state else contextlib.nullcontext():
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            _interrupted_by_sigterm(),
+            kept(used, state) if state else contextlib.nullcontext(),
+        ):
+            (show or _print)(forms.banner(_url(listener, certificate), state))
             server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM interrupts like SIGINT. uvicorn raises it once more after its shutdown, which would end the process."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import stat
@@ -9,12 +10,46 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 
 from .sandbox import Sandbox
 
 SAVE_SECONDS = 2.0
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[Sandbox]:
+    """The sandbox of a state file, which nobody else can open meanwhile; a new one where no file is named.
+
+    The lock is on a file beside it, as each save replaces the file itself. It ends with the process, however that ends.
+
+    :raises ConfigurationError: where another sandbox has the file, or it cannot be used.
+    """
+    if path is None:
+        yield Sandbox()
+        return
+    with _lock_file(path) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as cause:
+            raise ConfigurationError(
+                f"another sandbox keeps its state in {path}; stop that one, or name another --state"
+            ) from cause
+        yield load(path)
+
+
+def _lock_file(path: Path) -> BinaryIO:
+    beside = path.with_name(f"{path.name}.lock")
+    try:
+        return os.fdopen(os.open(beside, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600), "rb+")
+    except FileNotFoundError as cause:
+        raise ConfigurationError(
+            f"{path} cannot be kept: there is no directory {path.parent}; make it, or name another --state"
+        ) from cause
+    except OSError as cause:
+        raise ConfigurationError(f"{beside} cannot be written: {cause.strerror}; name another --state") from cause
 
 
 def load(path: Path) -> Sandbox:
@@ -40,11 +75,17 @@ def load(path: Path) -> Sandbox:
 
 
 def save(sandbox: Sandbox, path: Path) -> None:
-    """Write the state; a reader sees the old file or the new one, and nothing in between."""
+    """Write the state; a reader sees the old file or the new one, and nothing in between.
+
+    :raises ConfigurationError: where it cannot be written.
+    """
     beside = path.with_name(f"{path.name}.new")
-    beside.touch(mode=0o600)
-    beside.write_bytes(pickle.dumps(sandbox))
-    beside.replace(path)
+    try:
+        beside.touch(mode=0o600)
+        beside.write_bytes(pickle.dumps(sandbox))
+        beside.replace(path)
+    except OSError as cause:
+        raise ConfigurationError(f"{path} cannot be written: {cause.strerror}; name another --state") from cause
 
 
 @contextmanager

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from starlette.testclient import TestClient
 
+from airflow_provider_taskwatch.core.listen import cannot_listen
 from airflow_provider_taskwatch.sandbox.app import create_app
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
+from airflow_provider_taskwatch.sandbox.state import load
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +143,49 @@ def test_the_command_shows_how_to_connect_and_ends_when_told() -> None:
     assert (health.status_code, process.returncode) == (200, 0)
     assert "an emulator" in first
     assert "airflow connections add automic_default" in rest
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_task_outlives_the_end_of_the_process(tmp_path: Path, sent: signal.Signals) -> None:
+    state = tmp_path / "state"
+    command = [sys.executable, "-m", "airflow_provider_taskwatch.sandbox", "--port", "0", "--state", str(state)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[3].rstrip(":")
+        auth, body = ("100/AIRFLOW/AIRFLOW", "sandbox-secret"), {"object_name": "JOBS.A"}
+        started = requests.post(f"{url}/automic/ae/api/v1/100/executions", json=body, auth=auth, timeout=20)
+        process.send_signal(sent)
+        process.stdout.read()
+    assert process.returncode == 0
+    assert [task["ref"] for task in load(state).tasks(0.0)] == [str(started.json()["run_id"])]
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (["--state", "/none/x/state"], "there is no directory /none/x; make it"),
+        (["--host", "nohost.invalid"], "cannot listen on nohost.invalid: the name cannot be resolved"),
+    ],
+)
+def test_what_keeps_the_command_from_serving_is_all_that_it_says(more: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "airflow_provider_taskwatch.sandbox", "--port", "0", *more]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.returncode > 0) == ("", True)
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "error, remedy",
+    [
+        (socket.gaierror(-2, "Name or service not known"), "--host"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "--host"),
+        (OSError(errno.EADDRINUSE, "Address already in use"), "--port"),
+        (OSError(errno.EACCES, "Permission denied"), "--port"),
+    ],
+)
+def test_an_address_that_cannot_be_taken_names_the_option_to_change(error: OSError, remedy: str) -> None:
+    assert cannot_listen("the sandbox", "box", 1, error).endswith(f"; choose another {remedy}")
 
 
 def test_under_another_server_a_drop_is_an_error_of_the_app() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-from airflow_provider_taskwatch.sandbox.state import kept, load, save
+from airflow_provider_taskwatch.sandbox.state import kept, load, opened, save
 from tests.sandbox.visitor import NOW, Visitor
 from tests.until import wait_until
 
@@ -81,3 +81,22 @@ def test_a_file_that_others_may_write_is_refused(sandbox: Sandbox, tmp_path: Pat
     path.chmod(0o666)
     with pytest.raises(ConfigurationError, match="is not only yours to write"):
         load(path)
+
+
+def test_a_file_is_for_one_sandbox_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    with opened(path), pytest.raises(ConfigurationError, match=f"another sandbox keeps its state in {path}"):
+        opened(path).__enter__()
+    with opened(path) as sandbox:
+        assert sandbox.tasks(NOW) == []
+
+
+def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"there is no directory {tmp_path}/none; make it"):
+        opened(tmp_path / "none" / "state").__enter__()
+
+
+def test_a_file_that_cannot_be_written_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with pytest.raises(ConfigurationError, match=r"state cannot be (read|written): Is a directory; name another"):
+        save(sandbox, tmp_path / "state")
