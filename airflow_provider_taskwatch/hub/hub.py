@@ -348,8 +348,12 @@ class Hub:
     def _is_shared(self, group: list[Entry]) -> bool:
         """Whether one read is to serve all of these."""
         selector = group[0].look.selector
-        can_batch = bool(selector) and self._lists.is_usable(selector, self._clock())
+        can_batch = bool(selector) and self._lists.is_usable(selector, self._clock()) and not self._is_held(selector)
         return can_batch and (len(group) > 1 or not self._reads_alone)
+
+    def _is_held(self, selector: str) -> bool:
+        """Whether a list has failed so lately that it is not asked for: nobody waits for that who can be read alone."""
+        return self._reads_alone and self._line is not None and self._line.driver.limiter.held_seconds(selector) > 0
 
     def _gathered_at(self, selector: str, now: float) -> float:
         """When these are read: now, or a little later, together with those who come until then."""
@@ -382,20 +386,21 @@ class Hub:
             found = await self._run(partial(_observed_together, looks), _driver, selector)
         except TaskWatchError as error:
             if error.transient and not isinstance(error, ReplyError):
-                self._list_failed(selector, error)
-                raise
-            if self._lists.refused(self._clock()):
+                if not self._is_of_list(selector, error):
+                    raise
+            elif self._lists.refused(self._clock()):
                 self._warn("connection %r cannot read many at once, reading one by one: %s", self.conn_id, error)
             return {}
         self._lists.worked(selector)
         return found
 
-    def _list_failed(self, selector: str, error: TaskWatchError) -> None:
-        """Read one by one for a while if the remote answers, but not to this list."""
+    def _is_of_list(self, selector: str, error: TaskWatchError) -> bool:
+        """Whether the remote may answer, but not to this list: then those in it are read one by one, at once."""
         is_of_list = isinstance(error, TransportError) and error.sent
         is_of_list = is_of_list or (isinstance(error, RemoteError) and error.status >= 500)
         if is_of_list and self._reads_alone and self._lists.failed(selector, self._clock()):
             self._warn("connection %r: the list %r fails, reading one by one: %s", self.conn_id, selector, error)
+        return is_of_list and self._reads_alone
 
     def _share(self, group: list[Entry], found: Mapping[str, Observation], due: float) -> None:
         """Tell the news; a watch that has none waits for another shared read, without being woken."""

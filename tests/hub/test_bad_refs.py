@@ -78,7 +78,7 @@ AUTOMIC = {"connection_type": "automic", "auth": "basic", "own": {"client": "100
 RUNS = [str(1_000_000 + number) for number in range(30)]
 
 
-def automic(list_answers: Reply, until: float = 1e9) -> Answer:
+def automic(list_answers: Reply | TransportError, until: float = 1e9) -> Answer:
     """An engine whose lists are named ``executions`` by their path."""
     return lambda ref, at: list_answers if ref == "executions" and at < until else Reply(status=200, body=ACTIVE)
 
@@ -91,6 +91,15 @@ def test_what_a_broken_list_does_not_bring_is_read_one_by_one() -> None:
     fleet = Fleet(RUNS, automic(BROKEN), options=options, **AUTOMIC).watched(SECONDS)
     assert 3 <= fleet.polls("executions") < 20
     assert min(len(fleet.gaps(run)) for run in RUNS) >= 10
+
+
+@pytest.mark.parametrize(
+    "reply", [BROKEN, Reply(status=503, headers={"retry-after": "3600"}), TransportError("lost")], ids=str
+)
+def test_a_broken_list_takes_no_polls_from_those_in_it(reply: Reply | TransportError) -> None:
+    fleet = Fleet(RUNS, automic(reply), options={"alias": "DAILY-0123456789ab"}, **AUTOMIC).watched(300.0)
+    assert min(fleet.polls(run) for run in RUNS) >= 0.9 * 300 / 5
+    assert max(gap for run in RUNS for gap in fleet.gaps(run)) < 8.0
 
 
 # --- the remote is down
