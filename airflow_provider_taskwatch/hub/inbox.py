@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from airflow.sdk.configuration import get_sdk_expansion_variables
+from airflow.sdk.configuration import conf, get_sdk_expansion_variables
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.execution_time import task_runner
 
@@ -46,7 +46,7 @@ def open_inbox(*, keeps: bool = True) -> Inbox:
     :raises ConfigurationError: where what names it cannot be read.
     :raises InboxError: where Airflow could not be asked what names it.
     """
-    return _inbox(option.text("inbox_url") or _named_by(_find()), keeps=keeps)
+    return _inbox(_checked(option.text("inbox_url") or _named_by(_find())), keeps=keeps)
 
 
 def open_named_inbox() -> Inbox:
@@ -75,7 +75,7 @@ async def aopen_inbox() -> Inbox:
             url = url or _named_by(await _afind())
     except TimeoutError as cause:
         raise InboxError(f"{_UNKNOWN}: no answer in {ASK_SECONDS:g} s") from cause
-    return await in_thread(_shared, url)
+    return await in_thread(lambda: _shared(_checked(url)))
 
 
 def open_seal() -> Seal:
@@ -130,6 +130,26 @@ def _shared(url: str) -> Inbox:
 
 def _named_by(connection: Any) -> str:
     return FILE_URL.format(**get_sdk_expansion_variables()) if connection is None else inbox_url_of(connection)
+
+
+def _checked(url: str) -> str:
+    """The URL, unless it is that of Airflow's own database, whose tables and migrations are Airflow's alone.
+
+    Where Airflow keeps no database (a worker), its setting is a default that is no inbox either.
+    """
+    airflows = conf.get("database", "sql_alchemy_conn", fallback="")
+    if airflows and _place(url) == _place(airflows):
+        raise ConfigurationError(
+            "the inbox must not be Airflow's own database; let [taskwatch] inbox_url, or the connection "
+            f"{CONN_ID!r}, name another one (another database of the same server will do)"
+        )
+    return url
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Kind, and all but the credentials and options, of a database's URL."""
+    kind, _, rest = url.partition("://")
+    return kind.partition("+")[0].replace("postgresql", "postgres"), rest.partition("?")[0].rpartition("@")[2]
 
 
 def _find() -> Any:

@@ -27,7 +27,8 @@ def blocks(language: str, *signs: str) -> str:
 def home(tmp_path: Path) -> Path:
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "nightly_load.py").write_text(blocks("python", 'DAG("nightly_load"'))
-    (tmp_path / "dags" / "test_nightly_load.py").write_text(blocks("python", "def test_my_dag"))
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_nightly_load.py").write_text(blocks("python", "def test_my_dag"))
     return tmp_path
 
 
@@ -35,8 +36,13 @@ def do(home: Path, *args: str) -> str:
     """What a command prints, which must end well and in time."""
     done = subprocess.run(
         [sys.executable, "-m", *args],
-        env={"AIRFLOW_HOME": str(home), "PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1"},
-        cwd=home / "dags",
+        env={
+            "AIRFLOW_HOME": str(home),
+            "PATH": os.environ["PATH"],
+            "NO_PROXY": "127.0.0.1",
+            "PYTHONPATH": str(home / "dags"),
+        },
+        cwd=home,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -51,7 +57,7 @@ def test_the_dag_of_readme_is_tested_as_readme_says_and_within_seconds(home: Pat
     assert "`airflow db migrate`" in README.read_text()
     do(home, "airflow", "db", "migrate")
     began = time.monotonic()
-    shown = do(home, "pytest", "-q", "-p", "no:cacheprovider", "test_nightly_load.py")
+    shown = do(home, "pytest", "-q", "-p", "no:cacheprovider", "tests")
 
     assert "1 passed" in shown
     assert time.monotonic() - began < SECONDS

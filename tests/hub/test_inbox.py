@@ -38,6 +38,20 @@ def test_the_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [repr(one) for one in opened_both_ways()] == ["the inbox sqlite:////x/y.db"] * 2
 
 
+@pytest.mark.parametrize("driver", ["", "+psycopg2", "+psycopg"])
+def test_the_database_of_airflow_is_refused(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"postgresql{driver}://a:b@db.test/airflow?sslmode=require"
+    )
+    for url in ("postgresql://me:hush@db.test/airflow", "postgres://db.test/airflow"):
+        monkeypatch.setenv(URL_VARIABLE, url)
+        for open_one in (open_inbox, lambda: asyncio.run(aopen_inbox())):
+            with pytest.raises(ConfigurationError, match="must not be Airflow's own database"):
+                open_one()
+    monkeypatch.setenv(URL_VARIABLE, "postgresql://me:hush@db.test/taskwatch")
+    assert len(opened_both_ways()) == 2
+
+
 def test_a_connection_names_the_inbox_where_the_option_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TASKWATCH_INBOX", json.dumps(CONNECTION))
     assert [repr(one) for one in opened_both_ways()] == ["the inbox postgresql+psycopg://me:***@db.test/calls"] * 2
