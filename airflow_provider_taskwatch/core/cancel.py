@@ -102,6 +102,7 @@ class CancelEnd(StrEnum):
 
     CANCELLED = "was cancelled, as the task was ended by a user"
     ENDED = "had ended before it could be cancelled"
+    UNKNOWN = "is not known to the remote any more, so nothing was cancelled"
     IMPOSSIBLE = "goes on at the remote"
 
 
@@ -117,12 +118,12 @@ def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEn
     if seen.phase is Phase.LOST and now < cancel.unknown_until:
         raise ReplyError(f"the remote does not know {system.noun} {cancel.ref} yet")
     if seen.phase.is_final:
-        return CancelEnd.ENDED, seen.ref
+        return (CancelEnd.ENDED if seen.phase is not Phase.LOST or seen.status else CancelEnd.UNKNOWN), seen.ref
     try:
-        yield from system.cancel(seen.ref, cancel.options)
+        effect = yield from system.cancel(seen.ref, cancel.options)
     except RemoteError as refused:
         again = latest(system, seen.ref, cancel.options, is_restart=seen.ref != cancel.ref)
         if refused.transient or not (yield from again).phase.is_final:
             raise
         return CancelEnd.ENDED, seen.ref
-    return CancelEnd.CANCELLED, seen.ref
+    return CancelEnd[effect.name], seen.ref

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
@@ -16,6 +17,14 @@ from .phase import Observation
 
 Options = Mapping[str, Any]
 """Plain JSON: how one watch wants its readings understood. Each system documents its own keys."""
+
+
+class Effect(StrEnum):
+    """What a cancel has done, in words that follow the ref."""
+
+    CANCELLED = "was cancelled"
+    ENDED = "had ended already"
+    UNKNOWN = "is not known to the remote any more, so nothing was cancelled"
 
 
 class System(Protocol):
@@ -61,8 +70,8 @@ class System(Protocol):
     def understand(self, seen: Observation, options: Options) -> Observation:
         """The reading as one watch wants it understood (its own success statuses, for example)."""
 
-    def cancel(self, ref: str, options: Options | None = None) -> Flow[None]:
-        """End the task at the remote. A task that has ended, or is unknown, is left as it is.
+    def cancel(self, ref: str, options: Options | None = None) -> Flow[Effect]:
+        """End the task at the remote, and say whether it was: a task that has ended, or is unknown, is left as it is.
 
         :param options: those of the watch; how much is cancelled with the task may depend on them.
         """
@@ -129,7 +138,7 @@ class SystemDefaults:
     def understand(self, seen: Observation, options: Options) -> Observation:
         return seen
 
-    def cancel(self, ref: str, options: Options | None = None) -> Flow[None]:
+    def cancel(self, ref: str, options: Options | None = None) -> Flow[Effect]:
         raise NotImplementedError(f"{self.name} cannot cancel a {self.noun}")
 
     def find(self, marker: str) -> Flow[str | None]:

@@ -24,6 +24,7 @@ from airflow_provider_taskwatch.core.start import (
     fingerprint,
     marks,
 )
+from airflow_provider_taskwatch.core.system import Effect
 from airflow_provider_taskwatch.core.watch import check_own
 from airflow_provider_taskwatch.core.wire import Call
 from airflow_provider_taskwatch.operators.setting import now
@@ -224,7 +225,7 @@ class Attempt:
             self._job.cancel(ref)
             return
         try:
-            excused = self._job.hook.run(_with_refusal(system.cancel(ref, self._job.options(""))))
+            effect, excused = self._job.hook.run(_with_refusal(system.cancel(ref, self._job.options(""))))
         except TaskWatchError as error:
             self._after_refused_cancel(record, ref, error, self._job.latest(ref, None))
         else:
@@ -232,11 +233,13 @@ class Attempt:
             if excused is not None and seen is not None and not seen.phase.is_final:
                 self._after_refused_cancel(record, ref, excused, seen)
             else:
-                self._job.log.info("%s %s was cancelled", system.noun, ref)
+                self._job.log.info("%s %s %s", system.noun, ref, effect)
 
     def _after_refused_cancel(self, record: Record, ref: str, error: TaskWatchError, seen: Observation | None) -> None:
         """Go on where it has ended meanwhile."""
-        if isinstance(error, NotFoundError) or (seen is not None and _has_ended(seen)):
+        if isinstance(error, NotFoundError):
+            self._job.log.info("%s %s %s", self._job.hook.system.noun, ref, Effect.UNKNOWN)
+        elif seen is not None and _has_ended(seen):
             self._job.log.info("%s %s has ended", self._job.hook.system.noun, ref)
         else:
             self._stand_back(replace(record, ref=ref), error)
@@ -412,8 +415,8 @@ def _few(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= SHOWN_NAMES else f"{', '.join(names[:SHOWN_NAMES])} and others"
 
 
-def _with_refusal(flow: Flow[None]) -> Flow[RemoteError | None]:
-    """The flow; returns the last refusal that it has heard, and excused, such as that the task has ended already."""
+def _with_refusal(flow: Flow[Effect]) -> Flow[tuple[Effect, RemoteError | None]]:
+    """The flow; returns its result and the last refusal that it has excused, such as that the task has ended."""
     run, heard = Run(flow), None
     while not run.is_over:
         step = run.step
@@ -425,7 +428,7 @@ def _with_refusal(flow: Flow[None]) -> Flow[RemoteError | None]:
         if isinstance(step, Call):
             heard = None if answer.is_ok else refusal(step, answer)
         run.send(answer)
-    return None if isinstance(heard, NotFoundError) else heard
+    return run.result, None if isinstance(heard, NotFoundError) else heard
 
 
 def _has_ended(seen: Observation) -> bool:

@@ -437,11 +437,11 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
             return True
         driver = BlockingDriver(self.hook.settings) if fresh else self.hook.driver
         try:
-            driver.run(system.cancel(ref, self.options("")))
+            effect = driver.run(system.cancel(ref, self.options("")))
         except TaskWatchError as error:
             self.log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
             return False
-        self.log.info("%s %s was cancelled", system.noun, ref)
+        self.log.info("%s %s %s", system.noun, ref, effect)
         return True
 
     def _tell_ref(self, context: Context, ref: str) -> None:

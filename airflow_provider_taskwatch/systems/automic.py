@@ -24,7 +24,7 @@ from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, ask_
 from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
-from airflow_provider_taskwatch.core.system import Options, SystemDefaults, safe_ref
+from airflow_provider_taskwatch.core.system import Effect, Options, SystemDefaults, safe_ref
 from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS, printable
 from airflow_provider_taskwatch.core.wire import get, segment, send
 
@@ -190,7 +190,7 @@ class Automic(SystemDefaults):
         message = f"{seen.message} (status {number} is not among {named})"
         return replace(seen, phase=Phase.FAILED, message=message)
 
-    def cancel(self, ref: str, options: Options | None = None) -> Flow[None]:
+    def cancel(self, ref: str, options: Options | None = None) -> Flow[Effect]:
         """Cancel an execution, with its children unless the options say otherwise.
 
         The vendor documents that workflows, schedules and groups can be cancelled recursively, and names no field for
@@ -200,16 +200,19 @@ class Automic(SystemDefaults):
         try:
             if (options or {}).get("cancel_children", True):
                 try:
-                    return (yield from self._cancel(ref, {"cancel": {"recursive": True}}))
+                    yield from self._cancel(ref, {"cancel": {"recursive": True}})
+                    return Effect.CANCELLED
                 except RemoteError as error:
                     if error.status != 400:
                         raise
             yield from self._cancel(ref, {})
         except NotFoundError:
-            return
+            return Effect.UNKNOWN
         except RemoteError as error:
             if error.status != 403 or not error.says(_ENDED_ALREADY):
                 raise
+            return Effect.ENDED
+        return Effect.CANCELLED
 
     def _cancel(self, ref: str, details: Mapping[str, Any]) -> Flow[None]:
         call = send("POST", self._path("executions", ref, "status"), {"action": "cancel", **details})

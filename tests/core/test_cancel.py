@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.core.cancel import Cancel, CancelEnd, cancel_fro
 from airflow_provider_taskwatch.core.error import RemoteError, ReplyError
 from airflow_provider_taskwatch.core.flow import ask, ask_json
 from airflow_provider_taskwatch.core.phase import Observation, Phase
-from airflow_provider_taskwatch.core.system import SystemDefaults
+from airflow_provider_taskwatch.core.system import Effect, SystemDefaults
 from airflow_provider_taskwatch.core.wire import get, send
 from tests.play import play, reply, result_of, targets
 
@@ -27,6 +27,7 @@ ENDED = ("failed", "success", "skipped", "removed", "upstream_failed", "cleared"
 
 class Jobs(SystemDefaults):
     name, noun, can_cancel = "jobs", "job", True
+    effect = Effect.CANCELLED
 
     def observe(self, ref):
         told = yield from ask_json(get(f"/jobs/{ref}"))
@@ -34,6 +35,7 @@ class Jobs(SystemDefaults):
 
     def cancel(self, ref, options):
         yield from ask(send("POST", f"/jobs/{ref}/cancel", {}))
+        return self.effect
 
 
 class Endless(Jobs):
@@ -102,7 +104,17 @@ def test_what_runs_is_cancelled():
     assert targets(steps) == ["GET /jobs/7", "POST /jobs/7/cancel"]
 
 
-@pytest.mark.parametrize("phase", ["succeeded", "skipped", "failed", "cancelled", "lost"])
+@pytest.mark.parametrize("effect", Effect)
+def test_it_is_told_what_a_cancel_has_done(effect):
+    class Told(Jobs):
+        pass
+
+    Told.effect = effect
+    end, _ = result_of(carry_out(Told(), WANTED, 0.0), job("running"), reply(204))
+    assert end.name == effect.name
+
+
+@pytest.mark.parametrize("phase", ["succeeded", "skipped", "failed", "cancelled"])
 def test_what_has_ended_is_left_as_it_is(phase):
     assert result_of(carry_out(Jobs(), WANTED, 0.0), job(phase)) == (CancelEnd.ENDED, "7")
 
@@ -111,7 +123,7 @@ def test_a_remote_that_does_not_know_its_own_id_yet_is_asked_again():
     young = replace(WANTED, unknown_until=10.0)
     with pytest.raises(ReplyError, match="job 7 yet"):
         play(carry_out(Jobs(), young, 9.0), job("lost"))
-    assert result_of(carry_out(Jobs(), young, 11.0), job("lost")) == (CancelEnd.ENDED, "7")
+    assert result_of(carry_out(Jobs(), young, 11.0), job("lost")) == (CancelEnd.UNKNOWN, "7")
 
 
 def test_a_refusal_of_what_has_ended_meanwhile_is_none():

@@ -610,6 +610,16 @@ def test_a_clear_of_what_has_ended_does_not_claim_to_cancel_it(
     assert "no way to cancel" not in told
 
 
+def test_a_clear_of_what_the_remote_has_forgotten_says_so(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    life = automic(wait_for_completion=False)
+    ref = life.execute()
+    box.sandbox.reset()
+    life.clear()
+    told = capsys.readouterr().out
+    assert f"{ref} is not known to the remote any more" in told
+    assert f"{ref} was cancelled" not in told
+
+
 def test_a_clear_starts_anew_where_the_remote_does_not_tell_of_the_old_one(box: Running) -> None:
     box.sandbox.add_rule(duration=600.0)
     life = automic()

@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.system import Effect
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems import FORMS, automic, feed_for, system_for
 from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execution_request
@@ -470,9 +471,18 @@ def test_paging_costs_less_than_single_reads():
 # --- cancel, find, follow
 
 
-@pytest.mark.parametrize("answer", [reply(200, {}), reply(200), UNKNOWN_RUN, reply(403, {"code": 11191})])
-def test_cancel_is_content_with_what_has_ended(answer):
-    steps, _ = play(AUTOMIC.cancel("7"), answer)
+EFFECTS = [
+    (reply(200, {}), Effect.CANCELLED),
+    (reply(200), Effect.CANCELLED),
+    (UNKNOWN_RUN, Effect.UNKNOWN),
+    (reply(403, {"code": 11191}), Effect.ENDED),
+]
+
+
+@pytest.mark.parametrize("answer, effect", EFFECTS)
+def test_cancel_is_content_with_what_has_ended_and_says_so(answer, effect):
+    steps, told = play(AUTOMIC.cancel("7"), answer)
+    assert told is effect
     assert targets(steps) == ["POST /0100/executions/7/status"]
     assert steps[0].json() == {"action": "cancel", "cancel": {"recursive": True}}
 
@@ -482,9 +492,10 @@ def test_the_children_of_what_is_cancelled_are_left_where_the_user_wants_it_so()
     assert [step.json() for step in steps] == [{"action": "cancel"}]
 
 
-@pytest.mark.parametrize("answer", [reply(200, {}), UNKNOWN_RUN, reply(403, {"code": 11191})])
-def test_an_engine_that_knows_no_recursive_cancel_gets_the_plain_one(answer):
-    steps, _ = play(AUTOMIC.cancel("7", {}), reply(400, {"code": 3704}), answer)
+@pytest.mark.parametrize("answer, effect", EFFECTS)
+def test_an_engine_that_knows_no_recursive_cancel_gets_the_plain_one(answer, effect):
+    steps, told = play(AUTOMIC.cancel("7", {}), reply(400, {"code": 3704}), answer)
+    assert told is effect
     assert [step.json() for step in steps] == [
         {"action": "cancel", "cancel": {"recursive": True}},
         {"action": "cancel"},
