@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .address import address
 from .oauth1 import oauth1
-from .session import as_reply, bounded, harmless, lost, options, token_mask_of, unread
+from .session import as_reply, bounded, lost, options, shown_cause, token_mask_of, unread
 
 FAILURE_SECONDS = 1.0
 """For so long an endpoint's failure is the answer for everybody else who asks, as a token would be.
@@ -129,7 +129,7 @@ class OAuth2Credential:
                 transient=self._failure.transient,
                 retry_after=asked,
                 is_lasting=self._failure.is_lasting,
-            ) from self._failure
+            ) from None
         try:
             asked_at, unix_now = self._clock(), self._wall()
             reply = replace(self._fetch(self._settings), mask=token_mask_of(self._settings))
@@ -195,7 +195,8 @@ def fetch_token(settings: Settings) -> Reply:
         except BrokenReplyError as broken:
             raise TokenError(f"no token: {unread(broken, where, f'of {where}')}", transient=True) from None
         except (requests.RequestException, OSError, ValueError) as cause:
-            raise _no_answer(cause, where) from harmless(cause)
+            error = _no_answer(cause, where)
+            raise error from shown_cause(error, cause)
     raise AssertionError("the session returned without an answer")  # pragma: no cover
 
 

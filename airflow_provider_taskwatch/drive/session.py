@@ -74,7 +74,8 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
     except BrokenReplyError as broken:
         raise origin_of(settings).unread(broken, call) from None
     except (requests.RequestException, OSError, ValueError) as cause:
-        raise lost(cause, origin_of(settings).url) from harmless(cause)
+        error = lost(cause, origin_of(settings).url)
+        raise error from shown_cause(error, cause)
     return origin_of(settings).marked(as_reply(response), call)
 
 
@@ -291,9 +292,12 @@ def lost(cause: Exception, where: str) -> TaskWatchError:
     return gone(where, reason) if loss is None else loss.error(where, is_lasting=is_unknown_name(cause))
 
 
-def harmless(cause: Exception) -> Exception | None:
-    """The cause that an error may show; None where it would show what was received, our token perhaps."""
-    return None if _loss(cause, _root(cause)) is NOT_HTTP else cause
+def shown_cause(error: TaskWatchError, cause: Exception) -> Exception | None:
+    """The cause that an error shows: that of a malformed request, which the error does not describe.
+
+    Other errors say all of it, and their causes may hold what was received, our token perhaps.
+    """
+    return cause if isinstance(error, ConfigurationError) else None
 
 
 def unread(broken: BrokenReplyError, where: str, whose: str) -> LengthError | TransportError:

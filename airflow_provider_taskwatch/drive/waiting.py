@@ -51,6 +51,7 @@ from .session import (
     origin_of,
     proxy_for,
     sendable,
+    shown_cause,
     total_seconds,
     untrusted,
 )
@@ -177,7 +178,8 @@ class WaitingDriver:
         except BrokenReplyError as broken:
             raise self._origin.unread(broken, call) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
-            raise lost(cause, self._origin.url) from (None if isinstance(cause, _OF_A_REPLY) else cause)
+            error = lost(cause, self._origin.url)
+            raise error from shown_cause(error, cause)
 
 
 def usual(latency: float, seconds: float) -> float:
@@ -209,9 +211,6 @@ _LOSSES: Mapping[type[Exception], Loss] = {
     TimeoutError: NOT_ANSWERED,
     aiohttp.ClientResponseError: NOT_HTTP,
 }
-
-_OF_A_REPLY = (aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError)
-"""They hold what a proxy has sent, our token perhaps, and the last one also what we have."""
 
 
 def _untrusted(

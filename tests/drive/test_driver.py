@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import socket
+import traceback
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -232,6 +233,18 @@ def test_a_host_that_accepts_no_connection(connect: Connect) -> None:
             connect(settings_for(f"http://127.0.0.1:{address[1]}", connect_timeout=0.1)).run(ask(get("/")))
     assert not caught.value.sent
     assert str(caught.value).endswith(" did not accept a connection in time")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no.such.invalid", "https://{plain}"])
+def test_a_remote_that_cannot_be_asked_is_one_error_without_the_libraries_own(
+    connect: Connect, remote: Station, url: str
+) -> None:
+    where = url.format(plain=remote.url.removeprefix("http://"))
+    with pytest.raises(TransportError) as caught:
+        connect(settings_for(where)).run(ask(get("/")))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert shown.count("Traceback") == 1
+    assert "During handling" not in shown
 
 
 def test_a_host_that_refuses_connections(connect: Connect) -> None:
