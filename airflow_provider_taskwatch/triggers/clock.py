@@ -10,6 +10,8 @@ from airflow_provider_taskwatch.core.clock import rests_on_clock
 from airflow_provider_taskwatch.core.outcome import Outcome
 
 RESUMABLE_SECONDS = 60.0
+TOLD_SECONDS = 5.0
+"""A result that is held back for longer is worth a line in the log."""
 
 
 class WorkerClock:
@@ -18,6 +20,7 @@ class WorkerClock:
     deadline: str | None
     ahead_seconds: float
     resumable_from: str | None
+    log: Any
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Airflow's."""
@@ -35,7 +38,15 @@ class WorkerClock:
         """
         if self.resumable_from is not None:
             left = (datetime.fromisoformat(self.resumable_from) - self._now()).total_seconds()
-            await asyncio.sleep(min(max(0.0, left), RESUMABLE_SECONDS))
+            await self._hold(min(max(0.0, left), RESUMABLE_SECONDS))
+
+    async def _hold(self, seconds: float) -> None:
+        if seconds > TOLD_SECONDS:
+            words = (
+                f"the wait is over; it is told in {seconds:.0f} s, when Airflow knows that the worker let the task go"
+            )
+            await asyncio.to_thread(self.log.info, words)
+        await asyncio.sleep(seconds)
 
     def _seconds_left(self) -> float | None:
         if self.deadline is None:

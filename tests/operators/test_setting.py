@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms, set_supervisor_comms
 
 from airflow_provider_taskwatch.operators.setting import resumable_from
 
@@ -27,6 +28,13 @@ def test_a_slow_start_of_the_process_holds_its_events_longer(start: float | None
 
 def test_what_the_remote_took_is_no_sign_of_a_slow_host() -> None:
     assert held_seconds(1.0, begun_seconds_ago=30.0) == pytest.approx(6.0, abs=1.0)
+
+
+def test_nothing_is_held_where_no_scheduler_is_there_to_be_waited_for() -> None:
+    comms = InProcessSupervisorComms(supervisor=None)
+    with set_supervisor_comms(comms):
+        assert held_seconds(11.0) <= 0.0
+        assert held_seconds(None) <= 0.0
 
 
 def test_a_clock_that_went_back_holds_nothing_for_long() -> None:

@@ -247,6 +247,21 @@ async def test_a_quick_end_that_needs_a_worker_waits_until_airflow_knows_of_the_
     assert ((datetime.now(UTC) - began).total_seconds() >= 1.5) is is_held
 
 
+@pytest.mark.parametrize("told_seconds, lines", [(0.0, 1), (60.0, 0)])
+async def test_a_result_that_is_held_back_for_long_is_told_so(
+    box: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    told_seconds: float,
+    lines: int,
+) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.clock.TOLD_SECONDS", told_seconds)
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    await first_event(trigger_for(automic_task(box, duration=0.0), resumable_from=soon))
+
+    assert capsys.readouterr().out.count("when Airflow knows that the worker let the task go") == lines
+
+
 async def test_a_clock_that_is_behind_holds_an_event_no_longer_than_a_worker_may_mean(
     box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
