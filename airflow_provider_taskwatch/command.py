@@ -91,13 +91,14 @@ def _callback_steps() -> Iterator[tuple[str, str]]:
 def receiver(args: Namespace) -> None:
     """Serve the receiver of callbacks until interrupted; of Airflow it needs the configuration and nothing else."""
     from .hub.callbacks import callback_settings
-    from .hub.inbox import open_inbox
+    from .hub.inbox import find_seal, open_inbox
     from .receiver.app import create_app
     from .receiver.server import serve
 
     try:
         settings = callback_settings()
-        app = create_app(open_inbox(), settings.keys(), url=settings.base_url, count=_counter())
+        seal, count = find_seal(), _counter()
+        app = create_app(open_inbox(), settings.keys(), url=settings.base_url, seal=seal, count=count)
         serve(app, args.host, args.port, show=lambda url: _say("", f"the receiver listens on {url}"))
     except TaskWatchError as error:
         _say("red", str(error))

@@ -35,10 +35,10 @@ def receiver_apps() -> list[dict[str, Any]]:
 def _mounted(settings: CallbackSettings) -> dict[str, Any]:
     from airflow.observability.stats import incr
 
-    from .hub.inbox import open_inbox
+    from .hub.inbox import find_seal, open_inbox
     from .receiver.app import create_app
 
-    app = create_app(open_inbox(), settings.keys(), url=settings.base_url, count=incr)
+    app = create_app(open_inbox(), settings.keys(), url=settings.base_url, seal=find_seal(), count=incr)
     return {"app": app, "url_prefix": PREFIX, "name": "Task Watch receiver"}
 
 

@@ -88,6 +88,11 @@ def open_seal() -> Seal:
     return Seal(option.words("inbox_keys"))
 
 
+def find_seal() -> Seal | None:
+    """See :func:`open_seal`; None where there is no key."""
+    return open_seal() if option.words("inbox_keys") else None
+
+
 def inbox_url_of(connection: Any) -> str:
     """The SQLAlchemy URL that an Airflow connection stands for; what is in its extra becomes options of the database.
 

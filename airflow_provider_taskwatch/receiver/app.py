@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_taskwatch import __version__
 from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.seal import Seal
 
 from . import callback, push
 from .framing import CLOSE, Framing
@@ -55,6 +56,7 @@ def create_app(
     *,
     url: str = "",
     host: str | None = None,
+    seal: Seal | None = None,
     count: Callable[[str], None] = _ignore,
     clock: Callable[[], float] = time.time,
     body_seconds: float = BODY_SECONDS,
@@ -64,6 +66,7 @@ def create_app(
 
     :param url: where remotes reach it, for whoever reads its heartbeat.
     :param host: where it runs; None: this host's name.
+    :param seal: encrypts a push that is no event, so that it can be kept.
     :param count: told the name of a counter, :data:`COUNTER` and so on, each time that it goes up.
     :param clock: seconds since the epoch.
     :param body_seconds: how long a body may take to arrive.
@@ -82,7 +85,7 @@ def create_app(
     )
     feeds = PushedFeeds(inbox, partial(_repeat, count, f"{PUSH_COUNTER}dropped"))
     events = Intake(feeds.append, lambda name: count(f"{PUSH_COUNTER}{name}"), body_seconds)
-    callbacks, pushes = Callbacks(keys, signals, clock), Pushes(keys, events, clock)
+    callbacks, pushes = Callbacks(keys, signals, clock), Pushes(keys, events, clock, seal)
     app.add_api_route(f"{callback.PATH}{{token}}", callbacks.take, methods=["POST"], **_TAKE)
     app.add_api_route(f"{push.PATH}{{token}}", pushes.take, methods=["POST"], **_TAKE_PUSH)
     for path, answer, words in (("/health", _health, _HEALTH), ("/ready", _ready(Readiness(inbox)), _READY)):

@@ -9,8 +9,11 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.feed import Unreadable
 from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.seal import Seal
 
 from . import callback, push
 from .intake import Intake
@@ -64,7 +67,14 @@ class Callbacks(Route):
 
 
 class Pushes(Route):
-    """The route of pushes: each is an event of a feed."""
+    """The route of pushes: each is an event of a feed.
+
+    :param seal: encrypts what is no event, as it may concern people; None: such a push is not kept.
+    """
+
+    def __init__(self, keys: Keys, intake: Intake, clock: Callable[[], float], seal: Seal | None) -> None:
+        super().__init__(keys, intake, clock)
+        self._seal = seal
 
     async def take(self, token: str, request: Request) -> Response:
         """Store an event, and only then answer: what was not taken the remote keeps, and may send again."""
@@ -76,7 +86,7 @@ class Pushes(Route):
         try:
             message, reply = push.taken(ticket, body, self._clock())
         except TaskWatchError as error:
-            return self._reject(what, body, error)
+            return await self._set_aside(ticket, what, body, error)
         return await self._intake.store(message, what) or self._answer(what, reply)
 
     def _ticket(self, token: str, request: Request) -> PushTicket:
@@ -89,11 +99,20 @@ class Pushes(Route):
             raise HTTPException(404, f"its API key is not that of the feed {ticket.channel}")
         return ticket
 
-    def _reject(self, what: str, body: bytes, error: TaskWatchError) -> Response:
-        """A 2xx would lose it. Nothing of it is shown, not even in the words of the error, as it may concern people."""
+    async def _set_aside(self, ticket: PushTicket, what: str, body: bytes, error: TaskWatchError) -> Response:
+        """Keep what is no event, as a remote may push it once only. Without a key it is left to the remote.
+
+        Nothing of it is shown, not even in the words of the error, as it may concern people.
+        """
         self._intake.count("unreadable")
-        log.error("%s was not taken: it is none of its events (%s, %d bytes)", what, type(error).__name__, len(body))
-        return Response(status_code=422)
+        problem = f"it is none of its events ({type(error).__name__}, {len(body)} bytes)"
+        if self._seal is None:
+            log.error("%s was not taken: %s; set [taskwatch] inbox_keys to keep such ones", what, problem)
+            return Response(status_code=422)
+        log.error("%s was set aside: %s; `airflow taskwatch inbox show` shows it", what, problem)
+        one = Unreadable(content=body, problem=f"a push: {problem}")
+        aside = set_aside(ticket.channel, one, self._clock(), self._seal)
+        return await self._intake.store(aside, what) or Response(status_code=204)
 
     def _answer(self, what: str, reply: Reply) -> Response:
         log.info("%s is in the inbox%s", what, "" if reply.is_ok else f", and was denied with {reply.status}")

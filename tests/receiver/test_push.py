@@ -11,9 +11,11 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.core.feed import Event
+from airflow_provider_taskwatch.inbox.aside import asides
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.receiver.intake import BODY_BYTES
 from airflow_provider_taskwatch.receiver.push import key_in, taken, ticket_for
 from airflow_provider_taskwatch.receiver.token import Keys, PushTicket
@@ -178,8 +180,22 @@ async def test_what_is_no_notification_is_left_to_the_remote_and_not_shown(
     assert (await push(desk, body=body)).status == 422
     assert (events(desk), desk.counts) == ([], {"push.unreadable": 1})
     assert [(one.levelname, one.getMessage()) for one in caplog.records if "receiver" in one.name] == [
-        ("ERROR", f"{words} (ReplyError, {len(body)} bytes)")
+        ("ERROR", f"{words} (ReplyError, {len(body)} bytes); set [taskwatch] inbox_keys to keep such ones")
     ]
+
+
+async def test_what_is_no_notification_is_set_aside_where_it_can_be_sealed(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    seal = Seal([fresh_key()])
+    app = desk.app(seal=seal)
+    path, headers = push_pass(desk.keys, PUSH_TICKET)
+    for _ in range(2):
+        assert (await ask(app, "POST", path, headers, [b"hush-hush"])).status == 204
+    [one] = asides(desk.inbox)
+    assert (one.feed, one.is_sealed, one.open(lambda: seal)) == (PUSH_TICKET.channel, True, b"hush-hush")
+    assert "hush-hush" not in f"{caplog.text} {[message.content for message in desk.messages]}"
+    assert desk.counts["push.unreadable"] == 2
 
 
 async def test_a_token_of_a_remote_that_this_receiver_does_not_know_loses_nothing(desk: Desk) -> None:
