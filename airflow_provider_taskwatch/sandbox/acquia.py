@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.wire import Reply
@@ -29,6 +29,7 @@ from .acquia_start import (
 from .answer import header, json_reply, number, utc, value
 from .remote import Remote, Route, Visit
 from .rule import Rule
+from .setting import OneOf
 from .task import Task, Vocabulary
 from .token import CLIENT_ID, CLIENT_SECRET, TokenSettings
 
@@ -50,10 +51,10 @@ class AcquiaSettings(TokenSettings):
     :param foreign_api: the API base in links of the shape ``foreign-host``.
     """
 
-    expired_status: int = 401
+    expired_status: Literal[401, 403] = 401
     require_scope: bool = False
-    shape: str = "link"
-    switch_shape: str = "links"
+    shape: Annotated[str, OneOf(SHAPES)] = "link"
+    switch_shape: Annotated[str, OneOf(SWITCH_SHAPES)] = "links"
     one_at_a_time: bool = False
     list_lag: float = 0.0
     foreign_api: str = FOREIGN_API

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
@@ -34,9 +34,9 @@ class AcronisSettings(EventSettings, TokenSettings):
     """
 
     token_lifetime: float = 7200
-    token_expiry: str = "expires_on"  # noqa: S105 - a field's name
-    many_values: str = "both"
-    cursor_place: str = "top"
+    token_expiry: Literal["expires_in", "expires_on", "absent"] = "expires_on"  # noqa: S105 - a field's name
+    many_values: Literal["both", "repeated", "or"] = "both"
+    cursor_place: Literal["top", "paging"] = "top"
     text_ids: bool = False
     delete_after: float | None = None
 

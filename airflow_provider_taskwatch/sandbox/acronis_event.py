@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from airflow_provider_taskwatch.core.wire import Reply
 
@@ -14,6 +14,7 @@ from .acronis_subscription import Subscription, duration, subscribe
 from .acronis_topic import TASK_TOPIC, TENANT_TOPIC, TYPES, Topic, full_type, time_of, topic_of
 from .answer import json_reply, value
 from .remote import Visit
+from .setting import STATUS, Between
 
 TENANT = "ede9f834-70b3-476c-83d9-736f9f8c7dae"
 """The client's."""
@@ -34,13 +35,13 @@ class EventSettings:
     :param tenants: parents of tenants by their children; the root is that of the client.
     """
 
-    nothing: int = 202
+    nothing: Literal[202, 200, 204] = 202
     retry_after: int | None = 1
-    expired_status: int = 410
+    expired_status: Annotated[int, STATUS] = 410
     task_retention: float = 7 * 86400.0
     redeliver: int = 0
-    sequence_step: int = 1
-    offset_paths: list[str] = field(default_factory=lambda: ["guide", "api"])
+    sequence_step: Annotated[int, Between(1)] = 1
+    offset_paths: list[Literal["guide", "api"]] = field(default_factory=lambda: ["guide", "api"])
     tenants: dict[str, str] = field(default_factory=dict)
 
 

@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.wire import Call, Reply
@@ -59,8 +59,8 @@ class ApsSettings(TokenSettings):
     clock_tolerance: float = 300
     require_fields: bool = True
     refuse_announcement: bool = True
-    put: str = "replace"
-    delete_reply: str = "object"
+    put: Literal["replace", "merge"] = "replace"
+    delete_reply: Literal["object", "string", "empty"] = "object"
     display_as_list: bool = False
     last_messages: int = 100
     kept: int | None = None

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .answer import json_reply, number, values
-from .automic_callback import CallbackSettings, check, problem, subscription
+from .automic_callback import CallbackSettings, problem, subscription
 from .automic_calling import Callbacks
 from .automic_execution import (
     PARENTS,
@@ -37,6 +37,7 @@ from .automic_list import flag, page, select, shortlist
 from .post import Post
 from .remote import Answered, Remote, Route, Visit
 from .rule import Rule
+from .setting import Between, Like
 from .task import Ending, Reading, read
 from .token import TokenSettings, decode_basic
 
@@ -83,7 +84,7 @@ class AutomicSettings(CallbackSettings, TokenSettings):
     :param page_lines: lines on one page of a report.
     """
 
-    accounts: list[Any] = field(default_factory=lambda: [Account()])
+    accounts: list[Annotated[Any, Like(Account)]] = field(default_factory=lambda: [Account()])
     bearer: bool = True
     healthy: bool = True
     maintenance: bool = False
@@ -94,7 +95,7 @@ class AutomicSettings(CallbackSettings, TokenSettings):
     stopped_queues: list[str] = field(default_factory=list)
     alias_characters: str = "-#"
     inputs: dict[str, Any] = field(default_factory=dict)
-    page_lines: int = 50
+    page_lines: Annotated[int, Between(1)] = 50
 
 
 _REFUSALS = {
@@ -164,7 +165,6 @@ class Automic(Remote[Execution]):
 
     def change(self, settings: Mapping[str, Any], now: float) -> None:
         """Apply settings; what waited in a queue that runs again begins now."""
-        check(settings)
         Remote.change(self, settings, now)
         for task in self.book.values():
             if task.held_status == QUEUE_STOPPED and task.queue not in self.settings.stopped_queues:

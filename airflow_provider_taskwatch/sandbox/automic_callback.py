@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
-
 from .automic_payload import SHAPES
+from .setting import SPEED, OneOf
 
 MIN_INTERVAL_SECONDS = 30.0
 DELIVERED, GIVEN_UP = "1900", "1800"
@@ -39,25 +38,16 @@ class CallbackSettings:
     :param callback_ca_bundle: path of the certificates that receivers are checked against; empty: the system's.
     """
 
-    language: str = "en"
+    language: Literal["en", "de"] = "en"
     callback_attempts: int = 3
     callback_interval: float = MIN_INTERVAL_SECONDS
-    callback_interval_exp: int = 0
+    callback_interval_exp: Literal[0, 1, 2] = 0
     callback_https_only: bool = False
     callback_template: str = ""
-    callback_payload: str = "padded"
-    callback_speed: float = 1.0
+    callback_payload: Annotated[str, OneOf(SHAPES)] = "padded"
+    callback_speed: Annotated[float, SPEED] = 1.0
     callback_timeout: float = 10.0
     callback_ca_bundle: str = ""
-
-
-def check(settings: Mapping[str, Any]) -> None:
-    """Raise :class:`ConfigurationError` where new settings make no sense."""
-    for name, known in (("callback_payload", tuple(SHAPES)), ("callback_interval_exp", (0, 1, 2))):
-        if settings.get(name, known[0]) not in known:
-            raise ConfigurationError(f"{name} must be one of {', '.join(map(str, known))}, not {settings[name]!r}")
-    if settings.get("callback_speed", 1) <= 0:
-        raise ConfigurationError(f"callback_speed must be more than 0, not {settings['callback_speed']!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

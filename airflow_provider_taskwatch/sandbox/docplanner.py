@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
@@ -21,11 +21,12 @@ from .answer import header, json_reply, number, value
 from .docplanner_calendar import Calendar, Done, Place, Refusal
 from .docplanner_guard import Guard, GuardSettings
 from .docplanner_notification import WORDS, Notification, invented, moment, place
-from .docplanner_push import Pushes, PushSettings, check
+from .docplanner_push import Pushes, PushSettings
 from .docplanner_queue import Queue
 from .post import Post
 from .remote import Answered, Remote, Route, Visit
 from .rule import DEFAULT
+from .setting import OneOf
 from .token import CLIENT_ID, CLIENT_SECRET, FORM, TokenSettings
 
 BASE = "/api/v3/integration"
@@ -46,7 +47,7 @@ class DocplannerSettings(PushSettings, GuardSettings, TokenSettings):
     """
 
     token_lifetime: float = 3600
-    empty_answer: str = "404"
+    empty_answer: Annotated[str, OneOf(EMPTY)] = "404"
     pull_member: str = "notifications"
     echo_seconds: float = 1.0
     silent: list[str] = field(default_factory=list)
@@ -130,12 +131,6 @@ class Docplanner(Remote[Notification]):
 
     def secrets(self) -> set[str]:
         return super().secrets() | set(self.settings.push_headers.values())
-
-    def change(self, settings: Mapping[str, Any], now: float) -> None:
-        check(settings)
-        if settings.get("empty_answer", "404") not in EMPTY:
-            raise ConfigurationError(f"empty_answer must be one of {', '.join(EMPTY)}")
-        Remote.change(self, settings, now)
 
     def tasks(self) -> list[Notification]:
         """None: notifications are no tasks, and actions end at once."""

@@ -9,12 +9,11 @@ import heapq
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from typing import Annotated
 
 from .docplanner_notification import BLOCKING, Notification
 from .post import Post
+from .setting import SPEED, Between, OneOf
 
 RETRIES: Mapping[str, tuple[float, ...]] = {
     "none": (),  # client reference and OpenAPI: once, whatever the answer
@@ -42,21 +41,13 @@ class PushSettings:
 
     push_url: str = ""
     push_headers: dict[str, str] = field(default_factory=dict)
-    push_retries: str = "none"
-    push_speed: float = 1.0
-    push_at_once: int = 16
+    push_retries: Annotated[str, OneOf(RETRIES)] = "none"
+    push_speed: Annotated[float, SPEED] = 1.0
+    push_at_once: Annotated[int, Between(1)] = 16
     push_timeout: float = 10.0
     push_ca_bundle: str = ""
     release_enabled: bool | None = None
     release_seconds: float = RELEASE_SECONDS
-
-
-def check(settings: Mapping[str, Any]) -> None:
-    """Raise :class:`ConfigurationError` where new settings make no sense."""
-    if settings.get("push_retries", "none") not in RETRIES:
-        raise ConfigurationError(f"push_retries must be one of {', '.join(RETRIES)}, not {settings['push_retries']!r}")
-    if settings.get("push_speed", 1) <= 0:
-        raise ConfigurationError(f"push_speed must be more than 0, not {settings['push_speed']!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import unquote
 
@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .post import Post
 from .rule import Rules
+from .setting import check_settings
 from .task import Ending, Reading, Task, Vocabulary, read
 from .token import TokenDesk, TokenSettings
 
@@ -137,11 +138,13 @@ class Remote(ABC, Generic[T]):
             return self.tokens.refuse(status, error, message or "The token could not be issued.")
         return self.refuse(status, message)
 
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raise :class:`ConfigurationError` where settings are not what this remote takes."""
+        check_settings(self.name, self.settings_type, settings)
+
     def change(self, settings: Mapping[str, Any], now: float) -> None:
-        """Apply new settings; those that are not named stay."""
-        known = [one.name for one in fields(self.settings)]
-        if unknown := sorted(set(settings) - set(known)):
-            raise ConfigurationError(f"{self.name} has no setting {', '.join(unknown)}; it has {', '.join(known)}")
+        """Apply new settings; those that are not named stay, and all do where one is wrong."""
+        self.check(settings)
         for name, value in settings.items():
             setattr(self.settings, name, value)
 

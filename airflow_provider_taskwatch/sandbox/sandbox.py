@@ -169,8 +169,15 @@ class Sandbox:
             self.faults.clear(name)
 
     def change(self, settings: Mapping[str, Mapping[str, Any]], now: float) -> None:
-        """New settings by remote, such as ``{"acquia": {"token_lifetime": 3}}``; what is not named stays."""
+        """New settings by remote, such as ``{"acquia": {"token_lifetime": 3}}``; what is not named stays.
+
+        Where one is wrong, none is applied.
+        """
         with self._lock:
+            for system, values in settings.items():
+                if not isinstance(values, Mapping):
+                    raise ConfigurationError(f"{system}: its settings must be an object, not {values!r:.80}")
+                self._remote(system).check(values)
             for system, values in settings.items():
                 self._remote(system).change(values, now)
             self._stir()

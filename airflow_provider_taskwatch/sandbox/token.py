@@ -9,7 +9,7 @@ import secrets
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote_plus
 
 from airflow_provider_taskwatch.core.wire import Call, Reply
@@ -37,8 +37,8 @@ class TokenSettings:
 
     clients: dict[str, str] = field(default_factory=lambda: {CLIENT_ID: CLIENT_SECRET})
     token_lifetime: float = 300
-    token_expiry: str = "expires_in"  # noqa: S105 - a field's name
-    token_error_shape: str = "oauth"  # noqa: S105 - a shape's name
+    token_expiry: Literal["expires_in", "expires_on", "absent"] = "expires_in"  # noqa: S105 - a field's name
+    token_error_shape: Literal["oauth", "okta"] = "oauth"  # noqa: S105 - a shape's name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
