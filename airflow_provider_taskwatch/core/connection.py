@@ -79,6 +79,14 @@ class Settings:
             return ""
         return f"the base path of the connection's host is {path or '/'!r}, and usually {self.usual_path!r}"
 
+    @property
+    def access(self) -> str:
+        """What to check where the remote refuses the credentials; empty for OAuth2, whose token endpoint says it."""
+        if self.auth == "oauth2" and not self.token_header:
+            return ""
+        what = "login and password" if self.auth in ("basic", "oauth1") else "the token (its password)"
+        return f"{what} of the connection {self.conn_id!r}"
+
     def page(self, names: Mapping[str, str]) -> str:
         """The remote's own page of a task, or an empty string where the connection has no template."""
         try:

@@ -158,7 +158,9 @@ def refusal(call: Call, reply: Reply) -> RemoteError:
 
 
 def _doubt(call: Call, reply: Reply) -> str:
-    """What may be wrong with the connection's host where a remote does not know a path."""
+    """What may be wrong with the connection where a remote refuses its credentials, or does not know a path."""
+    if reply.status in (401, 403) and reply.access:
+        return f"; check {reply.access}" + (", and its rights at the remote" if reply.status == 403 else "")
     base = reply.place.partition("/")[2]
     if reply.status not in (404, 405) or not reply.place:
         return ""

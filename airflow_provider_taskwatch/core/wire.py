@@ -78,6 +78,7 @@ class Reply:
     :param mask: what texts made of it must not show.
     :param place: host and base path that were asked, for messages.
     :param doubt: why the base path may be a wrong one; empty where it is as usual.
+    :param access: what to check where the credentials are refused; empty where that is told elsewhere.
     :param received_at: seconds since the epoch by our clock; None where no driver has stamped it.
     """
 
@@ -87,6 +88,7 @@ class Reply:
     mask: Mask = field(default=NO_MASK, repr=False, compare=False)
     place: str = field(default="", compare=False)
     doubt: str = field(default="", repr=False, compare=False)
+    access: str = field(default="", repr=False, compare=False)
     received_at: float | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -205,6 +205,7 @@ class Origin:
     url: str
     place: str
     doubt: str
+    access: str
     mask: Mask
 
     def marked(self, reply: Reply, call: Call) -> Reply:
@@ -216,6 +217,7 @@ class Origin:
             mask=self.mask.also(secret_of(call)),
             place=self.place,
             doubt=self.doubt,
+            access=self.access,
             received_at=reply.received_at,
         )
 
@@ -233,6 +235,7 @@ def origin_of(settings: Settings) -> Origin:
         url=mask.text(settings.base_url),
         place=mask.text(place(settings.base_url)),
         doubt=mask.text(settings.base_path_doubt),
+        access=mask.text(settings.access),
         mask=mask,
     )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -54,6 +55,14 @@ def test_a_read_is_repeated_while_the_remote_is_in_trouble(trouble):
 def test_patience_has_an_end_and_the_last_error_is_told():
     with pytest.raises(RemoteError, match="GET /x answered 502: third"):
         play(ask(READ, retry=PATIENT), LOST, reply(503, "second"), reply(502, "third"))
+
+
+@pytest.mark.parametrize("status, end", [(401, ""), (403, ", and its rights at the remote")])
+def test_a_refusal_of_the_credentials_says_what_to_check_of_the_connection(status, end):
+    answer = replace(reply(status, "Invalid credentials."), access="login and password of the connection 'x'")
+    words = re.escape(f": Invalid credentials.; check login and password of the connection 'x'{end}")
+    with pytest.raises(RemoteError, match=f"{words}$"):
+        play(ask(READ), answer)
 
 
 @pytest.mark.parametrize("status", [300, 400, 401, 403, 404, 409, 422])

@@ -247,6 +247,23 @@ def test_a_remote_that_cannot_be_asked_is_one_error_without_the_libraries_own(
     assert "During handling" not in shown
 
 
+@pytest.mark.parametrize(
+    "given, what",
+    [
+        ({"auth": "basic", "login": "u"}, "login and password of"),
+        ({"auth": "oauth1", "login": "u"}, "login and password of"),
+        ({"auth": "bearer"}, r"the token \(its password\) of"),
+        ({"auth": "", "token_header": "X-Token"}, r"the token \(its password\) of"),
+    ],
+)
+def test_refused_credentials_name_the_connection_and_keep_the_remotes_words(
+    remote: Station, connect: Connect, given: dict[str, str], what: str
+) -> None:
+    remote.say(401, {"error": "45254: Invalid credentials"})
+    with pytest.raises(RemoteError, match=f"401: 45254: Invalid credentials; check {what} the connection 'remote'"):
+        connect(settings_for(remote, **given)).run(ask(get("/")))
+
+
 def test_a_host_that_refuses_connections(connect: Connect) -> None:
     url = f"http://127.0.0.1:{_closed_port()}"
     with pytest.raises(TransportError, match=f"^{url} refuses connections$") as caught:
