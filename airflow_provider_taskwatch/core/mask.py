@@ -39,7 +39,7 @@ class Mask:
 
     def also(self, *secrets: str) -> Mask:
         """The mask with more secrets."""
-        more = tuple(one for one in secrets if one and one not in self.secrets)
+        more = [one for one in secrets if one and one not in self.secrets]
         return Mask((*more, *self.secrets)) if more else self
 
     def text(self, text: str) -> str:

@@ -7,6 +7,7 @@ differ, odd chunk sizes). A connection whose end of the reply is in doubt is not
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -218,14 +219,23 @@ def read_head(raw: bytes) -> Head:
     What RFC 9110 5.5 and RFC 9112 5.2 leave to the recipient: a NUL, a lone CR and a folded line become a blank.
     """
     first, _, rest = _text(raw).replace("\r\n", "\n").partition("\n")
-    found = _STATUS_LINE.fullmatch(first)
-    if found is None or rest[:1] in (" ", "\t"):
+    version, status = _status(first)
+    if rest.startswith((" ", "\t")):
         raise BrokenReplyError(Flaw.NOT_HTTP)
     if "\0" in rest or "\r" in rest:
         rest = rest.replace("\0", " ").replace("\r", " ")
     if "\n " in rest or "\n\t" in rest:
         rest = _FOLD.sub(" ", rest)
-    return Head(int(found[1]), int(found[2]), _headers(rest.rstrip("\n")))
+    return Head(version, status, _headers(rest.rstrip("\n")))
+
+
+@functools.lru_cache(maxsize=64)
+def _status(line: str) -> tuple[int, int]:
+    """Version and status: a remote has few status lines, and each poll brings one."""
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise BrokenReplyError(Flaw.NOT_HTTP)
+    return int(found[1]), int(found[2])
 
 
 def _text(raw: bytes) -> str:
@@ -251,7 +261,7 @@ def _joined(lines: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     return {name: ", ".join(dict.fromkeys(several)) for name, several in values.items()}
 
 
-_LINE = re.compile(r"^([!-9;-~]+):[ \t]*([^\n]*)", re.MULTILINE)
+_LINE = re.compile(r"^([!-9;-~]+):[ \t]*(.*)", re.MULTILINE)
 
 
 class _Body(Protocol):

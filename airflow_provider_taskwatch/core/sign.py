@@ -46,7 +46,7 @@ def masking(flow: Flow[T]) -> Flow[T]:
                 run.throw(error)
             else:
                 if isinstance(answer, Reply):
-                    mask = answer.mask.also(*mask.secrets)
+                    mask = answer.mask.also(*mask.secrets) if mask.secrets else answer.mask
                 run.send(answer)
     except TaskWatchError as error:
         clean(error, mask)

@@ -31,6 +31,8 @@ def canonical_query(given: str, pairs: Iterable[tuple[str, str]] = ()) -> str:
 
 def canonical_target(path: str, pairs: Iterable[tuple[str, str]] = ()) -> str:
     """Path and query, where the path may have a query of its own."""
+    if not pairs and _PLAIN_PATH.fullmatch(path):
+        return path
     if "#" in path:
         raise ConfigurationError(f"the path {path[:200]!r} holds '#', which begins what is never sent; write %23")
     bare, _, given = path.partition("?")
