@@ -55,12 +55,14 @@ def masking(flow: Flow[T]) -> Flow[T]:
 
 
 def _with_mask(result: object, mask: Mask) -> object:
-    if isinstance(result, (Observation, Started)):
+    if isinstance(result, Started):
         return replace(result, mask=mask)
+    if isinstance(result, Observation):
+        return result.with_mask(mask)
     if isinstance(result, Outcome):
         return result.masked(mask)
     if isinstance(result, Weighed):
-        seen = result.observation and replace(result.observation, mask=mask)
+        seen = result.observation and result.observation.with_mask(mask)
         return replace(result, observation=seen, outcome=result.outcome and result.outcome.masked(mask))
     if isinstance(result, Mapping) and any(isinstance(one, Observation) for one in result.values()):
         return {name: _with_mask(one, mask) for name, one in result.items()}

@@ -42,6 +42,7 @@ def canonical_target(path: str, pairs: Iterable[tuple[str, str]] = ()) -> str:
 
 _PLAIN_PATH = re.compile(r"(?!.*/\.{1,2}(?:/|\Z))[A-Za-z0-9\-._~!$&'()*+,;=:@/]*")
 _UNRESERVED = "-._~"
+_UNRESERVED_TEXT = re.compile(r"[A-Za-z0-9\-._~]*")
 _IN_PATH = _UNRESERVED + "!$&'()*+,;=:@/"
 _IN_QUERY = _IN_PATH + "?"
 _PIECE = re.compile("%(?:([0-9A-Fa-f]{2})|)|[^%]+")
@@ -66,6 +67,8 @@ def _normal(found: re.Match[str], safe: str, text: str, what: str) -> str:
 
 def quoted(text: str, safe: str = "") -> str:
     """A text in ASCII, percent-encoded but for what is safe."""
+    if _UNRESERVED_TEXT.fullmatch(text):
+        return text
     try:
         return quote(text, safe=safe)
     except UnicodeEncodeError:

@@ -60,6 +60,18 @@ class Call:
         """
         return canonical_target(self.path, self.query)
 
+    def with_header(self, name: str, value: str) -> Call:
+        """The same with one more header; made by hand, as ``replace`` takes three times as long, for each poll."""
+        return Call(
+            method=self.method,
+            path=self.path,
+            query=self.query,
+            headers={**self.headers, name: value},
+            body=self.body,
+            quota=self.quota,
+            is_consuming=self.is_consuming,
+        )
+
     def json(self) -> object:
         """The body as JSON; ``ValueError`` where it is none."""
         return json.loads(self.body or b"")

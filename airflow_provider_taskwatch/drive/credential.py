@@ -58,7 +58,7 @@ class FixedCredential:
         return "FixedCredential(...)"
 
     def sign(self, call: Call, refused: Call | None = None) -> Call:
-        return replace(call, headers={**call.headers, self.header: self.value})
+        return call.with_header(self.header, self.value)
 
 
 class OAuth1Credential:
@@ -162,7 +162,7 @@ def credential_for(settings: Settings) -> Credential:
 
 def with_authorization(call: Call, authorization: str) -> Call:
     """The call with that header."""
-    return replace(call, headers={**call.headers, "Authorization": authorization})
+    return call.with_header("Authorization", authorization)
 
 
 def fetch_token(settings: Settings) -> Reply:

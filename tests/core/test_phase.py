@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import pytest
 
+from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
 
 
@@ -48,3 +52,9 @@ def test_a_reading_is_no_news_where_only_time_has_passed():
     before, seen = (Observation(ref="7", phase=Phase.RUNNING, elapsed_seconds=age) for age in (5.0, 9.0))
     assert seen.says_as_much_as(before)
     assert not seen.says_as_much_as(None)
+
+
+def test_a_reading_with_another_mask_keeps_all_else():
+    whole: dict[str, Any] = {one.name: object() for one in fields(Observation)}
+    masked = Observation(**whole).with_mask(mask := Mask(("sesame-street",)))
+    assert {name: getattr(masked, name) for name in whole} == {**whole, "mask": mask}

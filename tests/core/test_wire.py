@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
@@ -146,3 +149,9 @@ def test_a_query_value_that_has_no_text_is_named(value):
 
 def test_one_query_is_made_of_two():
     assert get("/x?a=1", {"b": 2}).target == "/x?a=1&b=2"
+
+
+def test_a_call_with_one_more_header_keeps_all_else():
+    whole: dict[str, Any] = {one.name: object() for one in fields(Call)} | {"headers": {"X-One": "1"}}
+    added = Call(**whole).with_header("X-Two", "2")
+    assert {name: getattr(added, name) for name in whole} == {**whole, "headers": {"X-One": "1", "X-Two": "2"}}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
+from typing import Any
 
 from aiohttp.helpers import TimerNoop
 
+from airflow_provider_taskwatch.core.mask import Mask
+from airflow_provider_taskwatch.core.wire import Reply, get
 from airflow_provider_taskwatch.drive.protocol import WireProtocol
+from airflow_provider_taskwatch.drive.session import Origin
 from tests.drive.contract import JSON, PLAIN
 
 
@@ -51,3 +56,11 @@ async def test_an_end_after_the_reply_changes_nothing_about_it() -> None:
     _, content = await protocol.read()
     assert content.reply.body == JSON  # type: ignore[attr-defined]
     assert not protocol.is_connected()
+
+
+def test_a_marked_reply_keeps_what_has_come() -> None:
+    come: dict[str, Any] = {one.name: object() for one in fields(Reply)}
+    origin = Origin(url="http://x", place="x", doubt="?", mask=Mask(("sesame-street",)))
+    marked = origin.marked(Reply(**come), get("/", headers={"Authorization": "Bearer token-1"}))
+    ours = {"mask": Mask(("token-1", "sesame-street")), "place": "x", "doubt": "?"}
+    assert {name: getattr(marked, name) for name in come} == {**come, **ours}
