@@ -58,9 +58,9 @@ async def test_an_end_after_the_reply_changes_nothing_about_it() -> None:
     assert not protocol.is_connected()
 
 
-def test_a_marked_reply_keeps_what_has_come() -> None:
+def test_a_marked_reply_keeps_what_has_come_and_takes_on_all_that_its_origin_knows() -> None:
     come: dict[str, Any] = {one.name: object() for one in fields(Reply)}
-    origin = Origin(url="http://x", place="x", doubt="?", mask=Mask(("sesame-street",)))
-    marked = origin.marked(Reply(**come), get("/", headers={"Authorization": "Bearer token-1"}))
-    ours = {"mask": Mask(("token-1", "sesame-street")), "place": "x", "doubt": "?"}
-    assert {name: getattr(marked, name) for name in come} == {**come, **ours}
+    known: dict[str, Any] = {one.name: object() for one in fields(Origin)} | {"mask": Mask(("sesame-street",))}
+    marked = Origin(**known).marked(Reply(**come), get("/", headers={"Authorization": "Bearer token-1"}))
+    expected = {name: known.get(name, value) for name, value in come.items()}
+    assert {name: getattr(marked, name) for name in come} == {**expected, "mask": Mask(("token-1", "sesame-street"))}
