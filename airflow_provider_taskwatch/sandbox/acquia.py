@@ -129,6 +129,7 @@ class Acquia(Remote[Notification]):
     title = "Acquia Cloud API v2"
     words = WORDS
     settings_type = AcquiaSettings
+    options = ("shape", "reply_status", "fields", "early_completed_at", "context")
     token_paths = frozenset({"/api/auth/oauth/token", "/api/token"})
 
     def authenticate(self, visit: Visit) -> Reply | None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
-from .acronis_event import TENANT, EventManager, EventSettings, error, refusal
+from .acronis_event import EVENT_KEYS, TENANT, EventManager, EventSettings, error, refusal
 from .acronis_task import FIRST_ID, WORDS, AcronisTask, activity, full, page, resume, select, short
 from .answer import json_reply, number, value
 from .remote import Answer, Answered, Remote, Route, Visit
@@ -61,6 +61,7 @@ class Acronis(Remote[AcronisTask]):
     title = "Acronis Cyber Protect Cloud Event Manager v1 and Task Manager v2"
     words = WORDS
     settings_type = AcronisSettings
+    event_keys = EVENT_KEYS
     token_paths = frozenset({"/api/2/idp/token", "/bc/idp/token"})
 
     _last_id = FIRST_ID - 1

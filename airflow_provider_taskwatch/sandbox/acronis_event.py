@@ -14,7 +14,7 @@ from .acronis_subscription import Subscription, duration, subscribe
 from .acronis_topic import TASK_TOPIC, TENANT_TOPIC, TYPES, Topic, full_type, time_of, topic_of
 from .answer import json_reply, value
 from .remote import Visit
-from .setting import STATUS, Between
+from .setting import COUNT, STATUS, Between
 
 TENANT = "ede9f834-70b3-476c-83d9-736f9f8c7dae"
 """The client's."""
@@ -187,8 +187,6 @@ class EventManager:
 
     def _made(self, event: Mapping[str, Any], now: float) -> Iterator[tuple[Topic, dict[str, Any]]]:
         """The events that one object of ``emit`` stands for, with their topics."""
-        if unknown := sorted(event.keys() - set(_KEYS)):
-            raise ValueError(f"unknown key {', '.join(unknown)}; an event has {', '.join(_KEYS)}")
         if not event.get("type"):
             raise ValueError("an event has a type, such as a.p.task.completed")
         kind = full_type(str(event["type"]))
@@ -197,14 +195,18 @@ class EventManager:
             raise ValueError(f"there is no topic {name!r}; there are {', '.join(self._topics)}")
         usual = {"time": time_of(now), "source": "sandbox", "tenant_id": TENANT}
         told = {key: item for key, item in event.items() if key not in ("topic", "count")}
-        for number in range(int(event.get("count", 1))):
+        for number in range(event.get("count", 1)):
             content = {"id": str(uuid.uuid4()), **usual, **told, "type": kind}
             if "subject" in content:
                 content["subject"] = str(content["subject"]).replace("{n}", str(number))
             yield self._topics[name], content
 
 
-_KEYS = ("type", "topic", "subject", "subject_type", "tenant_id", "source", "data", "time", "id", "count")
+EVENT_KEYS: Mapping[str, Any] = {
+    **dict.fromkeys(("type", "topic", "subject", "subject_type", "tenant_id", "source", "time", "id"), str),
+    "data": Any,
+    "count": Annotated[int, COUNT],
+}
 
 
 def _type(name: str, has_schema: bool) -> dict[str, Any]:

@@ -121,6 +121,19 @@ class Automic(Remote[Execution]):
     title = "Automic Automation Engine REST API"
     words = WORDS
     settings_type = AutomicSettings
+    options = (
+        "type",
+        "children",
+        "failing_child",
+        "agent",
+        "platform",
+        "archive_key1",
+        "archive_key2",
+        "title",
+        "estimated_runtime",
+        "report",
+        "inputs",
+    )
     token_paths = frozenset({"/oauth/token"})
 
     _last_run_id = FIRST_RUN_ID - 1

@@ -26,12 +26,15 @@ from typing import Any
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
-from .answer import header, json_reply, number, value
+from .answer import header, json_reply, value
 from .connections import connections
 from .fault import ABOUT, Fault
 from .remote import Remote
-from .rule import OUTCOMES, PROGRESS, Rule
+from .rule import OUTCOMES, PROGRESS, SECONDS, Rule, is_seconds
 from .sandbox import Sandbox
+from .setting import check_fields
+
+MAX_DIGITS = 19
 
 
 def control(sandbox: Sandbox, call: Call, now: float) -> Reply:
@@ -94,7 +97,10 @@ def _task(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
 
 def _act(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
     content = _object(call)
+    check_fields("an action", _ACTION_KEYS, content)
     if content.get("action") == "end":
+        if (before := sandbox.task(ref, now))["ended_at"] is not None:
+            raise ValueError(f"{ref} has ended already: {before['phase']}")
         sandbox.end(ref, content.get("outcome", "success"), now, content.get("message", ""))
     elif content.get("action") == "release":
         sandbox.release(ref, now)
@@ -103,8 +109,14 @@ def _act(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
     return sandbox.task(ref, now)
 
 
+_ACTION_KEYS: Mapping[str, Any] = {"action": str, "outcome": str | int, "message": str}
+
+
 def _log(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
-    since = number(call, "since", 0)
+    text = value(call, "since", "0")
+    if not text.isdecimal() or len(text) > MAX_DIGITS:
+        raise ValueError(f"since must be the number of a request, not {text!r:.80}")
+    since = int(text)
     entries = sandbox.log(since)
     return {"entries": entries, "next": entries[-1]["n"] if entries else since}
 
@@ -128,8 +140,7 @@ def _faults(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
 
 
 def _add_faults(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
-    for one in [_fault(one, now) for one in _objects(call)]:
-        sandbox.faults.add(one)
+    sandbox.add_faults(*[_fault(one, now) for one in _objects(call)])
     return _faults(sandbox, call, now, ref)
 
 
@@ -152,6 +163,8 @@ def _emit(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
 
 
 def _revoke(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
+    if ref != "revoke":
+        raise KeyError(f"tokens/{ref}")
     sandbox.revoke_tokens()
     return {}
 
@@ -203,19 +216,29 @@ def _fault(content: Mapping[str, Any], now: float) -> Fault:
         raise ConfigurationError(f"the name of the fault is missing; known are {', '.join(ABOUT)}")
     values = dict(content)
     if "for_seconds" in values:
-        values["until"] = now + float(values.pop("for_seconds"))
+        seconds = values.pop("for_seconds")
+        if not is_seconds(seconds):
+            raise ConfigurationError(f"for_seconds must be {SECONDS}, not {seconds!r:.80}")
+        values["until"] = now + seconds
     return Fault(**values)
 
 
 def _object(call: Call) -> dict[str, Any]:
-    content = call.json()
+    content = _json(call)
     if not isinstance(content, dict):
         raise TypeError("the body must be a JSON object")
     return content
 
 
 def _objects(call: Call) -> list[dict[str, Any]]:
-    return _dicts(call.json())
+    return _dicts(_json(call))
+
+
+def _json(call: Call) -> object:
+    try:
+        return call.json()
+    except (ValueError, RecursionError) as problem:
+        raise ConfigurationError(f"the body is not JSON: {problem}") from None
 
 
 def _dicts(content: object) -> list[dict[str, Any]]:

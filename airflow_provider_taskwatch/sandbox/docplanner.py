@@ -14,7 +14,6 @@ from email import message_from_bytes
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .answer import header, json_reply, number, value
@@ -26,7 +25,7 @@ from .docplanner_queue import Queue
 from .post import Post
 from .remote import Answered, Remote, Route, Visit
 from .rule import DEFAULT
-from .setting import OneOf
+from .setting import COUNT, OneOf
 from .token import CLIENT_ID, CLIENT_SECRET, FORM, TokenSettings
 
 BASE = "/api/v3/integration"
@@ -69,6 +68,15 @@ _WORDS = {
     503: "Service unavailable",
 }
 
+EVENT_KEYS: Mapping[str, Any] = {
+    "name": str,
+    "data": dict[str, Any] | None,
+    "count": Annotated[int, COUNT],
+    "created_at": str,
+    "delay": float,
+}
+"""What an event to emit may hold."""
+
 
 class Docplanner(Remote[Notification]):
     """One client of Docplanner: all that know its secret share the queue. It pushes where it is told where to.
@@ -80,6 +88,7 @@ class Docplanner(Remote[Notification]):
     title = "Docplanner integration API v3"
     words = WORDS
     settings_type = DocplannerSettings
+    event_keys = EVENT_KEYS
     token_paths = frozenset({"/oauth/v2/token"})
 
     def reset(self) -> None:
@@ -144,10 +153,8 @@ class Docplanner(Remote[Notification]):
         """
         told = 0
         for event in events:
-            if unknown := sorted(set(event) - _EVENT_KEYS):
-                raise ConfigurationError(f"unknown key {', '.join(unknown)}; an event has {', '.join(_EVENT_KEYS)}")
-            for _ in range(int(event.get("count", 1))):
-                at = now + float(event.get("delay", 0.0))
+            for _ in range(event.get("count", 1)):
+                at = now + event.get("delay", 0.0)
                 self._tell(event.get("name", "slot-booked"), event.get("data"), at, event.get("created_at", ""))
                 told += 1
         return told
@@ -308,9 +315,6 @@ class Docplanner(Remote[Notification]):
             self.pushes.put(one)
         else:
             self.queue.put(one)
-
-
-_EVENT_KEYS = frozenset({"name", "data", "count", "created_at", "delay"})
 
 
 def _place(visit: Visit) -> Place:

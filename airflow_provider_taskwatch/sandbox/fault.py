@@ -17,7 +17,7 @@ from .answer import header, html_reply, json_reply
 from .bend import BENDS
 from .post import Post
 from .remote import Remote
-from .rule import check, is_count_or_none, is_seconds, is_text
+from .rule import HTTP_STATUS, SECONDS, check, is_count_or_none, is_http_status_or_none, is_seconds, is_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +93,11 @@ class Fault:
         check(self, "path", "body", is_good=_is_pattern, words="a regular expression")
         check(self, "skip", "size", is_good=_is_count, words="a whole number")
         check(self, "times", "status", "run_id", is_good=is_count_or_none, words="a whole number, or null")
-        check(self, "until", "seconds", is_good=_is_seconds_or_none, words="a number of seconds, or null")
+        if self.name not in BENDS:
+            check(self, "status", is_good=is_http_status_or_none, words=HTTP_STATUS)
+        check(self, "until", "seconds", is_good=_is_seconds_or_none, words=f"{SECONDS}, or null")
         check(self, "work_done", is_good=lambda value: value in (None, True, False), words="true, false or null")
-        check(self, "retry_after", is_good=_is_wait, words="a number of seconds, a text, or null")
+        check(self, "retry_after", is_good=_is_wait, words=f"{SECONDS}, a text, or null")
         check(self, "headers", is_good=_are_headers, words="an object with texts")
 
     def matches(self, remote: Remote[Any], call: Call) -> bool:
@@ -319,6 +321,8 @@ class Faults:
 
     def clear(self, name: str = "") -> None:
         """Remove the faults of this name, or all."""
+        if name and name not in ABOUT:
+            raise ConfigurationError(f"unknown fault {name!r:.80}; known are {', '.join(ABOUT)}")
         self._faults = [one for one in self._faults if name and one.fault.name != name]
 
     def view(self) -> list[dict[str, Any]]:

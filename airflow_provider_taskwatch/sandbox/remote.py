@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .post import Post
 from .rule import Rules
-from .setting import check_settings
+from .setting import check_fields, check_settings
 from .task import Ending, Reading, Task, Vocabulary, read
 from .token import TokenDesk, TokenSettings
 
@@ -87,6 +87,10 @@ class Remote(ABC, Generic[T]):
     words: ClassVar[Vocabulary]
     routes: ClassVar[tuple[Route, ...]]
     token_paths: ClassVar[frozenset[str]] = frozenset()
+    options: ClassVar[tuple[str, ...]] = ()
+    """What the options of a rule may be."""
+    event_keys: ClassVar[Mapping[str, Any]] = {}
+    """What an event to emit may hold, and of which type; empty: there are none."""
     settings_type: ClassVar[type[TokenSettings]]
 
     def __init__(self, rules: Rules) -> None:
@@ -187,7 +191,14 @@ class Remote(ABC, Generic[T]):
 
     def emit(self, events: Iterable[Mapping[str, Any]], now: float) -> int:
         """Let events happen, in the shape that the remote's class describes; return how many."""
-        raise ConfigurationError(f"{self.name} has no events")
+        raise NotImplementedError(f"{self.name} has no events")
+
+    def check_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Raise :class:`ConfigurationError` where one of them is no event of this remote."""
+        if not self.event_keys:
+            raise ConfigurationError(f"{self.name} has no events")
+        for event in events:
+            check_fields("an event", self.event_keys, event)
 
     def due(self, now: float) -> list[Post]:
         """The callbacks to make now; each attempt is handed out once."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Annotated, Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+
+from .setting import STATUS, fits
 
 OUTCOMES = {
     "success": "ends well",
@@ -39,10 +40,11 @@ class Rule:
     :param outcome: a word of :data:`OUTCOMES`, or the remote's own status: ``1911``, ``"succeeded"``.
     :param message: what the remote says when the task has ended.
     :param progress: one of :data:`PROGRESS`.
-    :param stages: pairs of seconds and the remote's own status, shown from then on until the task ends.
+    :param stages: pairs of seconds, in rising order, and the remote's own status, shown from then on until the task
+        ends.
     :param hidden_seconds: so long after the start, reads answer 404.
-    :param refuse: HTTP status with which the start itself is refused, and nothing started; Acquia also has
-        refusals under 200.
+    :param refuse: HTTP status (200 to 599) with which the start itself is refused, and nothing started; Acquia also
+        has refusals under 200.
     :param options: what only one remote understands; each lists its own.
     """
 
@@ -62,15 +64,19 @@ class Rule:
         if self.progress not in PROGRESS:
             raise ConfigurationError(f"progress must be one of {', '.join(PROGRESS)}, not {self.progress!r}")
         check(self, "match", "system", "message", is_good=is_text, words="a text")
-        check(self, "duration", "hidden_seconds", is_good=is_seconds, words="a number of seconds")
+        check(self, "duration", "hidden_seconds", is_good=is_seconds, words=SECONDS)
         check(self, "times", is_good=is_count_or_none, words="a whole number, or null")
-        check(self, "refuse", is_good=is_count_or_none, words="an HTTP status, or null")
+        check(self, "refuse", is_good=is_http_status_or_none, words=HTTP_STATUS)
         check(self, "outcome", is_good=is_status, words="a text or a whole number")
-        check(self, "stages", is_good=_are_stages, words="a list of pairs of seconds and a status")
+        check(self, "stages", is_good=_are_stages, words="a list of pairs of seconds, in rising order, and a status")
         check(self, "options", is_good=lambda value: isinstance(value, Mapping), words="an object")
 
     def matches(self, system: str, names: Iterable[str]) -> bool:
         return self.system in ("", system) and any(fnmatchcase(name, self.match) for name in names)
+
+
+SECONDS = "a number of seconds, 0 or more"
+HTTP_STATUS = "an HTTP status from 200 to 599, or null"
 
 
 def check(thing: object, *names: str, is_good: Callable[[Any], bool], words: str) -> None:
@@ -87,13 +93,18 @@ def is_text(value: object) -> bool:
 
 
 def is_seconds(value: object) -> bool:
-    """Whether it is a finite number of seconds, 0 or more."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    """Whether it is a number of seconds, 0 or more, and small enough for a sum with the time to be a time."""
+    return fits(value, float)
 
 
 def is_count_or_none(value: object) -> bool:
     """Whether it is a whole number, 0 or more, or not given."""
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+
+
+def is_http_status_or_none(value: object) -> bool:
+    """Whether it is a status that can stand at the end of a call, or not given."""
+    return value is None or fits(value, Annotated[int, STATUS])
 
 
 def is_status(value: object) -> bool:
@@ -103,7 +114,10 @@ def is_status(value: object) -> bool:
 
 def _are_stages(value: object) -> bool:
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    return is_list and all(_is_stage(one) for one in value)  # type: ignore[attr-defined]
+    if not is_list or not all(_is_stage(one) for one in value):  # type: ignore[attr-defined]
+        return False
+    moments = [one[0] for one in value]  # type: ignore[attr-defined]
+    return moments == sorted(moments)
 
 
 def _is_stage(value: object) -> bool:

@@ -148,6 +148,13 @@ class Sandbox:
     def _check(self, rule: Rule) -> None:
         if rule.system:
             self._remote(rule.system)
+        remotes = [self.remotes[rule.system]] if rule.system else list(self.remotes.values())
+        known = sorted(set().union(*(remote.options for remote in remotes)))
+        if unknown := sorted(rule.options.keys() - set(known)):
+            whose = rule.system or "any remote"
+            raise ConfigurationError(
+                f"unknown option {', '.join(unknown)}; a rule for {whose} has {', '.join(known) or 'none'}"
+            )
         for word in (rule.outcome, *(status for _, status in rule.stages)):
             self._check_outcome(word, [rule.system] if rule.system else list(self.remotes))
 
@@ -160,9 +167,16 @@ class Sandbox:
     def add_fault(self, name: str, **values: Any) -> Fault:
         """Put one fault behind all others: see :class:`~.fault.Fault`."""
         fault = Fault(name=name, **values)
-        with self._lock:
-            self.faults.add(fault)
+        self.add_faults(fault)
         return fault
+
+    def add_faults(self, *faults: Fault) -> None:
+        """Put faults behind all others; none where one of them names a remote that there is not."""
+        with self._lock:
+            for fault in faults:
+                if fault.system:
+                    self._remote(fault.system)
+            self.faults.add(*faults)
 
     def clear_faults(self, name: str = "") -> None:
         with self._lock:
@@ -185,7 +199,10 @@ class Sandbox:
     def emit(self, events: Mapping[str, Iterable[Mapping[str, Any]]], now: float) -> dict[str, int]:
         """Let events happen, by remote: ``{"acronis": [{"type": "a.p.tenant.created"}]}``; return how many."""
         with self._lock:
-            counts = {system: self._remote(system).emit(ones, now) for system, ones in events.items()}
+            told = {system: list(ones) for system, ones in events.items()}
+            for system, ones in told.items():
+                self._remote(system).check_events(ones)
+            counts = {system: self._remote(system).emit(ones, now) for system, ones in told.items()}
             self._stir()
             return counts
 
@@ -200,7 +217,7 @@ class Sandbox:
                 remote.tokens.revoke()
 
     def end(self, ref: str, outcome: str | int, now: float, message: str = "") -> None:
-        """End a task now. ``KeyError`` where there is none."""
+        """End a task now, also one that has ended otherwise before. ``KeyError`` where there is none."""
         with self._lock:
             owner = self._owner(ref)
             self._check_outcome(outcome, [owner.name])

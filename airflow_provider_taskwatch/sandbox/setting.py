@@ -62,6 +62,8 @@ class Like:
 STATUS = Between(200, 599)
 """An HTTP status that can stand at the end of a call."""
 SPEED = Between(1e-6)
+COUNT = Between(0, 1_000_000)
+"""How many events of a kind can be made at a time: they are kept in memory."""
 
 
 def check_settings(system: str, kind: type, values: Mapping[str, Any]) -> None:
@@ -74,8 +76,24 @@ def check_settings(system: str, kind: type, values: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{system} has no setting {', '.join(unknown)}; it has {', '.join(hints)}")
     for name, value in values.items():
         if not fits(value, hints[name]):
-            shown = f", not {value!r:.80}" if isinstance(value, (str, int, float, NoneType)) else ""
-            raise ConfigurationError(f"{system}: {name} must be {words(hints[name])}{shown}")
+            raise ConfigurationError(f"{system}: {name} must be {words(hints[name])}{_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """A wrong value; not what is in a list or an object, which may be a secret."""
+    return f", not {value!r:.80}" if isinstance(value, (str, int, float, NoneType)) else ""
+
+
+def check_fields(what: str, hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigurationError` for an unknown key of an object, and the first value of another type.
+
+    :param hints: what each key may hold.
+    """
+    if unknown := sorted(values.keys() - hints.keys()):
+        raise ConfigurationError(f"unknown key {', '.join(unknown)}; {what} has {', '.join(hints)}")
+    for name, value in values.items():
+        if not fits(value, hints[name]):
+            raise ConfigurationError(f"{name} must be {words(hints[name])}{_shown(value)}")
 
 
 def fits(value: object, hint: Any) -> bool:

@@ -113,6 +113,66 @@ def test_what_cannot_be_done_is_told(sandbox: Sandbox, call: Call, status: int) 
     assert (reply.status, bool(content["error"])) == (status, True)
 
 
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (send("POST", "/rules", {"options": {"agnet": 1}}), "unknown option agnet; a rule for any remote has agent, "),
+        (send("POST", "/rules", {"options": {"title": "x"}, "system": "acquia"}), "a rule for acquia has context, "),
+        (send("POST", "/rules", {"options": {"title": "x"}, "system": "aps"}), "a rule for aps has none"),
+        (send("POST", "/rules", {"refuse": 99}), "refuse must be an HTTP status from 200 to 599, or null, not 99"),
+        (send("POST", "/rules", {"refuse": 9999}), "refuse must be an HTTP status from 200 to 599, or null"),
+        (send("POST", "/rules", {"stages": [[2, 1550], [0, 1710]]}), "stages must be a list of pairs of seconds, in "),
+        (send("POST", "/rules", {"duration": -3}), "duration must be a number of seconds, 0 or more, not -3"),
+        (send("POST", "/rules", {"duration": 10**400}), "duration must be a number of seconds, 0 or more"),
+        (send("POST", "/faults", {"name": "html", "status": 99}), "status must be an HTTP status from 200 to 599"),
+        (
+            send("POST", "/faults", {"name": "hang", "for_seconds": "x"}),
+            "for_seconds must be a number of ",
+        ),
+        (send("POST", "/faults", {"name": "hang", "system": "automc"}), "unknown system 'automc'; known are acquia, "),
+        (Call(method="DELETE", path="/faults", query=(("name", "hagn"),)), "unknown fault 'hagn'; known are latency, "),
+        (get("/log", {"since": "abc"}), "since must be the number of a request, not 'abc'"),
+        (get("/log", {"since": "9" * 5000}), "since must be the number of a request"),
+        (send("POST", "/tokens/foo"), "there is no 'tokens/foo'"),
+        (send("POST", "/emit", {"acronis": [{"type": "a", "colour": 1}]}), "unknown key colour; an event has type, "),
+        (
+            send("POST", "/emit", {"acronis": [{"type": "a", "count": "many"}]}),
+            "count must be a whole number from ",
+        ),
+        (send("POST", "/emit", {"acronis": [{"type": "a", "topic": {}}]}), "topic must be a text"),
+        (send("POST", "/emit", {"docplanner": [{"count": "many"}]}), "count must be a whole number from 0 to 1e+06"),
+        (send("POST", "/emit", {"docplanner": [{"name": {"a": 1}}]}), "name must be a text"),
+        (send("POST", "/emit", {"docplanner": [{"data": "x"}]}), "data must be an object or null, not 'x'"),
+        (send("POST", "/emit", {"docplanner": [{"delay": "x"}]}), "delay must be a number from 0 to 1e+10, not 'x'"),
+        (Call(method="POST", path="/rules", body=b"match=*"), "the body is not JSON: Expecting value"),
+        (Call(method="POST", path="/rules"), "the body is not JSON"),
+        (Call(method="POST", path="/rules", body=b"[" * 100_000), "the body is not JSON"),
+        (Call(method="POST", path="/rules", body=b"\xff"), "the body is not JSON"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_is_right(sandbox: Sandbox, call: Call, words: str) -> None:
+    reply = control(sandbox, call, NOW)
+    content: Any = reply.json()
+    assert (reply.status in (400, 404), words in content["error"]) == (True, True), content
+    assert (list(sandbox.rules), sandbox.faults.view()) == ([], [])
+
+
+def test_a_task_that_has_ended_is_not_ended_again(sandbox: Sandbox, acquia: Visitor) -> None:
+    sandbox.add_rule(duration=0.0)
+    acquia.post("/x")
+    ref = sandbox.tasks(NOW)[0]["ref"]
+    reply = control(sandbox, send("POST", f"/tasks/{ref}", {"action": "end", "outcome": "failure"}), NOW)
+    assert (reply.status, f"{ref} has ended already: succeeded" in reply.text()) == (400, True)
+    assert sandbox.task(ref, NOW)["phase"] == "succeeded"
+
+
+def test_a_word_too_many_about_a_task_is_told(sandbox: Sandbox, acquia: Visitor) -> None:
+    acquia.post("/x")
+    ref = sandbox.tasks(NOW)[0]["ref"]
+    reply = control(sandbox, send("POST", f"/tasks/{ref}", {"action": "end", "outcme": "failure"}), NOW)
+    assert (reply.status, "unknown key outcme; an action has action, outcome, message" in reply.text()) == (400, True)
+
+
 @pytest.mark.parametrize("system, outcome", [("", "warning"), ("automic", 1911), ("", "1911"), ("acquia", "Complete")])
 def test_an_outcome_may_be_a_status_of_the_remote(sandbox: Sandbox, system: str, outcome: str | int) -> None:
     ask(sandbox, send("POST", "/rules", {"outcome": outcome, "system": system}))
