@@ -12,6 +12,10 @@ from .phase import Observation, Phase
 from .text import bounded, cut
 
 NOT_FOUND_YET = "not found yet"
+WHY_ABSENT = (
+    "there is none of that id, or the connection's credentials may not see it, or the base path of its host is a "
+    "wrong one"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +133,7 @@ def _judge_absent(
     words = (
         f"{noun} {seen.ref} was there and is not found any more: it was removed or archived"
         if memory.seen
-        else f"{noun} {seen.ref} is not found after {age - memory.since:.0f} s: there is none of that id, "
-        "or the connection's credentials may not see it, or the base path of its host is a wrong one"
+        else f"{noun} {seen.ref} is not found after {age - memory.since:.0f} s: {WHY_ABSENT}"
     )
     return memory, seen, outcome(Ending.LOST, seen, words)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from .error import DeadlineError, MovedError, RemoteError, ReplyError, StrangerError, TaskWatchError
 from .flow import Flow, Retry
-from .judge import NOT_FOUND_YET, Memory, Rules, judge, outcome, patience
+from .judge import NOT_FOUND_YET, WHY_ABSENT, Memory, Rules, judge, outcome, patience
 from .outcome import MOVED, Ending, Outcome
 from .phase import Observation, Phase
 from .run import Run
@@ -169,7 +169,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     selector = system.selector(plan.options)
     after, spread = plan.first(age)
     following = SPREAD if spread < 1.0 else 1.0
-    hold, left = 0.0, None
+    hold, left, trouble = 0.0, None, ""
     while True:
         known, held = (last, hold) if selector else (None, 0.0)
         look = Look(
@@ -185,7 +185,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
         try:
             seen: Seen = yield look
         except DeadlineError as passed:
-            return _timed_out(system, memory.ref or plan.ref, last, passed)
+            return _timed_out(system, memory.ref or plan.ref, last, passed, trouble)
         weighed = yield from weigh(system, plan, memory, seen)
         if weighed.outcome is not None:
             return weighed.outcome
@@ -193,6 +193,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
         memory, last = weighed.memory, weighed.observation.brief() if weighed.observation else last
         if plan.quiet is not None and (seen.is_called or memory.ref is not None):
             plan = replace(plan, quiet=None)  # it came early and comes once, or what took over was asked for none
+        trouble = "" if weighed.error is None else str(weighed.error)
         after = plan.pause(memory, weighed.error, seen.age, last)
         hold = plan.hold(memory, after, seen.age)
         spread = 0.0 if selector else following  # those who are read together stay together
@@ -338,14 +339,28 @@ def _remaining(seen: Observation, age: float) -> float | None:
     return remaining_seconds(age, seen.progress, seen.elapsed_seconds, seen.expected_seconds)
 
 
-def _timed_out(system: System, ref: str, last: Observation | None, passed: DeadlineError) -> Outcome:
-    state = f"it was {last.describe()}" if last else "it could not be read once"
-    message = f"{system.noun} {ref} did not end in time ({passed}); {state}"
+def _timed_out(system: System, ref: str, last: Observation | None, passed: DeadlineError, trouble: str = "") -> Outcome:
+    """The outcome of a wait whose time is over.
+
+    :param trouble: what the last poll has brought instead of a reading.
+    """
+    message = f"{system.noun} {ref} {_state_at_end(last, passed)}"
+    if trouble:
+        message += f"; the last poll failed: {trouble}" if last else f": {trouble}"
     if last is None:
         return Outcome(ending=Ending.TIMED_OUT, ref=ref, message=message)
     return outcome(Ending.TIMED_OUT, last, message)
 
 
+def _state_at_end(last: Observation | None, passed: DeadlineError) -> str:
+    if last is not None and last.message == NOT_FOUND_YET:
+        return f"was not found at the remote in time ({passed}): {WHY_ABSENT}"
+    state = f"it was {last.describe()}" if last else "it could not be read once"
+    return f"did not end in time ({passed}); {state}"
+
+
+AGAIN_SECONDS, AGAIN_LIMIT_SECONDS = 60.0, 3600.0
+"""The same trouble is told again after so long, then at pauses twice as long each, up to the limit."""
 FEW_TROUBLES, FEW_NEWS = 4, 20
 """So many lines of a kind are told, then the 32nd, the 64th and so on: a remote may change its words at each poll."""
 
@@ -361,6 +376,10 @@ class Story:
         """Whether the present trouble was told; so is its end then."""
         self._troubles = 0
         self._news = 0
+        self._lasting = 0.0
+        """For how many seconds the present trouble has lasted: the sum of the announced pauses."""
+        self._told_at = 0.0
+        self._after = 0.0
 
     def line(self, told: Observation | TaskWatchError, then: Look | None = None) -> str | None:
         """A line for a reading or an error that differs from the one before.
@@ -373,19 +392,24 @@ class Story:
 
     def _of_trouble(self, error: TaskWatchError, then: Look | None) -> str | None:
         line = f"still waiting: {error}{_patience(error)}"
-        if line == self._trouble and self._is_told:
-            return None
+        is_same = line == self._trouble
+        self._lasting = self._lasting + self._after if is_same else 0.0
+        self._after = 0.0 if then is None else then.after
+        if is_same and self._is_told:
+            return self._again(line, then)
         self._troubles += 1
-        self._trouble, self._is_told = line, _is_due(self._troubles, FEW_TROUBLES)
+        self._trouble, self._is_told, self._told_at = line, _is_due(self._troubles, FEW_TROUBLES), self._lasting
         if not self._is_told:
             return None
-        line = (
-            line if self._troubles <= FEW_TROUBLES else f"{line} (such a line is due for the {self._troubles}th time)"
-        )
-        if then is None:
-            return line
-        left = "without a deadline" if then.patience is None else f"with {then.patience:.0f} s left until the deadline"
-        return f"{line}; the next poll is in {then.after:.0f} s, {left}"
+        few = self._troubles <= FEW_TROUBLES
+        return _with_end(line if few else f"{line} (such a line is due for the {self._troubles}th time)", then)
+
+    def _again(self, line: str, then: Look | None) -> str | None:
+        """The line of a trouble that was told and lasts, where its next turn has come."""
+        if self._lasting - self._told_at < min(AGAIN_LIMIT_SECONDS, max(AGAIN_SECONDS, self._told_at)):
+            return None
+        self._told_at = self._lasting
+        return _with_end(f"{line} (for {self._lasting:.0f} s by now)", then)
 
     def _of_reading(self, seen: Observation, patience: float | None) -> str | None:
         was_in_trouble, self._trouble, self._is_told = self._is_told, "", False
@@ -408,6 +432,14 @@ class Story:
 def _is_due(number: int, few: int) -> bool:
     """Whether a line is told that is due for so many times."""
     return number <= few or not number & (number - 1)
+
+
+def _with_end(line: str, then: Look | None) -> str:
+    """The line with when the next poll is, and when the wait ends."""
+    if then is None:
+        return line
+    left = "without a deadline" if then.patience is None else f"with {then.patience:.0f} s left until the deadline"
+    return f"{line}; the next poll is in {then.after:.0f} s, {left}"
 
 
 def _patience(error: TaskWatchError) -> str:

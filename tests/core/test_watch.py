@@ -283,14 +283,31 @@ def test_a_wait_that_is_resumed_shortly_before_its_end_still_looks_in_time():
 def test_the_deadline_ends_a_wait_and_tells_the_last_state():
     _, outcome = run(seen(0.0, progress=40.0), failed(2.0), OVER)
     assert (outcome.ending, outcome.phase, outcome.status) == (Ending.TIMED_OUT, Phase.RUNNING, "s")
-    assert outcome.message == "job 7 did not end in time (the deadline was noon); it was running (s) 40 %"
+    assert outcome.message == (
+        "job 7 did not end in time (the deadline was noon); it was running (s) 40 %; the last poll failed: reset by "
+        "peer"
+    )
 
 
-@pytest.mark.parametrize("before", [[], [failed(0.0)]])
-def test_the_deadline_of_a_task_that_was_never_read(before):
+@pytest.mark.parametrize("before, why", [([], ""), ([failed(0.0)], ": reset by peer")])
+def test_the_deadline_of_a_task_that_was_never_read(before, why):
     _, outcome = run(*before, OVER)
     assert (outcome.ending, outcome.ref, outcome.phase) == (Ending.TIMED_OUT, "7", None)
-    assert outcome.message.endswith("; it could not be read once")
+    assert outcome.message.endswith(f"; it could not be read once{why}")
+
+
+def test_trouble_that_is_over_is_not_called_the_reason_of_a_time_out():
+    _, outcome = run(failed(0.0), seen(2.0), OVER)
+    assert outcome.message.endswith("; it was running (s)")
+
+
+def test_the_deadline_of_a_task_that_was_never_found_says_so_and_not_that_it_is_pending():
+    _, outcome = run(Seen(age=0.0, observation=absent("7")), OVER)
+    assert outcome.ending is Ending.TIMED_OUT
+    assert outcome.message.startswith(
+        "job 7 was not found at the remote in time (the deadline was noon): there is none"
+    )
+    assert "pending" not in outcome.message
 
 
 def test_the_deadline_while_a_failure_is_explained_does_not_hide_the_failure():
@@ -591,6 +608,21 @@ def test_the_log_tells_trouble_once_and_that_it_is_over():
     story, running = Story("job"), seen(0.0).observation
     lines = [story.line(told) for told in (running, LOST, LOST, running)]
     assert lines == ["job 7: running (s)", "still waiting: reset by peer", None, "job 7: running (s)"]
+
+
+def test_trouble_that_lasts_is_told_again_at_pauses_that_grow():
+    story = Story("job")
+    lines = [(minute, story.line(LOST, then(9.0, after=60.0))) for minute in range(7 * 24 * 60)]
+    told = [(minute, line) for minute, line in lines if line]
+    assert [minute for minute, _ in told[:9]] == [0, 1, 2, 4, 8, 16, 32, 64, 124]
+    assert len(told) < 180
+    assert told[2][1].startswith("still waiting: reset by peer (for 120 s by now); the next poll is in 60 s")
+
+
+def test_trouble_that_comes_back_after_a_reading_lasts_anew():
+    story, running = Story("job"), seen(0.0).observation
+    lines = [story.line(one, then(9.0, after=50.0)) for one in (LOST, LOST, running, LOST, LOST)]
+    assert [line is not None for line in lines] == [True, False, True, True, False]
 
 
 def then(patience=None, after=4.0):
