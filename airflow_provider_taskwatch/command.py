@@ -22,12 +22,13 @@ from rich.text import Text
 
 from .core.error import ConfigurationError, MovedError, TaskWatchError, described
 from .core.listen import cannot_listen
-from .core.phase import Observation
+from .core.phase import Observation, Phase
 from .core.start import Record, from_json, has_moved, objection
 from .core.system import safe_ref
 from .operators.record import KEY
 
 if TYPE_CHECKING:
+    from .core.watch import Look
     from .hooks.taskwatch import SystemHook, TaskWatchHook
     from .inbox.message import Inbox
 
@@ -217,6 +218,7 @@ def watch(args: Namespace) -> None:
     from .core.watch import Plan
     from .drive.blocking import wait
 
+    told_last: list[Observation] = []
     try:
         hook = _system_hook(args.conn_id)
         ref = hook.system.check_ref(args.ref)
@@ -224,11 +226,17 @@ def watch(args: Namespace) -> None:
             _say("yellow", doubt)
         with _bar() as bar:
             row = bar.add_task(f"{hook.system.noun} {ref}", total=100, phase="")
+
+            def tell(told: Observation | TaskWatchError, _: Look | None) -> None:
+                if isinstance(told, Observation):
+                    told_last[:] = [told]
+                _show(bar, row, told)
+
             outcome = wait(
                 hook.driver,
                 hook.system,
                 Plan(ref=ref, ends_at=args.timeout),
-                tell=lambda told, _: _show(bar, row, told),
+                tell=tell,
             )
             if outcome.ending.is_ok:
                 bar.update(row, total=100, completed=100)
@@ -236,10 +244,17 @@ def watch(args: Namespace) -> None:
         _say("red", str(error))
         sys.exit(2)
     except KeyboardInterrupt:
-        _say("", f"stopped watching; {args.ref} goes on at the remote")
+        _say("", f"stopped watching; {args.ref} {_left_as(told_last)}")
         sys.exit(130)
     _say("", outcome.message)
     sys.exit(0 if outcome.ending.is_ok else 1)
+
+
+def _left_as(seen: list[Observation]) -> str:
+    """What is known of a task that is not watched any more."""
+    if not seen:
+        return "could not be read at the remote so far"
+    return "was not found at the remote so far" if _is_absent(seen[-1]) else "goes on at the remote"
 
 
 def adopt(args: Namespace) -> None:
@@ -394,6 +409,12 @@ def _bar() -> Progress:
 def _show(bar: Progress, row: TaskID, told: Observation | TaskWatchError) -> None:
     if isinstance(told, Observation):
         total = None if told.progress is None else 100
-        bar.update(row, total=total, completed=told.progress or 0, phase=str(told.phase))
+        phase = "not found" if _is_absent(told) else str(told.phase)
+        bar.update(row, total=total, completed=told.progress or 0, phase=phase)
     else:
         bar.update(row, phase=str(told))
+
+
+def _is_absent(seen: Observation) -> bool:
+    """Whether a reading says no more than that the remote does not know the id."""
+    return seen.phase is Phase.LOST and not seen.status

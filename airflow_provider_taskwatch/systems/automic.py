@@ -104,7 +104,7 @@ class Automic(SystemDefaults):
         run = run_id(ref)
         if run is None:
             raise ConfigurationError(
-                f"{ref!r:.80} is not an {self.noun} id: it must be a number greater than 0; "
+                f"{ref!r:.80} is not an {self.noun} id: it must be a number greater than 0, of at most 19 digits; "
                 "give the run id that the start returned"
             )
         return run
@@ -248,7 +248,12 @@ class Automic(SystemDefaults):
         return {"ref": ref, "run_id": ref, "client": self._client}
 
     def probe(self) -> Flow[str]:
-        yield from ask(get("/ping"))
+        try:
+            yield from ask(get("/ping"))
+        except NotFoundError as error:  # each engine has it, so the address is a wrong one
+            if "base path" in error.message:
+                raise
+            raise error.saying(f"{error.message}; check host, port and base path of the connection") from None
         yield from ask_json(get(self._path("executions"), {"max_results": 1}))
         return "the engine answers, and the executions of its client can be listed"
 

@@ -22,6 +22,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 from airflow_provider_taskwatch import __version__, command
+from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.wire import send
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
 from airflow_provider_taskwatch.link import RemoteTaskLink
@@ -287,8 +288,30 @@ def test_watch_gives_up_when_it_is_told_to(watch: Watch, box: Running) -> None:
 
 
 @pytest.mark.parametrize(
+    "seen, words",
+    [
+        ([], "could not be read at the remote so far"),
+        ([absent("7")], "was not found at the remote so far"),
+        ([Observation(ref="7", phase=Phase.RUNNING)], "goes on at the remote"),
+    ],
+)
+def test_what_is_not_watched_any_more_is_said_to_go_on_only_where_it_was_seen(
+    seen: list[Observation], words: str
+) -> None:
+    assert command._left_as(seen) == words
+
+
+def test_watch_calls_an_id_that_is_not_there_not_found(watch: Watch) -> None:
+    code, shown = watch("automic_default", "4711", timeout=0.5)
+    assert (code, "was not found at the remote in time" in shown) == (1, True)
+    assert "pending" not in shown
+    assert "lost" not in shown
+
+
+@pytest.mark.parametrize(
     "conn_id, ref, words",
     [
+        ("automic_default", "9" * 20, "of at most 19 digits"),
         ("automic_default", "../x", "is not an execution id"),
         ("nowhere", "1", "connection 'nowhere' cannot be read"),
         ("general", "1", "connection 'general' has no tasks to watch"),

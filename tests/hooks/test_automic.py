@@ -50,6 +50,15 @@ def test_a_wrong_password_is_told(connect: Connect, requests_mock: Mocker) -> No
     assert (is_good, "answered 401: " in words, "Access denied" in words) == (False, True, True)
 
 
+def test_a_host_that_does_not_know_the_path_of_the_check_is_told_with_what_to_check(
+    connect: Connect, requests_mock: Mocker
+) -> None:
+    requests_mock.get("https://ae.test/ae/api/v1/ping", json={"error": "Not Found"}, status_code=404)
+    connect("x", AUTOMIC)
+    _, words = AutomicHook("x").test_connection()
+    assert words.endswith("404: Not Found; check host, port and base path of the connection")
+
+
 @pytest.fixture(scope="module")
 def box() -> Iterator[Running]:
     with running() as one:
