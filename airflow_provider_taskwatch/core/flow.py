@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from .error import NotFoundError, RemoteError, ReplyError, TokenError, TransportError
+from .error import NotFoundError, RemoteError, ReplyError, TaskWatchError, TokenError, TransportError
 from .mask import NO_MASK
 from .text import LINE_CHARACTERS, line, shortened
 from .wire import Call, Pause, Reply
@@ -94,12 +94,27 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
             error, safe = denied, True
         failures += 1
         pause = retry.seconds(failures, getattr(error, "retry_after", None))
-        if retry.is_over(failures, paused + pause, error.patience) or not (error.transient and safe):
+        if not (error.transient and safe):
             raise error
+        if retry.is_over(failures, paused + pause, error.patience):
+            raise error if failures >= retry.attempts else _given_up(error)
         what = "" if isinstance(error, RemoteError) else f"{call.method} {call.path}: "
         words = trouble(f"{what}{error}", pause, retry.left_seconds(failures, paused, error.patience))
         paused += pause
         yield Pause(seconds=pause, spread=0.2, trouble=words)
+
+
+E = TypeVar("E", bound=TaskWatchError)
+
+
+def _given_up(error: E) -> E:
+    """The error that was lived through until its patience was over, with how to have more of it."""
+    if error.patience is not None:
+        error.args = (f"{error}; given up, as waiting does not cure it; {FOR_HOW_LONG}",)
+    return error
+
+
+FOR_HOW_LONG = "'patience' in the connection is for how long it is tried"
 
 
 def trouble(words: str, pause: float, left: float) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from .error import DeadlineError, MovedError, RemoteError, ReplyError, StrangerError, TaskWatchError
-from .flow import Flow, Retry
+from .flow import FOR_HOW_LONG, Flow, Retry
 from .judge import NOT_FOUND_YET, WHY_ABSENT, Memory, Rules, judge, outcome, patience
 from .outcome import MOVED, Ending, Outcome
 from .phase import Observation, Phase
@@ -296,9 +296,7 @@ def _is_out_of_patience(memory: Memory, error: TaskWatchError, age: float) -> bo
     return age - memory.failing_since + _PATIENCE.seconds(memory.failures) > error.patience
 
 
-_UNREACHED = (
-    "nothing was reached and waiting does not cure it; 'patience' in the connection is for how long it is tried"
-)
+_UNREACHED = f"nothing was reached and waiting does not cure it; {FOR_HOW_LONG}"
 
 
 def _reading(ref: str, seen: Seen) -> Observation:
