@@ -165,7 +165,8 @@ class _Message:
     def __init__(self, method: str, head: Head) -> None:
         self._head = head
         self._body, self._is_persistent = _framed(method, head)
-        self._unpacker = None if self._body.is_over else unpacker(head.tokens("content-encoding"))
+        is_packed = "content-encoding" in head.headers and not self._body.is_over
+        self._unpacker = unpacker(head.tokens("content-encoding")) if is_packed else None
         self._content = bytearray()
         self._received = 0
 

@@ -30,7 +30,8 @@ class WireProtocol(ResponseHandler):
             super().set_response_params(**params)
             return
         early, self._tail = self._tail, b""
-        super().set_response_params(timer=timer, **params)
+        if self._reader is None:  # a session wants all its replies alike, and a parser that is not used need not be new
+            super().set_response_params(timer=timer, **params)
         self._reader = ReplyReader("HEAD" if params.get("skip_payload") else "GET", time.time)
         if early:
             self.data_received(early)

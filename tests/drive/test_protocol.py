@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import fields
 from typing import Any
 
+import aiohttp
+import pytest
 from aiohttp.helpers import TimerNoop
 
 from airflow_provider_taskwatch.core.mask import Mask
@@ -64,3 +66,15 @@ def test_a_marked_reply_keeps_what_has_come_and_takes_on_all_that_its_origin_kno
     marked = Origin(**known).marked(Reply(**come), get("/", headers={"Authorization": "Bearer token-1"}))
     expected = {name: known.get(name, value) for name, value in come.items()}
     assert {name: getattr(marked, name) for name in come} == {**expected, "mask": Mask(("token-1", "sesame-street"))}
+
+
+async def test_a_kept_connection_waits_for_its_second_reply_no_longer_than_for_the_first() -> None:
+    protocol = WireProtocol(asyncio.get_running_loop())
+    protocol.connection_made(Transport())
+    protocol.set_response_params(timer=TimerNoop(), read_timeout=0.01)
+    protocol.data_received(PLAIN)
+    await protocol.read()
+    protocol.set_response_params(timer=TimerNoop(), read_timeout=0.01)
+    protocol.start_timeout()
+    with pytest.raises(aiohttp.SocketTimeoutError):
+        await protocol.read()
