@@ -75,7 +75,9 @@ _PUSH_URL = (
 _INBOX = (
     Arg(("action",), help="what to do", nargs="?", choices=("status", "prune", "show", "key"), default="status"),
     Arg(
-        ("--older-than-days",), help="prune what is older; the default is [taskwatch] inbox_retention_days", type=_DAYS
+        ("--older-than-days",),
+        help="prune what is older; the default is the option inbox_retention_days",
+        type=_DAYS,
     ),
     Arg(
         ("--sealed",),

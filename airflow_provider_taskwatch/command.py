@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from .core.error import ConfigurationError, MovedError, TaskWatchError, described
+from .core.error import ConfigurationError, MovedError, TaskWatchError, at_step, described
 from .core.listen import cannot_listen
 from .core.phase import Observation, Phase
 from .core.start import Record, from_json, has_moved, objection
@@ -28,7 +28,8 @@ from .core.system import safe_ref
 from .operators.record import KEY
 
 if TYPE_CHECKING:
-    from .core.watch import Look
+    from .core.outcome import Outcome
+    from .core.watch import Look, Plan
     from .hooks.taskwatch import SystemHook, TaskWatchHook
     from .inbox.message import Inbox
 
@@ -55,18 +56,19 @@ def sandbox(args: Namespace) -> None:
 
 def check(args: Namespace) -> None:
     """Test a connection, the way of callbacks, or both, step by step; exit 1 at the first step that fails."""
+    if not (args.conn_id or args.callbacks):
+        _say("red", "nothing to check; name a connection, or --callbacks")
+        sys.exit(1)
     try:
         for step, text in _steps(args):
             is_fine = step != "warning"
             _say("green" if is_fine else "yellow", f"{'ok' if is_fine else '!!'}  {step:<11}", text)
     except TaskWatchError as error:
-        _say("red", "no ", str(error))
+        _say("red", f"FAILED  {error.step or 'settings':<11}", str(error))
         sys.exit(1)
 
 
 def _steps(args: Namespace) -> Iterator[tuple[str, str]]:
-    if not (args.conn_id or args.callbacks):
-        raise ConfigurationError("nothing to check; name a connection, or --callbacks")
     if args.conn_id:
         yield from _hook(args.conn_id).check()
     if args.callbacks:
@@ -77,15 +79,16 @@ def _callback_steps() -> Iterator[tuple[str, str]]:
     from .hub.callbacks import callback_settings
     from .hub.inbox import open_inbox
     from .hub.probe import prove
-    from .receiver.token import fresh_secret
+    from .receiver.token import fresh_secret, secrets_problem
 
     settings = callback_settings()
-    if not settings.secrets:
+    if problem := secrets_problem(settings.secrets):
         _say("", f"a fresh secret: AIRFLOW__TASKWATCH__CALLBACK_SECRETS={fresh_secret()}")
-        raise ConfigurationError(
-            "[taskwatch] callback_secrets is not set; set it to one secret wherever tasks and receivers run"
-        )
-    with closing(open_inbox()) as store:
+        what = problem.rpartition(";")[0]
+        raise ConfigurationError(f"{what}; set the fresh secret above wherever tasks and receivers run")
+    with at_step("inbox"):
+        store = open_inbox()
+    with closing(store):
         yield from prove(settings, store)
 
 
@@ -199,11 +202,14 @@ def _show_sealed(store: Inbox, *, is_raw: bool) -> None:
     from .hub.inbox import open_seal
     from .inbox.aside import asides
 
-    for one in store.sealed():
+    sealed, others = list(store.sealed()), list(asides(store))
+    if not sealed and not others:
+        _say("", "nothing is set aside, and all replies are stored")
+    for one in sealed:
         _say("", f"{one.feed} at {_second(one.received_at)}:", one.problem or "its events are not stored yet")
         if is_raw:
             _say("", open_seal().open(one.content).decode(errors="replace"))
-    for other in asides(store):
+    for other in others:
         _say("", f"{other.feed} at {_second(other.received_at)}:", other.problem)
         if is_raw:
             _say("", other.open(open_seal).decode(errors="replace"))
@@ -216,7 +222,6 @@ def _second(at: float) -> str:
 def watch(args: Namespace) -> None:
     """Show a remote task's progress until it ends; exit 0 only on success."""
     from .core.watch import Plan
-    from .drive.blocking import wait
 
     told_last: list[Observation] = []
     try:
@@ -224,22 +229,9 @@ def watch(args: Namespace) -> None:
         ref = hook.system.check_ref(args.ref)
         if doubt := hook.system.doubt(ref):
             _say("yellow", doubt)
-        with _bar() as bar:
-            row = bar.add_task(f"{hook.system.noun} {ref}", total=100, phase="")
-
-            def tell(told: Observation | TaskWatchError, _: Look | None) -> None:
-                if isinstance(told, Observation):
-                    told_last[:] = [told]
-                _show(bar, row, told)
-
-            outcome = wait(
-                hook.driver,
-                hook.system,
-                Plan(ref=ref, ends_at=args.timeout),
-                tell=tell,
-            )
-            if outcome.ending.is_ok:
-                bar.update(row, total=100, completed=100)
+        plan = Plan(ref=ref, ends_at=args.timeout)
+        watched = _watched_by_bar if out.is_terminal else _watched_by_line
+        outcome = watched(hook, plan, told_last)
     except TaskWatchError as error:
         _say("red", str(error))
         sys.exit(2)
@@ -257,6 +249,39 @@ def _left_as(seen: list[Observation]) -> str:
     return "was not found at the remote so far" if _is_absent(seen[-1]) else "goes on at the remote"
 
 
+def _watched_by_bar(hook: SystemHook, plan: Plan, last: list[Observation]) -> Outcome:
+    from .drive.blocking import wait
+
+    with _bar() as bar:
+        row = bar.add_task(f"{hook.system.noun} {plan.ref}", total=100, phase="")
+
+        def tell(told: Observation | TaskWatchError, _: Look | None) -> None:
+            if isinstance(told, Observation):
+                last[:] = [told]
+            _show(bar, row, told)
+
+        outcome = wait(hook.driver, hook.system, plan, tell=tell)
+        if outcome.ending.is_ok:
+            bar.update(row, total=100, completed=100)
+    return outcome
+
+
+def _watched_by_line(hook: SystemHook, plan: Plan, last: list[Observation]) -> Outcome:
+    """Without a terminal: a line for each change, as in a task's log."""
+    from .core.watch import Story
+    from .drive.blocking import wait
+
+    story = Story(hook.system.noun)
+
+    def tell(told: Observation | TaskWatchError, then: Look | None) -> None:
+        if isinstance(told, Observation):
+            last[:] = [told]
+        if line := story.line(told, then):
+            _say("", line)
+
+    return wait(hook.driver, hook.system, plan, tell=tell)
+
+
 def adopt(args: Namespace) -> None:
     """Store a ref that a person has found, so that the task's next attempt waits for it instead of starting anew."""
     from airflow.models.taskinstance import TaskInstance
@@ -269,6 +294,8 @@ def adopt(args: Namespace) -> None:
             stored = store.get(scope, KEY, session=session)
             task = TaskInstance.get_task_instance(**names, session=session)
             state = task and task.state
+        if stored is None:
+            raise ConfigurationError(_no_record(args, is_known=task is not None))
         record, found = _adoption(stored, args.ref, state and str(state), force=args.force)
         with create_session() as session:
             if store.get(scope, KEY, session=session) != stored:
@@ -278,6 +305,15 @@ def adopt(args: Namespace) -> None:
         _say("red", str(error))
         sys.exit(1)
     _say("", f"{args.task_id} has adopted {record.ref} ({found}); clear the task to wait for it")
+
+
+def _no_record(args: Namespace, *, is_known: bool) -> str:
+    """Why a task cannot adopt anything, by its names."""
+    mapped = f" with map index {args.map_index}" if args.map_index >= 0 else ""
+    task = f"task {args.task_id!r} of DAG {args.dag_id!r} in run {args.run_id!r}{mapped}"
+    if is_known:
+        return f"{task} has not tried to start anything, so there is nothing that it could have lost"
+    return f"there is no {task}; its DAG, run and task id (and map index) are in the address of its page"
 
 
 def _adoption(stored: str | None, ref: str, state: str | None, *, force: bool) -> tuple[Record, str]:

@@ -29,7 +29,8 @@ No message, attribute or cause holds a secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -47,6 +48,18 @@ class TaskWatchError(Exception):
     """Whether it passes only when somebody changes something: a host name that does not exist, a wrong certificate."""
     patience: float | None = None
     """Seconds after which it is given up, where nothing was ever reached; None for as long as the caller likes."""
+    step = ""
+    """The step of a check that it ended."""
+
+
+@contextmanager
+def at_step(name: str) -> Iterator[None]:
+    """Let errors within the block say which step of a check has failed."""
+    try:
+        yield
+    except TaskWatchError as error:
+        error.step = error.step or name
+        raise
 
 
 def described(error: BaseException) -> str:

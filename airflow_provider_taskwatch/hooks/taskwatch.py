@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import (
     RemoteError,
     TaskWatchError,
     TransportError,
+    at_step,
     described,
 )
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
@@ -166,9 +167,12 @@ class TaskWatchHook(BaseHook):
         if warning := self.settings.tls_warning:
             yield "warning", warning
         if self.settings.auth == "oauth2":
-            self.get_token()
+            with at_step("token"):
+                self.get_token()
             yield "token", f"obtained from {self.settings.token_url}"
-        yield "read", self.run(self._probe())
+        with at_step("read"):
+            seen = self.run(self._probe())
+        yield "read", seen
 
     def _probe(self) -> Flow[str]:
         """Any answer but a rejection shows that the credentials are accepted."""

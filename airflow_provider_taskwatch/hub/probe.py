@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    RemoteError,
+    TaskWatchError,
+    TransportError,
+    at_step,
+)
 from airflow_provider_taskwatch.core.flow import Flow, words
 from airflow_provider_taskwatch.core.wire import Reply, get, send
 from airflow_provider_taskwatch.receiver.callback import PATH, SERVICE
@@ -33,15 +39,14 @@ def prove(settings: CallbackSettings, inbox: Inbox) -> Iterator[tuple[str, str]]
     ticket = Ticket(channel=CHANNEL, start_id=start_id, expires_at=int(time.time()) + LIFETIME_SECONDS)
     callback = settings.callback(ticket)
     yield "settings", f"{settings.base_url} with {len(settings.secrets)} secret(s)"
-    yield "inbox", _receivers(inbox)
-    _send(settings.base_url, callback)
+    with at_step("inbox"):
+        receivers = _receivers(inbox)
+    yield "inbox", receivers
+    with at_step("delivered"):
+        _send(settings.base_url, callback)
     yield "delivered", f"{settings.base_url} has taken a callback"
-    if not _is_there(inbox, start_id):
-        raise ConfigurationError(
-            f"the receiver at {settings.base_url} has taken the callback, but it is not in {inbox!r}: there is another "
-            "inbox; [taskwatch] inbox_url must name one database for the receiver and for the triggerers, and a SQLite "
-            "file is one on one host only"
-        )
+    with at_step("found"):
+        _require(inbox, start_id, settings.base_url)
     yield "found", "it is in the inbox"
 
 
@@ -50,8 +55,13 @@ def _receivers(inbox: Inbox) -> str:
     return f"{inbox!r}; receivers: {', '.join(there) or 'none has been there for a day'}"
 
 
-def _is_there(inbox: Inbox, start_id: str) -> bool:
-    return any(one.message.subject == start_id for one in inbox.read(inbox.end(), [start_id]))
+def _require(inbox: Inbox, start_id: str, base_url: str) -> None:
+    if not any(one.message.subject == start_id for one in inbox.read(inbox.end(), [start_id])):
+        raise ConfigurationError(
+            f"the receiver at {base_url} has taken the callback, but it is not in {inbox!r}: there is another "
+            "inbox; [taskwatch] inbox_url must name one database for the receiver and for the triggerers, and a SQLite "
+            "file is one on one host only"
+        )
 
 
 def _send(base_url: str, callback: Callback) -> None:

@@ -59,6 +59,11 @@ def test_nothing_is_no_duration(line: str, flag: str) -> None:
         parser_of(name).parse_args([*rest, flag, "0"])
 
 
+def test_no_help_holds_what_rich_takes_for_markup() -> None:
+    helps = [str(arg.kwargs["help"]) for one in get_commands()[0].subcommands for arg in one.args]
+    assert [text for text in helps if "[" in text] == []
+
+
 def test_airflow_s_own_parser_refuses_it_as_well(airflow: Airflow) -> None:
     done = airflow("taskwatch", "inbox", "prune", "--older-than-days=-5")
 

@@ -227,14 +227,14 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
     ok, no = shown.stdout.splitlines()
     assert (shown.returncode, ok[:14]) == (1, "ok  settings  ")
     host = box.url.removeprefix("http://")
-    assert no.startswith(f"no  no token: {host}/acquia/api/auth/oauth/token answered 401: invalid_client: ")
+    assert no.startswith(f"FAILED  token       no token: {host}/acquia/api/auth/oauth/token answered 401: invalid_cl")
     assert "hush-hush" not in shown.stdout + shown.stderr
 
 
 @pytest.mark.parametrize(
     "conn_id, words",
     [
-        ("nowhere", "no  connection 'nowhere' cannot be read: The conn_id `nowhere` isn't defined"),
+        ("nowhere", "FAILED  settings    connection 'nowhere' cannot be read: The conn_id `nowhere` isn't defined"),
         (
             "files",
             "'files' has the type 'fs'; this command knows taskwatch, acquia, automic, acronis, aps, docplanner",
@@ -244,7 +244,7 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
 def test_check_of_a_connection_that_is_not_ours(airflow: Airflow, conn_id: str, words: str) -> None:
     shown = airflow("taskwatch", "check", conn_id, variables={"AIRFLOW_CONN_FILES": '{"conn_type": "fs"}'})
     [line] = shown.stdout.splitlines()
-    assert (shown.returncode, line.startswith("no  connection"), words in line) == (1, True, True)
+    assert (shown.returncode, line.startswith("FAILED  settings    connection"), words in line) == (1, True, True)
 
 
 def test_watch_ends_with_the_task(airflow: Airflow, box: Running) -> None:

@@ -268,25 +268,36 @@ def test_sealed_replies_that_nobody_has_read_are_pruned_only_where_that_is_asked
     assert inbox.sealed() == []
 
 
-def test_a_fresh_secret_is_printed_where_none_is_set(run: Run, configure: Configure) -> None:
-    configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS="")
+def test_an_inbox_in_which_nothing_is_set_aside_says_so(run: Run) -> None:
+    code, lines = run(command.inbox, action="show", raw=False)
+    assert (code, lines) == (0, ["nothing is set aside, and all replies are stored"])
+
+
+@pytest.mark.parametrize(
+    "secrets, words", [("", "callback_secrets is not set"), ("short", "callback_secrets: 1 of 1 have fewer than")]
+)
+def test_a_fresh_secret_is_printed_where_there_is_none_that_is_good(
+    run: Run, configure: Configure, secrets: str, words: str
+) -> None:
+    configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS=secrets)
     code, (secret, problem) = run(command.check, conn_id=None, callbacks=True)
     assert code == 1
     assert repr(Keys([secret.rpartition("CALLBACK_SECRETS=")[2]])) == "Keys(1 secrets)"
-    assert problem.startswith("no  [taskwatch] callback_secrets is not set; set it to one secret wherever")
+    assert problem.startswith(f"FAILED  settings    [taskwatch] {words}")
+    assert problem.endswith("; set the fresh secret above wherever tasks and receivers run")
 
 
 def test_a_connection_and_callbacks_are_checked_in_one_go(run: Run, connected: Running) -> None:
     code, lines = run(command.check, conn_id="acquia_default", callbacks=True)
     assert code == 1
     assert [line.split()[1] for line in lines[:5]] == ["settings", "token", "read", "settings", "inbox"]
-    assert lines[5].startswith("no  ")
+    assert lines[5].startswith("FAILED  delivered   ")
 
 
 def test_a_check_of_nothing_says_what_could_be_checked(run: Run) -> None:
     assert run(command.check, conn_id=None, callbacks=False) == (
         1,
-        ["no  nothing to check; name a connection, or --callbacks"],
+        ["nothing to check; name a connection, or --callbacks"],
     )
 
 
@@ -340,3 +351,28 @@ def test_a_receiver_needs_a_secret_an_inbox_and_a_port(run: Run, configure: Conf
     assert run(command.inbox, action="status")[1][0].startswith("the inbox's address is none; ")
     configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS="")
     assert run(command.receiver, host="127.0.0.1", port=0)[0] == 1
+
+
+def test_without_a_terminal_a_watch_prints_a_line_for_each_change(run: Run, connected: Running) -> None:
+    connected.sandbox.add_rule(duration=0.0)
+    url, auth = f"{connected.url}/automic/ae/api/v1/100/executions", ("100/AIRFLOW/AIRFLOW", "sandbox-secret")
+    ref = str(requests.post(url, json={"object_name": "JOBS.A"}, auth=auth, timeout=20).json()["run_id"])
+    code, lines = run(command.watch, conn_id="automic_default", ref=ref, timeout=60.0)
+    assert (code, len(lines)) == (0, 2)
+    assert f"execution {ref}: succeeded" in lines[0]
+
+
+def test_a_watch_of_a_port_that_is_refused_says_so_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = {"conn_type": "automic", "host": "http://127.0.0.1:9/ae/api/v1", "login": "u", "password": "p"}
+    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({**content, "extra": {"client": 100}}))
+    code, lines = run(command.watch, conn_id="nowhere", ref="7", timeout=1.0)
+    assert code == 1
+    assert lines[0].startswith("still waiting: http://127.0.0.1:9/ae/api/v1 refuses connections")
+
+
+@pytest.mark.parametrize("is_known, words", [(True, "has not tried to start anything"), (False, "there is no task")])
+def test_an_adoption_without_a_record_names_the_task(is_known: bool, words: str) -> None:
+    args = Namespace(dag_id="d", run_id="r", task_id="t", map_index=3)
+    said = command._no_record(args, is_known=is_known)
+    assert "task 't' of DAG 'd' in run 'r' with map index 3" in said
+    assert words in said
