@@ -28,6 +28,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.start import Record, Started, has_moved
+from airflow_provider_taskwatch.core.system import Effect
 from airflow_provider_taskwatch.core.watch import Look, Plan, Story, check_own, latest
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
@@ -442,7 +443,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
             self.log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
             return False
         self.log.info("%s %s %s", system.noun, ref, effect)
-        return True
+        return effect is not Effect.UNKNOWN  # the remote may not know its own id yet; the triggerers know how long
 
     def _tell_ref(self, context: Context, ref: str) -> None:
         """Push the ref and its page as soon as they are known."""

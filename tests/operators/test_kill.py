@@ -185,6 +185,15 @@ def test_a_kill_that_the_remote_does_not_take_is_kept_for_the_triggerers(
     assert f"It is kept in {inbox!r}" in capsys.readouterr().out
 
 
+def test_a_kill_of_what_the_remote_does_not_know_yet_is_kept_for_the_triggerers(box: Running, inbox: SqlInbox) -> None:
+    box.sandbox.add_fault("not_found", system="automic", path="/status$")
+    life = waiting()
+    life.state = lambda: "failed"
+    ends_while_waiting(life, box)
+    [task] = box.sandbox.tasks(time.time())
+    wait_until(lambda: [cancel.ref for cancel in kept(inbox)] == [task["ref"]])
+
+
 def test_a_kill_that_airflow_does_not_explain_is_kept_and_explained_later(
     box: Running, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
