@@ -1,0 +1,58 @@
+"""Every imported package is declared in setup.cfg, and every declared one is imported."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "airflow_provider_taskwatch"
+OURS = {PACKAGE, "benchmarks", "demo", "tests"}
+DISTRIBUTIONS = packages_distributions()
+AIRFLOW = "apache-airflow"
+"""The package itself is empty: ``airflow`` belongs to packages that it pins. A provider is a package of its own."""
+
+SETUP = configparser.ConfigParser()
+SETUP.read(ROOT / "setup.cfg")
+
+
+def declared(section: str, key: str) -> set[str]:
+    lines = SETUP[section][key].split("\n")
+    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines if line}
+
+
+def modules(*folders: str) -> Iterator[str]:
+    for file in [one for folder in folders for one in (ROOT / folder).rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                yield from [one.name for one in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield node.module
+
+
+def distribution(module: str) -> str:
+    top, *below = module.split(".")
+    if top == "airflow":
+        return f"{AIRFLOW}-providers-{below[1]}" if below[:1] == ["providers"] else AIRFLOW
+    (name,) = set(DISTRIBUTIONS[top])
+    return name.lower()
+
+
+def imported(*folders: str) -> set[str]:
+    known = OURS | sys.stdlib_module_names
+    return {distribution(module) for module in modules(*folders) if module.split(".")[0] not in known}
+
+
+def test_what_the_package_imports_is_what_it_declares() -> None:
+    assert imported(PACKAGE) == declared("options", "install_requires")
+
+
+def test_what_its_tests_and_programs_import_is_declared() -> None:
+    assert imported("benchmarks", "demo", "example_dags", "tests") <= (
+        declared("options", "install_requires") | declared("options.extras_require", "dev")
+    )
