@@ -8,7 +8,7 @@ UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench check lock clean
+.PHONY: help demo test chaos bench check dist lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,13 @@ check: $(READY) ## Run ruff, mypy and import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+dist: $(READY) ## Build wheel and sdist into dist/ from what git tracks, and check them
+	rm -rf build/source dist
+	mkdir -p build/source
+	git ls-files -z | tar --create --null --files-from - | tar --extract --directory build/source
+	$(UV) build --quiet --no-build-isolation --out-dir dist build/source
+	$(BIN)/twine check --strict dist/*
+
 lock: $(BIN)/uv ## Resolve requirements.lock anew from setup.cfg
 	$(UV) pip compile setup.cfg --extra dev --universal --python-version 3.11 --upgrade \
 		--custom-compile-command "make lock" --no-emit-index-url --quiet --output-file requirements.lock
@@ -40,7 +47,7 @@ lock: $(BIN)/uv ## Resolve requirements.lock anew from setup.cfg
 clean: ## Remove .venv and everything that was built
 	rm -rf $(VENV) build dist *.egg-info .coverage .*_cache .hypothesis htmlcov
 
-$(READY): requirements.lock setup.cfg $(BIN)/uv
+$(READY): requirements.lock setup.cfg setup.py airflow_provider_taskwatch/__init__.py $(BIN)/uv
 	$(UV) pip sync --quiet --compile-bytecode requirements.lock
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -12,6 +12,8 @@ from textwrap import dedent
 
 import pytest
 
+from airflow_provider_taskwatch import __version__
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = "airflow_provider_taskwatch"
 
@@ -138,7 +140,7 @@ def test_every_path_of_the_provider_info_and_of_the_user_is_in_the_wheel(wheel: 
     loaded = json.loads(_run(start + dedent(LOAD), str(wheel), json.dumps(USER_PATHS), cwd=wheel).splitlines()[-1])
     assert set(loaded["paths"]) == INFO_PATHS
     assert loaded["points"] == [["airflow.plugins", "taskwatch"], ["apache_airflow_provider", "provider_info"]]
-    assert loaded["version"] == ["0.1.0", "0.1.0"]
+    assert loaded["version"] == [__version__, __version__]
     assert loaded["elsewhere"] == []
 
 
