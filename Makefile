@@ -8,7 +8,7 @@ UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench check dist lock clean
+.PHONY: help demo test chaos bench check hooks dist lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ check: $(READY) ## Run ruff, mypy and import-linter
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+hooks: $(READY) ## Have git run the checks of a change before each commit
+	$(BIN)/pre-commit install
 
 dist: $(READY) ## Build wheel and sdist into dist/ from what git tracks, and check them
 	rm -rf build/source dist
