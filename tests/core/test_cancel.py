@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.system import Effect, SystemDefaults
 from airflow_provider_taskwatch.core.wire import get, send
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 
 WANTED = Cancel(cancel_id="c", conn_id="x", ref="7", task_id="t", dag_id="d", run_id="r", options={"a": [1]})
 EVERY_STATE = (
@@ -75,8 +76,8 @@ def test_the_task_is_named_with_its_map_index():
     assert replace(WANTED, map_index=3).task == "d.t[3] of r"
 
 
-@pytest.mark.parametrize("keeps_record", [True, False])
-@pytest.mark.parametrize("state", ENDED)
+@each_row("keeps_record", [True, False])
+@each_row("state", ENDED)
 def test_a_task_that_a_user_has_ended_is_cancelled(state, keeps_record):
     assert not why_left(replace(WANTED, keeps_record=keeps_record), state)
 
@@ -88,7 +89,7 @@ def test_an_attempt_that_knows_of_the_remote_task_decides_about_it(state):
     assert "next attempt" in why_left(replace(known, is_users=True), state)
 
 
-@pytest.mark.parametrize("state", EVERY_STATE)
+@each_row("state", EVERY_STATE)
 def test_without_a_record_a_users_kill_holds_whatever_the_task_does_now(state):
     assert not why_left(replace(WANTED, is_users=True), state)
 

@@ -7,6 +7,7 @@ import pytest
 from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.form import Field, Form
+from tests.rows import each_row
 
 SECRET = "s3cret-of-mine"
 FORM = Form(
@@ -110,7 +111,7 @@ def test_tls_is_verified_against_a_bundle_where_one_is_named(extra, verify):
     assert read(extra=extra).verify == verify
 
 
-@pytest.mark.parametrize(
+@each_row(
     "columns, base_url",
     [
         ({"host": "h.example.com"}, "https://h.example.com/api"),
@@ -139,7 +140,7 @@ def test_a_base_url_is_built_from_all_that_people_write(columns, base_url):
     assert read(**columns).base_url == base_url
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host",
     [
         f"https://me:{SECRET}@h.example.com",
@@ -240,7 +241,7 @@ def test_everything_that_is_malformed_is_named_in_one_error():
     assert "unknown extra 'tokn_url'; known are audience, auth, ca_bundle," in told
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name, value, told",
     [
         ("auth", "magic", "one of oauth2, basic, bearer"),

@@ -27,6 +27,7 @@ from airflow_provider_taskwatch.core.flow import (
 )
 from airflow_provider_taskwatch.core.wire import Pause, Reply, get, send
 from tests.play import play, reply, result_of
+from tests.rows import each_row
 
 READ = get("/x", {"q": 1})
 START = send("POST", "/x", {"a": 1})
@@ -134,7 +135,7 @@ def test_the_pause_grows_up_to_a_limit():
     assert Retry(first_seconds=0.1).seconds(1) == 0.1
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value, seconds",
     [
         ("0", 0.0),
@@ -199,7 +200,7 @@ def test_an_error_tells_what_the_stamp_of_its_reply_makes_of_a_date():
     assert caught.value.retry_after == 90.0
 
 
-@pytest.mark.parametrize(
+@each_row(
     "reset, seconds",
     [
         (str(int(RECEIVED_AT) + 40), 40.0),
@@ -235,7 +236,7 @@ def test_a_start_that_wants_a_json_object_is_as_patient_as_any():
     assert result_of(flow, reply(503), reply(200, {"a": 1})) == {"a": 1}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body, problem",
     [
         (None, r"\(200\) is not JSON: \(empty\)"),
@@ -258,7 +259,7 @@ def test_any_other_body_is_one_error_that_shows_where_it_came_from(body, problem
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content, told",
     [
         ({"error": "conflict", "message": "already running"}, "conflict: already running"),

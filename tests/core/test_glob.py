@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.sandbox.aps_notification import matches as sandbox_matches
 from airflow_provider_taskwatch.sandbox.automic_list import _like
 from airflow_provider_taskwatch.systems.aps_listing import Listing
+from tests.rows import each_row
 
 
 @given(st.text("ab*\n", max_size=8), st.text("ab\n*.", max_size=8))
@@ -34,10 +34,10 @@ def _of_aps(pattern: str, text: str) -> Any:
     return listing._matching(pattern)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "ask", [matches, _of_want, _of_aps, lambda pattern, text: sandbox_matches(text, pattern), lambda p, t: _like(p)(t)]
 )
-@pytest.mark.parametrize("times", [6, 20_000])
+@each_row("times", [6, 20_000])
 def test_no_pattern_takes_longer_than_its_text(ask: Callable[[str, str], Any], times: int) -> None:
     """A regular expression needs hours for the first of them, and would never end with the second."""
     assert not ask("*a" * times + "*b", "a" * 100_000)

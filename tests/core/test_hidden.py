@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.hidden import oddity
+from tests.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text, words",
     [
         ("secret\n", "ends in a line break"),

@@ -8,6 +8,7 @@ from airflow_provider_taskwatch.core.judge import Memory, Rules, from_json, judg
 from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from tests.rows import each_row
 
 
 def seen(phase, status="1", **more):
@@ -167,7 +168,7 @@ def test_only_what_is_kept_of_a_long_reading_is_masked(result: dict[str, object]
     assert CountingMask.seen < 500_000
 
 
-@pytest.mark.parametrize("before", range(1900, 2000, 7))
+@each_row("before", range(1900, 2000, 7))
 def test_no_part_of_a_secret_is_left_where_a_long_text_was_cut(before: int) -> None:
     secret = "a-secret-of-the-connection"
     text = "x" * before + secret + "y" * 200_000 + secret + "z" * before

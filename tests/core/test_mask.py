@@ -23,6 +23,7 @@ from airflow_provider_taskwatch.core.system import SystemDefaults
 from airflow_provider_taskwatch.core.watch import Plan, Seen, last_word, watch, weigh
 from airflow_provider_taskwatch.core.wire import Reply, get
 from tests.play import play, reply, result_of
+from tests.rows import each_row
 
 SECRETS = st.text(string.ascii_letters + string.digits + "+/=&%\\\"'<>-_.~!*: äöß€", min_size=12, max_size=80).filter(
     lambda one: one == one.strip() and "  " not in one and len(set(one)) > 6
@@ -213,7 +214,7 @@ def test_a_parameter_that_is_a_secret_by_its_name(name):
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name",
     [
         "grant_type",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.page import filled, is_template
+from tests.rows import each_row
 
 GOOD = "https://ui.example.com/tasks/{ref}"
 
@@ -30,7 +31,7 @@ def test_an_address_may_be_a_template(template):
     assert is_template(template)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "template",
     [
         "javascript:alert({ref})",

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.plain import ARGUMENT_DEPTH, members, plain
+from tests.rows import each_row
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -46,7 +47,7 @@ def test_what_is_json_stays_as_it_is(value: Any) -> None:
     assert plain("inputs", value) == value
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value, expected",
     [
         (UserList(["a", "b"]), ["a", "b"]),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_taskwatch.core.reply import BrokenReplyError, Flaw, ReplyReader
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
 from tests.drive.contract import CHUNKED, CHUNKS, JSON, LENGTH, OK, PACKED, PLAIN, ROWS, packed
+from tests.rows import each_row
 
 NOW = 1792566000.0
 KINDS = [PLAIN, CHUNKED + CHUNKS + b"\r\n", packed(b"gzip", PACKED), b"HTTP/1.1 103 x\r\n\r\n" + PLAIN]
@@ -30,7 +31,7 @@ def outcome(pieces, method="GET"):
     return reader.reply
 
 
-@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+@each_row("row", ROWS.values(), ids=ROWS)
 def test_a_reply_that_comes_byte_by_byte_is_the_same(row):
     if len(row.sent) < 20_000:
         pieces = [bytes([one]) for one in row.sent]

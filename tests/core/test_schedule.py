@@ -4,6 +4,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.schedule import Rhythm, remaining_seconds, stretch
+from tests.rows import each_row
 
 
 @pytest.mark.parametrize("age, seconds", [(-5, 8.0), (0, 8.0), (8, 10.0), (40, 18.0), (88, 30.0), (90_000, 30.0)])
@@ -28,8 +29,8 @@ def test_while_the_end_is_surely_far_there_is_less_to_look_for(age, left, second
     assert Rhythm(far_seconds=60.0).interval(age, left) == seconds
 
 
-@pytest.mark.parametrize("limit", [0.5, 5.0, 30.0, 600.0])
-@pytest.mark.parametrize("left", [None, 0.0, 10.0, 1e6])
+@each_row("limit", [0.5, 5.0, 30.0, 600.0])
+@each_row("left", [None, 0.0, 10.0, 1e6])
 def test_a_limit_of_the_user_is_the_longest_interval(limit, left):
     assert all(Rhythm(limit_seconds=limit).interval(age, left) <= limit for age in range(0, 20_000, 50))
 

@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.core.start import (
     marks,
     objection,
 )
+from tests.rows import each_row
 
 RECORD = Record(
     start_id="0123456789ab", fingerprint="same", max_tries=2, started_at="2026-01-31T06:00:00+00:00", ref="7"
@@ -118,9 +119,7 @@ def test_a_record_of_an_older_or_newer_version_is_read():
 EDITED = [{"started_at": "yesterday"}, {"started_at": "2026-01-31T06:00:00"}, {"started_at": None}, {"ref": 7}]
 
 
-@pytest.mark.parametrize(
-    "stored", [{}, {"ref": "7"}, "text", [], 5, False, *({**RECORD.to_json(), **edited} for edited in EDITED)]
-)
+@each_row("stored", [{}, {"ref": "7"}, "text", [], 5, False, *({**RECORD.to_json(), **edited} for edited in EDITED)])
 def test_a_record_that_cannot_be_read_is_loud_because_a_second_start_would_be_worse(stored):
     with pytest.raises(ConfigurationError, match=r"record of the start .* cannot be read"):
         from_json(stored)

@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.core.error import (
 from airflow_provider_taskwatch.core.phase import absent
 from airflow_provider_taskwatch.core.system import SystemDefaults, address, doubt_unless_uuid, safe_ref
 from tests.play import result_of
+from tests.rows import each_row
 
 
 class Plain(SystemDefaults):
@@ -32,7 +33,7 @@ def test_an_id_is_taken_as_it_is_without_surrounding_blanks(ref):
     assert safe_ref(ref, "job") == Plain().check_ref(ref) == ref.strip()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "ref",
     [".", "..", "a..b", "a/b", "a?b", "a#b", "a\\b", "%2e", "a b", "a\tb", "a\nb", "a\x00", "a\u200bb", "a\u00a0b"],
 )
@@ -46,7 +47,7 @@ def test_the_quotation_marks_that_a_template_puts_around_an_id_are_taken_off(ref
     assert safe_ref(ref, "job") == "a-1"
 
 
-@pytest.mark.parametrize("ref", ['a"1', '"a', '["a"]', '""a""', '{"id": "a"}', "\"'a'\"", "'a", "`a`", "“a”", "«a»"])
+@each_row("ref", ['a"1', '"a', '["a"]', '""a""', '{"id": "a"}', "\"'a'\"", "'a", "`a`", "“a”", "«a»"])
 def test_other_quotation_marks_are_refused(ref):
     with pytest.raises(ConfigurationError, match="is not a job id"):
         safe_ref(ref, "job")
@@ -116,7 +117,7 @@ def test_a_start_that_surely_did_nothing_may_be_sent_again(error):
     assert Plain().was_refused(error)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "error",
     [
         *map(refused, (100, 101, 102, 103, 199, 303, 408, 500, 503, 600)),

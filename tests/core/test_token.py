@@ -5,6 +5,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import TokenError
 from airflow_provider_taskwatch.core.token import Token, read_token
 from tests.play import reply
+from tests.rows import each_row
 
 URL, PLACE = "https://id.example.com/token", "id.example.com/token"
 
@@ -17,7 +18,7 @@ def token(**lifetime):
     return read(reply(200, {"access_token": "s3cret", **lifetime}))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "lifetime, fresh_for",
     [
         ({"expires_in": 300}, 240),
@@ -44,7 +45,7 @@ def test_a_token_is_renewed_a_fifth_of_its_lifetime_early_but_at_most_120_second
     assert token(**lifetime).renew_at == pytest.approx(1000.0 + fresh_for)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "lifetime",
     [
         {},
@@ -104,7 +105,7 @@ def test_a_token_shows_itself_nowhere_but_in_the_header():
     assert token().authorization == "Bearer s3cret"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "answer, told",
     [
         (reply(401, {"error": "invalid_client", "error_description": "wrong"}), "401: invalid_client: wrong; check cl"),

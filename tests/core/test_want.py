@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.core.want import Want, value_at
+from tests.rows import each_row
 
 EVENT = Event(
     id="1",
@@ -38,7 +39,7 @@ def test_an_event_that_fits_is_taken(want: dict[str, Any]) -> None:
     assert Want(**want).accepts(EVENT)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "want",
     [
         {"names": ["booking"]},

@@ -8,6 +8,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, is_sendable, pairs, segment, send
 from tests.play import reply
+from tests.rows import each_row
 
 
 @pytest.mark.parametrize("method, repeatable", [("GET", True), ("HEAD", True), ("POST", False), ("DELETE", False)])
@@ -99,7 +100,7 @@ def typed(body, kind):
     return Reply(status=200, headers={"content-type": kind}, body=body)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kind, encoding",
     [
         ("application/json; charset=ISO-8859-1", "latin-1"),

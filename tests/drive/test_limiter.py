@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.systems.docplanner import is_empty, pull, releas
 from tests.drive.settings import settings_for
 from tests.drive.station import Request, Station, http
 from tests.drive.virtual import now, run
+from tests.rows import each_row
 
 GOOD = Reply(status=200)
 BUSY = Reply(status=429, headers={"retry-after": "10"})
@@ -413,8 +414,8 @@ async def test_who_comes_later_hears_at_once_why_there_is_no_token(remote: Stati
 # --- cancellation
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 9.0, 12.5])
-@pytest.mark.parametrize("rate", [None, 1.0])
+@each_row("seconds", [0.0, 0.5, 1.5, 9.0, 12.5])
+@each_row("rate", [None, 1.0])
 def test_a_waiter_that_is_cancelled_at_any_moment_leaves_its_place(seconds: float, rate: float | None) -> None:
     async def work() -> tuple[int, int]:
         remote = Remote(limiter(concurrency=2, rate=rate), lambda number: BUSY if number == 1 else GOOD)

@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.core.wire import Pause, get
 from airflow_provider_taskwatch.systems import acquia
 from airflow_provider_taskwatch.systems.acquia import Acquia, find_reference, phase_of, reference_of
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 
 UUID = "1111111-7777-4444-aaaa-555555555555"
 LINK = f"https://cloud.acquia.dev/api/notifications/{UUID}"
@@ -170,7 +171,7 @@ def test_a_notification_is_found_in_all_shapes(content):
     assert reference_of(content) == reference_of(json.dumps(content)) == UUID
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content",
     [
         {},
@@ -262,7 +263,7 @@ def test_a_progress_that_makes_no_sense_is_not_shown(progress):
     assert seen.progress is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "status, phase",
     [
         ("in-progress", Phase.RUNNING),

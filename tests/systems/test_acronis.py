@@ -11,6 +11,7 @@ from airflow_provider_taskwatch.systems import FORMS, acronis, system_for
 from airflow_provider_taskwatch.systems.acronis import TASKS, Acronis
 from airflow_provider_taskwatch.systems.acronis_task import id_in, phase_of, read_task, task_id
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 
 ACRONIS = Acronis()
 BIG = 9_223_372_036_854_775_807
@@ -102,7 +103,7 @@ def test_an_id_that_is_told_as_a_text_too_is_believed_there():
 # --- phases
 
 
-@pytest.mark.parametrize(
+@each_row(
     "state, code, phase",
     [
         ("enqueued", "", Phase.PENDING),

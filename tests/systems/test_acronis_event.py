@@ -11,6 +11,7 @@ from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems import acronis_event as manager
 from airflow_provider_taskwatch.systems.acronis_subscription import Subscription, check_wish, read_subscription
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 
 TOPIC = "cti.a.p.em.topic.v1.0~a.p.task.v1.0"
 TYPE = "cti.a.p.em.event.v1.0~a.p.task.completed.v1.0"
@@ -113,7 +114,7 @@ def test_another_connection_or_environment_does_not_take_the_events_away():
     assert len(ids) == 3
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options, problem",
     [
         ({"topic": None}, "topic is missing"),

@@ -27,6 +27,7 @@ from airflow_provider_taskwatch.systems.aps_manager import OPERATIONS, RESOURCES
 from airflow_provider_taskwatch.systems.aps_message import DisplayMessages, Message
 from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 
 MANAGER = "11111111-2222-3333-4444-555555555555"
 ID = "9cc2a4f4-0f9e-4f5c-8a1c-1c8d7d3b5a10"
@@ -169,8 +170,8 @@ def test_an_operation_is_called_and_read_as_documented(
     assert result == expected
 
 
-@pytest.mark.parametrize("name", sorted(set(CONTRACTS) - {"deleteNotification"}))
-@pytest.mark.parametrize("body", ["", "<html>", "7", '"ok"', "[" * 100_000])
+@each_row("name", sorted(set(CONTRACTS) - {"deleteNotification"}))
+@each_row("body", ["", "<html>", "7", '"ok"', "[" * 100_000])
 def test_an_answer_that_makes_no_sense_is_an_error(name: str, body: str) -> None:
     with pytest.raises(ReplyError, match="the reply to"):
         play(CONTRACTS[name].ask(Aps()), *_often(name, reply(200, body)))
@@ -194,8 +195,8 @@ def test_a_refusal_is_told_in_the_platforms_words(name: str) -> None:
         play(CONTRACTS[name].ask(Aps()), refused)
 
 
-@pytest.mark.parametrize("name", sorted(set(CONTRACTS) - {"sendNotification"}))
-@pytest.mark.parametrize(
+@each_row("name", sorted(set(CONTRACTS) - {"sendNotification"}))
+@each_row(
     "failure",
     [
         TransportError("the reply was lost"),

@@ -34,6 +34,7 @@ from airflow_provider_taskwatch.systems.aps_text import (
     text_problems,
     write_text,
 )
+from tests.rows import each_row
 
 TEXT = LocalizedMessage(
     message="__what__ of __day__", keys={"day": "Monday"}, multilang_keys={"what": {"en": "Load", "de": "Lauf"}}
@@ -143,7 +144,7 @@ def test_what_the_page_allows_passes(kind: str) -> None:
         assert checked(replace(GOOD, type=kind, status=status)).status == status
 
 
-@pytest.mark.parametrize(
+@each_row(
     "changes, words",
     [
         ({"message": None}, "message is missing"),

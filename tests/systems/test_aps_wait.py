@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.systems.aps import Aps
 from airflow_provider_taskwatch.systems.aps_listing import by_context
 from airflow_provider_taskwatch.systems.aps_message import PHASES
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 from tests.systems.test_hostile import MEANT_ILL
 
 DISPLAY = "GET /aps/2/services/notification-manager/notifications/displayMessages"
@@ -234,8 +235,8 @@ def test_an_item_without_an_id_is_left_out() -> None:
     assert read("context=a", {"context": "a", "status": "ready"}, item("", context="b")).phase is Phase.LOST
 
 
-@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
-@pytest.mark.parametrize("field", ["type", "status", "context", "message", "details", "modified", "localizedMessage"])
+@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("field", ["type", "status", "context", "message", "details", "modified", "localizedMessage"])
 def test_whatever_a_member_holds_the_reading_can_be_told_and_stored(field: str, text: str) -> None:
     content = json.dumps({"warnings": [{**item("a", "ready"), field: "@"}]}).replace('"@"', text)
     seen = result_of(Aps().observe("a"), reply(200, content))

@@ -21,6 +21,7 @@ from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execu
 from airflow_provider_taskwatch.systems.automic_request import input_problem
 from airflow_provider_taskwatch.systems.automic_status import GROUPS, PHASES, expand, phase_of
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 
 START_ID = "0123456789ab"
 AUTOMIC = Automic(client="0100")
@@ -342,7 +343,7 @@ def test_the_whole_status_table_is_there():
         assert phase.is_ok == (number >= 1900)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "number, phase",
     [
         (1301, Phase.BLOCKED),
@@ -380,7 +381,7 @@ def test_a_return_code_of_a_job_can_be_a_success():
     assert AUTOMIC.understand(seen_as(147, Phase.UNKNOWN), options).phase is Phase.SUCCEEDED
 
 
-@pytest.mark.parametrize(
+@each_row(
     "status, phase, options, understood",
     [
         (1900, Phase.SUCCEEDED, {}, Phase.SUCCEEDED),

@@ -9,6 +9,7 @@ from airflow_provider_taskwatch.core.error import ReplyError
 from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.systems.docplanner import read_pulled
 from airflow_provider_taskwatch.systems.docplanner_notification import SUBJECTS, event_of, is_reduced
+from tests.rows import each_row
 from tests.systems.test_hostile import MEANT_ILL
 
 PATIENT = {"name": "Pat", "surname": "Probe", "email": "pat@example.com", "nin": "123", "id": "p-1"}
@@ -90,7 +91,7 @@ def test_what_is_nested_without_end_is_cut():
     assert json.dumps(event(notification(doctor=odd)).content).count("doctor") == 4
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
+@each_row("name", SUBJECTS)
 def test_every_known_name_has_a_subject(name):
     members = {one: {"id": f"id of {one}"} for one in SUBJECTS.values() if one != "visit_booking_request"}
     expected = "" if name == "slot-booking" else f"id of {SUBJECTS[name]}"
@@ -179,7 +180,7 @@ def test_what_a_database_cannot_hold_is_made_harmless():
     assert (one.name, one.content["visit_booking"]["id"]) == ("slot-\ufffdbooked", "7\ufffd")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path, is_kept",
     [
         ("visit_booking.id", True),
@@ -199,9 +200,9 @@ def test_a_path_says_whether_it_is_kept(path, is_kept):
     assert is_reduced(path) is is_kept
 
 
-@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
-@pytest.mark.parametrize("place", ["@", "@@", "@@@", "@@@@"])
-@pytest.mark.parametrize("store_payload", ["ids", "full"])
+@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("place", ["@", "@@", "@@@", "@@@@"])
+@each_row("store_payload", ["ids", "full"])
 def test_whatever_it_holds_an_event_can_be_stored(store_payload: str, place: str, text: str) -> None:
     content = notification("@", "@@", visit_booking={"id": "@@@", "start_at": "@@@@"})
     body = json.dumps(content).replace(f'"{place}"', text).encode()

@@ -9,6 +9,7 @@ from airflow_provider_taskwatch.systems import push_of
 from airflow_provider_taskwatch.systems.docplanner_feed import push_event
 from airflow_provider_taskwatch.systems.docplanner_notification import SUBJECTS
 from airflow_provider_taskwatch.systems.docplanner_push import BLOCKING
+from tests.rows import each_row
 from tests.systems.test_docplanner import ONE, settings_of
 
 PUSH = push_of("docplanner")
@@ -44,7 +45,7 @@ def test_a_code_is_a_whole_number(code):
         settings_of(denial_code=code)
 
 
-@pytest.mark.parametrize("name", [*SUBJECTS, "slot-overbooked"])
+@each_row("name", [*SUBJECTS, "slot-overbooked"])
 def test_only_what_waits_for_an_answer_is_denied(name):
     pushed = PUSH.read(body_of(name), DENYING, 9.0)
     assert pushed.event == push_event(body_of(name), "ids")

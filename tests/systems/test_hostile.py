@@ -27,6 +27,7 @@ from airflow_provider_taskwatch.systems.acronis_feed import feed_of
 from airflow_provider_taskwatch.systems.aps import Aps
 from airflow_provider_taskwatch.systems.automic import Automic
 from tests.play import play, reply, result_of
+from tests.rows import each_row
 from tests.systems.test_acquia import NOTIFICATION, START_REPLY, UUID
 from tests.systems.test_acronis import TASK
 from tests.systems.test_acronis_event import OPTIONS, settings
@@ -58,8 +59,8 @@ def body_with(content: Mapping[str, Any], name: str, text: str) -> Reply:
     return reply(200, json.dumps({**content, name: "@"}).replace('"@"', text))
 
 
-@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
-@pytest.mark.parametrize("name, field", FIELDS)
+@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("name, field", FIELDS)
 def test_whatever_a_member_holds_the_reading_can_be_told_and_stored(name: str, field: str, text: str) -> None:
     system, content = SYSTEMS[name]
     seen = system.understand(result_of(system.observe("1005016"), body_with(content, field, text)), {})
@@ -70,7 +71,7 @@ def test_whatever_a_member_holds_the_reading_can_be_told_and_stored(name: str, f
     assert not any(one in event for one in ("\\u0000", "\\ud800"))
 
 
-@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
 def test_whatever_a_refusal_holds_it_is_told_in_one_short_line(text: str) -> None:
     for name in ("error", "message", "code", "details"):
         with pytest.raises(TaskWatchError) as caught:
@@ -78,8 +79,8 @@ def test_whatever_a_refusal_holds_it_is_told_in_one_short_line(text: str) -> Non
         assert (str(caught.value).isprintable(), len(str(caught.value)) < 600) == (True, True)
 
 
-@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
-@pytest.mark.parametrize("field", ["run_id", "status", "status_text", "name", "type", "alias", "reference_run_id"])
+@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("field", ["run_id", "status", "status_text", "name", "type", "alias", "reference_run_id"])
 def test_whatever_an_entry_of_a_list_holds_a_failure_is_explained(field: str, text: str) -> None:
     children = json.dumps({"data": [{**entry(9, 1800), field: "@"}]}).replace('"@"', text)
     report = json.dumps({"data": [{"content": "@"}], "total": 1}).replace('"@"', text)
@@ -107,7 +108,7 @@ def _nothing(value: str) -> Flow[str]:
     return value
 
 
-@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
 def test_whatever_the_reply_to_a_start_holds_it_is_a_ref_or_none(text: str) -> None:
     for name in ("notification", "_links", "notification_id"):
         started = result_of(Acquia().start("POST", "a/b"), body_with({}, name, text))
@@ -116,8 +117,8 @@ def test_whatever_the_reply_to_a_start_holds_it_is_a_ref_or_none(text: str) -> N
         play(Automic().start({}), body_with({}, "run_id", text))
 
 
-@pytest.mark.parametrize("text", MEANT_ILL.values(), ids=MEANT_ILL)
-@pytest.mark.parametrize("field", SAMPLE)
+@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("field", SAMPLE)
 def test_whatever_an_event_holds_it_is_short_where_it_is_shown_or_not_an_event(field: str, text: str) -> None:
     content = json.dumps({"offset": 9, "events": [{**SAMPLE, field: "@"}]}).replace('"@"', text)
     shown = _shown_of_event(reply(200, content))
@@ -213,7 +214,7 @@ TRICKS = (
 )
 
 
-@pytest.mark.parametrize("trick", TRICKS)
+@each_row("trick", TRICKS)
 def test_an_id_in_a_link_that_is_a_trick_is_none(trick: str) -> None:
     found = find_reference({"_links": {"notification": {"href": f"https://h/api/notifications/{trick}"}}})
     assert found is None or not set("/?#\\%\r\n\0") & set(found)
@@ -246,8 +247,8 @@ ENTRANCES: Mapping[str, tuple[int, Callable[[str], Flow[Any]]]] = {
 }
 
 
-@pytest.mark.parametrize("trick", TRICKS)
-@pytest.mark.parametrize("parts, ask", ENTRANCES.values(), ids=ENTRANCES)
+@each_row("trick", TRICKS)
+@each_row("parts, ask", ENTRANCES.values(), ids=ENTRANCES)
 def test_an_id_is_one_part_of_the_path_or_refused_before_any_request(
     parts: int, ask: Callable[[str], Flow[Any]], trick: str
 ) -> None:

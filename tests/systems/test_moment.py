@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.instant import instant
 from airflow_provider_taskwatch.systems.moment import day, duration, moment, seconds_between
+from tests.rows import each_row
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_all_spellings_of_a_time_are_the_same_moment(text):
     assert moment(text).isoformat() == "2026-01-31T06:00:00+00:00"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text, expected",
     [
         ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999+00:00"),
@@ -56,7 +57,7 @@ def test_no_text_is_an_error(text, time):
         assert isinstance(seconds_between(one, time), float | None)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "",
