@@ -20,26 +20,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from .core.error import ConfigurationError, MovedError, TaskWatchError, at_step, described
-from .core.listen import cannot_listen
-from .core.phase import Observation, Phase
-from .core.start import Record, from_json, has_moved, objection
-from .core.system import safe_ref
-from .operators.record import KEY
+from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, TaskWatchError, at_step, described
+from airflow_provider_taskwatch.core.listen import cannot_listen
+from airflow_provider_taskwatch.core.phase import Observation, Phase
+from airflow_provider_taskwatch.core.start import Record, from_json, has_moved, objection
+from airflow_provider_taskwatch.core.system import safe_ref
+from airflow_provider_taskwatch.task.record import KEY
 
 if TYPE_CHECKING:
-    from .core.outcome import Outcome
-    from .core.watch import Look, Plan
-    from .hooks.taskwatch import SystemHook, TaskWatchHook
-    from .inbox.message import Inbox
+    from airflow_provider_taskwatch.core.outcome import Outcome
+    from airflow_provider_taskwatch.core.watch import Plan, Poll
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook, TaskWatchHook
+    from airflow_provider_taskwatch.inbox.message import Inbox
 
 out = Console()
 
 
 def sandbox(args: Namespace) -> None:
     """Serve the emulators until interrupted."""
-    from .sandbox.server import serve
-    from .sandbox.state import opened
+    from airflow_provider_taskwatch.sandbox.server import serve
+    from airflow_provider_taskwatch.sandbox.state import opened
 
     state = Path(args.state) if args.state else None
     try:
@@ -76,10 +76,10 @@ def _steps(args: Namespace) -> Iterator[tuple[str, str]]:
 
 
 def _callback_steps() -> Iterator[tuple[str, str]]:
-    from .hub.callbacks import callback_settings
-    from .hub.inbox import open_inbox
-    from .hub.probe import prove
-    from .receiver.token import fresh_secret, secrets_problem
+    from airflow_provider_taskwatch.config.callback import callback_settings
+    from airflow_provider_taskwatch.config.inbox import open_inbox
+    from airflow_provider_taskwatch.config.probe import prove
+    from airflow_provider_taskwatch.receiver.token import fresh_secret, secrets_problem
 
     settings = callback_settings()
     if problem := secrets_problem(settings.secrets):
@@ -94,10 +94,10 @@ def _callback_steps() -> Iterator[tuple[str, str]]:
 
 def receiver(args: Namespace) -> None:
     """Serve the receiver of callbacks until interrupted; of Airflow it needs the configuration and nothing else."""
-    from .hub.callbacks import callback_settings
-    from .hub.inbox import find_seal, open_inbox
-    from .receiver.app import create_app
-    from .receiver.server import serve
+    from airflow_provider_taskwatch.config.callback import callback_settings
+    from airflow_provider_taskwatch.config.inbox import find_seal, open_inbox
+    from airflow_provider_taskwatch.receiver.app import create_app
+    from airflow_provider_taskwatch.receiver.server import serve
 
     try:
         settings = callback_settings()
@@ -114,8 +114,8 @@ def receiver(args: Namespace) -> None:
 
 def push_url(args: Namespace) -> None:
     """Print the address at which a remote is to push its events, and the header that it must send if one is wanted."""
-    from .hub.callbacks import callback_settings
-    from .receiver.push import API_KEY, ticket_for
+    from airflow_provider_taskwatch.config.callback import callback_settings
+    from airflow_provider_taskwatch.receiver.push import API_KEY, ticket_for
 
     try:
         ticket = ticket_for(_hook(args.conn_id).settings, needs_key=args.api_key)
@@ -140,8 +140,8 @@ def _counter() -> Callable[[str], None]:
 
 def inbox(args: Namespace) -> None:
     """Show who writes into the inbox and who reads feeds into it, delete what is old, or print a key for it."""
-    from .hub.inbox import open_inbox, retention_days
-    from .inbox.seal import fresh_key
+    from airflow_provider_taskwatch.config.inbox import open_inbox, retention_days
+    from airflow_provider_taskwatch.inbox.seal import fresh_key
 
     try:
         if args.action == "key":
@@ -162,7 +162,7 @@ def inbox(args: Namespace) -> None:
 
 def _prune(store: Inbox, days: float, *, with_sealed: bool) -> None:
     """Delete what is old. Replies that a remote has forgotten, and nobody has read, only where that is asked for."""
-    from .inbox.message import DAY_SECONDS
+    from airflow_provider_taskwatch.inbox.message import DAY_SECONDS
 
     before = time.time() - days * DAY_SECONDS
     _say("", f"{_pruned(store, before)} messages older than {days:g} days are deleted")
@@ -174,7 +174,7 @@ def _prune(store: Inbox, days: float, *, with_sealed: bool) -> None:
 
 def _pruned(store: Inbox, before: float) -> int:
     """Delete step by step, as a long transaction would keep callbacks waiting."""
-    from .inbox.message import PRUNE_MESSAGES
+    from airflow_provider_taskwatch.inbox.message import PRUNE_MESSAGES
 
     total = 0
     while deleted := store.prune(before, PRUNE_MESSAGES):
@@ -183,8 +183,8 @@ def _pruned(store: Inbox, before: float) -> int:
 
 
 def _show_inbox(store: Inbox) -> None:
-    from .hub.canceller import unsettled
-    from .inbox.aside import asides
+    from airflow_provider_taskwatch.hub.canceller import unsettled
+    from airflow_provider_taskwatch.inbox.aside import asides
 
     _say("", repr(store))
     for one in store.heartbeats():
@@ -199,8 +199,8 @@ def _show_inbox(store: Inbox) -> None:
 
 def _show_sealed(store: Inbox, *, is_raw: bool) -> None:
     """Replies whose events are not stored, and what was set aside; what is in them only where that is asked for."""
-    from .hub.inbox import open_seal
-    from .inbox.aside import asides
+    from airflow_provider_taskwatch.config.inbox import open_seal
+    from airflow_provider_taskwatch.inbox.aside import asides
 
     sealed, others = list(store.sealed()), list(asides(store))
     if not sealed and not others:
@@ -221,7 +221,7 @@ def _second(at: float) -> str:
 
 def watch(args: Namespace) -> None:
     """Show a remote task's progress until it ends; exit 0 only on success."""
-    from .core.watch import Plan
+    from airflow_provider_taskwatch.core.watch import Plan
 
     told_last: list[Observation] = []
     try:
@@ -250,12 +250,12 @@ def _left_as(seen: list[Observation]) -> str:
 
 
 def _watched_by_bar(hook: SystemHook, plan: Plan, last: list[Observation]) -> Outcome:
-    from .drive.blocking import wait
+    from airflow_provider_taskwatch.drive.blocking import wait
 
     with _bar() as bar:
         row = bar.add_task(f"{hook.system.noun} {plan.ref}", total=100, phase="")
 
-        def tell(told: Observation | TaskWatchError, _: Look | None) -> None:
+        def tell(told: Observation | TaskWatchError, _: Poll | None) -> None:
             if isinstance(told, Observation):
                 last[:] = [told]
             _show(bar, row, told)
@@ -268,15 +268,15 @@ def _watched_by_bar(hook: SystemHook, plan: Plan, last: list[Observation]) -> Ou
 
 def _watched_by_line(hook: SystemHook, plan: Plan, last: list[Observation]) -> Outcome:
     """Without a terminal: a line for each change, as in a task's log."""
-    from .core.watch import Story
-    from .drive.blocking import wait
+    from airflow_provider_taskwatch.core.watch import ChangeLog
+    from airflow_provider_taskwatch.drive.blocking import wait
 
-    story = Story(hook.system.noun)
+    changes = ChangeLog(hook.system.noun)
 
-    def tell(told: Observation | TaskWatchError, then: Look | None) -> None:
+    def tell(told: Observation | TaskWatchError, then: Poll | None) -> None:
         if isinstance(told, Observation):
             last[:] = [told]
-        if line := story.line(told, then):
+        if line := changes.line(told, then):
             _say("", line)
 
     return wait(hook.driver, hook.system, plan, tell=tell)
@@ -388,7 +388,7 @@ def _hook(conn_id: str) -> TaskWatchHook:
     from airflow.exceptions import AirflowException
     from airflow.models.connection import Connection
 
-    from .hub.connection import settings_of
+    from airflow_provider_taskwatch.config.connection import settings_of
 
     try:
         connection = Connection.get_connection_from_secrets(conn_id)
@@ -406,19 +406,19 @@ def _hook(conn_id: str) -> TaskWatchHook:
 
 
 def _hook_classes() -> dict[str, type[TaskWatchHook]]:
-    from .hooks.acquia import AcquiaHook
-    from .hooks.acronis import AcronisHook
-    from .hooks.aps import ApsHook
-    from .hooks.automic import AutomicHook
-    from .hooks.docplanner import DocplannerHook
-    from .hooks.taskwatch import TaskWatchHook
+    from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
+    from airflow_provider_taskwatch.hooks.acronis import AcronisHook
+    from airflow_provider_taskwatch.hooks.aps import ApsHook
+    from airflow_provider_taskwatch.hooks.automic import AutomicHook
+    from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
+    from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook
 
     kinds = (TaskWatchHook, AcquiaHook, AutomicHook, AcronisHook, ApsHook, DocplannerHook)
     return {kind.conn_type: kind for kind in kinds}
 
 
 def _system_hook(conn_id: str) -> SystemHook:
-    from .hooks.taskwatch import SystemHook
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
 
     hook = _hook(conn_id)
     if not isinstance(hook, SystemHook):

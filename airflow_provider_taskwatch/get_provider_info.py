@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_taskwatch.core.form import provider_info
+from airflow_provider_taskwatch.systems import general
+from airflow_provider_taskwatch.systems.acquia import system as acquia
+from airflow_provider_taskwatch.systems.acronis import system as acronis
+from airflow_provider_taskwatch.systems.aps import system as aps
+from airflow_provider_taskwatch.systems.automic import system as automic
+from airflow_provider_taskwatch.systems.docplanner import system as docplanner
+
 from . import __version__
-from .core.form import provider_info
-from .systems import acquia, acronis, aps, automic, docplanner, general
 
 PACKAGE = __package__
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
-    from .hub.callbacks import CallbackSettings
+    from airflow_provider_taskwatch.config.callback import CallbackSettings
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ def receiver_apps() -> list[dict[str, Any]]:
 
     What is wrong with the settings is logged, and the API server starts without the receiver.
     """
-    from .core.error import ConfigurationError, InboxError
-    from .hub.callbacks import callback_settings
+    from airflow_provider_taskwatch.config.callback import callback_settings
+    from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 
     try:
         settings = callback_settings()
@@ -35,8 +35,8 @@ def receiver_apps() -> list[dict[str, Any]]:
 def _mounted(settings: CallbackSettings) -> dict[str, Any]:
     from airflow.observability.stats import incr
 
-    from .hub.inbox import find_seal, open_inbox
-    from .receiver.app import create_app
+    from airflow_provider_taskwatch.config.inbox import find_seal, open_inbox
+    from airflow_provider_taskwatch.receiver.app import create_app
 
     app = create_app(open_inbox(), settings.keys(), url=settings.base_url, seal=find_seal(), count=incr)
     return {"app": app, "url_prefix": PREFIX, "name": "Task Watch receiver"}

@@ -35,7 +35,7 @@ from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, watch
+from airflow_provider_taskwatch.core.watch import Plan, Poll, Seen, watch
 from airflow_provider_taskwatch.receiver.token import Keys, Ticket
 from benchmarks.figure import percentile
 from benchmarks.population import start_id_of
@@ -72,7 +72,7 @@ def looks(plan: Plan, duration: float, *, is_called: bool, chance: random.Random
     """How often a wait looks at a task that ends after ``duration`` seconds."""
     program, age, made = watch(_Remote(), plan, 0.0), 0.0, 0
     step: Any = next(program)
-    while isinstance(step, Look):
+    while isinstance(step, Poll):
         due = age + step.after * (1.0 - step.spread * chance.random())
         age = min(due, duration) if is_called else due
         made += 1

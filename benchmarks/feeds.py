@@ -35,8 +35,8 @@ import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
 
+from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event
-from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.engine import engine_for
 from airflow_provider_taskwatch.inbox.event import message_of
@@ -202,16 +202,17 @@ def _emit(url: str, events: Mapping[str, Any]) -> None:
 
 async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[str, float]:
     """Figures of a reader that finds so many events."""
-    from airflow_provider_taskwatch.hub.audience import Waiter
-    from airflow_provider_taskwatch.hub.inbox import aopen_inbox, open_seal
-    from airflow_provider_taskwatch.hub.pump import Pump
-    from airflow_provider_taskwatch.hub.registry import feed_of, hub_for
+    from airflow_provider_taskwatch.config.inbox import aopen_inbox, open_seal
+    from airflow_provider_taskwatch.feed.pump import Pump
+    from airflow_provider_taskwatch.feed.registry import feed_of
+    from airflow_provider_taskwatch.feed.waiter_index import Waiter
+    from airflow_provider_taskwatch.hub.registry import hub_for
 
     hub = hub_for(conn_id)
     async with hub:
         feed = await feed_of(hub, options)
         reader = Pump(feed, aopen_inbox, lambda flow: hub.converse(flow, aside=True), open_seal)
-        async with reader.serving(Waiter(Want(since=time.time() - 3600), hear=lambda _: None)):
+        async with reader.serving(Waiter(EventFilter(since=time.time() - 3600), hear=lambda _: None)):
             await _until(lambda: reader.events > 0)
             first, began, cpu = reader.events, time.monotonic(), time.process_time()
             await _until(lambda: reader.events >= events)
@@ -308,12 +309,13 @@ class Waiting:
     @asynccontextmanager
     async def begun(self, firing: int) -> AsyncIterator[str]:
         """The key of their feed, as soon as the listener knows all; in the end, the first so many must have fired."""
-        from airflow_provider_taskwatch.hub.audience import Waiter
-        from airflow_provider_taskwatch.hub.registry import feed_of, hub_for, listener
+        from airflow_provider_taskwatch.feed.registry import feed_of, listener
+        from airflow_provider_taskwatch.feed.waiter_index import Waiter
+        from airflow_provider_taskwatch.hub.registry import hub_for
 
         feed = await feed_of(hub_for(CONN_ID), FEED)
         tasks = [asyncio.create_task(self._wait(subject)) for subject in self.subjects]
-        with listener().hearing(feed.key, Waiter(Want(), self._hear)):
+        with listener().hearing(feed.key, Waiter(EventFilter(), self._hear)):
             await _until(lambda: listener().reads > 0)
             reads = listener().reads
             await _until(lambda: listener().reads >= reads + 3)  # each round takes in whoever has come
@@ -349,7 +351,7 @@ async def gone_through(url: str, waiters: int, firing: int, backlog: int) -> Dra
 
 async def steady(url: str, waiters: int, size: Size) -> dict[str, float]:
     """Seconds from the commit of an event until the listener tells it, and until the trigger for it fires."""
-    from airflow_provider_taskwatch.hub.registry import listener
+    from airflow_provider_taskwatch.feed.registry import listener
 
     waiting, inbox = Waiting(waiters), SqlInbox(url)
     count = size.per_second * size.seconds
@@ -439,7 +441,8 @@ def _batches(airflow: PrivateAirflow) -> list[int]:
 
 
 async def _key() -> str:
-    from airflow_provider_taskwatch.hub.registry import feed_of, hub_for
+    from airflow_provider_taskwatch.feed.registry import feed_of
+    from airflow_provider_taskwatch.hub.registry import hub_for
 
     hub = hub_for(CONN_ID)
     async with hub:

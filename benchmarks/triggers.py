@@ -14,7 +14,7 @@ import aiohttp
 from airflow.sdk import BaseHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_taskwatch.hub.registry import listener
+from airflow_provider_taskwatch.feed.registry import listener
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
 SIGNAL = "BENCHMARK_SIGNAL"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
-from airflow_provider_taskwatch.operators.acquia import (
-    AcquiaCreateDatabaseBackupOperator,
-    AcquiaDeployArtifactOperator,
-)
+from airflow_provider_taskwatch.operators.acquia import AcquiaCreateDatabaseBackupOperator, AcquiaDeployArtifactOperator
 
 with DAG(
     dag_id="acquia_backup_and_deploy",

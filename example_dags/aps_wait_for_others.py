@@ -7,8 +7,8 @@ from airflow.sdk import DAG, task
 from airflow_provider_taskwatch.hooks.aps import ApsHook
 from airflow_provider_taskwatch.operators.aps import ApsListNotificationsOperator
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
-from airflow_provider_taskwatch.systems.aps_message import Message
-from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage
+from airflow_provider_taskwatch.systems.aps.message import Message
+from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 
 with DAG(
     dag_id="aps_wait_for_others",

@@ -15,10 +15,9 @@ MAX_FILES = 35
 MAX_LINES = 5_000
 
 KNOWN = {
-    frozenset({"attempt", "start"}),
+    frozenset({"attempt", "operator"}),
     frozenset({"bend", "fault"}),
     frozenset({"error", "plain", "text", "url", "wire"}),
-    frozenset({"feed", "producer"}),
     frozenset({"message", "spot"}),
 }
 """Circles that are left, each closed by an import for annotations only. Remove what is gone; add none."""

@@ -87,12 +87,12 @@ def why_left(cancel: Cancel, state: str | None) -> str:
     return ""
 
 
-def told_kept(ref: str, reason: str, where: str) -> str:
+def kept_message(ref: str, reason: str, where: str) -> str:
     """That a cancel is kept, for the log of the task."""
     return f"{ref} was not cancelled: {reason}. It is kept in {where}; the triggerers that share it try on for a day"
 
 
-def told_lost(ref: str, reason: str, failure: str) -> str:
+def lost_message(ref: str, reason: str, failure: str) -> str:
     """That a cancel could not even be kept, for the log of the task."""
     return f"{ref} was not cancelled ({reason}), nor could that be kept ({failure}): cancel it at the remote by hand"
 

@@ -99,7 +99,7 @@ _AUTHS = {
 _OAUTH2_FIELDS = (
     Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained.", is_address=True),
     Field(name="scope", label="Scope", description="OAuth2 scope, if the remote wants one."),
-    Field(name="audience", label="Audience", description="OAuth2 audience, if the remote wants one."),
+    Field(name="audience", label="WaiterIndex", description="OAuth2 audience, if the remote wants one."),
     Field(
         name="token_params",
         label="Extra token parameters",

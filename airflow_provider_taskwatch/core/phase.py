@@ -39,7 +39,7 @@ class Phase(StrEnum):
 _FINAL = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED, Phase.LOST})
 
 
-class Later(Mapping[str, Any]):
+class LazyMapping(Mapping[str, Any]):
     """A mapping that is made when somebody looks into it: of most readings, nobody wants the result.
 
     :param make: returns the mapping; called at most once.

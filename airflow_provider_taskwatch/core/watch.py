@@ -84,7 +84,7 @@ class Plan:
         """For how many seconds a reading that says nothing new need not be told."""
         if memory.failures or memory.unknown_since is not None or memory.blocked_since is not None:
             return 0.0
-        return self.capped(HELD_LOOKS * after, age) if after <= self.rhythm.limit_seconds else 0.0
+        return self.capped(HELD_POLLS * after, age) if after <= self.rhythm.limit_seconds else 0.0
 
     def capped(self, after: float, age: float) -> float:
         """``after``, or less where the wait would end before."""
@@ -92,11 +92,11 @@ class Plan:
         return min(after, last) if last > 0 else after
 
     def _until_last(self, age: float) -> float:
-        return math.inf if self.ends_at is None else self.ends_at - age - LAST_LOOK_SECONDS
+        return math.inf if self.ends_at is None else self.ends_at - age - LAST_POLL_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Poll:
     """A step of a watch: read ``ref`` after so many seconds; answered by a :class:`Seen`.
 
     :param spread: share of the time that may be cut off at random, so that many waits do not look together.
@@ -145,11 +145,11 @@ class Weighed:
     outcome: Outcome | None = None
 
 
-Watch = Generator[Look | Call | Pause, Any, Outcome]
+Watch = Generator[Poll | Call | Pause, Any, Outcome]
 
-LAST_LOOK_SECONDS = 2.0
+LAST_POLL_SECONDS = 2.0
 SPREAD = 0.1
-HELD_LOOKS = 9
+HELD_POLLS = 9
 """So many looks in a row may say nothing new before a watch chooses its interval anew."""
 STEP_PERCENT = 10.0
 """Progress is told in such steps: a line costs more than a look."""
@@ -172,7 +172,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     hold, left, trouble = 0.0, None, ""
     while True:
         known, held = (last, hold) if selector else (None, 0.0)
-        look = Look(
+        poll = Poll(
             ref=memory.ref or plan.ref,
             id_space=plan.id_space,
             after=after,
@@ -183,7 +183,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             patience=left,
         )
         try:
-            seen: Seen = yield look
+            seen: Seen = yield poll
         except DeadlineError as passed:
             return _timed_out(system, memory.ref or plan.ref, last, passed, trouble)
         weighed = yield from weigh(system, plan, memory, seen)
@@ -213,8 +213,8 @@ def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighe
     if verdict is None:
         return Weighed(memory=judged, observation=reading)
     try:
-        if heir := (yield from _heir(system, plan, reading, verdict)):
-            return Weighed(memory=Memory(ref=heir.ref, since=seen.age, reached=True), observation=heir)
+        if successor := (yield from _successor(system, plan, reading, verdict)):
+            return Weighed(memory=Memory(ref=successor.ref, since=seen.age, reached=True), observation=successor)
     except TaskWatchError as error:
         if error.transient:  # as if the look had brought it: bounded as that is, and followed by another one
             lived = yield from weigh(system, plan, memory, Seen(age=seen.age, error=error))
@@ -248,10 +248,10 @@ def latest(system: System, ref: str, options: Options, *, is_restart: bool = Fal
             check_own(system, seen, options)
         if not seen.phase.is_final or seen.phase.is_ok:
             return seen
-        heir = yield from system.successor(seen, options)
-        if heir is None:
+        successor = yield from system.successor(seen, options)
+        if successor is None:
             return seen
-        ref, is_restart = heir, True
+        ref, is_restart = successor, True
 
 
 def check_own(system: System, seen: Observation, options: Options) -> None:
@@ -304,12 +304,12 @@ def _reading(ref: str, seen: Seen) -> Observation:
     return seen.observation or Observation(ref=ref, phase=Phase.UNKNOWN, message=str(seen.error))
 
 
-def _heir(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Observation | None]:
+def _successor(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Observation | None]:
     """What took over from a task that ended badly, before it was read itself."""
     if verdict.ending.is_ok or not verdict.ending.is_of_remote:
         return None
-    heir = yield from system.successor(last, plan.options)
-    return Observation(ref=heir, phase=Phase.PENDING, message=f"took over from {last.ref}") if heir else None
+    successor = yield from system.successor(last, plan.options)
+    return Observation(ref=successor, phase=Phase.PENDING, message=f"took over from {last.ref}") if successor else None
 
 
 def _unresolved(system: System, last: Observation, verdict: Outcome, error: TaskWatchError) -> Outcome:
@@ -363,7 +363,7 @@ FEW_TROUBLES, FEW_NEWS = 4, 20
 """So many lines of a kind are told, then the 32nd, the 64th and so on: a remote may change its words at each poll."""
 
 
-class Story:
+class ChangeLog:
     """What a watch tells its task's log: changes, not polls, and of progress every tenth."""
 
     def __init__(self, noun: str) -> None:
@@ -379,7 +379,7 @@ class Story:
         self._told_at = 0.0
         self._after = 0.0
 
-    def line(self, told: Observation | TaskWatchError, then: Look | None = None) -> str | None:
+    def line(self, told: Observation | TaskWatchError, then: Poll | None = None) -> str | None:
         """A line for a reading or an error that differs from the one before.
 
         :param then: the look that follows, None where there is none.
@@ -388,7 +388,7 @@ class Story:
             return self._of_reading(told, None if then is None else then.patience)
         return self._of_trouble(told, then) if told.transient else str(told)
 
-    def _of_trouble(self, error: TaskWatchError, then: Look | None) -> str | None:
+    def _of_trouble(self, error: TaskWatchError, then: Poll | None) -> str | None:
         line = f"still waiting: {error}{_patience(error)}"
         is_same = line == self._trouble
         self._lasting = self._lasting + self._after if is_same else 0.0
@@ -402,7 +402,7 @@ class Story:
         few = self._troubles <= FEW_TROUBLES
         return _with_end(line if few else f"{line} (such a line is due for the {self._troubles}th time)", then)
 
-    def _again(self, line: str, then: Look | None) -> str | None:
+    def _again(self, line: str, then: Poll | None) -> str | None:
         """The line of a trouble that was told and lasts, where its next turn has come."""
         if self._lasting - self._told_at < min(AGAIN_LIMIT_SECONDS, max(AGAIN_SECONDS, self._told_at)):
             return None
@@ -432,7 +432,7 @@ def _is_due(number: int, few: int) -> bool:
     return number <= few or not number & (number - 1)
 
 
-def _with_end(line: str, then: Look | None) -> str:
+def _with_end(line: str, then: Poll | None) -> str:
     """The line with when the next poll is, and when the wait ends."""
     if then is None:
         return line

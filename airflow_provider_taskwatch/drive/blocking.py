@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.system import System
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, expire, watch
+from airflow_provider_taskwatch.core.watch import Plan, Poll, Seen, expire, watch
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for
@@ -114,7 +114,7 @@ def wait(
     plan: Plan,
     *,
     age: float = 0.0,
-    tell: Callable[[Observation | TaskWatchError, Look | None], None] = lambda told, then: None,
+    tell: Callable[[Observation | TaskWatchError, Poll | None], None] = lambda told, then: None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
@@ -127,23 +127,23 @@ def wait(
     run = Run(watch(system, plan, age))
     while not run.is_over:
         step = run.step
-        if not isinstance(step, Look):
+        if not isinstance(step, Poll):
             driver.answer(run, step)
         elif plan.ends_at is not None and clock() - born + step.after > plan.ends_at:
             expire(run, DeadlineError(f"{plan.ends_at:.0f} s after its start"))
         else:
             sleep(step.after)
-            seen = look(driver, system, step.ref, clock() - born)
+            seen = poll(driver, system, step.ref, clock() - born)
             run.send(seen)
-            tell(seen.told, _next_look(run))
+            tell(seen.told, _next_poll(run))
     return run.result
 
 
-def _next_look(run: Run[Any, Outcome]) -> Look | None:
-    return run.step if not run.is_over and isinstance(run.step, Look) else None
+def _next_poll(run: Run[Any, Outcome]) -> Poll | None:
+    return run.step if not run.is_over and isinstance(run.step, Poll) else None
 
 
-def look(driver: BlockingDriver, system: System, ref: str, age: float) -> Seen:
+def poll(driver: BlockingDriver, system: System, ref: str, age: float) -> Seen:
     """Read a ref now."""
     try:
         return Seen(age=age, observation=driver.run(system.observe(ref)))

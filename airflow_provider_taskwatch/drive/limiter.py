@@ -10,14 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from airflow_provider_taskwatch.core.error import TaskWatchError, TokenError, TransportError
-from airflow_provider_taskwatch.core.limit import (
-    BELIEVED_SECONDS,
-    Scope,
-    Suspicion,
-    is_failure,
-    renewed_in,
-    scope_of,
-)
+from airflow_provider_taskwatch.core.limit import BELIEVED_SECONDS, Scope, Suspicion, is_failure, renewed_in, scope_of
 from airflow_provider_taskwatch.core.wire import Reply
 
 from .gate import Gate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_taskwatch.systems.acquia import FORM
+from airflow_provider_taskwatch.systems.acquia.system import FORM
 
 from .taskwatch import SystemHook
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from airflow_provider_taskwatch.systems import acronis_event
-from airflow_provider_taskwatch.systems.acronis import FORM, Acronis, from_settings
-from airflow_provider_taskwatch.systems.acronis_subscription import read_subscription
+from airflow_provider_taskwatch.systems.acronis import event as acronis_event
+from airflow_provider_taskwatch.systems.acronis.subscription import read_subscription
+from airflow_provider_taskwatch.systems.acronis.system import FORM, Acronis, from_settings
 
 from .taskwatch import SystemHook
 
@@ -61,7 +61,7 @@ class AcronisHook(SystemHook):
 
         :param wishes: ``topic`` and ``types``; ``tenant_depth``, ``tenant_id``, ``subject_types``, ``cel``,
             ``consumer``, ``session_timeout`` and ``auto_commit_interval`` where they are not as usual. See
-            :class:`~..systems.acronis_subscription.Subscription`.
+            :class:`~..systems.acronis.subscription.Subscription`.
         """
         subscription, _ = self.run(acronis_event.create_subscription(read_subscription(self.settings, wishes)))
         return subscription

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from airflow_provider_taskwatch.systems.aps import FORM, Aps, from_settings
-from airflow_provider_taskwatch.systems.aps_message import DisplayMessages, Message
+from airflow_provider_taskwatch.systems.aps.message import DisplayMessages, Message
+from airflow_provider_taskwatch.systems.aps.system import FORM, Aps, from_settings
 
 from .taskwatch import SystemHook
 
@@ -85,7 +85,7 @@ class ApsHook(SystemHook):
 
     async def asystem(self) -> Aps:
         """The manager, in an event loop, which reading the connection does not block."""
-        from airflow_provider_taskwatch.hub.connection import read_settings
+        from airflow_provider_taskwatch.config.connection import read_settings
 
         self.settings = await read_settings(self.conn_id, self.form)
         return self.system

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from airflow_provider_taskwatch.systems.automic import FORM, Automic, from_settings
+from airflow_provider_taskwatch.systems.automic.system import FORM, Automic, from_settings
 
 from .taskwatch import SystemHook
 

@@ -65,7 +65,7 @@ class TaskWatchHook(BaseHook):
         """
         from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
-        from airflow_provider_taskwatch.hub.connection import get_connection, settings_of
+        from airflow_provider_taskwatch.config.connection import get_connection, settings_of
 
         try:
             connection = get_connection(self.conn_id)
@@ -136,8 +136,8 @@ class TaskWatchHook(BaseHook):
 
     async def arun(self, flow: Flow[T]) -> T:
         """Run a flow without blocking the event loop, over a session of its own."""
+        from airflow_provider_taskwatch.config.connection import read_settings
         from airflow_provider_taskwatch.drive.waiting import WaitingDriver
-        from airflow_provider_taskwatch.hub.connection import read_settings
 
         settings = await read_settings(self.conn_id, self.form)
         driver = WaitingDriver(settings, credential=self._shared_credential(settings))

@@ -22,11 +22,12 @@ from airflow_provider_taskwatch.core.cancel import (
     why_left,
 )
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TransportError, described
+from airflow_provider_taskwatch.inbox.lease import new_holder
 from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message
+from airflow_provider_taskwatch.inbox.thread import in_thread, later
 
 from .hub import Hub
-from .pump import happens, new_holder
-from .thread import in_thread, later
+from .wakeup import happens
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Kill:
     """One cancel, and what was learnt about it so far.
 
     :param hub_for: the hub of a connection.
-    :param ask_state: the state of an Airflow task; see :func:`~.supervisor.task_state`.
+    :param ask_state: the state of an Airflow task; see :func:`~..config.supervisor.task_state`.
     """
 
     def __init__(self, cancel: Cancel, hub_for: Callable[[str], Hub], ask_state: AskState) -> None:

@@ -32,17 +32,17 @@ from airflow_provider_taskwatch.core.schedule import stretch
 from airflow_provider_taskwatch.core.sign import masking
 from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.system import System
-from airflow_provider_taskwatch.core.watch import Look
+from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.core.wire import Call, Pause
 from airflow_provider_taskwatch.drive.credential import Credential
 from airflow_provider_taskwatch.drive.limiter import Limiter
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from airflow_provider_taskwatch.systems import system_for
 
-from .agenda import Agenda, Entry
-from .bell import Bell
 from .lists import Lists
-from .teller import Teller
+from .log_throttle import LogThrottle
+from .poll_queue import Entry, PollQueue
+from .wakeup import Wakeup
 
 T = TypeVar("T")
 
@@ -67,11 +67,11 @@ class Counts:
     connection_reads: int = 0
     looks: int = 0
     batches: int = 0
-    batched_looks: int = 0
+    batched_polls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OpenConnection:
     """A connection as it was read, and what was built from it.
 
     :param make_system: the remote, if it has tasks to watch.
@@ -126,19 +126,19 @@ class Hub:
     ) -> None:
         self.conn_id = conn_id
         self.counts = Counts()
-        self.teller = Teller()
+        self.log_throttle = LogThrottle()
         self.is_closed = False
         self._read = read
         self._linger_seconds = linger_seconds
         self._count = count
         self._make_driver = make_driver
         self._clock = clock
-        self._line: Line | None = None
+        self._line: OpenConnection | None = None
         self._aside_driver: WaitingDriver | None = None
         self._retired: set[WaitingDriver] = set()
         self._line_lock = asyncio.Lock()
         self._reread_from = 0.0
-        self._agenda = Agenda()
+        self._queue = PollQueue()
         self._aside = contextvars.Context()
         self._tasks: set[asyncio.Task[None]] = set()
         self._users = 0
@@ -208,7 +208,10 @@ class Hub:
         return await self._run(lambda line: converse(_at(id_space, line).system), _driver)
 
     async def _run(
-        self, converse: Callable[[Line], Flow[T]], driver_of: Callable[[Line], WaitingDriver], about: str = ""
+        self,
+        converse: Callable[[OpenConnection], Flow[T]],
+        driver_of: Callable[[OpenConnection], WaitingDriver],
+        about: str = "",
     ) -> T:
         line = await self._current()
         try:
@@ -221,22 +224,22 @@ class Hub:
                 raise
         return await driver_of(changed).run(converse(changed), about=about)
 
-    async def look(self, look: Look, bell: Bell | None = None) -> Observation:
+    async def poll(self, poll: Poll, wakeup: Wakeup | None = None) -> Observation:
         """Read a ref when it is due, together with whoever can be read along; alone and at once when the bell rings."""
         if self.is_closed:
             raise self._ended()
-        after = look.after * self._stretch()
-        due = self._clock() + after * (1.0 - look.spread * random.random())  # noqa: S311 - not for secrets
-        entry = self._agenda.add(due, look, asyncio.get_running_loop().create_future())
+        after = poll.after * self._stretch()
+        due = self._clock() + after * (1.0 - poll.spread * random.random())  # noqa: S311 - not for secrets
+        entry = self._queue.add(due, poll, asyncio.get_running_loop().create_future())
         self._demand += entry.load
         try:
             self._set_alarm(due)
-            if bell is not None:
-                bell.wait_on(entry.answer)
+            if wakeup is not None:
+                wakeup.wait_on(entry.answer)
             seen = await entry.answer
             if seen is None:
                 self.counts.looks += 1
-                seen = await self._run(partial(_observed, look), _driver, look.ref)
+                seen = await self._run(partial(_observed, poll), _driver, poll.ref)
             return seen
         finally:
             self._demand -= entry.load
@@ -249,7 +252,7 @@ class Hub:
 
     # --- the connection
 
-    async def _current(self) -> Line:
+    async def _current(self) -> OpenConnection:
         """The connection, read again when it is time; one reader for all who ask at once."""
         line = self._line
         if line is not None and self._clock() < line.read_again_at:
@@ -259,7 +262,7 @@ class Hub:
                 self._line = await self._reread(line)
             return self._line
 
-    async def _reread(self, line: Line | None) -> Line:
+    async def _reread(self, line: OpenConnection | None) -> OpenConnection:
         self.counts.connection_reads += 1
         try:
             return self._renewed(line, await self._read())
@@ -269,7 +272,7 @@ class Hub:
             self._warn("connection %r could not be read again, the old one stays in use: %s", self.conn_id, error)
             return replace(line, read_again_at=self._clock() + REREAD_FAILED_SECONDS)
 
-    def _renewed(self, line: Line | None, settings: Settings) -> Line:
+    def _renewed(self, line: OpenConnection | None, settings: Settings) -> OpenConnection:
         """The line for these settings, the old one where nothing has changed.
 
         :raises ConfigurationError: where the old one had something to watch, and these name no such remote.
@@ -283,13 +286,13 @@ class Hub:
                 make_system()
             self._retire(line.driver)
         make_id_space = cache(lambda: make_system().id_space(settings))
-        return Line(settings, make_system, make_id_space, self._connect(settings), read_again_at)
+        return OpenConnection(settings, make_system, make_id_space, self._connect(settings), read_again_at)
 
     def _connect(self, settings: Settings, credential: Credential | None = None) -> WaitingDriver:
         limiter = Limiter(settings.concurrency, settings.rate_limit, warn=self._warn_of_remote, clock=self._clock)
         return self._make_driver(settings, credential=credential, limiter=limiter)
 
-    def _driver_aside(self, line: Line) -> WaitingDriver:
+    def _driver_aside(self, line: OpenConnection) -> WaitingDriver:
         """Another driver with the same token."""
         if self._aside_driver is None or self._aside_driver.credential is not line.driver.credential:
             if self._aside_driver is not None:
@@ -306,7 +309,7 @@ class Hub:
         await driver.close()
         self._retired.discard(driver)
 
-    async def _after_rejection(self, line: Line) -> Line | None:
+    async def _after_rejection(self, line: OpenConnection) -> OpenConnection | None:
         """The connection as it is now, None where it has not changed. A thousand rejections are worth one read."""
         async with self._line_lock:
             if self._line is not None and self._line.driver is line.driver and self._clock() >= self._reread_from:
@@ -330,15 +333,15 @@ class Hub:
         """Let those whose turn it is look; those with a selector are looked for together."""
         self._alarm = None
         now = self._clock()
-        for group in self._agenda.take(now):
+        for group in self._queue.take(now):
             if not self._is_shared(group):
                 _answer(group, None)
-            elif (at := self._gathered_at(group[0].look.selector, now)) > now:
+            elif (at := self._gathered_at(group[0].poll.selector, now)) > now:
                 for entry in group:
-                    self._agenda.put_back(entry, at)
+                    self._queue.put_back(entry, at)
             else:
                 self._spawn(self._observe(group, now))
-        if (due := self._agenda.next_due()) is not None:
+        if (due := self._queue.next_due()) is not None:
             self._set_alarm(due)
 
     @property
@@ -347,7 +350,7 @@ class Hub:
 
     def _is_shared(self, group: list[Entry]) -> bool:
         """Whether one read is to serve all of these."""
-        selector = group[0].look.selector
+        selector = group[0].poll.selector
         can_batch = bool(selector) and self._lists.is_usable(selector, self._clock()) and not self._is_held(selector)
         return can_batch and (len(group) > 1 or not self._reads_alone)
 
@@ -380,7 +383,7 @@ class Hub:
     async def _read_together(self, group: list[Entry]) -> Mapping[str, Observation]:
         """What one read says of these; nothing where the remote refuses such reads, which are left out for a while."""
         self.counts.batches += 1
-        looks = [entry.look for entry in group]
+        looks = [entry.poll for entry in group]
         selector = looks[0].selector
         try:
             found = await self._run(partial(_observed_together, looks), _driver, selector)
@@ -406,13 +409,13 @@ class Hub:
         """Tell the news; a watch that has none waits for another shared read, without being woken."""
         now = self._clock()
         for entry in group:
-            seen, again = found.get(entry.look.ref), max(now, due + entry.look.after)
-            self.counts.batched_looks += seen is not None
+            seen, again = found.get(entry.poll.ref), max(now, due + entry.poll.after)
+            self.counts.batched_polls += seen is not None
             if seen is not None and entry.can_wait(seen, again):
-                self._agenda.put_back(entry, again)
+                self._queue.put_back(entry, again)
             else:
                 _answer([entry], seen)
-        if (next_due := self._agenda.next_due()) is not None:
+        if (next_due := self._queue.next_due()) is not None:
             self._set_alarm(next_due)
 
     def _stretch(self) -> float:
@@ -456,14 +459,14 @@ class Hub:
         try:
             while True:
                 await asyncio.sleep(COUNT_SECONDS)
-                looked = self.counts.looks + self.counts.batched_looks
+                looked = self.counts.looks + self.counts.batched_polls
                 self._count("polls", looked - counted)
                 counted = looked
         finally:
             self.is_closed = True
             if self._alarm is not None:
                 self._alarm.cancel()
-            _fail(self._agenda.clear(), self._ended())
+            _fail(self._queue.clear(), self._ended())
             line, self._line = self._line, None
             in_use = (None if line is None else line.driver, self._aside_driver)
             for driver in (*self._retired, *filter(None, in_use)):
@@ -489,11 +492,11 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
 
 
-def _driver(line: Line) -> WaitingDriver:
+def _driver(line: OpenConnection) -> WaitingDriver:
     return line.driver
 
 
-def _at(id_space: str, line: Line) -> Line:
+def _at(id_space: str, line: OpenConnection) -> OpenConnection:
     """The line, if it leads to where a ref means what it is taken for.
 
     :raises MovedError: where the connection was edited meanwhile, and leads elsewhere.
@@ -503,17 +506,17 @@ def _at(id_space: str, line: Line) -> Line:
     return line
 
 
-def _only(step: Call | Pause, id_space: str, line: Line) -> Flow[Any]:
+def _only(step: Call | Pause, id_space: str, line: OpenConnection) -> Flow[Any]:
     """One step as a conversation."""
     _at(id_space, line)
     return one_step(step)
 
 
-def _observed(look: Look, line: Line) -> Flow[Observation]:
-    return _at(look.id_space, line).system.observe(look.ref)
+def _observed(poll: Poll, line: OpenConnection) -> Flow[Observation]:
+    return _at(poll.id_space, line).system.observe(poll.ref)
 
 
-def _observed_together(looks: Sequence[Look], line: Line) -> Flow[Mapping[str, Observation]]:
+def _observed_together(looks: Sequence[Poll], line: OpenConnection) -> Flow[Mapping[str, Observation]]:
     """Only what belongs to where the connection leads now; the others are read alone, and hear that it has moved."""
     refs = {one.ref for one in looks if not has_moved(one.id_space, line.id_space)}
     return line.system.observe_many(looks[0].selector, sorted(refs)) if refs else nothing({})

@@ -1,30 +1,23 @@
-"""The hubs of this process, one per event loop and connection; its pumps, one per feed; and the one listener."""
+"""The hubs of this process, one per event loop and connection, and the kills that they carry out."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
+from airflow_provider_taskwatch.config.connection import read_settings
+from airflow_provider_taskwatch.config.inbox import aopen_inbox
+from airflow_provider_taskwatch.config.metric import count
+from airflow_provider_taskwatch.config.supervisor import is_triggerer, task_state, warm_up
 from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.error import TaskWatchError, described
-from airflow_provider_taskwatch.core.feed import Feed
-from airflow_provider_taskwatch.core.flow import Flow
-from airflow_provider_taskwatch.systems import feed_for
 
-from .audience import Waiter
 from .canceller import Canceller, Kill
-from .connection import read_settings
 from .hub import Hub
-from .inbox import aopen_inbox, open_seal
-from .listener import Listener
-from .pump import Pump
-from .statistic import count
-from .supervisor import is_triggerer, task_state, warm_up
 
 T = TypeVar("T")
 
@@ -33,8 +26,6 @@ log = logging.getLogger(__name__)
 AIRFLOW_SECONDS = 10.0
 
 _hubs: dict[tuple[asyncio.AbstractEventLoop, str], Hub] = {}
-_listeners: dict[asyncio.AbstractEventLoop, Listener] = {}
-_pumps: dict[tuple[asyncio.AbstractEventLoop, str], Pump] = {}
 _cancellers: dict[asyncio.AbstractEventLoop, Canceller] = {}
 _warming: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
@@ -47,16 +38,6 @@ def hub_for(conn_id: str) -> Hub:
             del _hubs[ended]
         _hubs[key] = Hub(conn_id, lambda: read_settings(conn_id), count=count)
     return _hubs[key]
-
-
-def listener() -> Listener:
-    """The one reader of the inbox in the running loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _listeners:
-        for ended in [other for other in _listeners if other.is_closed()]:
-            del _listeners[ended]
-        _listeners[loop] = Listener(aopen_inbox, count=count)
-    return _listeners[loop]
 
 
 def canceller() -> Canceller:
@@ -121,41 +102,3 @@ async def patiently(ask: Callable[[], Awaitable[T]], warn: Callable[[str], objec
                 raise
             warn(f"still waiting: {error}")
             await asyncio.sleep(AIRFLOW_SECONDS)
-
-
-async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[[str], object] = log.warning) -> Feed:
-    """The feed of a connection; as patient as :func:`patiently`.
-
-    :raises ConfigurationError: where the connection has no such feed.
-    """
-    return feed_for(await patiently(hub.settings, warn), options)
-
-
-@asynccontextmanager
-async def reading(hub: Hub, feed: Feed, waiter: Waiter) -> AsyncIterator[None]:
-    """See to it that some process reads a feed while somebody waits for it.
-
-    One that its remote sends by itself is not read; where no receiver takes it, whoever waits is told.
-    """
-    if feed.is_pushed:
-        with listener().expecting(feed.key, waiter):
-            yield
-        return
-    async with _pump_for(hub, feed).serving(waiter):
-        yield
-
-
-def _pump_for(hub: Hub, feed: Feed) -> Pump:
-    """The pump of a feed in the running loop; over the hub of the first who asked."""
-    key = asyncio.get_running_loop(), feed.key
-    if key not in _pumps or _pumps[key].is_idle:
-        for ended in [other for other, pump in _pumps.items() if pump.is_idle]:
-            del _pumps[ended]
-        _pumps[key] = Pump(feed, aopen_inbox, partial(_converse, hub), open_seal, count=count)
-    return _pumps[key]
-
-
-async def _converse(hub: Hub, flow: Flow[Any]) -> Any:
-    """Apart from the looks of others; a read may outlive all who waited, and what it needs lives as long."""
-    async with hub:
-        return await hub.converse(flow, aside=True)

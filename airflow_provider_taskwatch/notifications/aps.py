@@ -14,10 +14,10 @@ from airflow.sdk.configuration import conf
 from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.operators.aps import Text
-from airflow_provider_taskwatch.operators.checked import Check, Checked, CheckedType
-from airflow_provider_taskwatch.operators.setting import choice, flag
-from airflow_provider_taskwatch.systems.aps_message import Message, check_type, run_context, task_context
-from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized, placeholders
+from airflow_provider_taskwatch.systems.aps.message import Message, check_type, run_context, task_context
+from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized, placeholders
+from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedType
+from airflow_provider_taskwatch.task.setting import choice, flag
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.text import bounded
-from airflow_provider_taskwatch.systems import acquia
-
-from .checked import Check
-from .setting import choice, json_object, text
-from .start import StartOperator
+from airflow_provider_taskwatch.systems.acquia import system as acquia
+from airflow_provider_taskwatch.task.argument import Check
+from airflow_provider_taskwatch.task.operator import StartOperator
+from airflow_provider_taskwatch.task.setting import choice, json_object, text
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
@@ -32,7 +31,7 @@ class AcquiaTaskOperator(StartOperator):
     :param acquia_conn_id: an Airflow connection of the type ``acquia``.
     :param no_notification: what a reply without a notification means: ``fail``, or ``succeed`` for calls that answer
         at once; the reply is the result then.
-    :param kwargs: see :class:`~.start.StartOperator`.
+    :param kwargs: see :class:`~..task.operator.StartOperator`.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"no_notification": choice("fail", "succeed")}

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_provider_taskwatch.core.text import shortened
-from airflow_provider_taskwatch.systems.acronis_subscription import check_wish
-
-from .checked import Check, Checked, CheckedOperatorType
-from .feed import ReadFeedOperator
-from .setting import json_object, listed, text_or_empty
+from airflow_provider_taskwatch.systems.acronis.subscription import check_wish
+from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
+from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
+from airflow_provider_taskwatch.task.setting import json_object, listed, text_or_empty
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -138,7 +137,7 @@ class AcronisCommitOffsetOperator(AcronisOperator):
 
 
 class AcronisReadEventsOperator(ReadFeedOperator):
-    """Read the events that have come since the last run. See :class:`~.feed.ReadFeedOperator`.
+    """Read the events that have come since the last run. See :class:`~..task.feed_operator.ReadFeedOperator`.
 
     They are committed, where the consumer is ``stateless``, when they are in the inbox; the position of this task's
     reader moves when they are delivered.
@@ -187,7 +186,7 @@ class AcronisReadEventsOperator(ReadFeedOperator):
 
 
 def feed_options(task: Any) -> dict[str, Any]:
-    """Which feed the arguments of an operator or a sensor name; see :func:`~..systems.acronis_feed.feed_of`."""
+    """Which feed the arguments of an operator or a sensor name; see :func:`~..systems.acronis.feed.feed_of`."""
     wishes = json_object("subscription", task.subscription)
     wishes |= {"topic": task.topic, "types": listed("types", task.types)}
     return wishes | ({"cel": cel} if (cel := text_or_empty("filter", task.filter)) else {})

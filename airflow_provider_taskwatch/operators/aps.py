@@ -11,8 +11,8 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError
 from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, bounded, safe, shortened
-from airflow_provider_taskwatch.systems.aps_listing import by_context
-from airflow_provider_taskwatch.systems.aps_message import (
+from airflow_provider_taskwatch.systems.aps.listing import by_context
+from airflow_provider_taskwatch.systems.aps.message import (
     SETTABLE,
     TEXTS,
     Message,
@@ -21,11 +21,10 @@ from airflow_provider_taskwatch.systems.aps_message import (
     run_context,
     task_context,
 )
-from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage, localized
-
-from .checked import Check, Checked, CheckedOperatorType
-from .output import Output, OutputUser
-from .setting import choice, flag, text
+from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized
+from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
+from airflow_provider_taskwatch.task.output import Output, OutputUser
+from airflow_provider_taskwatch.task.setting import choice, flag, text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,7 +94,7 @@ class ApsOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
 class ApsMessageOperator(ApsOperator):
     """What sends or edits a notification has these arguments; texts and templates may be anywhere in them.
 
-    A text is plain, a :class:`~..systems.aps_text.LocalizedMessage`, or a dict in the vendor's form: ``{"message":
+    A text is plain, a :class:`~..systems.aps.text.LocalizedMessage`, or a dict in the vendor's form: ``{"message":
     "Load of __day__", "keys": {"day": "{{ ds }}"}, "multilangKeys": {...}}``. Each ``__key__`` must be given, and each
     key used, in every language. Texts of others, in which ``__`` may occur, belong into ``keys``, or need ``literal``.
 

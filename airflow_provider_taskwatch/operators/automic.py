@@ -7,12 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.systems.automic import Automic, alias_for, execution_request
-from airflow_provider_taskwatch.systems.automic_callback import callback_section
-
-from .callback import AutomicCallback, callback_to
-from .checked import Check
-from .setting import (
+from airflow_provider_taskwatch.systems.automic.callback import callback_section
+from airflow_provider_taskwatch.systems.automic.system import Automic, alias_for, execution_request
+from airflow_provider_taskwatch.task.argument import Check
+from airflow_provider_taskwatch.task.operator import StartOperator
+from airflow_provider_taskwatch.task.setting import (
     deadline_of,
     duration,
     flag,
@@ -24,7 +23,8 @@ from .setting import (
     text,
     text_or_empty,
 )
-from .start import StartOperator
+
+from .callback import AutomicCallback, callback_to
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
@@ -69,7 +69,7 @@ class AutomicExecutionOperator(StartOperator):
         workflow, a schedule or a group). False leaves those that run running, as the engine does by default.
     :param report_tail: how many last lines of the report belong into the message of a failure.
     :param automic_conn_id: an Airflow connection of the type ``automic``.
-    :param kwargs: see :class:`~.start.StartOperator`.
+    :param kwargs: see :class:`~..task.operator.StartOperator`.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {

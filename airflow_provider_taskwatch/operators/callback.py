@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.systems.automic_callback import check_names
-
-from .setting import now
+from airflow_provider_taskwatch.systems.automic.callback import check_names
+from airflow_provider_taskwatch.task.setting import now
 
 CHANNEL = "automic"
 _OURS = "authorization"
@@ -52,7 +51,7 @@ def callback_to(callback: AutomicCallback, start_id: str, deadline: datetime | N
     """The address for the callback of one start, and the headers to send along."""
     from airflow.sdk.log import mask_secret
 
-    from airflow_provider_taskwatch.hub.callbacks import base_url_problem, callback_settings
+    from airflow_provider_taskwatch.config.callback import base_url_problem, callback_settings
     from airflow_provider_taskwatch.receiver.token import Ticket, expiry
 
     settings = callback_settings()

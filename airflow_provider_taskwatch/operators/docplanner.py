@@ -13,11 +13,17 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow_provider_taskwatch.core.error import RemoteError
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.wire import Pause
-from airflow_provider_taskwatch.systems.docplanner import patience
-
-from .checked import Check, Checked, CheckedOperatorType
-from .feed import ReadFeedOperator
-from .setting import choice, deadline_of, flag_or_none, is_deferrable, now, resumable_from
+from airflow_provider_taskwatch.systems.docplanner.system import patience
+from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
+from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
+from airflow_provider_taskwatch.task.setting import (
+    choice,
+    deadline_of,
+    flag_or_none,
+    is_deferrable,
+    now,
+    resumable_from,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,7 +32,9 @@ if TYPE_CHECKING:
 
 
 class DocplannerPullNotificationsOperator(ReadFeedOperator):
-    """Pull what waits, and return what has come since the last run. See :class:`~.feed.ReadFeedOperator`.
+    """Pull what waits, and return what has come since the last run.
+
+    :class:`~..task.feed_operator.ReadFeedOperator` documents the arguments that all readers share.
 
     A pull deletes at Docplanner, so each reply is written into the inbox, encrypted, before anything else is done with
     it, and ``[taskwatch] inbox_keys`` is needed. Of a notification is stored, and returned, what the connection's

@@ -26,9 +26,9 @@ from airflow_provider_taskwatch.inbox.message import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 
 from . import callback, push
+from .body_reader import BODY_BYTES, BODY_SECONDS, BodyReader
 from .framing import CLOSE, Framing
 from .health import BEAT_SECONDS, Readiness, beating
-from .intake import BODY_BYTES, BODY_SECONDS, Intake
 from .route import Callbacks, Pushes
 from .token import Keys
 from .writer import PushedFeeds, Signals
@@ -78,13 +78,13 @@ def create_app(
         redirect_slashes=False,
         lifespan=_lifespan(inbox, host or socket.gethostname(), url, beat_seconds),
     )
-    signals = Intake(
+    signals = BodyReader(
         Signals(inbox, partial(_repeat, count, f"{COUNTER}dropped")).add,
         lambda name: count(f"{COUNTER}{name}"),
         body_seconds,
     )
     feeds = PushedFeeds(inbox, partial(_repeat, count, f"{PUSH_COUNTER}dropped"))
-    events = Intake(feeds.append, lambda name: count(f"{PUSH_COUNTER}{name}"), body_seconds)
+    events = BodyReader(feeds.append, lambda name: count(f"{PUSH_COUNTER}{name}"), body_seconds)
     callbacks, pushes = Callbacks(keys, signals, clock), Pushes(keys, events, clock, seal)
     app.add_api_route(f"{callback.PATH}{{token}}", callbacks.take, methods=["POST"], **_TAKE)
     app.add_api_route(f"{push.PATH}{{token}}", pushes.take, methods=["POST"], **_TAKE_PUSH)

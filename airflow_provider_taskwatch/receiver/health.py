@@ -57,11 +57,11 @@ class Readiness:
         """One question at a time, and the answer is everybody's."""
         async with self._lock:
             if self._asked_at is None or self._clock() - self._asked_at >= READY_SECONDS:
-                self._is_ready = await anyio.to_thread.run_sync(self._look)
+                self._is_ready = await anyio.to_thread.run_sync(self._poll)
                 self._asked_at = self._clock()
             return self._is_ready
 
-    def _look(self) -> bool:
+    def _poll(self) -> bool:
         try:
             self._inbox.heartbeats()
         except InboxError as error:

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .intake import BODY_SECONDS
+from .body_reader import BODY_SECONDS
 
 HEAD_SECONDS = 10.0
 """How long the first line and the headers of a request may take to arrive."""

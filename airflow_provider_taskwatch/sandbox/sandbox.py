@@ -14,12 +14,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call
+from airflow_provider_taskwatch.sandbox.acquia.remote import Acquia
+from airflow_provider_taskwatch.sandbox.acronis.remote import Acronis
+from airflow_provider_taskwatch.sandbox.aps.remote import Aps
+from airflow_provider_taskwatch.sandbox.automic.remote import Automic
+from airflow_provider_taskwatch.sandbox.docplanner.remote import Docplanner
 
-from .acquia import Acquia
-from .acronis import Acronis
-from .aps import Aps
-from .automic import Automic
-from .docplanner import Docplanner
 from .fault import Delivery, Fault, Faults
 from .post import Post
 from .remote import Remote

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_taskwatch.systems.acquia import reference_of
-
-from .watch import WatchSensor
+from airflow_provider_taskwatch.systems.acquia.system import reference_of
+from airflow_provider_taskwatch.task.sensor import WatchSensor
 
 
 class AcquiaNotificationSensor(WatchSensor):

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_taskwatch.operators.acronis import feed_options
-from airflow_provider_taskwatch.operators.checked import Check
-from airflow_provider_taskwatch.operators.setting import flag
-from airflow_provider_taskwatch.systems.acronis import Acronis
-
-from .event import EventSensor
-from .watch import WatchSensor
+from airflow_provider_taskwatch.systems.acronis.system import Acronis
+from airflow_provider_taskwatch.task.argument import Check
+from airflow_provider_taskwatch.task.event_sensor import EventSensor
+from airflow_provider_taskwatch.task.sensor import WatchSensor
+from airflow_provider_taskwatch.task.setting import flag
 
 
 class AcronisEventSensor(EventSensor):

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_taskwatch.operators.aps import notification_ref
-from airflow_provider_taskwatch.systems.aps import Aps
-
-from .watch import WatchSensor
+from airflow_provider_taskwatch.systems.aps.system import Aps
+from airflow_provider_taskwatch.task.sensor import WatchSensor
 
 
 class ApsNotificationSensor(WatchSensor):

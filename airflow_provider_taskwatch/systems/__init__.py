@@ -10,8 +10,14 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.feed import Feed, Push
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import System
-
-from . import acquia, acronis, acronis_feed, aps, automic, docplanner, docplanner_feed, docplanner_push
+from airflow_provider_taskwatch.systems.acquia import system as acquia
+from airflow_provider_taskwatch.systems.acronis import feed as acronis_feed
+from airflow_provider_taskwatch.systems.acronis import system as acronis
+from airflow_provider_taskwatch.systems.aps import system as aps
+from airflow_provider_taskwatch.systems.automic import system as automic
+from airflow_provider_taskwatch.systems.docplanner import feed as docplanner_feed
+from airflow_provider_taskwatch.systems.docplanner import push as docplanner_push
+from airflow_provider_taskwatch.systems.docplanner import system as docplanner
 
 FORMS: Mapping[str, Form] = {
     form.connection_type: form for form in (acquia.FORM, automic.FORM, acronis.FORM, aps.FORM, docplanner.FORM)

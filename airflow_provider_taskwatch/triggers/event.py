@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_taskwatch.core.error import EventsLostError, TaskWatchError
+from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, whole
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
-from airflow_provider_taskwatch.core.want import Want
 
-from .brief import BriefEvent
-from .clock import WorkerClock
+from .base import BriefEvent, WorkerClock
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.hub.audience import Waiter
+    from airflow_provider_taskwatch.feed.waiter_index import Waiter
     from airflow_provider_taskwatch.hub.hub import Hub
 
 
@@ -32,11 +31,11 @@ class EventTrigger(WorkerClock, BaseTrigger):
 
     :param conn_id: the connection; its type names the remote.
     :param feed: which of its feeds; see the remote's ``feed_of``.
-    :param want: arguments of :class:`~..core.want.Want`.
+    :param want: arguments of :class:`~..core.event_filter.EventFilter`.
     :param deadline: when the wait ends at the latest (ISO 8601, UTC), None for never.
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
     :param resumable_from: until then no event asks for a worker (ISO 8601); see
-        :func:`~..operators.setting.resumable_from`. None: at once.
+        :func:`~..task.setting.resumable_from`. None: at once.
     :param on_events_lost: ``continue`` or ``fail`` where events that are wanted were deleted before the wait began.
     :param asked_at: when it began, in seconds since the epoch; None: nobody knows.
     """
@@ -94,10 +93,10 @@ class EventTrigger(WorkerClock, BaseTrigger):
 
     async def _event(self, hub: Hub) -> Event:
         """The first event that is wanted."""
-        from airflow_provider_taskwatch.hub.registry import feed_of, listener, reading
+        from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
 
         wait = _Wait(self, hub)
-        want = Want(**self.want)
+        want = EventFilter(**self.want)
         try:
             feed = await feed_of(hub, self.feed, wait.warn)
             feed.check(want.match)
@@ -106,7 +105,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
                 with listener().hearing(feed.key, waiter):
                     return await wait.answer
         finally:
-            await hub.teller.flush(self)
+            await hub.log_throttle.flush(self)
 
     @property
     def is_young(self) -> bool:
@@ -120,13 +119,13 @@ class _Wait:
     def __init__(self, trigger: EventTrigger, hub: Hub) -> None:
         self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._trigger = trigger
-        self._tell = partial(hub.teller.tell, trigger, trigger.log)
+        self._tell = partial(hub.log_throttle.tell, trigger, trigger.log)
         self.warn = partial(self._tell, logging.WARNING)
         self._mine, self._said = contextvars.copy_context(), set[str]()  # by which Airflow finds the log of a task
 
-    def waiter(self, want: Want, channel: str) -> Waiter:
+    def waiter(self, want: EventFilter, channel: str) -> Waiter:
         """The one who waits for events of a channel."""
-        from airflow_provider_taskwatch.hub.audience import Waiter
+        from airflow_provider_taskwatch.feed.waiter_index import Waiter
 
         return Waiter(want, self._hear, partial(self._say, logging.WARNING), self._fail, partial(self._miss, channel))
 
@@ -139,10 +138,10 @@ class _Wait:
             self.answer.set_exception(error)
 
     def _miss(self, channel: str, number: int) -> None:
-        from airflow_provider_taskwatch.hub.reading import lost_words
-        from airflow_provider_taskwatch.hub.statistic import count
+        from airflow_provider_taskwatch.config.metric import count
+        from airflow_provider_taskwatch.feed.reading import lost_message
 
-        words = lost_words(channel, number, is_exact=False)
+        words = lost_message(channel, number, is_exact=False)
         if not self._trigger.is_young or words in self._said:
             return
         count("feed.lost", number)

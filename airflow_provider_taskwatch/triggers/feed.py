@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.plain import plain
-from airflow_provider_taskwatch.core.want import Want
 
-from .brief import BriefEvent
+from .base import BriefEvent
 
 if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
@@ -53,7 +53,7 @@ class FeedTrigger(BaseEventTrigger):
         if not 1 <= batch_size <= 256:
             raise ConfigurationError(f"batch_size must be between 1 and 256, not {batch_size!r}")
         match = plain("match", match or {})
-        Want(names=names, match=match).check()
+        EventFilter(names=names, match=match).check()
         self.name = name
         self.conn_id = conn_id
         self.feed = plain("feed", feed or {})
@@ -84,7 +84,7 @@ class FeedTrigger(BaseEventTrigger):
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        from .producer import FeedProducer
+        from airflow_provider_taskwatch.feed.producer import FeedProducer
 
         return FeedProducer(cls(**kwargs))
 
@@ -95,7 +95,7 @@ class FeedTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Without a shared stream: a batch counts as stored when the next one is asked for."""
-        from .producer import FeedProducer
+        from airflow_provider_taskwatch.feed.producer import FeedProducer
 
         producer = FeedProducer(self)
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.callback import Callback, Expectation, enriched
-from airflow_provider_taskwatch.core.cancel import Cancel, told_kept, told_lost
+from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError, described
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.judge import Rules
@@ -23,16 +23,15 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, watch
+from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll, Seen, expire, watch
 
-from .brief import BriefEvent
-from .clock import WorkerClock
+from .base import BriefEvent, WorkerClock
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.system import System
     from airflow_provider_taskwatch.core.wire import Call, Pause
-    from airflow_provider_taskwatch.hub.bell import Bell
     from airflow_provider_taskwatch.hub.hub import Hub
+    from airflow_provider_taskwatch.hub.wakeup import Wakeup
 
 KILL_SECONDS = 20.0
 KEEP_SECONDS = 8.0
@@ -50,7 +49,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     :param deadline: when it ends at the latest (ISO 8601, UTC), None for never.
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
     :param resumable_from: until then no event asks for a worker (ISO 8601); see
-        :func:`~..operators.setting.resumable_from`. None: at once.
+        :func:`~..task.setting.resumable_from`. None: at once.
     :param start_id: the random id of the start, the same as in the remote's marker.
     :param rules: arguments of :class:`~..core.judge.Rules`.
     :param rhythm: arguments of :class:`~..core.schedule.Rhythm`.
@@ -169,53 +168,53 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             try:
                 outcome = hub.shown(await self._watch(hub))
                 if outcome.warning and self.finish == "push":
-                    hub.teller.tell(self, self.log, logging.WARNING, outcome.warning)
+                    hub.log_throttle.tell(self, self.log, logging.WARNING, outcome.warning)
             except TaskWatchError as error:
                 outcome = Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
             finally:
-                await hub.teller.flush(self, self._level(outcome))
+                await hub.log_throttle.flush(self, self._level(outcome))
             return outcome
 
     async def _watch(self, hub: Hub) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
         from airflow_provider_taskwatch.hub.registry import patiently, ready_for_kills
 
-        run: Run[Look | Call | Pause, Outcome] | None = None
+        run: Run[Poll | Call | Pause, Outcome] | None = None
         system: System | None = None
         age, left, began = self._age(), self._seconds_left(), asyncio.get_running_loop().time()
         ends_at = None if left is None else age + left
-        warn = partial(hub.teller.tell, self, self.log, logging.WARNING)
-        bell = self._bell(warn)
+        warn = partial(hub.log_throttle.tell, self, self.log, logging.WARNING)
+        wakeup = self._wakeup(warn)
         try:
             async with asyncio.timeout(left):
                 system = await patiently(hub.system, warn)
                 run = Run(watch(system, self._plan(ends_at), age))
-                with self._listening(bell), ready_for_kills():
-                    await self._drive(run, hub, Story(system.noun), began - age, bell)
+                with self._listening(wakeup), ready_for_kills():
+                    await self._drive(run, hub, ChangeLog(system.noun), began - age, wakeup)
         except TimeoutError:
             passed = DeadlineError(f"the deadline was {self.deadline}")
             if run is None or system is None:
                 return Outcome(ending=Ending.TIMED_OUT, ref=self.ref, message=str(passed))
             expire(run, passed)
         self._count_delay(run.result)
-        return self._called(run.result, system, bell, warn)
+        return self._called(run.result, system, wakeup, warn)
 
-    def _bell(self, warn: Callable[[str], object]) -> Bell | None:
+    def _wakeup(self, warn: Callable[[str], object]) -> Wakeup | None:
         """What callbacks ring, where one is expected."""
         if self._expected is None:
             return None
-        from airflow_provider_taskwatch.hub.bell import Bell
+        from airflow_provider_taskwatch.hub.wakeup import Wakeup
 
         mine = contextvars.copy_context()  # by which Airflow finds the log of a task
-        return Bell(lambda words: mine.run(warn, words), self._note_call)
+        return Wakeup(lambda words: mine.run(warn, words), self._note_call)
 
     def _note_call(self) -> None:
         self._called_at = f"{self._now():%Y-%m-%d %H:%M:%S} UTC"
 
-    def _listening(self, bell: Bell | None) -> AbstractContextManager[None]:
-        from airflow_provider_taskwatch.hub.registry import listener
+    def _listening(self, wakeup: Wakeup | None) -> AbstractContextManager[None]:
+        from airflow_provider_taskwatch.feed.registry import listener
 
-        return nullcontext() if bell is None else listener().listening(str(self.start_id), bell)
+        return nullcontext() if wakeup is None else listener().listening(str(self.start_id), wakeup)
 
     @property
     def _expected(self) -> Expectation | None:
@@ -224,22 +223,24 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     def _count_delay(self, outcome: Outcome) -> None:
         """The seconds from the remote's end, by its own clock, to this moment."""
-        from airflow_provider_taskwatch.hub.statistic import duration
+        from airflow_provider_taskwatch.config.metric import duration
 
         if outcome.ending.is_of_remote and self._ended_at is not None:
             duration("delay", max(0.0, self._now().timestamp() - self._ended_at))
 
-    def _called(self, outcome: Outcome, system: System, bell: Bell | None, warn: Callable[[str], object]) -> Outcome:
+    def _called(
+        self, outcome: Outcome, system: System, wakeup: Wakeup | None, warn: Callable[[str], object]
+    ) -> Outcome:
         """The outcome with what the last callback has brought; or a word about one that did not come.
 
         What took over from the ref was started by others, who asked for no callback.
         """
         expected = self._expected
-        if bell is None or expected is None or not outcome.ending.is_of_remote or outcome.ref != self.ref:
+        if wakeup is None or expected is None or not outcome.ending.is_of_remote or outcome.ref != self.ref:
             return outcome
-        if not bell.contents:
+        if not wakeup.contents:
             warn(self._missed(system))
-        for content in reversed(bell.contents):
+        for content in reversed(wakeup.contents):
             callback = system.read_callback(content, expected.names)
             if callback.ref in (None, outcome.ref) and isinstance(content, Mapping):
                 return enriched(outcome, content, callback, expected.keep)
@@ -248,7 +249,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     def _missed(self, system: System) -> str:
         """Count a callback that did not come, and say so."""
-        from airflow_provider_taskwatch.hub.statistic import count
+        from airflow_provider_taskwatch.config.metric import count
 
         count("callback.missed")
         since = "" if self._ended_at is None else f" {max(0.0, self._now().timestamp() - self._ended_at):.0f} s ago"
@@ -258,12 +259,12 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         )
 
     async def _drive(
-        self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, born: float, bell: Bell | None
+        self, run: Run[Poll | Call | Pause, Outcome], hub: Hub, changes: ChangeLog, born: float, wakeup: Wakeup | None
     ) -> None:
         while not run.is_over:
             step = run.step
-            if isinstance(step, Look):
-                self._take(run, hub, story, await self._look(step, hub, born, bell))
+            if isinstance(step, Poll):
+                self._take(run, hub, changes, await self._poll(step, hub, born, wakeup))
                 continue
             try:
                 answer = await hub.converse(one_step(step), id_space=self.id_space)
@@ -272,19 +273,19 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             else:
                 run.send(answer)
 
-    async def _look(self, look: Look, hub: Hub, born: float, bell: Bell | None) -> Seen:
+    async def _poll(self, poll: Poll, hub: Hub, born: float, wakeup: Wakeup | None) -> Seen:
         observation, failure = None, None
         try:
-            observation = await hub.look(look, bell)
+            observation = await hub.poll(poll, wakeup)
         except TaskWatchError as error:
             failure = error
         else:
             self._ended_at = observation.ended_at
             self._was_seen = self._was_seen or observation.phase is not Phase.LOST
-        age, is_called = asyncio.get_running_loop().time() - born, bell is not None and bool(bell.contents)
+        age, is_called = asyncio.get_running_loop().time() - born, wakeup is not None and bool(wakeup.contents)
         return Seen(age=age, observation=observation, error=failure, is_called=is_called)
 
-    def _take(self, run: Run[Look | Call | Pause, Outcome], hub: Hub, story: Story, seen: Seen) -> None:
+    def _take(self, run: Run[Poll | Call | Pause, Outcome], hub: Hub, changes: ChangeLog, seen: Seen) -> None:
         """Pass on what a look has brought, and tell what is new; in :meth:`_drive` the reply would stay until the next.
 
         How it has ended is for the worker to say, where one comes back.
@@ -292,13 +293,13 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         run.send(seen)
         if run.is_over and self.finish == "resume":
             return
-        then = run.step if not run.is_over and isinstance(run.step, Look) else None
-        line = story.line(seen.told, then)
+        then = run.step if not run.is_over and isinstance(run.step, Poll) else None
+        line = changes.line(seen.told, then)
         if seen.is_called and not self._has_told_call:
             self._has_told_call = True
             line = f"the remote called back at {self._called_at}, and was polled: {line or 'nothing has changed'}"
         if line:
-            hub.teller.tell(self, self.log, logging.WARNING if seen.error else logging.INFO, line)
+            hub.log_throttle.tell(self, self.log, logging.WARNING if seen.error else logging.INFO, line)
 
     def _level(self, outcome: Outcome | None) -> int:
         """From which level on it is worth saying what was not said before the end."""
@@ -390,6 +391,6 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             async with asyncio.timeout(KEEP_SECONDS):
                 where = await asyncio.shield(keeping)
         except Exception as error:  # noqa: BLE001 - whatever it is, the user must know what goes on
-            self.log.error(told_lost(self.ref, reason, described(error)))
+            self.log.error(lost_message(self.ref, reason, described(error)))
         else:
-            self.log.warning(told_kept(self.ref, reason, where))
+            self.log.warning(kept_message(self.ref, reason, where))

@@ -18,8 +18,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
-from airflow_provider_taskwatch.hub.callbacks import callback_settings
-from airflow_provider_taskwatch.hub.inbox import open_inbox
+from airflow_provider_taskwatch.config.callback import callback_settings
+from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.receiver.token import Ticket
 from tests.receiver.visitor import ask, passport, push_pass

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_provider_taskwatch.hub.callbacks import callback_settings
-from airflow_provider_taskwatch.hub.inbox import open_inbox
+from airflow_provider_taskwatch.config.callback import callback_settings
+from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.sandbox.server import Running
 from demo import database

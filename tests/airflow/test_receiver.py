@@ -20,10 +20,10 @@ import requests
 from fastapi import FastAPI
 
 from airflow_provider_taskwatch import command
+from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.feed import Unreadable
 from airflow_provider_taskwatch.hub.canceller import SETTLED, message_of, write_down
-from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql
 from airflow_provider_taskwatch.core.feed import Event, fitted, shown, whole
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.core.text import bounded, safe, shortened, stored
-from airflow_provider_taskwatch.triggers.brief import BriefEvent
+from airflow_provider_taskwatch.triggers.base import BriefEvent
 from airflow_provider_taskwatch.triggers.event import found
 
 NAMES = st.sampled_from(

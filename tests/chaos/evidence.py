@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_taskwatch.sandbox.automic import PASSWORD
+from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
 from tests.chaos.book import Ended, Evidence, Execution, Request
 from tests.chaos.plan import Job, Kind
 from tests.chaos.run import Run

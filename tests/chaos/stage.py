@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import requests
 
-from airflow_provider_taskwatch.sandbox.automic import PASSWORD
+from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
 from airflow_provider_taskwatch.sandbox.rule import Rule
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo.airflow import PrivateAirflow

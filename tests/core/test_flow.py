@@ -7,13 +7,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_taskwatch.core import flow as flows
-from airflow_provider_taskwatch.core.error import (
-    NotFoundError,
-    RemoteError,
-    ReplyError,
-    TokenError,
-    TransportError,
-)
+from airflow_provider_taskwatch.core.error import NotFoundError, RemoteError, ReplyError, TokenError, TransportError
 from airflow_provider_taskwatch.core.flow import (
     Retry,
     ask,

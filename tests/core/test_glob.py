@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.core.glob import matches
-from airflow_provider_taskwatch.core.want import Want
-from airflow_provider_taskwatch.sandbox.aps_notification import matches as sandbox_matches
-from airflow_provider_taskwatch.sandbox.automic_list import _like
-from airflow_provider_taskwatch.systems.aps_listing import Listing
+from airflow_provider_taskwatch.sandbox.aps.notification import matches as sandbox_matches
+from airflow_provider_taskwatch.sandbox.automic.list import _like
+from airflow_provider_taskwatch.systems.aps.listing import Listing
 from tests.rows import each_row
 
 
@@ -25,7 +25,7 @@ def test_a_pattern_says_what_the_regular_expression_says(pattern: str, text: str
 
 
 def _of_want(pattern: str, text: str) -> Any:
-    return Want(names=[pattern]).accepts(Event(id="1", name=text, subject="", at=1.0, content={}))
+    return EventFilter(names=[pattern]).accepts(Event(id="1", name=text, subject="", at=1.0, content={}))
 
 
 def _of_aps(pattern: str, text: str) -> Any:

@@ -71,9 +71,9 @@ def test_a_reply_that_cannot_be_read_does_not_prove_that_a_ref_is_there():
 
 
 def test_what_took_over_has_a_grace_of_its_own():
-    heir = Memory(ref="8", since=5000.0)
-    assert read((5299.0, ABSENT), memory=heir)[2] is None
-    assert "not found after 300 s" in read((5300.0, ABSENT), memory=heir)[2].message
+    successor = Memory(ref="8", since=5000.0)
+    assert read((5299.0, ABSENT), memory=successor)[2] is None
+    assert "not found after 300 s" in read((5300.0, ABSENT), memory=successor)[2].message
 
 
 def test_an_unknown_status_is_tolerated_and_then_named():

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.mask import Mask
-from airflow_provider_taskwatch.core.phase import Later, Observation, Phase, absent
+from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase, absent
 
 
 def test_five_phases_end_a_task_and_two_of_them_well():
@@ -35,7 +35,7 @@ def test_a_reading_keeps_people_out_of_the_result():
 
 def test_a_mapping_is_made_when_it_is_looked_into_and_once():
     made = []
-    later = Later(lambda: made.append("now") or {"id": "7"})
+    later = LazyMapping(lambda: made.append("now") or {"id": "7"})
     assert made == []
     assert (later["id"], list(later), len(later), later == {"id": "7"}) == ("7", ["id"], 1, True)
     assert (repr(later), made) == ("{'id': '7'}", ["now"])

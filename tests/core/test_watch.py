@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Look, Plan, Seen, Story, expire, last_word, latest, watch, weigh
+from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll, Seen, expire, last_word, latest, watch, weigh
 from airflow_provider_taskwatch.core.wire import get
 from tests.play import play, reply, result_of, targets
 
@@ -64,13 +64,13 @@ def failed(age, error=LOST):
 def run(*answers, system=None, age=0.0, **plan):
     """Play answers into a watch; its looks, and its outcome."""
     steps, outcome = play(watch(system or Silent(), Plan(ref="7", **plan), age), *answers)
-    return [step for step in steps if isinstance(step, Look)], outcome
+    return [step for step in steps if isinstance(step, Poll)], outcome
 
 
 def follow(*answers, **plan):
     """The same with a remote that follows restarts; the requests, and the outcome."""
     steps, outcome = play(watch(Remote(), Plan(ref="7", options={"follow": True}, **plan), 0.0), *answers)
-    return targets([step for step in steps if not isinstance(step, Look)]), outcome
+    return targets([step for step in steps if not isinstance(step, Poll)]), outcome
 
 
 # --- looking
@@ -112,14 +112,14 @@ def test_a_look_of_its_own_is_always_told():
 
 def test_a_wait_looks_at_once_and_then_less_and_less_often():
     looks, outcome = run(seen(0.0), seen(2.0), seen(50.0), seen(900.0), seen(930.0, Phase.SUCCEEDED))
-    assert [look.after for look in looks] == [0.0, 8.0, 8.5, 20.5, 30.0]
-    assert [look.spread for look in looks] == [0.0, 0.1, 0.1, 0.1, 0.1]
+    assert [poll.after for poll in looks] == [0.0, 8.0, 8.5, 20.5, 30.0]
+    assert [poll.spread for poll in looks] == [0.0, 0.1, 0.1, 0.1, 0.1]
     assert (outcome.ending, outcome.ref, outcome.result) == (Ending.SUCCEEDED, "7", {"id": "7"})
 
 
 def test_a_wait_for_what_we_have_just_started_looks_a_little_later():
     looks, _ = run(seen(8.0), seen(18.0, Phase.SUCCEEDED), age=1.5, rhythm=Rhythm(is_own_start=True))
-    assert looks == [Look(ref="7", after=6.5), Look(ref="7", after=10.0, spread=0.1)]
+    assert looks == [Poll(ref="7", after=6.5), Poll(ref="7", after=10.0, spread=0.1)]
 
 
 @pytest.mark.parametrize("ends_at, after", [(6.0, 2.5), (3.5, 0.0), (1.5, 0.0)])
@@ -130,13 +130,13 @@ def test_a_wait_with_little_time_takes_its_first_look_in_time(ends_at, after):
 
 def test_a_restarted_wait_goes_on_at_its_age_and_does_not_look_together_with_all_others():
     looks, _ = run(seen(100.0, Phase.SUCCEEDED), age=80.0)
-    assert looks == [Look(ref="7", after=28.0, spread=1.0)]
-    assert run(seen(8.0, Phase.SUCCEEDED), age=8.0)[0] == [Look(ref="7", after=10.0, spread=1.0)]
+    assert looks == [Poll(ref="7", after=28.0, spread=1.0)]
+    assert run(seen(8.0, Phase.SUCCEEDED), age=8.0)[0] == [Poll(ref="7", after=10.0, spread=1.0)]
 
 
 def test_a_restarted_wait_looks_at_random_twice():
     looks, _ = run(seen(100.0), seen(120.0), seen(150.0, Phase.SUCCEEDED), age=80.0)
-    assert [look.spread for look in looks] == [1.0, 1.0, 0.1]
+    assert [poll.spread for poll in looks] == [1.0, 1.0, 0.1]
 
 
 def test_a_restarted_wait_has_no_new_grace_for_what_is_not_there():
@@ -149,24 +149,24 @@ QUIET = {"quiet": Rhythm(limit_seconds=300.0, adaptive=False), "rhythm": Rhythm(
 
 def test_a_wait_that_will_be_called_back_looks_seldom_and_not_at_once():
     looks, _ = run(seen(300.0), seen(600.0, Phase.SUCCEEDED), **QUIET)
-    assert looks == [Look(ref="7", after=300.0, spread=0.1)] * 2
+    assert looks == [Poll(ref="7", after=300.0, spread=0.1)] * 2
 
 
 def test_a_restarted_wait_that_will_be_called_back_does_not_look_together_with_all_others():
     looks, _ = run(seen(200.0, Phase.SUCCEEDED), age=100.0, **QUIET)
-    assert looks == [Look(ref="7", after=300.0, spread=1.0)]
+    assert looks == [Poll(ref="7", after=300.0, spread=1.0)]
 
 
 def test_a_wait_that_was_called_back_too_early_goes_on_as_if_nobody_would_call():
     early = replace(seen(40.0), is_called=True)
     looks, _ = run(early, seen(58.0), replace(seen(80.0, Phase.SUCCEEDED), is_called=True), **QUIET)
-    assert [look.after for look in looks] == [300.0, 18.0, 22.5]
+    assert [poll.after for poll in looks] == [300.0, 18.0, 22.5]
 
 
 @pytest.mark.parametrize("phase", [Phase.BLOCKED, Phase.UNKNOWN])
 def test_what_no_remote_tells_of_is_looked_at_as_without_a_callback(phase):
     looks, _ = run(seen(300.0, phase), seen(330.0), seen(640.0, Phase.SUCCEEDED), **QUIET)
-    assert [look.after for look in looks] == [300.0, 30.0, 300.0]
+    assert [poll.after for poll in looks] == [300.0, 30.0, 300.0]
 
 
 def test_nobody_calls_back_for_what_took_over():
@@ -178,14 +178,14 @@ def test_nobody_calls_back_for_what_took_over():
             reply(200, {"id": "8"}),
             seen(302.0, Phase.SUCCEEDED, ref="8"),
         )[0]
-        if isinstance(step, Look)
+        if isinstance(step, Poll)
     ]
     assert looks == [300.0, 30.0]
 
 
 def test_a_fixed_rhythm_is_kept():
     looks, _ = run(seen(0.0), seen(5.0), seen(10.0, Phase.SUCCEEDED), rhythm=Rhythm(limit_seconds=5.0, adaptive=False))
-    assert [look.after for look in looks] == [0.0, 5.0, 5.0]
+    assert [poll.after for poll in looks] == [0.0, 5.0, 5.0]
 
 
 def test_progress_and_usual_duration_say_when_to_look_next():
@@ -199,7 +199,7 @@ def test_progress_and_usual_duration_say_when_to_look_next():
         seen(254.0, Phase.SUCCEEDED),
         rhythm=Rhythm(far_seconds=60.0),
     )
-    assert [look.after for look in looks] == [0.0, 8.0, 60.0, 60.0, 24.0, 60.0, 30.0]
+    assert [poll.after for poll in looks] == [0.0, 8.0, 60.0, 60.0, 24.0, 60.0, 30.0]
 
 
 def test_watches_that_can_be_read_together_say_so():
@@ -230,13 +230,13 @@ def test_an_option_that_cannot_be_understood_is_an_error_of_the_user():
 @pytest.mark.parametrize("error", [LOST, DOWN, TokenError("endpoint is down", transient=True)])
 def test_a_remote_that_is_down_is_waited_for_with_growing_pauses(error):
     looks, outcome = run(*(failed(age, error) for age in (0, 2, 6, 14, 30, 62, 122)), seen(600.0, Phase.SUCCEEDED))
-    assert [look.after for look in looks] == [0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert [poll.after for poll in looks] == [0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     assert outcome.ending is Ending.SUCCEEDED
 
 
 def test_after_trouble_the_usual_rhythm_returns():
     looks, _ = run(failed(0.0), failed(2.0), seen(48.0), seen(68.0, Phase.SUCCEEDED))
-    assert [look.after for look in looks] == [0.0, 2.0, 4.0, 20.0]
+    assert [poll.after for poll in looks] == [0.0, 2.0, 4.0, 20.0]
 
 
 def test_the_remotes_wish_to_wait_is_obeyed_but_not_beyond_the_deadline():
@@ -257,7 +257,7 @@ def test_a_refusal_ends_the_wait_at_once_in_the_remotes_words(status):
 
 def test_a_reply_that_cannot_be_read_is_bounded_like_an_unknown_status():
     looks, outcome = run(failed(0.0, ODD), failed(150.0, ODD), failed(300.0, ODD))
-    assert [look.after for look in looks] == [0.0, 8.0, 30.0]
+    assert [poll.after for poll in looks] == [0.0, 8.0, 30.0]
     assert outcome.ending is Ending.UNKNOWN
     assert outcome.message.endswith("for more than 300 s: the reply is not JSON")
 
@@ -272,7 +272,7 @@ def test_a_page_of_html_before_a_404_does_not_make_the_ref_one_that_was_there():
 
 def test_a_last_look_is_taken_just_before_the_end():
     looks, _ = run(seen(0.0), seen(70.0), seen(78.0), OVER, ends_at=80.0)
-    assert [look.after for look in looks] == [0.0, 8.0, 8.0, 27.5]
+    assert [poll.after for poll in looks] == [0.0, 8.0, 8.0, 27.5]
 
 
 def test_a_wait_that_is_resumed_shortly_before_its_end_still_looks_in_time():
@@ -467,7 +467,7 @@ def test_what_took_over_is_what_is_looked_at():
             failed(2.0),
             OVER,
         )[0]
-        if isinstance(step, Look)
+        if isinstance(step, Poll)
     ]
     assert looks == ["7", "8", "8"]
 
@@ -525,7 +525,7 @@ def test_a_restart_that_cannot_be_asked_for_now_is_asked_for_again(error):
         *[seen(0.0, Phase.FAILED), error, seen(2.0, Phase.FAILED), error, seen(6.0, Phase.FAILED)],
         *[reply(200, {"id": "8"}), seen(8.0, Phase.SUCCEEDED, ref="8")],
     )
-    assert [step.after for step in steps if isinstance(step, Look)] == [0.0, 2.0, 4.0, 9.5]
+    assert [step.after for step in steps if isinstance(step, Poll)] == [0.0, 2.0, 4.0, 9.5]
     assert (outcome.ending, outcome.ref) == (Ending.SUCCEEDED, "8")
 
 
@@ -584,35 +584,35 @@ def test_a_look_that_brought_nothing_says_why():
 
 
 def test_the_log_tells_changes_and_not_looks():
-    story, running = Story("job"), seen(0.0, progress=10.0).observation
-    assert story.line(running) == "job 7: running (s) 10 %"
-    assert story.line(running) is None
-    assert story.line(replace(running, progress=20.0)) == "job 7: running (s) 20 %"
+    changes, running = ChangeLog("job"), seen(0.0, progress=10.0).observation
+    assert changes.line(running) == "job 7: running (s) 10 %"
+    assert changes.line(running) is None
+    assert changes.line(replace(running, progress=20.0)) == "job 7: running (s) 20 %"
 
 
 def test_the_log_tells_progress_by_tenths_and_every_other_change_at_once():
-    story, running = Story("job"), seen(0.0, progress=10.0).observation
+    changes, running = ChangeLog("job"), seen(0.0, progress=10.0).observation
     told = [replace(running, progress=percent) for percent in (10.0, 19.0, 20.0, 29.0)]
-    assert [story.line(one) is not None for one in told] == [True, False, True, False]
-    assert story.line(replace(told[-1], message="copying")) == "job 7: running (s) 29 %: copying"
-    assert story.line(replace(told[-1], message="copying", progress=None)) == "job 7: running (s): copying"
+    assert [changes.line(one) is not None for one in told] == [True, False, True, False]
+    assert changes.line(replace(told[-1], message="copying")) == "job 7: running (s) 29 %: copying"
+    assert changes.line(replace(told[-1], message="copying", progress=None)) == "job 7: running (s): copying"
 
 
 def test_the_log_tells_the_end_however_small_the_step_to_it():
-    story, running = Story("job"), seen(0.0, progress=99.0).observation
-    story.line(running)
-    assert story.line(replace(running, phase=Phase.SUCCEEDED, progress=100.0)) == "job 7: succeeded (s) 100 %"
+    changes, running = ChangeLog("job"), seen(0.0, progress=99.0).observation
+    changes.line(running)
+    assert changes.line(replace(running, phase=Phase.SUCCEEDED, progress=100.0)) == "job 7: succeeded (s) 100 %"
 
 
 def test_the_log_tells_trouble_once_and_that_it_is_over():
-    story, running = Story("job"), seen(0.0).observation
-    lines = [story.line(told) for told in (running, LOST, LOST, running)]
+    changes, running = ChangeLog("job"), seen(0.0).observation
+    lines = [changes.line(told) for told in (running, LOST, LOST, running)]
     assert lines == ["job 7: running (s)", "still waiting: reset by peer", None, "job 7: running (s)"]
 
 
 def test_trouble_that_lasts_is_told_again_at_pauses_that_grow():
-    story = Story("job")
-    lines = [(minute, story.line(LOST, then(9.0, after=60.0))) for minute in range(7 * 24 * 60)]
+    changes = ChangeLog("job")
+    lines = [(minute, changes.line(LOST, then(9.0, after=60.0))) for minute in range(7 * 24 * 60)]
     told = [(minute, line) for minute, line in lines if line]
     assert [minute for minute, _ in told[:9]] == [0, 1, 2, 4, 8, 16, 32, 64, 124]
     assert len(told) < 180
@@ -620,58 +620,60 @@ def test_trouble_that_lasts_is_told_again_at_pauses_that_grow():
 
 
 def test_trouble_that_comes_back_after_a_reading_lasts_anew():
-    story, running = Story("job"), seen(0.0).observation
-    lines = [story.line(one, then(9.0, after=50.0)) for one in (LOST, LOST, running, LOST, LOST)]
+    changes, running = ChangeLog("job"), seen(0.0).observation
+    lines = [changes.line(one, then(9.0, after=50.0)) for one in (LOST, LOST, running, LOST, LOST)]
     assert [line is not None for line in lines] == [True, False, True, True, False]
 
 
 def then(patience=None, after=4.0):
-    return Look(ref="7", after=after, patience=patience)
+    return Poll(ref="7", after=after, patience=patience)
 
 
 def test_a_remote_that_fails_each_other_time_fills_no_log():
-    story, running = Story("job"), seen(0.0).observation
-    lines = [story.line(told, then(9.0)) for _ in range(1_000) for told in (LOST, running)]
+    changes, running = ChangeLog("job"), seen(0.0).observation
+    lines = [changes.line(told, then(9.0)) for _ in range(1_000) for told in (LOST, running)]
     assert 10 < sum(line is not None for line in lines) < 30
     assert "due for the 512th time" in str(lines)
-    assert story.line(running) is None
-    assert any(story.line(LOST) for _ in range(1_100))
-    assert story.line(running) == "job 7: running (s)"
+    assert changes.line(running) is None
+    assert any(changes.line(LOST) for _ in range(1_100))
+    assert changes.line(running) == "job 7: running (s)"
 
 
 def test_words_that_change_at_each_poll_fill_no_log_and_the_end_is_told():
-    story, running = Story("job"), seen(0.0).observation
+    changes, running = ChangeLog("job"), seen(0.0).observation
     ids = [RemoteError(method="GET", path="/x", status=500, message=f"request {number}") for number in range(1_000)]
-    assert sum(story.line(one, then(9.0)) is not None for one in ids) < 20
-    told = [story.line(replace(running, message=f"step {number}")) for number in range(1_000)]
+    assert sum(changes.line(one, then(9.0)) is not None for one in ids) < 20
+    told = [changes.line(replace(running, message=f"step {number}")) for number in range(1_000)]
     assert sum(line is not None for line in told) < 40
-    assert "succeeded" in story.line(replace(running, phase=Phase.SUCCEEDED))
+    assert "succeeded" in changes.line(replace(running, phase=Phase.SUCCEEDED))
 
 
 def test_the_log_says_how_long_trouble_is_lived_through():
-    assert Story("job").line(LOST, then(3590.4)) == (
+    assert ChangeLog("job").line(LOST, then(3590.4)) == (
         "still waiting: reset by peer; the next poll is in 4 s, with 3590 s left until the deadline"
     )
-    assert Story("job").line(LOST, then()) == (
+    assert ChangeLog("job").line(LOST, then()) == (
         "still waiting: reset by peer; the next poll is in 4 s, without a deadline"
     )
 
 
 def test_the_log_says_how_long_an_unclear_state_is_lived_through():
     unknown, blocked = (replace(seen(0.0).observation, phase=phase) for phase in (Phase.UNKNOWN, Phase.BLOCKED))
-    assert Story("job").line(unknown, then(300.0)) == "job 7: unknown (s); it may stay so for another 300 s"
-    assert Story("job").line(blocked, then(60.0)) == "job 7: blocked (s); it may stay so for another 60 s"
-    assert Story("job").line(blocked, then()) == "job 7: blocked (s)"
-    assert Story("job").line(absent("7"), then(292.0)) == "job 7 is not found yet; it may appear within another 292 s"
-    assert Story("job").line(absent("7")) == "job 7: lost: not found"
+    assert ChangeLog("job").line(unknown, then(300.0)) == "job 7: unknown (s); it may stay so for another 300 s"
+    assert ChangeLog("job").line(blocked, then(60.0)) == "job 7: blocked (s); it may stay so for another 60 s"
+    assert ChangeLog("job").line(blocked, then()) == "job 7: blocked (s)"
+    assert (
+        ChangeLog("job").line(absent("7"), then(292.0)) == "job 7 is not found yet; it may appear within another 292 s"
+    )
+    assert ChangeLog("job").line(absent("7")) == "job 7: lost: not found"
 
 
 def test_less_patience_is_no_news():
-    story = Story("job")
-    story.line(absent("7"), then(292.0))
-    assert story.line(absent("7"), then(280.0)) is None
-    story.line(LOST, then(100.0))
-    assert story.line(LOST, then(90.0)) is None
+    changes = ChangeLog("job")
+    changes.line(absent("7"), then(292.0))
+    assert changes.line(absent("7"), then(280.0)) is None
+    changes.line(LOST, then(100.0))
+    assert changes.line(LOST, then(90.0)) is None
 
 
 def test_a_watch_says_how_much_patience_is_left():
@@ -714,7 +716,7 @@ def test_a_plan_says_when_it_polls(plan, age, words):
 
 def test_the_log_does_not_promise_to_wait_after_a_refusal():
     refused = RemoteError(method="GET", path="/x", status=403, message="not yours")
-    assert Story("job").line(refused) == "GET /x answered 403: not yours"
+    assert ChangeLog("job").line(refused) == "GET /x answered 403: not yours"
 
 
 # --- what time does not cure
@@ -730,7 +732,7 @@ def lasting(patience=10.0, kind=TransportError):
 @pytest.mark.parametrize("kind", [TransportError, TokenError])
 def test_a_wait_that_never_reached_anything_ends_soon_where_time_is_no_cure(kind):
     looks, outcome = run(*(failed(age, lasting(kind=kind)) for age in (0.0, 2.0, 6.0)))
-    assert ([look.after for look in looks[1:]], outcome.ending) == ([2.0, 4.0], Ending.REFUSED)
+    assert ([poll.after for poll in looks[1:]], outcome.ending) == ([2.0, 4.0], Ending.REFUSED)
     assert outcome.message == (
         "job 7: the host name of https://x cannot be resolved; given up, as nothing was reached and waiting does not "
         "cure it; 'patience' in the connection is for how long it is tried"
@@ -766,7 +768,7 @@ def test_what_time_cures_is_lived_through_from_the_first_look_on():
 
 
 def test_the_log_tells_how_long_it_is_lived_through():
-    assert Story("job").line(lasting()) == (
+    assert ChangeLog("job").line(lasting()) == (
         "still waiting: the host name of https://x cannot be resolved; given up 10 s after the first such failure, "
         "unless the remote was reached before"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems import acquia
+from airflow_provider_taskwatch.systems.acquia import system as acquia
 from tests.drive.station import Station
 
 

@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Pause, Reply, get, send
 from airflow_provider_taskwatch.drive import waiting
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems import acquia
+from airflow_provider_taskwatch.systems.acquia import system as acquia
 from tests.drive.conftest import Connect
 from tests.drive.settings import acquia_settings, oauth2_settings, settings_for
 from tests.drive.station import Request, Station, http

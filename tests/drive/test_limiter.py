@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.wire import Call, Reply, get
 from airflow_provider_taskwatch.drive.limiter import Limiter, Passage
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver, usual
-from airflow_provider_taskwatch.systems.docplanner import is_empty, pull, release
+from airflow_provider_taskwatch.systems.docplanner.system import is_empty, pull, release
 from tests.drive.settings import settings_for
 from tests.drive.station import Request, Station, http
 from tests.drive.virtual import now, run

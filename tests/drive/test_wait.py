@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.watch import Plan
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver, wait
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems import automic
+from airflow_provider_taskwatch.systems.automic import system as automic
 
 Told = list[Observation | TaskWatchError]
 

@@ -14,9 +14,9 @@ from airflow_provider_taskwatch.core.connection import RawConnection, read_conne
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems import aps
-from airflow_provider_taskwatch.systems.aps_message import Message, run_context, task_context
-from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage
+from airflow_provider_taskwatch.systems.aps import system as aps
+from airflow_provider_taskwatch.systems.aps.message import Message, run_context, task_context
+from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from demo.airflow import PrivateAirflow
 from demo.wait import until
 

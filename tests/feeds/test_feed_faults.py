@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from airflow_provider_taskwatch.hub.pump import LEASE_SECONDS
+from airflow_provider_taskwatch.feed.pump import LEASE_SECONDS
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import running
 from demo import postgres

@@ -10,7 +10,7 @@ from requests_mock import Mocker
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError
 from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
 from airflow_provider_taskwatch.sandbox.server import Running, running
-from airflow_provider_taskwatch.systems.acquia import Acquia
+from airflow_provider_taskwatch.systems.acquia.system import Acquia
 from tests.hooks.conftest import ACQUIA, TOKEN_URL, Connect
 from tests.hooks.secret import SECRETS
 

@@ -12,9 +12,9 @@ from requests_mock import Mocker
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError
 from airflow_provider_taskwatch.hooks.acronis import AcronisHook
-from airflow_provider_taskwatch.sandbox.acronis_topic import TASK_TOPIC, TYPE_PREFIX
+from airflow_provider_taskwatch.sandbox.acronis.topic import TASK_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.acronis_feed import feed_of
+from airflow_provider_taskwatch.systems.acronis.feed import feed_of
 from tests.hooks.conftest import ACRONIS, Connect
 from tests.hooks.secret import SECRETS
 

@@ -9,10 +9,10 @@ from requests_mock import Mocker
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError
 from airflow_provider_taskwatch.hooks.aps import ApsHook
-from airflow_provider_taskwatch.sandbox.aps import APS_TOKEN
+from airflow_provider_taskwatch.sandbox.aps.remote import APS_TOKEN
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.aps_message import DisplayMessages, Message
-from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage
+from airflow_provider_taskwatch.systems.aps.message import DisplayMessages, Message
+from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from tests.hooks.conftest import Connect
 from tests.hooks.secret import SECRETS
 

@@ -19,8 +19,8 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.docplanner import pull
-from airflow_provider_taskwatch.systems.docplanner_feed import feed_of
+from airflow_provider_taskwatch.systems.docplanner.feed import feed_of
+from airflow_provider_taskwatch.systems.docplanner.system import pull
 from tests.hooks.conftest import Connect
 from tests.hooks.secret import SECRETS
 

@@ -55,7 +55,7 @@ def open_hub(box: Running) -> OpenHub:
     return opened
 
 
-class Later:
+class LaterHub:
     """Opens a hub whose time can be put forward, and whose connection is edited between two reads of it."""
 
     def __init__(self, box: Running) -> None:
@@ -80,5 +80,5 @@ class Later:
 
 
 @pytest.fixture
-def later(box: Running) -> Later:
-    return Later(box)
+def later(box: Running) -> LaterHub:
+    return LaterHub(box)

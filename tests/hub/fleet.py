@@ -93,7 +93,7 @@ class Fleet:
         program = Run(watch(await hub.system(), Plan(ref=ref, options=self._options, rhythm=self._rhythm), 0.0))
         while not program.is_over:
             try:
-                program.send(Seen(age=now(), observation=await hub.look(program.step)))
+                program.send(Seen(age=now(), observation=await hub.poll(program.step)))
             except TaskWatchError as error:
                 program.send(Seen(age=now(), error=error))
         self.ended[ref] = now()

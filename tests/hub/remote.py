@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_taskwatch.core.error import ReplyError, TaskWatchError
+from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Batch, Event
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply, get, send
-from airflow_provider_taskwatch.hub.audience import Waiter
+from airflow_provider_taskwatch.feed.waiter_index import Waiter
 
 T = TypeVar("T")
 
@@ -125,7 +125,7 @@ class Remote:
 class Listening:
     """One who waits, and what was told to him."""
 
-    want: Want = field(default_factory=Want)
+    want: EventFilter = field(default_factory=EventFilter)
     heard: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)

@@ -7,9 +7,9 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.system import System
-from airflow_provider_taskwatch.core.watch import Look
+from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.acronis import Acronis
+from airflow_provider_taskwatch.systems.acronis.system import Acronis
 from tests.hub.conftest import OpenHub
 
 
@@ -23,7 +23,7 @@ async def test_many_tasks_are_one_request(box: Running, open_hub: OpenHub) -> No
     async with open_hub("acronis") as hub:
         await hub.run(start)
         refs = [task["ref"] for task in box.sandbox.tasks(0.0)]
-        looks = (hub.look(Look(ref=ref, after=0.0, selector="tasks")) for ref in refs)
+        looks = (hub.poll(Poll(ref=ref, after=0.0, selector="tasks")) for ref in refs)
         seen = await asyncio.gather(*looks)
     assert {one.phase for one in seen} == {Phase.RUNNING}
     reads = [one for one in box.sandbox.log() if one["method"] == "GET"]

@@ -15,13 +15,13 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.system import System
-from airflow_provider_taskwatch.core.watch import Look
+from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.acquia import Acquia
-from airflow_provider_taskwatch.systems.automic import Automic, execution_request
+from airflow_provider_taskwatch.systems.acquia.system import Acquia
+from airflow_provider_taskwatch.systems.automic.system import Automic, execution_request
 from tests.drive import virtual
-from tests.hub.conftest import Later, OpenHub, settings_for
+from tests.hub.conftest import LaterHub, OpenHub, settings_for
 from tests.until import until
 
 HEX = "0123456789ab"
@@ -58,7 +58,7 @@ async def test_many_watches_share_one_token_one_connection_read_and_few_sockets(
 ) -> None:
     async with open_hub("acquia", concurrency=4) as hub:
         refs = await notifications(hub, 3)
-        seen = await asyncio.gather(*(hub.look(Look(ref=ref, after=0.0)) for ref in refs * 20))
+        seen = await asyncio.gather(*(hub.poll(Poll(ref=ref, after=0.0)) for ref in refs * 20))
 
     assert {one.phase for one in seen} == {Phase.RUNNING}
     assert len(asked(box, "token")) == 1
@@ -70,20 +70,20 @@ async def test_watches_with_one_selector_are_read_by_one_list(box: Running, open
     async with open_hub("automic") as hub:
         refs = await executions(hub, 30)
         before = len(asked(box, method="GET"))
-        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in refs]
-        seen = await asyncio.gather(*map(hub.look, looks))
+        looks = [Poll(ref=ref, after=0.0, selector="DAILY-*") for ref in refs]
+        seen = await asyncio.gather(*map(hub.poll, looks))
 
     assert [one.ref for one in seen] == refs
     assert len(asked(box, method="GET")) - before == 1
-    assert hub.counts.batched_looks == 30
+    assert hub.counts.batched_polls == 30
 
 
 async def test_what_a_list_does_not_hold_is_read_singly(box: Running, open_hub: OpenHub) -> None:
     async with open_hub("automic") as hub:
         listed = await executions(hub, 2)
         [other] = await executions(hub, 1, alias="OTHER")
-        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in [*listed, other]]
-        seen = await asyncio.gather(*map(hub.look, looks))
+        looks = [Poll(ref=ref, after=0.0, selector="DAILY-*") for ref in [*listed, other]]
+        seen = await asyncio.gather(*map(hub.poll, looks))
 
     assert [one.phase.is_final for one in seen] == [False, False, False]
     assert hub.counts.looks == 1
@@ -93,9 +93,9 @@ async def test_shared_readings_wake_only_those_for_whom_they_are_news(box: Runni
     box.sandbox.add_rule("*", duration=600.0, stages=[(0.0, 1550)])
     async with open_hub("automic") as hub:
         refs = await executions(hub, 5)
-        first = await asyncio.gather(*(hub.look(Look(ref=ref, after=0.0, selector="DAILY-*")) for ref in refs))
-        looks = [Look(ref=one.ref, after=0.1, selector="DAILY-*", known=one, hold=60.0) for one in first]
-        waiting = [asyncio.ensure_future(hub.look(look)) for look in looks]
+        first = await asyncio.gather(*(hub.poll(Poll(ref=ref, after=0.0, selector="DAILY-*")) for ref in refs))
+        looks = [Poll(ref=one.ref, after=0.1, selector="DAILY-*", known=one, hold=60.0) for one in first]
+        waiting = [asyncio.ensure_future(hub.poll(poll)) for poll in looks]
         await until(lambda: hub.counts.batches >= 4)
         assert not any(one.done() for one in waiting)
         box.sandbox.end(refs[0], "success", time.time())
@@ -109,7 +109,7 @@ async def test_a_shared_reading_that_fails_is_told_to_all(box: Running, open_hub
     async with open_hub("automic") as hub:
         refs = await executions(hub, 3)
         box.sandbox.add_fault("server_error", system="automic", method="GET")
-        looks = (hub.look(Look(ref=ref, after=0.0, selector="DAILY-*")) for ref in refs)
+        looks = (hub.poll(Poll(ref=ref, after=0.0, selector="DAILY-*")) for ref in refs)
         told = await asyncio.gather(*looks, return_exceptions=True)
 
     assert [type(one) for one in told] == [RemoteError] * 3
@@ -119,23 +119,23 @@ async def test_a_remote_that_refuses_lists_is_read_one_by_one(box: Running, open
     box.sandbox.add_fault("forbidden", system="automic", method="GET", path="executions$")
     async with open_hub("automic") as hub:
         refs = await executions(hub, 3)
-        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in refs]
+        looks = [Poll(ref=ref, after=0.0, selector="DAILY-*") for ref in refs]
         for _ in range(2):
-            seen = await asyncio.gather(*map(hub.look, looks))
+            seen = await asyncio.gather(*map(hub.poll, looks))
 
     assert [one.ref for one in seen] == refs
     assert len(asked(box, status=403)) == 1
 
 
-async def test_lists_are_tried_again_when_a_while_has_passed(box: Running, later: Later) -> None:
+async def test_lists_are_tried_again_when_a_while_has_passed(box: Running, later: LaterHub) -> None:
     box.sandbox.add_fault("forbidden", system="automic", method="GET", path="executions$", times=1)
     async with later.hub("automic") as hub:
-        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in await executions(hub, 3)]
+        looks = [Poll(ref=ref, after=0.0, selector="DAILY-*") for ref in await executions(hub, 3)]
         for seconds in (0.0, 200.0, 200.0):
             later.seconds += seconds
-            await asyncio.gather(*map(hub.look, looks))
+            await asyncio.gather(*map(hub.poll, looks))
 
-    assert (hub.counts.looks, hub.counts.batched_looks) == (6, 3)
+    assert (hub.counts.looks, hub.counts.batched_polls) == (6, 3)
 
 
 async def test_one_429_holds_everybody_back_until_one_probe_has_passed(box: Running, open_hub: OpenHub) -> None:
@@ -143,9 +143,9 @@ async def test_one_429_holds_everybody_back_until_one_probe_has_passed(box: Runn
         refs = await notifications(hub, 1)
         box.sandbox.add_fault("too_many", system="acquia", endpoint="api", times=1, retry_after=1)
         with pytest.raises(RemoteError):
-            await hub.look(Look(ref=refs[0], after=0.0))
+            await hub.poll(Poll(ref=refs[0], after=0.0))
         held_at = time.time()
-        await asyncio.gather(*(hub.look(Look(ref=refs[0], after=0.0)) for _ in range(10)))
+        await asyncio.gather(*(hub.poll(Poll(ref=refs[0], after=0.0)) for _ in range(10)))
 
     later = [one["at"] for one in asked(box) if one["at"] > held_at]
     assert min(later) - held_at >= 0.9
@@ -156,10 +156,10 @@ async def test_a_look_that_nobody_waits_for_any_more_is_not_made(box: Running, o
     async with open_hub("acquia") as hub:
         refs = await notifications(hub, 2)
         before = len(asked(box, method="GET"))
-        given_up = asyncio.ensure_future(hub.look(Look(ref=refs[0], after=0.2)))
+        given_up = asyncio.ensure_future(hub.poll(Poll(ref=refs[0], after=0.2)))
         await asyncio.sleep(0)
         given_up.cancel()
-        await hub.look(Look(ref=refs[1], after=0.3))
+        await hub.poll(Poll(ref=refs[1], after=0.3))
 
     assert len(asked(box, method="GET")) - before == 1
 
@@ -171,14 +171,14 @@ def test_looks_that_are_due_within_a_tick_are_made_in_one_turn() -> None:
         made.append(virtual.now())
         raise ConfigurationError("as a sign that somebody looks")
 
-    async def look() -> None:
+    async def poll() -> None:
         hub = Hub("x", read, clock=virtual.now)
         async with hub:
-            looks = (hub.look(Look(ref="1", after=after)) for after in (0.31, 0.35, 0.39, 0.41))
+            looks = (hub.poll(Poll(ref="1", after=after)) for after in (0.31, 0.35, 0.39, 0.41))
             await asyncio.gather(*looks, return_exceptions=True)
             hub.close()
 
-    virtual.run(look())
+    virtual.run(poll())
     assert made == [pytest.approx(0.4)] * 3 + [pytest.approx(0.5)]
 
 
@@ -201,27 +201,29 @@ async def test_many_rejections_cost_one_read_of_the_connection(box: Running, ope
     async with open_hub("acquia") as hub:
         refs = await notifications(hub, 1)
         box.sandbox.add_fault("forbidden", system="acquia", path="notifications")
-        looks = (hub.look(Look(ref=refs[0], after=0.0)) for _ in range(20))
+        looks = (hub.poll(Poll(ref=refs[0], after=0.0)) for _ in range(20))
         errors = await asyncio.gather(*looks, return_exceptions=True)
 
     assert {type(one) for one in errors} == {RemoteError}
     assert hub.counts.connection_reads == 2
 
 
-async def test_an_edit_that_names_no_remote_leaves_the_old_connection_in_use(box: Running, later: Later) -> None:
+async def test_an_edit_that_names_no_remote_leaves_the_old_connection_in_use(box: Running, later: LaterHub) -> None:
     async with later.hub("automic", {}, {"own": {"client": "100/x"}}) as hub:
         refs = await executions(hub, 2)
-        looks = [asyncio.ensure_future(hub.look(Look(ref=ref, after=0.2, selector=f"{ref}-*"))) for ref in refs]
+        looks = [asyncio.ensure_future(hub.poll(Poll(ref=ref, after=0.2, selector=f"{ref}-*"))) for ref in refs]
         await asyncio.sleep(0)
         later.seconds += 301.0
-        seen = await asyncio.wait_for(asyncio.gather(*looks, hub.look(Look(ref=refs[0], after=0.0))), 10)
+        seen = await asyncio.wait_for(asyncio.gather(*looks, hub.poll(Poll(ref=refs[0], after=0.0))), 10)
 
     assert {one.phase for one in seen} == {Phase.RUNNING}
     assert hub.counts.connection_reads == 2
 
 
 @pytest.mark.parametrize("system", ["automic", "docplanner"])
-async def test_an_edit_is_taken_over_whether_there_are_tasks_or_events(box: Running, later: Later, system: str) -> None:
+async def test_an_edit_is_taken_over_whether_there_are_tasks_or_events(
+    box: Running, later: LaterHub, system: str
+) -> None:
     async with later.hub(system, {}, {"read_timeout": 29.0}) as hub:
         before = await hub.settings()
         await asyncio.sleep(0)
@@ -233,17 +235,17 @@ async def test_an_edit_is_taken_over_whether_there_are_tasks_or_events(box: Runn
 
 @pytest.mark.parametrize("selector", ["", "DAILY-*"])
 async def test_a_ref_is_not_read_where_an_edit_of_the_connection_leads(
-    box: Running, later: Later, selector: str
+    box: Running, later: LaterHub, selector: str
 ) -> None:
     here = settings_for(box, "automic")
     there = here.base_url.replace("127.0.0.1", "localhost")
     async with later.hub("automic", {}, {"base_url": there}) as hub:
         first, second, third = await executions(hub, 3)
         asked_for = {"after": 0.2, "selector": selector}
-        old = [Look(ref=ref, id_space=Automic(client="100").id_space(here), **asked_for) for ref in (first, second)]
-        new = Look(ref=third, id_space=f"{there} client 100", **asked_for)
-        unknown = Look(ref=third, **asked_for)
-        waiting = asyncio.gather(*map(hub.look, [*old, new, unknown]), return_exceptions=True)
+        old = [Poll(ref=ref, id_space=Automic(client="100").id_space(here), **asked_for) for ref in (first, second)]
+        new = Poll(ref=third, id_space=f"{there} client 100", **asked_for)
+        unknown = Poll(ref=third, **asked_for)
+        waiting = asyncio.gather(*map(hub.poll, [*old, new, unknown]), return_exceptions=True)
         await asyncio.sleep(0)
         later.seconds += 301.0
         seen = await asyncio.wait_for(waiting, 10)
@@ -254,7 +256,7 @@ async def test_a_ref_is_not_read_where_an_edit_of_the_connection_leads(
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_who_is_cancelled_while_it_reads_the_connection_again_harms_nobody(
-    turns: int, box: Running, later: Later
+    turns: int, box: Running, later: LaterHub
 ) -> None:
     async with later.hub("acquia", {}, {"read_timeout": 29.0}) as hub:
         refs = await notifications(hub, 1)
@@ -264,7 +266,7 @@ async def test_who_is_cancelled_while_it_reads_the_connection_again_harms_nobody
             await asyncio.sleep(0)
         reader.cancel()
         await asyncio.wait([reader])
-        seen = await hub.look(Look(ref=refs[0], after=0.0))
+        seen = await hub.poll(Poll(ref=refs[0], after=0.0))
 
     assert seen.phase is Phase.RUNNING
 
@@ -296,14 +298,14 @@ async def test_the_hub_outlives_its_last_watch_for_a_while_and_then_ends(box: Ru
 
 async def test_a_poller_that_ends_too_early_is_loud(open_hub: OpenHub) -> None:
     async with open_hub("acquia") as hub:
-        waiting = asyncio.ensure_future(hub.look(Look(ref="x", after=60.0)))
+        waiting = asyncio.ensure_future(hub.poll(Poll(ref="x", after=60.0)))
         await asyncio.sleep(0)
         hub.close()
 
         with pytest.raises(RuntimeError, match="has ended"):
             await waiting
         with pytest.raises(RuntimeError, match="has ended"):
-            await hub.look(Look(ref="x", after=0.0))
+            await hub.poll(Poll(ref="x", after=0.0))
 
 
 async def test_intervals_are_stretched_evenly_and_that_is_said_once_when_it_lasts(
@@ -317,10 +319,10 @@ async def test_intervals_are_stretched_evenly_and_that_is_said_once_when_it_last
     hub = Hub("acquia_default", read, clock=lambda: clock[0])
     async with hub:
         await hub.system()
-        waiting = [asyncio.ensure_future(hub.look(Look(ref="x", after=1.0))) for _ in range(20)]
+        waiting = [asyncio.ensure_future(hub.poll(Poll(ref="x", after=1.0))) for _ in range(20)]
         lines = []
         for clock[0] in (0.0, 10.0, 20.0, 30.0):
-            waiting.append(asyncio.ensure_future(hub.look(Look(ref="x", after=1.0))))
+            waiting.append(asyncio.ensure_future(hub.poll(Poll(ref="x", after=1.0))))
             await asyncio.sleep(0)
             lines.append(len([one for one in caplog.records if "stretched" in one.message]))
         hub.close()
@@ -332,8 +334,8 @@ async def test_intervals_are_stretched_evenly_and_that_is_said_once_when_it_last
 async def test_a_shared_reading_that_is_cut_off_is_loud(box: Running, open_hub: OpenHub) -> None:
     box.sandbox.add_fault("hang", system="automic", method="GET")
     async with open_hub("automic") as hub:
-        looks = [Look(ref=ref, after=0.0, selector="DAILY-*") for ref in ("1", "2")]
-        waiting = [asyncio.ensure_future(hub.look(look)) for look in looks]
+        looks = [Poll(ref=ref, after=0.0, selector="DAILY-*") for ref in ("1", "2")]
+        waiting = [asyncio.ensure_future(hub.poll(poll)) for poll in looks]
         await until(lambda: hub.counts.batches == 1)
         hub.close()
         told = await asyncio.gather(*waiting, return_exceptions=True)
@@ -367,7 +369,7 @@ async def test_those_who_come_one_by_one_are_gathered_where_nothing_can_be_read_
 
         async def come(number: int) -> Phase:
             await asyncio.sleep(number / 100)
-            return (await hub.look(Look(ref=f"n-{number}", after=0.0, selector=selector))).phase
+            return (await hub.poll(Poll(ref=f"n-{number}", after=0.0, selector=selector))).phase
 
         phases = await asyncio.gather(*map(come, range(50)))
 

@@ -13,21 +13,21 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.want import Want
+from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
-from airflow_provider_taskwatch.hub.errand import Errand
+from airflow_provider_taskwatch.feed.pump import Pump
+from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
 from airflow_provider_taskwatch.hub.hub import Hub
-from airflow_provider_taskwatch.hub.pump import Pump
 from airflow_provider_taskwatch.inbox.aside import asides
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.acronis_feed import AcronisFeed, feed_of
+from airflow_provider_taskwatch.systems.acronis.feed import AcronisFeed, feed_of
 from tests.hub.conftest import settings_for
 from tests.hub.remote import NOW, Listening
-from tests.systems.test_acronis_event import OPTIONS
+from tests.systems.acronis.test_event import OPTIONS
 from tests.until import until
 
 GOOD = {"type": "cti.a.p.em.event.v1.0~a.p.task.created.v1.0", "time": "2026-01-31T06:00:00Z", "subject": "s"}
@@ -106,7 +106,7 @@ def check(inbox: Inbox, feed: AcronisFeed) -> None:
 def test_a_worker_reads_all_that_can_be_read(settings: Settings) -> None:
     inbox, feed = MemoryInbox(), feed_for(settings)
     driver = BlockingDriver(settings)
-    Errand(feed, inbox, driver.run, lambda: Seal([]), clock=lambda: NOW).fetch(0.0, 1_000)
+    WorkerFeedReader(feed, inbox, driver.run, lambda: Seal([]), clock=lambda: NOW).fetch(0.0, 1_000)
     driver.close()
 
     check(inbox, feed)
@@ -124,7 +124,7 @@ async def test_the_triggerer_reads_all_that_can_be_read(settings: Settings) -> N
     hub = Hub("acronis_default", known)
     async with hub:
         pump = Pump(feed, opened, lambda flow: hub.converse(flow, aside=True), lambda: Seal([]), clock=lambda: NOW)
-        async with pump.serving(Listening(Want(since=1.0)).waiter):
+        async with pump.serving(Listening(EventFilter(since=1.0)).waiter):
             async with asyncio.timeout(120):
                 await until(lambda: inbox.position(feed.key) == "2001")
         await until(lambda: pump.is_idle)

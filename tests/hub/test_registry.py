@@ -10,8 +10,9 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError
 from airflow_provider_taskwatch.core.flow import Flow
-from airflow_provider_taskwatch.hub import registry
-from airflow_provider_taskwatch.hub.registry import feed_of, hub_for, listener, reading
+from airflow_provider_taskwatch.feed import registry
+from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
+from airflow_provider_taskwatch.hub.registry import hub_for
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.hub.conftest import settings_for
 from tests.hub.remote import Listening, QueueFeed, Remote

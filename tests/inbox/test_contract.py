@@ -10,14 +10,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import LeaseError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
-from airflow_provider_taskwatch.inbox.message import (
-    PAGE_MESSAGES,
-    Inbox,
-    Lease,
-    Message,
-    Received,
-    Sealed,
-)
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Lease, Message, Received, Sealed
 from airflow_provider_taskwatch.inbox.spot import gone_of
 
 SIGNAL = Message(channel="automic", subject="start-1", delivery="a", content={"status": 1900}, received_at=100.0)

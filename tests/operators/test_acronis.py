@@ -7,9 +7,9 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError
 from airflow_provider_taskwatch.hooks.acronis import AcronisHook
 from airflow_provider_taskwatch.operators.acronis import AcronisCommitOffsetOperator, AcronisCreateSubscriptionOperator
-from airflow_provider_taskwatch.sandbox.acronis_topic import TASK_TOPIC, TYPE_PREFIX
+from airflow_provider_taskwatch.sandbox.acronis.topic import TASK_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.acronis_feed import feed_of
+from airflow_provider_taskwatch.systems.acronis.feed import feed_of
 from tests.operators.life import Life
 
 WISHES = {"topic": TASK_TOPIC, "types": [f"{TYPE_PREFIX}a.p.task.*"]}

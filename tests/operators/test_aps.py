@@ -21,8 +21,8 @@ from airflow_provider_taskwatch.operators.aps import (
     ApsSendNotificationOperator,
 )
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.aps_message import Message, run_context, task_context
-from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage
+from airflow_provider_taskwatch.systems.aps.message import Message, run_context, task_context
+from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from tests.operators.life import Life
 from tests.operators.quick import QuickApsHook
 

@@ -14,9 +14,9 @@ from airflow_provider_taskwatch.command import _adopted
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.start import Record, fingerprint
-from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed
-from airflow_provider_taskwatch.operators.record import KEY
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.task.record import KEY
+from airflow_provider_taskwatch.task.result import RemoteTaskFailed
 from tests.operators.life import Life, event_of
 from tests.operators.quick import Acquia, Automic
 

@@ -26,13 +26,13 @@ from airflow_provider_taskwatch.operators.aps import (
 )
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
 from airflow_provider_taskwatch.operators.callback import AutomicCallback
-from airflow_provider_taskwatch.operators.checked import holds_template
 from airflow_provider_taskwatch.operators.docplanner import DocplannerReleaseNotificationsOperator
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
 from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor, AcronisTaskSensor
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
+from airflow_provider_taskwatch.task.argument import holds_template
 
 AUTOMIC: dict[str, Any] = {"object_name": "JOBS.T"}
 TYPES: dict[str, Any] = {

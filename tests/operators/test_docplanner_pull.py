@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_taskwatch.config.inbox import open_inbox, open_seal
 from airflow_provider_taskwatch.core.error import ConfigurationError, LossError, ReplyError
-from airflow_provider_taskwatch.hub.inbox import open_inbox, open_seal
 from airflow_provider_taskwatch.inbox.seal import fresh_key
 from airflow_provider_taskwatch.operators.docplanner import DocplannerPullNotificationsOperator
 from airflow_provider_taskwatch.sandbox.server import Running

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_taskwatch.config import metric as statistic
+from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.core.error import ConfigurationError, OutputError
 from airflow_provider_taskwatch.core.feed import Event
-from airflow_provider_taskwatch.hub import statistic
-from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator
-from airflow_provider_taskwatch.sandbox.acronis_topic import TENANT_TOPIC, TYPE_PREFIX
+from airflow_provider_taskwatch.sandbox.acronis.topic import TENANT_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.operators.life import Life
 

@@ -18,10 +18,10 @@ from airflow_provider_taskwatch.core.cancel import Cancel, cancel_from
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.hub.canceller import KEPT
 from airflow_provider_taskwatch.inbox.store import SqlInbox
-from airflow_provider_taskwatch.operators import start
-from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitTimedOut
-from airflow_provider_taskwatch.operators.kill import within
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.task import operator as start
+from airflow_provider_taskwatch.task.kill import within
+from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitTimedOut
 from tests.operators.life import Life, event_of
 from tests.operators.quick import Acquia, Automic
 from tests.until import wait_until

@@ -17,12 +17,12 @@ from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator, feed_options
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
 from airflow_provider_taskwatch.operators.callback import AutomicCallback
-from airflow_provider_taskwatch.operators.setting import json_object, listed
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
-from airflow_provider_taskwatch.systems.acronis import Acronis
-from airflow_provider_taskwatch.systems.automic import execution_request
-from airflow_provider_taskwatch.systems.automic_status import expand
+from airflow_provider_taskwatch.systems.acronis.system import Acronis
+from airflow_provider_taskwatch.systems.automic.status import expand
+from airflow_provider_taskwatch.systems.automic.system import execution_request
+from airflow_provider_taskwatch.task.setting import json_object, listed
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
 from tests.operators.life import Life
 

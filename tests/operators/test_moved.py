@@ -13,10 +13,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, T
 from airflow_provider_taskwatch.core.error import RemoteError
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.start import Record
-from airflow_provider_taskwatch.operators.ending import WaitTimedOut
-from airflow_provider_taskwatch.operators.record import KEY
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+from airflow_provider_taskwatch.task.record import KEY
+from airflow_provider_taskwatch.task.result import WaitTimedOut
 from tests.operators.life import Life, event_of
 from tests.operators.quick import Automic
 

@@ -17,12 +17,12 @@ from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
-from airflow_provider_taskwatch.operators.feed import Room
-from airflow_provider_taskwatch.operators.output import Output
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
-from airflow_provider_taskwatch.sensors.finish import how_to_finish
-from airflow_provider_taskwatch.sensors.watch import WatchSensor
+from airflow_provider_taskwatch.task.feed_operator import Room
+from airflow_provider_taskwatch.task.finish import how_to_finish
+from airflow_provider_taskwatch.task.output import Output
+from airflow_provider_taskwatch.task.sensor import WatchSensor
 from tests.operators.life import Life, event_of
 from tests.operators.test_feed import life, next_run, subjects
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms, set_supervisor_comms
 
-from airflow_provider_taskwatch.operators.setting import resumable_from
+from airflow_provider_taskwatch.task.setting import resumable_from
 
 
 def held_seconds(start_seconds: float | None, begun_seconds_ago: float = 0.0) -> float:

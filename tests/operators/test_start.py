@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.flow import PATIENT
-from airflow_provider_taskwatch.sandbox.acquia_start import SHAPES, SWITCH_SHAPES
+from airflow_provider_taskwatch.sandbox.acquia.start import SHAPES, SWITCH_SHAPES
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.operators.life import Life
 from tests.operators.quick import Acquia, Automic

@@ -18,10 +18,10 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_taskwatch.core.error import EventError
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS
-from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed, WaitTimedOut
-from airflow_provider_taskwatch.sandbox.automic import PASSWORD
+from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sandbox.token import CLIENT_SECRET
+from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitTimedOut
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.operators.life import Life, event_of
 from tests.operators.quick import Acquia, Automic
@@ -335,7 +335,7 @@ async def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(
     box.sandbox.add_rule(duration=600.0)
     life = automic(timeout=1800)
     trigger = life.defer().trigger
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.clock.datetime", AnHourAhead)
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.base.datetime", AnHourAhead)
     event = await event_from(trigger)
     assert event["ending"] == "timed_out"
 

@@ -16,12 +16,12 @@ from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
-from airflow_provider_taskwatch.receiver.intake import BODY_BYTES
+from airflow_provider_taskwatch.receiver.body_reader import BODY_BYTES
 from airflow_provider_taskwatch.receiver.push import key_in, taken, ticket_for
 from airflow_provider_taskwatch.receiver.token import Keys, PushTicket
-from airflow_provider_taskwatch.systems.docplanner_feed import DocplannerFeed
+from airflow_provider_taskwatch.systems.docplanner.feed import DocplannerFeed
 from tests.receiver.visitor import NOW, OTHER_SECRET, PUSH_TICKET, SECRET, Answer, Desk, ask, push_pass
-from tests.systems.test_docplanner import settings_of
+from tests.systems.docplanner.test_system import settings_of
 
 KEYLESS = replace(PUSH_TICKET, needs_key=False)
 DENYING = replace(KEYLESS, options={"store_payload": "ids", "denial_code": 7})

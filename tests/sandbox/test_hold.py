@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.sandbox.test_acronis_event import BODY, EM, ID, READER
+from tests.sandbox.acronis.test_event import BODY, EM, ID, READER
 
 
 @pytest.fixture

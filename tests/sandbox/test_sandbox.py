@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call
-from airflow_provider_taskwatch.sandbox.automic import Automic
+from airflow_provider_taskwatch.sandbox.automic.remote import Automic
 from airflow_provider_taskwatch.sandbox.rule import Rule, Rules
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from tests.sandbox.visitor import NOW, Visitor

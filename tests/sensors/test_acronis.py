@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.operators.life import Life
 from tests.operators.quick import QuickAcronisHook

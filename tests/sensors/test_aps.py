@@ -11,10 +11,10 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.outcome import Ending, from_event
-from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.aps_message import Message
-from airflow_provider_taskwatch.systems.aps_text import LocalizedMessage
+from airflow_provider_taskwatch.systems.aps.message import Message
+from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
+from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.operators.life import Life
 from tests.operators.quick import QuickApsHook

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 
+from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
-from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.seal import fresh_key
 from airflow_provider_taskwatch.receiver.push import ticket_for
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
-from airflow_provider_taskwatch.systems.docplanner_feed import push_event
+from airflow_provider_taskwatch.systems.docplanner.feed import push_event
 from airflow_provider_taskwatch.triggers.event import EventTrigger
 from tests.operators.life import Life
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
+from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
-from airflow_provider_taskwatch.hub.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.message import Message
-from airflow_provider_taskwatch.operators.ending import WaitFailed
-from airflow_provider_taskwatch.sandbox.acronis_topic import TENANT_TOPIC, TYPE_PREFIX
+from airflow_provider_taskwatch.sandbox.acronis.topic import TENANT_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor
+from airflow_provider_taskwatch.task.result import WaitFailed
 from airflow_provider_taskwatch.triggers.event import EventTrigger, found
 from tests.operators.life import Life
 

@@ -20,11 +20,11 @@ from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_taskwatch.core.error import EventError, TaskWatchError
 from airflow_provider_taskwatch.core.outcome import Ending
-from airflow_provider_taskwatch.operators.ending import RemoteTaskFailed, WaitFailed, WaitMoved
-from airflow_provider_taskwatch.sandbox.acquia_start import SHAPES
-from airflow_provider_taskwatch.sandbox.automic import PASSWORD
+from airflow_provider_taskwatch.sandbox.acquia.start import SHAPES
+from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.sensors.watch import MEMORY_KEY
+from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitMoved
+from airflow_provider_taskwatch.task.sensor import MEMORY_KEY
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.operators.life import Life, event_of
 from tests.operators.quick import QuickAcquiaHook, QuickAutomicHook

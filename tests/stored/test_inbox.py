@@ -15,13 +15,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_taskwatch.core.cancel import Cancel, cancel_from
 from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, Unreadable
 from airflow_provider_taskwatch.core.flow import Flow
-from airflow_provider_taskwatch.core.want import Want
 from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.feed.follower import FeedFollower
+from airflow_provider_taskwatch.feed.share import Share, Shares
+from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
 from airflow_provider_taskwatch.hub.canceller import unsettled, write_down
-from airflow_provider_taskwatch.hub.errand import Errand
-from airflow_provider_taskwatch.hub.follower import Follower
 from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.event import event_of, message_of
@@ -30,7 +31,6 @@ from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.inbox.spot import gone_of
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.operators.callback import CHANNEL as CALLBACKS
-from airflow_provider_taskwatch.operators.share import Share, Shares
 from airflow_provider_taskwatch.systems import feed_for
 from tests.hub.remote import QueueFeed
 from tests.operators.life import Store
@@ -219,7 +219,7 @@ def test_a_cancel_of_an_older_version_is_read() -> None:
 
 
 def test_a_follower_has_these_positions_and_this_lease(inbox: SpiedInbox, url: str) -> None:
-    follower = Follower(inbox, name="mine", fingerprint="f00d", channel=FEED, want=Want(), quiet_seconds=0.0)
+    follower = FeedFollower(inbox, name="mine", fingerprint="f00d", channel=FEED, want=EventFilter(), quiet_seconds=0.0)
 
     async def follow() -> None:
         bundles = follower.bundles()
@@ -251,7 +251,7 @@ def test_a_reader_in_batches_has_this_position_and_these_shares(inbox: SpiedInbo
     store = Store()
     name = f"reader d.t of {FEED}"
     shares = Shares(inbox, name, "run_1 -1", store, clock=lambda: NOW)
-    errand = Errand(QueueFeed(), inbox, lambda _: None, lambda: Seal([KEY]))
+    errand = WorkerFeedReader(QueueFeed(), inbox, lambda _: None, lambda: Seal([KEY]))
     bring(inbox, "a", "b")
     start = errand.begin(0)
     end, _ = start.after(next(iter(errand.pages(start))).rows, next(iter(errand.pages(start))))
@@ -314,7 +314,7 @@ def test_a_feed_has_these_positions_and_this_lease(inbox: SpiedInbox, url: str) 
         except StopIteration as end:
             return end.value
 
-    Errand(feed, inbox, converse, lambda: Seal([KEY]), clock=lambda: NOW).fetch(None, 1)
+    WorkerFeedReader(feed, inbox, converse, lambda: Seal([KEY]), clock=lambda: NOW).fetch(None, 1)
     assert positions(url) == {FEED: "1", f"{FEED} reader": feed.reader}
     assert inbox.leases == [f"pump {FEED}"]
 

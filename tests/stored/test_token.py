@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.hub.callbacks import callback_settings
+from airflow_provider_taskwatch.config.callback import callback_settings
 from airflow_provider_taskwatch.plugin import PREFIX
 from airflow_provider_taskwatch.receiver import callback, push
 from airflow_provider_taskwatch.receiver.token import Keys, PushTicket, Ticket, expiry

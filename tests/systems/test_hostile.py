@@ -20,19 +20,19 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.system import REF_CHARACTERS, System
 from airflow_provider_taskwatch.core.text import safe
 from airflow_provider_taskwatch.core.wire import Call, Reply
-from airflow_provider_taskwatch.systems import acquia
-from airflow_provider_taskwatch.systems.acquia import Acquia, find_reference
-from airflow_provider_taskwatch.systems.acronis import Acronis
-from airflow_provider_taskwatch.systems.acronis_feed import feed_of
-from airflow_provider_taskwatch.systems.aps import Aps
-from airflow_provider_taskwatch.systems.automic import Automic
+from airflow_provider_taskwatch.systems.acquia import system as acquia
+from airflow_provider_taskwatch.systems.acquia.system import Acquia, find_reference
+from airflow_provider_taskwatch.systems.acronis.feed import feed_of
+from airflow_provider_taskwatch.systems.acronis.system import Acronis
+from airflow_provider_taskwatch.systems.aps.system import Aps
+from airflow_provider_taskwatch.systems.automic.system import Automic
 from tests.play import play, reply, result_of
 from tests.rows import each_row
-from tests.systems.test_acquia import NOTIFICATION, START_REPLY, UUID
-from tests.systems.test_acronis import TASK
-from tests.systems.test_acronis_event import OPTIONS, settings
-from tests.systems.test_acronis_feed import SAMPLE
-from tests.systems.test_automic import EXECUTION, entry
+from tests.systems.acquia.test_system import NOTIFICATION, START_REPLY, UUID
+from tests.systems.acronis.test_event import OPTIONS, settings
+from tests.systems.acronis.test_feed import SAMPLE
+from tests.systems.acronis.test_system import TASK
+from tests.systems.automic.test_system import EXECUTION, entry
 
 MEANT_ILL: Mapping[str, Any] = {
     "nested": "[" * 450 + "]" * 450,

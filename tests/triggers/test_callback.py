@@ -16,7 +16,7 @@ import pytest
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
-from airflow_provider_taskwatch.hub.registry import listener
+from airflow_provider_taskwatch.feed.registry import listener
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running

@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.acronis_feed import AcronisFeed, feed_of
+from airflow_provider_taskwatch.systems.acronis.feed import AcronisFeed, feed_of
 from airflow_provider_taskwatch.triggers.event import EventTrigger
 from tests.hub.conftest import settings_for
 from tests.triggers.conftest import CONN_ID, CREATED, FEED, Emit
@@ -165,7 +165,7 @@ async def test_trouble_that_passes_is_told_once_in_the_log_of_the_task_and_lived
 
 
 async def test_one_who_stops_waiting_leaves_nothing_behind(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
-    from airflow_provider_taskwatch.hub.registry import listener
+    from airflow_provider_taskwatch.feed.registry import listener
 
     task = asyncio.create_task(first_event(trigger_for(want={"subject": "7"})))
     await until(lambda: has_begun(connected))
@@ -175,7 +175,7 @@ async def test_one_who_stops_waiting_leaves_nothing_behind(connected: Running, i
     await until(lambda: listener().is_idle)
 
     assert task.cancelled()
-    assert (listener()._newcomers, listener()._audiences) == ({}, {})
+    assert (listener()._newcomers, listener()._waiter_indexes) == ({}, {})
 
 
 def lose(inbox: SqlInbox, feed: AcronisFeed) -> None:

@@ -15,12 +15,12 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
-from airflow_provider_taskwatch.hub import follower
+from airflow_provider_taskwatch.feed import follower
+from airflow_provider_taskwatch.feed import producer as module
+from airflow_provider_taskwatch.feed.producer import FeedProducer
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.triggers import producer as module
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
-from airflow_provider_taskwatch.triggers.producer import FeedProducer
 from tests.triggers.conftest import CONN_ID, FEED, Emit
 from tests.until import until
 

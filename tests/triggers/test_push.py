@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_taskwatch.config.callback import CallbackSettings
 from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.core.outcome import from_event
 from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
-from airflow_provider_taskwatch.hub.callbacks import CallbackSettings
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.receiver.app import create_app

@@ -21,9 +21,9 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.outcome import Ending, from_event
 from airflow_provider_taskwatch.core.phase import Observation
-from airflow_provider_taskwatch.hub import teller
-from airflow_provider_taskwatch.operators.ending import result_of
+from airflow_provider_taskwatch.hub import log_throttle
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.task.result import result_of
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.until import until
 
@@ -67,7 +67,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
 def automic_task(box: Running, alias: str = "", **rule: Any) -> str:
     """The ref of a new execution that behaves as the rule says."""
     from airflow_provider_taskwatch.hooks.automic import AutomicHook
-    from airflow_provider_taskwatch.systems.automic import Automic, execution_request
+    from airflow_provider_taskwatch.systems.automic.system import Automic, execution_request
 
     box.sandbox.add_rule("JOBS.T", **{"duration": 0.5, **rule})
     ref = AutomicHook().run(Automic(client="100").start(execution_request("JOBS.T", alias=alias))).ref
@@ -118,7 +118,7 @@ async def test_a_success_is_one_event_with_the_result(box: Running) -> None:
 async def test_the_log_of_the_task_tells_changes_and_not_polls_and_the_end_where_no_worker_does(
     box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, finish: str, tells_the_end: bool
 ) -> None:
-    monkeypatch.setattr(teller, "TELL_SECONDS", 0.2)
+    monkeypatch.setattr(log_throttle, "TELL_SECONDS", 0.2)
     told = await said_of(automic_task(box, duration=1.5), capsys, finish)
 
     assert (2 if tells_the_end else 1) <= len(told) == len(set(told)) <= 5
@@ -128,7 +128,7 @@ async def test_the_log_of_the_task_tells_changes_and_not_polls_and_the_end_where
 async def test_what_was_not_said_before_a_good_end_is_left_to_the_worker(
     box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teller, "TELL_SECONDS", 60.0)
+    monkeypatch.setattr(log_throttle, "TELL_SECONDS", 60.0)
     assert await said_of(automic_task(box, duration=1.5), capsys, "resume") == []
 
 
@@ -255,7 +255,7 @@ async def test_a_result_that_is_held_back_for_long_is_told_so(
     told_seconds: float,
     lines: int,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.clock.TOLD_SECONDS", told_seconds)
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.base.TOLD_SECONDS", told_seconds)
     soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     await first_event(trigger_for(automic_task(box, duration=0.0), resumable_from=soon))
 
@@ -265,7 +265,7 @@ async def test_a_result_that_is_held_back_for_long_is_told_so(
 async def test_a_clock_that_is_behind_holds_an_event_no_longer_than_a_worker_may_mean(
     box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.clock.RESUMABLE_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.base.RESUMABLE_SECONDS", 0.1)
     in_an_hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
     assert await first_event(trigger_for(automic_task(box, duration=0.0), resumable_from=in_an_hour))

@@ -1,0 +1,202 @@
+"""Which inbox this installation has: ``[taskwatch] inbox_url``, else what an Airflow connection names, else a file.
+
+Whoever takes another inbox than the others does not hear of them, so a connection counts as missing only where
+Airflow's database could be asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from airflow.sdk.configuration import conf, get_sdk_expansion_variables
+from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.execution_time import task_runner
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, TransportError, described
+from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
+from airflow_provider_taskwatch.inbox.thread import in_thread
+
+from . import option
+from .connection import aget_connection, get_connection
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.inbox.message import Inbox
+    from airflow_provider_taskwatch.inbox.seal import Seal
+    from airflow_provider_taskwatch.inbox.store import SqlInbox
+
+CONN_ID = "taskwatch_inbox"
+FILE_URL = "sqlite:///{AIRFLOW_HOME}/taskwatch-inbox.db"
+ASK_SECONDS = 60.0
+
+
+def retention_days() -> float:
+    """``[taskwatch] inbox_retention_days``."""
+    return option.days("inbox_retention_days", default=RETENTION_DAYS)
+
+
+def open_inbox(*, keeps: bool = True) -> Inbox:
+    """The inbox, on a worker, on the API server and on the command line; it connects when it is asked for something.
+
+    :param keeps: whether connections to a server stay open while nothing is asked.
+    :raises ConfigurationError: where what names it cannot be read.
+    :raises InboxError: where Airflow could not be asked what names it.
+    """
+    return _inbox(_checked(option.text("inbox_url") or _named_by(_find())), keeps=keeps)
+
+
+def open_named_inbox() -> Inbox:
+    """The inbox on a worker that reads a feed: a file of its own host would be another one than the triggerers'.
+
+    There may be hundreds of workers, which ask now and then: none of them keeps a connection to a server open.
+
+    :raises ConfigurationError: where neither the option nor a connection names it.
+    """
+    if not option.text("inbox_url") and _find() is None:
+        raise ConfigurationError(
+            "a worker that reads a feed needs the inbox of the triggerers: set [taskwatch] inbox_url on workers, too, "
+            f"or add an Airflow connection {CONN_ID!r}; or wait in the triggerer (deferrable=True)"
+        )
+    return open_inbox(keeps=False)
+
+
+async def aopen_inbox() -> Inbox:
+    """Like :func:`open_inbox`, from inside the triggerer's event loop; all in a process share its connections.
+
+    What takes time runs in a thread: a setting may come from a command, and the database's library is slow to import.
+    """
+    url = await in_thread(option.text, "inbox_url")
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            url = url or _named_by(await _afind())
+    except TimeoutError as cause:
+        raise InboxError(f"{_UNKNOWN}: no answer in {ASK_SECONDS:g} s") from cause
+    return await in_thread(lambda: _shared(_checked(url)))
+
+
+def open_seal() -> Seal:
+    """What encrypts the replies of remotes that forget them: ``[taskwatch] inbox_keys``.
+
+    :raises ConfigurationError: where there is no key.
+    """
+    from airflow_provider_taskwatch.inbox.seal import Seal
+
+    return Seal(option.words("inbox_keys"))
+
+
+def find_seal() -> Seal | None:
+    """See :func:`open_seal`; None where there is no key."""
+    return open_seal() if option.words("inbox_keys") else None
+
+
+def inbox_url_of(connection: Any) -> str:
+    """The SQLAlchemy URL that an Airflow connection stands for; what is in its extra becomes options of the database.
+
+    :raises ConfigurationError: where it is of another type than ``postgres`` or ``sqlite``.
+    """
+    kind = connection.conn_type
+    if kind == "sqlite":
+        return f"sqlite:///{connection.host or connection.schema or ''}"
+    if kind not in ("postgres", "postgresql"):
+        raise ConfigurationError(
+            f"connection {CONN_ID!r} has the type {kind!r}; an inbox is in PostgreSQL or SQLite: 'postgres' or 'sqlite'"
+        )
+    user, password = (quote(text or "", safe="") for text in (connection.login, connection.password))
+    host = connection.host or ""
+    place = f"[{host}]" if ":" in host else host
+    port = f":{connection.port}" if connection.port else ""
+    options = urlencode(connection.extra_dejson, quote_via=quote)
+    credentials = f"{user}:{password}@" if user else ""
+    return f"postgresql://{credentials}{place}{port}/{quote(connection.schema or '', safe='')}?{options}".rstrip("?")
+
+
+def _inbox(url: str, *, keeps: bool = True) -> SqlInbox:
+    from airflow_provider_taskwatch.inbox.store import SqlInbox
+
+    return SqlInbox(url, retention_days=retention_days(), keeps=keeps)
+
+
+_open: dict[str, SqlInbox] = {}
+_opening = threading.Lock()
+
+
+def _shared(url: str) -> Inbox:
+    """The one that is open, else a new one: a PostgreSQL with stock settings has 100 connections for everybody."""
+    with _opening:
+        inbox = _open.get(url)
+        if inbox is None or not inbox.share():
+            inbox = _open[url] = _inbox(url)
+        return inbox
+
+
+def _named_by(connection: Any) -> str:
+    return FILE_URL.format(**get_sdk_expansion_variables()) if connection is None else inbox_url_of(connection)
+
+
+def _checked(url: str) -> str:
+    """The URL, unless it is that of Airflow's own database, whose tables and migrations are Airflow's alone.
+
+    Where Airflow keeps no database (a worker), its setting is a default that is no inbox either.
+    """
+    airflows = conf.get("database", "sql_alchemy_conn", fallback="")
+    if airflows and _place(url) == _place(airflows):
+        raise ConfigurationError(
+            "the inbox must not be Airflow's own database; let [taskwatch] inbox_url, or the connection "
+            f"{CONN_ID!r}, name another one (another database of the same server will do)"
+        )
+    return url
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Kind, and all but the credentials and options, of a database's URL."""
+    kind, _, rest = url.partition("://")
+    return kind.partition("+")[0].replace("postgresql", "postgres"), rest.partition("?")[0].rpartition("@")[2]
+
+
+def _find() -> Any:
+    if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
+        return _find_in_database()
+    with _known():
+        return get_connection(CONN_ID)
+
+
+async def _afind() -> Any:
+    if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
+        return _find_in_database()
+    with _known():
+        return await aget_connection(CONN_ID)
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    """Go on without one where Airflow knows of none."""
+    with suppress(AirflowNotFoundException):
+        try:
+            yield
+        except TransportError as cause:
+            raise InboxError(f"{_UNKNOWN}: {cause}") from cause
+
+
+_UNKNOWN = (
+    f"Airflow cannot be asked for the connection {CONN_ID!r}, which may name the inbox; where there is no database of "
+    "Airflow, set [taskwatch] inbox_url"
+)
+
+
+def _find_in_database() -> Any:
+    """On the API server and on the command line, which have no supervisor to ask."""
+    from airflow.models.connection import Connection
+    from airflow.secrets.metastore import MetastoreBackend
+
+    try:
+        return Connection.get_connection_from_secrets(CONN_ID)
+    except AirflowNotFoundException:
+        pass
+    try:
+        return MetastoreBackend().get_connection(CONN_ID)
+    except Exception as cause:  # whatever it is, nobody knows whether there is one
+        raise InboxError(f"{_UNKNOWN}: {described(cause):.200}") from cause

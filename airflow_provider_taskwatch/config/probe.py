@@ -1,0 +1,118 @@
+"""Proving the whole way of a callback: one is sent to where remotes send theirs, and looked for in the inbox."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    RemoteError,
+    TaskWatchError,
+    TransportError,
+    at_step,
+)
+from airflow_provider_taskwatch.core.flow import Flow, words
+from airflow_provider_taskwatch.core.wire import Reply, get, send
+from airflow_provider_taskwatch.receiver.callback import PATH, SERVICE
+from airflow_provider_taskwatch.receiver.token import Ticket
+
+from .callback import Callback, CallbackSettings
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.inbox.message import Inbox
+
+CHANNEL = "check"
+LIFETIME_SECONDS = 86_400
+"""Long, so that clocks which differ do not look like secrets that differ."""
+
+
+def prove(settings: CallbackSettings, inbox: Inbox) -> Iterator[tuple[str, str]]:
+    """Send a callback as a remote would, step by step: pairs of what was tried and what it showed.
+
+    :raises TaskWatchError: at the first step that fails; it says which of the possible causes it is, and the remedy.
+    """
+    start_id = f"check-{secrets.token_hex(6)}"
+    ticket = Ticket(channel=CHANNEL, start_id=start_id, expires_at=int(time.time()) + LIFETIME_SECONDS)
+    callback = settings.callback(ticket)
+    yield "settings", f"{settings.base_url} with {len(settings.secrets)} secret(s)"
+    with at_step("inbox"):
+        receivers = _receivers(inbox)
+    yield "inbox", receivers
+    with at_step("delivered"):
+        _send(settings.base_url, callback)
+    yield "delivered", f"{settings.base_url} has taken a callback"
+    with at_step("found"):
+        _require(inbox, start_id, settings.base_url)
+    yield "found", "it is in the inbox"
+
+
+def _receivers(inbox: Inbox) -> str:
+    there = [f"{one.host} {one.age_seconds:.0f} s ago" for one in inbox.heartbeats()]
+    return f"{inbox!r}; receivers: {', '.join(there) or 'none has been there for a day'}"
+
+
+def _require(inbox: Inbox, start_id: str, base_url: str) -> None:
+    if not any(one.message.subject == start_id for one in inbox.read(inbox.end(), [start_id])):
+        raise ConfigurationError(
+            f"the receiver at {base_url} has taken the callback, but it is not in {inbox!r}: there is another "
+            "inbox; [taskwatch] inbox_url must name one database for the receiver and for the triggerers, and a SQLite "
+            "file is one on one host only"
+        )
+
+
+def _send(base_url: str, callback: Callback) -> None:
+    from airflow_provider_taskwatch.drive.blocking import BlockingDriver
+
+    driver = BlockingDriver(
+        Settings(
+            conn_id="callbacks",
+            connection_type="taskwatch",
+            base_url=base_url,
+            auth="bearer",
+            login="",
+            password=callback.bearer,
+        )
+    )
+    try:
+        driver.run(delivery(base_url, callback))
+    except TransportError as error:
+        raise TransportError(
+            f"{error}; the receiver must run, and [taskwatch] callback_base_url must be its address as remotes see it"
+        ) from error
+    finally:
+        driver.close()
+
+
+def delivery(base_url: str, callback: Callback) -> Flow[None]:
+    """Deliver a callback, or raise what its refusal means."""
+    reply: Reply = yield send("POST", callback.url.removeprefix(base_url), {"check": True})
+    if not reply.is_ok:
+        raise _refusal(base_url, reply, is_receiver=(yield from _is_receiver()))
+
+
+def _is_receiver() -> Flow[bool]:
+    try:
+        reply: Reply = yield get("/health")
+        content = reply.json()
+    except (TransportError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.get("service") == SERVICE
+
+
+def _refusal(base_url: str, reply: Reply, *, is_receiver: bool) -> TaskWatchError:
+    if not is_receiver:
+        return ConfigurationError(
+            f"{base_url} answers {reply.status}, and {base_url}/health is not a receiver's: [taskwatch] "
+            "callback_base_url must be the address of a receiver; the one on Airflow's API server is below /taskwatch, "
+            "and there only where callback_secrets is set (where a proxy hides /health, it may also be another secret)"
+        )
+    if reply.status == 404:
+        return ConfigurationError(
+            f"the receiver at {base_url} has another secret: its [taskwatch] callback_secrets must hold the first one "
+            "of here, and it reads them when it starts"
+        )
+    return RemoteError(method="POST", path=f"{PATH}***", status=reply.status, message=f"{words(reply)}; see its log")

@@ -1,0 +1,75 @@
+"""What a process shares of its feeds: one pump per feed and event loop, and one listener per event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from airflow_provider_taskwatch.config.inbox import aopen_inbox, open_seal
+from airflow_provider_taskwatch.config.metric import count
+from airflow_provider_taskwatch.core.feed import Feed
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.hub.registry import patiently
+from airflow_provider_taskwatch.systems import feed_for
+
+from .listener import Listener
+from .pump import Pump
+from .waiter_index import Waiter
+
+log = logging.getLogger(__name__)
+
+_listeners: dict[asyncio.AbstractEventLoop, Listener] = {}
+_pumps: dict[tuple[asyncio.AbstractEventLoop, str], Pump] = {}
+
+
+def listener() -> Listener:
+    """The one reader of the inbox in the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _listeners:
+        for ended in [other for other in _listeners if other.is_closed()]:
+            del _listeners[ended]
+        _listeners[loop] = Listener(aopen_inbox, count=count)
+    return _listeners[loop]
+
+
+async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[[str], object] = log.warning) -> Feed:
+    """The feed of a connection; as patient as :func:`patiently`.
+
+    :raises ConfigurationError: where the connection has no such feed.
+    """
+    return feed_for(await patiently(hub.settings, warn), options)
+
+
+@asynccontextmanager
+async def reading(hub: Hub, feed: Feed, waiter: Waiter) -> AsyncIterator[None]:
+    """See to it that some process reads a feed while somebody waits for it.
+
+    One that its remote sends by itself is not read; where no receiver takes it, whoever waits is told.
+    """
+    if feed.is_pushed:
+        with listener().expecting(feed.key, waiter):
+            yield
+        return
+    async with _pump_for(hub, feed).serving(waiter):
+        yield
+
+
+def _pump_for(hub: Hub, feed: Feed) -> Pump:
+    """The pump of a feed in the running loop; over the hub of the first who asked."""
+    key = asyncio.get_running_loop(), feed.key
+    if key not in _pumps or _pumps[key].is_idle:
+        for ended in [other for other, pump in _pumps.items() if pump.is_idle]:
+            del _pumps[ended]
+        _pumps[key] = Pump(feed, aopen_inbox, partial(_converse, hub), open_seal, count=count)
+    return _pumps[key]
+
+
+async def _converse(hub: Hub, flow: Flow[Any]) -> Any:
+    """Apart from the looks of others; a read may outlive all who waited, and what it needs lives as long."""
+    async with hub:
+        return await hub.converse(flow, aside=True)

@@ -1,0 +1,157 @@
+"""Reading a feed on a worker: as its only reader while nobody else is, and from the inbox in any case."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
+
+from airflow_provider_taskwatch.core.error import InboxError, LeaseError, TaskWatchError
+from airflow_provider_taskwatch.core.feed import Feed
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.inbox.lease import new_holder
+from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message
+from airflow_provider_taskwatch.inbox.seal import Seal
+from airflow_provider_taskwatch.inbox.spot import (
+    BACK_SECONDS,
+    Page,
+    Spot,
+    counted,
+    has_gone_back,
+    read_page,
+    spot_again,
+    spot_at,
+)
+
+from .pump import lease_name
+from .reading import Place, Program, Reading, Step, back_words, lost_message, remarks, seal_for
+from .silence import of_feed, silence
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 120.0
+"""Longer than a read may take, as nobody renews it meanwhile."""
+
+
+class WorkerFeedReader:
+    """One worker's way to the events of a feed.
+
+    :param converse: holds one conversation with the remote.
+    :param open_seal: for feeds that forget what was read, and for what cannot be read.
+    :param clock: seconds since the epoch.
+    :param count: takes the name of a counter and what to add to it.
+    :param now: seconds of a clock that does not jump.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        inbox: Inbox,
+        converse: Callable[[Flow[Any]], Any],
+        open_seal: Callable[[], Seal],
+        *,
+        clock: Callable[[], float] = time.time,
+        count: Callable[[str, int], object] = lambda _name, _number: None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.feed = feed
+        self.inbox = inbox
+        self._converse = converse
+        self._lease = Lease(name=lease_name(feed), holder=new_holder())
+        self._reading = Reading(feed, inbox, self._lease, seal_for(feed, open_seal), clock)
+        self._count = count
+        self._now = now
+        self._sleep = sleep
+        self._place: Place | None = None
+
+    def fetch(self, since: float | None, limit: int) -> None:
+        """Read the feed until it has nothing more, or enough has come; not at all where somebody else reads it.
+
+        :param since: seconds since the epoch, of the earliest event that is wanted.
+        :param limit: how many events are enough.
+        """
+        fetched = 0
+        while fetched < limit and (new := self._read(since)):
+            fetched += new
+
+    def _read(self, since: float | None) -> int:
+        if self.feed.is_pushed or not self.inbox.lease(self._lease.name, self._lease.holder, LEASE_SECONDS):
+            return 0
+        try:
+            if self._place is None:
+                self._place = self._drive(self._reading.begin(since))
+            batch = self._drive(self._reading.turn(self._place, waits=False))
+        except LeaseError:
+            self._place = None
+            return 0
+        self._place = self._place.at(batch.position)
+        if batch.unreadable:
+            self._count("feed.unreadable", len(batch.unreadable))
+        for level, words in remarks(self.feed.key, batch):
+            log.log(level, words)
+        return batch.count
+
+    def doubt(self) -> str:
+        """What keeps events from coming, in words; empty where nothing is known to."""
+        silent = silence(self.inbox) if self.feed.is_pushed else ""
+        return of_feed(self.feed.key, silent) if silent else ""
+
+    def begin(self, number: int) -> Spot:
+        """The spot of a reader that begins after a number."""
+        return spot_at(self.inbox, self.feed.key, number)
+
+    def again(self, spot: Spot) -> Spot:
+        """The spot of a reader that comes back; another one where the inbox has gone back, which is told."""
+        ends_at = self._now() + BACK_SECONDS
+        while has_gone_back(self.inbox, self.feed.key, spot):
+            if self._now() >= ends_at:
+                again = spot_again(self.inbox, self.feed.key, spot)
+                self._count("inbox.went_back", 1)
+                log.error(back_words(self.feed.key, spot.number, again.number))
+                return again
+            self._sleep(BACK_SECONDS / 10)
+        return counted(self.inbox, self.feed.key, spot)
+
+    def pages(self, spot: Spot) -> Iterator[Page]:
+        """What the inbox holds after a spot, in the order of the feed; the last page is empty."""
+        while True:
+            page = read_page(self.inbox, self.feed.key, spot)
+            if page.is_back:
+                raise InboxError(f"{self.inbox!r} has gone back while {self.feed.key} was read; it is read again")
+            yield page
+            if not page.rows:
+                return
+            spot, _ = spot.after(page.rows, page)
+
+    def between(self, start: int, end: int) -> Iterator[Message]:
+        """What the inbox holds after a number and up to another one."""
+        while page := [one for one in self.inbox.after(self.feed.key, start) if one.number <= end]:
+            yield from (one.message for one in page)
+            start = page[-1].number
+
+    def lose(self, number: int, *, is_exact: bool = True) -> str:
+        """Count events that were deleted before they were read; what to say of them."""
+        self._count("feed.lost", number)
+        return lost_message(self.feed.key, number, is_exact=is_exact)
+
+    def close(self) -> None:
+        """Let somebody else read the feed at once."""
+        self.inbox.release(self._lease.name, self._lease.holder)
+        self.inbox.close()
+
+    def _drive(self, program: Program[T]) -> T:
+        run: Run[Step, T] = Run(program)
+        while not run.is_over:
+            step: Any = run.step
+            try:
+                answer = self._converse(step) if isinstance(step, Generator) else step()
+            except TaskWatchError as error:
+                run.throw(error)
+            else:
+                run.send(answer)
+        return run.result

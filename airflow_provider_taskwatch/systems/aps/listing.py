@@ -1,0 +1,146 @@
+"""What lists of APS notifications say about those that are waited for."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import takewhile
+from typing import Any
+
+from airflow_provider_taskwatch.core.glob import ANY, matches
+from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase, absent
+from airflow_provider_taskwatch.core.system import unquoted
+from airflow_provider_taskwatch.systems.moment import moment
+
+from .message import PERSONAL, Message, as_result, phase_of, read_message, shown, wire_name
+
+Item = Mapping[str, Any]
+
+_CONTEXT = "context="
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+ORDER = (Phase.FAILED, Phase.RUNNING, Phase.PENDING, Phase.BLOCKED, Phase.UNKNOWN, Phase.SUCCEEDED)
+"""Of several notifications the first phase counts: one failure fails, and all must succeed."""
+
+
+def context_in(ref: str) -> str | None:
+    """The context that a ref asks for, None where it is the id of one notification."""
+    return ref.removeprefix(_CONTEXT) if ref.startswith(_CONTEXT) else None
+
+
+def by_context(context: str) -> str:
+    """The ref of all notifications of a context."""
+    return _CONTEXT + unquoted(context)
+
+
+class Listing:
+    """Notifications by id and by context, from one list or several; what comes later is newer.
+
+    :param locale: language of the texts, where the platform has not chosen one.
+    """
+
+    def __init__(self, locale: str) -> None:
+        self._locale = locale
+        self._items: dict[str, Item] = {}
+        self._groups: dict[str, list[Item]] | None = None
+        self._names: list[str] = []
+        self._readings: dict[str, Observation] = {}
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Learn from a list."""
+        self._items |= {one["id"]: one for one in items if isinstance(one.get("id"), str)}
+        self._groups = None
+        self._readings = {}
+
+    def is_settled(self, ref: str) -> bool:
+        """Whether what a panel shows is enough: all that goes on, and the newest of what has ended.
+
+        The success of a context is not: it may be that of others as well, which have failed before.
+        """
+        seen = self.observation(ref)
+        return seen.phase is not Phase.LOST and not (context_in(ref) is not None and seen.phase.is_ok)
+
+    def missing(self, refs: Iterable[str]) -> str:
+        """One pattern for all contexts that are in no list; empty where there is none."""
+        asked = [context for ref in refs if (context := context_in(ref)) is not None]
+        unseen = [context for context in asked if not self._matching(context)]
+        if len(unseen) < 2:
+            return "".join(unseen)
+        return _common([one.partition(ANY)[0] for one in unseen]) + ANY
+
+    def last(self, ref: str) -> Message | None:
+        """The notification that was changed last, None where no list has one."""
+        return max(map(read_message, self._found(ref)), key=_changed_at, default=None)
+
+    def observation(self, ref: str) -> Observation:
+        """The reading of a ref; absent where no list has it."""
+        if ref not in self._readings:
+            self._readings[ref] = self._observation(ref)
+        return self._readings[ref]
+
+    def _observation(self, ref: str) -> Observation:
+        found = list(map(read_message, self._found(ref)))
+        if not found:
+            return absent(ref)
+        phase, told = min(((phase_of(one), one) for one in found), key=lambda pair: ORDER.index(pair[0]))
+        locale = self._locale
+        ended = moment(told.modified) if phase.is_final else None
+        return Observation(
+            ref=ref,
+            phase=phase,
+            status=told.status,
+            message=_words(told, locale, len(found)),
+            ended_at=ended.timestamp() if ended else None,
+            result=LazyMapping(lambda: _result(ref, told, found, locale)),
+            personal=LazyMapping(lambda: {wire_name(name): getattr(told, name) for name in PERSONAL}),
+        )
+
+    def _found(self, ref: str) -> list[Item]:
+        context = context_in(ref)
+        if context is None:
+            return [self._items[ref]] if ref in self._items else []
+        return self._matching(context)
+
+    def _matching(self, pattern: str) -> list[Item]:
+        """The notifications whose contexts match."""
+        groups = self._grouped()
+        prefix, asterisk, _ = pattern.partition(ANY)
+        if not asterisk:
+            return groups.get(pattern, [])
+        alike = takewhile(lambda one: one.startswith(prefix), self._names[bisect_left(self._names, prefix) :])
+        return [item for one in alike if matches(pattern, one) for item in groups[one]]
+
+    def _grouped(self) -> dict[str, list[Item]]:
+        """Notifications by context; the contexts are in order."""
+        if self._groups is None:
+            self._groups = {}
+            for item in self._items.values():
+                if isinstance(item.get("context"), str):
+                    self._groups.setdefault(item["context"], []).append(item)
+            self._names = sorted(self._groups)
+        return self._groups
+
+
+def _common(texts: Sequence[str]) -> str:
+    """How all of these begin."""
+    first, last = min(texts), max(texts)
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(one for one, _ in alike)
+
+
+def _changed_at(message: Message) -> datetime:
+    return moment(message.modified) or moment(message.created) or _LONG_AGO
+
+
+def _words(message: Message, locale: str, count: int) -> str:
+    said = ": ".join(text for name in ("message", "details") if (text := shown(message, name, locale)))
+    return f"{said} (one of {count})" if count > 1 else said
+
+
+def _result(ref: str, told: Message, found: Sequence[Message], locale: str) -> dict[str, Any]:
+    """The XCom: the notification that decides; of a context, all of them as well."""
+    result = as_result(told, locale)
+    if context_in(ref) is None:
+        return result
+    return result | {"notifications": [as_result(one, locale) for one in found]}

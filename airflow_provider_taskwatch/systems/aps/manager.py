@@ -1,0 +1,211 @@
+"""Where the platform's notification manager is found, how its operations are called, and what they answer.
+
+* https://docs.cloudblue.com/cbc/sdk/21.0/api/types/platform-types/onscreennotification/onscreennotification-OnScreenNotificationManager-page/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
+from airflow_provider_taskwatch.core.flow import Flow, Retry, read_object, refusal, trouble, unreadable
+from airflow_provider_taskwatch.core.system import safe_ref
+from airflow_provider_taskwatch.core.wire import Call, Pause, Query, Reply, get, is_sendable, segment, send
+
+from .message import Message, read_message
+
+T = TypeVar("T")
+Item = Mapping[str, Any]
+"""A notification as it is in a reply."""
+
+TYPE = "http://www.parallels.com/pa/pa-core-services/notification-manager/1.0"
+SERVICE_PATH = "/aps/2/services/notification-manager"
+RESOURCES_PATH = "/aps/2/resources"
+TRANSIENT = "aps-transient-error"
+"""The header of a refusal that the platform itself says will pass."""
+RETRY = Retry(attempts=5)
+
+OPERATIONS: Mapping[str, tuple[str, str]] = {
+    "sendNotification": ("POST", "/notifications"),
+    "editNotification": ("PUT", "/notifications/{notificationId}"),
+    "deleteNotification": ("DELETE", "/notifications/{notificationId}"),
+    "getNotifications": ("GET", "/notifications"),
+    "getLastNotificationMessagesByContext": ("GET", "/notifications/lastMessagesByContext"),
+    "activityLog": ("GET", "/notifications/activitylog"),
+    "getDisplayMessages": ("GET", "/notifications/displayMessages"),
+    "getNotificationChannel": ("GET", "/notifications/channel"),
+}
+"""Verb and path below the manager, by the vendor's names."""
+
+GROUPS = ("warnings", "inProgressActivities", "otherActivities")
+
+
+class PassingRefusalError(RemoteError):
+    """A refusal that the platform itself says will pass, whatever its status."""
+
+    @property
+    def transient(self) -> bool:  # type: ignore[override]
+        return True
+
+
+class Manager:
+    """The notification manager of one platform; each method is one operation, asked once.
+
+    Its id, once it is looked up, is remembered: it is the same for all who ask.
+
+    :param path: ``service`` for the path of the type, ``resource`` for that of a resource.
+    :param manager_id: of the resource; empty to look it up.
+    :param headers: sent along with each call; those without a value are left out.
+    """
+
+    def __init__(self, *, path: str, manager_id: str, headers: Mapping[str, str]) -> None:
+        self._is_service = path == "service"
+        self._is_given = bool(manager_id)
+        self._id = manager_id and safe_ref(manager_id, "manager")
+        self._headers = {name: _sendable(name, value) for name, value in headers.items() if value}
+
+    def message(self, operation: str, content: Item, ref: str = "") -> Flow[Message]:
+        """An operation that answers with the notification."""
+        call, reply = yield from self.ask(operation, ref, content=content)
+        message = read_message(read_object(call, reply))
+        if not message.id:
+            raise unreadable(call, reply, "names no notification")
+        return message
+
+    def items(self, operation: str, **query: str) -> Flow[list[Item]]:
+        """A list of notifications. A reply without one is an error, lest it be mistaken for an empty one."""
+        call, reply = yield from self.ask(operation, query=query)
+        content = _json(call, reply)
+        if not isinstance(content, list):
+            raise unreadable(call, reply, "is no list of notifications")
+        return _objects(content)
+
+    def groups(self) -> Flow[Mapping[str, list[Item]]]:
+        """What a panel shows. The vendor's type says one object, its prose a list of them."""
+        call, reply = yield from self.ask("getDisplayMessages")
+        content = _json(call, reply)
+        parts = _objects(content if isinstance(content, list) else [content])
+        if not parts and content != []:
+            raise unreadable(call, reply, "holds no groups of notifications")
+        return {name: [one for part in parts for one in _objects(part.get(name))] for name in GROUPS}
+
+    def channel(self) -> Flow[str]:
+        """The id of the caller's channel."""
+        call, reply = yield from self.ask("getNotificationChannel")
+        content = read_object(call, reply)
+        if not isinstance(content.get("id"), str):
+            raise unreadable(call, reply, "holds no channel id")
+        return str(content["id"])
+
+    def deleted(self, ref: str) -> Flow[Message | str | None]:
+        """Delete a notification, and return what comes: the notification, a text, or nothing."""
+        _, reply = yield from self.ask("deleteNotification", ref)
+        try:
+            content = reply.json()
+        except (ValueError, RecursionError):
+            content = reply.text()
+        if isinstance(content, dict):
+            return read_message(content)
+        return content if isinstance(content, str) and content else None
+
+    def ask(
+        self, operation: str, ref: str = "", *, content: object = None, query: Query | None = None
+    ) -> Flow[tuple[Call, Reply]]:
+        """One operation. Where the manager was looked up and is not there any more, it is looked up again."""
+        method, path = OPERATIONS[operation]
+        below = path.format(notificationId=segment(ref))
+        call = send(method, (yield from self._base()) + below, content, self._headers, query)
+        try:
+            return call, (yield from _once(call))
+        except NotFoundError:
+            moved = yield from self._moved()
+            if not moved:
+                raise
+        call = send(method, moved + below, content, self._headers, query)
+        return call, (yield from _once(call))
+
+    def _base(self) -> Flow[str]:
+        """The path of the manager."""
+        if self._is_service:
+            return SERVICE_PATH
+        self._id = self._id or (yield from self._find_manager())
+        return f"{RESOURCES_PATH}/{segment(self._id)}"
+
+    def _moved(self) -> Flow[str]:
+        """The path of the manager where it is another one by now; empty where it is not."""
+        if self._is_service or self._is_given:
+            return ""
+        before, self._id = self._id, ""
+        base = yield from self._base()
+        return base if self._id != before else ""
+
+    def _find_manager(self) -> Flow[str]:
+        """The manager is the one resource of its type, whose version clients write as ``1.0`` and as ``1``."""
+        for kind in (TYPE, TYPE.removesuffix(".0")):
+            # The query is no pair of name and value, and the signature covers it as it is sent.
+            call = get(f"{RESOURCES_PATH}?implementing({quote(kind, safe='')})", headers=self._headers)
+            resources = _objects(_json(call, (yield from _once(call))))
+            if found := next(filter(None, map(_resource_id, resources)), ""):
+                return safe_ref(found, "manager")
+        raise ConfigurationError(
+            f"the platform names no resource of the type {TYPE}; set 'manager_id' in the connection, or its 'path' "
+            "to service"
+        )
+
+
+def insist(make: Callable[[], Flow[T]], is_safe: Callable[[TaskWatchError], bool] = lambda _: True) -> Flow[T]:
+    """What a flow brings, which is run again after failures that pass.
+
+    :param make: makes the flow.
+    :param is_safe: whether it may be run again after this failure; any flow that may be run twice may.
+    """
+    failures, paused = 0, 0.0
+    while True:
+        try:
+            return (yield from make())
+        except TaskWatchError as error:
+            failures += 1
+            pause = RETRY.seconds(failures, getattr(error, "retry_after", None))
+            if RETRY.is_over(failures, paused + pause, error.patience) or not (error.transient and is_safe(error)):
+                raise
+            words = trouble(str(error), pause, RETRY.left_seconds(failures, paused, error.patience))
+            paused += pause
+        yield Pause(seconds=pause, spread=0.2, trouble=words)
+
+
+def _once(call: Call) -> Flow[Reply]:
+    """The 2xx reply to a call, or its refusal."""
+    reply: Reply = yield call
+    if reply.is_ok:
+        return reply
+    error = refusal(call, reply)
+    if TRANSIENT in reply.headers and not error.transient:
+        raise error.saying(error.message, PassingRefusalError)
+    raise error
+
+
+def _json(call: Call, reply: Reply) -> object:
+    try:
+        return reply.json()
+    except (ValueError, RecursionError) as cause:
+        raise unreadable(call, reply, "is not JSON") from cause
+
+
+def _objects(content: object) -> list[Mapping[str, Any]]:
+    return [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
+
+
+def _resource_id(resource: Mapping[str, Any]) -> str:
+    aps = resource.get("aps")
+    found = aps.get("id") if isinstance(aps, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _sendable(name: str, value: str) -> str:
+    if not is_sendable(value):
+        raise ConfigurationError(
+            f"{name}: {value!r:.80} cannot be sent in a header; it may hold neither blanks nor umlauts"
+        )
+    return value

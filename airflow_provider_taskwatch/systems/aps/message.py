@@ -1,0 +1,247 @@
+"""A notification of the APS platform as a value: its fields, what may be sent of them, and what they mean.
+
+* https://docs.cloudblue.com/cbc/sdk/21.0/api/types/platform-types/onscreennotification/onscreennotification-OnScreenNotificationManager-page/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.phase import Phase
+
+from .text import LocalizedMessage, read_text, render, text_problems, write_text
+
+CONTEXT_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One notification, with the vendor's fields and defaults. What a type or a status means is in :data:`PHASES`.
+
+    Required are ``message``, ``package_id`` and ``service``; the fields of :data:`READ_ONLY` come from the platform and
+    are never sent.
+
+    :param type: ``activity`` or ``warning``; an ``announcement`` is for providers, not for applications.
+    :param status: of an activity ``inProgress``, ``ready`` or ``error``; of a warning ``upcoming`` or ``existing``.
+    :param message: the title.
+    :param details: a short text in the list of notifications.
+    :param full_details: the text of the opened notification.
+    :param link: a view of the panel, such as ``/v/aps/samples/async1pn/servers``; no URL.
+    :param link_more: another one, labelled ``link_more_text``.
+    :param package_id: APS id of the package whose icons and translations are used.
+    :param service: name of the service that has started the activity.
+    :param account_id: APS id of an account, all of whose users are addressed.
+    :param user_id: APS id of the user who is addressed.
+    :param context: by which notifications are grouped and found again.
+    :param initiator_id: APS id of the user who has started the activity; ``initiator`` is the name.
+    :param parent_id: id of another notification; its children do not pop up.
+    :param created: ISO 8601, as the platform writes it; so is ``modified``.
+    """
+
+    id: str = ""
+    type: str = "activity"
+    status: str = "inProgress"
+    message: LocalizedMessage | None = None
+    localized_message: str = ""
+    details: LocalizedMessage | None = None
+    localized_details: str = ""
+    full_details: LocalizedMessage | None = None
+    localized_full_details: str = ""
+    link: str = ""
+    link_more: str = ""
+    link_more_text: LocalizedMessage | None = None
+    localized_link_more_text: str = ""
+    package_id: str = ""
+    service: str = ""
+    updated: bool = False
+    resolved: bool = False
+    created: str = ""
+    modified: str = ""
+    account_id: str = ""
+    user_id: str = ""
+    context: str = ""
+    initiator_id: str = ""
+    initiator: str = ""
+    parent_id: str = ""
+    ip_address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisplayMessages:
+    """What a panel shows: all warnings, all activities in progress, and the ten latest of the others."""
+
+    warnings: tuple[Message, ...] = ()
+    in_progress_activities: tuple[Message, ...] = ()
+    other_activities: tuple[Message, ...] = ()
+
+
+READ_ONLY = frozenset(
+    {
+        "id",
+        "localized_message",
+        "localized_details",
+        "localized_full_details",
+        "localized_link_more_text",
+        "updated",
+        "resolved",
+        "created",
+        "modified",
+        "initiator",
+    }
+)
+SETTABLE = tuple(one.name for one in fields(Message) if one.name not in READ_ONLY)
+REQUIRED = ("message", "package_id", "service")
+TEXTS = ("message", "details", "full_details", "link_more_text")
+PERSONAL = ("user_id", "initiator_id", "initiator", "ip_address")
+FLAGS = ("updated", "resolved")
+
+STATUSES: Mapping[str, tuple[str, ...]] = {
+    "activity": ("inProgress", "ready", "error"),
+    "warning": ("upcoming", "existing"),
+}
+"""What an application may send, by type."""
+
+PHASES: Mapping[tuple[str, str], Phase] = {
+    ("activity", "inProgress"): Phase.RUNNING,
+    ("activity", "ready"): Phase.SUCCEEDED,
+    ("activity", "error"): Phase.FAILED,
+    ("warning", "upcoming"): Phase.PENDING,
+    ("warning", "upcomming"): Phase.PENDING,  # once in the vendor's prose
+    ("warning", "existing"): Phase.BLOCKED,
+}
+"""Anything else is unknown; a warning that is resolved is over."""
+
+
+def wire_name(name: str) -> str:
+    """A field's name in the vendor's JSON."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+_NAMES = {one.name: wire_name(one.name) for one in fields(Message)}
+_PLAIN = [(name, wire) for name, wire in _NAMES.items() if name not in (*TEXTS, *FLAGS)]
+
+
+def phase_of(message: Message) -> Phase:
+    """Our word for the state of what a notification tells."""
+    if message.type == "warning" and message.resolved:
+        return Phase.SUCCEEDED
+    return PHASES.get((message.type, message.status), Phase.UNKNOWN)
+
+
+def read_message(content: Mapping[str, Any]) -> Message:
+    """The notification in a reply. Types and statuses that are not known are kept; what makes no sense is left out."""
+    values: dict[str, Any] = {name: _plain(content[wire]) for name, wire in _PLAIN if wire in content}
+    values |= {name: read_text(content[_NAMES[name]]) for name in TEXTS if _NAMES[name] in content}
+    values |= {name: content[name] in (True, "true") for name in FLAGS if name in content}
+    return Message(**(values | {"type": values.get("type") or "activity", "status": values.get("status", "")}))
+
+
+def _plain(value: object) -> str:
+    return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+
+
+def write_message(message: Message) -> dict[str, Any]:
+    """What is sent of a notification: all that a client may set."""
+    given = {name: getattr(message, name) for name in SETTABLE}
+    written = {
+        name: write_text(value) if isinstance(value, LocalizedMessage) else value for name, value in given.items()
+    }
+    return {_NAMES[name]: value for name, value in written.items() if value}
+
+
+def checked(message: Message) -> Message:
+    """The notification, or one :class:`ConfigurationError` that names every field that is wrong."""
+    texts = {name: getattr(message, name) for name in TEXTS if getattr(message, name) is not None}
+    wrong = [name for name, text in texts.items() if not isinstance(text, LocalizedMessage)]
+    problems = [f"{name} must be a LocalizedMessage" for name in wrong]
+    problems += [f"{name} is missing" for name in REQUIRED if _is_missing(getattr(message, name))]
+    problems += _status_problems(message)
+    if "*" in message.context:
+        problems.append("context must not hold '*', which stands for anything when it is looked up")
+    problems += _text_problems({name: text for name, text in texts.items() if name not in wrong})
+    if problems:
+        raise ConfigurationError(f"the notification cannot be sent: {'; '.join(problems)}")
+    return message
+
+
+def _text_problems(texts: Mapping[str, LocalizedMessage]) -> list[str]:
+    problems = [f"{name}: {problem}" for name, text in texts.items() for problem in text_problems(text)]
+    way_out = "literal=True, or LocalizedMessage.literal(...), shows a text as it is, without places for keys"
+    return [*problems, way_out] if problems else []
+
+
+def _is_missing(value: str | LocalizedMessage | None) -> bool:
+    return not (value.message if isinstance(value, LocalizedMessage) else value)
+
+
+def _status_problems(message: Message) -> list[str]:
+    if message.type == "announcement":
+        return ["type 'announcement' is for providers; applications send 'activity' or 'warning'"]
+    if message.type not in STATUSES:
+        return [f"type {message.type!r} is none of {', '.join(STATUSES)}"]
+    if message.status in STATUSES[message.type]:
+        return []
+    return [f"status {message.status!r} of type {message.type!r} is none of {', '.join(STATUSES[message.type])}"]
+
+
+def check_type(kind: str, status: str = "") -> None:
+    """Raise :class:`ConfigurationError` for an unknown type, and for a status that it does not have."""
+    if problems := _status_problems(Message(type=kind, status=status or STATUSES.get(kind, ("",))[0])):
+        raise ConfigurationError(problems[0])
+
+
+def in_language(message: Message, locale: str) -> dict[str, str]:
+    """The texts of a notification by field, as they are shown."""
+    return {name: shown(message, name, locale) for name in TEXTS}
+
+
+def shown(message: Message, name: str, locale: str) -> str:
+    """One text of a notification, as the platform shows it, else as it would be shown."""
+    return str(getattr(message, f"localized_{name}")) or render(getattr(message, name), locale)
+
+
+def as_result(message: Message, locale: str, *, personal: bool = False) -> dict[str, Any]:
+    """A notification as plain JSON for people and XComs, under the vendor's names, its texts in one language.
+
+    :param personal: whether fields that tell of people belong in there, too.
+    """
+    kept = {name: getattr(message, name) for name in _NAMES if not name.startswith("localized_")}
+    told = {**kept, **in_language(message, locale)}
+    return {_NAMES[name]: value for name, value in told.items() if personal or name not in PERSONAL}
+
+
+def changed(message: Message, changes: Mapping[str, Any]) -> Message:
+    """The notification with some fields changed, and without what the platform had made of the old ones."""
+    outdated: dict[str, Any] = {f"localized_{name}": "" for name in TEXTS}
+    return replace(message, **outdated, **changes)
+
+
+def run_context(dag_id: str, run_id: str, *, group: str = "") -> str:
+    """The context of the notification of a DAG run."""
+    return context_for(dag_id, run_id, group=group)
+
+
+def task_context(dag_id: str, run_id: str, task_id: str, map_index: int | None, *, group: str = "") -> str:
+    """The context of the notification of a task instance.
+
+    :param map_index: -1, or None, for a task that is not mapped.
+    """
+    return context_for(dag_id, run_id, task_id, -1 if map_index is None else map_index, group=group)
+
+
+def context_for(*ids: object, group: str = "") -> str:
+    """A context that belongs to one thing and to nothing else: readable, and told apart by a digest.
+
+    :param ids: what the thing is known by, such as DAG, run and task.
+    :param group: what stands before the digest, for look-ups of several (``group.*``); made of the ids where empty.
+    """
+    readable = group or re.sub(r"[^A-Za-z0-9._-]", "-", ".".join(["airflow", *map(str, ids)]))[:CONTEXT_CHARACTERS]
+    digest = hashlib.sha256(json.dumps([*map(str, ids)]).encode()).hexdigest()[:12]
+    return f"{readable}.{digest}"

@@ -1,0 +1,284 @@
+"""The APS Notification Manager of CloudBlue Commerce (formerly Odin): on-screen notifications, sent and waited for.
+
+* Its eight operations: https://docs.cloudblue.com/cbc/sdk/21.0/api/types/platform-types/onscreennotification/onscreennotification-OnScreenNotificationManager-page/
+* What they are for: https://docs.cloudblue.com/cbc/sdk/21.0/concepts/frontend/ux1/notifications
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.form import Field, Form
+from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.system import Options, SystemDefaults, doubt_unless_uuid, safe_ref
+
+from .listing import Listing, by_context, context_in
+from .manager import GROUPS, Manager, PassingRefusalError, insist
+from .message import DisplayMessages, Message, changed, checked, read_message, write_message
+from .text import LANGUAGE
+
+FORM = Form(
+    connection_type="aps",
+    title="APS Notification Manager",
+    auths=("oauth1", "aps_token"),
+    token_headers={"aps_token": "APS-Token"},
+    fields=(
+        Field(
+            name="package_id",
+            label="Package id",
+            description="APS id of the package that sends, where a notification names none.",
+        ),
+        Field(name="service", label="Service", description="Name of the service that sends, likewise."),
+        Field(
+            name="path",
+            label="Path",
+            description="service: /aps/2/services/notification-manager. resource: /aps/2/resources/<manager id>.",
+            default="service",
+            choices=("service", "resource"),
+        ),
+        Field(
+            name="manager_id",
+            label="Manager id",
+            description="APS id of the notification manager, for the path by resource. Empty: it is looked up.",
+        ),
+        Field(
+            name="locale",
+            label="Locale",
+            description="Language of the texts in answers (APS-Locale), such as en_US.",
+        ),
+        Field(
+            name="resource_id",
+            label="Impersonated resource",
+            description="APS id of the resource on whose behalf calls are made (APS-Resource-ID).",
+        ),
+    ),
+    placeholders={
+        "host": "https://oa.example.com:6308",
+        "login": "Consumer key of the application instance",
+        "password": "Consumer secret, or the token",
+    },
+)
+
+
+def from_settings(settings: Settings, **headers: str) -> Aps:
+    """The system behind a connection of the type ``aps``.
+
+    :param headers: ``transaction_id``, ``locale``, ``resource_id``, before those that the connection names.
+    """
+    own = {name: value or "" for name, value in settings.own.items()}
+    return Aps(**(own | {name: value for name, value in headers.items() if value}))
+
+
+class Aps(SystemDefaults):
+    """Sends notifications, and reads those of others. What is waited for is an activity, or that a warning is resolved.
+
+    A ref is a notification's id, or ``context=<pattern>`` for all whose context matches, ``*`` standing for anything.
+
+    :param package_id: of notifications that name none; so is ``service``.
+    :param path: ``service`` or ``resource``: where the manager is found.
+    :param manager_id: for the latter; empty to look it up.
+    :param locale: language of the texts in answers.
+    :param resource_id: on whose behalf to call.
+    :param transaction_id: of the platform's call that this is an answer to.
+    """
+
+    name = "aps"
+    noun = "notification"
+    reads_alone = False
+
+    def __init__(
+        self,
+        *,
+        package_id: str = "",
+        service: str = "",
+        path: str = "service",
+        manager_id: str = "",
+        locale: str = "",
+        resource_id: str = "",
+        transaction_id: str = "",
+    ) -> None:
+        self.locale = locale or LANGUAGE
+        self._package_id = package_id
+        self._service = service
+        self._resource_id = resource_id
+        headers = {"APS-Locale": locale, "APS-Resource-ID": resource_id, "APS-Transaction-ID": transaction_id}
+        self._manager = Manager(path=path, manager_id=manager_id, headers=headers)
+
+    # --- the eight operations
+
+    def send(self, message: Message) -> Flow[Message]:
+        """Send a notification, and return it with its id. Sent once more only where nothing can have been done."""
+        content = write_message(self.completed(message))
+        return insist(lambda: self._manager.message("sendNotification", content), _may_repeat_send)
+
+    def edit(self, ref: str, message: Message) -> Flow[Message]:
+        """Put a notification in the place of another; read-only fields are left out."""
+        content, ref = write_message(self.completed(message)), self.check_id(ref)
+        return insist(lambda: self._manager.message("editNotification", content, ref))
+
+    def delete(self, ref: str) -> Flow[Message | str | None]:
+        """Delete a notification; :class:`NotFoundError` where there is none, and not because of a lost reply.
+
+        The vendor's prose says that the deleted notification is returned, its schema a string: what comes is returned,
+        None where nothing comes.
+        """
+        ref, tries = self.check_id(ref), 0
+
+        def attempt() -> Flow[Message | str | None]:
+            nonlocal tries
+            tries += 1
+            return self._manager.deleted(ref)
+
+        try:
+            return (yield from insist(attempt))
+        except NotFoundError:
+            if tries == 1:
+                raise
+            return None
+
+    def of_channel(self, channel: str) -> Flow[list[Message]]:
+        """The notifications of a channel."""
+        return self._messages("getNotifications", channel=channel)
+
+    def by_context(self, pattern: str) -> Flow[list[Message]]:
+        """The last notifications whose contexts match, ``*`` standing for anything."""
+        return self._messages("getLastNotificationMessagesByContext", context=pattern)
+
+    def activity_log(self) -> Flow[list[Message]]:
+        """The notifications of the action log."""
+        return self._messages("activityLog")
+
+    def display_messages(self) -> Flow[DisplayMessages]:
+        """The notifications that a panel shows, in their three groups."""
+        groups = yield from insist(self._manager.groups)
+        warnings, in_progress, others = (tuple(map(read_message, groups[name])) for name in GROUPS)
+        return DisplayMessages(warnings=warnings, in_progress_activities=in_progress, other_activities=others)
+
+    def channel(self) -> Flow[str]:
+        """The id of the caller's channel."""
+        return insist(self._manager.channel)
+
+    # --- what is made of them
+
+    def announce(self, message: Message, *, under: str = "") -> Flow[Message]:
+        """Send a notification; or edit the one that has the same context, whoever has sent it.
+
+        However often, and whatever reply was lost: there is one of that context.
+
+        :param under: the context of its parent; where there is one of that context, it does not pop up.
+        """
+        message = self.completed(message)
+        if not message.context:
+            raise ConfigurationError("context is missing: by it the notification is found again")
+        return insist(lambda: self._announce(message, under))
+
+    def change(self, ref: str, changes: Mapping[str, Any]) -> Flow[Message]:
+        """Change some fields of a notification, which is found by its ref; those that are not named stay.
+
+        What is not found in any list is edited all the same where the changes make a whole notification.
+        """
+        known = yield from self.find_message(ref)
+        if known is None and context_in(ref) is not None:
+            raise ConfigurationError(f"there is no {self.noun} of the {ref.replace('=', ' ', 1)}; send one first")
+        message = changed(known or Message(), changes)
+        return (yield from self.edit(known.id if known else ref, message))
+
+    def find_message(self, ref: str) -> Flow[Message | None]:
+        """The last notification of a ref, None where there is none in any list."""
+        listing = yield from self._listing([ref])
+        return listing.last(ref)
+
+    def completed(self, message: Message) -> Message:
+        """The notification with what the connection adds, or one error that names all that is wrong with it."""
+        package_id, service = message.package_id or self._package_id, message.service or self._service
+        return checked(replace(message, package_id=package_id, service=service))
+
+    # --- waiting
+
+    def doubt(self, ref: str) -> str:
+        return doubt_unless_uuid(ref, self.noun) if context_in(ref) is None else ""
+
+    def id_space(self, settings: Settings) -> str:
+        own = super().id_space(settings)
+        return f"{own} as resource {self._resource_id}" if self._resource_id else own
+
+    def check_ref(self, ref: str) -> str:
+        context = context_in(ref)
+        if context is None:
+            return self.check_id(ref)
+        if not context.strip() or not context.isprintable():
+            raise ConfigurationError(f"{ref!r:.80}: the context is empty, or holds what does not print")
+        return ref
+
+    def check_id(self, ref: str) -> str:
+        """An id as it is sent, or an error before any request."""
+        return safe_ref(ref, self.noun)
+
+    def observe(self, ref: str) -> Flow[Observation]:
+        found = yield from self.observe_many("", [ref])
+        return found[ref]
+
+    def selector(self, options: Options) -> str:
+        """There is no way to read one: whoever waits on a connection is served by the same lists."""
+        return "notifications"
+
+    def observe_many(self, selector: str, refs: Sequence[str]) -> Flow[Mapping[str, Observation]]:
+        """All of them, those that are in no list as absent; so nobody is left to be read alone."""
+        listing = yield from self._listing(refs)
+        return {ref: listing.observation(ref) for ref in refs}
+
+    def explain(self, seen: Observation, options: Options) -> Flow[str]:
+        """The text of the opened notification."""
+        yield from ()
+        return str(seen.result.get("fullDetails") or "")
+
+    def probe(self) -> Flow[str]:
+        try:
+            yield from self.channel()
+        except RemoteError as error:
+            if error.status in (401, 403) or error.transient:
+                raise
+            yield from self.display_messages()
+        return "the credentials are accepted and notifications can be read"
+
+    def _messages(self, operation: str, **query: str) -> Flow[list[Message]]:
+        found = yield from insist(lambda: self._manager.items(operation, **query))
+        return [read_message(one) for one in found]
+
+    def _listing(self, refs: Sequence[str]) -> Flow[Listing]:
+        """What a panel shows; where that leaves something open, the action log; then the contexts themselves.
+
+        At most three requests, however many refs there are.
+        """
+        listing = Listing(self.locale)
+        groups = yield from self._manager.groups()
+        listing.add(one for group in groups.values() for one in group)
+        if not all(map(listing.is_settled, refs)):
+            listing.add((yield from self._manager.items("activityLog")))
+        if pattern := listing.missing(refs):
+            listing.add((yield from self._manager.items("getLastNotificationMessagesByContext", context=pattern)))
+        return listing
+
+    def _announce(self, message: Message, under: str) -> Flow[Message]:
+        parent = (yield from self._last_of(under)) if under else None
+        known = yield from self._last_of(message.context)
+        content = write_message(replace(message, parent_id=parent.id) if parent else message)
+        if known is None:
+            return (yield from self._manager.message("sendNotification", content))
+        return (yield from self._manager.message("editNotification", content, known.id))
+
+    def _last_of(self, context: str) -> Flow[Message | None]:
+        """The last notification of this very context."""
+        listing = Listing(self.locale)
+        listing.add((yield from self._manager.items("getLastNotificationMessagesByContext", context=context)))
+        return listing.last(by_context(context))
+
+
+def _may_repeat_send(error: TaskWatchError) -> bool:
+    """Whether a send that ended in this error surely did nothing."""
+    return not isinstance(error, PassingRefusalError) and SystemDefaults().was_refused(error)

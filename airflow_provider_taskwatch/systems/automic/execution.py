@@ -1,0 +1,117 @@
+"""What an Automation Engine tells about an execution, read: alone, as an entry of a list, and in reports."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_taskwatch.core.phase import LazyMapping, Observation
+from airflow_provider_taskwatch.core.system import unquoted
+from airflow_provider_taskwatch.core.text import line, shortened
+from airflow_provider_taskwatch.systems.moment import moment, seconds_between
+
+from .status import PHASES, TEXTS, number_of, phase_of
+
+_RUN_ID = re.compile(r"0*([1-9][0-9]{0,18})")
+_PEOPLE = ("user", "activator")
+_RESULT = (
+    "name",
+    "alias",
+    "title",
+    "type",
+    "status_text",
+    "runtime",
+    "estimated_runtime",
+    "activation_time",
+    "start_time",
+    "end_time",
+    "reference_run_id",
+    "parent",
+    "queue",
+    "agent",
+    "platform",
+    "priority",
+    "archive_key1",
+    "archive_key2",
+)
+
+
+def read_execution(ref: str, content: Mapping[str, Any]) -> Observation:
+    """The reading in an execution, whether it was read alone or is an entry of a list."""
+    number = number_of(content.get("status"))
+    return Observation(
+        ref=ref,
+        phase=phase_of(number),
+        status=_text(content.get("status")) if number is None else str(number),
+        message=_message(number, content),
+        elapsed_seconds=_seconds(content.get("runtime")),
+        expected_seconds=_seconds(content.get("estimated_runtime")),
+        ended_at=_epoch(content.get("end_time")),
+        result=LazyMapping(lambda: _result(ref, number, content)),
+        personal=LazyMapping(lambda: {name: content[name] for name in _PEOPLE if content.get(name) is not None}),
+    )
+
+
+def _result(ref: str, number: int | None, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The XCom; what the engine leaves out is None. ``duration`` and ``runtime`` are in seconds."""
+    return {
+        "run_id": int(ref),
+        "status": content.get("status") if number is None else number,
+        "duration": seconds_between(content.get("start_time"), content.get("end_time")),
+        **{name: content.get(name) for name in _RESULT},
+    }
+
+
+def _message(number: int | None, content: Mapping[str, Any]) -> str:
+    known = "" if number is None else TEXTS.get(number, "")
+    told = _text(content.get("status_text")) or known
+    is_unlisted = number is not None and number not in PHASES
+    return f"{told} (not in the vendor's table, judged by its range)".strip() if is_unlisted else told
+
+
+def summary(seen: Observation) -> str:
+    """One execution on one line: name, run id, status and its text."""
+    return line(f"{_text(seen.result['name'])} ({seen.ref}): {seen.status} {seen.message}")
+
+
+def agrees(seen: Observation, name: str, expected: str) -> bool:
+    """Whether an entry of a list is what was asked for.
+
+    Lists may leave a property out, and an engine that does not understand a filter ignores it.
+    """
+    value = seen.result[name]
+    return value is None or _text(value).casefold() == expected.casefold()
+
+
+def run_id(value: object) -> str | None:
+    """A run id without zero padding, from a number or a text."""
+    if type(value) is int and 0 < value < 10**19:
+        return str(value)
+    matched = _RUN_ID.fullmatch(unquoted(str(value))) if isinstance(value, (str, int)) else None
+    return matched[1] if matched else None
+
+
+def report_lines(content: Mapping[str, Any]) -> list[str]:
+    """The lines of a report's pages, which come HTML-entity encoded and with CRLF."""
+    data = content.get("data")
+    pages = [one for one in data if isinstance(one, Mapping)] if isinstance(data, list) else []
+    text = "\n".join(html.unescape(_text(one.get("content"))) for one in pages)
+    return [one.rstrip() for one in text.splitlines() if one.strip()]
+
+
+def _epoch(value: object) -> float | None:
+    ended = moment(value) if value else None
+    return ended.timestamp() if ended else None
+
+
+def _seconds(value: object) -> float | None:
+    number = number_of(value)
+    return None if number is None else float(number)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else str(shortened(value))

@@ -1,0 +1,224 @@
+"""The life of every sensor that waits for an event of a feed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_provider_taskwatch.core.error import LossError, TaskWatchError, described
+from airflow_provider_taskwatch.core.event_filter import EventFilter
+from airflow_provider_taskwatch.core.feed import Event, who_reads
+from airflow_provider_taskwatch.core.outcome import Outcome
+from airflow_provider_taskwatch.core.text import stored
+from airflow_provider_taskwatch.inbox.event import event_of
+from airflow_provider_taskwatch.inbox.spot import Spot, gone_of
+
+from .argument import Check, Checked, CheckedOperatorType
+from .feed_operator import ON_EVENTS_LOST, FeedUser, tell_lost
+from .result import WaitTimedOut, result_of
+from .setting import (
+    backstop,
+    deadline_of,
+    duration,
+    flag_or_none,
+    is_deferrable,
+    json_object,
+    moment_of,
+    now,
+    resumable_from,
+    text_or_empty,
+    until,
+)
+from .waiter import heard
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
+
+POKE_SECONDS = 10.0
+POKE_EVENTS = 10_000
+"""Enough for one poke; more would keep it from looking at what has come."""
+
+
+class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperatorType):
+    """Wait for an event, and return it: ``id``, ``name``, ``subject``, ``at`` and ``content``. Subclasses say of what.
+
+    Airflow's ``timeout``, ``soft_fail`` and ``mode="reschedule"`` (with ``deferrable=False``) mean what they always do.
+
+    :param subject: what the event must be about; default: anything.
+    :param match: dotted paths into the event's content, and the values there.
+    :param since: events before this moment do not count: a datetime, or a text in ISO 8601, which may be a template.
+        Default: the start of the DAG run.
+    :param deferrable: wait in the triggerer; False waits on the worker, which needs ``[taskwatch] inbox_url`` then.
+        Default: ``[taskwatch] default_deferrable``.
+    :param on_events_lost: what to do where events after ``since`` were deleted before the wait began: ``continue`` with
+        an error in the log, or ``fail``.
+    """
+
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "subject": text_or_empty,
+        "match": json_object,
+        "since": moment_of,
+        "deferrable": flag_or_none,
+        "poke_interval": duration,
+        "on_events_lost": ON_EVENTS_LOST,
+    }
+    template_fields: Sequence[str] = ("subject", "match", "since")
+
+    def __init__(
+        self,
+        *,
+        subject: str = "",
+        match: Mapping[str, Any] | None = None,
+        since: datetime | str | None = None,
+        deferrable: bool | None = None,
+        on_events_lost: str = "continue",
+        poke_interval: float = POKE_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        duration("poke_interval", poke_interval)  # Airflow 3.3.2 raises a bare OverflowError for what is too long
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.subject = subject
+        self.match = match
+        self.since = since
+        self.deferrable = deferrable
+        self.on_events_lost = on_events_lost
+        self._spot: Spot | None = None
+        self._trouble = ""
+
+    def names(self) -> list[str]:
+        """What may have happened; empty: anything."""
+        return []
+
+    def event_types(self) -> Sequence[str]:
+        """The same for the log, where the feed itself holds some types only."""
+        return self.names()
+
+    def execute(self, context: Context) -> Any:
+        self.check_arguments()
+        want = self._want(context)
+        want.check()
+        self.feed.check(want.match)
+        is_deferred = is_deferrable(self.deferrable)
+        if is_deferred or not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
+            self._tell_wait(context, want, is_deferred)
+        if is_deferred:
+            self._defer(context, want)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Back on a worker: the trigger's event says how the wait ended."""
+        from airflow_provider_taskwatch.triggers.event import EventTrigger
+
+        try:
+            return self._result(heard(self, event, EventTrigger, self.poke_interval))
+        except WaitTimedOut as timed_out:
+            raise AirflowSensorTimeout(str(timed_out)) from None
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Read what the feed has, and look into the inbox, for ``deferrable=False``."""
+        want = self._want(context)
+        with self.errand() as errand:
+            self._fetch(errand, want)
+            spot = self._begin(context, errand, want) if self._spot is None else errand.again(self._spot)
+            for page in errand.pages(spot):
+                for event in (event_of(one.message) for one in page.rows):
+                    if want.accepts(event):
+                        return self._found(event)
+                spot, lost = spot.after(page.rows, page)
+                if lost:
+                    tell_lost(self.log, self.on_events_lost, errand.lose(lost))
+                self._spot = spot
+        return False
+
+    def _fetch(self, errand: WorkerFeedReader, want: EventFilter) -> None:
+        """Read what there is; trouble that passes is lived through, as in the triggerer, and told when it changes."""
+        try:
+            errand.fetch(want.since, POKE_EVENTS)
+        except TaskWatchError as error:
+            if not error.transient or error.is_lasting:
+                raise
+            if isinstance(error, LossError) or str(error) != self._trouble:
+                level = logging.ERROR if isinstance(error, LossError) else logging.WARNING
+                self.log.log(
+                    level, "still waiting: the feed %s cannot be read for now: %s", self.feed.key, described(error)
+                )
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
+
+    def _begin(self, context: Context, errand: WorkerFeedReader, want: EventFilter) -> Spot:
+        """Where to begin. What is gone by the time of a later poke was there for the first one."""
+        if doubt := errand.doubt():
+            self.log.warning(doubt)
+        is_later = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
+        lost = gone_of(errand.inbox, errand.feed.key).since(want.since)
+        if lost and not is_later:
+            tell_lost(self.log, self.on_events_lost, errand.lose(lost, is_exact=False))
+        return errand.begin(errand.inbox.number_before(errand.feed.key, want.heard_from))
+
+    def _found(self, event: Event) -> PokeReturnValue:
+        from airflow_provider_taskwatch.triggers.event import found
+
+        return PokeReturnValue(is_done=True, xcom_value=self._result(found(event)))
+
+    def _result(self, outcome: Outcome) -> dict[str, Any]:
+        result = result_of(outcome)
+        if outcome.loss:
+            self.log.warning(
+                "the event is too long for an XCom: %s; an operator that reads events writes all to its output_path",
+                outcome.loss,
+            )
+        return result
+
+    def _tell_wait(self, context: Context, want: EventFilter, is_deferred: bool) -> None:
+        """Say what is waited for, and who brings it."""
+        is_read_here = not (is_deferred or self.feed.is_pushed)
+        here = f"this worker reads it every {self.poke_interval:g} s, unless another process does"
+        self.log.info(
+            "waiting for an event %s, from the feed %s of connection %s; %s; %s",
+            want.describe(self.event_types()),
+            self.feed.key,
+            self.conn_id,
+            here if is_read_here else who_reads(self.feed),
+            until(deadline_of(context["ti"], self.timeout)),
+        )
+
+    def _want(self, context: Context) -> EventFilter:
+        since = moment_of("since", self.since)
+        return EventFilter(
+            names=self.names(),
+            subject=text_or_empty("subject", self.subject),
+            match=stored(json_object("match", self.match)),  # which a trigger carries
+            since=_start_of(context) if since is None else since,
+        )
+
+    def _defer(self, context: Context, want: EventFilter) -> None:
+        from airflow_provider_taskwatch.triggers.event import EventTrigger
+
+        deadline = deadline_of(context["ti"], self.timeout)
+        self.defer(
+            trigger=EventTrigger(
+                conn_id=self.conn_id,
+                feed=self.feed_options(),
+                want={"names": want.names, "subject": want.subject, "match": want.match, "since": want.since},
+                deadline=deadline.isoformat() if deadline else None,
+                resumable_from=resumable_from(context["ti"]).isoformat(),
+                on_events_lost=self.on_events_lost,
+                asked_at=now().timestamp(),
+            ),
+            method_name="execute_complete",
+            timeout=backstop(deadline, self.poke_interval),
+        )
+
+
+def _start_of(context: Context) -> float:
+    """When the DAG run began, in seconds since the epoch."""
+    run = context["dag_run"]
+    return (run.start_date or run.run_after).timestamp()

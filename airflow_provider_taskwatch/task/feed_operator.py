@@ -1,0 +1,263 @@
+"""The life of every operator that reads the events of a feed: a bounded batch, each event once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.event_filter import EventFilter
+from airflow_provider_taskwatch.core.feed import Event, fitted, shown, whole
+from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, safe
+from airflow_provider_taskwatch.feed.share import Share, Shares
+from airflow_provider_taskwatch.inbox.event import event_of
+from airflow_provider_taskwatch.inbox.message import Received
+from airflow_provider_taskwatch.inbox.spot import Page, Spot, gone_of
+
+from .argument import Check, Checked, CheckedOperatorType
+from .hook import HookUser
+from .output import Output, OutputUser
+from .setting import choice, listed, moment_of, now
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.core.feed import Feed
+    from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
+    from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook  # noqa: F401 - named as a text below
+
+
+class FeedUser(HookUser["TaskWatchHook"]):
+    """Finds the feed and the inbox of a task. The class that it is mixed into has the arguments."""
+
+    def feed_options(self) -> dict[str, Any]:
+        """Which of the connection's feeds; see the remote's ``feed_of``."""
+        return {}
+
+    @cached_property
+    def feed(self) -> Feed:
+        """The feed, as the connection and the arguments describe it."""
+        from airflow_provider_taskwatch.systems import feed_for
+
+        return feed_for(self.hook.settings, self.feed_options())
+
+    @contextmanager
+    def errand(self) -> Iterator[WorkerFeedReader]:
+        """The way to the feed's events from a worker, for the duration of a block."""
+        from airflow_provider_taskwatch.config.inbox import open_named_inbox, open_seal
+        from airflow_provider_taskwatch.config.metric import count
+        from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
+
+        errand = WorkerFeedReader(self.feed, open_named_inbox(), self.hook.run, open_seal, count=count)
+        try:
+            yield errand
+        finally:
+            errand.close()
+
+
+ON_EVENTS_LOST = choice("continue", "fail")
+
+
+def _limit_of(name: str, value: object) -> int:
+    """It may have come out of a template."""
+    text = str(value)
+    if not text.isdecimal() or not int(text):
+        raise ConfigurationError(f"{name} must be a whole number above 0, not {value!r:.80}")
+    return int(text)
+
+
+class ReadFeedOperator(OutputUser, Checked, FeedUser, BaseOperator, metaclass=CheckedOperatorType):
+    """Read what has come since the last run, and return it, or write it to object storage. Subclasses say which feed.
+
+    Who reads is kept in the inbox by ``reader``: a run goes on where the last one has ended, and a retry, or a run that
+    was cleared, gets the same events again. While a trigger or another task reads the feed, they are taken from the
+    inbox, else from the remote, through the inbox.
+
+    An XCom has up to 1,000,000 characters of events; what comes after them is for the next run, as after ``limit``.
+    ``output_path`` has no such bound.
+
+    :param limit: how many events at most; what is left is for the next run.
+    :param names: one or many of what may have happened, ``*`` standing for any characters; empty: anything.
+    :param since: how far back the first run of a reader goes: a datetime, or a text in ISO 8601. Default: it begins
+        with what comes from then on.
+    :param reader: to whom the position belongs. Default: the DAG's and the task's ids.
+    :param output_path: write the events there, one JSON object a line, and return ``path``, ``count`` and ``reader``;
+        an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.jsonl``.
+    :param on_events_lost: what to do where events were deleted before they were read: ``continue`` with an error in
+        the log, or ``fail``.
+    """
+
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "limit": _limit_of,
+        "since": moment_of,
+        "on_events_lost": ON_EVENTS_LOST,
+    }
+    template_fields: Sequence[str] = ("limit", "names", "since", "reader", "output_path")
+
+    def __init__(
+        self,
+        *,
+        limit: int = 1000,
+        names: str | Sequence[str] = (),
+        since: datetime | str | None = None,
+        reader: str = "{{ dag.dag_id }}.{{ task.task_id }}",
+        output_path: str = "",
+        on_events_lost: str = "continue",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.limit = limit
+        self.names = names
+        self.since = since
+        self.reader = reader
+        self.output_path = output_path
+        self.on_events_lost = on_events_lost
+
+    def execute(self, context: Context) -> Any:
+        self.check_arguments()
+        self.check_output()
+        limit = _limit_of("limit", self.limit)
+        want = EventFilter(names=listed("names", self.names) or [])
+        want.check()
+        ti = context["ti"]
+        with self.errand() as errand:
+            run = f"{ti.run_id} {ti.map_index}"
+            shares = Shares(errand.inbox, self._position, run, context.get("task_state_store"))
+            mine = shares.mine()
+            return self._next(errand, shares, want, limit) if mine is None else self._again(errand, mine, want)
+
+    def _next(self, errand: WorkerFeedReader, shares: Shares, want: EventFilter, limit: int) -> Any:
+        """What has come since the last run; once more where another run has taken it meanwhile."""
+        reached = shares.reached()
+        start, lost = self._begin(errand) if reached is None else (errand.again(reached.end), 0)
+        is_exact = reached is not None and start.passed is not None
+        errand.fetch(moment_of("since", self.since), limit)
+        if doubt := errand.doubt():
+            self.log.warning(doubt)
+        while True:
+            room = Room(math.inf if self.output_path else EVENTS_CHARACTERS)
+            taken = take(errand.pages(start), start, want, limit, room)
+            result = self._result(taken.events, lost + taken.lost, errand, is_exact=is_exact)
+            if shares.claim(reached, start, taken.end, taken.size):
+                break
+            if (mine := shares.mine()) is not None:
+                return self._again(errand, mine, want)
+            reached = shares.reached()
+            start = errand.again(reached.end) if reached else start
+        if room.is_full:
+            self.log.warning(
+                "an XCom has no room for more than these %d events: the rest is for the next run; output_path= has it",
+                len(taken.events),
+            )
+        self.log.info("%d events were read, up to number %d of the inbox", len(taken.events), taken.end.number)
+        return result
+
+    def _again(self, errand: WorkerFeedReader, mine: Share, want: EventFilter) -> Any:
+        """What this run has got before."""
+        messages = list(errand.between(mine.start, mine.end))
+        events = [event for event in map(event_of, messages) if want.accepts(event)]
+        gone = gone_of(errand.inbox, errand.feed.key)
+        unknown = gone.count if gone.number > mine.start else 0
+        lost = unknown if mine.size is None else mine.size - len(messages)
+        result = self._result(events, lost, errand, is_exact=mine.size is not None)
+        self.log.info("%d events are those that this run has read before", len(events))
+        return result
+
+    def _begin(self, errand: WorkerFeedReader) -> tuple[Spot, int]:
+        """Where a new reader begins, and how many events of those that it wants are gone, at most."""
+        since = moment_of("since", self.since)
+        moment = now().timestamp() if since is None else since
+        lost = gone_of(errand.inbox, errand.feed.key).since(moment)
+        return errand.begin(errand.inbox.number_before(errand.feed.key, moment)), lost
+
+    def _result(self, events: list[Event], lost: int, errand: WorkerFeedReader, *, is_exact: bool) -> Any:
+        if lost:
+            tell_lost(self.log, self.on_events_lost, errand.lose(lost, is_exact=is_exact))
+        return self._deliver(events)
+
+    @property
+    def _position(self) -> str:
+        return f"reader {self.reader} of {self.feed.key}"
+
+    def _deliver(self, events: list[Event]) -> Any:
+        if self.output_path:
+            path = Output(self.output_path).write(f"{json.dumps(safe(whole(event)))}\n" for event in events)
+            return {"path": path, "count": len(events), "reader": self.reader}
+        kept = list(map(fitted, events))
+        for event, one in zip(events, kept, strict=True):
+            if one.loss:
+                self.log.warning(
+                    "the event %s is too long for an XCom: %s; with output_path= all is written", event.id, one.loss
+                )
+        return [one.value for one in kept]
+
+
+class Room:
+    """What an XCom has room for: so many characters of JSON, and one event in any case.
+
+    :param limit: :data:`~..core.text.EVENTS_CHARACTERS`, or infinite.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.is_full = False
+        self._limit = limit
+        self._length = 0
+
+    def takes(self, event: Event) -> bool:
+        """Whether there is room for it; then it is in."""
+        if self._limit == math.inf:
+            return True
+        length = len(json.dumps(shown(event)))
+        self.is_full = self._length > 0 and self._length + length > self._limit
+        self._length += 0 if self.is_full else length
+        return not self.is_full
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The first events that are wanted.
+
+    :param end: up to where all were looked at.
+    :param size: how many that were.
+    :param lost: how many were deleted before they could be.
+    """
+
+    events: list[Event]
+    end: Spot
+    size: int
+    lost: int
+
+
+def take(pages: Iterable[Page], start: Spot, want: EventFilter, limit: int, room: Room) -> Taken:
+    """Take the first events that are wanted, as far as there is room."""
+    events, spot, size, lost = list[Event](), start, 0, 0
+    for page in pages:
+        rows, is_full = list[Received](), False
+        for one in page.rows:
+            event = event_of(one.message)
+            is_wanted = want.accepts(event)
+            if is_full := is_wanted and (len(events) == limit or not room.takes(event)):
+                break
+            events.extend([event] if is_wanted else [])
+            rows.append(one)
+        spot, missed = spot.after(rows, page)
+        size, lost = size + len(rows), lost + missed
+        if is_full:
+            break
+    return Taken(events=events, end=spot, size=size, lost=lost)
+
+
+def tell_lost(log: Any, on_events_lost: str, words: str) -> None:
+    """Say that events are lost, or fail because of that; a retry would find as little, so there is none."""
+    if on_events_lost == "fail":
+        raise AirflowFailException(f"{words}; on_events_lost='continue' goes on without them")
+    log.error(words)

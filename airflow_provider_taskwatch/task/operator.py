@@ -1,0 +1,465 @@
+"""The life of every operator that starts something: start once, wait, hand over the result, end it when told to."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+)
+
+from airflow_provider_taskwatch.core.callback import Expectation
+from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
+from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
+from airflow_provider_taskwatch.core.flow import PATIENT
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.start import Record, Started, has_moved
+from airflow_provider_taskwatch.core.system import Effect
+from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll, check_own, latest
+from airflow_provider_taskwatch.link import RemoteTaskLink
+
+from .argument import Check, CheckedOperatorType
+from .attempt import Attempt
+from .kill import CANCEL_SECONDS, KEEP_AFTER_SECONDS, KEEP_SECONDS, STATE_SECONDS, beside, ended_by_user, keep, within
+from .record import Records
+from .result import WaitTimedOut, result_of
+from .setting import backstop, choice, deadline_of, duration, flag, now, resumable_from, seconds, seconds_or_none
+from .waiter import Waiter, place_in
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.core.flow import Flow
+
+
+class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
+    """Start a task at a remote and wait for its end. Subclasses say how to start, the rest is here.
+
+    A start is not repeatable, so what is started is written down before the request is sent: a retry rejoins an
+    execution that still runs and takes a success that was not handed over yet; it starts anew after a failure.
+    A clear always starts anew, and cancels what still runs.
+
+    :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
+    :param wait_for_completion: False returns the remote's id at once.
+    :param poll_interval: seconds (or a timedelta) between looks at most. None: 30 seconds, and up to 60 while the
+        remote's progress says that the end is farther away than that.
+    :param adaptive: looks start after eight seconds, grow apart with the age of the wait, and heed the progress.
+        False looks at once and every ``poll_interval``.
+    :param timeout: seconds (or a timedelta) to wait at most; ``execution_timeout`` counts too.
+        None: as long as it takes.
+    :param on_timeout: ``cancel`` the remote task when the wait is over, or ``leave`` it.
+    :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
+    :param durable: keep a record of the start, so that a retry rejoins. False: each attempt starts anew.
+    :param on_unknown_start: when something may still run that can neither be found, rejoined nor cancelled (a worker
+        died between request and reply, the connection leads elsewhere now, a clear may not cancel): ``fail`` and let
+        a person decide, or ``start_again`` for work that may run twice.
+    :param on_changed_inputs: when a retry renders other inputs than what it would go on with was started with (a time
+        in a template does so): ``rejoin`` it, with a warning that names the inputs; ``start`` anew beside it; or
+        ``fail`` and let a person decide. A second execution cannot be undone, hence the default; a clear always
+        starts with the new inputs.
+    :param on_skipped: an end without work means ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
+    :param not_found_grace: seconds from the start during which the remote may not know its own id yet.
+    :param unknown_status_grace: seconds during which a status may be one that we do not know.
+    :param fail_on_blocked: fail as soon as the remote task waits for a person.
+    :param blocked_timeout: or after so many seconds in that state.
+    :param include_personal: put personal data (authors, users) into the result.
+    :param output_path: write the whole result there, as JSON, too; the XCom has 100,000 characters at most. A path
+        on the worker, or an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
+    """
+
+    argument_checks: ClassVar[Mapping[str, Check]] = {
+        "wait_for_completion": flag,
+        "timeout": duration,
+        "on_timeout": choice("cancel", "leave"),
+        "cancel_on_kill": flag,
+        "durable": flag,
+        "on_unknown_start": choice("fail", "start_again"),
+        "on_changed_inputs": choice("rejoin", "start", "fail"),
+    }
+    operator_extra_links = (RemoteTaskLink(),)
+    is_own_start = True
+    look_up_seconds = 30.0
+    """How long a marker is looked for until 'not there' is believed."""
+    look_up_interval_seconds = 5.0
+    look_up_retry = PATIENT
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        wait_for_completion: bool = True,
+        poll_interval: float | timedelta | None = None,
+        adaptive: bool = True,
+        timeout: float | timedelta | None = None,
+        on_timeout: str = "cancel",
+        cancel_on_kill: bool = True,
+        durable: bool = True,
+        on_unknown_start: str = "fail",
+        on_changed_inputs: str = "rejoin",
+        on_skipped: str = "succeed",
+        not_found_grace: float | timedelta = 300.0,
+        unknown_status_grace: float | timedelta = 300.0,
+        fail_on_blocked: bool = False,
+        blocked_timeout: float | timedelta | None = None,
+        include_personal: bool = False,
+        output_path: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = deferrable
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
+        self.adaptive = adaptive
+        self.timeout = timeout
+        self.on_timeout = on_timeout
+        self.cancel_on_kill = cancel_on_kill
+        self.durable = durable
+        self.on_unknown_start = on_unknown_start
+        self.on_changed_inputs = on_changed_inputs
+        self.on_skipped = on_skipped
+        self.not_found_grace = not_found_grace
+        self.unknown_status_grace = unknown_status_grace
+        self.fail_on_blocked = fail_on_blocked
+        self.blocked_timeout = blocked_timeout
+        self.include_personal = include_personal
+        self.output_path = output_path
+        self._running_ref: str | None = None
+        self._record: Record | None = None
+        self._is_unwanted = False
+        self._ti: Any = None
+
+    # --- what subclasses say
+
+    def start_inputs(self) -> Mapping[str, Any]:
+        """All that makes the start what it is, as JSON by name; see ``on_changed_inputs``."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """What the remote must be asked before anything is started."""
+
+    def start_flow(self, start_id: str) -> Flow[Started]:
+        """Send the start, with the marker in it where the remote has a place for one."""
+        raise NotImplementedError
+
+    def marker(self, start_id: str) -> str:
+        """What :meth:`start_flow` leaves at the remote, where it keeps markers."""
+        raise NotImplementedError
+
+    def options(self, start_id: str) -> dict[str, Any]:
+        """How the remote's answers are understood; see the system."""
+        return {}
+
+    def expectation(self) -> dict[str, Any] | None:
+        """Arguments of :class:`~..core.callback.Expectation` where :meth:`start_flow` asks to be called back."""
+        return None
+
+    def subject(self) -> str:
+        """What is started, in a few words for the log."""
+        return ""
+
+    def without_ref(self, started: Started) -> Any:
+        """What it means that the reply to the start names no task."""
+        raise AirflowFailException(f"the reply to the start names no {self.hook.system.noun}: {started.summary}")
+
+    # --- Airflow's entrances
+
+    def execute(self, context: Context) -> Any:
+        self.has_told_page = False
+        self.validate()
+        self._ti = context["ti"]
+        records = self._records(context)
+        record, started = Attempt(self, self._ti, records, clear_number(context)).obtain()
+        if started is not None and record.ref is None:
+            return self.without_ref(started)
+        self._record, self._running_ref = record, record.known_ref
+        self.check_wanted(record.known_ref)
+        self._tell_ref(context, record.known_ref)
+        if not self.wait_for_completion:
+            return record.ref
+        return self._wait(context, record)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Back on a worker: the trigger's event says how the wait ended."""
+        self._ti = context["ti"]
+        self._check_start(context, event)
+        return self._finish(context, self.heard(event), place_in(event))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As Airflow has it; where its own timeout came before the trigger's, the ref is in the record."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout as cause:
+            ref = self._told_ref(context)
+            words = f"{ref or 'what was started'} did not end in time, and no triggerer said so"
+            if ref is None:
+                raise WaitTimedOut(words) from cause
+            record = self._records(context).load()
+            seen = self.latest(ref, record) if record is None or not has_moved(record.id_space, self.id_space) else None
+            return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=seen.ref if seen else ref, message=words))
+
+    def on_kill(self) -> None:
+        """Cancel at the remote if a user ended the task, or if its time is over.
+
+        Airflow lets a task that is told to end go on for a while. So what has to wait for a lock that the interrupted
+        code holds is done by threads, which go on when this has returned.
+        """
+        if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
+            self._end(wanted=self.on_timeout == "cancel")
+        elif self.cancel_on_kill and self._ti is not None:
+            is_explained = threading.Event()
+            ending = beside(lambda: self._end_for_user(is_explained))
+            if is_explained.wait(STATE_SECONDS):
+                ending.join(CANCEL_SECONDS)
+            else:
+                beside(lambda: self._keep("Airflow did not say in time who ended the task", is_users=False))
+
+    def _end(self, *, wanted: bool) -> None:
+        ref = self._running_ref
+        if ref is None:
+            self._is_unwanted = wanted
+        elif wanted:
+            within(CANCEL_SECONDS, lambda: self.cancel(ref, fresh=True))
+
+    def _end_for_user(self, is_explained: threading.Event) -> None:
+        """Cancel where a user ended the task; keep the cancel where it takes long, or where that cannot be learned."""
+        is_users = ended_by_user(self._ti)
+        is_explained.set()
+        if is_users is None:
+            self._keep("Airflow could not say who ended the task", is_users=False)
+        if not is_users:
+            return
+        self._is_unwanted = True  # before the ref is read: the start may get it at this moment
+        if (ref := self._running_ref) is None:
+            return
+        keeping = threading.Timer(KEEP_AFTER_SECONDS, lambda: self._keep("the remote is slow", is_users=True))
+        keeping.daemon = True
+        keeping.start()
+        is_settled = self.cancel(ref, fresh=True)
+        is_kept = keeping.finished.is_set()
+        keeping.cancel()
+        if not is_settled and not is_kept:
+            self._keep("the remote did not take it", is_users=True)
+
+    def _keep(self, reason: str, *, is_users: bool) -> None:
+        """Leave a cancel to the triggerers, who see first whether it still holds."""
+        record, ti = self._record, self._ti
+        if record is None:
+            return
+        started_at = datetime.fromisoformat(record.started_at).timestamp()
+        cancel = Cancel(
+            cancel_id=secrets.token_hex(8),
+            conn_id=self.conn_id,
+            ref=record.known_ref,
+            id_space=record.id_space,
+            options=self.options_of(record),
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=ti.map_index,
+            keeps_record=self.durable,
+            is_users=is_users,
+            unknown_until=started_at + seconds(self.not_found_grace),
+        )
+        where = within(KEEP_SECONDS, lambda: keep(cancel))
+        if where:
+            self.log.warning(kept_message(cancel.ref, reason, where))
+        else:
+            self.log.error(lost_message(cancel.ref, reason, "the inbox did not take it"))
+
+    def check_wanted(self, ref: str | None = None) -> None:
+        """Stop here if a user ended the task before the ref was known: Airflow lets the process go on for a while."""
+        if not self._is_unwanted:
+            return
+        if ref is not None and not self.cancel(ref):
+            self._keep("the remote did not take it", is_users=True)
+        raise AirflowFailException("a user ended the task while it was being started")
+
+    # --- waiting
+
+    def _wait(self, context: Context, record: Record) -> Any:
+        deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
+        age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
+        ends_at = age + (deadline - now()).total_seconds() if deadline else None
+        plan = self.plan(record.known_ref, self.options_of(record), ends_at)
+        is_deferred = self.waits_in_triggerer()
+        said = replace(plan, quiet=self._quiet(record)) if is_deferred else plan
+        self.tell_wait(plan.ref, said.describe(age), deadline, self.subject())
+        if is_deferred:
+            self._defer(record, deadline)
+        return self._finish(context, self._wait_here(plan, age))
+
+    def _quiet(self, record: Record) -> Rhythm | None:
+        """How often it is polled until it calls back, where a triggerer hears of that."""
+        expected = self.expectation() if record.is_called_back else None
+        return None if expected is None else Expectation(**expected).rhythm
+
+    def _defer(self, record: Record, deadline: datetime | None) -> None:
+        from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+
+        self.defer(
+            trigger=WatchTrigger(
+                **self.trigger_arguments(
+                    record.known_ref,
+                    self.options_of(record),
+                    started_at=record.started_at,
+                    deadline=deadline,
+                    id_space=record.id_space,
+                ),
+                start_id=record.start_id,
+                callback=self.expectation() if record.is_called_back else None,
+                resumable_from=resumable_from(self._ti, datetime.fromisoformat(record.started_at)).isoformat(),
+                cancel_on_kill=self.cancel_on_kill,
+                keeps_record=self.durable,
+            ),
+            method_name="execute_complete",
+            timeout=backstop(deadline, self.poll_seconds),
+        )
+
+    def _check_start(self, context: Context, event: Any) -> None:
+        """Wait on where the event tells of an earlier start.
+
+        SQLite gives the id of a deleted trigger to the next one, so the event of a wait that was cleared can reach the
+        wait that came after it (3.3.2).
+        """
+        told = event.get("start_id") if isinstance(event, Mapping) else None
+        record = self._records(context).load() if told else None
+        if record is not None and record.ref is not None and record.start_id != told:
+            self.log.info("the event tells of an earlier start; the wait for %s goes on", record.ref)
+            self._defer(record, deadline_of(context["ti"], seconds_or_none(self.timeout)))
+
+    def _wait_here(self, plan: Plan, age: float) -> Outcome:
+        from airflow_provider_taskwatch.drive.blocking import wait
+
+        changes = ChangeLog(self.hook.system.noun)
+
+        def tell(told: Observation | TaskWatchError, then: Poll | None) -> None:
+            if isinstance(told, Observation):
+                self._running_ref = told.ref  # that of a restart, where one is followed
+            if line := changes.line(told, then):
+                self.log.log(logging.WARNING if isinstance(told, TaskWatchError) else logging.INFO, line)
+
+        return wait(self.hook.driver, self.hook.system, plan, age=age, tell=tell)
+
+    # --- the end
+
+    def _finish(self, context: Context, outcome: Outcome, place: str = "") -> Any:
+        """The result or the right exception.
+
+        :param place: the id space that the wait was in, where the record does not say it.
+
+        'Delivered' is written last, and of a failure only. Behind a success there is only a clear; where the worker
+        dies before Airflow hears of the success, the next attempt must find it again.
+        """
+        records = self._records(context)
+        record = records.load()
+        if outcome.ending is Ending.TIMED_OUT:
+            outcome = self._timed_out(outcome, record, record.id_space if record else place)
+        try:
+            result = result_of(outcome, on_skipped=self.on_skipped)
+        except AirflowSkipException:
+            raise
+        except AirflowException:
+            if record is not None and not record.is_delivered and _is_delivered_by(outcome):
+                records.save(replace(record, is_delivered=True))
+            raise
+        return self.delivered_outcome(outcome, result)
+
+    def _timed_out(self, passed: Outcome, record: Record | None, place: str) -> Outcome:
+        """What became of a task whose time is over; it is cancelled where it still runs, and is surely ours."""
+        options = self.options_of(record if record is not None and record.ref == passed.ref else None)
+        try:
+            self.check_place(place)
+            outcome = self.last_word(passed, options)
+            if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
+                self.check_own(outcome.ref, options)
+                self.cancel(outcome.ref)
+        except (MovedError, StrangerError) as error:
+            self.log.warning("%s %s is left alone: %s", self.hook.system.noun, passed.ref, error)
+            return passed
+        return outcome
+
+    def options_of(self, record: Record | None) -> dict[str, Any]:
+        """The options of a wait; without the marker where what is waited for does not have it, or need not."""
+        return self.options("" if record is None or record.is_adopted else record.start_id)
+
+    def latest(self, ref: str, record: Record | None) -> Observation | None:
+        """A reading of what was started, or of what took over from it; None where the remote cannot be asked.
+
+        :raises StrangerError: where the ref is somebody else's.
+        """
+        try:
+            return self.hook.run(latest(self.hook.system, ref, self.options_of(record)))
+        except StrangerError:
+            raise
+        except TaskWatchError:
+            return None
+
+    def check_own(self, ref: str, options: dict[str, Any]) -> None:
+        """Raise :class:`StrangerError` where the ref is somebody else's; what cannot be asked is taken for ours."""
+        try:
+            seen = self.hook.run(self.hook.system.observe(ref))
+        except TaskWatchError:
+            return
+        check_own(self.hook.system, seen, options)
+
+    def cancel(self, ref: str, *, fresh: bool = False) -> bool:
+        """Cancel at the remote; whether that is settled. What cannot be cancelled is said, not raised.
+
+        :param fresh: over a connection of its own, as the usual one may be in use by what was interrupted.
+        """
+        from airflow_provider_taskwatch.drive.blocking import BlockingDriver
+
+        system = self.hook.system
+        if not system.can_cancel:
+            self.log.warning("%s %s goes on: %s has no way to cancel it", system.noun, ref, system.name)
+            return True
+        driver = BlockingDriver(self.hook.settings) if fresh else self.hook.driver
+        try:
+            effect = driver.run(system.cancel(ref, self.options("")))
+        except TaskWatchError as error:
+            self.log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
+            return False
+        self.log.info("%s %s %s", system.noun, ref, effect)
+        return effect is not Effect.UNKNOWN  # the remote may not know its own id yet; the triggerers know how long
+
+    def _tell_ref(self, context: Context, ref: str) -> None:
+        """Push the ref and its page as soon as they are known."""
+        context["ti"].xcom_push(key="ref", value=ref)
+        self.tell_page(context["ti"], ref)
+
+    def _told_ref(self, context: Context) -> str | None:
+        """The ref of this task instance, from its record, or from its XCom where it keeps none."""
+        record = self._records(context).load()
+        if record is not None:
+            return record.ref
+        ti = context["ti"]
+        told: str | None = ti.xcom_pull(task_ids=self.task_id, key="ref", map_indexes=ti.map_index)
+        return told
+
+    def _records(self, context: Context) -> Records:
+        return Records(context["task_state_store"] if self.durable else None)
+
+
+def clear_number(context: Context) -> int | None:
+    """How often a task of the DAG run was cleared so far, None where Airflow does not say."""
+    number = getattr(context.get("dag_run"), "clear_number", None)
+    return number if isinstance(number, int) else None
+
+
+def _is_delivered_by(outcome: Outcome) -> bool:
+    """Whether the next attempt shall start anew: the remote task has ended, and Airflow knows how."""
+    return outcome.ending.is_of_remote and (outcome.ending.is_ok or bool(outcome.status))

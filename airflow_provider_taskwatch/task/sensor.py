@@ -1,0 +1,233 @@
+"""The life of every sensor that waits for one remote task which somebody else has started."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
+from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
+
+from airflow_provider_taskwatch.core.error import MovedError, TaskWatchError
+from airflow_provider_taskwatch.core.judge import Memory, from_json
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
+from airflow_provider_taskwatch.core.start import has_moved
+from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll, Seen, weigh
+from airflow_provider_taskwatch.link import RemoteTaskLink
+
+from .argument import Check, CheckedOperatorType
+from .finish import how_to_finish
+from .result import WaitTimedOut, result_of
+from .setting import backstop, deadline_of, duration, is_duration, now, resumable_from
+from .waiter import Waiter, place_in
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+MEMORY_KEY = "taskwatch_memory"
+
+
+class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
+    """Wait for a remote task. Subclasses say which one.
+
+    Airflow's ``timeout``, ``soft_fail``, ``never_fail``, ``mode="reschedule"`` (with ``deferrable=False``) and
+    ``poke_interval`` mean what they always mean.
+
+    :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
+    :param poll_interval: seconds (or a timedelta) between looks at most. Default: ``poke_interval`` where that is
+        given, else 30 seconds, and up to 60 while the remote's progress says that the end is farther away than that.
+    :param adaptive: looks start at once, grow apart with the age of the wait, and heed the progress. False looks at
+        once and every ``poll_interval``.
+    :param on_skipped: an end without work means ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
+    :param not_found_grace: seconds from the start of the wait during which the remote may not know the id yet.
+    :param unknown_status_grace: seconds during which a status may be one that we do not know.
+    :param fail_on_blocked: fail as soon as the remote task waits for a person.
+    :param blocked_timeout: or after so many seconds in that state.
+    :param include_personal: put personal data (authors, users) into the result.
+    :param output_path: write the whole result there, as JSON, too; the XCom has 100,000 characters at most. A path
+        on the worker, or an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
+    """
+
+    argument_checks: ClassVar[Mapping[str, Check]] = {"poke_interval": duration}
+    operator_extra_links = (RemoteTaskLink(),)
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        poll_interval: float | timedelta | None = None,
+        adaptive: bool = True,
+        on_skipped: str = "succeed",
+        not_found_grace: float | timedelta = 300.0,
+        unknown_status_grace: float | timedelta = 300.0,
+        fail_on_blocked: bool = False,
+        blocked_timeout: float | timedelta | None = None,
+        include_personal: bool = False,
+        output_path: str = "",
+        poke_interval: float | timedelta | None = None,
+        **kwargs: Any,
+    ) -> None:
+        interval = poke_interval if poll_interval is None else poll_interval
+        pokes = next((one for one in (poke_interval, poll_interval) if one is not None), LIMIT_SECONDS)
+        # Airflow 3.3.2 raises a bare OverflowError for what is too long; our own check names the argument.
+        super().__init__(poke_interval=pokes if is_duration("poll_interval", pokes) else LIMIT_SECONDS, **kwargs)
+        self.deferrable = deferrable
+        self.poll_interval = interval
+        self.adaptive = adaptive
+        self.on_skipped = on_skipped
+        self.not_found_grace = not_found_grace
+        self.unknown_status_grace = unknown_status_grace
+        self.fail_on_blocked = fail_on_blocked
+        self.blocked_timeout = blocked_timeout
+        self.include_personal = include_personal
+        self.output_path = output_path
+        self._memory: Memory | None = None
+        self._moved: MovedError | None = None
+        self._is_kept = False
+        self._story: ChangeLog | None = None
+        self._began: datetime | None = None
+        self._deadline: datetime | None = None
+
+    # --- what subclasses say
+
+    def ref(self) -> str:
+        """The remote's id of the task, from the rendered arguments."""
+        raise NotImplementedError
+
+    def options(self) -> dict[str, Any]:
+        """How the remote's answers are understood; see the system."""
+        return {}
+
+    def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
+        yield self.template_fields, self.ref
+
+    # --- Airflow's entrances
+
+    def execute(self, context: Context) -> Any:
+        self.has_told_page = False
+        self.validate()
+        ref = self.ref()
+        if doubt := self.hook.system.doubt(ref):
+            self.log.warning("%s; it is waited for all the same", doubt)
+        self.tell_page(context["ti"], ref)
+        if self.waits_in_triggerer():
+            self._defer(context, ref)
+        if not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
+            deadline = deadline_of(context["ti"], self.timeout)
+            self.tell_wait(ref, f"it is polled now, then every {self.poke_interval:g} s", deadline)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Back on a worker: the trigger's event says how the wait ended."""
+        if event == "success":
+            # Only dag.test() comes here with an event that has ended the task; the trigger has pushed the result.
+            return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
+        outcome = self.heard(event)
+        if outcome.ending is Ending.TIMED_OUT and not has_moved(place_in(event), self.id_space):
+            outcome = self.last_word(outcome, self.options())
+        return self._finish(outcome)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As Airflow has it; where its own timeout came before the trigger's, the task may have ended all the same."""
+        if (
+            next_method == TRIGGER_FAIL_REPR
+            and (next_kwargs or {}).get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
+        ):
+            ref = self.ref()
+            passed = Outcome(ending=Ending.TIMED_OUT, ref=ref, message=f"{ref} did not end, and no triggerer said so")
+            next_method, next_kwargs = "execute_complete", {"event": passed.to_event()}
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """One look, for ``deferrable=False``; none where an edit of the connection has led elsewhere since the last."""
+        from airflow_provider_taskwatch.drive.blocking import poll
+
+        system, plan, memory = self.hook.system, self.plan(self.ref(), self.options()), self._recall(context)
+        ref, age = memory.ref or plan.ref, self._age(context)
+        seen = Seen(age=age, error=self._moved) if self._moved else poll(self.hook.driver, system, ref, age)
+        weighed = self.hook.run(weigh(system, plan, memory, seen))
+        self._remember(context, weighed.memory)
+        left = None if weighed.outcome else self._until(context, plan, seen.age).patience(weighed.memory, seen.age)
+        self._tell(weighed.observation or seen.error, Poll(ref=plan.ref, after=self.poke_interval, patience=left))
+        if weighed.outcome is None:
+            return False
+        return PokeReturnValue(is_done=True, xcom_value=self._finish_here(weighed.outcome))
+
+    # --- waiting
+
+    def _until(self, context: Context, plan: Plan, age: float) -> Plan:
+        """The plan with the end of the wait, which Airflow keeps for a sensor that pokes."""
+        self._deadline = self._deadline or deadline_of(context["ti"], self.timeout - (age if self.reschedule else 0.0))
+        left = (self._deadline - now()).total_seconds() if self._deadline else None
+        return plan if left is None else replace(plan, ends_at=age + left)
+
+    def _defer(self, context: Context, ref: str) -> None:
+        from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+
+        deadline = deadline_of(context["ti"], self.timeout)
+        self.tell_wait(ref, self.plan(ref, self.options()).describe(0.0), deadline)
+        self.defer(
+            trigger=WatchTrigger(
+                **self.trigger_arguments(ref, self.options(), started_at=now().isoformat(), deadline=deadline),
+                resumable_from=resumable_from(context["ti"]).isoformat(),
+                finish=how_to_finish(self, WatchSensor.execute_complete),
+            ),
+            method_name="execute_complete",
+            timeout=backstop(deadline, self.poll_seconds),
+        )
+
+    def _age(self, context: Context) -> float:
+        """Seconds since the first look, also over reschedules."""
+        if self._began is None:
+            first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+            self._began = first or now()
+        return (now() - self._began).total_seconds()
+
+    def _recall(self, context: Context) -> Memory:
+        if self._memory is None:
+            stored: Any = context["task_state_store"].get(MEMORY_KEY) if self.reschedule else None
+            is_ours = isinstance(stored, Mapping) and stored.get("of") == self._identity(context)
+            self._memory = from_json(stored.get("memory") if is_ours else None)
+            self._is_kept, began_at = is_ours, str(stored.get("id_space") or "") if is_ours else ""
+            if has_moved(began_at, self.id_space):
+                self._moved = MovedError(self.conn_id, began_at, self.id_space)
+        return self._memory
+
+    def _remember(self, context: Context, memory: Memory) -> None:
+        """In the task state store where the next look is made by another process."""
+        if self.reschedule and (memory != self._memory or not self._is_kept):
+            stored: Any = {"of": self._identity(context), "memory": memory.to_json(), "id_space": self.id_space}
+            context["task_state_store"].set(MEMORY_KEY, stored)
+        self._memory, self._is_kept = memory, True
+
+    def _identity(self, context: Context) -> list[Any]:
+        """What a memory is good for: Airflow's store also outlives retries and clears, which begin a new wait."""
+        return [self.ref(), context["ti"].try_number]
+
+    def _tell(self, told: Observation | TaskWatchError | None, then: Poll) -> None:
+        self._story = self._story or ChangeLog(self.hook.system.noun)
+        if told is not None and (line := self._story.line(told, then)):
+            self.log.log(logging.WARNING if isinstance(told, TaskWatchError) else logging.INFO, line)
+
+    def _finish_here(self, outcome: Outcome) -> dict[str, Any]:
+        """As after a deferral: there, ``soft_fail`` makes a skip of every failure, here only of some."""
+        try:
+            return self._finish(outcome)
+        except AirflowException as failure:
+            if self.soft_fail and not isinstance(failure, AirflowSkipException):
+                raise AirflowSkipException(f"Skipping due to soft_fail is set to True: {failure}") from failure
+            raise
+
+    def _finish(self, outcome: Outcome) -> dict[str, Any]:
+        try:
+            result = result_of(outcome, on_skipped=self.on_skipped)
+        except WaitTimedOut as timed_out:
+            raise AirflowSensorTimeout(str(timed_out)) from None
+        return self.delivered_outcome(outcome, result)

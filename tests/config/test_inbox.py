@@ -1,0 +1,118 @@
+"""Which inbox is opened: the one of the option, else that of a connection, else a file; never another by mistake."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DRCount, ErrorResponse
+
+from airflow_provider_taskwatch.config.inbox import (
+    aopen_inbox,
+    inbox_url_of,
+    open_inbox,
+    open_named_inbox,
+    retention_days,
+)
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
+from airflow_provider_taskwatch.inbox.message import Inbox
+from tests.config.supervisor import Supervisor
+
+URL_VARIABLE = "AIRFLOW__TASKWATCH__INBOX_URL"
+CONNECTION = {"conn_type": "postgres", "host": "db.test", "login": "me", "password": "hush-hush", "schema": "calls"}
+
+
+def opened_both_ways() -> list[Inbox]:
+    return [open_inbox(), asyncio.run(aopen_inbox())]
+
+
+@pytest.fixture(autouse=True)
+def _no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    monkeypatch.delenv("AIRFLOW_CONN_TASKWATCH_INBOX", raising=False)
+
+
+def test_the_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URL_VARIABLE, "sqlite:////x/y.db")
+    monkeypatch.setenv("AIRFLOW_CONN_TASKWATCH_INBOX", json.dumps(CONNECTION))
+    assert [repr(one) for one in opened_both_ways()] == ["the inbox sqlite:////x/y.db"] * 2
+
+
+@pytest.mark.parametrize("driver", ["", "+psycopg2", "+psycopg"])
+def test_the_database_of_airflow_is_refused(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"postgresql{driver}://a:b@db.test/airflow?sslmode=require"
+    )
+    for url in ("postgresql://me:hush@db.test/airflow", "postgres://db.test/airflow"):
+        monkeypatch.setenv(URL_VARIABLE, url)
+        for open_one in (open_inbox, lambda: asyncio.run(aopen_inbox())):
+            with pytest.raises(ConfigurationError, match="must not be Airflow's own database"):
+                open_one()
+    monkeypatch.setenv(URL_VARIABLE, "postgresql://me:hush@db.test/taskwatch")
+    assert len(opened_both_ways()) == 2
+
+
+def test_a_connection_names_the_inbox_where_the_option_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_TASKWATCH_INBOX", json.dumps(CONNECTION))
+    assert [repr(one) for one in opened_both_ways()] == ["the inbox postgresql+psycopg://me:***@db.test/calls"] * 2
+
+
+def test_without_either_it_is_a_file_in_the_home_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
+    expected = f"the inbox sqlite:///{os.environ['AIRFLOW_HOME']}/taskwatch-inbox.db"
+    assert [repr(one) for one in opened_both_ways()] == [expected] * 2
+
+
+def test_a_worker_needs_to_be_told_which_inbox_the_triggerers_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
+    with pytest.raises(ConfigurationError, match="inbox_url on workers, too, or add an Airflow connection"):
+        open_named_inbox()
+    monkeypatch.setenv(URL_VARIABLE, "sqlite:////x/y.db")
+    assert repr(open_named_inbox()) == "the inbox sqlite:////x/y.db"
+
+
+def test_a_connection_that_could_not_be_read_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        task_runner, "SUPERVISOR_COMMS", Supervisor(ErrorResponse(error=ErrorType.API_SERVER_ERROR)), raising=False
+    )
+    with pytest.raises(InboxError, match=r"which may name the inbox; .* set \[taskwatch\] inbox_url"):
+        open_inbox()
+    with pytest.raises(InboxError, match="API_SERVER_ERROR"):
+        asyncio.run(aopen_inbox())
+
+
+@pytest.mark.parametrize(
+    "given, url",
+    [
+        (CONNECTION, "postgresql://me:hush-hush@db.test/calls"),
+        (
+            CONNECTION | {"port": 6432, "password": "a/b@c", "extra": {"sslmode": "verify-full"}},
+            "postgresql://me:a%2Fb%40c@db.test:6432/calls?sslmode=verify-full",
+        ),
+        ({"conn_type": "postgres", "host": "::1", "schema": "calls"}, "postgresql://[::1]/calls"),
+        ({"conn_type": "sqlite", "host": "/data/inbox.db"}, "sqlite:////data/inbox.db"),
+    ],
+)
+def test_a_connection_stands_for_a_url(given: dict[str, Any], url: str) -> None:
+    extra = json.dumps(given.get("extra", {}))
+    assert inbox_url_of(Connection(**{"conn_id": "taskwatch_inbox", **given, "extra": extra})) == url
+
+
+def test_a_connection_of_another_type_is_named_without_its_password() -> None:
+    other = Connection(conn_id="taskwatch_inbox", conn_type="mysql", password="hush-hush")
+    with pytest.raises(ConfigurationError, match="has the type 'mysql'; an inbox is in PostgreSQL or SQLite") as caught:
+        inbox_url_of(other)
+    assert "hush-hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["0", "nan", "two weeks"])
+def test_a_retention_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_RETENTION_DAYS", given)
+    with pytest.raises(ConfigurationError, match=f"must be a number of days greater than 0, not '{given}'"):
+        retention_days()

@@ -1,0 +1,511 @@
+"""The one reader of a feed: when it reads, when another does, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    InboxError,
+    NotFoundError,
+    RemoteError,
+    ReplyError,
+    TransportError,
+)
+from airflow_provider_taskwatch.core.event_filter import EventFilter
+from airflow_provider_taskwatch.core.feed import Batch, Unreadable
+from airflow_provider_taskwatch.feed.pump import GRACE_SECONDS, LIMIT_SECONDS, Pump
+from airflow_provider_taskwatch.inbox import thread
+from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
+from airflow_provider_taskwatch.inbox.store import SqlInbox
+from tests.drive import virtual
+from tests.hub.remote import NOW, InlineExecutor, Listening, QueueFeed, Remote
+from tests.until import until
+
+KEY = fresh_key()
+QUICK = {"lease_seconds": 0.4, "renew_seconds": 0.05}
+LASTING = {"lease_seconds": 1e9, "renew_seconds": 1e6}
+"""A lease that is of no interest."""
+LEASE = "pump fake queue"
+
+DOWN = TransportError("no route to host")
+UNKNOWN = NotFoundError(method="GET", path="/read", status=404, message="no such queue")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inbox]:
+    url = f"sqlite:///{tmp_path}/inbox.db"
+    inbox: Inbox = MemoryInbox() if request.param == "memory" else SqlInbox(url, clock=lambda: NOW)
+    yield inbox
+    inbox.close()
+
+
+def pump_on(
+    inbox: Inbox,
+    remote: Remote,
+    feed: QueueFeed | None = None,
+    open_seal: Callable[[], Seal] = lambda: Seal([KEY]),
+    **times: Any,
+) -> Pump:
+    async def opened() -> Inbox:
+        return inbox
+
+    return Pump(feed or QueueFeed(), opened, remote.converse, open_seal, clock=lambda: NOW, **{**QUICK, **times})
+
+
+def stored(inbox: Inbox) -> list[str]:
+    return [one.message.delivery for one in inbox.after("fake queue", 0)]
+
+
+async def test_it_reads_while_somebody_waits_and_stores_before_it_acknowledges(inbox: Inbox) -> None:
+    at: list[tuple[str, list[str]]] = []
+    remote = Remote(note=lambda call: at.append((call, stored(inbox))))
+    async with pump_on(inbox, remote).serving(Listening().waiter):
+        remote.emit(1, 2)
+        await until(lambda: len(at) == 4)
+
+    assert at == [
+        ("begin None", []),
+        ("read 0", []),
+        ("acknowledge", ["1", "2"]),
+        ("read 2", ["1", "2"]),
+    ]
+
+
+async def test_it_begins_at_the_earliest_moment_that_somebody_names() -> None:
+    remote = Remote()
+    pump = pump_on(MemoryInbox(), remote)
+    async with AsyncExitStack() as held:
+        for since in (0.0, 20.0, 10.0):
+            await held.enter_async_context(pump.serving(Listening(EventFilter(since=since)).waiter))
+        await until(lambda: remote.reads == 1)
+
+    assert remote.calls[0] == "begin 10.0"
+
+
+async def test_the_next_one_goes_on_where_the_last_one_was(inbox: Inbox) -> None:
+    remote = Remote()
+    for number in (1, 3):
+        pump = pump_on(inbox, remote)
+        async with pump.serving(Listening().waiter):
+            remote.emit(number)
+            await until(lambda number=number: f"read {number}" in remote.calls)
+        remote.emit(number + 1)
+        await until(lambda pump=pump: pump.is_idle)
+
+    assert [call for call in remote.calls if call.startswith("begin")] == ["begin None"]
+    assert len(remote.readers) == 1
+    assert stored(inbox) == ["1", "2", "3", "4"]
+
+
+async def test_one_of_two_reads_and_the_other_one_takes_over_at_once_when_it_stops(inbox: Inbox) -> None:
+    first, second = Remote(), Remote()
+    reader, successor = (pump_on(inbox, remote, lease_seconds=60.0) for remote in (first, second))
+    async with AsyncExitStack() as held:
+        async with reader.serving(Listening().waiter):
+            await until(lambda: first.reads == 1)
+            await held.enter_async_context(successor.serving(Listening().waiter))
+            await asyncio.sleep(0.2)
+            assert second.calls == []
+        first.emit(1)
+        await until(lambda: second.reads == 1)
+
+    assert second.calls == ["read 1"]
+
+
+async def test_one_that_is_gone_is_followed_when_its_lease_has_run_out(inbox: Inbox) -> None:
+    remote = Remote()
+    inbox.lease(LEASE, "the one that is gone", 0.4)
+    async with pump_on(inbox, remote).serving(Listening().waiter):
+        await asyncio.sleep(0.2)
+        assert remote.calls == []
+        await until(lambda: remote.reads == 1)
+
+
+async def test_a_lease_is_renewed_during_a_long_read(inbox: Inbox) -> None:
+    remote = Remote()
+    async with pump_on(inbox, remote, lease_seconds=1.5).serving(Listening().waiter):
+        await until(lambda: remote.reads == 1)
+        before = inbox.holder(LEASE)
+        await asyncio.sleep(2.0)
+        assert inbox.holder(LEASE) == before
+
+
+def steal(inbox: Inbox) -> None:
+    while not inbox.lease(LEASE, "another", 60.0):
+        inbox.release(LEASE, inbox.holder(LEASE) or "")
+
+
+async def test_what_is_read_after_the_lease_has_gone_is_refused_and_reading_goes_on_when_it_is_free(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote, listening = Remote(), Listening()
+    async with pump_on(inbox, remote).serving(listening.waiter):
+        await until(lambda: remote.reads == 1)
+        steal(inbox)
+        remote.emit(1)
+        await until(lambda: "another process reads the feed fake queue now" in caplog.text)
+        assert stored(inbox) == []
+        inbox.release(LEASE, "another")
+        await until(lambda: stored(inbox) == ["1"])
+
+    assert (listening.doubts, listening.errors) == ([], [])
+
+
+async def test_a_lease_whose_loss_was_noticed_during_a_read_leaves_no_error_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inbox, remote = MemoryInbox(), Remote()
+    async with pump_on(inbox, remote).serving(Listening().waiter):
+        await until(lambda: remote.reads == 1)
+        steal(inbox)
+        await asyncio.sleep(0.2)
+        remote.emit(1)
+        await until(lambda: "another process reads the feed fake queue now" in caplog.text)
+        gc.collect()
+
+    assert "never retrieved" not in caplog.text
+
+
+async def test_a_lease_that_goes_in_a_pause_between_reads_ends_the_pause(caplog: pytest.LogCaptureFixture) -> None:
+    class Slow(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            return replace(super().batch(reply, position), pause_seconds=600.0)
+
+    inbox, remote = MemoryInbox(), Remote()
+    remote.emit(1)
+    async with pump_on(inbox, remote, Slow()).serving(Listening().waiter):
+        await until(lambda: stored(inbox) == ["1"])
+        steal(inbox)
+        await until(lambda: "another process reads the feed" in caplog.text)
+
+
+async def test_nobody_is_kept_from_reading_by_one_that_has_stopped(inbox: Inbox) -> None:
+    remote = Remote()
+    pump = pump_on(inbox, remote, lease_seconds=60.0)
+    async with pump.serving(Listening().waiter):
+        remote.emit(1)
+        await until(lambda: remote.reads == 2)
+    remote.emit(2)
+    await until(lambda: pump.is_idle)
+    await until(lambda: inbox.holder(LEASE) is None)
+
+
+async def test_a_read_is_not_broken_off_when_nobody_waits_any_more(inbox: Inbox) -> None:
+    remote = Remote()
+    pump = pump_on(inbox, remote)
+    async with pump.serving(Listening().waiter):
+        await until(lambda: remote.reads == 1)
+    await asyncio.sleep(0.1)
+    assert not pump.is_idle
+    remote.emit(1)
+    await until(lambda: pump.is_idle)
+
+    assert stored(inbox) == ["1"]
+    assert remote.calls == ["begin None", "read 0", "acknowledge"]
+
+
+async def test_who_comes_during_a_last_read_is_served(inbox: Inbox) -> None:
+    remote = Remote()
+    pump = pump_on(inbox, remote)
+    async with pump.serving(Listening().waiter):
+        await until(lambda: remote.reads == 1)
+    async with pump.serving(Listening().waiter):
+        remote.emit(1)
+        await until(lambda: remote.reads == 2)
+
+    assert [call for call in remote.calls if call.startswith("begin")] == ["begin None"]
+
+
+async def test_what_a_consuming_feed_brought_before_a_crash_is_stored(inbox: Inbox) -> None:
+    class Crashing(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            raise MemoryError("not a byte left")
+
+    remote = Remote()
+    remote.emit(1)
+    broken = pump_on(inbox, remote, Crashing(is_consuming=True))
+    async with broken.serving(Listening().waiter):
+        await until(lambda: len(inbox.sealed()) == 1)
+    await until(lambda: broken.is_idle)
+    async with pump_on(inbox, remote, QueueFeed(is_consuming=True)).serving(Listening().waiter):
+        await until(lambda: stored(inbox) == ["1"])
+        await until(lambda: inbox.sealed() == [])
+
+
+async def test_an_unreadable_reply_of_a_consuming_feed_is_told_and_the_next_one_is_read(inbox: Inbox) -> None:
+    remote, listening = Remote(), Listening()
+    remote.bodies.append(b"<html>")
+    async with pump_on(inbox, remote, QueueFeed(is_consuming=True)).serving(listening.waiter):
+        await until(lambda: bool(listening.doubts))
+        remote.emit(1)
+        await until(lambda: stored(inbox) == ["1"])
+
+    assert "`airflow taskwatch inbox show --raw` shows it" in listening.doubts[0]
+    assert [one.problem for one in inbox.sealed()] == ["the answer is no JSON"]
+
+
+async def test_events_that_cannot_be_read_are_counted_and_told_once_in_a_while_and_the_others_are_read(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            batch = super().batch(reply, position)
+            odd = Unreadable(content=batch.position.encode(), problem="it is odd")
+            return replace(batch, unreadable=(odd,), events=batch.events[1:])
+
+    remote, listening, counted = Remote(), Listening(), list[tuple[str, int]]()
+    pump = pump_on(inbox, remote, Odd(), count=lambda name, number: counted.append((name, number)))
+    async with pump.serving(listening.waiter):
+        for number in (1, 3, 5):
+            remote.emit(number, number + 1)
+            await until(lambda number=number: str(number + 1) in stored(inbox))
+
+    await until(lambda: counted == [("feed.unreadable", 1)] * 3)
+    errors = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert errors == listening.doubts
+    [told] = errors
+    assert told.startswith("the feed fake queue: 1 of its events cannot be read and are set aside; `airflow")
+
+
+async def test_keys_are_fetched_in_a_thread_as_a_command_may_have_to_be_asked() -> None:
+    def fetch() -> Seal:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        return Seal([KEY])
+
+    remote = Remote()
+    remote.emit(1)
+    async with pump_on(MemoryInbox(), remote, QueueFeed(is_consuming=True), fetch).serving(Listening().waiter):
+        await until(lambda: "acknowledge" in remote.calls)
+
+
+# --- bad times, in virtual time
+
+
+def in_virtual_time(work: Callable[[], Any]) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thread, "_threads", InlineExecutor())
+        return virtual.run(work())
+
+
+def reads_at(times: list[float]) -> Callable[[str], None]:
+    def note(call: str) -> None:
+        if call.startswith("read"):
+            times.append(virtual.now())
+
+    return note
+
+
+def test_trouble_that_passes_is_told_to_all_who_wait_and_tried_again_ever_more_seldom() -> None:
+    at: list[float] = []
+    remote, listening = Remote(reads_at(at)), [Listening(), Listening()]
+    remote.troubles.extend([DOWN] * 9)
+
+    async def work() -> None:
+        pump = pump_on(MemoryInbox(), remote, **LASTING)
+        async with AsyncExitStack() as held:
+            for one in listening:
+                await held.enter_async_context(pump.serving(one.waiter))
+            remote.emit(1)
+            await asyncio.sleep(600.0)
+
+    in_virtual_time(work)
+    pauses = [round(later - sooner) for sooner, later in pairwise(at)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 0]
+    for one in listening:
+        assert set(one.doubts) == {"the feed fake queue cannot be read for now: no route to host"}
+        assert one.errors == []
+
+
+def test_a_remote_that_always_serves_another_reader_is_told_to_all_who_wait() -> None:
+    class Busy(QueueFeed):
+        def batch(self, reply: Any, position: str) -> Any:
+            return Batch(position=position, pause_seconds=30.0, refusal="it serves another reader")
+
+    def told(seconds: float) -> list[str]:
+        listening, remote = Listening(), Remote()
+        remote.bodies.extend([b"[]"] * 1_000)
+
+        async def work() -> None:
+            async with pump_on(MemoryInbox(), remote, Busy(), **LASTING).serving(listening.waiter):
+                await asyncio.sleep(seconds)
+
+        in_virtual_time(work)
+        return listening.doubts
+
+    assert told(GRACE_SECONDS - 1) == []
+    words = "the feed fake queue was not read for 5 minutes: it serves another reader"
+    assert set(told(GRACE_SECONDS + 600)) == {words}
+
+
+def test_trouble_that_lasts_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    remote = Remote()
+    remote.troubles.extend([ReplyError("the reply is not JSON")] * 100)
+
+    async def work() -> None:
+        async with pump_on(MemoryInbox(), remote, **LASTING).serving(Listening().waiter):
+            await asyncio.sleep(GRACE_SECONDS + 2 * LIMIT_SECONDS)
+
+    in_virtual_time(work)
+    levels = [one.levelno for one in caplog.records if "cannot be read for now" in one.getMessage()]
+    assert (levels[0], levels[-1]) == (logging.WARNING, logging.ERROR)
+    assert len(levels) > 10
+
+
+def refused(seconds: float, *first: Exception) -> Listening:
+    """Who has waited so long for a feed that is refused, after other errors."""
+    listening, remote = Listening(), Remote()
+    remote.troubles.extend([*first, *[UNKNOWN] * 100])
+
+    async def work() -> None:
+        pump = pump_on(MemoryInbox(), remote, **LASTING)
+        async with pump.serving(listening.waiter):
+            await asyncio.sleep(seconds)
+
+    in_virtual_time(work)
+    return listening
+
+
+def test_a_refusal_may_be_mended_for_five_minutes_and_then_fails_who_waits() -> None:
+    assert refused(GRACE_SECONDS - 1).errors == []
+    assert UNKNOWN in refused(GRACE_SECONDS + LIMIT_SECONDS).errors
+
+
+def test_the_patience_with_a_refusal_begins_with_the_first_one() -> None:
+    down = [DOWN] * 12
+
+    assert refused(700.0, *down).errors == []
+    assert UNKNOWN in refused(700.0 + GRACE_SECONDS, *down).errors
+
+
+def test_settings_that_are_wrong_fail_who_waits_at_once(inbox: Inbox) -> None:
+    def no_key() -> Seal:
+        return Seal([])
+
+    listening = Listening()
+
+    async def work() -> None:
+        async with pump_on(MemoryInbox(), Remote(), QueueFeed(is_consuming=True), no_key).serving(listening.waiter):
+            await asyncio.sleep(0.5)
+
+    in_virtual_time(work)
+    [error] = listening.errors
+    assert isinstance(error, ConfigurationError)
+    assert "airflow taskwatch inbox key" in str(error)
+
+
+def test_what_the_remote_asks_for_is_obeyed_but_not_for_those_who_have_left() -> None:
+    busy = RemoteError(method="GET", path="/read", status=429, message="slowly", retry_after=3600.0)
+    remote = Remote()
+    remote.troubles.append(busy)
+
+    async def work() -> None:
+        pump = pump_on(MemoryInbox(), remote, **LASTING)
+        async with pump.serving(Listening().waiter):
+            await asyncio.sleep(3500.0)
+            assert remote.reads == 1
+        await asyncio.sleep(2.0)
+        assert pump.is_idle
+
+    in_virtual_time(work)
+
+
+def test_an_inbox_that_cannot_be_opened_is_tried_again() -> None:
+    inbox, remote, tries = MemoryInbox(), Remote(), list[float]()
+
+    async def opened() -> Inbox:
+        tries.append(virtual.now())
+        if len(tries) < 3:
+            raise InboxError("the inbox is down")
+        return inbox
+
+    async def work() -> Pump:
+        pump = Pump(QueueFeed(), opened, remote.converse, lambda: Seal([KEY]), **LASTING)
+        async with pump.serving(Listening().waiter):
+            remote.emit(1, 2)
+            await asyncio.sleep(10.0)
+        return pump
+
+    pump = in_virtual_time(work)
+    assert (tries, pump.batches, pump.events) == ([0.0, 1.0, 3.0], 1, 2)
+
+
+def test_trouble_that_is_over_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    at: list[float] = []
+    remote = Remote(reads_at(at))
+    remote.troubles.extend([DOWN] * 5)
+
+    async def work() -> None:
+        async with pump_on(MemoryInbox(), remote, **LASTING).serving(Listening().waiter):
+            remote.emit(1)
+            await asyncio.sleep(100.0)
+            remote.troubles.append(DOWN)
+            remote.stir()
+            await asyncio.sleep(5.0)
+
+    with caplog.at_level(logging.INFO):
+        in_virtual_time(work)
+    assert "the feed fake queue is read again" in caplog.text
+    assert round(at[-1] - 100.0) == 1
+
+
+async def test_an_inbox_that_does_not_answer_costs_no_lease() -> None:
+    class Shaky(MemoryInbox):
+        renewals = 0
+
+        def lease(self, name: str, holder: str, seconds: float) -> bool:
+            self.renewals += 1
+            if 1 < self.renewals < 4:
+                raise InboxError("the inbox is down")
+            return super().lease(name, holder, seconds)
+
+    inbox, remote = Shaky(), Remote()
+    async with pump_on(inbox, remote).serving(Listening().waiter):
+        await until(lambda: inbox.renewals >= 5)
+        remote.emit(1)
+        await until(lambda: remote.reads == 2)
+
+    assert remote.calls == ["begin None", "read 0", "acknowledge", "read 1"]
+
+
+async def test_a_lease_is_not_renewed_any_more_when_it_was_given_back() -> None:
+    class Slow(MemoryInbox):
+        """Takes its time to renew."""
+
+        log: list[str]
+
+        def lease(self, name: str, holder: str, seconds: float) -> bool:
+            if self.log:
+                time.sleep(0.2)
+            self.log.append("lease")
+            return super().lease(name, holder, seconds)
+
+        def release(self, name: str, holder: str) -> None:
+            self.log.append("release")
+            super().release(name, holder)
+
+    inbox, remote = Slow(), Remote()
+    inbox.log = []
+    pump = pump_on(inbox, remote, lease_seconds=60.0)
+    async with pump.serving(Listening().waiter):
+        await until(lambda: remote.reads == 1)
+        await asyncio.sleep(0.1)
+    remote.emit(1)
+    await until(lambda: "release" in inbox.log)
+    await asyncio.sleep(0.3)
+
+    assert inbox.log == ["lease", "lease", "release"]

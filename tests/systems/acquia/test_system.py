@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
+from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError, TransportError
+from airflow_provider_taskwatch.core.flow import PATIENT
+from airflow_provider_taskwatch.core.phase import Phase, absent
+from airflow_provider_taskwatch.core.wire import Pause, get
+from airflow_provider_taskwatch.systems.acquia import system as acquia
+from airflow_provider_taskwatch.systems.acquia.system import Acquia, find_reference, phase_of, reference_of
+from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
+
+UUID = "1111111-7777-4444-aaaa-555555555555"
+LINK = f"https://cloud.acquia.dev/api/notifications/{UUID}"
+OPERATION = f"https://cloud.acquia.com/api/operations/{UUID}"
+START_REPLY = {
+    "message": "Deploying artifact.",
+    "_links": {"self": {"href": "/environments/1-a/artifacts"}, "notification": {"href": LINK}},
+}
+NOTIFICATION = {
+    "uuid": UUID,
+    "event": "DatabaseBackupCreated",
+    "label": "Database backup created",
+    "description": "A backup was created.",
+    "created_at": "2026-01-31T06:00:00+00:00",
+    "completed_at": "2026-01-31T06:01:30.123456789+00:00",
+    "status": "completed",
+    "progress": 100,
+    "context": {
+        "author": {"uuid": "a-1", "actual_uuid": "a-1"},
+        "user": {"uuids": ["u-1"]},
+        "application": {"uuids": ["app-1"]},
+        "environment": {"ids": ["1-a"]},
+        "database": {"names": ["one"]},
+        "organization": {"uuid": "org-1"},
+        "team": {"new_name": "Ours"},
+    },
+    "_embedded": {"author": {"mail": "someone@example.com"}},
+}
+BUSY = {"error": "system", "message": "This action is currently unavailable. Please try again later."}
+
+
+def test_start_sends_what_the_vendor_asks_for_and_finds_the_notification():
+    steps, started = play(Acquia().start("post", "environments/1-a/x", {"a": 1}), reply(202, START_REPLY))
+    [call] = steps
+    assert (call.method, call.path, call.json()) == ("POST", "/environments/1-a/x", {"a": 1})
+    assert call.headers == {
+        "Content-Type": "application/json",
+        "Accept": "application/hal+json, version=2",
+    }
+    assert (started.ref, started.reply) == (UUID, START_REPLY)
+
+
+@pytest.mark.parametrize("method, body", [("POST", b"{}"), ("PUT", None), ("DELETE", None), ("PATCH", None)])
+def test_only_a_post_without_fields_has_a_body(method, body):
+    [call], _ = play(Acquia().start(method, "/x"), reply(202))
+    assert call.body == body
+
+
+@pytest.mark.parametrize("path", ["a/b", "/a/b", "api/a/b", "/api/a/b/", " /a/b "])
+def test_a_path_may_be_written_with_or_without_its_base(path):
+    steps, _ = play(Acquia().start("POST", path), reply())
+    assert targets(steps) == ["POST /a/b"]
+
+
+def test_blanks_in_a_path_are_encoded_and_encoded_parts_stay():
+    steps, _ = play(Acquia().start("POST", "/a b/c%2Fd"), reply())
+    assert targets(steps) == ["POST /a%20b/c%2Fd"]
+
+
+@pytest.mark.parametrize("path", ["/a\ud83d", "/a/%zz", "/a/./b"])
+def test_a_path_that_cannot_be_sent_is_refused_by_name(path):
+    with pytest.raises(ConfigurationError, match=r"lone surrogate|begins no encoding|must not hold the segment"):
+        play(Acquia().start("POST", path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "https://evil.example/x", "/a/../b", "/a/%2e%2e/b", "/a?b=1", "/a#b", "/a\\b", "/a//b"],
+)
+def test_a_path_that_leads_elsewhere_is_refused_before_any_request(path):
+    with pytest.raises(ConfigurationError, match="below the connection's host"):
+        play(Acquia().start("POST", path))
+
+
+def test_a_method_that_only_reads_starts_nothing():
+    with pytest.raises(ConfigurationError, match="use one of POST, PUT, PATCH, DELETE"):
+        play(Acquia().start("GET", "/account"))
+
+
+@pytest.mark.parametrize("body", [None, "<html>ok</html>", "[1]", "[" * 100_000])
+def test_an_accepted_start_whose_reply_cannot_be_read_names_nothing(body):
+    started = result_of(Acquia().start("POST", "/x"), reply(200, body))
+    assert (started.ref, started.reply) == (None, {})
+
+
+def test_unavailable_and_too_many_requests_are_repeated():
+    replies = [reply(503, BUSY), reply(429, retry_after="7"), reply(202, START_REPLY)]
+    steps, started = play(Acquia().start("POST", "/x"), *replies)
+    assert started.ref == UUID
+    assert [step.seconds for step in steps if isinstance(step, Pause)] == [2.0, 7.0]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_error_leaves_open_whether_the_start_was_done(status):
+    with pytest.raises(RemoteError) as caught:
+        play(Acquia().start("POST", "/x"), reply(status, "<html>sorry</html>"))
+    assert not Acquia().was_refused(caught.value)
+
+
+def test_a_lost_reply_to_a_start_is_not_repeated():
+    with pytest.raises(TransportError) as caught:
+        play(Acquia().start("POST", "/x"), TransportError("reset by peer"))
+    assert not Acquia().was_refused(caught.value)
+
+
+def test_a_start_that_never_left_is_repeated():
+    refused = TransportError("connection refused", sent=False)
+    steps, started = play(Acquia().start("POST", "/x"), refused, reply(202, START_REPLY))
+    assert (len(steps), started.ref) == (3, UUID)
+    assert Acquia().was_refused(refused)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409])
+def test_a_refused_start_did_nothing(status):
+    with pytest.raises(RemoteError, match="conflict: something is already running") as caught:
+        play(
+            Acquia().start("POST", "/x"),
+            reply(status, {"error": "conflict", "message": "something is already running"}),
+        )
+    assert Acquia().was_refused(caught.value)
+
+
+def test_unavailable_to_the_end_did_nothing():
+    with pytest.raises(RemoteError) as caught:
+        play(Acquia().start("POST", "/x"), *[reply(503, BUSY)] * PATIENT.attempts)
+    assert Acquia().was_refused(caught.value)
+
+
+def test_an_error_body_under_200_is_a_refusal():
+    with pytest.raises(RemoteError, match="no; really not") as caught:
+        play(Acquia().start("POST", "/x"), reply(200, {"error": "bad", "message": ["no", "really not"]}))
+    assert Acquia().was_refused(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"_links": {"notification": {"href": LINK}}},
+        {"_links": {"notification": {"href": f"/api/notifications/{UUID}/"}}},
+        {"links": {"notification": {"href": f"{LINK}?a=b#c"}}},
+        {"notification": UUID},
+        {"notification": {"href": LINK}},
+        {"notification_id": UUID},
+        {"notificationUuid": f" {UUID} "},
+        {"_links": {"notification": {"href": ""}}, "notification": UUID},
+        {"_links": {"notification": {"href": OPERATION}}, "notification": UUID},
+    ],
+)
+def test_a_notification_is_found_in_all_shapes(content):
+    assert find_reference(content) == UUID
+    assert reference_of(content) == reference_of(json.dumps(content)) == UUID
+
+
+@each_row(
+    "content",
+    [
+        {},
+        {"uuid": UUID, "_links": {"self": {"href": OPERATION}}},
+        {"_links": {"self": {"href": LINK}}},
+        {"_links": {"notification": {"href": ""}}},
+        {"_links": {"notification": {"href": "https://cloud.acquia.com/api/notifications/"}}},
+        {"_links": {"notification": {"href": OPERATION}}},
+        {"_links": {"notification": {"href": "https://[broken/notifications/a"}}},
+        {"_links": {"notification": {"href": "/notifications/%2e%2e"}}},
+        {"_links": {"notification": None}},
+        {"_links": "none"},
+        {"notification": 5},
+        {"notification": "a?b"},
+    ],
+)
+def test_nothing_else_is_mistaken_for_a_notification(content):
+    assert find_reference(content) is None
+    with pytest.raises(ConfigurationError, match="no notification id in"):
+        reference_of(content)
+
+
+@pytest.mark.parametrize(
+    "value", [UUID, f" {UUID} ", LINK, f"/notifications/{UUID}", f'"{UUID}"', f" '{UUID}' ", json.dumps(LINK)]
+)
+def test_a_reference_may_be_an_id_or_an_address(value):
+    assert reference_of(value) == UUID
+
+
+@pytest.mark.parametrize("value", ["", "..", "a/b", OPERATION, None, 5, "{'notification': 'x'}", "{"])
+def test_what_is_no_reference_is_an_error_with_a_remedy(value):
+    with pytest.raises(ConfigurationError, match="tojson"):
+        reference_of(value)
+
+
+def test_an_id_that_can_hardly_be_one_is_doubted():
+    assert Acquia().doubt(UUID) == ""
+    assert "hello does not look like a notification id" in Acquia().doubt("hello")
+
+
+def test_a_notification_becomes_an_observation():
+    steps, seen = play(Acquia().observe(UUID), reply(200, NOTIFICATION))
+    assert steps == [get(f"/notifications/{UUID}", headers={"Accept": "application/hal+json, version=2"})]
+    assert (seen.ref, seen.phase, seen.status, seen.progress) == (UUID, Phase.SUCCEEDED, "completed", 100)
+    assert seen.message == "A backup was created."
+    assert (seen.elapsed_seconds, seen.expected_seconds) == (None, None)
+
+
+def test_the_result_holds_ids_and_times_and_no_person():
+    seen = result_of(Acquia().observe(UUID), reply(200, NOTIFICATION))
+    names = ("uuid", "event", "label", "description", "status", "progress", "created_at", "completed_at")
+    assert {name: seen.result[name] for name in names} == {name: NOTIFICATION[name] for name in names}
+    assert seen.result["started_at"] is None
+    assert seen.result["duration"] == pytest.approx(90.123456)
+    assert seen.result["context"] == {
+        "application": ["app-1"],
+        "environment": ["1-a"],
+        "database": ["one"],
+        "organization": ["org-1"],
+    }
+    assert seen.personal == {
+        "author": {"uuid": "a-1", "actual_uuid": "a-1"},
+        "user": {"uuids": ["u-1"]},
+        "embedded_author": {"mail": "someone@example.com"},
+    }
+
+
+def test_a_body_that_holds_only_a_status_works():
+    seen = result_of(Acquia().observe(UUID), reply(200, {"status": "completed"}))
+    assert (seen.phase, seen.progress, seen.message, seen.personal) == (Phase.SUCCEEDED, None, "", {})
+    assert (seen.result["uuid"], seen.result["duration"], seen.result["context"]) == (UUID, None, {})
+
+
+def test_only_the_status_says_that_it_is_over():
+    content = {**NOTIFICATION, "status": "in-progress", "progress": 100}
+    seen = result_of(Acquia().observe(UUID), reply(200, content))
+    assert (seen.phase, seen.result["duration"]) == (Phase.RUNNING, None)
+
+
+def test_a_failure_is_explained_by_its_message_where_there_is_one():
+    failed = {"status": "failed", "progress": 0, "description": "Backup", "message": ["disk", "full"]}
+    seen = result_of(Acquia().observe(UUID), reply(200, failed))
+    assert (seen.phase, seen.progress, seen.message) == (Phase.FAILED, 0, '["disk", "full"]')
+
+
+@pytest.mark.parametrize("progress", [-1, 101, "50", True, None, float("nan")])
+def test_a_progress_that_makes_no_sense_is_not_shown(progress):
+    seen = result_of(Acquia().observe(UUID), reply(200, {"status": "started", "progress": progress}))
+    assert seen.progress is None
+
+
+@each_row(
+    "status, phase",
+    [
+        ("in-progress", Phase.RUNNING),
+        ("in_progress", Phase.RUNNING),
+        (" In Progress ", Phase.RUNNING),
+        ("started", Phase.RUNNING),
+        ("completed", Phase.SUCCEEDED),
+        ("Succeeded", Phase.SUCCEEDED),
+        ("complete", Phase.SUCCEEDED),
+        ("failed", Phase.FAILED),
+        ("error", Phase.FAILED),
+        ("paused", Phase.UNKNOWN),
+        ("", Phase.UNKNOWN),
+        (None, Phase.UNKNOWN),
+        (5, Phase.UNKNOWN),
+    ],
+)
+def test_all_spellings_of_a_status_are_understood(status, phase):
+    assert phase_of(status) is phase
+
+
+@pytest.mark.parametrize("content, raw", [({"status": "on hold"}, "on hold"), ({"status": 5}, "5"), ({}, "")])
+def test_an_unknown_status_keeps_its_raw_value(content, raw):
+    seen = result_of(Acquia().observe(UUID), reply(200, content))
+    assert (seen.phase, seen.status) == (Phase.UNKNOWN, raw)
+
+
+def test_a_notification_that_is_not_there_is_absent():
+    answer = reply(404, {"error": "not_found", "message": "The resource does not exist."})
+    assert result_of(Acquia().observe(UUID), answer) == absent(UUID)
+
+
+@pytest.mark.parametrize(
+    "answer, kind",
+    [
+        (reply(403, {"error": "forbidden", "message": "No access."}), RemoteError),
+        (reply(200, {"error": "forbidden", "message": "No access."}), RemoteError),
+        (reply(503, BUSY), RemoteError),
+        (reply(200, "<html>"), ReplyError),
+        (reply(200), ReplyError),
+    ],
+)
+def test_a_reading_that_fails_is_left_to_whoever_is_patient(answer, kind):
+    with pytest.raises(kind, match=f"/notifications/{UUID}"):
+        play(Acquia().observe(UUID), answer)
+
+
+def test_the_named_operations_follow_the_vendors_paths():
+    assert acquia.create_database("app-1", "db") == (
+        "POST",
+        "/applications/app-1/databases",
+        {"name": "db"},
+    )
+    assert acquia.create_database_backup("1-a", "d/b") == (
+        "POST",
+        "/environments/1-a/databases/d%2Fb/backups",
+        {},
+    )
+    assert acquia.deploy_artifact("1-a", "art-1") == (
+        "POST",
+        "/environments/1-a/artifacts/actions/switch",
+        {"artifact_id": "art-1"},
+    )
+    assert acquia.switch_code("1-a", "tags/1") == (
+        "POST",
+        "/environments/1-a/code/actions/switch",
+        {"branch": "tags/1"},
+    )
+
+
+def test_an_operation_without_an_id_is_refused_before_any_request():
+    with pytest.raises(ConfigurationError, match="no part may be empty"):
+        play(Acquia().start(*acquia.create_database("", "db")))
+
+
+def test_the_probe_reads_the_account():
+    steps, words = play(Acquia().probe(), reply(200, {"uuid": "me"}))
+    assert targets(steps) == ["GET /account"]
+    assert "can be read" in words
+
+
+def test_a_connection_needs_only_its_key_and_secret():
+    raw = RawConnection(conn_id="c", conn_type="acquia", login="key", password="secret")
+    settings = read_connection(acquia.FORM, raw)
+    assert settings.base_url == "https://cloud.acquia.com/api"
+    assert settings.token_url == "https://accounts.acquia.com/api/auth/oauth/token"
+    assert settings.scope == ""
+    assert isinstance(acquia.from_settings(settings), Acquia)
+
+
+def test_an_organization_becomes_the_scope():
+    raw = RawConnection(
+        conn_id="c", conn_type="acquia", login="key", password="secret", extra='{"organization": "org-1"}'
+    )
+    assert read_connection(acquia.FORM, raw).scope == "organization:org-1"
+
+
+@pytest.mark.parametrize(
+    "flow", [Acquia().start("POST", "a/b"), Acquia().observe(UUID), Acquia().probe()], ids=["start", "observe", "probe"]
+)
+def test_a_missing_organization_is_named_with_its_remedy(flow):
+    slug = {"error": "additional_authentication_required", "message": "Sign in through your organization."}
+    with pytest.raises(RemoteError, match="set 'organization' in the connection"):
+        play(flow, reply(403, slug))

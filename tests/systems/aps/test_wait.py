@@ -1,0 +1,247 @@
+"""Waiting for notifications: one look at the lists answers everybody."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.systems.aps.listing import by_context
+from airflow_provider_taskwatch.systems.aps.message import PHASES
+from airflow_provider_taskwatch.systems.aps.system import Aps
+from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
+from tests.systems.test_hostile import MEANT_ILL
+
+DISPLAY = "GET /aps/2/services/notification-manager/notifications/displayMessages"
+LOG = "GET /aps/2/services/notification-manager/notifications/activitylog"
+LAST = "GET /aps/2/services/notification-manager/notifications/lastMessagesByContext?context="
+
+
+def item(ref: str, status: str = "inProgress", context: str = "", **more: Any) -> dict[str, Any]:
+    return {
+        "id": ref,
+        "type": "activity",
+        "status": status,
+        "context": context,
+        "message": {"message": f"Title of {ref}"},
+        "created": "2026-01-31T06:00:00Z",
+        "modified": "2026-01-31T06:00:00Z",
+        **more,
+    }
+
+
+def shown(*items: dict[str, Any]) -> Any:
+    return reply(200, {"inProgressActivities": list(items)})
+
+
+def read(ref: str, *items: dict[str, Any], locale: str = "") -> Observation:
+    """What a list with all of these says about a ref."""
+    replies = [shown(*items), reply(200, list(items)), reply(200, [])]
+    flow, steps = Aps(locale=locale).observe(ref), 0
+    answer = None
+    while True:
+        try:
+            flow.send(answer)
+        except StopIteration as end:
+            return end.value
+        answer, steps = replies[steps], steps + 1
+
+
+# --- how many requests
+
+
+def test_all_that_is_shown_is_answered_by_one_list() -> None:
+    refs = [f"n{number}" for number in range(1000)]
+    steps, found = play(Aps().observe_many("notifications", refs), shown(*map(item, refs)))
+    assert targets(steps) == [DISPLAY]
+    assert [found[ref].phase for ref in refs] == [Phase.RUNNING] * 1000
+
+
+def test_what_is_not_shown_any_more_is_looked_for_in_the_action_log_once() -> None:
+    refs = ["a", "b", "c"]
+    steps, found = play(
+        Aps().observe_many("notifications", refs),
+        shown(item("a")),
+        reply(200, [item("b", "ready"), item("c", "error")]),
+    )
+    assert targets(steps) == [DISPLAY, LOG]
+    assert [found[ref].phase for ref in refs] == [Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED]
+
+
+def test_a_notification_that_is_in_no_list_is_absent_and_not_asked_for_alone() -> None:
+    steps, found = play(Aps().observe_many("notifications", ["a", "b"]), shown(), reply(200, []))
+    assert targets(steps) == [DISPLAY, LOG]
+    assert found == {"a": absent("a"), "b": absent("b")}
+
+
+@pytest.mark.parametrize(
+    "contexts, asked",
+    [
+        (["load.x"], "load.x"),
+        (["load.*"], "load.%2A"),
+        (["load.x", "load.y", "lo*"], "lo%2A"),
+        (["a", "b"], "%2A"),
+    ],
+)
+def test_contexts_that_are_in_no_list_are_asked_for_together(contexts: list[str], asked: str) -> None:
+    refs = [by_context(one) for one in contexts]
+    steps, found = play(Aps().observe_many("", refs), shown(), reply(200, []), reply(200, [item("1", context="zzz")]))
+    assert targets(steps) == [DISPLAY, LOG, LAST + asked]
+    assert all(one == absent(ref) for ref, one in found.items())
+
+
+def test_a_context_is_found_where_only_the_last_messages_have_it() -> None:
+    replies = [shown(), reply(200, []), reply(200, [item("1", "ready", "load.x")])]
+    assert result_of(Aps().observe("context=load.x"), *replies).phase is Phase.SUCCEEDED
+
+
+def test_everybody_on_a_connection_is_read_together() -> None:
+    assert Aps().selector({}) == Aps(locale="de").selector({}) != ""
+
+
+# --- what a status means
+
+
+@pytest.mark.parametrize("kind, status", PHASES)
+def test_each_documented_status_has_its_phase(kind: str, status: str) -> None:
+    assert read("a", item("a", status, type=kind)).phase is PHASES[kind, status]
+
+
+@pytest.mark.parametrize("status", ["upcoming", "existing", "odd"])
+def test_a_warning_is_over_when_it_is_resolved(status: str) -> None:
+    seen = read("a", item("a", status, type="warning", resolved=True))
+    assert (seen.phase, seen.status) == (Phase.SUCCEEDED, status)
+
+
+@pytest.mark.parametrize(
+    "kind, status",
+    [
+        ("activity", "existing"),
+        ("warning", "ready"),
+        ("announcement", "notification"),
+        ("alarm", "ready"),
+        ("activity", ""),
+    ],
+)
+def test_what_does_not_belong_together_is_unknown_and_shown(kind: str, status: str) -> None:
+    seen = read("a", item("a", status, type=kind))
+    assert (seen.phase, seen.status) == (Phase.UNKNOWN, status)
+    assert seen.result["type"] == kind
+
+
+def test_a_type_that_is_left_out_is_an_activity() -> None:
+    assert read("a", item("a", "ready", type=None)).phase is Phase.SUCCEEDED
+
+
+def test_the_reading_says_what_readers_see() -> None:
+    texts = {
+        "message": {"message": "__what__ of __who__", "keys": {"who": "us"}, "multilangKeys": {"what": {"de": "Lauf"}}},
+        "details": {"message": "disk full"},
+        "fullDetails": {"message": "/dev/sda has 0 bytes left"},
+    }
+    seen = read("a", item("a", "error", **texts), locale="de_DE")
+    assert seen.describe() == "failed (error): Lauf of us: disk full"
+    assert result_of(Aps().explain(seen, {})) == "/dev/sda has 0 bytes left"
+    assert seen.ended_at == 1769839200.0
+    assert read("a", item("a", "error", localizedMessage="Wie gezeigt")).message == "Wie gezeigt"
+
+
+def test_who_is_concerned_is_told_only_when_asked_for() -> None:
+    people = {"userId": "u-1", "initiatorId": "u-2", "initiator": "Jane", "ipAddress": "192.0.2.1"}
+    seen = read("a", item("a", "ready", accountId="acc-1", **people))
+    assert not people.keys() & seen.result.keys()
+    assert seen.result["accountId"] == "acc-1"
+    assert seen.personal == people
+
+
+# --- contexts
+
+
+def test_of_a_context_the_last_one_is_found() -> None:
+    items = [
+        item("1", "error", "load", modified="2026-01-30T06:00:00Z"),
+        item("2", "ready", "load", modified="2026-01-31T07:00:00+00:00"),
+        item("3", "ready", "load", modified=None, created="?"),
+    ]
+    for shown_items in (items, items[::-1]):
+        replies = [shown(*shown_items)]
+        found = result_of(Aps().find_message("context=load"), *replies)
+        assert found is not None
+        assert found.id == "2"
+    assert result_of(Aps().find_message("n"), shown(), reply(200, [])) is None
+
+
+@pytest.mark.parametrize(
+    "statuses, phase",
+    [
+        (["ready", "inProgress", "error"], Phase.FAILED),
+        (["ready", "inProgress", "odd"], Phase.RUNNING),
+        (["ready", "odd"], Phase.UNKNOWN),
+        (["ready", "ready"], Phase.SUCCEEDED),
+    ],
+)
+@pytest.mark.parametrize("ref, context", [("context=load.*", "load.{}"), ("context=load.1", "load.1")])
+def test_of_several_notifications_one_failure_fails_and_all_must_succeed(
+    ref: str, context: str, statuses: list[str], phase: Phase
+) -> None:
+    items = [item(str(number), status, context.format(number)) for number, status in enumerate(statuses)]
+    seen = read(ref, *items, item("x", "error", "lead"), item("y", "error", "load"))
+    assert seen.phase is phase
+    assert [one["id"] for one in seen.result["notifications"]] == [one["id"] for one in items]
+    assert f"(one of {len(items)})" in seen.message
+
+
+@pytest.mark.parametrize("ref", ["context=load.*", "context=load.1"])
+def test_a_success_of_a_context_is_believed_only_with_the_action_log(ref: str) -> None:
+    replies = [shown(item("1", "ready", "load.1")), reply(200, [item("2", "error", "load.1")])]
+    assert result_of(Aps().observe(ref), *replies).phase is Phase.FAILED
+
+
+@pytest.mark.parametrize("status", ["inProgress", "error"])
+def test_a_context_that_goes_on_or_has_failed_needs_no_action_log(status: str) -> None:
+    steps, _ = play(Aps().observe("context=load.1"), shown(item("1", status, "load.1")))
+    assert targets(steps) == [DISPLAY]
+
+
+@pytest.mark.parametrize(
+    "pattern, matches", [("*", 3), ("a*", 2), ("*c", 1), ("a*c", 1), ("a.*.c", 1), ("a.c", 0), ("A*", 0)]
+)
+def test_an_asterisk_stands_for_anything_and_nothing_else_does(pattern: str, matches: int) -> None:
+    items = [item("1", context="a.b.c"), item("2", context="a.b"), item("3", context="x"), item("4", context=None)]
+    seen = read(by_context(pattern), *items)
+    assert (seen.phase is not Phase.LOST, len(seen.result.get("notifications", ()))) == (matches > 0, matches)
+
+
+# --- refs
+
+
+@pytest.mark.parametrize("ref", ["a-1", "context=a/b c*", "context=*"])
+def test_an_id_or_a_context_is_a_ref(ref: str) -> None:
+    assert Aps().check_ref(ref) == ref
+
+
+@pytest.mark.parametrize("ref", ["", "a/b", "..", "context=", "context= ", "context=a\nb"])
+def test_what_could_be_no_ref_is_refused_before_any_request(ref: str) -> None:
+    with pytest.raises(ConfigurationError):
+        Aps().check_ref(ref)
+
+
+def test_an_item_without_an_id_is_left_out() -> None:
+    assert read("context=a", {"context": "a", "status": "ready"}, item("", context="b")).phase is Phase.LOST
+
+
+@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("field", ["type", "status", "context", "message", "details", "modified", "localizedMessage"])
+def test_whatever_a_member_holds_the_reading_can_be_told_and_stored(field: str, text: str) -> None:
+    content = json.dumps({"warnings": [{**item("a", "ready"), field: "@"}]}).replace('"@"', text)
+    seen = result_of(Aps().observe("a"), reply(200, content))
+    assert (seen.describe().isprintable(), len(seen.describe()) < 800) == (True, True)
+    outcome = Outcome(ending=Ending.FAILED, ref=seen.ref, status=seen.status, message=seen.message, result=seen.result)
+    event = json.dumps(outcome.to_event(), allow_nan=False)
+    assert len(event) < 300_000
+    assert not any(one in event for one in ("\\u0000", "\\ud800"))

@@ -1,0 +1,737 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+
+from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    NotFoundError,
+    RemoteError,
+    ReplyError,
+    TransportError,
+)
+from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.system import Effect
+from airflow_provider_taskwatch.core.wire import Pause
+from airflow_provider_taskwatch.systems import FORMS, feed_for, system_for
+from airflow_provider_taskwatch.systems.automic import system as automic
+from airflow_provider_taskwatch.systems.automic.request import input_problem
+from airflow_provider_taskwatch.systems.automic.status import GROUPS, PHASES, expand, phase_of
+from airflow_provider_taskwatch.systems.automic.system import Automic, alias_for, execution_request
+from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
+
+START_ID = "0123456789ab"
+AUTOMIC = Automic(client="0100")
+EXECUTION = {
+    "run_id": 1005016,
+    "name": "JOBP.EXAMPLE",
+    "alias": "EXAMPLE-0123456789ab",
+    "type": "JOBP",
+    "status": 1550,
+    "status_text": "ACTIVE",
+    "runtime": 90,
+    "estimated_runtime": "300",
+    "start_time": "2026-01-31T06:00:00Z",
+    "queue": "CLIENT_QUEUE",
+    "reference_run_id": 0,
+    "user": "SMITH/DEPT",
+    "activator": "SMITH/DEPT",
+}
+UNKNOWN_RUN = reply(404, {"code": 11049, "error": "not found", "details": "no such run"})
+
+
+def entry(run_id: int, status: int = 1550, **more: object) -> dict[str, object]:
+    return {"run_id": run_id, "name": f"JOBS.{run_id}", "type": "JOBS", "status": status, **more}
+
+
+def listing(*entries: object, hasmore: bool = False):
+    return reply(200, {"total": len(entries), "data": entries, "hasmore": hasmore})
+
+
+def seen_as(status: object, phase: Phase = Phase.UNKNOWN) -> Observation:
+    return Observation(ref="7", phase=phase, status=str(status), message="told")
+
+
+# --- ids and options
+
+
+@pytest.mark.parametrize("ref", ["1005016", " 0001005016 ", "00000000001005016"])
+def test_a_run_id_loses_its_padding(ref):
+    assert AUTOMIC.check_ref(ref) == "1005016"
+
+
+@pytest.mark.parametrize("ref", ["", "0", "12/..", "abc", "-5", "1.5", "9" * 30, "²"])
+def test_what_is_no_run_id_is_refused_before_any_request(ref):
+    with pytest.raises(ConfigurationError, match="is not an execution id"):
+        AUTOMIC.check_ref(ref)
+
+
+def test_options_that_are_known_pass():
+    AUTOMIC.check_options({"success_statuses": ["ANY_OK", 1899], "report_tail": 20, "alias": "A"})
+
+
+@pytest.mark.parametrize(
+    "options, problem",
+    [
+        ({"sucess_statuses": [1900]}, "unknown option sucess_statuses; known are success_statuses, "),
+        ({"success_statuses": ["ANY_GOOD"]}, "'ANY_GOOD' is not an Automic status.*ANY_OK_OR_UNBLOCKED"),
+        ({"skip_statuses": [2000]}, "2000 is not an Automic status; give numbers from 1300 to 1999"),
+        ({"report_tail": "many"}, "report_tail must be a number"),
+    ],
+)
+def test_options_that_are_wrong_are_named_with_those_that_are_right(options, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        AUTOMIC.check_options(options)
+
+
+# --- start
+
+
+def test_a_start_takes_the_run_id_from_the_reply():
+    steps, started = play(AUTOMIC.start({"object_name": "A"}), reply(200, {"run_id": 1005016}))
+    [call] = steps
+    assert (call.method, call.path, call.json()) == ("POST", "/0100/executions", {"object_name": "A"})
+    assert (started.ref, started.reply) == ("1005016", {"run_id": 1005016})
+
+
+def test_a_padded_text_is_a_run_id_too():
+    started = result_of(AUTOMIC.start({}), reply(200, {"runid": "0001005016", "execution_status": "1900"}))
+    assert started.ref == "1005016"
+
+
+@pytest.mark.parametrize("content", [{}, {"run_id": 0}, {"run_id": "abc"}, {"run_id": None}])
+def test_a_reply_without_a_run_id_leaves_open_what_was_done(content):
+    with pytest.raises(ReplyError, match="holds no run id") as caught:
+        play(AUTOMIC.start({}), reply(200, content))
+    assert not AUTOMIC.was_refused(caught.value)
+
+
+def test_too_many_requests_are_repeated():
+    steps, started = play(AUTOMIC.start({}), reply(429, retry_after="9"), reply(200, {"run_id": 7}))
+    assert (started.ref, [step.seconds for step in steps if isinstance(step, Pause)]) == ("7", [9.0])
+
+
+@pytest.mark.parametrize("answer", [reply(503), reply(500, {"code": 45110}), TransportError("reset")])
+def test_a_start_that_may_have_been_done_is_not_repeated(answer):
+    with pytest.raises((RemoteError, TransportError)) as caught:
+        play(AUTOMIC.start({}), answer)
+    assert not AUTOMIC.was_refused(caught.value)
+
+
+def test_a_refused_start_did_nothing():
+    with pytest.raises(NotFoundError) as caught:
+        play(AUTOMIC.start({}), reply(404, {"code": 1, "error": "no such object"}))
+    assert AUTOMIC.was_refused(caught.value)
+
+
+def test_without_a_client_the_path_has_none():
+    steps, _ = play(Automic().start({}), reply(200, {"run_id": 7}))
+    assert targets(steps) == ["POST /executions"]
+
+
+@pytest.mark.parametrize("client", ["..", "1/2"])
+def test_a_client_that_would_change_the_path_is_refused(client):
+    with pytest.raises(ConfigurationError, match="not a client id"):
+        Automic(client=client)
+
+
+# --- the request
+
+
+@pytest.mark.parametrize(
+    "alias, object_name, marker",
+    [
+        ("", "JOBP.EXAMPLE_1#A", "JOBP-EXAMPLE-1-A-0123456789ab"),
+        ("Nightly #1", "JOBP.EXAMPLE", "Nightly #1-0123456789ab"),
+    ],
+)
+def test_the_marker_is_an_alias_and_the_start_id(alias, object_name, marker):
+    assert alias_for(alias, object_name, START_ID) == marker
+
+
+def test_a_plain_request_holds_what_was_given():
+    assert execution_request("JOBS.A") == {"object_name": "JOBS.A", "execution_option": "execute"}
+    request = execution_request("JOBS.A", alias="A", queue="Q", timezone="TZ.UTC", inputs={"X#": 5, "Y": ("a", 1)})
+    assert request == {
+        "object_name": "JOBS.A",
+        "alias": "A",
+        "queue": "Q",
+        "timezone": "TZ.UTC",
+        "execution_option": "execute",
+        "inputs": {"X#": "5", "Y": ["a", "1"]},
+    }
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["2026-01-31T06:00:00Z", "2026-01-31 07:00:00+01:00", datetime(2026, 1, 31, 6, tzinfo=UTC)],
+)
+def test_once_takes_times_in_any_zone_and_sends_utc(moment):
+    request = execution_request(
+        "A",
+        execution_option="once",
+        execution_date_time=moment,
+        wait_for_manual_release=True,
+        use_logical_time="",
+    )
+    assert request["once"] == {
+        "execution_date_time": "2026-01-31T06:00:00Z",
+        "wait_for_manual_release": True,
+    }
+
+
+@pytest.mark.parametrize("given, sent", [(True, True), (False, False), ("true", True), ("False", False)])
+def test_a_manual_release_is_a_json_boolean_and_an_adjusted_start_a_text(given, sent):
+    once = execution_request("A", execution_option="once", wait_for_manual_release=given)
+    recurring = execution_request("A", execution_option="recurring", adjust_start_time=given)
+    assert once["once"] == {"wait_for_manual_release": sent}
+    assert recurring["recurring"] == {"adjust_start_time": str(sent).lower()}
+
+
+@pytest.mark.parametrize("value", [{"a": [1, None, {"b": True}]}, [{"c": 1.5}], [1, "x"], "text", 5, None, False, ()])
+def test_an_input_whose_name_says_json_is_sent_as_it_is(value):
+    request = execution_request("A", inputs={"&X#|json": value, "Y#": 5})
+    assert request["inputs"] == {"&X#|json": json.loads(json.dumps(value)), "Y#": "5"}
+
+
+def test_an_input_whose_name_says_json_is_checked_by_its_own_name():
+    assert input_problem({"X#": "1"}, "X#|json", {"a": 1}) is None
+    assert "unknown input" in input_problem({"X#": "1"}, "Y#|json", {"a": 1})
+
+
+def test_recurring_takes_its_own_fields():
+    fields = {
+        "end_date": "2026-12-31",
+        "execute_after": "PT5M",
+        "execute_at": "06:30",
+        "adjust_start_time": "False",
+    }
+    request = execution_request(
+        "A",
+        execution_option="recurring",
+        start_date=date(2026, 1, 31),
+        end_after_executions="3",
+        **fields,
+    )
+    expected = {**fields, "start_date": "2026-01-31", "end_after_executions": 3, "adjust_start_time": "false"}
+    assert request["recurring"] == expected
+
+
+@pytest.mark.parametrize(
+    "details, problem",
+    [
+        ({"execution_option": "twice"}, "execution_option 'twice' is none of execute, once, recurring"),
+        ({"start_date": "2026-01-31"}, "start_date needs execution_option 'recurring'"),
+        (
+            {"execution_option": "recurring", "wait_for_manual_release": True},
+            "wait_for_manual_release needs execution_option 'once'",
+        ),
+        ({"start": "now"}, "unknown field start; known are wait_for_manual_release"),
+        ({"inputs": {"B": None, "A": [True]}}, "input A, B must be a text or a list of texts"),
+    ],
+)
+def test_a_wrong_combination_is_named(details, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        execution_request("A", **details)
+
+
+@pytest.mark.parametrize(
+    "option, name, values",
+    [
+        ("once", "execution_date_time", ["2026-01-31T06:00:00", "now", "06:30", "2026-13-01", 5]),
+        ("once", "wait_for_manual_release", ["maybe", 1]),
+        ("recurring", "start_date", ["31.01.2026", "20260131", "2026-02-30", "2026-01-31T00:00:00Z", 5]),
+        ("recurring", "end_after_executions", [0, -1, "x", 1.5, True]),
+        ("recurring", "execute_after", ["5m", "PT", "P1X", "2026-01-01/P1D", 300]),
+        ("recurring", "execute_at", ["24:00", "6:30", "06:60", 630]),
+    ],
+)
+def test_a_malformed_value_is_named(option, name, values):
+    for value in values:
+        with pytest.raises(ConfigurationError, match=f"{name} must be an? .*, not|{name} must be true or false"):
+            execution_request("A", execution_option=option, **{name: value})
+
+
+def test_one_error_names_all_that_is_wrong():
+    with pytest.raises(ConfigurationError) as caught:
+        execution_request(" ", execution_option="twice", execute_at="noon", inputs={"A": {}})
+    parts = ("object_name is empty", "'twice'", "execute_at needs", "execute_at must be", "input A")
+    assert [part for part in parts if part not in str(caught.value)] == []
+
+
+# --- inputs
+
+
+def test_inputs_are_checked_against_the_prompt_sets():
+    prompts = {"PRPT.A": {"NAME#": "x", "DAYS": [], "FREE": None}, "PRPT.B": "none"}
+    inputs = {"NAME": "x", "NAME#": ["x"], "DAYS": "Monday", "FREE": ["x"]}
+    steps, problems = play(AUTOMIC.inputs_problems("JOBP.A#1", inputs), reply(200, prompts))
+    assert targets(steps) == ["GET /0100/objects/JOBP.A%231/inputs"]
+    assert problems == [
+        "unknown input 'NAME'; known are 'NAME#', 'DAYS', 'FREE'",
+        "input 'NAME#' takes one text",
+        "input 'DAYS' takes a list of texts",
+    ]
+
+
+def test_inputs_that_fit_have_no_problems():
+    flow = AUTOMIC.inputs_problems("A", {"NAME": "x", "DAYS": ["Monday"]})
+    assert result_of(flow, reply(503), reply(200, {"P": {"NAME": "x", "DAYS": []}})) == []
+
+
+def test_an_object_without_inputs_knows_none():
+    [problem] = result_of(AUTOMIC.inputs_problems("A", {"X": "1"}), reply(200, {}))
+    assert problem == "unknown input 'X'; known are none"
+
+
+# --- observe
+
+
+def test_an_execution_becomes_an_observation():
+    steps, seen = play(AUTOMIC.observe("1005016"), reply(200, EXECUTION))
+    assert targets(steps) == ["GET /0100/executions/1005016"]
+    assert (seen.ref, seen.phase, seen.status, seen.message) == ("1005016", Phase.RUNNING, "1550", "ACTIVE")
+    assert (seen.progress, seen.elapsed_seconds, seen.expected_seconds) == (None, 90.0, 300.0)
+
+
+def test_the_result_holds_what_the_engine_tells_and_no_person():
+    content = {**EXECUTION, "status": "1900", "end_time": "2026-01-31T06:01:30Z"}
+    seen = result_of(AUTOMIC.observe("1005016"), reply(200, content))
+    assert (seen.result["run_id"], seen.result["status"], seen.result["duration"]) == (1005016, 1900, 90.0)
+    assert (seen.result["agent"], seen.result["queue"]) == (None, "CLIENT_QUEUE")
+    assert not {"user", "activator"} & seen.result.keys()
+    assert seen.personal == {"user": "SMITH/DEPT", "activator": "SMITH/DEPT"}
+
+
+def test_a_status_alone_is_enough():
+    seen = result_of(AUTOMIC.observe("7"), reply(200, {"status": 1800}))
+    assert (seen.phase, seen.message, seen.elapsed_seconds) == (Phase.FAILED, "ended not ok, aborted", None)
+
+
+@pytest.mark.parametrize("status", ["gone", 1299, 2000, -1, True, None, 1900.5, "²", "9" * 5000])
+def test_what_is_no_status_number_is_unknown(status):
+    seen = result_of(AUTOMIC.observe("7"), reply(200, {"status": status}))
+    assert (seen.phase, seen.status) == (Phase.UNKNOWN, "" if status is None else str(status))
+
+
+@pytest.mark.parametrize("status, phase", [(1400, Phase.RUNNING), (1870, Phase.FAILED), (1950, Phase.SUCCEEDED)])
+def test_an_unlisted_number_is_judged_by_its_range_and_says_so(status, phase):
+    seen = result_of(AUTOMIC.observe("7"), reply(200, {"status": status}))
+    assert (seen.phase, seen.message) == (phase, "(not in the vendor's table, judged by its range)")
+
+
+def test_an_execution_that_is_not_there_is_absent():
+    assert result_of(AUTOMIC.observe("7"), UNKNOWN_RUN) == absent("7")
+
+
+@pytest.mark.parametrize("answer", [reply(401), reply(503), reply(200, "<html>"), TransportError("lost")])
+def test_a_reading_that_fails_is_left_to_whoever_is_patient(answer):
+    with pytest.raises((RemoteError, ReplyError, TransportError)):
+        play(AUTOMIC.observe("7"), answer)
+
+
+# --- statuses
+
+
+def test_the_whole_status_table_is_there():
+    assert len(PHASES) == 145
+    for number, phase in PHASES.items():
+        assert phase.is_final == (number >= 1800)
+        assert phase.is_ok == (number >= 1900)
+
+
+@each_row(
+    "number, phase",
+    [
+        (1301, Phase.BLOCKED),
+        (1560, Phase.BLOCKED),
+        (1685, Phase.PENDING),
+        (1799, Phase.PENDING),
+        (1810, Phase.LOST),
+        (1850, Phase.CANCELLED),
+        (1899, Phase.FAILED),
+        (1904, Phase.SUCCEEDED),
+        (1926, Phase.SKIPPED),
+        (1943, Phase.SUCCEEDED),
+    ],
+)
+def test_the_numbers_that_surprise(number, phase):
+    assert phase_of(number) is phase
+
+
+def test_numbers_and_groups_expand():
+    assert expand([1899, "1901", "ended_cancel "]) == {1899, 1901, 1850, 1851}
+    assert expand("ANY_OK_OR_UNBLOCKED") == GROUPS["ANY_OK"] | {1899}
+    assert expand(1900) == {1900}
+    assert expand([]) == frozenset()
+
+
+def test_all_task_states_of_the_vendors_public_api_are_groups():
+    assert len(GROUPS) == 45
+    for name, numbers in GROUPS.items():
+        assert numbers
+        assert expand(f" {name.lower()} ") == expand(name.replace("INACTIVE", "INACTIV")) == numbers
+
+
+def test_a_return_code_of_a_job_can_be_a_success():
+    options = {"success_statuses": ["USER_100_200"]}
+    assert AUTOMIC.understand(seen_as(147, Phase.UNKNOWN), options).phase is Phase.SUCCEEDED
+
+
+@each_row(
+    "status, phase, options, understood",
+    [
+        (1900, Phase.SUCCEEDED, {}, Phase.SUCCEEDED),
+        (1899, Phase.FAILED, {"success_statuses": ["ANY_OK_OR_UNBLOCKED"]}, Phase.SUCCEEDED),
+        (1904, Phase.SUCCEEDED, {"success_statuses": [1900]}, Phase.FAILED),
+        (1904, Phase.SUCCEEDED, {"success_statuses": [1900], "skip_statuses": [1904]}, Phase.SKIPPED),
+        (1920, Phase.SKIPPED, {"success_statuses": [1900]}, Phase.SKIPPED),
+        (1920, Phase.SKIPPED, {"skip_statuses": [1922]}, Phase.FAILED),
+        (1920, Phase.SKIPPED, {"skip_statuses": []}, Phase.FAILED),
+        (1920, Phase.SKIPPED, {"success_statuses": ["ANY_OK"], "skip_statuses": []}, Phase.SUCCEEDED),
+        (1900, Phase.SUCCEEDED, {"skip_statuses": ["ANY_SKIPPED"]}, Phase.SUCCEEDED),
+        (1550, Phase.RUNNING, {"success_statuses": [1900]}, Phase.RUNNING),
+        (1800, Phase.FAILED, {"success_statuses": [1900]}, Phase.FAILED),
+        ("", Phase.LOST, {"success_statuses": [1900]}, Phase.LOST),
+    ],
+)
+def test_a_watch_has_its_own_understanding(status, phase, options, understood):
+    assert AUTOMIC.understand(seen_as(status, phase), options).phase is understood
+
+
+def test_a_good_end_that_does_not_count_says_why():
+    seen = AUTOMIC.understand(seen_as(1904, Phase.SUCCEEDED), {"success_statuses": [1900]})
+    assert seen.message == "told (status 1904 is not among [1900])"
+
+
+# --- many at once
+
+
+@pytest.mark.parametrize(
+    "alias, selector",
+    [
+        (f"NIGHTLY-LOAD-{START_ID}", "NIGHTLY-LOAD-*"),
+        (f"A#B-{START_ID}", ""),
+        (f"A*B-{START_ID}", ""),
+        ("NIGHTLY", ""),
+        (None, ""),
+    ],
+)
+def test_the_selector_is_what_the_aliases_have_in_common(alias, selector):
+    assert AUTOMIC.selector({"alias": alias}) == selector
+
+
+def test_one_list_answers_for_all_that_wait_and_leaves_out_those_that_ended():
+    flow = AUTOMIC.observe_many("A-*", ["7", "9", "5"])
+    page = listing(entry(9, 1800), "odd", {"name": "no id"}, entry(8), entry(7), entry(5, 1700), hasmore=True)
+    steps, seen = play(flow, page)
+    [asked] = [dict(step.query) for step in steps]
+    waiting = asked.pop("status").split(",")
+    assert asked == {
+        "include_deactivated": "true",
+        "alias": "A-*",
+        "start_at_run_id": "10",
+        "max_results": "500",
+    }
+    assert {phase_of(int(one)) for one in waiting} == {Phase.PENDING, Phase.RUNNING, Phase.BLOCKED}
+    assert {ref: one.phase for ref, one in seen.items()} == {"7": Phase.RUNNING, "5": Phase.PENDING}
+
+
+def test_pages_are_read_until_all_are_found():
+    refs = [str(number) for number in range(1, 31)]
+    pages = [[entry(number) for number in range(start, start - 10, -1)] for start in (30, 20, 10)]
+    steps, seen = play(AUTOMIC.observe_many("A-*", refs), *[listing(*page, hasmore=True) for page in pages])
+    assert sorted(seen) == sorted(refs)
+    assert [dict(step.query)["start_at_run_id"] for step in steps] == ["31", "21", "11"]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        listing(entry(100), hasmore=False),
+        listing(hasmore=True),
+        listing(entry(200), hasmore=True),
+        listing(entry(40), hasmore=True),
+    ],
+)
+def test_paging_stops_where_nothing_more_can_come(last):
+    refs = [str(number) for number in range(50, 90)]
+    steps, seen = play(AUTOMIC.observe_many("A-*", refs), listing(entry(200), hasmore=True), last)
+    assert (len(steps), seen) == (2, {})
+
+
+def test_paging_costs_less_than_single_reads():
+    pages = [listing(entry(number), hasmore=True) for number in (300, 299)]
+    steps, _ = play(AUTOMIC.observe_many("A-*", [str(n) for n in range(20)]), *pages)
+    assert len(steps) == 2
+
+
+# --- cancel, find, follow
+
+
+EFFECTS = [
+    (reply(200, {}), Effect.CANCELLED),
+    (reply(200), Effect.CANCELLED),
+    (UNKNOWN_RUN, Effect.UNKNOWN),
+    (reply(403, {"code": 11191}), Effect.ENDED),
+]
+
+
+@pytest.mark.parametrize("answer, effect", EFFECTS)
+def test_cancel_is_content_with_what_has_ended_and_says_so(answer, effect):
+    steps, told = play(AUTOMIC.cancel("7"), answer)
+    assert told is effect
+    assert targets(steps) == ["POST /0100/executions/7/status"]
+    assert steps[0].json() == {"action": "cancel", "cancel": {"recursive": True}}
+
+
+def test_the_children_of_what_is_cancelled_are_left_where_the_user_wants_it_so():
+    steps, _ = play(AUTOMIC.cancel("7", {"cancel_children": False}), reply(200, {}))
+    assert [step.json() for step in steps] == [{"action": "cancel"}]
+
+
+@pytest.mark.parametrize("answer, effect", EFFECTS)
+def test_an_engine_that_knows_no_recursive_cancel_gets_the_plain_one(answer, effect):
+    steps, told = play(AUTOMIC.cancel("7", {}), reply(400, {"code": 3704}), answer)
+    assert told is effect
+    assert [step.json() for step in steps] == [
+        {"action": "cancel", "cancel": {"recursive": True}},
+        {"action": "cancel"},
+    ]
+
+
+def test_a_plain_cancel_that_is_malformed_too_is_an_error():
+    with pytest.raises(RemoteError):
+        play(AUTOMIC.cancel("7"), reply(400), reply(400))
+
+
+def test_cancel_may_be_repeated():
+    steps, _ = play(AUTOMIC.cancel("7"), reply(503), reply(200, {}))
+    assert len(targets(steps)) == 2
+
+
+@pytest.mark.parametrize("answer", [reply(403, {"code": 1, "error": "no right"}), reply(401)])
+def test_a_cancel_that_is_refused_is_an_error(answer):
+    with pytest.raises(RemoteError):
+        play(AUTOMIC.cancel("7"), answer)
+
+
+def test_find_asks_for_the_alias_among_all_executions():
+    marker = f"A-{START_ID}"
+    found = listing(entry(9, alias=marker), entry(8, 1900, alias=marker.upper()), entry(7, alias="A"))
+    steps, ref = play(AUTOMIC.find(marker), found)
+    assert targets(steps) == [f"GET /0100/executions?include_deactivated=true&alias={marker}&max_results=500"]
+    assert ref == "8"
+
+
+def test_find_believes_a_list_that_shows_no_aliases():
+    assert result_of(AUTOMIC.find("A"), listing(entry(7))) == "7"
+
+
+def test_find_asks_for_the_end_of_an_alias_that_filters_cannot_match():
+    steps, ref = play(AUTOMIC.find(f"A#B#C-{START_ID}"), listing())
+    assert f"alias=%2AC-{START_ID}" in targets(steps)[0]
+    assert ref is None
+
+
+@pytest.mark.parametrize("content", [{}, {"data": None}, {"total": 0}])
+def test_a_reply_without_a_list_is_not_taken_for_an_empty_one(content):
+    with pytest.raises(ReplyError, match="holds no list of executions"):
+        play(AUTOMIC.find("A"), reply(200, content))
+
+
+def test_a_restart_is_followed_when_asked():
+    restarts = listing(
+        entry(9, reference_run_id=7), entry(8), entry(20, reference_run_id=0), entry(7, reference_run_id=6)
+    )
+    steps, ref = play(AUTOMIC.successor(seen_as(1800), {"follow_restarts": True}), restarts)
+    assert "reference_run_id=7" in targets(steps)[0]
+    assert ref == "9"
+
+
+def test_an_execution_is_not_its_own_successor():
+    flow = AUTOMIC.successor(seen_as(1800), {"follow_restarts": True})
+    assert result_of(flow, listing(entry(7))) is None
+
+
+def test_no_restart_is_followed_unasked():
+    assert play(AUTOMIC.successor(seen_as(1800), {})) == ([], None)
+
+
+# --- explain
+
+
+def report(*pages: str, total: int = 1, hasmore: bool = False):
+    data = [{"page": number, "content": text} for number, text in enumerate(pages, 1)]
+    return reply(200, {"total": total, "data": data, "hasmore": hasmore})
+
+
+def test_a_failure_is_explained_by_its_children_and_its_last_messages():
+    children = listing(entry(30, 1802), entry(31, 1900), entry(32, 1800, status_text="ENDED_NOT_OK"), entry(33, 1700))
+    messages = report("one\r\ntwo &lt;2&gt;\r\n\r\nthree\r\nfour\r\nfive\r\nsix\r\n")
+    steps, words = play(AUTOMIC.explain(seen_as(1800), {}), children, messages)
+    assert targets(steps) == [
+        "GET /0100/executions/7/children?max_results=500",
+        "GET /0100/executions/7/reports/ACT",
+    ]
+    assert words.splitlines() == [
+        "failed or blocked children:",
+        "  JOBS.32 (32): 1800 ENDED_NOT_OK",
+        "  JOBS.30 (30): 1802 not run, the workflow was aborted",
+        "last messages:",
+        "  two <2>",
+        "  three",
+        "  four",
+        "  five",
+        "  six",
+    ]
+
+
+def test_the_children_of_a_nested_workflow_are_shown_below_it():
+    children = listing(entry(30, 1560, type="JOBP"), entry(31, 1800))
+    nested = listing(*[entry(number, 1800) for number in range(40, 50)])
+    _, words = play(AUTOMIC.explain(seen_as(1560), {}), children, nested, report())
+    assert [line.split(":")[0] for line in words.splitlines()[1:]] == [
+        "  JOBS.30 (30)",
+        "    JOBS.40 (40)",
+        "    JOBS.41 (41)",
+        "    JOBS.42 (42)",
+        "    JOBS.43 (43)",
+    ]
+
+
+def test_nested_children_that_cannot_be_read_hide_nothing():
+    children = listing(entry(30, 1800, type="JOBP"))
+    _, words = play(AUTOMIC.explain(seen_as(1800), {}), children, reply(500), reply(500))
+    assert words == "failed or blocked children:\n  JOBS.30 (30): 1800 ended not ok, aborted"
+
+
+def test_the_last_pages_of_a_long_report_are_read():
+    first = report("old\r\n", total=40, hasmore=True)
+    steps, words = play(AUTOMIC.explain(seen_as(1800), {}), listing(), first, report("new\r\n", "newer"))
+    assert targets(steps)[-1] == "GET /0100/executions/7/reports/ACT?start_at=39&max_results=2"
+    assert words == "last messages:\n  new\n  newer"
+
+
+def test_the_first_page_is_better_than_none():
+    first = report("old\r\n", total=2, hasmore=True)
+    _, words = play(AUTOMIC.explain(seen_as(1800), {}), listing(), first, report())
+    assert words == "last messages:\n  old"
+
+
+def test_the_reports_tail_comes_on_request():
+    flow = AUTOMIC.explain(seen_as(1800), {"report_tail": 2})
+    steps, words = play(flow, listing(), report(), report("a\r\nb\r\nc\r\n"))
+    assert targets(steps)[-1] == "GET /0100/executions/7/reports/REP"
+    assert words == "report:\n  b\n  c"
+
+
+def test_a_log_stands_in_for_a_missing_report():
+    flow = AUTOMIC.explain(seen_as(1800), {"report_tail": "1"})
+    steps, words = play(flow, listing(), report(), reply(404), report("a\r\nb\r\n"))
+    assert targets(steps)[-1] == "GET /0100/executions/7/reports/LOG"
+    assert words == "report:\n  b"
+
+
+@pytest.mark.parametrize("answer", [reply(404), reply(500, "<html>"), reply(200, "<html>"), TransportError("lost")])
+def test_explaining_never_raises(answer):
+    replies = [answer] * (4 if getattr(answer, "status", 0) == 404 else 3)
+    assert result_of(AUTOMIC.explain(seen_as(1800), {"report_tail": 2}), *replies) == ""
+
+
+@pytest.mark.parametrize("content", [{}, {"data": "x"}, {"data": ["x", {}]}])
+def test_an_odd_report_has_no_lines(content):
+    assert result_of(AUTOMIC.explain(seen_as(1800), {}), listing(), reply(200, content)) == ""
+
+
+# --- the connection
+
+
+def test_the_probe_asks_for_reachability_then_for_the_client():
+    steps, words = play(AUTOMIC.probe(), reply(200), listing())
+    assert targets(steps) == ["GET /ping", "GET /0100/executions?max_results=1"]
+    assert "can be listed" in words
+
+
+def test_the_page_of_an_execution_knows_its_client():
+    assert AUTOMIC.page("7") == {"ref": "7", "run_id": "7", "client": "0100"}
+
+
+def settings_of(conn_type: str, **extra: str) -> Settings:
+    raw = RawConnection(
+        conn_id="c",
+        conn_type=conn_type,
+        host="http://ae:8088",
+        login="100/U/D",
+        password="p",
+        extra=json.dumps(extra),
+    )
+    return read_connection(FORMS[conn_type], raw)
+
+
+def test_a_connection_gives_base_url_charset_and_client():
+    settings = settings_of("automic", client="0100")
+    assert (settings.base_url, settings.charset) == ("http://ae:8088/ae/api/v1", "latin-1")
+    assert (settings.login, settings.auth) == ("100/U/D", "basic")
+    assert automic.from_settings(settings).page("7")["client"] == "0100"
+
+
+@pytest.mark.parametrize(
+    "client, named", [("0100", " client 100"), ("100", " client 100"), ("0", " client 0"), ("", "")]
+)
+def test_run_ids_belong_to_an_address_and_a_client(client, named):
+    settings = settings_of("automic", client=client)
+    assert system_for(settings).id_space(settings) == f"http://ae:8088/ae/api/v1{named}"
+
+
+@pytest.mark.parametrize("conn_type", ["acquia", "acronis"])
+def test_elsewhere_an_address_is_all_that_names_the_id_space(conn_type):
+    settings = settings_of(conn_type)
+    assert system_for(settings).id_space(settings) == settings.base_url
+
+
+@pytest.mark.parametrize(
+    "told, alias, is_own",
+    [
+        ("DAILY-0123456789ab", "DAILY-0123456789ab", True),
+        ("daily-0123456789AB", "OTHER-0123456789ab", True),
+        ("DAILY-ba9876543210", "DAILY-0123456789ab", False),
+        ("SOMETHING", "DAILY-0123456789ab", False),
+        ("#5 of 7-0123456789ab", "#5 of 7-0123456789ab", True),
+        ("SOMETHING", "DAILY-", True),
+        ("", "DAILY-0123456789ab", True),
+        (None, "DAILY-0123456789ab", True),
+    ],
+)
+def test_an_execution_is_known_by_the_end_of_its_alias_where_it_has_one(told, alias, is_own):
+    seen = result_of(AUTOMIC.observe("7"), reply(200, {"run_id": 7, "status": 1550, "alias": told}))
+    assert AUTOMIC.is_own(seen, {"alias": alias}) is is_own
+    assert AUTOMIC.is_own(absent("7"), {"alias": alias})
+
+
+def test_a_connection_without_a_client_is_allowed():
+    assert automic.from_settings(settings_of("automic")).page("7")["client"] == ""
+
+
+@pytest.mark.parametrize("conn_type", sorted(FORMS.keys() - {"docplanner"}))
+def test_every_form_has_its_system(conn_type):
+    assert system_for(settings_of(conn_type)).name == conn_type
+
+
+def test_a_remote_without_tasks_has_a_feed():
+    settings = settings_of("docplanner")
+    assert feed_for(settings, {}).is_consuming
+    with pytest.raises(ConfigurationError, match="'docplanner', which has no tasks to watch; types"):
+        system_for(settings)
+    with pytest.raises(ConfigurationError, match="which has no events; types that have are acronis, docplanner"):
+        feed_for(settings_of("automic"), {})
+
+
+def test_a_connection_type_without_a_system_is_an_error_that_lists_the_others():
+    settings = Settings(conn_id="c", connection_type="taskwatch", base_url="", auth="basic", login="", password="")
+    with pytest.raises(ConfigurationError, match=r"'c' has the type 'taskwatch'.*acquia, automic"):
+        system_for(settings)
