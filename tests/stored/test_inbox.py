@@ -22,7 +22,8 @@ from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.feed.follower import FeedFollower
 from airflow_provider_taskwatch.feed.share import Share, Shares
 from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
-from airflow_provider_taskwatch.hub.canceller import unsettled, write_down
+from airflow_provider_taskwatch.hub.canceller import Canceller, unsettled, write_down
+from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.event import event_of, message_of
@@ -101,6 +102,7 @@ def test_the_tables_and_their_version_are_these(dialect: sa.Dialect) -> None:
     schema.tables.create_all(engine, checkfirst=False)
     assert statements(";".join(made)) == statements((HERE / f"inbox.{dialect.name}.sql").read_text())
     assert len(schema.STEPS) == 1
+    assert schema.LOCK == 0x7461736B77617463
 
 
 def test_a_new_database_has_the_tables_of_this_version(inbox: SpiedInbox, url: str) -> None:
@@ -213,6 +215,24 @@ def settled_message(cancel_id: str) -> Message:
 
 def test_a_cancel_of_an_older_version_is_read() -> None:
     assert cancel_from({"cancel_id": "c", "conn_id": "a", "ref": "1"}) == Cancel(cancel_id="c", conn_id="a", ref="1")
+
+
+async def test_a_cancel_is_tried_under_this_lease(inbox: SpiedInbox) -> None:
+    cancel = cancel_from(CANCEL)
+    assert cancel is not None
+
+    async def opened() -> Inbox:
+        return inbox
+
+    async def succeeded(**_: Any) -> str:
+        return "success"
+
+    def no_hub(conn_id: str) -> Hub:
+        raise AssertionError(conn_id)
+
+    await Canceller(opened, no_hub, succeeded, clock=lambda: NOW).keep(cancel)
+    await until(lambda: bool(inbox.leases))
+    assert inbox.leases == ["cancel 0123456789abcdef"]
 
 
 # --- readers
