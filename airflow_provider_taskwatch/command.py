@@ -76,12 +76,12 @@ def _steps(args: Namespace) -> Iterator[tuple[str, str]]:
 
 
 def _callback_steps() -> Iterator[tuple[str, str]]:
-    from airflow_provider_taskwatch.config.callback import callback_settings
+    from airflow_provider_taskwatch.config.callback import callback_options
     from airflow_provider_taskwatch.config.inbox import open_inbox
-    from airflow_provider_taskwatch.config.probe import prove
+    from airflow_provider_taskwatch.probe import prove
     from airflow_provider_taskwatch.receiver.token import fresh_secret, secrets_problem
 
-    settings = callback_settings()
+    settings = callback_options()
     if problem := secrets_problem(settings.secrets):
         _say("", f"a fresh secret: AIRFLOW__TASKWATCH__CALLBACK_SECRETS={fresh_secret()}")
         what = problem.rpartition(";")[0]
@@ -94,13 +94,13 @@ def _callback_steps() -> Iterator[tuple[str, str]]:
 
 def receiver(args: Namespace) -> None:
     """Serve the receiver of callbacks until interrupted; of Airflow it needs the configuration and nothing else."""
-    from airflow_provider_taskwatch.config.callback import callback_settings
+    from airflow_provider_taskwatch.config.callback import callback_options
     from airflow_provider_taskwatch.config.inbox import find_seal, open_inbox
     from airflow_provider_taskwatch.receiver.app import create_app
     from airflow_provider_taskwatch.receiver.server import serve
 
     try:
-        settings = callback_settings()
+        settings = callback_options()
         seal, count = find_seal(), _counter()
         app = create_app(open_inbox(), settings.keys(), url=settings.base_url, seal=seal, count=count)
         serve(app, args.host, args.port, show=lambda url: _say("", f"the receiver listens on {url}"))
@@ -114,12 +114,12 @@ def receiver(args: Namespace) -> None:
 
 def push_url(args: Namespace) -> None:
     """Print the address at which a remote is to push its events, and the header that it must send if one is wanted."""
-    from airflow_provider_taskwatch.config.callback import callback_settings
+    from airflow_provider_taskwatch.config.callback import callback_options
     from airflow_provider_taskwatch.receiver.push import API_KEY, ticket_for
 
     try:
         ticket = ticket_for(_hook(args.conn_id).settings, needs_key=args.api_key)
-        address = callback_settings().push_address(ticket)
+        address = callback_options().push_address(ticket)
     except TaskWatchError as error:
         _say("red", str(error))
         sys.exit(1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.config.callback import CallbackSettings
+    from airflow_provider_taskwatch.config.callback import CallbackOptions
 
 log = logging.getLogger(__name__)
 
@@ -21,18 +21,18 @@ def receiver_apps() -> list[dict[str, Any]]:
 
     What is wrong with the settings is logged, and the API server starts without the receiver.
     """
-    from airflow_provider_taskwatch.config.callback import callback_settings
+    from airflow_provider_taskwatch.config.callback import callback_options
     from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 
     try:
-        settings = callback_settings()
+        settings = callback_options()
         return [_mounted(settings)] if settings.secrets else []
     except (ConfigurationError, InboxError) as error:
         log.error("the receiver of callbacks is not mounted: %s", error)
         return []
 
 
-def _mounted(settings: CallbackSettings) -> dict[str, Any]:
+def _mounted(settings: CallbackOptions) -> dict[str, Any]:
     from airflow.observability.stats import incr
 
     from airflow_provider_taskwatch.config.inbox import find_seal, open_inbox

@@ -1,6 +1,6 @@
-"""What ``[taskwatch]`` says about callbacks and pushes: where remotes reach us, and with which secrets.
+"""The options of ``[taskwatch]`` for callbacks and pushes: the receiver's address and the secrets.
 
-The one place that reads these settings, for operators, the plugin and the command line.
+Operators, the plugin and the command line read these options here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from . import option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Callback:
-    """Where one start is called back, and with what: both together are the right to do so, so no repr shows them."""
+class CallbackAddress:
+    """The URL and the bearer secret for the callback of one start. They grant access, so no repr shows them."""
 
     url: str = field(repr=False)
     bearer: str = field(repr=False)
@@ -32,9 +32,9 @@ class Callback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushAddress:
-    """Where a remote pushes the events of a feed.
+    """The URL to which a remote pushes the events of a feed.
 
-    :param key: the API key that goes with it; sent in the header ``X-Api-Key`` where the ticket says that it is needed.
+    :param key: the API key for the header ``X-Api-Key``. The remote sends it where the ticket requires one.
     """
 
     url: str = field(repr=False)
@@ -42,11 +42,11 @@ class PushAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackSettings:
-    """The settings, read; what is wrong with them is an error where it matters.
+class CallbackOptions:
+    """The options as read. :meth:`check` validates them, because a process without callbacks does not need them.
 
     :param base_url: of the receiver, as remotes see it, without a trailing slash; empty where it is not set.
-    :param secrets: the newest first; none where callbacks are not set up.
+    :param secrets: the newest first; empty where callbacks are not set up.
     """
 
     base_url: str
@@ -54,27 +54,27 @@ class CallbackSettings:
     require_https: bool
 
     def check(self) -> None:
-        """Raise one :class:`ConfigurationError` that lists all that keeps remotes from calling back."""
+        """Raise one :class:`ConfigurationError` that lists everything that prevents callbacks."""
         problems = (secrets_problem(self.secrets), base_url_problem(self.base_url, self.require_https))
         if any(problems):
             raise ConfigurationError("; ".join(filter(None, problems)))
 
     def keys(self) -> Keys:
-        """What mints and verifies tokens."""
+        """The keys that mint and verify tokens."""
         return Keys(self.secrets)
 
-    def callback(self, ticket: Ticket) -> Callback:
-        """Where and with what a remote calls back.
+    def callback_address(self, ticket: Ticket) -> CallbackAddress:
+        """The URL and the secret with which a remote calls back.
 
         :raises ConfigurationError: see :meth:`check`.
         """
         self.check()
         keys = self.keys()
         token = keys.mint(ticket)
-        return Callback(url=f"{self.base_url}{PATH}{token}", bearer=keys.bearer(token))
+        return CallbackAddress(url=f"{self.base_url}{PATH}{token}", bearer=keys.bearer(token))
 
     def push_address(self, ticket: PushTicket) -> PushAddress:
-        """Where, and with what, a remote pushes; the same for the same ticket, until there is a newer secret.
+        """The URL and the key with which a remote pushes. A ticket keeps its address until a newer secret is added.
 
         :raises ConfigurationError: see :meth:`check`.
         """
@@ -84,20 +84,20 @@ class CallbackSettings:
         return PushAddress(url=f"{self.base_url}{push.PATH}{token}", key=keys.push_key(token))
 
 
-def callback_settings() -> CallbackSettings:
-    """The settings of this process.
+def callback_options() -> CallbackOptions:
+    """The options of this process.
 
     :raises ConfigurationError: where one cannot be read.
     """
-    return CallbackSettings(
+    return CallbackOptions(
         base_url=option.text("callback_base_url").rstrip("/"),
-        secrets=option.words("callback_secrets"),
+        secrets=option.items("callback_secrets"),
         require_https=option.boolean("require_https", default=True),
     )
 
 
 def base_url_problem(base_url: str, require_https: bool) -> str:
-    """What is wrong with an address that remotes are told, and the remedy; empty where it is good."""
+    """What is wrong with a URL that is given to remotes, and the remedy; empty where it is valid."""
     parts = http_url(base_url)
     if parts is None or "@" in parts.netloc or parts.query or parts.fragment:
         return (
@@ -114,7 +114,7 @@ def base_url_problem(base_url: str, require_https: bool) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this one, whichever that is."""
+    """Whether a host name or IP address is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

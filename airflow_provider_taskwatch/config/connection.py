@@ -1,10 +1,12 @@
-"""From an Airflow connection to settings: the one place of the hub that knows Airflow."""
+"""Reads Airflow's connections, and turns one into settings."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError
@@ -15,22 +17,22 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, TransportE
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.systems import form_of
 
-from .short_secret import short_secret, without_short_warnings
 from .supervisor import NEEDS_DATABASE, supervisor
 
 log = logging.getLogger(__name__)
 
 READ_SECONDS = 60.0
-"""The supervisor answers one request at a time, some 46 a second; a herd of triggers may queue before us."""
+"""The supervisor answers one request at a time, about 46 per second. The requests of many triggers may be ahead."""
+SHORT_CHARACTERS = 5
+"""Airflow does not mask a shorter secret, unless ``[logging] min_length_masked_secret`` says otherwise."""
 
 
 async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
-    """The settings of a connection, read from inside the triggerer's event loop.
+    """The settings of a connection, read in the triggerer's event loop.
 
-    :param form: of the type that it must have; None for any remote that can be watched.
-    :raises ConfigurationError: where it is missing, or names something wrong.
-    :raises TransportError: where Airflow could not look for it, or did not answer in time; an await without a limit
-        could hang for ever.
+    :param form: of the connection type that is required; None for any remote that can be watched.
+    :raises ConfigurationError: where the connection does not exist, or is not valid.
+    :raises TransportError: where Airflow could not look for it, or did not answer in time.
     """
     try:
         async with asyncio.timeout(READ_SECONDS):
@@ -47,52 +49,42 @@ async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
 def get_connection(conn_id: str) -> Connection:
     """An Airflow connection, on a worker.
 
-    :raises AirflowNotFoundException: where Airflow has looked for it; 3.3.2 also says so of what it could not read.
-    :raises TransportError: where it could not look.
+    :raises AirflowNotFoundException: where it does not exist. Airflow 3.3.2 also raises this where it could not read
+        an existing one.
+    :raises TransportError: where Airflow could not look for it.
     """
     try:
-        with without_short_warnings():
+        with _without_warnings_of_short_values():
             return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         if comms := supervisor():
-            _check(conn_id, comms.send(NEEDS_DATABASE))
+            _check_database(conn_id, comms.send(NEEDS_DATABASE))
         raise
 
 
 async def aget_connection(conn_id: str) -> Connection:
-    """Like :func:`get_connection`, from inside the triggerer's event loop."""
+    """Like :func:`get_connection`, in the triggerer's event loop."""
     comms = supervisor()
     if comms is not None and not hasattr(comms, "asend"):
         return get_connection(conn_id)  # dag.test() of Airflow 3.3.2 can only be asked synchronously
     try:
-        with without_short_warnings():
+        with _without_warnings_of_short_values():
             return await BaseHook.aget_connection(conn_id)
     except AirflowNotFoundException:
         if comms is not None:
-            _check(conn_id, await comms.asend(NEEDS_DATABASE))
+            _check_database(conn_id, await comms.asend(NEEDS_DATABASE))
         raise
 
 
-def _check(conn_id: str, answer: object) -> None:
+def _check_database(conn_id: str, answer: object) -> None:
+    """Raises :class:`TransportError` where Airflow has no database at the moment, so *not found* means nothing."""
     if not isinstance(answer, DRCount):
         raise TransportError(f"Airflow could not look for the connection {conn_id!r}: {answer!r:.200}")
 
 
 def settings_of(connection: Connection, form: Form) -> Settings:
-    """What a connection names, checked against the form of its type."""
-    settings = _settings_of(connection, form)
-    for warning in filter(None, (settings.tls_warning, short_secret(connection.password))):
-        _warn_once(settings.conn_id, warning)
-    return settings
-
-
-@functools.cache
-def _warn_once(conn_id: str, warning: str) -> None:
-    log.warning("connection %r: %s", conn_id, warning)
-
-
-def _settings_of(connection: Connection, form: Form) -> Settings:
-    return read_connection(
+    """The settings of a connection, checked against the form of its type."""
+    settings = read_connection(
         form,
         RawConnection(
             conn_id=connection.conn_id,
@@ -105,3 +97,38 @@ def _settings_of(connection: Connection, form: Form) -> Settings:
             extra=connection.extra,
         ),
     )
+    if settings.tls_warning:
+        _warn_once(settings.conn_id, settings.tls_warning)
+    if connection.password and len(connection.password) < SHORT_CHARACTERS:
+        short = f"the password has less than {SHORT_CHARACTERS} characters, so Airflow does not mask it in logs"
+        _warn_once(settings.conn_id, short)
+    return settings
+
+
+@functools.cache
+def _warn_once(conn_id: str, warning: str) -> None:
+    log.warning("connection %r: %s", conn_id, warning)
+
+
+@contextmanager
+def _without_warnings_of_short_values() -> Iterator[None]:
+    """Drops Airflow's warning that a secret is too short to be masked while a connection is read.
+
+    Airflow 3.3.2 passes all values of an extra to its masker, which checks their lengths before their names. A
+    ``"client": "100"`` therefore counts as a secret, and the warning is in the log of each task.
+    """
+    loggers = [logging.getLogger(name) for name in _MASKERS]
+    for one in loggers:
+        one.addFilter(_is_other_record)
+    try:
+        yield
+    finally:
+        for one in loggers:
+            one.removeFilter(_is_other_record)
+
+
+_MASKERS = ("airflow.sdk._shared.secrets_masker.secrets_masker", "airflow._shared.secrets_masker.secrets_masker")
+
+
+def _is_other_record(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Skipping masking for a secret")

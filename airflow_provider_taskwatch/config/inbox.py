@@ -1,7 +1,7 @@
-"""Which inbox this installation has: ``[taskwatch] inbox_url``, else what an Airflow connection names, else a file.
+"""Opens the inbox of this installation: ``[taskwatch] inbox_url``, else an Airflow connection, else a file.
 
-Whoever takes another inbox than the others does not hear of them, so a connection counts as missing only where
-Airflow's database could be asked.
+All processes must choose the same inbox. A connection therefore counts as missing only where Airflow's database could
+be asked for it.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ def retention_days() -> float:
 
 
 def open_inbox(*, keeps: bool = True) -> Inbox:
-    """The inbox, on a worker, on the API server and on the command line; it connects when it is asked for something.
+    """The inbox, on a worker, on the API server and on the command line. The first query opens its database.
 
-    :param keeps: whether connections to a server stay open while nothing is asked.
-    :raises ConfigurationError: where what names it cannot be read.
-    :raises InboxError: where Airflow could not be asked what names it.
+    :param keeps: whether idle connections to a database server stay open.
+    :raises ConfigurationError: where the option or the connection is not valid.
+    :raises InboxError: where Airflow could not be asked for the connection.
     """
     return _inbox(_checked(option.text("inbox_url") or _named_by(_find())), keeps=keeps)
 
 
 def open_named_inbox() -> Inbox:
-    """The inbox on a worker that reads a feed: a file of its own host would be another one than the triggerers'.
+    """The inbox on a worker that reads a feed. The default file is refused: the triggerers may have another host.
 
-    There may be hundreds of workers, which ask now and then: none of them keeps a connection to a server open.
+    Idle connections are closed, because hundreds of workers may each read now and then.
 
-    :raises ConfigurationError: where neither the option nor a connection names it.
+    :raises ConfigurationError: where neither the option nor a connection names the inbox.
     """
     if not option.text("inbox_url") and _find() is None:
         raise ConfigurationError(
@@ -65,9 +65,9 @@ def open_named_inbox() -> Inbox:
 
 
 async def aopen_inbox() -> Inbox:
-    """Like :func:`open_inbox`, from inside the triggerer's event loop; all in a process share its connections.
+    """Like :func:`open_inbox`, in the triggerer's event loop. One inbox serves the whole process.
 
-    What takes time runs in a thread: a setting may come from a command, and the database's library is slow to import.
+    Slow steps run in a thread: an option may come from a command, and the import of the database's library takes long.
     """
     url = await in_thread(option.text, "inbox_url")
     try:
@@ -79,24 +79,24 @@ async def aopen_inbox() -> Inbox:
 
 
 def open_seal() -> Seal:
-    """What encrypts the replies of remotes that forget them: ``[taskwatch] inbox_keys``.
+    """Encrypts replies that their remote has deleted, with ``[taskwatch] inbox_keys``.
 
     :raises ConfigurationError: where there is no key.
     """
     from airflow_provider_taskwatch.inbox.seal import Seal
 
-    return Seal(option.words("inbox_keys"))
+    return Seal(option.items("inbox_keys"))
 
 
 def find_seal() -> Seal | None:
-    """See :func:`open_seal`; None where there is no key."""
-    return open_seal() if option.words("inbox_keys") else None
+    """Like :func:`open_seal`; None where there is no key."""
+    return open_seal() if option.items("inbox_keys") else None
 
 
 def inbox_url_of(connection: Any) -> str:
-    """The SQLAlchemy URL that an Airflow connection stands for; what is in its extra becomes options of the database.
+    """The SQLAlchemy URL of an Airflow connection. Its extra becomes the options of the URL.
 
-    :raises ConfigurationError: where it is of another type than ``postgres`` or ``sqlite``.
+    :raises ConfigurationError: where the type is neither ``postgres`` nor ``sqlite``.
     """
     kind = connection.conn_type
     if kind == "sqlite":
@@ -125,7 +125,7 @@ _opening = threading.Lock()
 
 
 def _shared(url: str) -> Inbox:
-    """The one that is open, else a new one: a PostgreSQL with stock settings has 100 connections for everybody."""
+    """The open inbox of a URL, else a new one. PostgreSQL allows 100 connections by default, for all clients."""
     with _opening:
         inbox = _open.get(url)
         if inbox is None or not inbox.share():
@@ -138,9 +138,9 @@ def _named_by(connection: Any) -> str:
 
 
 def _checked(url: str) -> str:
-    """The URL, unless it is that of Airflow's own database, whose tables and migrations are Airflow's alone.
+    """The URL, unless it is that of Airflow's metadata database.
 
-    Where Airflow keeps no database (a worker), its setting is a default that is no inbox either.
+    On a worker, which has no metadata database, Airflow's setting is its default, which is no inbox either.
     """
     airflows = conf.get("database", "sql_alchemy_conn", fallback="")
     if airflows and _place(url) == _place(airflows):
@@ -152,7 +152,7 @@ def _checked(url: str) -> str:
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Kind, and all but the credentials and options, of a database's URL."""
+    """Kind, and host and name without credentials and options, of a database's URL."""
     kind, _, rest = url.partition("://")
     return kind.partition("+")[0].replace("postgresql", "postgres"), rest.partition("?")[0].rpartition("@")[2]
 
@@ -160,20 +160,20 @@ def _place(url: str) -> tuple[str, str]:
 def _find() -> Any:
     if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
         return _find_in_database()
-    with _known():
+    with _none_where_missing():
         return get_connection(CONN_ID)
 
 
 async def _afind() -> Any:
     if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:
         return _find_in_database()
-    with _known():
+    with _none_where_missing():
         return await aget_connection(CONN_ID)
 
 
 @contextmanager
-def _known() -> Iterator[None]:
-    """Go on without one where Airflow knows of none."""
+def _none_where_missing() -> Iterator[None]:
+    """Treats a connection that does not exist as None, and one that could not be looked for as an error."""
     with suppress(AirflowNotFoundException):
         try:
             yield
@@ -188,7 +188,7 @@ _UNKNOWN = (
 
 
 def _find_in_database() -> Any:
-    """On the API server and on the command line, which have no supervisor to ask."""
+    """The connection, on the API server and on the command line, which have no supervisor."""
     from airflow.models.connection import Connection
     from airflow.secrets.metastore import MetastoreBackend
 
@@ -198,5 +198,5 @@ def _find_in_database() -> Any:
         pass
     try:
         return MetastoreBackend().get_connection(CONN_ID)
-    except Exception as cause:  # whatever it is, nobody knows whether there is one
+    except Exception as cause:  # whatever it is, the connection may exist
         raise InboxError(f"{_UNKNOWN}: {described(cause):.200}") from cause

@@ -1,4 +1,4 @@
-"""Counting through Airflow's own statistics: the one place of the hub that does."""
+"""Metrics, sent through Airflow's statistics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ PREFIX = "taskwatch."
 
 
 def count(name: str, number: int = 1) -> None:
-    """Add to the counter ``taskwatch.<name>``."""
+    """Adds to the counter ``taskwatch.<name>``."""
     stats.incr(PREFIX + name, number)
 
 
 def duration(name: str, seconds: float) -> None:
-    """One more value of the timing ``taskwatch.<name>``."""
+    """Adds a value to the timing ``taskwatch.<name>``."""
     stats.timing(PREFIX + name, seconds * 1000.0)

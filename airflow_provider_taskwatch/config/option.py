@@ -12,17 +12,17 @@ SECTION = "taskwatch"
 
 
 def text(name: str) -> str:
-    """An option without the blanks around it; empty where it is not set."""
+    """An option without surrounding whitespace; empty where it is not set."""
     return str(conf.get(SECTION, name, fallback=None) or "").strip()
 
 
-def words(name: str) -> tuple[str, ...]:
-    """An option that is a list, separated by blanks or commas."""
+def items(name: str) -> tuple[str, ...]:
+    """The items of a list, which whitespace or commas separate."""
     return tuple(text(name).replace(",", " ").split())
 
 
 def boolean(name: str, *, default: bool) -> bool:
-    """An option that is True or False.
+    """True or False.
 
     :raises ConfigurationError: where it is neither.
     """
@@ -36,9 +36,9 @@ _BOOLEANS = {"": None, **dict.fromkeys(("true", "t", "1"), True), **dict.fromkey
 
 
 def days(name: str, *, default: float) -> float:
-    """An option that is a number of days.
+    """A number of days greater than 0.
 
-    :raises ConfigurationError: where it is none, or none greater than 0.
+    :raises ConfigurationError: where it is anything else.
     """
     given = text(name)
     try:

@@ -1,4 +1,4 @@
-"""What a trigger asks of Airflow itself: the one door to its supervisor, who answers one question after another."""
+"""Requests to Airflow's supervisor, which answers one at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates,
 from airflow_provider_taskwatch.core.error import TransportError
 
 NEEDS_DATABASE = GetDRCount(dag_id="")
-"""What Airflow cannot answer without its database."""
+"""A cheap request that Airflow cannot answer without its database."""
 
 
 def supervisor() -> Any:
@@ -19,24 +19,24 @@ def supervisor() -> Any:
 
 
 def is_triggerer() -> bool:
-    """Whether this process can ask without standing still: not on a worker, and not in ``dag.test()`` of 3.3.2."""
+    """Whether requests do not block: False on a worker, and in ``dag.test()`` of Airflow 3.3.2."""
     return hasattr(supervisor(), "asend")
 
 
 async def warm_up() -> bool:
-    """Have the supervisor of a triggerer build its API now; whether it has.
+    """Makes the supervisor of a triggerer build its API now; True once it has.
 
-    Airflow 3.3.2 builds it for the first question, in 5 seconds of CPU time (9 to 44 seconds on a busy host) during
-    which the supervisor does nothing else. A user's kill comes with such a question, and Airflow gives up on it after
-    30 seconds (``[triggerer] on_kill_timeout``).
+    Airflow 3.3.2 builds it for the first request, in 5 seconds of CPU time (9 to 44 seconds on a busy host), during
+    which the supervisor does nothing else. A user's kill needs such a request, and Airflow gives up on a kill after 30
+    seconds (``[triggerer] on_kill_timeout``).
     """
     return isinstance(await supervisor().asend(NEEDS_DATABASE), DRCount)
 
 
 async def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str | None:
-    """The state of a task; ``cleared`` where it has none, None where Airflow knows no such task.
+    """The state of a task instance; ``cleared`` where it has none, None where the task instance does not exist.
 
-    :raises TransportError: where Airflow does not say.
+    :raises TransportError: where Airflow does not answer.
     """
     if not is_triggerer():
         raise TransportError("Airflow cannot be asked for the state of the task from here")

@@ -51,16 +51,16 @@ def callback_to(callback: AutomicCallback, start_id: str, deadline: datetime | N
     """The address for the callback of one start, and the headers to send along."""
     from airflow.sdk.log import mask_secret
 
-    from airflow_provider_taskwatch.config.callback import base_url_problem, callback_settings
+    from airflow_provider_taskwatch.config.callback import base_url_problem, callback_options
     from airflow_provider_taskwatch.receiver.token import Ticket, expiry
 
-    settings = callback_settings()
+    settings = callback_options()
     if callback.url:
         if problem := base_url_problem(callback.url, settings.require_https):
             raise ConfigurationError(problem.replace("[taskwatch] callback_base_url", "AutomicCallback(url=...)", 1))
         settings = replace(settings, base_url=callback.url.rstrip("/"))
     ticket = Ticket(channel=CHANNEL, start_id=start_id, expires_at=expiry(deadline, now()))
-    made = settings.callback(ticket)
+    made = settings.callback_address(ticket)
     for secret in (made.url.rpartition("/")[2], made.bearer):
         mask_secret(secret)
     return made.url, {**callback.headers, "Authorization": made.authorization}

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
-from airflow_provider_taskwatch.config.callback import callback_settings
+from airflow_provider_taskwatch.config.callback import callback_options
 from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.receiver.token import Ticket
@@ -39,7 +39,7 @@ class Recorder(Counter[str]):
 
 async def visit(app: FastAPI) -> dict[str, Any]:
     """Every route by every method, a few that are none, and a callback and a push that are authentic."""
-    settings, recorder = callback_settings(), Recorder()
+    settings, recorder = callback_options(), Recorder()
     inbox = open_inbox()
     async with app.router.lifespan_context(app):
         initialize(factory=lambda: recorder, export_legacy_names=False)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_provider_taskwatch.config.callback import callback_settings
+from airflow_provider_taskwatch.config.callback import callback_options
 from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -34,7 +34,7 @@ def results(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     served.sandbox.add_rule("JOBP.LOAD", duration=0.5)
     served.sandbox.change({"docplanner": {"release_enabled": True}}, time.time())
     output = tmp_path_factory.mktemp("examples") / "results.json"
-    settings = callback_settings()
+    settings = callback_options()
     with serving(create_app(open_inbox(), settings.keys())) as url:
         given = environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]) | served.environment()
         done = subprocess.run(

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_taskwatch.config.callback import (
-    CallbackSettings,
+    CallbackOptions,
     base_url_problem,
-    callback_settings,
+    callback_options,
     is_loopback,
 )
 from airflow_provider_taskwatch.core.error import ConfigurationError
@@ -35,7 +35,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
 def test_without_settings_there_are_no_callbacks(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CALLBACK_SECRETS", "CALLBACK_BASE_URL"):
         monkeypatch.delenv(f"AIRFLOW__TASKWATCH__{name}", raising=False)
-    settings = callback_settings()
+    settings = callback_options()
     assert (settings.base_url, settings.secrets, settings.require_https) == ("", (), True)
 
 
@@ -51,12 +51,12 @@ def test_the_defaults_are_those_that_airflow_shows() -> None:
 
 def test_secrets_are_separated_by_blanks_or_commas_the_newest_first(configure: Configure) -> None:
     configure(callback_secrets=f" {OTHER_SECRET}, {SECRET}\n")
-    assert callback_settings().secrets == (OTHER_SECRET, SECRET)
+    assert callback_options().secrets == (OTHER_SECRET, SECRET)
 
 
 def test_a_trailing_slash_is_nothing(configure: Configure) -> None:
     configure(callback_base_url="https://calls.test/taskwatch/ ", require_https="false")
-    settings = callback_settings()
+    settings = callback_options()
     assert (settings.base_url, settings.require_https) == ("https://calls.test/taskwatch", False)
 
 
@@ -69,7 +69,7 @@ def test_a_trailing_slash_is_nothing(configure: Configure) -> None:
 def test_a_setting_that_cannot_be_read_is_named(configure: Configure, name: str, value: str, words: str) -> None:
     configure(**{name: value})
     with pytest.raises(ConfigurationError, match=rf"\[taskwatch\] {name} must be {words}"):
-        callback_settings()
+        callback_options()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_loopback_is_this_host(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
-GOOD = CallbackSettings(
+GOOD = CallbackOptions(
     base_url="https://calls.test/taskwatch",
     secrets=(SECRET,),
     require_https=True,
@@ -111,7 +111,7 @@ GOOD = CallbackSettings(
 
 
 def test_a_callback_is_a_url_and_a_secret_that_the_receiver_knows() -> None:
-    callback = GOOD.callback(TICKET)
+    callback = GOOD.callback_address(TICKET)
     start, _, token = callback.url.rpartition("/")
     assert start == "https://calls.test/taskwatch/callbacks"
     assert GOOD.keys().read(token, NOW) == TICKET
@@ -129,13 +129,13 @@ def test_a_push_goes_to_an_address_of_the_receiver_and_its_key_goes_with_it() ->
 def test_all_that_keeps_remotes_from_calling_is_said_at_once() -> None:
     nothing = replace(GOOD, base_url="", secrets=())
     with pytest.raises(ConfigurationError, match=r"callback_secrets is not set; .*; .*callback_base_url is not set; "):
-        nothing.callback(TICKET)
+        nothing.callback_address(TICKET)
     with pytest.raises(ConfigurationError, match=r"callback_secrets is not set; .*; .*callback_base_url is not set; "):
         nothing.push_address(PUSH_TICKET)
 
 
 def test_no_repr_shows_a_secret() -> None:
-    shown = repr((GOOD, GOOD.callback(TICKET), GOOD.push_address(PUSH_TICKET)))
+    shown = repr((GOOD, GOOD.callback_address(TICKET), GOOD.push_address(PUSH_TICKET)))
     assert SECRET not in shown
     assert GOOD.keys().mint(TICKET) not in shown
     assert GOOD.keys().mint_push(PUSH_TICKET) not in shown

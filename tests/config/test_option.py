@@ -19,7 +19,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
 
 
 def test_an_option_that_is_not_set_is_empty_or_the_default() -> None:
-    assert (option.text("thing"), option.words("thing")) == ("", ())
+    assert (option.text("thing"), option.items("thing")) == ("", ())
     assert option.boolean("thing", default=True) is True
     assert option.days("thing", default=14.0) == 14.0
 
@@ -27,7 +27,7 @@ def test_an_option_that_is_not_set_is_empty_or_the_default() -> None:
 @pytest.mark.parametrize("given", [" a, b ", "a b", "a,b", "a\n,b,"])
 def test_lists_are_separated_by_blanks_or_commas(configure: Configure, given: str) -> None:
     configure(given)
-    assert option.words("thing") == ("a", "b")
+    assert option.items("thing") == ("a", "b")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.config.callback import callback_settings
+from airflow_provider_taskwatch.config.callback import callback_options
 from airflow_provider_taskwatch.plugin import PREFIX
 from airflow_provider_taskwatch.receiver import callback, push
 from airflow_provider_taskwatch.receiver.token import Keys, PushTicket, Ticket, expiry
@@ -64,7 +64,7 @@ def test_a_token_lives_as_long_as_ever() -> None:
 def test_the_addresses_are_these(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__CALLBACK_SECRETS", SECRET)
     monkeypatch.setenv("AIRFLOW__TASKWATCH__CALLBACK_BASE_URL", "https://airflow.example.com/taskwatch")
-    made = callback_settings().callback(TICKET)
+    made = callback_options().callback_address(TICKET)
     assert made.url == f"https://airflow.example.com/taskwatch/callbacks/{TOKEN}"
     assert made.authorization == f"Bearer {BEARER}"
     assert (PREFIX, callback.PATH, push.PATH, push.API_KEY) == ("/taskwatch", "/callbacks/", "/push/", "X-Api-Key")

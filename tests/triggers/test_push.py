@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.config.callback import CallbackSettings
+from airflow_provider_taskwatch.config.callback import CallbackOptions
 from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.core.outcome import from_event
 from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
@@ -70,7 +70,7 @@ def pushing(connected: Running, connect: Callable[..., None], shaky: ShakyInbox)
     def served(**extra: Any) -> Iterator[Running]:
         connect(**extra)
         with serving(create_app(shaky, Keys([SECRET]))) as url:
-            settings = CallbackSettings(base_url=url, secrets=(SECRET,), require_https=True)
+            settings = CallbackOptions(base_url=url, secrets=(SECRET,), require_https=True)
             address = settings.push_address(ticket_for(DocplannerHook().settings, needs_key=True))
             change(connected, push_url=address.url, push_headers={"X-Api-Key": address.key})
             yield connected

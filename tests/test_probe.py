@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import pytest
 from fastapi import FastAPI
 
-from airflow_provider_taskwatch.config.callback import Callback, CallbackSettings
-from airflow_provider_taskwatch.config.probe import delivery, prove
+from airflow_provider_taskwatch.config.callback import CallbackAddress, CallbackOptions
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
 from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from airflow_provider_taskwatch.probe import delivery, prove
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.receiver.token import Keys
 from tests.play import play, reply, targets
 from tests.receiver.served import serving
 from tests.receiver.visitor import OTHER_SECRET, SECRET
 
-CALLBACK = Callback(url="https://calls.test/callbacks/hush-hush-token", bearer="hush-hush-bearer")
+CALLBACK = CallbackAddress(url="https://calls.test/callbacks/hush-hush-token", bearer="hush-hush-bearer")
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def url(inbox: MemoryInbox) -> Iterator[str]:
         yield address
 
 
-def settings(base_url: str, *secrets: str) -> CallbackSettings:
-    return CallbackSettings(
+def settings(base_url: str, *secrets: str) -> CallbackOptions:
+    return CallbackOptions(
         base_url=base_url,
         secrets=secrets or (SECRET,),
         require_https=True,

@@ -1,4 +1,4 @@
-"""Proving the whole way of a callback: one is sent to where remotes send theirs, and looked for in the inbox."""
+"""Checks the whole path of a callback: sends one to the receiver as a remote would, and reads it from the inbox."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from airflow_provider_taskwatch.config.callback import CallbackAddress, CallbackOptions
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
@@ -20,33 +21,31 @@ from airflow_provider_taskwatch.core.wire import Reply, get, send
 from airflow_provider_taskwatch.receiver.callback import PATH, SERVICE
 from airflow_provider_taskwatch.receiver.token import Ticket
 
-from .callback import Callback, CallbackSettings
-
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.inbox.message import Inbox
 
 CHANNEL = "check"
 LIFETIME_SECONDS = 86_400
-"""Long, so that clocks which differ do not look like secrets that differ."""
+"""Long, so that a difference between two clocks does not look like a wrong secret."""
 
 
-def prove(settings: CallbackSettings, inbox: Inbox) -> Iterator[tuple[str, str]]:
-    """Send a callback as a remote would, step by step: pairs of what was tried and what it showed.
+def prove(options: CallbackOptions, inbox: Inbox) -> Iterator[tuple[str, str]]:
+    """Yields each step as ``(name, finding)``.
 
-    :raises TaskWatchError: at the first step that fails; it says which of the possible causes it is, and the remedy.
+    :raises TaskWatchError: at the first step that fails, with its cause and the remedy.
     """
     start_id = f"check-{secrets.token_hex(6)}"
     ticket = Ticket(channel=CHANNEL, start_id=start_id, expires_at=int(time.time()) + LIFETIME_SECONDS)
-    callback = settings.callback(ticket)
-    yield "settings", f"{settings.base_url} with {len(settings.secrets)} secret(s)"
+    address = options.callback_address(ticket)
+    yield "settings", f"{options.base_url} with {len(options.secrets)} secret(s)"
     with at_step("inbox"):
         receivers = _receivers(inbox)
     yield "inbox", receivers
     with at_step("delivered"):
-        _send(settings.base_url, callback)
-    yield "delivered", f"{settings.base_url} has taken a callback"
+        _send(options.base_url, address)
+    yield "delivered", f"{options.base_url} has taken a callback"
     with at_step("found"):
-        _require(inbox, start_id, settings.base_url)
+        _require(inbox, start_id, options.base_url)
     yield "found", "it is in the inbox"
 
 
@@ -64,7 +63,7 @@ def _require(inbox: Inbox, start_id: str, base_url: str) -> None:
         )
 
 
-def _send(base_url: str, callback: Callback) -> None:
+def _send(base_url: str, address: CallbackAddress) -> None:
     from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 
     driver = BlockingDriver(
@@ -74,11 +73,11 @@ def _send(base_url: str, callback: Callback) -> None:
             base_url=base_url,
             auth="bearer",
             login="",
-            password=callback.bearer,
+            password=address.bearer,
         )
     )
     try:
-        driver.run(delivery(base_url, callback))
+        driver.run(delivery(base_url, address))
     except TransportError as error:
         raise TransportError(
             f"{error}; the receiver must run, and [taskwatch] callback_base_url must be its address as remotes see it"
@@ -87,9 +86,12 @@ def _send(base_url: str, callback: Callback) -> None:
         driver.close()
 
 
-def delivery(base_url: str, callback: Callback) -> Flow[None]:
-    """Deliver a callback, or raise what its refusal means."""
-    reply: Reply = yield send("POST", callback.url.removeprefix(base_url), {"check": True})
+def delivery(base_url: str, address: CallbackAddress) -> Flow[None]:
+    """Delivers a callback.
+
+    :raises TaskWatchError: where it is refused, with the cause and the remedy.
+    """
+    reply: Reply = yield send("POST", address.url.removeprefix(base_url), {"check": True})
     if not reply.is_ok:
         raise _refusal(base_url, reply, is_receiver=(yield from _is_receiver()))
 
