@@ -25,7 +25,7 @@ from airflow_provider_taskwatch.core.listen import cannot_listen
 from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.start import Record, from_json, has_moved, objection
 from airflow_provider_taskwatch.core.system import safe_ref
-from airflow_provider_taskwatch.task.record import KEY
+from airflow_provider_taskwatch.task.job import KEY
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.outcome import Outcome

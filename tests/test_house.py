@@ -15,7 +15,6 @@ MAX_FILES = 35
 MAX_LINES = 5_000
 
 KNOWN = {
-    frozenset({"attempt", "operator"}),
     frozenset({"bend", "fault"}),
     frozenset({"error", "plain", "text", "url", "wire"}),
     frozenset({"message", "spot"}),

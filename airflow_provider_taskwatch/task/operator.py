@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -26,18 +27,19 @@ from airflow_provider_taskwatch.core.error import MovedError, StrangerError, Tas
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.plain import plain
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.start import Record, Started, has_moved
-from airflow_provider_taskwatch.core.system import Effect
-from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll, check_own, latest
+from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .argument import Check, CheckedOperatorType
-from .attempt import Attempt
+from .job import Instance, Job, Records, instance_of
 from .kill import CANCEL_SECONDS, KEEP_AFTER_SECONDS, KEEP_SECONDS, STATE_SECONDS, beside, ended_by_user, keep, within
-from .record import Records
+from .remote import Remote
 from .result import WaitTimedOut, result_of
 from .setting import backstop, choice, deadline_of, duration, flag, now, resumable_from, seconds, seconds_or_none
+from .start import Attempt
 from .waiter import Waiter, place_in
 
 if TYPE_CHECKING:
@@ -175,14 +177,34 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         """What it means that the reply to the start names no task."""
         raise AirflowFailException(f"the reply to the start names no {self.hook.system.noun}: {started.summary}")
 
+    @cached_property
+    def remote(self) -> Remote:
+        """The remote, for what this operator starts."""
+        return Remote(self.hook, self, self.log)
+
+    def _job(self, instance: Instance) -> Job:
+        """What this operator starts once, and its policy, from the rendered arguments."""
+        return Job(
+            inputs={name: plain(name, value) for name, value in self.start_inputs().items()},
+            conn_id=self.conn_id,
+            id_space=self.id_space,
+            instance=instance,
+            on_unknown_start=self.on_unknown_start,
+            on_changed_inputs=self.on_changed_inputs,
+            cancel_on_kill=self.cancel_on_kill,
+            look_up_seconds=self.look_up_seconds,
+            look_up_interval_seconds=self.look_up_interval_seconds,
+            look_up_retry=self.look_up_retry,
+        )
+
     # --- Airflow's entrances
 
     def execute(self, context: Context) -> Any:
         self.has_told_page = False
         self.validate()
         self._ti = context["ti"]
-        records = self._records(context)
-        record, started = Attempt(self, self._ti, records, clear_number(context)).obtain()
+        job = self._job(instance_of(context))
+        record, started = Attempt(job, self.remote, self._records(context), self.log, self.check_wanted).obtain()
         if started is not None and record.ref is None:
             return self.without_ref(started)
         self._record, self._running_ref = record, record.known_ref
@@ -208,7 +230,11 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
             if ref is None:
                 raise WaitTimedOut(words) from cause
             record = self._records(context).load()
-            seen = self.latest(ref, record) if record is None or not has_moved(record.id_space, self.id_space) else None
+            seen = (
+                self.remote.latest(ref, record)
+                if record is None or not has_moved(record.id_space, self.id_space)
+                else None
+            )
             return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=seen.ref if seen else ref, message=words))
 
     def on_kill(self) -> None:
@@ -232,7 +258,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         if ref is None:
             self._is_unwanted = wanted
         elif wanted:
-            within(CANCEL_SECONDS, lambda: self.cancel(ref, fresh=True))
+            within(CANCEL_SECONDS, lambda: self.remote.cancel(ref, fresh=True))
 
     def _end_for_user(self, is_explained: threading.Event) -> None:
         """Cancel where a user ended the task; keep the cancel where it takes long, or where that cannot be learned."""
@@ -248,7 +274,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         keeping = threading.Timer(KEEP_AFTER_SECONDS, lambda: self._keep("the remote is slow", is_users=True))
         keeping.daemon = True
         keeping.start()
-        is_settled = self.cancel(ref, fresh=True)
+        is_settled = self.remote.cancel(ref, fresh=True)
         is_kept = keeping.finished.is_set()
         keeping.cancel()
         if not is_settled and not is_kept:
@@ -265,7 +291,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
             conn_id=self.conn_id,
             ref=record.known_ref,
             id_space=record.id_space,
-            options=self.options_of(record),
+            options=self.remote.options_of(record),
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=ti.task_id,
@@ -284,7 +310,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         """Stop here if a user ended the task before the ref was known: Airflow lets the process go on for a while."""
         if not self._is_unwanted:
             return
-        if ref is not None and not self.cancel(ref):
+        if ref is not None and not self.remote.cancel(ref):
             self._keep("the remote did not take it", is_users=True)
         raise AirflowFailException("a user ended the task while it was being started")
 
@@ -294,7 +320,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
         age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
         ends_at = age + (deadline - now()).total_seconds() if deadline else None
-        plan = self.plan(record.known_ref, self.options_of(record), ends_at)
+        plan = self.plan(record.known_ref, self.remote.options_of(record), ends_at)
         is_deferred = self.waits_in_triggerer()
         said = replace(plan, quiet=self._quiet(record)) if is_deferred else plan
         self.tell_wait(plan.ref, said.describe(age), deadline, self.subject())
@@ -314,7 +340,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
             trigger=WatchTrigger(
                 **self.trigger_arguments(
                     record.known_ref,
-                    self.options_of(record),
+                    self.remote.options_of(record),
                     started_at=record.started_at,
                     deadline=deadline,
                     id_space=record.id_space,
@@ -380,61 +406,17 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
 
     def _timed_out(self, passed: Outcome, record: Record | None, place: str) -> Outcome:
         """What became of a task whose time is over; it is cancelled where it still runs, and is surely ours."""
-        options = self.options_of(record if record is not None and record.ref == passed.ref else None)
+        options = self.remote.options_of(record if record is not None and record.ref == passed.ref else None)
         try:
             self.check_place(place)
             outcome = self.last_word(passed, options)
             if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
-                self.check_own(outcome.ref, options)
-                self.cancel(outcome.ref)
+                self.remote.check_own(outcome.ref, options)
+                self.remote.cancel(outcome.ref)
         except (MovedError, StrangerError) as error:
             self.log.warning("%s %s is left alone: %s", self.hook.system.noun, passed.ref, error)
             return passed
         return outcome
-
-    def options_of(self, record: Record | None) -> dict[str, Any]:
-        """The options of a wait; without the marker where what is waited for does not have it, or need not."""
-        return self.options("" if record is None or record.is_adopted else record.start_id)
-
-    def latest(self, ref: str, record: Record | None) -> Observation | None:
-        """A reading of what was started, or of what took over from it; None where the remote cannot be asked.
-
-        :raises StrangerError: where the ref is somebody else's.
-        """
-        try:
-            return self.hook.run(latest(self.hook.system, ref, self.options_of(record)))
-        except StrangerError:
-            raise
-        except TaskWatchError:
-            return None
-
-    def check_own(self, ref: str, options: dict[str, Any]) -> None:
-        """Raise :class:`StrangerError` where the ref is somebody else's; what cannot be asked is taken for ours."""
-        try:
-            seen = self.hook.run(self.hook.system.observe(ref))
-        except TaskWatchError:
-            return
-        check_own(self.hook.system, seen, options)
-
-    def cancel(self, ref: str, *, fresh: bool = False) -> bool:
-        """Cancel at the remote; whether that is settled. What cannot be cancelled is said, not raised.
-
-        :param fresh: over a connection of its own, as the usual one may be in use by what was interrupted.
-        """
-        from airflow_provider_taskwatch.drive.blocking import BlockingDriver
-
-        system = self.hook.system
-        if not system.can_cancel:
-            self.log.warning("%s %s goes on: %s has no way to cancel it", system.noun, ref, system.name)
-            return True
-        driver = BlockingDriver(self.hook.settings) if fresh else self.hook.driver
-        try:
-            effect = driver.run(system.cancel(ref, self.options("")))
-        except TaskWatchError as error:
-            self.log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
-            return False
-        self.log.info("%s %s %s", system.noun, ref, effect)
-        return effect is not Effect.UNKNOWN  # the remote may not know its own id yet; the triggerers know how long
 
     def _tell_ref(self, context: Context, ref: str) -> None:
         """Push the ref and its page as soon as they are known."""
@@ -452,12 +434,6 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
 
     def _records(self, context: Context) -> Records:
         return Records(context["task_state_store"] if self.durable else None)
-
-
-def clear_number(context: Context) -> int | None:
-    """How often a task of the DAG run was cleared so far, None where Airflow does not say."""
-    number = getattr(context.get("dag_run"), "clear_number", None)
-    return number if isinstance(number, int) else None
 
 
 def _is_delivered_by(outcome: Outcome) -> bool:

@@ -15,8 +15,8 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_taskwatch.core.start import Record
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
+from airflow_provider_taskwatch.task.job import Records
 from airflow_provider_taskwatch.task.operator import StartOperator
-from airflow_provider_taskwatch.task.record import Records
 from tests.chaos import plan
 from tests.chaos.ledger import Ledger, is_airflow
 from tests.chaos.plan import Job, Point, Victim

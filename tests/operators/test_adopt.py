@@ -12,7 +12,7 @@ from airflow_provider_taskwatch.command import _adoption
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.start import Record, objection
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.task.record import KEY
+from airflow_provider_taskwatch.task.job import KEY
 from tests.operators.life import Life
 from tests.operators.quick import Automic
 

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.start import Record
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
-from airflow_provider_taskwatch.task.record import KEY
+from airflow_provider_taskwatch.task.job import KEY
 from airflow_provider_taskwatch.task.result import WaitTimedOut
 from tests.operators.life import Life, event_of
 from tests.operators.quick import Automic

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_taskwatch.core.judge import from_json as memory_from
 from airflow_provider_taskwatch.core.start import Record, changed_inputs, fingerprint, from_json, marks
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.task.record import Records
+from airflow_provider_taskwatch.task.job import Records
 from tests.operators.life import Life, Store
 from tests.operators.quick import Automic
 from tests.sensors import quick

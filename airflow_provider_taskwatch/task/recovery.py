@@ -1,0 +1,345 @@
+"""What an attempt does about a start that an earlier one has written down, or whose reply was lost."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_taskwatch.core.error import MovedError, NotFoundError, RemoteError, StrangerError, TaskWatchError
+from airflow_provider_taskwatch.core.flow import refusal, trouble
+from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.start import Decision, Record, changed_inputs, decide, has_moved
+from airflow_provider_taskwatch.core.system import Effect
+from airflow_provider_taskwatch.core.watch import check_own
+from airflow_provider_taskwatch.core.wire import Call
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.flow import Flow
+    from airflow_provider_taskwatch.core.phase import Observation
+
+    from .job import Job, Records
+    from .remote import Remote
+
+SHOWN_NAMES = 10
+RUNS_TWICE = "For work that may run twice, set on_unknown_start='start_again'."
+
+
+class Recovery:
+    """Decides about an earlier start: go on with it, end it, or leave it alone.
+
+    :param records: where the record is kept.
+    :param log: the log of the task.
+    """
+
+    def __init__(self, job: Job, remote: Remote, records: Records, log: Any) -> None:
+        self._job = job
+        self._remote = remote
+        self._system = remote.system
+        self._records = records
+        self._log = log
+
+    def rejoin(self, record: Record) -> Record | None:
+        """The record of what this attempt goes on with; None where it has to start.
+
+        :raises AirflowFailException: where a person must decide.
+        """
+        job = self._job
+        match decide(record, fingerprint=job.fingerprint, id_space=job.id_space, **job.instance.clears):
+            case Decision.REJOIN:
+                return self._adopted(record) if record.max_tries is None else self._unless_failed(record)
+            case Decision.START_CHANGED:
+                return self._with_other_inputs(record)
+            case Decision.LOOK_UP:
+                return self._looked_up(record)
+            case Decision.START_CLEARED:
+                self._end_cleared(record)
+            case Decision.MOVED:
+                self._give_up(record, MovedError(job.conn_id, record.id_space, job.id_space))
+            case Decision.START:
+                pass
+        return None
+
+    def after_lost_reply(self, record: Record, error: TaskWatchError) -> Record:
+        """The record with the ref, where the remote finds it by its marker: the start may have been carried out.
+
+        :raises AirflowFailException: where a person must decide.
+        :raises TaskWatchError: the error, where the next attempt may start again.
+        """
+        self._log.warning("the start was sent, but no good reply came: %s", error)
+        if not self._system.keeps_marker:
+            if self._job.on_unknown_start == "fail":
+                raise AirflowFailException(self._ways_on()) from error
+            raise error
+        ref = self._find(record)
+        if ref is None:
+            raise error
+        self._log.info("%s %s was started all the same", self._system.noun, ref)
+        return self._with_ref(record, ref)
+
+    # --- going on
+
+    def _adopted(self, record: Record) -> Record:
+        """A person has named the ref, so it is waited for however it ended; a later clear of it counts as one."""
+        ref = self._system.check_ref(record.known_ref)
+        self._log.info("rejoining %s %s, which was adopted", self._system.noun, ref)
+        record = replace(
+            record,
+            ref=ref,
+            marker="",
+            is_called_back=False,
+            is_adopted=True,
+            **self._job.recorded(record.start_id),
+        )
+        self._records.save(record)
+        return record
+
+    def _unless_failed(self, record: Record) -> Record | None:
+        """The record, unless its execution ended badly."""
+        try:
+            failure = self._failure(record)
+        except StrangerError as stranger:
+            self._give_up(record, stranger)
+            return None
+        if failure is not None:
+            self._log.info(
+                "starting anew: %s of an earlier attempt ended badly: %s", self._named(record), failure.describe()
+            )
+            return None
+        self._log.info(
+            "rejoining %s, which an earlier attempt started; %s", self._named(record), self._clear_advice(record)
+        )
+        return record
+
+    def _failure(self, record: Record) -> Observation | None:
+        """The bad end of an execution; None where it has none, and where the remote cannot be asked now.
+
+        A restart that the options follow is no bad end. The wait lives through a remote that cannot be asked.
+        """
+        system, options = self._system, self._remote.options_of(record)
+        try:
+            seen = self._remote.run(system.observe(record.known_ref))
+            check_own(system, seen, options)
+            seen = system.understand(seen, options)
+            if not _has_ended(seen) or seen.phase.is_ok:
+                return None
+            return seen if self._remote.run(system.successor(seen, options)) is None else None
+        except TaskWatchError as error:
+            if not error.transient:
+                raise
+            return None
+
+    def _clear_advice(self, record: Record) -> str:
+        """What a clear would do; where this attempt may be one, how to make sure of it."""
+        instance = self._job.instance
+        is_known = "" not in (record.carrier, instance.carrier)
+        if is_known or record.clear_number in (None, instance.clear_number):
+            return "clearing the task starts anew"
+        return "clearing the task once more starts anew, as Airflow does not say whether this task was cleared"
+
+    def _with_other_inputs(self, record: Record) -> Record | None:
+        """It was started with other inputs: ``on_changed_inputs`` says what that means."""
+        names, named = self._changed_names(record), self._named(record)
+        if self._job.on_changed_inputs == "start":
+            self._log.warning("the inputs changed (%s): starting anew; %s of an earlier attempt goes on", names, named)
+            return None
+        if self._job.on_changed_inputs == "fail":
+            raise AirflowFailException(
+                f"the inputs changed ({names}) since {named} was started, and on_changed_inputs='fail': clear this "
+                "task to cancel it and start with the new inputs, or set on_changed_inputs to 'rejoin' or 'start'"
+            )
+        self._log.warning(
+            "the inputs changed (%s) since %s was started: going on with its old inputs; clear the task to cancel it "
+            "and start with the new ones (on_changed_inputs)",
+            names,
+            named,
+        )
+        return self._unless_failed(record)
+
+    def _changed_names(self, record: Record) -> str:
+        """The first names of changed inputs, and whether there are more."""
+        names = changed_inputs(record, self._job.inputs)
+        if len(names) > SHOWN_NAMES:
+            return f"{', '.join(names[:SHOWN_NAMES])} and others"
+        return ", ".join(names) or "which, its record does not say"
+
+    def _give_up(self, record: Record, reason: TaskWatchError) -> None:
+        """It cannot be rejoined and may still run: ``on_unknown_start`` says whether to start beside it."""
+        if self._job.on_unknown_start == "start_again":
+            self._log.warning("starting again, as on_unknown_start says: %s: %s", self._named(record), reason)
+            return
+        raise AirflowFailException(
+            f"{self._named(record)}: {reason}. Nothing is started in its place. Clear this task to start anew; the "
+            "earlier one is left alone. To wait for the earlier one instead, let the connection lead to where it was "
+            f"started, run `{self._adopt_command(is_known=record.ref is not None)}` and clear this task. {RUNS_TWICE}"
+        ) from reason
+
+    # --- looking up a start whose reply was lost
+
+    def _looked_up(self, record: Record) -> Record | None:
+        """An earlier attempt died between the request and its reply."""
+        if self._system.keeps_marker:
+            ref = self._find(record)
+            if ref is None:
+                self._log.info("no trace of an earlier start after %g s: starting", self._job.look_up_seconds)
+                return None
+            self._log.info("found %s %s, which an earlier attempt started before it died", self._system.noun, ref)
+            record = self._with_ref(record, ref)
+            return record if record.fingerprint == self._job.fingerprint else self._with_other_inputs(record)
+        if self._job.on_unknown_start == "start_again":
+            self._log.warning("an earlier attempt may have started this; starting again, as on_unknown_start says")
+            return None
+        raise AirflowFailException(self._ways_on())
+
+    def _find(self, record: Record) -> str | None:
+        """The ref that carries the marker; looked for again and again, until *not there* is to be believed.
+
+        A look-up that fails says nothing. A remote in trouble gets the patience that a start has, as it would use up
+        the attempts of the task otherwise.
+        """
+        job, marker = self._job, record.marker or self._remote.work.marker(record.start_id)
+        end, failures, paused = time.monotonic() + job.look_up_seconds, 0, 0.0
+        while True:
+            is_last = time.monotonic() >= end
+            try:
+                ref: str | None = self._remote.run(self._system.find(marker))
+            except TaskWatchError as error:
+                failures += 1
+                retry = job.look_up_retry
+                pause = retry.seconds(failures, getattr(error, "retry_after", None))
+                if retry.is_over(failures, paused + pause, error.patience) or not error.transient:
+                    raise
+                left = retry.left_seconds(failures, paused, error.patience)
+                self._log.warning(trouble(f"looking for the start {record.start_id}: {error}", pause, left))
+                paused += pause
+            else:
+                if ref is not None or is_last:
+                    return ref
+                failures, paused, pause = 0, 0.0, job.look_up_interval_seconds
+            time.sleep(pause)
+
+    def _with_ref(self, record: Record, ref: str) -> Record:
+        record = replace(record, ref=ref)
+        self._records.save(record)
+        return record
+
+    # --- ending what a cleared attempt has left
+
+    def _end_cleared(self, record: Record) -> None:
+        """Cancel what the cleared attempt started, so that two never run at once.
+
+        :raises AirflowFailException: it may still run, and a person must decide.
+        :raises TaskWatchError: it may still run, and the next attempt tries again.
+        """
+        try:
+            if has_moved(record.id_space, self._job.id_space):
+                raise MovedError(self._job.conn_id, record.id_space, self._job.id_space)
+            ref = record.ref
+            if ref is None and self._job.cancel_on_kill and self._system.keeps_marker:
+                ref = self._find(record)
+            seen = None if ref is None else self._remote.latest(ref, record)
+        except (MovedError, StrangerError) as error:
+            self._log.warning("the task was cleared: starting anew; %s is left alone: %s", self._named(record), error)
+            return
+        except TaskWatchError as error:
+            self._stand_back(record, error)
+            return
+        if seen is not None and _has_ended(seen):
+            self._log.info("the task was cleared: starting anew; %s has ended", seen.ref)
+        elif self._job.cancel_on_kill and ref is not None:
+            ref = seen.ref if seen else ref  # what cannot be asked may run
+            self._log.info("the task was cleared: %s is cancelled if it still runs, and started anew", ref)
+            self._cancel(record, ref)
+        else:
+            self._log.info("the task was cleared: starting anew; %s is left alone", ref or "the earlier start")
+
+    def _cancel(self, record: Record, ref: str) -> None:
+        """Cancel. A remote that refuses because it has ended, and then says that it runs, is not believed."""
+        noun = self._system.noun
+        if not self._system.can_cancel:
+            self._remote.cancel(ref)
+            return
+        refused: TaskWatchError | None
+        try:
+            effect, refused = self._remote.run(_with_refusal(self._system.cancel(ref, self._remote.work.options(""))))
+        except NotFoundError:
+            effect, refused = Effect.UNKNOWN, None
+        except TaskWatchError as error:
+            effect, refused = None, error
+        seen = None if refused is None else self._remote.latest(ref, None)
+        if effect is None and seen is not None and _has_ended(seen):
+            self._log.info("%s %s has ended", noun, ref)
+        elif refused is not None and (effect is None or (seen is not None and not seen.phase.is_final)):
+            self._stand_back(replace(record, ref=ref), refused)
+        else:
+            self._log.info("%s %s %s", noun, ref, effect)
+
+    def _stand_back(self, record: Record, error: TaskWatchError) -> None:
+        """It may still run: ``on_unknown_start`` says whether to start beside it. The record stays as it is."""
+        named = self._named(record)
+        if self._job.on_unknown_start == "start_again":
+            self._log.warning(
+                "%s could not be cancelled and may go on; starting beside it, as on_unknown_start says: %s",
+                named,
+                error,
+            )
+            return
+        if error.transient:
+            self._log.warning("%s could not be cancelled yet, so nothing is started beside it", named)
+            raise error
+        raise AirflowFailException(
+            f"{named} of the cleared attempt could not be cancelled: {error}. It may still run, so nothing is started "
+            "beside it. Cancel it at the remote, or give the connection's user the right to, and clear this task "
+            "again. To leave it and start anew, set cancel_on_kill=False. To wait for it, run "
+            f"`{self._adopt_command(record.ref or 'REF', is_known=record.ref is not None)}` and clear this task. "
+            f"{RUNS_TWICE}"
+        ) from error
+
+    # --- words
+
+    def _named(self, record: Record) -> str:
+        """What an earlier attempt has started, by its ref where that is known."""
+        noun = self._system.noun
+        return f"{noun} {record.ref}" if record.ref is not None else f"the {noun} of the start {record.start_id}"
+
+    def _ways_on(self) -> str:
+        return (
+            "the start was sent, or may have been, and no reply came. "
+            f"{self._system.name} cannot tell whether it runs, so it is not sent again. Look there, then either clear "
+            f"this task to start again, or run `{self._adopt_command()}` with the id that you found and clear this "
+            f"task to wait for it. {RUNS_TWICE}"
+        )
+
+    def _adopt_command(self, ref: str = "REF", *, is_known: bool = False) -> str:
+        """The command that names the ref which belongs to this task.
+
+        :param is_known: whether the task has a ref already, which is to be replaced.
+        """
+        instance = self._job.instance
+        index = f" --map-index {instance.map_index}" if instance.map_index >= 0 else ""
+        ids = shlex.join((instance.dag_id, instance.run_id, instance.task_id))
+        return f"airflow taskwatch adopt {ids}{index}{' --force' if is_known else ''} {ref}"
+
+
+def _with_refusal(flow: Flow[Effect]) -> Flow[tuple[Effect, RemoteError | None]]:
+    """The flow; returns its result and the last refusal that it has excused, such as that the task has ended."""
+    run, refused = Run(flow), None
+    while not run.is_over:
+        step = run.step
+        try:
+            answer = yield step
+        except TaskWatchError as error:
+            run.throw(error)
+            continue
+        if isinstance(step, Call):
+            refused = None if answer.is_ok else refusal(step, answer)
+        run.send(answer)
+    return run.result, None if isinstance(refused, NotFoundError) else refused
+
+
+def _has_ended(seen: Observation) -> bool:
+    """A reading without a status is a 404, which says nothing about the end of the task."""
+    return seen.phase.is_final and bool(seen.status)

@@ -1,0 +1,125 @@
+"""What a task instance does at its remote: start, observe, cancel. All of it goes over the connection's hook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_taskwatch.core.error import StrangerError, TaskWatchError
+from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.system import Effect
+from airflow_provider_taskwatch.core.watch import check_own, latest
+from airflow_provider_taskwatch.core.wire import Call
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.flow import Flow
+    from airflow_provider_taskwatch.core.phase import Observation
+    from airflow_provider_taskwatch.core.start import Record, Started
+    from airflow_provider_taskwatch.core.system import System
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
+
+    from .job import Work
+
+
+class Remote:
+    """The remote of one task instance.
+
+    :param hook: the connection's hook.
+    :param work: what is started.
+    :param log: the log of the task.
+    """
+
+    def __init__(self, hook: SystemHook, work: Work, log: Any) -> None:
+        self.hook = hook
+        self.work = work
+        self._log = log
+
+    @property
+    def system(self) -> System:
+        return self.hook.system
+
+    def run(self, flow: Flow[Any]) -> Any:
+        """Run a flow on this worker."""
+        return self.hook.run(flow)
+
+    def prepare(self, start_id: str) -> None:
+        """Do all of the start but sending it: what can fail on our side fails here."""
+        _ = self.hook.driver
+        self.work.prepare()
+        flow = self.work.start_flow(start_id)
+        next(flow, None)
+        flow.close()
+        self.hook.page(start_id)
+
+    def start(self, start_id: str, claim: Callable[[], None]) -> Started:
+        """Send the start.
+
+        :param claim: called before the start is sent once more, after a 429, say. A worker whose supervisor died lives
+            on while it pauses. Airflow refuses its claim as soon as the next attempt is due, which would not find what
+            this worker sends later.
+        :raises TaskWatchError: see :meth:`~..core.system.System.was_refused`.
+        """
+        return self.hook.driver.run(_claiming(self.work.start_flow(start_id), claim))
+
+    def options_of(self, record: Record | None) -> dict[str, Any]:
+        """The options of a wait; without the marker where what is waited for does not have it, or need not."""
+        return self.work.options("" if record is None or record.is_adopted else record.start_id)
+
+    def latest(self, ref: str, record: Record | None) -> Observation | None:
+        """A reading of what was started, or of its restart where one is followed; None where the remote does not say.
+
+        :raises StrangerError: where the ref belongs to another start.
+        """
+        try:
+            return self.hook.run(latest(self.system, ref, self.options_of(record)))
+        except StrangerError:
+            raise
+        except TaskWatchError:
+            return None
+
+    def check_own(self, ref: str, options: dict[str, Any]) -> None:
+        """Raise :class:`StrangerError` where the ref belongs to another start. No answer counts as ours."""
+        try:
+            seen = self.hook.run(self.system.observe(ref))
+        except TaskWatchError:
+            return
+        check_own(self.system, seen, options)
+
+    def cancel(self, ref: str, *, fresh: bool = False) -> bool:
+        """Cancel, and log what came of it; a failure is not raised.
+
+        :param fresh: over a connection of its own, as the usual one may be in use by the code that was interrupted.
+        :return: whether nothing is left to do. False: it failed, or the remote does not know the ref (yet).
+        """
+        from airflow_provider_taskwatch.drive.blocking import BlockingDriver
+
+        system = self.system
+        if not system.can_cancel:
+            self._log.warning("%s %s goes on: %s has no way to cancel it", system.noun, ref, system.name)
+            return True
+        driver = BlockingDriver(self.hook.settings) if fresh else self.hook.driver
+        try:
+            effect = driver.run(system.cancel(ref, self.work.options("")))
+        except TaskWatchError as error:
+            self._log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
+            return False
+        self._log.info("%s %s %s", system.noun, ref, effect)
+        return effect is not Effect.UNKNOWN
+
+
+def _claiming(flow: Flow[Started], claim: Callable[[], None]) -> Flow[Started]:
+    """The flow, with a claim before each start that is sent once more."""
+    run, sent = Run(flow), 0
+    while not run.is_over:
+        step = run.step
+        if isinstance(step, Call) and not step.is_repeatable:
+            if sent:
+                claim()
+            sent += 1
+        try:
+            answer = yield step
+        except TaskWatchError as error:
+            run.throw(error)
+        else:
+            run.send(answer)
+    return run.result

@@ -1,0 +1,72 @@
+"""One attempt's way to exactly one execution: what was started before is rejoined, else it is started here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.start import Record, Started
+
+from .setting import now
+
+if TYPE_CHECKING:
+    from .job import Job, Records
+    from .recovery import Recovery
+    from .remote import Remote
+
+
+class Attempt:
+    """One try of a task instance to have its job started once.
+
+    :param records: what earlier attempts have written down.
+    :param log: the log of the task.
+    :param check_wanted: raises where a user has ended the task meanwhile.
+    """
+
+    def __init__(self, job: Job, remote: Remote, records: Records, log: Any, check_wanted: Callable[[], None]) -> None:
+        self._job = job
+        self._remote = remote
+        self._records = records
+        self._log = log
+        self._check_wanted = check_wanted
+
+    def obtain(self) -> tuple[Record, Started | None]:
+        """The record of the one start, and the reply to it if this attempt has sent it."""
+        before = self._records.load()
+        rejoined = None if before is None else self._recovery().rejoin(before)
+        return self._start() if rejoined is None else (rejoined, None)
+
+    def _start(self) -> tuple[Record, Started | None]:
+        """Write down the intent, send the start, write down the ref."""
+        start_id = secrets.token_hex(6)
+        self._remote.prepare(start_id)
+        self._check_wanted()
+        work, system = self._remote.work, self._remote.system
+        record = Record(
+            start_id=start_id,
+            started_at=now().isoformat(),
+            marker=work.marker(start_id) if system.keeps_marker else "",
+            is_called_back=work.expectation() is not None,
+            **self._job.recorded(start_id),
+        )
+        self._records.save(record)
+        try:
+            started = self._remote.start(start_id, lambda: self._records.save(record))
+        except TaskWatchError as error:
+            if system.was_refused(error):
+                self._records.forget()
+                raise
+            return self._recovery().after_lost_reply(record, error), None
+        if started.ref is not None:
+            self._log.info("started %s %s", system.noun, started.ref)
+            record = replace(record, ref=started.ref)
+            self._records.save(record)
+        return record, started
+
+    def _recovery(self) -> Recovery:
+        from .recovery import Recovery
+
+        return Recovery(self._job, self._remote, self._records, self._log)
