@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.outcome import Outcome
     from airflow_provider_taskwatch.core.watch import Plan, Poll
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook, TaskWatchHook
-    from airflow_provider_taskwatch.inbox.message import Inbox
+    from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 out = Console()
 

@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.receiver.callback import PATH, SERVICE
 from airflow_provider_taskwatch.receiver.token import Ticket
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.inbox.message import Inbox
+    from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 CHANNEL = "check"
 LIFETIME_SECONDS = 86_400

@@ -17,7 +17,6 @@ MAX_LINES = 5_000
 KNOWN = {
     frozenset({"bend", "fault"}),
     frozenset({"error", "plain", "text", "url", "wire"}),
-    frozenset({"message", "spot"}),
 }
 """Circles that are left, each closed by an import for annotations only. Remove what is gone; add none."""
 

@@ -9,10 +9,10 @@ from fastapi import FastAPI
 
 from airflow_provider_taskwatch.config.callback import CallbackAddress, CallbackOptions
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.probe import delivery, prove
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.receiver.token import Keys
+from tests.inbox.memory import MemoryInbox
 from tests.play import play, reply, targets
 from tests.receiver.served import serving
 from tests.receiver.visitor import OTHER_SECRET, SECRET

@@ -25,7 +25,7 @@ from . import option
 from .connection import aget_connection, get_connection
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.inbox.message import Inbox
+    from airflow_provider_taskwatch.inbox.protocol import Inbox
     from airflow_provider_taskwatch.inbox.seal import Seal
     from airflow_provider_taskwatch.inbox.store import SqlInbox
 

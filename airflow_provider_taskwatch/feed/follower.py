@@ -14,11 +14,13 @@ from typing import Any
 from airflow_provider_taskwatch.core.error import LeaseError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import fitted
+from airflow_provider_taskwatch.feed.checkpoint import BACK_SECONDS, counted, read_page, spot_again, spot_at
 from airflow_provider_taskwatch.hub.wakeup import happens
+from airflow_provider_taskwatch.inbox.checkpoint import Page, Spot
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.lease import new_holder
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease
-from airflow_provider_taskwatch.inbox.spot import BACK_SECONDS, Page, Spot, counted, read_page, spot_again, spot_at
+from airflow_provider_taskwatch.inbox.message import Lease
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.thread import in_thread
 
 from .pump import LEASE_SECONDS, RENEW_SECONDS

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from itertools import islice
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, described
+from airflow_provider_taskwatch.feed.checkpoint import BACK_SECONDS, gone_of, is_older
 from airflow_provider_taskwatch.hub.wakeup import Wakeup
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.event import event_of
-from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Received
-from airflow_provider_taskwatch.inbox.spot import BACK_SECONDS, gone_of, is_older
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Received
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.thread import in_thread, later
 
 from .silence import SILENT_SECONDS, of_callbacks, of_feed, silence

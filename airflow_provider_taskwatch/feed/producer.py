@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import who_reads
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.inbox.spot import Spot
+    from airflow_provider_taskwatch.inbox.checkpoint import Spot
 
     from .follower import FeedFollower
 
@@ -94,7 +94,7 @@ class FeedProducer(SharedStreamProducer):
 
     def _confirmed(self) -> Spot:
         """Up to where all has arrived, as far as is known here."""
-        from airflow_provider_taskwatch.inbox.spot import Spot
+        from airflow_provider_taskwatch.inbox.checkpoint import Spot
 
         reached, late = self._reached or Spot(), self._late
         self._late = 0

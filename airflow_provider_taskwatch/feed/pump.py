@@ -17,7 +17,8 @@ from airflow_provider_taskwatch.core.flow import Flow, Retry
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.hub.wakeup import happens
 from airflow_provider_taskwatch.inbox.lease import new_holder
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease
+from airflow_provider_taskwatch.inbox.message import Lease
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.inbox.thread import in_thread, later
 

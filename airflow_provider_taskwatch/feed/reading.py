@@ -19,7 +19,8 @@ from airflow_provider_taskwatch.core.mask import NO_MASK, clean
 from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.event import message_of
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Sealed
+from airflow_provider_taskwatch.inbox.message import Lease, Sealed
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 
 T = TypeVar("T")

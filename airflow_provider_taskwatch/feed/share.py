@@ -10,8 +10,9 @@ from typing import Any
 
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from airflow_provider_taskwatch.inbox.message import Inbox, Message
-from airflow_provider_taskwatch.inbox.spot import Spot
+from airflow_provider_taskwatch.inbox.checkpoint import Spot
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 KEY = "taskwatch_share"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 SILENT_SECONDS = 300.0
 """A receiver writes a heartbeat each minute; whoever was not heard of for so long is taken for gone."""

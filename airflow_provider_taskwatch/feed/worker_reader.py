@@ -11,19 +11,19 @@ from airflow_provider_taskwatch.core.error import InboxError, LeaseError, TaskWa
 from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.inbox.lease import new_holder
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message
-from airflow_provider_taskwatch.inbox.seal import Seal
-from airflow_provider_taskwatch.inbox.spot import (
+from airflow_provider_taskwatch.feed.checkpoint import (
     BACK_SECONDS,
-    Page,
-    Spot,
     counted,
     has_gone_back,
     read_page,
     spot_again,
     spot_at,
 )
+from airflow_provider_taskwatch.inbox.checkpoint import Page, Spot
+from airflow_provider_taskwatch.inbox.lease import new_holder
+from airflow_provider_taskwatch.inbox.message import Lease, Message
+from airflow_provider_taskwatch.inbox.protocol import Inbox
+from airflow_provider_taskwatch.inbox.seal import Seal
 
 from .pump import lease_name
 from .reading import Place, Program, Reading, Step, back_words, lost_message, remarks, seal_for

@@ -23,7 +23,8 @@ from airflow_provider_taskwatch.core.cancel import (
 )
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TransportError, described
 from airflow_provider_taskwatch.inbox.lease import new_holder
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease, Message
+from airflow_provider_taskwatch.inbox.message import Lease, Message
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.thread import in_thread, later
 
 from .hub import Hub

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_taskwatch.core.feed import Unreadable
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 
-from .message import Inbox, Message
 from .seal import Seal
 
 CHANNEL = "aside"

@@ -12,10 +12,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from airflow_provider_taskwatch.core.error import InboxError, described
+from airflow_provider_taskwatch.inbox.message import DAY_SECONDS
 
 from . import schema
 from .engine import engine_for
-from .message import DAY_SECONDS
 from .place import RESTORE, FilePlace, Place
 
 T = TypeVar("T")

@@ -6,8 +6,7 @@ import hashlib
 from typing import Any
 
 from airflow_provider_taskwatch.core.feed import Event
-
-from .message import Message
+from airflow_provider_taskwatch.inbox.message import Message
 
 INDEXED_BYTES = 1_200
 """Of a channel and a delivery, PostgreSQL's index holds 2,704 bytes together."""

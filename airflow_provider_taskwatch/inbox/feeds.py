@@ -11,16 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from airflow_provider_taskwatch.core.error import LeaseError
+from airflow_provider_taskwatch.inbox.checkpoint import View, gone_from, gone_name
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Lease, Message, Received, Sealed
 
 from . import schema
-from .message import PAGE_MESSAGES, Lease, Message, Received, Sealed
 from .pruned import Pruned
 from .row import insert_message, received
-from .spot import View, gone_from, gone_name
 
 
 class Feeds(Pruned):
-    """The part of :class:`~.message.Inbox` that serves pumps and whoever waits for events."""
+    """The part of :class:`~.protocol.Inbox` that serves pumps and whoever waits for events."""
 
     def append(
         self,

@@ -10,11 +10,11 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from airflow_provider_taskwatch.core.error import InboxError
+from airflow_provider_taskwatch.inbox.checkpoint import by_channel, gone_from, gone_name
+from airflow_provider_taskwatch.inbox.message import DAY_SECONDS, PRUNE_MESSAGES, RETENTION_DAYS, SEALED_SECONDS
 
 from . import schema
 from .database import Database
-from .message import DAY_SECONDS, PRUNE_MESSAGES, RETENTION_DAYS, SEALED_SECONDS
-from .spot import by_channel, gone_from, gone_name
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ PRUNE_SECONDS = 60.0
 
 
 class Pruned(Database):
-    """The part of :class:`~.message.Inbox` that forgets.
+    """The part of :class:`~.protocol.Inbox` that forgets.
 
     :param url: SQLAlchemy's URL of the database.
     :param retention_days: what is older is deleted, in small steps, by whoever adds something.

@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from airflow_provider_taskwatch.inbox.message import Message, Received
+
 from . import schema
-from .message import Message, Received
 
 
 def insert_message(connection: sa.Connection, insert: Callable[..., Any], message: Message) -> int:

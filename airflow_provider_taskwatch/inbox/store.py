@@ -7,11 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from airflow_provider_taskwatch.inbox.message import DAY_SECONDS, PAGE_MESSAGES, Heartbeat, Message, Received
+
 from . import schema
 from .cursor import CLEAR, MAX_HOLES, Cursor, Horizon, cursor_at
 from .database import RUNNING
 from .feeds import Feeds
-from .message import DAY_SECONDS, PAGE_MESSAGES, Heartbeat, Message, Received
 from .row import insert_message, received
 
 FORGET_SECONDS = DAY_SECONDS
@@ -19,7 +20,7 @@ FORGET_SECONDS = DAY_SECONDS
 
 
 class SqlInbox(Feeds):
-    """See :class:`~.message.Inbox`. Connects, and makes its tables, when it is first asked for something."""
+    """See :class:`~.protocol.Inbox`. Connects, and makes its tables, when it is first asked for something."""
 
     # --- messages
 

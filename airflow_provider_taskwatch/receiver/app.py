@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_taskwatch import __version__
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 
 from . import callback, push

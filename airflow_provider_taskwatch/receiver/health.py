@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 
 from airflow_provider_taskwatch.core.error import InboxError, described
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ import anyio
 import anyio.to_thread
 
 from airflow_provider_taskwatch.core.error import InboxError
-from airflow_provider_taskwatch.inbox.message import Inbox, Message
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 log = logging.getLogger(__name__)
 

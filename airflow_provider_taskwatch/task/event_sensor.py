@@ -15,8 +15,9 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, who_reads
 from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.text import stored
+from airflow_provider_taskwatch.feed.checkpoint import gone_of
+from airflow_provider_taskwatch.inbox.checkpoint import Spot
 from airflow_provider_taskwatch.inbox.event import event_of
-from airflow_provider_taskwatch.inbox.spot import Spot, gone_of
 
 from .argument import Check, Checked, CheckedOperatorType
 from .feed_operator import ON_EVENTS_LOST, FeedUser, tell_lost

@@ -18,10 +18,11 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, fitted, shown, whole
 from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, safe
+from airflow_provider_taskwatch.feed.checkpoint import gone_of
 from airflow_provider_taskwatch.feed.share import Share, Shares
+from airflow_provider_taskwatch.inbox.checkpoint import Page, Spot
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Received
-from airflow_provider_taskwatch.inbox.spot import Page, Spot, gone_of
 
 from .argument import Check, Checked, CheckedOperatorType
 from .hook import HookUser

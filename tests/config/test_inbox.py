@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.config.inbox import (
     retention_days,
 )
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from tests.config.supervisor import Supervisor
 
 URL_VARIABLE = "AIRFLOW__TASKWATCH__INBOX_URL"

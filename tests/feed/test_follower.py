@@ -21,11 +21,11 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.feed.follower import BATCH_BYTES, UNCONFIRMED_BUNDLES, Bundle, FeedFollower
 from airflow_provider_taskwatch.inbox.engine import CONNECTIONS
 from airflow_provider_taskwatch.inbox.event import message_of
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.inbox.thread import THREADS, in_thread
 from tests.hub.remote import NOW, event
+from tests.inbox.memory import MemoryInbox
 from tests.inbox.replaceable import ReplaceableInbox
 from tests.until import until, wait_until
 

@@ -15,9 +15,10 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.feed.listener import SUBJECTS, Listener
 from airflow_provider_taskwatch.hub.wakeup import Wakeup
 from airflow_provider_taskwatch.inbox.cursor import CLEAR, Cursor, Horizon
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Message, Received
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Message, Received
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
+from tests.inbox.memory import MemoryInbox
 from tests.until import until
 
 QUICK = 0.01

@@ -27,12 +27,12 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Batch, Unreadable
 from airflow_provider_taskwatch.feed.pump import GRACE_SECONDS, LIMIT_SECONDS, Pump
 from airflow_provider_taskwatch.inbox import thread
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.drive import virtual
 from tests.hub.remote import NOW, InlineExecutor, Listening, QueueFeed, Remote
+from tests.inbox.memory import MemoryInbox
 from tests.until import until
 
 KEY = fresh_key()

@@ -19,11 +19,12 @@ from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.feed.reading import Place, Program, Reading, Step, remarks, seal_for
 from airflow_provider_taskwatch.inbox.aside import asides
 from airflow_provider_taskwatch.inbox.event import event_of
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import Inbox, Lease
+from airflow_provider_taskwatch.inbox.message import Lease
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.hub.remote import NOW, QueueFeed, event
+from tests.inbox.memory import MemoryInbox
 from tests.play import reply
 
 T = TypeVar("T")

@@ -11,13 +11,14 @@ import pytest
 from airflow_provider_taskwatch.core.feed import Batch, sort_out
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.feed.checkpoint import BACK_SECONDS
 from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
 from airflow_provider_taskwatch.inbox.aside import asides
+from airflow_provider_taskwatch.inbox.checkpoint import Spot
 from airflow_provider_taskwatch.inbox.event import message_of
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.seal import Seal
-from airflow_provider_taskwatch.inbox.spot import BACK_SECONDS, Spot
 from tests.hub.remote import NOW, QueueFeed, event
+from tests.inbox.memory import MemoryInbox
 from tests.inbox.replaceable import ReplaceableInbox
 from tests.play import reply
 

@@ -15,10 +15,10 @@ from airflow_provider_taskwatch.core.cancel import AGE_SECONDS, REFUSALS, Cancel
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, RemoteError, TransportError
 from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED, Canceller, Kill
 from airflow_provider_taskwatch.hub.hub import Hub
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.hub.conftest import OpenHub
+from tests.inbox.memory import MemoryInbox
 from tests.until import until
 
 DOWN = TransportError("no route to host")

@@ -20,13 +20,13 @@ from airflow_provider_taskwatch.feed.pump import Pump
 from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.inbox.aside import asides
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acronis.feed import AcronisFeed, feed_of
 from tests.hub.conftest import settings_for
 from tests.hub.remote import NOW, Listening
+from tests.inbox.memory import MemoryInbox
 from tests.systems.acronis.test_event import OPTIONS
 from tests.until import until
 

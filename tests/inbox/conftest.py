@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
+from tests.inbox.memory import MemoryInbox
 
 NOW = 1_000.0
 """Seconds since the epoch; the tests' messages came in at 100."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
+from tests.inbox.memory import MemoryInbox
 
 
 class ReplaceableInbox:

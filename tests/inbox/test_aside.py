@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.feed import Unreadable
 from airflow_provider_taskwatch.inbox.aside import asides, set_aside
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 
 ODD = Unreadable(content=b'{"patient": "Anna"}', problem="it has no name")

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_taskwatch.core.error import LeaseError
+from airflow_provider_taskwatch.feed.checkpoint import gone_of
 from airflow_provider_taskwatch.inbox.cursor import Cursor
-from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Inbox, Lease, Message, Received, Sealed
-from airflow_provider_taskwatch.inbox.spot import gone_of
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Lease, Message, Received, Sealed
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 SIGNAL = Message(channel="automic", subject="start-1", delivery="a", content={"status": 1900}, received_at=100.0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.inbox.event import event_of, message_of
-from airflow_provider_taskwatch.inbox.message import Inbox
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 EVENT = Event(id="17 made", name="made", subject="42", at=99.5, content={"deep": [{"a": None}]})
 

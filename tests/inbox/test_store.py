@@ -29,7 +29,7 @@ from tests.until import wait_until
 
 ADD_ONE = """
 import sys, time
-from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.message import (Message)
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 
 message = Message(channel="automic", subject="start", delivery=sys.argv[2], content=None, received_at=time.time())

@@ -11,12 +11,12 @@ import pytest
 from fastapi.routing import APIRoute
 
 from airflow_provider_taskwatch.core.error import InboxError
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.receiver.app import BODY_BYTES
 from airflow_provider_taskwatch.receiver.token import Keys
 from airflow_provider_taskwatch.receiver.writer import CALLBACKS
+from tests.inbox.memory import MemoryInbox
 from tests.receiver.visitor import (
     NOW,
     OTHER_SECRET,

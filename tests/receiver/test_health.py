@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from airflow_provider_taskwatch.core.error import InboxError
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Heartbeat
 from airflow_provider_taskwatch.receiver.health import Readiness
+from tests.inbox.memory import MemoryInbox
 from tests.receiver.visitor import Desk, ask, living
 from tests.until import until
 

@@ -13,13 +13,13 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.inbox.aside import asides
 from airflow_provider_taskwatch.inbox.event import event_of
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.receiver.body_reader import BODY_BYTES
 from airflow_provider_taskwatch.receiver.push import key_in, taken, ticket_for
 from airflow_provider_taskwatch.receiver.token import Keys, PushTicket
 from airflow_provider_taskwatch.systems.docplanner.feed import DocplannerFeed
+from tests.inbox.memory import MemoryInbox
 from tests.receiver.visitor import NOW, OTHER_SECRET, PUSH_TICKET, SECRET, Answer, Desk, ask, push_pass
 from tests.systems.docplanner.test_system import settings_of
 

@@ -12,7 +12,6 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.inbox.cursor import Cursor
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.receiver.writer import (
     BATCH_MESSAGES,
@@ -24,6 +23,7 @@ from airflow_provider_taskwatch.receiver.writer import (
     Signals,
     Writer,
 )
+from tests.inbox.memory import MemoryInbox
 from tests.until import until
 
 

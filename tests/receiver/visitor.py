@@ -13,11 +13,11 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Scope
 
 from airflow_provider_taskwatch.inbox.cursor import Cursor
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import Inbox
 from airflow_provider_taskwatch.inbox.message import Message as InboxMessage
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.receiver.token import Keys, PushTicket, Ticket
+from tests.inbox.memory import MemoryInbox
 
 SECRET = "first-secret-of-the-tests-0123456789"
 OTHER_SECRET = "other-secret-of-the-tests-0123456789"

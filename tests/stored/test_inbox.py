@@ -19,6 +19,7 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, Unreadable
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.feed.checkpoint import gone_of
 from airflow_provider_taskwatch.feed.follower import FeedFollower
 from airflow_provider_taskwatch.feed.share import Share, Shares
 from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
@@ -27,9 +28,9 @@ from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.event import event_of, message_of
-from airflow_provider_taskwatch.inbox.message import Inbox, Message
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
-from airflow_provider_taskwatch.inbox.spot import gone_of
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.operators.callback import CHANNEL as CALLBACKS
 from airflow_provider_taskwatch.systems import feed_for

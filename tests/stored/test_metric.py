@@ -15,11 +15,11 @@ from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.hub.canceller import Canceller
 from airflow_provider_taskwatch.hub.hub import Hub
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.receiver.token import Keys
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.drive import virtual
+from tests.inbox.memory import MemoryInbox
 from tests.operators.life import Life
 from tests.operators.quick import Automic
 from tests.receiver.visitor import NOW, SECRET, ask, passport, push_pass

@@ -11,14 +11,13 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from airflow_provider_taskwatch.core.error import LeaseError
-
-from .cursor import CLEAR, Cursor, Horizon, cursor_at
-from .message import PAGE_MESSAGES, Heartbeat, Lease, Message, Received, Sealed
-from .spot import View, by_channel, gone_from, gone_name
+from airflow_provider_taskwatch.inbox.checkpoint import View, by_channel, gone_from, gone_name
+from airflow_provider_taskwatch.inbox.cursor import CLEAR, Cursor, Horizon, cursor_at
+from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Heartbeat, Lease, Message, Received, Sealed
 
 
 class MemoryInbox:
-    """See :class:`~.message.Inbox`."""
+    """See :class:`~.protocol.Inbox`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

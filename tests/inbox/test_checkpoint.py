@@ -12,23 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import InboxError
+from airflow_provider_taskwatch.feed.checkpoint import gone_of, has_gone_back, is_older, read_page, spot_again, spot_at
 from airflow_provider_taskwatch.inbox import schema
+from airflow_provider_taskwatch.inbox.checkpoint import KEPT_DAYS, Gone, Spot, gone_from
 from airflow_provider_taskwatch.inbox.engine import engine_for
-from airflow_provider_taskwatch.inbox.memory import MemoryInbox
-from airflow_provider_taskwatch.inbox.message import Inbox, Message
-from airflow_provider_taskwatch.inbox.spot import (
-    KEPT_DAYS,
-    Gone,
-    Spot,
-    gone_from,
-    gone_of,
-    has_gone_back,
-    is_older,
-    read_page,
-    spot_again,
-    spot_at,
-)
+from airflow_provider_taskwatch.inbox.message import Message
+from airflow_provider_taskwatch.inbox.protocol import Inbox
 from tests.inbox.conftest import NOW, OpenInbox
+from tests.inbox.memory import MemoryInbox
 
 DAY = 86_400.0
 EVENT = Message(channel="queue", subject="", delivery="", content={}, received_at=0.0)
