@@ -19,7 +19,7 @@ with DAG(
     back_up = AcquiaCreateDatabaseBackupOperator(
         task_id="back_up",
         environment_id="{{ params.environment }}",
-        database="drupal",
+        database_name="drupal",
         timeout=3600,
     )
     deploy = AcquiaDeployArtifactOperator(

@@ -18,12 +18,12 @@ with DAG(
     create = AcquiaCreateDatabaseOperator(
         task_id="create",
         application_uuid="{{ params.application }}",
-        name="reports",
+        database_name="reports",
         wait_for_completion=False,
     )
     created = AcquiaNotificationSensor(
         task_id="created",
-        notification="{{ ti.xcom_pull(task_ids='create') }}",
+        notification_uuid="{{ ti.xcom_pull(task_ids='create') }}",
         timeout=3600,
     )
 
@@ -39,7 +39,7 @@ with DAG(
 
     cleared = AcquiaNotificationSensor(
         task_id="cleared",
-        notification=clear_caches(),
+        notification_uuid=clear_caches(),
         timeout=3600,
         deferrable=False,
         mode="reschedule",

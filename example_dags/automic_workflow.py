@@ -37,7 +37,7 @@ with DAG(
     )
     cleaned = AutomicExecutionSensor(
         task_id="clean_up",
-        execution_id="{{ ti.xcom_pull(task_ids='start_clean_up') }}",
+        run_id="{{ ti.xcom_pull(task_ids='start_clean_up') }}",
         timeout=3600,
     )
 

@@ -30,7 +30,7 @@ with DAG(dag_id="docplanner_booking", schedule=None, tags=["docplanner"], doc_md
     # Events count from the start of the DAG run on, so one that came before the sensor began is found.
     booked = DocplannerNotificationSensor(
         task_id="booked",
-        name="slot-booked",
+        names="slot-booked",
         match={"visit_booking.id": "{{ ti.xcom_pull(task_ids='book') }}"},
         timeout=timedelta(hours=1).total_seconds(),
     )

@@ -18,44 +18,30 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.start import Started
 
 
-class AcquiaTaskOperator(StartOperator):
-    """Send any writing call of the Acquia Cloud API v2, and wait for the notification that its reply names.
+class AcquiaOperator(StartOperator):
+    """What all operators of this module have in common. Subclasses say which call to send.
 
-    The API has no cancel and no place for a marker. So a kill leaves the work going on (the log says so), and where a
-    reply to the start was lost the task fails without a retry, as a second start might do the work twice; the message
-    names the ways on.
+    The API has no cancel and no place for a marker. A kill leaves the task at Acquia running, and the log says
+    so. Where the reply to a start was lost, the task fails without a retry, because a second start might do the work
+    twice; the message names the remedies.
 
-    :param method: POST, PUT, PATCH or DELETE.
-    :param path: below the API's base: ``applications/<uuid>/databases``.
-    :param json: the JSON body.
     :param acquia_conn_id: an Airflow connection of the type ``acquia``.
-    :param no_notification: what a reply without a notification means: ``fail``, or ``succeed`` for calls that answer
-        at once; the reply is the result then.
+    :param on_missing_notification: what a reply without a notification means: ``fail``, or ``succeed`` for calls that
+        answer at once; the reply is then the result.
     :param kwargs: see :class:`~..task.operator.StartOperator`.
     """
 
-    argument_checks: ClassVar[Mapping[str, Check]] = {"no_notification": choice("fail", "succeed")}
-    template_fields: Sequence[str] = ("path", "json", "acquia_conn_id", "output_path")
-    template_fields_renderers = {"json": "json"}  # noqa: RUF012 - as Airflow's own operators have it
+    argument_checks: ClassVar[Mapping[str, Check]] = {"on_missing_notification": choice("fail", "succeed")}
+    template_fields: Sequence[str] = ("acquia_conn_id", "output_path")
     ui_color = "#dff3fb"
     hook_class = "airflow_provider_taskwatch.hooks.acquia.AcquiaHook"
 
     def __init__(
-        self,
-        *,
-        method: str = "POST",
-        path: str = "",
-        json: Mapping[str, Any] | None = None,
-        acquia_conn_id: str = "acquia_default",
-        no_notification: str = "fail",
-        **kwargs: Any,
+        self, *, acquia_conn_id: str = "acquia_default", on_missing_notification: str = "fail", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.method = method
-        self.path = path
-        self.json = json
         self.acquia_conn_id = acquia_conn_id
-        self.no_notification = no_notification
+        self.on_missing_notification = on_missing_notification
 
     @property
     def conn_id(self) -> str:
@@ -63,7 +49,7 @@ class AcquiaTaskOperator(StartOperator):
 
     def operation(self) -> acquia.Operation:
         """Method, path and body of the call, from the rendered arguments."""
-        return text("method", self.method), text("path", self.path), json_object("json", self.json)
+        raise NotImplementedError
 
     def start_inputs(self) -> Mapping[str, Any]:
         method, path, content = self.operation()
@@ -72,13 +58,8 @@ class AcquiaTaskOperator(StartOperator):
     def subject(self) -> str:
         return " ".join(map(str, self.operation()[:2]))
 
-    def validate(self) -> None:
-        self.json = json_object("json", self.json)  # once, as each item of mapped output costs a request
-        super().validate()
-
     def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
-        yield ("json",), lambda: json_object("json", self.json)
-        yield ("method", *self.template_fields), self._check_call
+        yield self.template_fields, self._check_call
 
     def _check_call(self) -> None:
         """Make the call, and send nothing."""
@@ -90,54 +71,87 @@ class AcquiaTaskOperator(StartOperator):
         return acquia.Acquia().start(*self.operation())
 
     def without_ref(self, started: Started) -> Any:
-        if self.no_notification == "succeed":
+        if self.on_missing_notification == "succeed":
             return self.delivered(bounded(started.whole), lambda: started.whole)
         method, path, _ = self.operation()
         raise AirflowFailException(
             f"the reply to {method} {path} names no notification to wait for: {started.summary}; "
-            "no_notification='succeed' takes that for an end"
+            "on_missing_notification='succeed' takes that for an end"
         )
 
 
-class AcquiaCreateDatabaseOperator(AcquiaTaskOperator):
+class AcquiaTaskOperator(AcquiaOperator):
+    """Send any writing call of the Acquia Cloud API v2, and wait for the notification that its reply names.
+
+    :param method: POST, PUT, PATCH or DELETE.
+    :param path: below the API's base: ``applications/<uuid>/databases``.
+    :param json: the JSON body.
+    """
+
+    template_fields: Sequence[str] = ("path", "json", "acquia_conn_id", "output_path")
+    template_fields_renderers = {"json": "json"}  # noqa: RUF012 - as Airflow's own operators have it
+
+    def __init__(
+        self, *, method: str = "POST", path: str = "", json: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.method = method
+        self.path = path
+        self.json = json
+
+    def operation(self) -> acquia.Operation:
+        return text("method", self.method), text("path", self.path), json_object("json", self.json)
+
+    def validate(self) -> None:
+        self.json = json_object("json", self.json)  # once, as each item of mapped output costs a request
+        super().validate()
+
+    def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
+        yield ("json",), lambda: json_object("json", self.json)
+        yield from super().joint_checks()
+
+
+class AcquiaCreateDatabaseOperator(AcquiaOperator):
     """Create a database in all environments of an application.
 
     :param application_uuid: the application.
-    :param name: of the database.
+    :param database_name: the new database.
     """
 
-    template_fields: Sequence[str] = ("application_uuid", "name", "acquia_conn_id", "output_path")
+    template_fields: Sequence[str] = ("application_uuid", "database_name", "acquia_conn_id", "output_path")
 
-    def __init__(self, *, application_uuid: str, name: str, **kwargs: Any) -> None:
+    def __init__(self, *, application_uuid: str, database_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.application_uuid = application_uuid
-        self.name = name
+        self.database_name = database_name
 
     def operation(self) -> acquia.Operation:
-        return acquia.create_database(text("application_uuid", self.application_uuid), text("name", self.name))
-
-
-class AcquiaCreateDatabaseBackupOperator(AcquiaTaskOperator):
-    """Back up one database of an environment.
-
-    :param environment_id: ``<number>-<application uuid>``.
-    :param database: its name.
-    """
-
-    template_fields: Sequence[str] = ("environment_id", "database", "acquia_conn_id", "output_path")
-
-    def __init__(self, *, environment_id: str, database: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.environment_id = environment_id
-        self.database = database
-
-    def operation(self) -> acquia.Operation:
-        return acquia.create_database_backup(
-            text("environment_id", self.environment_id), text("database", self.database)
+        return acquia.create_database(
+            text("application_uuid", self.application_uuid), text("database_name", self.database_name)
         )
 
 
-class AcquiaDeployArtifactOperator(AcquiaTaskOperator):
+class AcquiaCreateDatabaseBackupOperator(AcquiaOperator):
+    """Back up one database of an environment.
+
+    :param environment_id: ``<number>-<application uuid>``.
+    :param database_name: the database.
+    """
+
+    template_fields: Sequence[str] = ("environment_id", "database_name", "acquia_conn_id", "output_path")
+
+    def __init__(self, *, environment_id: str, database_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.environment_id = environment_id
+        self.database_name = database_name
+
+    def operation(self) -> acquia.Operation:
+        return acquia.create_database_backup(
+            text("environment_id", self.environment_id), text("database_name", self.database_name)
+        )
+
+
+class AcquiaDeployArtifactOperator(AcquiaOperator):
     """Deploy a build artifact to an environment.
 
     :param environment_id: ``<number>-<application uuid>``.
@@ -157,7 +171,7 @@ class AcquiaDeployArtifactOperator(AcquiaTaskOperator):
         )
 
 
-class AcquiaSwitchCodeOperator(AcquiaTaskOperator):
+class AcquiaSwitchCodeOperator(AcquiaOperator):
     """Switch an environment to another branch or tag.
 
     :param environment_id: ``<number>-<application uuid>``.

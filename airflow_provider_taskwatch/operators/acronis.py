@@ -144,7 +144,7 @@ class AcronisReadEventsOperator(ReadFeedOperator):
 
     :param topic: such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
     :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
-    :param filter: a condition in CEL on ``event.``, which the server applies.
+    :param cel: a condition in CEL on ``event.``, which the server applies.
     :param subscription: more of what makes a subscription; see :class:`AcronisCreateSubscriptionOperator`.
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
     """
@@ -152,7 +152,7 @@ class AcronisReadEventsOperator(ReadFeedOperator):
     template_fields: Sequence[str] = (
         "topic",
         "types",
-        "filter",
+        "cel",
         "subscription",
         "acronis_conn_id",
         *ReadFeedOperator.template_fields,
@@ -165,7 +165,7 @@ class AcronisReadEventsOperator(ReadFeedOperator):
         *,
         topic: str,
         types: str | Sequence[str],
-        filter: str | None = None,  # noqa: A002 - what it is called everywhere else
+        cel: str | None = None,
         subscription: Mapping[str, Any] | None = None,
         acronis_conn_id: str = "acronis_default",
         **kwargs: Any,
@@ -173,7 +173,7 @@ class AcronisReadEventsOperator(ReadFeedOperator):
         super().__init__(**kwargs)
         self.topic = topic
         self.types = types
-        self.filter = filter
+        self.cel = cel
         self.subscription = subscription
         self.acronis_conn_id = acronis_conn_id
 
@@ -189,4 +189,4 @@ def feed_options(task: Any) -> dict[str, Any]:
     """Which feed the arguments of an operator or a sensor name; see :func:`~..systems.acronis.feed.feed_of`."""
     wishes = json_object("subscription", task.subscription)
     wishes |= {"topic": task.topic, "types": listed("types", task.types)}
-    return wishes | ({"cel": cel} if (cel := text_or_empty("filter", task.filter)) else {})
+    return wishes | ({"cel": cel} if (cel := text_or_empty("cel", task.cel)) else {})

@@ -130,7 +130,6 @@ class ApsMessageOperator(ApsOperator):
         "user_id",
         "initiator_id",
         "parent_id",
-        "context",
         "aps_conn_id",
     )
     template_fields_renderers = dict.fromkeys(TEXTS, "json")
@@ -150,7 +149,6 @@ class ApsMessageOperator(ApsOperator):
         service: str | None = None,
         account_id: str | None = None,
         user_id: str | None = None,
-        context: str | None = None,
         initiator_id: str | None = None,
         parent_id: str | None = None,
         ip_address: str | None = None,
@@ -170,7 +168,6 @@ class ApsMessageOperator(ApsOperator):
         self.service = service
         self.account_id = account_id
         self.user_id = user_id
-        self.context = context
         self.initiator_id = initiator_id
         self.parent_id = parent_id
         self.ip_address = ip_address
@@ -185,20 +182,22 @@ class ApsSendNotificationOperator(ApsMessageOperator):
 
     :param about: whose context it gets: that of the ``task``, or of the ``dag_run``, for which an ``ApsNotifier`` at
         the end of the run looks.
-    :param context: of the group that it belongs to, instead of a name made of DAG, run and task; the whole context is
-        this, a dot, and 12 hex digits. An ``ApsNotifier`` looks for the one without a group.
+    :param context_group: the beginning of its context, instead of the ids of DAG, run and task; the context is this, a
+        dot, and 12 hex digits. An ``ApsNotifier`` looks for the one without a group.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"about": choice("task", "dag_run")}
+    template_fields: Sequence[str] = ("context_group", *ApsMessageOperator.template_fields)
 
-    def __init__(self, *, about: str = "task", **kwargs: Any) -> None:
+    def __init__(self, *, about: str = "task", context_group: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.about = about
+        self.context_group = context_group
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()
         ti = context["ti"]
-        group = text("context", self.context) if self.context else ""
+        group = text("context_group", self.context_group) if self.context_group else ""
         mine = (
             run_context(ti.dag_id, ti.run_id, group=group)
             if self.about == "dag_run"
@@ -216,11 +215,14 @@ class ApsEditNotificationOperator(ApsMessageOperator):
     :param context: or its whole context; of several notifications the last one is changed.
     """
 
-    template_fields: Sequence[str] = ("notification_id", *ApsMessageOperator.template_fields)
+    template_fields: Sequence[str] = ("notification_id", "context", *ApsMessageOperator.template_fields)
 
-    def __init__(self, *, notification_id: str | Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, notification_id: str | Mapping[str, Any] | None = None, context: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.notification_id = notification_id
+        self.context = context
 
     def execute(self, context: Context) -> dict[str, Any]:
         self.check_arguments()

@@ -12,23 +12,24 @@ from airflow_provider_taskwatch.task.sensor import WatchSensor
 class AcquiaNotificationSensor(WatchSensor):
     """Wait until a task on Acquia Cloud has ended, and return what its notification says.
 
-    :param notification: its UUID, its URL, or the whole reply of the call that started the task (a dict, or JSON text).
+    :param notification_uuid: its UUID, its URL, or the whole reply of the call that started the task (a dict, or JSON
+        text).
     :param acquia_conn_id: an Airflow connection of the type ``acquia``.
     """
 
-    template_fields: Sequence[str] = ("notification", "acquia_conn_id", "output_path")
+    template_fields: Sequence[str] = ("notification_uuid", "acquia_conn_id", "output_path")
     ui_color = "#dff3fb"
     hook_class = "airflow_provider_taskwatch.hooks.acquia.AcquiaHook"
 
     def __init__(
         self,
         *,
-        notification: str | Mapping[str, Any],
+        notification_uuid: str | Mapping[str, Any],
         acquia_conn_id: str = "acquia_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.notification = notification
+        self.notification_uuid = notification_uuid
         self.acquia_conn_id = acquia_conn_id
 
     @property
@@ -36,4 +37,4 @@ class AcquiaNotificationSensor(WatchSensor):
         return self.acquia_conn_id
 
     def ref(self) -> str:
-        return reference_of(self.notification)
+        return reference_of(self.notification_uuid)

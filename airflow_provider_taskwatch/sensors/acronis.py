@@ -20,7 +20,7 @@ class AcronisEventSensor(EventSensor):
 
     :param topic: such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
     :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
-    :param filter: a condition in CEL on ``event.``, which the server applies.
+    :param cel: a condition in CEL on ``event.``, which the server applies.
     :param subscription: more of what makes a subscription: ``tenant_depth``, ``tenant_id``, ``subject_types``,
         ``consumer``, ``session_timeout``, ``auto_commit_interval``; and ``on_offset_lost``. See
         :class:`~..operators.acronis.AcronisCreateSubscriptionOperator`.
@@ -30,7 +30,7 @@ class AcronisEventSensor(EventSensor):
     template_fields: Sequence[str] = (
         "topic",
         "types",
-        "filter",
+        "cel",
         "subscription",
         "acronis_conn_id",
         *EventSensor.template_fields,
@@ -43,7 +43,7 @@ class AcronisEventSensor(EventSensor):
         *,
         topic: str,
         types: str | Sequence[str],
-        filter: str | None = None,  # noqa: A002 - what it is called everywhere else
+        cel: str | None = None,
         subscription: Mapping[str, Any] | None = None,
         acronis_conn_id: str = "acronis_default",
         **kwargs: Any,
@@ -51,7 +51,7 @@ class AcronisEventSensor(EventSensor):
         super().__init__(**kwargs)
         self.topic = topic
         self.types = types
-        self.filter = filter
+        self.cel = cel
         self.subscription = subscription
         self.acronis_conn_id = acronis_conn_id
 

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.task.setting import flag
 class AutomicExecutionSensor(WatchSensor):
     """Wait until an Automic execution has ended, and return what the engine says about it.
 
-    :param execution_id: the run id, as a number or as text.
+    :param run_id: the number of the execution, as a number or as text.
     :param success_statuses: what counts as success: status numbers and the vendor's group names.
     :param skip_statuses: what counts as an end without work; see ``on_skipped``.
     :param follow_restarts: go on with the execution that restarts an ended one.
@@ -24,14 +24,14 @@ class AutomicExecutionSensor(WatchSensor):
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"follow_restarts": flag}
-    template_fields: Sequence[str] = ("execution_id", "automic_conn_id", "output_path")
+    template_fields: Sequence[str] = ("run_id", "automic_conn_id", "output_path")
     ui_color = "#fdeedd"
     hook_class = "airflow_provider_taskwatch.hooks.automic.AutomicHook"
 
     def __init__(
         self,
         *,
-        execution_id: str | int,
+        run_id: str | int,
         success_statuses: Sequence[int | str] | None = None,
         skip_statuses: Sequence[int | str] | None = None,
         follow_restarts: bool = False,
@@ -40,7 +40,7 @@ class AutomicExecutionSensor(WatchSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.execution_id = execution_id
+        self.run_id = run_id
         self.success_statuses = success_statuses
         self.skip_statuses = skip_statuses
         self.follow_restarts = follow_restarts
@@ -52,7 +52,7 @@ class AutomicExecutionSensor(WatchSensor):
         return self.automic_conn_id
 
     def ref(self) -> str:
-        return Automic().check_ref(str(self.execution_id))
+        return Automic().check_ref(str(self.run_id))
 
     def options(self) -> dict[str, Any]:
         return reading_options(self)

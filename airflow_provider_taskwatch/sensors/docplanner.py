@@ -15,28 +15,28 @@ class DocplannerNotificationSensor(EventSensor):
     All that wait on one connection share one puller. The queue belongs to the connection's client: a second Airflow
     with the same one takes its notifications away.
 
-    :param name: one or many names, such as ``slot-booked``; ``*`` stands for any characters. Default: any.
+    :param names: one or many names, such as ``slot-booked``; ``*`` stands for any characters. Default: any.
     :param docplanner_conn_id: an Airflow connection of the type ``docplanner``.
     """
 
-    template_fields: Sequence[str] = ("name", "docplanner_conn_id", *EventSensor.template_fields)
+    template_fields: Sequence[str] = ("names", "docplanner_conn_id", *EventSensor.template_fields)
     ui_color = "#d8f5ee"
     hook_class = "airflow_provider_taskwatch.hooks.docplanner.DocplannerHook"
 
     def __init__(
         self,
         *,
-        name: str | Sequence[str] = (),
+        names: str | Sequence[str] = (),
         docplanner_conn_id: str = "docplanner_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.name = name
+        self.names = names
         self.docplanner_conn_id = docplanner_conn_id
 
     @property
     def conn_id(self) -> str:
         return self.docplanner_conn_id
 
-    def names(self) -> list[str]:
-        return listed("name", self.name) or []
+    def event_names(self) -> list[str]:
+        return listed("names", self.names) or []

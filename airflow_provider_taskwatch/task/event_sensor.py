@@ -93,13 +93,13 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         self._spot: Spot | None = None
         self._trouble = ""
 
-    def names(self) -> list[str]:
+    def event_names(self) -> list[str]:
         """What may have happened; empty: anything."""
         return []
 
     def event_types(self) -> Sequence[str]:
         """The same for the log, where the feed itself holds some types only."""
-        return self.names()
+        return self.event_names()
 
     def execute(self, context: Context) -> Any:
         self.check_arguments()
@@ -194,7 +194,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
     def _want(self, context: Context) -> EventFilter:
         since = moment_of("since", self.since)
         return EventFilter(
-            names=self.names(),
+            names=self.event_names(),
             subject=text_or_empty("subject", self.subject),
             match=stored(json_object("match", self.match)),  # which a trigger carries
             since=_start_of(context) if since is None else since,

@@ -108,7 +108,7 @@ def test_the_context_names_the_task_instance(box: Running) -> None:
 
 
 def test_the_context_may_belong_to_a_group_or_be_that_of_the_run(box: Running) -> None:
-    assert sending(context="orders").execute()["context"] == task_context("d", RUN, "t", -1, group="orders")
+    assert sending(context_group="orders").execute()["context"] == task_context("d", RUN, "t", -1, group="orders")
     assert sending(about="dag_run").execute()["context"] == run_context("d", RUN)
 
 
@@ -143,7 +143,7 @@ def test_a_send_that_failed_on_its_way_is_made_once(box: Running, fault: str) ->
         ({"details": {"text": "x"}}, "details has no text"),
         ({"details": 7}, "details must be a text"),
         ({"about": "dag"}, "about='dag' is not one of 'task', 'dag_run'"),
-        ({"context": "a*"}, "context must not hold"),
+        ({"context_group": "a*"}, "context must not hold"),
         ({"status": []}, r"status must be a text"),
     ],
 )
@@ -299,7 +299,7 @@ def test_a_dag_with_localized_texts_can_be_stored() -> None:
 
 
 def test_a_message_is_what_the_operators_make_of_it() -> None:
-    assert set(ApsSendNotificationOperator.template_fields) - {"aps_conn_id"} <= {*Message.__slots__}
+    assert set(ApsSendNotificationOperator.template_fields) - {"aps_conn_id", "context_group"} <= {*Message.__slots__}
 
 
 def test_a_list_of_notifications_is_written_where_it_is_wanted(box: Running, tmp_path: Path) -> None:

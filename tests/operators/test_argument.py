@@ -27,13 +27,13 @@ from tests.operators.life import Life
 
 NEEDED: dict[type[BaseOperator], dict[str, Any]] = {
     AcquiaTaskOperator: {"path": "a/b"},
-    AcquiaCreateDatabaseOperator: {"application_uuid": "u", "name": "n"},
-    AcquiaCreateDatabaseBackupOperator: {"environment_id": "1-u", "database": "n"},
+    AcquiaCreateDatabaseOperator: {"application_uuid": "u", "database_name": "n"},
+    AcquiaCreateDatabaseBackupOperator: {"environment_id": "1-u", "database_name": "n"},
     AcquiaDeployArtifactOperator: {"environment_id": "1-u", "artifact_id": "a"},
     AcquiaSwitchCodeOperator: {"environment_id": "1-u", "branch": "main"},
     AutomicExecutionOperator: {"object_name": "JOBS.T"},
-    AcquiaNotificationSensor: {"notification": "0e7a55b4-9d2c-4b53-8c1f-5b1c1d7c0b11"},
-    AutomicExecutionSensor: {"execution_id": "7"},
+    AcquiaNotificationSensor: {"notification_uuid": "0e7a55b4-9d2c-4b53-8c1f-5b1c1d7c0b11"},
+    AutomicExecutionSensor: {"run_id": "7"},
     ApsNotificationSensor: {"notification_id": "n-1"},
 }
 STARTS = [kind for kind in NEEDED if not kind.__name__.endswith("Sensor")]
@@ -141,7 +141,7 @@ def test_a_wrong_argument_of_automic_is_named(argument: str, value: Any, words: 
         ("json", [1], "json must be a dict"),
         ("json", {"a": datetime.now(UTC)}, "json cannot be sent as JSON"),
         ("json", {"a": float("nan")}, "json cannot be sent as JSON"),
-        ("no_notification", "ignore", "no_notification='ignore' is not one of"),
+        ("on_missing_notification", "ignore", "on_missing_notification='ignore' is not one of"),
     ],
 )
 def test_a_wrong_argument_of_acquia_is_named(argument: str, value: Any, words: str, box: Running) -> None:
@@ -164,12 +164,12 @@ def test_an_id_with_a_slash_stays_one_part_of_the_path(kind: Any, box: Running) 
 
 @pytest.mark.parametrize("reference", ["", None, "a/b", "a?b", "a#b", "..", "no json", {"message": "x"}, 5])
 def test_what_names_no_notification_is_refused_before_any_request(reference: Any, box: Running) -> None:
-    assert "notification" in refused(AcquiaNotificationSensor, box, notification=reference)
+    assert "notification" in refused(AcquiaNotificationSensor, box, notification_uuid=reference)
 
 
-@pytest.mark.parametrize("execution_id", ["", None, "a", "1/2", "-1", "0", 0, 1.5, True, "1" * 30])
-def test_what_is_no_execution_id_is_refused_before_any_request(execution_id: Any, box: Running) -> None:
-    assert "is not an execution id" in refused(AutomicExecutionSensor, box, execution_id=execution_id)
+@pytest.mark.parametrize("run_id", ["", None, "a", "1/2", "-1", "0", 0, 1.5, True, "1" * 30])
+def test_what_is_no_run_id_is_refused_before_any_request(run_id: Any, box: Running) -> None:
+    assert "is not an execution id" in refused(AutomicExecutionSensor, box, run_id=run_id)
 
 
 @pytest.mark.parametrize("kind", NEEDED)

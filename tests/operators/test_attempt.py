@@ -581,7 +581,7 @@ def test_a_retry_returns_the_ref_that_a_worker_did_not_live_to_tell(box: Running
 
 def test_a_retry_does_not_repeat_what_was_answered_at_once_and_not_told(box: Running) -> None:
     box.sandbox.change({"acquia": {"shape": "none"}}, 0.0)
-    life = acquia(no_notification="succeed")
+    life = acquia(on_missing_notification="succeed")
     life.execute()
     with pytest.raises(AirflowFailException, match="is not sent again"):
         life.retry()

@@ -68,12 +68,12 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (AutomicExecutionOperator, {"object_name": "{{ ds }}", "inputs": {"A": object()}}, "inputs cannot be sent as JSON"),
     (AcquiaTaskOperator, {"path": "a/../b"}, "no '..'"),
     (AcquiaTaskOperator, {"path": "{{ ds }}", "json": [1]}, "json must be a dict"),
-    (AcquiaTaskOperator, {"path": "a/b", "no_notification": "ignore"}, "no_notification='ignore'"),
-    (AcquiaCreateDatabaseOperator, {"application_uuid": " ", "name": "n"}, "application_uuid must be a text"),
-    (AutomicExecutionSensor, {"execution_id": "hello"}, "is not an execution id"),
-    (AutomicExecutionSensor, {"execution_id": "{{ ds }}", "blocked_timeout": "1h"}, "blocked_timeout='1h'"),
-    (AutomicExecutionSensor, {"execution_id": 7, "poke_interval": 1e308}, "poll_interval=1e+308"),
-    (AcquiaNotificationSensor, {"notification": "a/b"}, "notification"),
+    (AcquiaTaskOperator, {"path": "a/b", "on_missing_notification": "ignore"}, "on_missing_notification='ignore'"),
+    (AcquiaCreateDatabaseOperator, {"application_uuid": " ", "database_name": "n"}, "application_uuid must be a text"),
+    (AutomicExecutionSensor, {"run_id": "hello"}, "is not an execution id"),
+    (AutomicExecutionSensor, {"run_id": "{{ ds }}", "blocked_timeout": "1h"}, "blocked_timeout='1h'"),
+    (AutomicExecutionSensor, {"run_id": 7, "poke_interval": 1e308}, "poll_interval=1e+308"),
+    (AcquiaNotificationSensor, {"notification_uuid": "a/b"}, "notification"),
     (AcronisTaskSensor, {"acronis_task_id": "7", "fail_on_warnings": "yes"}, "fail_on_warnings must be"),
     (ApsNotificationSensor, {}, "give one of notification_id and context"),
     (AcronisEventSensor, {**TYPES, "deferrable": "yes"}, "deferrable must be"),
@@ -102,7 +102,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
         "callback, execution",
     ),
     (AutomicExecutionOperator, {"object_name": 10**5000}, "object_name must be a text"),
-    (AutomicExecutionSensor, {"execution_id": 10**5000}, "execution_id, automic_conn_id, output_path: a value cannot"),
+    (AutomicExecutionSensor, {"run_id": 10**5000}, "run_id, automic_conn_id, output_path: a value cannot"),
     (AcquiaTaskOperator, {"path": "a/\ud83d"}, "'/a/\\ud83d' holds half"),
     (AcquiaTaskOperator, {"path": "a/b", "on_skipped": "x" * 10_000}, "is not one of"),
     (AcronisCreateSubscriptionOperator, {**TYPES, "consumer": Ambiguous()}, "consumer: a value cannot be read"),
@@ -178,9 +178,9 @@ def test_a_connection_that_a_template_did_not_bring_is_named_when_the_task_runs(
         task.execute({})
 
 
-def test_a_filter_that_is_no_text_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="filter must be a text"):
-        made(AcronisEventSensor, {**TYPES, "filter": ["event.type"]}).feed_options()
+def test_a_cel_that_is_no_text_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="cel must be a text"):
+        made(AcronisEventSensor, {**TYPES, "cel": ["event.type"]}).feed_options()
 
 
 def test_all_that_is_wrong_is_in_one_error() -> None:
@@ -204,9 +204,9 @@ def test_what_is_rendered_later_is_checked_later(value: Any) -> None:
         given = unknown[value]() if isinstance(value, str) and value in unknown else value
         for name in ("object_name", "inputs", "details", "callback", "timezone"):
             AutomicExecutionOperator(task_id=name, **{**AUTOMIC, name: given})
-        AutomicExecutionSensor(task_id="sensor", execution_id=given)
+        AutomicExecutionSensor(task_id="sensor", run_id=given)
         AcquiaTaskOperator(task_id="acquia", path="a/b", json=given)
-        AcquiaNotificationSensor(task_id="notification", notification=given)
+        AcquiaNotificationSensor(task_id="notification", notification_uuid=given)
 
 
 def test_what_another_task_returns_is_still_its_upstream() -> None:

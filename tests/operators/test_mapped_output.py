@@ -90,7 +90,7 @@ def test_feeds_take_mapped_output() -> None:
     types = UserList(["cti.a.p.em.event.v1.0~a.p.task.*"])
     task = AcronisReadEventsOperator(task_id="t", topic="t", types=types, subscription={"subject_types": types})
     assert feed_options(task) == {"topic": "t", "types": list(types), "subject_types": list(types)}
-    assert DocplannerNotificationSensor(task_id="t", name=UserList(["x"])).names() == ["x"]
+    assert DocplannerNotificationSensor(task_id="t", names=UserList(["x"])).event_names() == ["x"]
     trigger = FeedTrigger(name="n", conn_id="c", feed={"types": types}, names=UserList(["x"]), match={"a": 1})
     assert json.loads(json.dumps(trigger.serialize()[1])) == trigger.serialize()[1]
 

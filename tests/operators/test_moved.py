@@ -172,7 +172,7 @@ def test_a_wait_whose_time_is_over_neither_takes_nor_cancels_a_strangers_executi
 
 
 def test_a_sensor_whose_time_is_over_does_not_ask_elsewhere(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    life = Life(AutomicExecutionSensor, execution_id="7", timeout=600)
+    life = Life(AutomicExecutionSensor, run_id="7", timeout=600)
     trigger = life.defer().trigger
     edit(box, monkeypatch, host=ELSEWHERE)
     event = event_of(Ending.TIMED_OUT, "7") | {"wait": trigger.serialize()[1]}

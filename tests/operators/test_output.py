@@ -114,7 +114,7 @@ def test_object_storage_is_written_through_airflow(monkeypatch: pytest.MonkeyPat
 
 def test_a_reply_that_is_the_result_is_written(box: Running, tmp_path: Path) -> None:
     path = tmp_path / "reply.json"
-    arguments = {"path": "applications/u/unknown", "no_notification": "succeed", "output_path": str(path)}
+    arguments = {"path": "applications/u/unknown", "on_missing_notification": "succeed", "output_path": str(path)}
     task = AcquiaTaskOperator(task_id="t", **arguments)
     result = task.without_ref(Started(ref=None, reply={"message": "x" * 200_000}))
     assert (len(result["message"]) < 5000, result["output_path"]) == (True, str(path))
@@ -122,7 +122,7 @@ def test_a_reply_that_is_the_result_is_written(box: Running, tmp_path: Path) -> 
 
 
 def test_a_sensor_that_writes_needs_a_worker(tmp_path: Path) -> None:
-    sensor = AutomicExecutionSensor(task_id="t", execution_id=7, output_path=str(tmp_path / "x"))
+    sensor = AutomicExecutionSensor(task_id="t", run_id=7, output_path=str(tmp_path / "x"))
     assert how_to_finish(sensor, WatchSensor.execute_complete) == "resume"
 
 
@@ -130,7 +130,7 @@ def test_a_sensor_writes_its_result(box: Running, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     life, _ = ended(box)
     ref = life.open_record.ref
-    sensor = Life(AutomicExecutionSensor, execution_id=ref, deferrable=True, output_path=str(path))
+    sensor = Life(AutomicExecutionSensor, run_id=ref, deferrable=True, output_path=str(path))
     sensor.defer()
     assert sensor.resume(event_of(Ending.SUCCEEDED, str(ref), result={"a": 1})) == {"a": 1, "output_path": str(path)}
     assert json.loads(path.read_text()) == {"a": 1}

@@ -212,11 +212,11 @@ def test_without_a_record_a_lost_reply_on_acquia_still_stops_the_retries(box: Ru
 NAMED = sorted(set(SHAPES) - {"none", "operation-only", "empty-href", "empty-body"})
 
 
-@pytest.mark.parametrize("no_notification", ["fail", "succeed"])
+@pytest.mark.parametrize("on_missing", ["fail", "succeed"])
 @pytest.mark.parametrize("shape", NAMED)
-def test_the_notification_is_found_in_every_shape_of_a_reply(box: Running, shape: str, no_notification: str) -> None:
+def test_the_notification_is_found_in_every_shape_of_a_reply(box: Running, shape: str, on_missing: str) -> None:
     box.sandbox.change({"acquia": {"shape": shape}}, 0.0)
-    life = acquia(no_notification=no_notification)
+    life = acquia(on_missing_notification=on_missing)
     assert life.defer().trigger.ref == started(box)[0]["ref"]
 
 
@@ -231,7 +231,7 @@ def test_a_reply_without_a_notification_fails_the_task_for_good(box: Running, sh
 @pytest.mark.parametrize("shape", sorted(set(SHAPES) - set(NAMED)))
 def test_a_reply_without_a_notification_can_be_the_result(box: Running, shape: str) -> None:
     box.sandbox.change({"acquia": {"shape": shape}}, 0.0)
-    life = acquia(no_notification="succeed")
+    life = acquia(on_missing_notification="succeed")
     result = life.execute()
     assert result == {} if shape == "empty-body" else result["message"] == "The database is being copied."
     assert life.xcoms == {}
@@ -241,7 +241,7 @@ def test_a_reply_without_a_notification_can_be_the_result(box: Running, shape: s
 def test_a_bulk_code_switch_names_no_notification(box: Running, shape: str) -> None:
     assert shape in SWITCH_SHAPES
     box.sandbox.change({"acquia": {"switch_shape": shape}}, 0.0)
-    life = acquia(no_notification="succeed")
+    life = acquia(on_missing_notification="succeed")
     life.arguments |= {"path": "codebases/1/bulk-code-switch", "json": {"reference": "main", "targets": []}}
     assert life.execute()["_links"]
 
@@ -256,4 +256,4 @@ def test_a_very_long_reply_is_cut_in_the_error(box: Running) -> None:
 def test_an_id_that_could_change_the_address_is_no_notification(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHAPES, "odd", lambda started: {"message": "ok", "notification": "../account?x=1"})
     box.sandbox.change({"acquia": {"shape": "odd"}}, 0.0)
-    assert acquia(no_notification="succeed").execute()["notification"] == "../account?x=1"
+    assert acquia(on_missing_notification="succeed").execute()["notification"] == "../account?x=1"

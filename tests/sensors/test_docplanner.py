@@ -56,7 +56,7 @@ def test_a_notification_is_found_by_its_name_and_the_booking(box: Running) -> No
     emit(box, "slot-booked", visit_booking={"id": "8"})
     emit(box, "booking-canceled", visit_booking={"id": "7"})
     emit(box, "slot-booked", visit_booking={"id": "7", "booked_by": "integration", "comment": "private"})
-    event = poking(name="slot-booked", match={"visit_booking.id": 7}).execute()
+    event = poking(names="slot-booked", match={"visit_booking.id": 7}).execute()
     assert (event["name"], event["subject"]) == ("slot-booked", "7")
     assert event["content"] == {"visit_booking": {"id": "7", "booked_by": "integration"}}
 
@@ -65,7 +65,7 @@ def test_a_notification_is_found_by_its_name_and_the_booking(box: Running) -> No
 def test_one_of_many_names_will_do(box: Running, name: str | list[str]) -> None:
     emit(box, "slot-booked", visit_booking={"id": "7"})
     emit(box, "break-removed", **{"break": {"id": "9"}})
-    assert poking(name=name).execute()["subject"] == "9"
+    assert poking(names=name).execute()["subject"] == "9"
 
 
 def test_a_move_is_found_by_the_id_that_the_booking_had(box: Running) -> None:
@@ -105,7 +105,7 @@ def test_one_that_was_pushed_is_found_on_a_worker_which_says_where_nobody_takes_
 
 def test_it_waits_in_the_triggerer_and_takes_nothing_secret_along(box: Running) -> None:
     with pytest.raises(TaskDeferred) as caught:
-        life(name="slot-booked", match={"visit_booking.id": "7"}, deferrable=True, timeout=60).execute()
+        life(names="slot-booked", match={"visit_booking.id": "7"}, deferrable=True, timeout=60).execute()
     trigger = caught.value.trigger
     assert isinstance(trigger, EventTrigger)
     assert trigger.serialize()[1] | {"deadline": None, "resumable_from": None, "asked_at": None} == {

@@ -100,7 +100,7 @@ def deferred(**arguments: Any) -> tuple[EventLife, EventTrigger]:
 
 
 def test_it_waits_in_the_triggerer_from_the_start_of_the_dag_run(box: Running) -> None:
-    life, trigger = deferred(subject="a", match={"data.id": 1}, filter="event.source == 'x'", timeout=60)
+    life, trigger = deferred(subject="a", match={"data.id": 1}, cel="event.source == 'x'", timeout=60)
     volatile = {"deadline": None, "asked_at": None, "resumable_from": None}
     assert trigger.serialize()[1] | volatile == {
         "conn_id": "acronis_default",

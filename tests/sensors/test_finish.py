@@ -44,7 +44,7 @@ class Quiet(AutomicExecutionSensor):
 
 
 def finish(kind: Any = AutomicExecutionSensor, **arguments: Any) -> str:
-    trigger = Life(kind, execution_id="7", **arguments).defer().trigger
+    trigger = Life(kind, run_id="7", **arguments).defer().trigger
     return str(trigger.finish)
 
 
@@ -97,7 +97,7 @@ def test_a_task_that_maps_over_the_result_needs_a_worker(box: Running, is_mapped
     def show(one: Any) -> None: ...
 
     with DAG("d", schedule=None):
-        sensor = AutomicExecutionSensor(task_id="t", execution_id="7")
+        sensor = AutomicExecutionSensor(task_id="t", run_id="7")
         show.expand(one=sensor.output) if is_mapped_over else show(sensor.output)
     life = Life(AutomicExecutionSensor)
     life.task = sensor
@@ -106,6 +106,6 @@ def test_a_task_that_maps_over_the_result_needs_a_worker(box: Running, is_mapped
 
 
 def test_a_user_s_execute_complete_is_called_with_the_event(box: Running) -> None:
-    life = Life(Completes, execution_id="7")
+    life = Life(Completes, run_id="7")
     event = {"version": 1, "ending": "succeeded", "ref": "7", "result": {"status": 1900}}
     assert life.resume(event) == {"status": 1900}

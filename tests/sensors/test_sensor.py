@@ -50,7 +50,7 @@ def start_reply(box: Running, shape: str = "link", **rule: Any) -> dict[str, Any
 
 
 def automic(ref: str, **arguments: Any) -> Life:
-    return Life(Automic, execution_id=ref, **arguments)
+    return Life(Automic, run_id=ref, **arguments)
 
 
 def poking(ref: str, **arguments: Any) -> Life:
@@ -67,9 +67,9 @@ def looks(box: Running) -> int:
 def test_an_id_that_can_hardly_be_one_is_told_at_once_and_waited_for(
     box: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Life(Acquia, notification="hello").defer()
+    Life(Acquia, notification_uuid="hello").defer()
     assert "hello does not look like a notification id" in capsys.readouterr().out
-    Life(Acquia, notification=json.dumps(UNKNOWN_ID)).defer()
+    Life(Acquia, notification_uuid=json.dumps(UNKNOWN_ID)).defer()
     assert "does not look like" not in capsys.readouterr().out
 
 
@@ -80,7 +80,7 @@ def test_a_notification_is_known_by_its_id_its_url_or_the_whole_reply(box: Runni
     uuid = url.rpartition("/")[2]
     foreign = f"https://cloud.acquia.dev/api/notifications/{uuid}"
     given = {"uuid": uuid, "padded": f" {uuid}\n", "url": url, "foreign url": foreign, "reply": reply}
-    life = Life(Acquia, notification=given.get(form, json.dumps(reply)), deferrable=False)
+    life = Life(Acquia, notification_uuid=given.get(form, json.dumps(reply)), deferrable=False)
     assert life.execute()["uuid"] == uuid
 
 
@@ -88,13 +88,13 @@ def test_a_notification_is_known_by_its_id_its_url_or_the_whole_reply(box: Runni
 def test_a_reply_is_understood_in_every_shape(box: Running, shape: str) -> None:
     reply = start_reply(box, shape)
     [task] = box.sandbox.tasks(time.time())
-    assert Life(Acquia, notification=reply).defer().trigger.ref == task["ref"]
+    assert Life(Acquia, notification_uuid=reply).defer().trigger.ref == task["ref"]
 
 
 @pytest.mark.parametrize("make", [str, int, lambda ref: f" {ref} ", lambda ref: ref.zfill(10)])
 def test_an_execution_is_known_by_its_run_id_in_any_form(box: Running, make: Any) -> None:
     ref = execution(box)
-    assert Life(Automic, execution_id=make(ref)).defer().trigger.ref == ref
+    assert Life(Automic, run_id=make(ref)).defer().trigger.ref == ref
 
 
 # --- in the triggerer
@@ -440,7 +440,7 @@ def test_a_memory_is_not_taken_over_by_another_wait(box: Running, change: str) -
     if change == "retry":
         life.try_number += 1
     else:
-        life.arguments["execution_id"] = "999"
+        life.arguments["run_id"] = "999"
     rescheduled(life)  # and has not failed: not found yet, instead of not found any more
 
 

@@ -147,7 +147,7 @@ def test_what_a_rescheduled_sensor_remembers_has_this_key_and_these_fields(box: 
     start = Life(Automic, object_name="JOBS.T", wait_for_completion=False)
     start.execute()
     ref = start.open_record.ref
-    life = Life(quick.Automic, execution_id=ref, deferrable=False, mode="reschedule")
+    life = Life(quick.Automic, run_id=ref, deferrable=False, mode="reschedule")
     life.make().poke(life.context())
 
     [(key, value)] = life.store.kept.items()

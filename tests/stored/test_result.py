@@ -126,7 +126,7 @@ def test_automic_returns_an_execution(box: Running) -> None:
     assert set(life.xcoms) == {"ref", PAGE}
     assert life.xcoms["ref"] == str(result["run_id"])
 
-    sensor = Life(quick.Automic, execution_id=result["run_id"], **SOON)
+    sensor = Life(quick.Automic, run_id=result["run_id"], **SOON)
     assert list(sensor.execute()) == EXECUTION
     assert set(sensor.xcoms) == {PAGE}
 
@@ -137,7 +137,7 @@ def test_acquia_returns_a_notification(box: Running) -> None:
     assert list(result) == ACQUIA
     assert set(life.xcoms) == {"ref", PAGE}
 
-    sensor = Life(quick.Acquia, notification=result["uuid"], include_personal=True, **SOON)
+    sensor = Life(quick.Acquia, notification_uuid=result["uuid"], include_personal=True, **SOON)
     assert list(sensor.execute()) == ACQUIA + ACQUIA_PERSONAL
 
 
@@ -191,7 +191,7 @@ def test_aps_returns_a_notification(box: Running) -> None:
 def test_the_contexts_of_aps_notifications_are_these(box: Running) -> None:
     """A retry, and a notifier at the end of a run, find the notification by them."""
     run = Life(ApsSendNotificationOperator, message="m", about="dag_run").execute()
-    group = Life(ApsSendNotificationOperator, message="m", context="nightly").execute()
+    group = Life(ApsSendNotificationOperator, message="m", context_group="nightly").execute()
     assert run["context"] == "airflow.d.manual__2026-01-31T06-00-00-00-00.c4369bd97519"
     assert group["context"] == "nightly.54ea8d5936a5"
 

@@ -75,7 +75,7 @@ def test_the_trigger_of_a_watcher_is_written_so_and_made_again() -> None:
 
 def test_what_an_operator_and_a_sensor_defer_to_has_this_path(box: Running, connected: Running) -> None:
     operator = Life(Automic, object_name="JOBS.T").defer()
-    sensor = Life(Acquia, notification="6992a41d-a953-4ded-ae99-41d2f4d32ecb").defer()
+    sensor = Life(Acquia, notification_uuid="6992a41d-a953-4ded-ae99-41d2f4d32ecb").defer()
     assert {one.trigger.serialize()[0] for one in (operator, sensor)} == {WATCH}
     assert {one.method_name for one in (operator, sensor)} == {"execute_complete"}
 

@@ -29,7 +29,7 @@ with DAG("chaos", schedule=None, max_active_tasks=64):
     )
     MortalAcquia.partial(task_id=Kind.ACQUIA, **QUICK).expand(path=names(Kind.ACQUIA))
     AutomicExecutionSensor.partial(task_id=Kind.SENSOR, timeout=3600, **QUICK).expand(
-        execution_id=[job.ref for job in JOBS if job.kind is Kind.SENSOR]
+        run_id=[job.ref for job in JOBS if job.kind is Kind.SENSOR]
     )
     PlainStart.partial(task_id=Kind.PLAIN, **PATIENT).expand(object_name=names(Kind.PLAIN))
     task(task_id=Kind.PYTHON, **PATIENT)(plain_function).expand(name=names(Kind.PYTHON))

@@ -33,7 +33,7 @@ with DAG("aps_send", schedule=None):
     ApsSendNotificationOperator(task_id="run", message="Load", **ABOUT)
 
 with DAG("aps_operators", schedule=None):
-    sent = ApsSendNotificationOperator(task_id="run", message="Load", context="e2e", **ABOUT)
+    sent = ApsSendNotificationOperator(task_id="run", message="Load", context_group="e2e", **ABOUT)
     edited = ApsEditNotificationOperator(task_id="edit", notification_id=sent.output, status="ready")
     listed = ApsListNotificationsOperator(task_id="list", view="context", context="e2e.*")
     deleted = ApsDeleteNotificationOperator(task_id="delete", notification_id=edited.output)

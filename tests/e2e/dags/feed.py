@@ -43,12 +43,12 @@ with DAG("acronis_created", schedule=Asset("acronis_tenants", watchers=[AssetWat
 
 with DAG("docplanner_notification", schedule=None):
     DocplannerNotificationSensor(
-        task_id="run", name="slot-book*", match={"visit_booking.id": "{{ dag_run.conf['booking'] }}"}, timeout=600
+        task_id="run", names="slot-book*", match={"visit_booking.id": "{{ dag_run.conf['booking'] }}"}, timeout=600
     )
 
 with DAG("docplanner_push", schedule=None):
     DocplannerNotificationSensor(
-        task_id="run", name="slot-booked", subject=SUBJECT, docplanner_conn_id="docplanner_push", timeout=600
+        task_id="run", names="slot-booked", subject=SUBJECT, docplanner_conn_id="docplanner_push", timeout=600
     )
 
 with DAG("docplanner_pull", schedule=None):

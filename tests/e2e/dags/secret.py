@@ -27,10 +27,10 @@ with DAG("secret_automic_on_worker", schedule=None):
     )
 
 with DAG("secret_sensor", schedule=None):
-    AcquiaNotificationSensor(task_id="run", notification=NAME, acquia_conn_id=CONNECTION, poll_interval=1)
+    AcquiaNotificationSensor(task_id="run", notification_uuid=NAME, acquia_conn_id=CONNECTION, poll_interval=1)
 
 with DAG("secret_callback", schedule=None):
     AutomicExecutionOperator(task_id="run", object_name=NAME, automic_conn_id=CONNECTION, callback=True)
 
 with DAG("secret_automic_sensor", schedule=None):
-    AutomicExecutionSensor(task_id="run", execution_id=NAME, automic_conn_id=CONNECTION, poll_interval=1)
+    AutomicExecutionSensor(task_id="run", run_id=NAME, automic_conn_id=CONNECTION, poll_interval=1)

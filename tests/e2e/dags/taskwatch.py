@@ -58,13 +58,13 @@ with DAG("acquia", schedule=None):
     AcquiaTaskOperator(task_id="run", path=PATH, **QUICK)
 
 with DAG("acquia_sensor", schedule=None):
-    kind_of(AcquiaNotificationSensor(task_id="run", notification=REF, poll_interval=2).output)
+    kind_of(AcquiaNotificationSensor(task_id="run", notification_uuid=REF, poll_interval=2).output)
 
 with DAG("automic_sensor_without_xcom", schedule=None):
-    AutomicExecutionSensor(task_id="run", execution_id=REF, poll_interval=2, do_xcom_push=False)
+    AutomicExecutionSensor(task_id="run", run_id=REF, poll_interval=2, do_xcom_push=False)
 
 with DAG("acquia_soft_sensor", schedule=None):
-    AcquiaNotificationSensor(task_id="run", notification=REF, poll_interval=2, timeout=3, soft_fail=True)
+    AcquiaNotificationSensor(task_id="run", notification_uuid=REF, poll_interval=2, timeout=3, soft_fail=True)
 
 CALLED_BACK: dict[str, Any] = {**QUICK, "callback_poll_interval": 600}
 
