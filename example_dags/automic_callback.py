@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, task
 
-from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
-from airflow_provider_taskwatch.operators.callback import AutomicCallback
+from airflow_provider_taskwatch.operators.automic import AutomicCallback, AutomicExecutionOperator
 
 with DAG(
     dag_id="automic_callback",

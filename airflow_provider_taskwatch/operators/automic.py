@@ -1,13 +1,14 @@
-"""The operator that starts an object on an Automic Automation Engine and waits for its execution."""
+"""The operator that starts an object on an Automic Automation Engine and waits for its execution, and its callback."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.systems.automic.callback import callback_section
+from airflow_provider_taskwatch.systems.automic.callback import callback_section, check_names
 from airflow_provider_taskwatch.systems.automic.system import Automic, alias_for, execution_request
 from airflow_provider_taskwatch.task.argument import Check
 from airflow_provider_taskwatch.task.operator import StartOperator
@@ -17,6 +18,7 @@ from airflow_provider_taskwatch.task.setting import (
     flag,
     json_object,
     listed,
+    now,
     seconds,
     seconds_or_none,
     shown,
@@ -24,15 +26,65 @@ from airflow_provider_taskwatch.task.setting import (
     text_or_empty,
 )
 
-from .callback import AutomicCallback, callback_to
-
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.start import Started
 
-
+CHANNEL = "automic"
+"""Of the receiver, for callbacks."""
 READING = ("success_statuses", "skip_statuses", "follow_restarts", "report_tail")
 _REQUEST = ("object_name", "automic_queue", "inputs", "execution_option", "details", "timezone")
+
+
+@dataclass(kw_only=True)
+class AutomicCallback:
+    """How an Automation Engine calls back. What it sends is a hint: the execution is polled before it counts.
+
+    ``headers`` and ``url`` may be templates.
+
+    :param headers: sent along by the engine, for a proxy in front of the receiver, say. ``Authorization`` is ours.
+    :param url: where the engine reaches the receiver, if not at ``[taskwatch] callback_base_url``.
+    :param payload: where the engine has a TEMPLATE_EXECUTION of its own: the names of the vendor's template, and those
+        in yours, as ``{"runid": "execution_id"}``. Read are ``runid``, ``execution_status`` and the ``last_error_*``.
+    :param keep: names in the payload whose values belong into the result, under ``callback``: object variables,
+        archive keys. They are not confirmed by anything.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = ("headers", "url")
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    url: str = ""
+    payload: Mapping[str, str] = field(default_factory=dict)
+    keep: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raise :class:`ConfigurationError` for what the engine, or the receiver, would not understand."""
+        check_names(self.payload)
+        if isinstance(self.keep, str):
+            raise ConfigurationError(f"keep must be a list of names, not {self.keep!r:.80}")
+        if mine := [name for name in self.headers if name.lower() == "authorization"]:
+            raise ConfigurationError(
+                f"the header {mine[0]} of a callback is ours: it proves to the receiver who calls; name another one"
+            )
+
+    def request(self, start_id: str, deadline: datetime | None) -> dict[str, Any]:
+        """The part of a start request that asks for the callback, with an address and a secret for this start only."""
+        from airflow.sdk.log import mask_secret
+
+        from airflow_provider_taskwatch.config.callback import base_url_problem, callback_options
+        from airflow_provider_taskwatch.receiver.token import Ticket, expiry
+
+        options = callback_options()
+        if self.url:
+            if problem := base_url_problem(self.url, options.require_https):
+                named = problem.replace("[taskwatch] callback_base_url", "AutomicCallback(url=...)", 1)
+                raise ConfigurationError(named)
+            options = replace(options, base_url=self.url.rstrip("/"))
+        ticket = Ticket(channel=CHANNEL, start_id=start_id, expires_at=expiry(deadline, now()))
+        address = options.callback_address(ticket)
+        for secret in (address.url.rpartition("/")[2], address.bearer):
+            mask_secret(secret)
+        return callback_section(address.url, {**self.headers, "Authorization": address.authorization})
 
 
 def _callback_or_flag(name: str, value: object) -> None:
@@ -61,7 +113,7 @@ class AutomicExecutionOperator(StartOperator):
     :param skip_statuses: what counts as an end without work; see ``on_skipped``.
     :param follow_restarts: go on with the execution that restarts an ended one.
     :param callback: have the engine call back when the execution has ended, instead of asking it all the time: True, or
-        an :class:`~.callback.AutomicCallback`. The execution is then looked at when the callback comes, and every
+        an :class:`AutomicCallback`. The execution is then looked at when the callback comes, and every
         ``callback_poll_interval`` in case it does not.
     :param callback_poll_interval: seconds (or a timedelta) between looks while a callback is expected. The engine tells
         of nothing but the end, so a blocked execution, or an active status among ``success_statuses``, is seen then.
@@ -214,7 +266,7 @@ class AutomicExecutionOperator(StartOperator):
         if not self._is_called_back:
             return {}
         deadline = deadline_of(self._ti, seconds_or_none(self.timeout))
-        return {"callback": callback_section(*callback_to(self._callback, start_id, deadline))}
+        return {"callback": self._callback.request(start_id, deadline)}
 
     @property
     def _system(self) -> Automic:

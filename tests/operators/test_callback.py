@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.operators.callback import AutomicCallback
+from airflow_provider_taskwatch.operators.automic import AutomicCallback
 from airflow_provider_taskwatch.receiver.token import Keys, Ticket
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.operators.life import Life

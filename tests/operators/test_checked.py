@@ -24,8 +24,7 @@ from airflow_provider_taskwatch.operators.aps import (
     ApsListNotificationsOperator,
     ApsSendNotificationOperator,
 )
-from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
-from airflow_provider_taskwatch.operators.callback import AutomicCallback
+from airflow_provider_taskwatch.operators.automic import AutomicCallback, AutomicExecutionOperator
 from airflow_provider_taskwatch.operators.docplanner import DocplannerReleaseNotificationsOperator
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
 from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor, AcronisTaskSensor

@@ -15,8 +15,7 @@ from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator, feed_options
-from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
-from airflow_provider_taskwatch.operators.callback import AutomicCallback
+from airflow_provider_taskwatch.operators.automic import AutomicCallback, AutomicExecutionOperator
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
 from airflow_provider_taskwatch.systems.acronis.system import Acronis

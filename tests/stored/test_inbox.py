@@ -32,7 +32,7 @@ from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.inbox.store import SqlInbox
-from airflow_provider_taskwatch.operators.callback import CHANNEL as CALLBACKS
+from airflow_provider_taskwatch.operators.automic import CHANNEL as CALLBACKS
 from airflow_provider_taskwatch.systems import feed_for
 from tests.hub.remote import QueueFeed
 from tests.operators.life import Store

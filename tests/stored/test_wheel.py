@@ -43,7 +43,7 @@ USER_PATHS = {
         "ApsListNotificationsOperator",
         "ApsSendNotificationOperator",
     ],
-    "operators.automic": ["AutomicExecutionOperator"],
+    "operators.automic": ["AutomicCallback", "AutomicExecutionOperator"],
     "operators.callback": ["AutomicCallback"],
     "operators.docplanner": ["DocplannerPullNotificationsOperator", "DocplannerReleaseNotificationsOperator"],
     "sandbox.server": ["running"],

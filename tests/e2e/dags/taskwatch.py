@@ -9,8 +9,7 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
-from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
-from airflow_provider_taskwatch.operators.callback import AutomicCallback
+from airflow_provider_taskwatch.operators.automic import AutomicCallback, AutomicExecutionOperator
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 
