@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
@@ -17,12 +16,13 @@ from airflow_provider_taskwatch.operators.aps import Text
 from airflow_provider_taskwatch.systems.aps.message import Message, check_type, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized, placeholders
 from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedType
+from airflow_provider_taskwatch.task.hook import HookUser
 from airflow_provider_taskwatch.task.setting import choice, flag
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_taskwatch.hooks.aps import ApsHook
+    from airflow_provider_taskwatch.hooks.aps import ApsHook  # noqa: F401 - named as a text below
 
 ABOUT = ("dag_run", "task")
 TITLES = {"dag_run": "__dag__", "task": "__dag__: __task__"}
@@ -91,7 +91,7 @@ def _reason(context: Mapping[str, Any]) -> str:
     return str(context.get("reason") or "")
 
 
-class ApsNotifier(Checked, BaseNotifier, metaclass=CheckedType):
+class ApsNotifier(Checked, HookUser["ApsHook"], BaseNotifier, metaclass=CheckedType):
     """Tell users of an APS platform how a DAG run, or a task, is: one notification, edited from call to call.
 
     It is found again by its context, which is made of the ids of DAG and run (and task); where there is none yet, it is
@@ -134,6 +134,7 @@ class ApsNotifier(Checked, BaseNotifier, metaclass=CheckedType):
         "service",
         "aps_conn_id",
     )
+    hook_class = "airflow_provider_taskwatch.hooks.aps.ApsHook"
 
     def __init__(
         self,
@@ -170,12 +171,9 @@ class ApsNotifier(Checked, BaseNotifier, metaclass=CheckedType):
         self.aps_conn_id = aps_conn_id
         self.literal = literal
 
-    @cached_property
-    def hook(self) -> ApsHook:
-        """The connection's hook."""
-        from airflow_provider_taskwatch.hooks.aps import ApsHook
-
-        return ApsHook(self.aps_conn_id)
+    @property
+    def conn_id(self) -> str:
+        return self.aps_conn_id
 
     def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
         yield ("type", "status"), lambda: check_type(self.type, self.status)

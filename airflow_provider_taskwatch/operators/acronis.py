@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -12,15 +11,16 @@ from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.systems.acronis.subscription import check_wish
 from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
 from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
+from airflow_provider_taskwatch.task.hook import HookUser
 from airflow_provider_taskwatch.task.setting import json_object, listed, text_or_empty
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_taskwatch.hooks.acronis import AcronisHook
+    from airflow_provider_taskwatch.hooks.acronis import AcronisHook  # noqa: F401 - named as a text below
 
 
-class AcronisOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
+class AcronisOperator(Checked, HookUser["AcronisHook"], BaseOperator, metaclass=CheckedOperatorType):
     """What all operators of this module have: a connection.
 
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
@@ -28,17 +28,15 @@ class AcronisOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
 
     template_fields: Sequence[str] = ("acronis_conn_id",)
     ui_color = "#e3f1dd"
+    hook_class = "airflow_provider_taskwatch.hooks.acronis.AcronisHook"
 
     def __init__(self, *, acronis_conn_id: str = "acronis_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.acronis_conn_id = acronis_conn_id
 
-    @cached_property
-    def hook(self) -> AcronisHook:
-        """The connection's hook; requests and Authlib are slow to import, so a DAG file is spared them."""
-        from airflow_provider_taskwatch.hooks.acronis import AcronisHook
-
-        return AcronisHook(self.acronis_conn_id)
+    @property
+    def conn_id(self) -> str:
+        return self.acronis_conn_id
 
 
 class AcronisCreateSubscriptionOperator(AcronisOperator):

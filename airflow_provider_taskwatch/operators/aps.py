@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -23,13 +22,14 @@ from airflow_provider_taskwatch.systems.aps.message import (
 )
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized
 from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
+from airflow_provider_taskwatch.task.hook import HookUser
 from airflow_provider_taskwatch.task.output import Output, OutputUser
 from airflow_provider_taskwatch.task.setting import choice, flag, text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_taskwatch.hooks.aps import ApsHook
+    from airflow_provider_taskwatch.hooks.aps import ApsHook  # noqa: F401 - named as a text below
 
 Text = str | Mapping[str, Any] | LocalizedMessage
 
@@ -60,7 +60,7 @@ def type_or_none(name: str, value: Any) -> None:
         check_type(value)
 
 
-class ApsOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
+class ApsOperator(Checked, HookUser["ApsHook"], BaseOperator, metaclass=CheckedOperatorType):
     """What the operators of the notification manager have in common.
 
     :param aps_conn_id: an Airflow connection of the type ``aps``.
@@ -69,18 +69,16 @@ class ApsOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"include_personal": flag}
     ui_color = "#e8e4f6"
+    hook_class = "airflow_provider_taskwatch.hooks.aps.ApsHook"
 
     def __init__(self, *, aps_conn_id: str = "aps_default", include_personal: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.aps_conn_id = aps_conn_id
         self.include_personal = include_personal
 
-    @cached_property
-    def hook(self) -> ApsHook:
-        """The connection's hook; it is imported when a task runs, as requests and Authlib are slow to import."""
-        from airflow_provider_taskwatch.hooks.aps import ApsHook
-
-        return ApsHook(self.aps_conn_id)
+    @property
+    def conn_id(self) -> str:
+        return self.aps_conn_id
 
     def whole(self, message: Message) -> dict[str, Any]:
         """A notification, as much of it as is wanted."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -16,6 +15,7 @@ from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.docplanner.system import patience
 from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
 from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
+from airflow_provider_taskwatch.task.hook import HookUser
 from airflow_provider_taskwatch.task.setting import (
     choice,
     deadline_of,
@@ -28,7 +28,7 @@ from airflow_provider_taskwatch.task.setting import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
+    from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook  # noqa: F401 - named as a text below
 
 
 class DocplannerPullNotificationsOperator(ReadFeedOperator):
@@ -56,7 +56,9 @@ class DocplannerPullNotificationsOperator(ReadFeedOperator):
         return self.docplanner_conn_id
 
 
-class DocplannerReleaseNotificationsOperator(Checked, BaseOperator, metaclass=CheckedOperatorType):
+class DocplannerReleaseNotificationsOperator(
+    Checked, HookUser["DocplannerHook"], BaseOperator, metaclass=CheckedOperatorType
+):
     """Have Docplanner push again the notifications that were not taken, as it advises to do periodically.
 
     It is for clients to which Docplanner pushes, and Docplanner allows it once an hour: see ``on_rate_limit``. What is
@@ -73,6 +75,7 @@ class DocplannerReleaseNotificationsOperator(Checked, BaseOperator, metaclass=Ch
     }
     template_fields: Sequence[str] = ("docplanner_conn_id",)
     ui_color = "#d8f5ee"
+    hook_class = "airflow_provider_taskwatch.hooks.docplanner.DocplannerHook"
 
     def __init__(
         self,
@@ -87,12 +90,9 @@ class DocplannerReleaseNotificationsOperator(Checked, BaseOperator, metaclass=Ch
         self.on_rate_limit = on_rate_limit
         self.deferrable = deferrable
 
-    @cached_property
-    def hook(self) -> DocplannerHook:
-        """The connection's hook."""
-        from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
-
-        return DocplannerHook(self.docplanner_conn_id)
+    @property
+    def conn_id(self) -> str:
+        return self.docplanner_conn_id
 
     def execute(self, context: Context) -> None:
         """Release, once that is allowed."""
