@@ -29,7 +29,8 @@ from airflow_provider_taskwatch.task.job import KEY
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.outcome import Outcome
-    from airflow_provider_taskwatch.core.watch import Plan, Poll
+    from airflow_provider_taskwatch.core.plan import Plan
+    from airflow_provider_taskwatch.core.watch import Poll
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook, TaskWatchHook
     from airflow_provider_taskwatch.inbox.protocol import Inbox
 
@@ -221,7 +222,7 @@ def _second(at: float) -> str:
 
 def watch(args: Namespace) -> None:
     """Show a remote task's progress until it ends; exit 0 only on success."""
-    from airflow_provider_taskwatch.core.watch import Plan
+    from airflow_provider_taskwatch.core.plan import Plan
 
     told_last: list[Observation] = []
     try:
@@ -268,7 +269,7 @@ def _watched_by_bar(hook: SystemHook, plan: Plan, last: list[Observation]) -> Ou
 
 def _watched_by_line(hook: SystemHook, plan: Plan, last: list[Observation]) -> Outcome:
     """Without a terminal: a line for each change, as in a task's log."""
-    from airflow_provider_taskwatch.core.watch import ChangeLog
+    from airflow_provider_taskwatch.core.change_log import ChangeLog
     from airflow_provider_taskwatch.drive.blocking import wait
 
     changes = ChangeLog(hook.system.noun)

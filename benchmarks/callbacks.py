@@ -31,11 +31,13 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
+from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.phase import Observation, Phase
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Plan, Poll, Seen, watch
+from airflow_provider_taskwatch.core.watch import Poll, Seen, watch
 from airflow_provider_taskwatch.receiver.token import Keys, Ticket
 from benchmarks.figure import percentile
 from benchmarks.population import start_id_of
@@ -98,7 +100,7 @@ def hour() -> dict[str, float]:
     """Mean requests per execution of an hour, the start included."""
     chance = random.Random(1)  # noqa: S311 - not for secrets
     usual = Rhythm(limit_seconds=30.0, far_seconds=FAR_SECONDS, is_own_start=True)
-    called = Plan(ref="1", rhythm=usual, quiet=Rhythm(limit_seconds=CALLBACK_POLL, adaptive=False))
+    called = Plan(ref="1", rhythm=usual, callback=Expectation(poll_seconds=CALLBACK_POLL))
     ways = {
         "called back": (called, True),
         "called back, and the callback was lost": (called, False),

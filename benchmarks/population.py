@@ -12,6 +12,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow_provider_taskwatch.core.callback import Expectation
+from airflow_provider_taskwatch.core.plan import Plan
+from airflow_provider_taskwatch.core.schedule import Rhythm
 from benchmarks.remote import alias_of, run_id_of
 
 DAG_ID = "waits"
@@ -58,13 +61,18 @@ class Population:
             return "airflow.providers.http.triggers.http.HttpSensorTrigger", arguments
         return NOTED if self.kind == "called" else WATCH, {
             "conn_id": CONN_ID,
-            "ref": str(number if self.kind in ("single", "listed") else run_id_of(number)),
             "started_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
-            "rhythm": {"limit_seconds": self.interval, "adaptive": False},
-            "options": {"alias": alias_of(number)} if self.kind == "many" else {},
-            "callback": {"poll_seconds": self.interval} if self.kind == "called" else None,
+            "plan": self._plan(number).to_json(),
             "start_id": start_id_of(number),
         }
+
+    def _plan(self, number: int) -> Plan:
+        return Plan(
+            ref=str(number if self.kind in ("single", "listed") else run_id_of(number)),
+            rhythm=Rhythm(limit_seconds=self.interval, adaptive=False),
+            options={"alias": alias_of(number)} if self.kind == "many" else {},
+            callback=Expectation(poll_seconds=self.interval) if self.kind == "called" else None,
+        )
 
     def connection(self) -> dict[str, Any]:
         """The stored connection that the triggers read."""

@@ -28,7 +28,7 @@ class Callback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """That a remote will call back, and what is wanted from its payload. Plain JSON, so that a trigger can carry it.
+    """That a remote will call back, and what is wanted from its payload. A plan carries it as plain JSON.
 
     :param poll_seconds: the interval of the looks that are taken all the same.
     :param names: the system's own names for what it reads, and the names that the user's template has for them.
@@ -37,7 +37,7 @@ class Expectation:
 
     poll_seconds: float = 300.0
     names: Mapping[str, str] = field(default_factory=dict)
-    keep: Sequence[str] = ()
+    keep: Sequence[str] = field(default_factory=list)
 
     @property
     def rhythm(self) -> Rhythm:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from .outcome import Ending, Outcome
 
@@ -17,21 +15,12 @@ def rests_on_clock(outcome: Outcome) -> bool:
     return outcome.ending is Ending.TIMED_OUT or (outcome.ending is Ending.LOST and not outcome.status)
 
 
-def ahead_seconds(outcome: Outcome, event: Mapping[str, Any], now: datetime) -> float:
+def ahead_seconds(ended_at: datetime, due: datetime | None, now: datetime) -> float:
     """By how much the triggerer's clock is ahead, where it has ended a wait that is not over yet; else 0.
 
-    :param event: with ``at``, the triggerer's time when it ended, and ``wait``, the arguments of its trigger.
+    :param ended_at: the triggerer's time when it ended the wait.
+    :param due: when the wait was to end; None where it had no such limit.
+    :param now: the worker's time.
     """
-    due = _due(outcome, event.get("wait") or {})
-    if not rests_on_clock(outcome) or due is None or "at" not in event:
-        return 0.0
-    ahead = (datetime.fromisoformat(event["at"]) - now).total_seconds()
-    return ahead if ahead > TOLERANCE_SECONDS and due > now else 0.0
-
-
-def _due(outcome: Outcome, wait: Mapping[str, Any]) -> datetime | None:
-    if outcome.ending is Ending.TIMED_OUT:
-        return datetime.fromisoformat(wait["deadline"]) if wait.get("deadline") else None
-    if "not_found_grace" not in (wait.get("rules") or {}):
-        return None
-    return datetime.fromisoformat(wait["started_at"]) + timedelta(seconds=wait["rules"]["not_found_grace"])
+    ahead = (ended_at - now).total_seconds()
+    return ahead if ahead > TOLERANCE_SECONDS and due is not None and due > now else 0.0

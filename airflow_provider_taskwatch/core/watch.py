@@ -2,97 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
 from .error import DeadlineError, MovedError, RemoteError, ReplyError, StrangerError, TaskWatchError
-from .flow import FOR_HOW_LONG, Flow, Retry
-from .judge import NOT_FOUND_YET, WHY_ABSENT, Memory, Rules, judge, outcome, patience
+from .flow import FOR_HOW_LONG, Flow
+from .judge import NOT_FOUND_YET, WHY_ABSENT, Memory, judge, outcome
 from .outcome import MOVED, Ending, Outcome
 from .phase import Observation, Phase
+from .plan import POLL_RETRY, SPREAD, Plan
 from .run import Run
-from .schedule import FIRST_SECONDS, Rhythm, remaining_seconds
+from .schedule import FIRST_SECONDS
 from .system import Options, System
 from .text import bounded
 from .wire import Call, Pause
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to wait for, and how.
-
-    :param options: how the system shall understand its readings; plain JSON.
-    :param quiet: the rhythm while the remote is expected to call back; None where it is not.
-    :param personal: put personal data (authors, users) into the result.
-    :param ends_at: the age at which the wait ends, so that a last look is taken just before; None for never.
-    :param id_space: where the ref means what it is waited for; empty where that is not known.
-    """
-
-    ref: str
-    id_space: str = ""
-    options: Options = field(default_factory=dict)
-    rules: Rules = field(default_factory=Rules)
-    rhythm: Rhythm = field(default_factory=Rhythm)
-    quiet: Rhythm | None = None
-    personal: bool = False
-    ends_at: float | None = None
-
-    def first(self, age: float) -> tuple[float, float]:
-        """Seconds until the first look, and the share of them that may be cut off.
-
-        After a restart all of it, as many waits are restarted together; and of the second one too, as all that were
-        due while a thousand triggers started, and nothing else went on, have looked together.
-        """
-        if age >= FIRST_SECONDS:
-            return self.interval(age), 1.0
-        if self.quiet is not None:
-            return self.interval(age), SPREAD
-        return max(0.0, min(self.rhythm.first(age), self._until_last(age))), 0.0
-
-    def describe(self, age: float) -> str:
-        """When it polls, for people, at the beginning of the wait."""
-        after, spread = self.first(age)
-        first = f"{'within' if spread == 1 else 'in'} {after:.0f} s" if after >= 1 else "now"
-        if self.quiet is None:
-            return f"the first poll is {first}, then {self.rhythm.describe()}"
-        return f"it is to call back; until it does, it is polled {self.quiet.describe()}, the first time {first}"
-
-    def patience(self, memory: Memory, age: float) -> float | None:
-        """Seconds until what a look has brought, or that it has brought nothing, ends the wait; None for never."""
-        if memory.failures:
-            return None if self.ends_at is None else max(0.0, self.ends_at - age)
-        return patience(memory, self.rules, age)
-
-    def interval(self, age: float, seen: Observation | None = None) -> float:
-        """Seconds until the next look."""
-        rhythm = self.quiet or self.rhythm
-        return self.capped(rhythm.interval(age, None if seen is None else _remaining(seen, age)), age)
-
-    def pause(self, memory: Memory, error: TaskWatchError | None, age: float, last: Observation | None) -> float:
-        """Seconds until the look that follows another one."""
-        if memory.failures:
-            wanted = getattr(error, "retry_after", None)
-            return self.capped(_PATIENCE.seconds(memory.failures, wanted), age)
-        if memory.unknown_since is not None or memory.blocked_since is not None:
-            return replace(self, quiet=None).interval(age, last)  # of that, no remote tells
-        return self.interval(age, last)
-
-    def hold(self, memory: Memory, after: float, age: float) -> float:
-        """For how many seconds a reading that says nothing new need not be told."""
-        if memory.failures or memory.unknown_since is not None or memory.blocked_since is not None:
-            return 0.0
-        return self.capped(HELD_POLLS * after, age) if after <= self.rhythm.limit_seconds else 0.0
-
-    def capped(self, after: float, age: float) -> float:
-        """``after``, or less where the wait would end before."""
-        last = self._until_last(age)
-        return min(after, last) if last > 0 else after
-
-    def _until_last(self, age: float) -> float:
-        return math.inf if self.ends_at is None else self.ends_at - age - LAST_POLL_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,15 +72,6 @@ class Weighed:
 
 Watch = Generator[Poll | Call | Pause, Any, Outcome]
 
-LAST_POLL_SECONDS = 2.0
-SPREAD = 0.1
-HELD_POLLS = 9
-"""So many looks in a row may say nothing new before a watch chooses its interval anew."""
-STEP_PERCENT = 10.0
-"""Progress is told in such steps: a line costs more than a look."""
-
-_PATIENCE = Retry(first_seconds=2.0, limit_seconds=60.0)
-
 
 def watch(system: System, plan: Plan, age: float) -> Watch:
     """Look until the task has ended, and return how.
@@ -191,8 +107,8 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             return weighed.outcome
         left = plan.patience(weighed.memory, seen.age) if weighed.memory.ref == memory.ref else None
         memory, last = weighed.memory, weighed.observation.brief() if weighed.observation else last
-        if plan.quiet is not None and (seen.is_called or memory.ref is not None):
-            plan = replace(plan, quiet=None)  # it came early and comes once, or what took over was asked for none
+        if plan.callback is not None and (seen.is_called or memory.ref is not None):
+            plan = replace(plan, callback=None)  # it came early and comes once, or what took over was asked for none
         trouble = "" if weighed.error is None else str(weighed.error)
         after = plan.pause(memory, weighed.error, seen.age, last)
         hold = plan.hold(memory, after, seen.age)
@@ -293,7 +209,7 @@ def _is_out_of_patience(memory: Memory, error: TaskWatchError, age: float) -> bo
     """Whether the next poll is too late for an error that time does not cure, where nothing was reached before."""
     if error.patience is None or memory.reached or memory.failing_since is None:
         return False
-    return age - memory.failing_since + _PATIENCE.seconds(memory.failures) > error.patience
+    return age - memory.failing_since + POLL_RETRY.seconds(memory.failures) > error.patience
 
 
 _UNREACHED = f"nothing was reached and waiting does not cure it; {FOR_HOW_LONG}"
@@ -333,10 +249,6 @@ def _told(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Fl
     return replace(verdict, message=message)
 
 
-def _remaining(seen: Observation, age: float) -> float | None:
-    return remaining_seconds(age, seen.progress, seen.elapsed_seconds, seen.expected_seconds)
-
-
 def _timed_out(system: System, ref: str, last: Observation | None, passed: DeadlineError, trouble: str = "") -> Outcome:
     """The outcome of a wait whose time is over.
 
@@ -355,106 +267,3 @@ def _state_at_end(last: Observation | None, passed: DeadlineError) -> str:
         return f"was not found at the remote in time ({passed}): {WHY_ABSENT}"
     state = f"it was {last.describe()}" if last else "it could not be read once"
     return f"did not end in time ({passed}); {state}"
-
-
-AGAIN_SECONDS, AGAIN_LIMIT_SECONDS = 60.0, 3600.0
-"""The same trouble is told again after so long, then at pauses twice as long each, up to the limit."""
-FEW_TROUBLES, FEW_NEWS = 4, 20
-"""So many lines of a kind are told, then the 32nd, the 64th and so on: a remote may change its words at each poll."""
-
-
-class ChangeLog:
-    """What a watch tells its task's log: changes, not polls, and of progress every tenth."""
-
-    def __init__(self, noun: str) -> None:
-        self._noun = noun
-        self._seen: Observation | None = None
-        self._trouble = ""
-        self._is_told = False
-        """Whether the present trouble was told; so is its end then."""
-        self._troubles = 0
-        self._news = 0
-        self._lasting = 0.0
-        """For how many seconds the present trouble has lasted: the sum of the announced pauses."""
-        self._told_at = 0.0
-        self._after = 0.0
-
-    def line(self, told: Observation | TaskWatchError, then: Poll | None = None) -> str | None:
-        """A line for a reading or an error that differs from the one before.
-
-        :param then: the look that follows, None where there is none.
-        """
-        if isinstance(told, Observation):
-            return self._of_reading(told, None if then is None else then.patience)
-        return self._of_trouble(told, then) if told.transient else str(told)
-
-    def _of_trouble(self, error: TaskWatchError, then: Poll | None) -> str | None:
-        line = f"still waiting: {error}{_patience(error)}"
-        is_same = line == self._trouble
-        self._lasting = self._lasting + self._after if is_same else 0.0
-        self._after = 0.0 if then is None else then.after
-        if is_same and self._is_told:
-            return self._again(line, then)
-        self._troubles += 1
-        self._trouble, self._is_told, self._told_at = line, _is_due(self._troubles, FEW_TROUBLES), self._lasting
-        if not self._is_told:
-            return None
-        few = self._troubles <= FEW_TROUBLES
-        return _with_end(line if few else f"{line} (such a line is due for the {self._troubles}th time)", then)
-
-    def _again(self, line: str, then: Poll | None) -> str | None:
-        """The line of a trouble that was told and lasts, where its next turn has come."""
-        if self._lasting - self._told_at < min(AGAIN_LIMIT_SECONDS, max(AGAIN_SECONDS, self._told_at)):
-            return None
-        self._told_at = self._lasting
-        return _with_end(f"{line} (for {self._lasting:.0f} s by now)", then)
-
-    def _of_reading(self, seen: Observation, patience: float | None) -> str | None:
-        was_in_trouble, self._trouble, self._is_told = self._is_told, "", False
-        if self._seen is not None and not was_in_trouble and not self._is_due(self._seen, seen):
-            return None
-        self._seen = seen.brief()
-        if patience is None:
-            return f"{self._noun} {seen.ref}: {seen.describe()}"
-        if seen.phase is Phase.LOST or seen.message == NOT_FOUND_YET:
-            return f"{self._noun} {seen.ref} is not found yet; it may appear within another {patience:.0f} s"
-        return f"{self._noun} {seen.ref}: {seen.describe()}; it may stay so for another {patience:.0f} s"
-
-    def _is_due(self, before: Observation, seen: Observation) -> bool:
-        if (seen.phase, seen.ref) != (before.phase, before.ref):
-            return True
-        self._news += _is_news(before, seen)
-        return _is_news(before, seen) and _is_due(self._news, FEW_NEWS)
-
-
-def _is_due(number: int, few: int) -> bool:
-    """Whether a line is told that is due for so many times."""
-    return number <= few or not number & (number - 1)
-
-
-def _with_end(line: str, then: Poll | None) -> str:
-    """The line with when the next poll is, and when the wait ends."""
-    if then is None:
-        return line
-    left = "without a deadline" if then.patience is None else f"with {then.patience:.0f} s left until the deadline"
-    return f"{line}; the next poll is in {then.after:.0f} s, {left}"
-
-
-def _patience(error: TaskWatchError) -> str:
-    """How long an error is lived through, where that is less than the whole wait."""
-    if error.patience is None:
-        return ""
-    return f"; given up {error.patience:g} s after the first such failure, unless the remote was reached before"
-
-
-def _is_news(before: Observation, seen: Observation) -> bool:
-    """Whether a reading is worth a line after the one that was told last."""
-    was, now = before.progress, seen.progress
-    if was is None or now is None or abs(now - was) >= STEP_PERCENT or seen.phase.is_final:
-        return not seen.says_as_much_as(before)
-    return (seen.phase, seen.status, seen.message, seen.ref) != (
-        before.phase,
-        before.status,
-        before.message,
-        before.ref,
-    )

@@ -16,10 +16,11 @@ from airflow_provider_taskwatch.core.flow import Flow, one_step
 from airflow_provider_taskwatch.core.limit import hold_seconds, repeated
 from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.system import System
-from airflow_provider_taskwatch.core.watch import Plan, Poll, Seen, expire, watch
+from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, watch
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for

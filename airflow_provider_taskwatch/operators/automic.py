@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.systems.automic.callback import callback_section, check_names
 from airflow_provider_taskwatch.systems.automic.system import Automic, alias_for, execution_request
@@ -239,14 +240,14 @@ class AutomicExecutionOperator(StartOperator):
         """Whether to ask for a callback: only a triggerer hears of it."""
         return bool(self.callback) and self.waits_in_triggerer()
 
-    def expectation(self) -> dict[str, Any] | None:
+    def expectation(self) -> Expectation | None:
         if not self._is_called_back:
             return None
-        return {
-            "poll_seconds": seconds(self.callback_poll_interval),
-            "names": json_object("payload", self._callback.payload),
-            "keep": listed("keep", self._callback.keep),
-        }
+        return Expectation(
+            poll_seconds=seconds(self.callback_poll_interval),
+            names=json_object("payload", self._callback.payload),
+            keep=listed("keep", self._callback.keep) or [],
+        )
 
     def prepare(self) -> None:
         """With ``validate_inputs`` the object is asked for its inputs first."""

@@ -12,6 +12,7 @@ from airflow_provider_taskwatch.core.flow import PATIENT, Retry
 from airflow_provider_taskwatch.core.start import Record, fingerprint, from_json, marks
 
 if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.callback import Expectation
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.start import Started
 
@@ -33,8 +34,8 @@ class Work(Protocol):
     def options(self, start_id: str) -> dict[str, Any]:
         """How the remote's answers are understood; see the system. Without a start id the marker is not compared."""
 
-    def expectation(self) -> dict[str, Any] | None:
-        """Arguments of :class:`~..core.callback.Expectation` where :meth:`start_flow` asks to be called back."""
+    def expectation(self) -> Expectation | None:
+        """What is expected of the callback, where :meth:`start_flow` asks for one."""
 
 
 class Records:

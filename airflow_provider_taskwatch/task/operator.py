@@ -23,14 +23,15 @@ from airflow.sdk.exceptions import (
 
 from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
+from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.plain import plain
-from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.start import Record, Started, has_moved
-from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll
+from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .argument import Check, CheckedOperatorType
@@ -165,8 +166,8 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         """How the remote's answers are understood; see the system."""
         return {}
 
-    def expectation(self) -> dict[str, Any] | None:
-        """Arguments of :class:`~..core.callback.Expectation` where :meth:`start_flow` asks to be called back."""
+    def expectation(self) -> Expectation | None:
+        """What is expected of the callback, where :meth:`start_flow` asks for one."""
         return None
 
     def subject(self) -> str:
@@ -318,38 +319,35 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
 
     def _wait(self, context: Context, record: Record) -> Any:
         deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
+        plan = self._plan_of(record, deadline)
         age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
-        ends_at = age + (deadline - now()).total_seconds() if deadline else None
-        plan = self.plan(record.known_ref, self.remote.options_of(record), ends_at)
-        is_deferred = self.waits_in_triggerer()
-        said = replace(plan, quiet=self._quiet(record)) if is_deferred else plan
-        self.tell_wait(plan.ref, said.describe(age), deadline, self.subject())
-        if is_deferred:
-            self._defer(record, deadline)
+        self.tell_wait(plan.ref, plan.describe(age), deadline, self.subject())
+        if self.waits_in_triggerer():
+            self._defer(record, plan, deadline)
         return self._finish(context, self._wait_here(plan, age))
 
-    def _quiet(self, record: Record) -> Rhythm | None:
-        """How often it is polled until it calls back, where a triggerer hears of that."""
-        expected = self.expectation() if record.is_called_back else None
-        return None if expected is None else Expectation(**expected).rhythm
+    def _plan_of(self, record: Record, deadline: datetime | None) -> Plan:
+        """What to wait for and how; callbacks count only in the triggerer, which hears of them."""
+        started_at = datetime.fromisoformat(record.started_at)
+        ends_at = (deadline - started_at).total_seconds() if deadline else None
+        return replace(
+            self.plan(record.known_ref, self.remote.options_of(record), ends_at),
+            id_space=record.id_space or self.id_space,
+            callback=self.expectation() if record.is_called_back and self.waits_in_triggerer() else None,
+            cancel_on_kill=self.cancel_on_kill,
+            keeps_record=self.durable,
+        )
 
-    def _defer(self, record: Record, deadline: datetime | None) -> None:
+    def _defer(self, record: Record, plan: Plan, deadline: datetime | None) -> None:
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
         self.defer(
             trigger=WatchTrigger(
-                **self.trigger_arguments(
-                    record.known_ref,
-                    self.remote.options_of(record),
-                    started_at=record.started_at,
-                    deadline=deadline,
-                    id_space=record.id_space,
-                ),
+                conn_id=self.conn_id,
+                started_at=record.started_at,
+                plan=plan.to_json(),
                 start_id=record.start_id,
-                callback=self.expectation() if record.is_called_back else None,
                 resumable_from=resumable_from(self._ti, datetime.fromisoformat(record.started_at)).isoformat(),
-                cancel_on_kill=self.cancel_on_kill,
-                keeps_record=self.durable,
             ),
             method_name="execute_complete",
             timeout=backstop(deadline, self.poll_seconds),
@@ -365,7 +363,8 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         record = self._records(context).load() if told else None
         if record is not None and record.ref is not None and record.start_id != told:
             self.log.info("the event tells of an earlier start; the wait for %s goes on", record.ref)
-            self._defer(record, deadline_of(context["ti"], seconds_or_none(self.timeout)))
+            deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
+            self._defer(record, self._plan_of(record, deadline), deadline)
 
     def _wait_here(self, plan: Plan, age: float) -> Outcome:
         from airflow_provider_taskwatch.drive.blocking import wait

@@ -12,13 +12,15 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
 
+from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.error import MovedError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import Memory, from_json
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.start import has_moved
-from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll, Seen, weigh
+from airflow_provider_taskwatch.core.watch import Poll, Seen, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .argument import Check, CheckedOperatorType
@@ -171,13 +173,18 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
     def _defer(self, context: Context, ref: str) -> None:
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
-        deadline = deadline_of(context["ti"], self.timeout)
-        self.tell_wait(ref, self.plan(ref, self.options()).describe(0.0), deadline)
+        began, deadline = now(), deadline_of(context["ti"], self.timeout)
+        ends_at = (deadline - began).total_seconds() if deadline else None
+        plan = replace(
+            self.plan(ref, self.options(), ends_at), finish=how_to_finish(self, WatchSensor.execute_complete)
+        )
+        self.tell_wait(ref, plan.describe(0.0), deadline)
         self.defer(
             trigger=WatchTrigger(
-                **self.trigger_arguments(ref, self.options(), started_at=now().isoformat(), deadline=deadline),
+                conn_id=self.conn_id,
+                started_at=began.isoformat(),
+                plan=plan.to_json(),
                 resumable_from=resumable_from(context["ti"]).isoformat(),
-                finish=how_to_finish(self, WatchSensor.execute_complete),
             ),
             method_name="execute_complete",
             timeout=backstop(deadline, self.poll_seconds),

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow_provider_taskwatch.core.clock import ahead_seconds
+from airflow_provider_taskwatch.core.clock import ahead_seconds, rests_on_clock
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.text import Bounded, line
-from airflow_provider_taskwatch.core.watch import Plan, last_word
+from airflow_provider_taskwatch.core.watch import last_word
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .argument import Check, Checked
@@ -118,34 +119,29 @@ class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
             raise MovedError(self.conn_id, started_at, self.id_space)
 
     def plan(self, ref: str, options: dict[str, Any], ends_at: float | None = None) -> Plan:
-        """What to wait for, for a wait on the worker."""
+        """What to wait for and how, in the triggerer or on the worker.
+
+        :param ends_at: the age at which the wait ends, in seconds; None for never.
+        """
         return Plan(
             ref=ref,
+            id_space=self.id_space,
             options=options,
-            rules=Rules(**self._rules()),
-            rhythm=Rhythm(**self._rhythm()),
+            rules=Rules(
+                not_found_grace=seconds(self.not_found_grace),
+                unknown_status_grace=seconds(self.unknown_status_grace),
+                fail_on_blocked=self.fail_on_blocked,
+                blocked_timeout=seconds_or_none(self.blocked_timeout),
+            ),
+            rhythm=Rhythm(
+                limit_seconds=self.poll_seconds,
+                far_seconds=FAR_SECONDS if self.poll_interval is None else None,
+                adaptive=self.adaptive,
+                is_own_start=self.is_own_start,
+            ),
             personal=self.include_personal,
             ends_at=ends_at,
         )
-
-    def trigger_arguments(
-        self, ref: str, options: dict[str, Any], *, started_at: str, deadline: datetime | None, id_space: str = ""
-    ) -> dict[str, Any]:
-        """The same as plain JSON, for a wait in the triggerer.
-
-        :param id_space: where the ref means anything, where that is not where the connection leads now.
-        """
-        return {
-            "conn_id": self.conn_id,
-            "ref": ref,
-            "options": options,
-            "id_space": id_space or self.id_space,
-            "started_at": started_at,
-            "deadline": deadline.isoformat() if deadline else None,
-            "rules": self._rules(),
-            "rhythm": self._rhythm(),
-            "personal": self.include_personal,
-        }
 
     def heard(self, event: Any) -> Outcome:
         """See :func:`heard`."""
@@ -178,33 +174,17 @@ class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
         called = {"callback": outcome.result["callback"]} if "callback" in outcome.result else {}
         return {**seen.mask.data(seen.result, keep=seen.ref), **personal, **called}
 
-    def _rules(self) -> dict[str, Any]:
-        return {
-            "not_found_grace": seconds(self.not_found_grace),
-            "unknown_status_grace": seconds(self.unknown_status_grace),
-            "fail_on_blocked": self.fail_on_blocked,
-            "blocked_timeout": seconds_or_none(self.blocked_timeout),
-        }
-
     @property
     def poll_seconds(self) -> float:
         """The longest interval, but for a far end where the user has given none."""
         given = seconds_or_none(self.poll_interval)
         return LIMIT_SECONDS if given is None else given
 
-    def _rhythm(self) -> dict[str, Any]:
-        return {
-            "limit_seconds": self.poll_seconds,
-            "far_seconds": FAR_SECONDS if self.poll_interval is None else None,
-            "adaptive": self.adaptive,
-            "is_own_start": self.is_own_start,
-        }
-
 
 def place_in(event: Any) -> str:
     """The id space that a wait was in; empty where its event does not tell of the wait."""
     wait = event.get("wait") if isinstance(event, Mapping) else None
-    return str(wait.get("id_space") or "") if isinstance(wait, Mapping) else ""
+    return Plan.from_json(wait["plan"]).id_space if wait else ""
 
 
 def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: float) -> Outcome:
@@ -216,16 +196,14 @@ def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: floa
     :param poll_seconds: see :func:`~.setting.backstop`.
     """
     outcome = from_event(event)
-    if ahead := ahead_seconds(outcome, event, now()):
-        task.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
-        wait = event["wait"]
-        deadline = datetime.fromisoformat(wait["deadline"]) if wait["deadline"] else None
-        again = resumable_from(None).isoformat()
-        task.defer(
-            trigger=trigger(**{**wait, "ahead_seconds": wait["ahead_seconds"] + ahead, "resumable_from": again}),
-            method_name="execute_complete",
-            timeout=backstop(deadline, poll_seconds),
-        )
+    if rests_on_clock(outcome) and {"at", "wait"} <= event.keys():
+        again = trigger(**event["wait"])
+        if ahead := ahead_seconds(datetime.fromisoformat(event["at"]), again.due(outcome), now()):
+            task.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
+            again.ahead_seconds += ahead
+            again.resumable_from = resumable_from(None).isoformat()
+            timeout = backstop(again.deadline_at, poll_seconds)
+            task.defer(trigger=again, method_name="execute_complete", timeout=timeout)
     if called_at := event.get("called_at"):
         task.log.info("%s was called back about at %s", outcome.ref, called_at)
     if outcome.ending.is_ok:

@@ -11,7 +11,7 @@ from airflow.triggers.base import TriggerEvent
 from pydantic import PrivateAttr
 
 from airflow_provider_taskwatch.core.clock import rests_on_clock
-from airflow_provider_taskwatch.core.outcome import Outcome
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.text import safe
 
 RESUMABLE_SECONDS = 60.0
@@ -44,7 +44,6 @@ class BriefEvent(TriggerEvent):
 class WorkerClock:
     """The time, as far as a trigger knows that of its worker. The class that it is mixed into has the arguments."""
 
-    deadline: str | None
     ahead_seconds: float
     resumable_from: str | None
     log: Any
@@ -52,6 +51,15 @@ class WorkerClock:
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Airflow's."""
         raise NotImplementedError
+
+    @property
+    def deadline_at(self) -> datetime | None:
+        """When the wait ends at the latest, by the clock of the worker; None for never."""
+        raise NotImplementedError
+
+    def due(self, outcome: Outcome) -> datetime | None:
+        """When an outcome that rests on a clock was due; None where the wait had no such limit."""
+        return self.deadline_at if outcome.ending is Ending.TIMED_OUT else None
 
     def _told(self, outcome: Outcome) -> dict[str, Any]:
         """The event of an outcome; one that rests on a clock lets the worker go on with the wait if its own differs."""
@@ -76,9 +84,8 @@ class WorkerClock:
         await asyncio.sleep(seconds)
 
     def _seconds_left(self) -> float | None:
-        if self.deadline is None:
-            return None
-        return max(0.0, (datetime.fromisoformat(self.deadline) - self._now()).total_seconds())
+        deadline = self.deadline_at
+        return None if deadline is None else max(0.0, (deadline - self._now()).total_seconds())
 
     def _now(self) -> datetime:
         """The time by the clock of the worker, as far as it is known."""

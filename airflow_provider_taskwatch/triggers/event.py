@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,10 @@ class EventTrigger(WorkerClock, BaseTrigger):
             **({} if self.on_events_lost == "continue" else {"on_events_lost": self.on_events_lost}),
             **({} if self.asked_at is None else {"asked_at": self.asked_at}),
         }
+
+    @property
+    def deadline_at(self) -> datetime | None:
+        return datetime.fromisoformat(self.deadline) if self.deadline else None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, and no await after it."""

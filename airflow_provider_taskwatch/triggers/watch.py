@@ -8,22 +8,22 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
-from functools import partial
+from datetime import datetime, timedelta
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_taskwatch.core.callback import Callback, Expectation, enriched
+from airflow_provider_taskwatch.core.callback import Callback, enriched
 from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
+from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError, described
 from airflow_provider_taskwatch.core.flow import one_step
-from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Phase
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.core.schedule import Rhythm
-from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll, Seen, expire, watch
+from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, watch
 
 from .base import BriefEvent, WorkerClock
 
@@ -44,62 +44,32 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     """Wait for one remote task.
 
     :param conn_id: the connection; its type names the remote.
-    :param ref: the remote's id of the task.
     :param started_at: when the wait began (ISO 8601, UTC); interval and grace periods go on from there after a restart.
-    :param deadline: when it ends at the latest (ISO 8601, UTC), None for never.
+    :param plan: what :meth:`~..core.plan.Plan.to_json` has made. It is read when the trigger runs: an error here would
+        fail the task with a message of Airflow's (3.3.2).
+    :param start_id: the random id of the start, the same as in the remote's marker.
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
     :param resumable_from: until then no event asks for a worker (ISO 8601); see
         :func:`~..task.setting.resumable_from`. None: at once.
-    :param start_id: the random id of the start, the same as in the remote's marker.
-    :param rules: arguments of :class:`~..core.judge.Rules`.
-    :param rhythm: arguments of :class:`~..core.schedule.Rhythm`.
-    :param options: how the remote's answers are understood; see the system.
-    :param id_space: where the ref means this task; the wait ends where the connection leads elsewhere. Empty: anywhere.
-    :param callback: arguments of :class:`~..core.callback.Expectation`, None where the remote does not call back.
-    :param personal: put personal data into the result.
-    :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
-    :param keeps_record: whether the next attempt knows of this one, and cancels what belongs to it after a clear.
-    :param finish: ``resume`` a worker with the event; ``succeed`` or ``push`` (the result as XCom, and succeed) end a
-        success without a worker. The worker decides before it defers, because only it knows what it would still do.
     """
 
     def __init__(
         self,
         *,
         conn_id: str,
-        ref: str,
         started_at: str,
-        deadline: str | None = None,
+        plan: Mapping[str, Any],
+        start_id: str | None = None,
         ahead_seconds: float = 0.0,
         resumable_from: str | None = None,
-        start_id: str | None = None,
-        rules: Mapping[str, Any] | None = None,
-        rhythm: Mapping[str, Any] | None = None,
-        options: Mapping[str, Any] | None = None,
-        id_space: str = "",
-        callback: Mapping[str, Any] | None = None,
-        personal: bool = False,
-        cancel_on_kill: bool = False,
-        keeps_record: bool = False,
-        finish: str = "resume",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
-        self.ref = ref
         self.started_at = started_at
-        self.deadline = deadline
+        self.plan = dict(plan)
+        self.start_id = start_id
         self.ahead_seconds = ahead_seconds
         self.resumable_from = resumable_from
-        self.start_id = start_id
-        self.rules = dict(rules or {})
-        self.rhythm = dict(rhythm or {})
-        self.options = dict(options or {})
-        self.id_space = id_space
-        self.callback = None if callback is None else dict(callback)
-        self.personal = personal
-        self.cancel_on_kill = cancel_on_kill
-        self.keeps_record = keeps_record
-        self.finish = finish
         self._is_over = False
         self._ended_at: float | None = None
         self._was_seen = False
@@ -109,22 +79,32 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "conn_id": self.conn_id,
-            "ref": self.ref,
             "started_at": self.started_at,
-            "deadline": self.deadline,
-            "ahead_seconds": self.ahead_seconds,
+            "plan": self.plan,
             "start_id": self.start_id,
-            "rules": self.rules,
-            "rhythm": self.rhythm,
-            "options": self.options,
-            "id_space": self.id_space,
-            "personal": self.personal,
-            "cancel_on_kill": self.cancel_on_kill,
-            "keeps_record": self.keeps_record,
-            "finish": self.finish,
-            **({} if self.callback is None else {"callback": self.callback}),
-            **({} if self.resumable_from is None else {"resumable_from": self.resumable_from}),
+            "ahead_seconds": self.ahead_seconds,
+            "resumable_from": self.resumable_from,
         }
+
+    @property
+    def ref(self) -> str:
+        """The remote's id of the task."""
+        return str(self.plan.get("ref", ""))
+
+    @cached_property
+    def _plan(self) -> Plan:
+        """The plan, where this version of the package can read it."""
+        return Plan.from_json(self.plan)
+
+    @property
+    def deadline_at(self) -> datetime | None:
+        ends_at = self._plan.ends_at
+        return None if ends_at is None else self._started_at + timedelta(seconds=ends_at)
+
+    def due(self, outcome: Outcome) -> datetime | None:
+        if outcome.ending is Ending.LOST:
+            return self._started_at + timedelta(seconds=self._plan.rules.not_found_grace)
+        return super().due(outcome)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, and no await after it: Airflow 3.3.2 calls ``on_kill`` on a trigger that lingers."""
@@ -142,7 +122,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         case the wait is over here, in the second the task is still deferred, or goes on after the other one's event.
         What cannot be cancelled now is kept, and tried on by the triggerers that share the inbox.
         """
-        if self._is_over or not self.cancel_on_kill or self._seconds_left() == 0:
+        if self._is_over or not self._plan.cancel_on_kill or self._seconds_left() == 0:
             return
         from airflow_provider_taskwatch.hub.registry import kill_of
 
@@ -166,8 +146,8 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         async with hub_for(self.conn_id) as hub:
             outcome: Outcome | None = None
             try:
-                outcome = hub.shown(await self._watch(hub))
-                if outcome.warning and self.finish == "push":
+                outcome = hub.shown(await self._watch(hub, self._plan))
+                if outcome.warning and self._plan.finish == "push":
                     hub.log_throttle.tell(self, self.log, logging.WARNING, outcome.warning)
             except TaskWatchError as error:
                 outcome = Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
@@ -175,24 +155,24 @@ class WatchTrigger(WorkerClock, BaseTrigger):
                 await hub.log_throttle.flush(self, self._level(outcome))
             return outcome
 
-    async def _watch(self, hub: Hub) -> Outcome:
+    async def _watch(self, hub: Hub, plan: Plan) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
         from airflow_provider_taskwatch.hub.registry import patiently, ready_for_kills
 
         run: Run[Poll | Call | Pause, Outcome] | None = None
         system: System | None = None
+        deadline = self.deadline_at
         age, left, began = self._age(), self._seconds_left(), asyncio.get_running_loop().time()
-        ends_at = None if left is None else age + left
         warn = partial(hub.log_throttle.tell, self, self.log, logging.WARNING)
         wakeup = self._wakeup(warn)
         try:
             async with asyncio.timeout(left):
                 system = await patiently(hub.system, warn)
-                run = Run(watch(system, self._plan(ends_at), age))
+                run = Run(watch(system, plan, age))
                 with self._listening(wakeup), ready_for_kills():
                     await self._drive(run, hub, ChangeLog(system.noun), began - age, wakeup)
         except TimeoutError:
-            passed = DeadlineError(f"the deadline was {self.deadline}")
+            passed = DeadlineError(f"the deadline was {deadline and deadline.isoformat()}")
             if run is None or system is None:
                 return Outcome(ending=Ending.TIMED_OUT, ref=self.ref, message=str(passed))
             expire(run, passed)
@@ -201,7 +181,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     def _wakeup(self, warn: Callable[[str], object]) -> Wakeup | None:
         """What callbacks ring, where one is expected."""
-        if self._expected is None:
+        if self._plan.callback is None:
             return None
         from airflow_provider_taskwatch.hub.wakeup import Wakeup
 
@@ -215,11 +195,6 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         from airflow_provider_taskwatch.feed.registry import listener
 
         return nullcontext() if wakeup is None else listener().listening(str(self.start_id), wakeup)
-
-    @property
-    def _expected(self) -> Expectation | None:
-        """What is expected of a callback; without a start id, nobody would know whose it is."""
-        return None if self.callback is None or self.start_id is None else Expectation(**self.callback)
 
     def _count_delay(self, outcome: Outcome) -> None:
         """The seconds from the remote's end, by its own clock, to this moment."""
@@ -235,7 +210,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
         What took over from the ref was started by others, who asked for no callback.
         """
-        expected = self._expected
+        expected = self._plan.callback
         if wakeup is None or expected is None or not outcome.ending.is_of_remote or outcome.ref != self.ref:
             return outcome
         if not wakeup.contents:
@@ -267,7 +242,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
                 self._take(run, hub, changes, await self._poll(step, hub, born, wakeup))
                 continue
             try:
-                answer = await hub.converse(one_step(step), id_space=self.id_space)
+                answer = await hub.converse(one_step(step), id_space=self._plan.id_space)
             except TaskWatchError as error:
                 run.throw(error)
             else:
@@ -291,7 +266,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         How it has ended is for the worker to say, where one comes back.
         """
         run.send(seen)
-        if run.is_over and self.finish == "resume":
+        if run.is_over and self._plan.finish == "resume":
             return
         then = run.step if not run.is_over and isinstance(run.step, Poll) else None
         line = changes.line(seen.told, then)
@@ -303,27 +278,15 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     def _level(self, outcome: Outcome | None) -> int:
         """From which level on it is worth saying what was not said before the end."""
-        is_told_by_worker = outcome is not None and outcome.ending.is_ok and self.finish == "resume"
+        is_told_by_worker = outcome is not None and outcome.ending.is_ok and self._plan.finish == "resume"
         return logging.WARNING if is_told_by_worker else logging.NOTSET
 
-    def _plan(self, ends_at: float | None) -> Plan:
-        return Plan(
-            ref=self.ref,
-            id_space=self.id_space,
-            options=self.options,
-            rules=Rules(**self.rules),
-            rhythm=Rhythm(**self.rhythm),
-            quiet=self._quiet(),
-            personal=self.personal,
-            ends_at=ends_at,
-        )
-
-    def _quiet(self) -> Rhythm | None:
-        expected = self._expected
-        return None if expected is None else expected.rhythm
+    @property
+    def _started_at(self) -> datetime:
+        return datetime.fromisoformat(self.started_at)
 
     def _age(self) -> float:
-        return max(0.0, (self._now() - datetime.fromisoformat(self.started_at)).total_seconds())
+        return max(0.0, (self._now() - self._started_at).total_seconds())
 
     # --- the end
 
@@ -332,9 +295,9 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         called = {"called_at": self._called_at} if self._called_at else {}
         payload = self._told(outcome) | {"start_id": self.start_id} | called
         event = BriefEvent(payload, words=f"{outcome.ref}: {outcome.ending}")
-        if outcome.ending is not Ending.SUCCEEDED or self.finish == "resume":
+        if outcome.ending is not Ending.SUCCEEDED or self._plan.finish == "resume":
             return event
-        if self.finish == "push" and not await self._push(dict(outcome.result)):
+        if self._plan.finish == "push" and not await self._push(dict(outcome.result)):
             return event
         return TaskSuccessEvent()
 
@@ -363,22 +326,21 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     def _as_cancel(self) -> Cancel:
         """The user's kill, as it can be written down."""
-        ti = self.task_instance
-        grace = 0.0 if self._was_seen else Rules(**self.rules).not_found_grace
-        deadline = None if self.deadline is None else datetime.fromisoformat(self.deadline).timestamp()
+        ti, plan, deadline = self.task_instance, self._plan, self.deadline_at
+        grace = 0.0 if self._was_seen else plan.rules.not_found_grace
         return Cancel(
             cancel_id=secrets.token_hex(8),
             conn_id=self.conn_id,
-            ref=self.ref,
-            id_space=self.id_space,
-            options=self.options,
+            ref=plan.ref,
+            id_space=plan.id_space,
+            options=plan.options,
             dag_id="" if ti is None else ti.dag_id,
             run_id="" if ti is None else ti.run_id,
             task_id="" if ti is None else ti.task_id,
             map_index=-1 if ti is None or ti.map_index is None else ti.map_index,
-            keeps_record=self.keeps_record,
-            unknown_until=datetime.fromisoformat(self.started_at).timestamp() + grace,
-            valid_until=deadline,
+            keeps_record=plan.keeps_record,
+            unknown_until=self._started_at.timestamp() + grace,
+            valid_until=None if deadline is None else deadline.timestamp(),
         )
 
     async def _keep(self, cancel: Cancel, reason: str) -> None:

@@ -17,10 +17,11 @@ from airflow_provider_taskwatch.core.flow import ask, ask_json, refusal, unreada
 from airflow_provider_taskwatch.core.judge import Memory, Rules, judge
 from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, clean, is_secret_name
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.sign import masking, rejects_token
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Plan, Seen, last_word, watch, weigh
+from airflow_provider_taskwatch.core.watch import Seen, last_word, watch, weigh
 from airflow_provider_taskwatch.core.wire import Reply, get
 from tests.play import play, reply, result_of
 from tests.rows import each_row

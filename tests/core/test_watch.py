@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_taskwatch.core.callback import Expectation
+from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     DeadlineError,
@@ -18,10 +20,11 @@ from airflow_provider_taskwatch.core.flow import ask, ask_json
 from airflow_provider_taskwatch.core.judge import Memory, Rules
 from airflow_provider_taskwatch.core.outcome import MOVED, Ending
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import ChangeLog, Plan, Poll, Seen, expire, last_word, latest, watch, weigh
+from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, last_word, latest, watch, weigh
 from airflow_provider_taskwatch.core.wire import get
 from tests.play import play, reply, result_of, targets
 
@@ -144,7 +147,7 @@ def test_a_restarted_wait_has_no_new_grace_for_what_is_not_there():
     assert outcome.ending is Ending.LOST
 
 
-QUIET = {"quiet": Rhythm(limit_seconds=300.0, adaptive=False), "rhythm": Rhythm(is_own_start=True)}
+QUIET = {"callback": Expectation(poll_seconds=300.0), "rhythm": Rhythm(is_own_start=True)}
 
 
 def test_a_wait_that_will_be_called_back_looks_seldom_and_not_at_once():
@@ -704,7 +707,7 @@ def test_a_watch_says_how_much_patience_is_left():
         (Plan(ref="7", rhythm=Rhythm(limit_seconds=5.0, adaptive=False)), 0.0, "the first poll is now, then every 5 s"),
         (Plan(ref="7"), 3600.0, "the first poll is within 30 s, then at most every 30 s"),
         (
-            Plan(ref="7", quiet=Rhythm(limit_seconds=300.0, adaptive=False)),
+            Plan(ref="7", callback=Expectation(poll_seconds=300.0)),
             0.0,
             "it is to call back; until it does, it is polled every 300 s, the first time in 300 s",
         ),

@@ -11,7 +11,7 @@ from airflow_provider_taskwatch.core.connection import RawConnection, read_conne
 from airflow_provider_taskwatch.core.error import RemoteError, TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation, Phase
-from airflow_provider_taskwatch.core.watch import Plan
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver, wait
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.automic import system as automic

@@ -10,9 +10,10 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import TaskWatchError, TransportError
+from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
-from airflow_provider_taskwatch.core.watch import Plan, Seen, watch
+from airflow_provider_taskwatch.core.watch import Seen, watch
 from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from airflow_provider_taskwatch.hub.hub import Hub

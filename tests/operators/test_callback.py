@@ -53,7 +53,7 @@ def test_the_engine_is_told_where_to_call_and_the_trigger_what_to_expect(box: Ru
     assert section["type"] == "http"
     assert section["http"]["url"].startswith(f"{BASE}/callbacks/")
     assert ticket(section).start_id == life.open_record.start_id == trigger.start_id
-    assert trigger.callback == {"poll_seconds": 300.0, "names": {}, "keep": []}
+    assert trigger.plan["callback"] == {"poll_seconds": 300.0, "names": {}, "keep": []}
 
 
 def test_a_users_wishes_reach_both(box: Running) -> None:
@@ -65,7 +65,7 @@ def test_a_users_wishes_reach_both(box: Running) -> None:
 
     assert section["http"]["url"].startswith("https://dmz.example.com/callbacks/")
     assert section["http"]["headers"]["X-Team"] == "data"
-    assert trigger.callback == {"poll_seconds": 60.0, "names": {"runid": "id"}, "keep": ["archive_key1"]}
+    assert trigger.plan["callback"] == {"poll_seconds": 60.0, "names": {"runid": "id"}, "keep": ["archive_key1"]}
 
 
 @pytest.mark.parametrize("timeout, days", [(None, 30), (3600.0, 1)])
@@ -94,7 +94,7 @@ def test_an_execution_that_was_not_asked_to_call_back_is_not_expected_to(box: Ru
     life.try_number += 1
     trigger = life.defer().trigger
 
-    assert (asked(box), trigger.callback) == ([None], None)
+    assert (asked(box), trigger.plan["callback"]) == ([None], None)
 
 
 def test_headers_and_address_may_be_templates_and_show_up_nowhere(box: Running) -> None:
@@ -152,7 +152,7 @@ def test_a_worker_that_waits_asks_for_no_callback_and_says_so(
 def test_without_a_callback_nothing_is_asked_for(box: Running) -> None:
     trigger = automic(callback=False).defer().trigger
 
-    assert (asked(box), trigger.callback) == ([None], None)
+    assert (asked(box), trigger.plan["callback"]) == ([None], None)
 
 
 @pytest.mark.parametrize(

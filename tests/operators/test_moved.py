@@ -185,11 +185,11 @@ def test_an_event_of_an_earlier_start_does_not_make_a_wait_at_another_place_of_t
     box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life = automic()
-    here = life.defer().trigger.id_space
+    here = life.defer().trigger.plan["id_space"]
     edit(box, monkeypatch, host=ELSEWHERE)
     with pytest.raises(TaskDeferred) as deferred:
         life.resume(event_of(Ending.SUCCEEDED, "1") | {"start_id": "of another"})
-    assert deferred.value.trigger.id_space == here
+    assert deferred.value.trigger.plan["id_space"] == here
 
 
 # --- another marker

@@ -57,7 +57,7 @@ def test_a_wait_says_at_its_beginning_what_it_waits_for(box: Running, capsys: py
     trigger = automic(poll_interval=None, timeout=3600).defer().trigger
     [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
     assert f"waiting for execution {trigger.ref} (JOBS.T) {WHERE}; the first poll is in 8 s, then at most every" in line
-    deadline = datetime.fromisoformat(trigger.deadline)
+    deadline = trigger.deadline_at
     assert f"deadline {deadline:%Y-%m-%d %H:%M:%S} UTC" in line
 
 
@@ -104,17 +104,23 @@ MANY: dict[str, Any] = {
 def test_the_arguments_of_the_trigger_are_plain_json_and_build_it_again(box: Running) -> None:
     trigger = automic(**MANY, success_statuses=(1900, "ANY_OK"), skip_statuses={1922}, report_tail=5).defer().trigger
     assert rebuilt(trigger).serialize() == trigger.serialize()
-    assert trigger.options["success_statuses"] == [1900, "ANY_OK"]
-    assert trigger.options["skip_statuses"] == [1922]
-    assert trigger.rhythm == {"limit_seconds": 60.0, "far_seconds": None, "adaptive": True, "is_own_start": True}
-    assert trigger.rules["not_found_grace"] == 9.0
+    plan = trigger.plan
+    assert plan["options"]["success_statuses"] == [1900, "ANY_OK"]
+    assert plan["options"]["skip_statuses"] == [1922]
+    assert plan["rhythm"] == {
+        "limit_seconds": 60.0,
+        "far_seconds": None,
+        "adaptive": True,
+        "is_own_start": True,
+    }
+    assert plan["rules"]["not_found_grace"] == 9.0
 
 
 @pytest.mark.parametrize("value", [range(1900, 1903), (one for one in (1900, 1901, 1902)), "ANY_OK", 1900, []])
 def test_statuses_in_any_form_reach_the_trigger_as_a_list(box: Running, value: Any) -> None:
     expected = [value] if isinstance(value, (str, int)) else [1900, 1901, 1902] if value != [] else []
     life = automic(success_statuses=value if not hasattr(value, "send") else [*value])
-    assert rebuilt(life.defer().trigger).options["success_statuses"] == expected
+    assert rebuilt(life.defer().trigger).plan["options"]["success_statuses"] == expected
 
 
 @pytest.mark.parametrize("make, secret", [(automic, PASSWORD), (acquia, CLIENT_SECRET)])
@@ -143,13 +149,13 @@ async def test_a_failure_goes_through_the_triggerer_with_the_remotes_words(box: 
 def test_only_where_no_interval_is_given_looks_may_be_farther_apart(
     box: Running, given: dict[str, Any], far: float | None
 ) -> None:
-    rhythm = automic(**given).defer().trigger.rhythm
+    rhythm = automic(**given).defer().trigger.plan["rhythm"]
     assert (rhythm["limit_seconds"], rhythm["far_seconds"]) == (30.0, far)
 
 
 def test_without_a_limit_there_is_no_deadline(box: Running) -> None:
     deferred = automic().defer()
-    assert (deferred.trigger.deadline, deferred.timeout) == (None, None)
+    assert (deferred.trigger.deadline_at, deferred.timeout) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +175,7 @@ def test_the_deadline_is_the_trigger_s_and_airflow_s_timeout_stands_behind_it(
     box: Running, limits: dict[str, Any], seconds: float
 ) -> None:
     deferred = automic(poll_interval=10, **limits).defer()
-    deadline = datetime.fromisoformat(deferred.trigger.deadline)
+    deadline = deferred.trigger.deadline_at
     left = (deadline - datetime.now(UTC)).total_seconds()
     assert left == pytest.approx(seconds, abs=5)
     assert deferred.timeout.total_seconds() == pytest.approx(left + 80, abs=5)
@@ -342,7 +348,7 @@ async def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(
     with pytest.raises(TaskDeferred) as deferred:
         life.resume(event)
     again = deferred.value.trigger
-    assert (again.ref, again.deadline, again.started_at) == (trigger.ref, trigger.deadline, trigger.started_at)
+    assert (again.plan, again.started_at) == (trigger.plan, trigger.started_at)
     assert again.ahead_seconds == pytest.approx(3600.0, abs=5.0)
     assert again._seconds_left() == pytest.approx(1800.0, abs=10.0)
     assert not task_of(box)["cancelled"]

@@ -64,5 +64,5 @@ def test_it_waits_in_the_triggerer_for_the_id_and_nothing_secret(box: Running) -
     trigger = Life(Acronis, acronis_task_id="007", fail_on_warnings=True).defer().trigger
     assert isinstance(trigger, WatchTrigger)
     arguments = trigger.serialize()[1]
-    assert (arguments["ref"], arguments["conn_id"]) == ("7", "acronis_default")
-    assert arguments["options"] == {"fail_on_warnings": True}
+    assert (arguments["plan"]["ref"], arguments["conn_id"]) == ("7", "acronis_default")
+    assert arguments["plan"]["options"] == {"fail_on_warnings": True}

@@ -141,7 +141,7 @@ async def test_a_deferred_sensor_has_the_same_result(box: Running) -> None:
     ref = activity(box, duration=0.2)
     deferred = Life(Aps, notification_id=ref, poll_interval=0.3)
     trigger = deferred.defer().trigger
-    trigger.finish = "resume"
+    trigger.plan["finish"] = "resume"
     [event] = [event async for event in trigger.run()]
     on_worker = Life(Aps, notification_id=ref, **NO_PAUSE).execute()
     assert deferred.resume(event.payload) == on_worker

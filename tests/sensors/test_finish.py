@@ -45,7 +45,7 @@ class Quiet(AutomicExecutionSensor):
 
 def finish(kind: Any = AutomicExecutionSensor, **arguments: Any) -> str:
     trigger = Life(kind, run_id="7", **arguments).defer().trigger
-    return str(trigger.finish)
+    return str(trigger.plan["finish"])
 
 
 @pytest.mark.parametrize("kind", [AutomicExecutionSensor, Quiet])
@@ -102,7 +102,7 @@ def test_a_task_that_maps_over_the_result_needs_a_worker(box: Running, is_mapped
     life = Life(AutomicExecutionSensor)
     life.task = sensor
     life.make = lambda: sensor  # type: ignore[method-assign]
-    assert life.defer().trigger.finish == ("resume" if is_mapped_over else "push")
+    assert life.defer().trigger.plan["finish"] == ("resume" if is_mapped_over else "push")
 
 
 def test_a_user_s_execute_complete_is_called_with_the_event(box: Running) -> None:

@@ -107,13 +107,13 @@ def test_the_arguments_of_the_trigger_are_plain_json_without_a_secret(box: Runni
     told = json.dumps(serialize(kwargs), allow_nan=False)
     assert WatchTrigger(**deserialize(json.loads(told))).serialize() == trigger.serialize()
     assert PASSWORD not in told
-    assert trigger.options == {"success_statuses": [1900], "skip_statuses": [1922], "follow_restarts": True}
-    assert (trigger.cancel_on_kill, trigger.start_id) == (False, None)
+    assert trigger.plan["options"] == {"success_statuses": [1900], "skip_statuses": [1922], "follow_restarts": True}
+    assert (trigger.plan["cancel_on_kill"], trigger.start_id) == (False, None)
 
 
 @pytest.mark.parametrize("statuses", [[], ()])
 def test_no_status_at_all_is_not_the_same_as_the_usual_ones(box: Running, statuses: Any) -> None:
-    assert automic("7", success_statuses=statuses).defer().trigger.options == {"success_statuses": []}
+    assert automic("7", success_statuses=statuses).defer().trigger.plan["options"] == {"success_statuses": []}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_no_status_at_all_is_not_the_same_as_the_usual_ones(box: Running, status
 def test_poll_interval_is_poke_interval_where_it_is_not_given(
     box: Running, given: dict[str, Any], seconds: float, far: float | None
 ) -> None:
-    rhythm = automic("7", **given).defer().trigger.rhythm
+    rhythm = automic("7", **given).defer().trigger.plan["rhythm"]
     assert rhythm == {"limit_seconds": seconds, "far_seconds": far, "adaptive": True, "is_own_start": False}
 
 
@@ -144,7 +144,7 @@ def test_poll_interval_is_poke_interval_where_it_is_not_given(
 )
 def test_the_deadline_is_airflow_s_timeout(box: Running, limits: dict[str, Any], seconds: float) -> None:
     deferred = automic("7", poll_interval=10, **limits).defer()
-    deadline = datetime.fromisoformat(deferred.trigger.deadline)
+    deadline = deferred.trigger.deadline_at
     left = (deadline - datetime.now(UTC)).total_seconds()
     assert left == pytest.approx(seconds, abs=5)
     assert deferred.timeout.total_seconds() == pytest.approx(left + 80, abs=5)
@@ -178,7 +178,7 @@ def test_without_a_template_in_the_connection_there_is_no_page(box: Running, mon
 async def test_a_sensor_goes_through_the_triggerer_to_its_result(box: Running) -> None:
     life = automic(execution(box), outlets=[])
     trigger = life.defer().trigger
-    trigger.finish = "resume"
+    trigger.plan["finish"] = "resume"
     async with asyncio.timeout(20):
         event = await anext(trigger.run())
     assert life.resume(event.payload)["status"] == 1900
@@ -216,7 +216,7 @@ def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(box: Running, optio
     event = {**event_of(Ending.TIMED_OUT, "7"), "at": ahead, "wait": trigger.serialize()[1]}
     with pytest.raises(TaskDeferred) as deferred:
         life.resume(event)
-    assert (deferred.value.trigger.deadline, deferred.value.trigger.finish) == (trigger.deadline, trigger.finish)
+    assert deferred.value.trigger.plan == trigger.plan
     assert deferred.value.trigger.ahead_seconds == pytest.approx(3600.0, abs=5.0)
 
 

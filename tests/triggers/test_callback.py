@@ -7,6 +7,7 @@ import contextvars
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.feed.registry import listener
 from airflow_provider_taskwatch.inbox.message import Message
@@ -26,7 +28,7 @@ from tests.until import until
 START = "0123456789ab"
 TASK: contextvars.ContextVar[str] = contextvars.ContextVar("TASK")
 """As Airflow tells the logs of tasks apart."""
-SELDOM = {"poll_seconds": 600.0}
+SELDOM = Expectation(poll_seconds=600.0)
 
 
 @pytest.fixture
@@ -54,8 +56,8 @@ def call_back(inbox: SqlInbox, content: object = None, *, start_id: str = START)
     inbox.add([message])
 
 
-def waiting_for(ref: str, callback: dict[str, Any] | None = None, **arguments: Any) -> asyncio.Task[TriggerEvent]:
-    trigger = trigger_for(ref, callback={**SELDOM, **(callback or {})}, start_id=START, **arguments)
+def waiting_for(ref: str, callback: Expectation = SELDOM, **arguments: Any) -> asyncio.Task[TriggerEvent]:
+    trigger = trigger_for(ref, callback=callback, start_id=START, **arguments)
     return asyncio.create_task(first_event(trigger))
 
 
@@ -141,7 +143,7 @@ async def test_a_callback_that_never_comes_is_missed_and_told(
     box: Running, inbox: SqlInbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ref = automic_task(box, duration=0.2)
-    outcome = await outcome_of(waiting_for(ref, {"poll_seconds": 0.5}))
+    outcome = await outcome_of(waiting_for(ref, Expectation(poll_seconds=0.5)))
 
     assert outcome.ending is Ending.SUCCEEDED
     assert "s ago and has not called back" in capsys.readouterr().out
@@ -149,7 +151,7 @@ async def test_a_callback_that_never_comes_is_missed_and_told(
 
 async def test_what_was_to_be_kept_of_a_callback_that_never_came_is_empty(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0)
-    outcome = await outcome_of(waiting_for(ref, {"poll_seconds": 0.5, "keep": ["archive_key1"]}))
+    outcome = await outcome_of(waiting_for(ref, Expectation(poll_seconds=0.5, keep=["archive_key1"])))
 
     assert outcome.result["callback"] == {"is_confirmed": False}
 
@@ -159,7 +161,7 @@ async def test_that_nobody_receives_callbacks_is_told_in_the_log_of_the_task(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/silent.db")
     heard: list[tuple[str, str]] = []
-    trigger = trigger_for(automic_task(box, duration=2.0), callback={"poll_seconds": 3.0}, start_id=START)
+    trigger = trigger_for(automic_task(box, duration=2.0), callback=Expectation(poll_seconds=3.0), start_id=START)
     TASK.set("mine")
     trigger._log = SimpleNamespace(log=lambda _, words: heard.append((TASK.get(""), words)), warning=lambda *_: None)
     await first_event(trigger)
@@ -172,7 +174,7 @@ async def test_what_was_asked_for_is_kept_and_marked(box: Running, inbox: SqlInb
     ref = automic_task(box, duration=0.0)
     call_back(inbox, {"execution_id": ref, "object_variable1": "17842312", "secret": "x"})
     names = {"runid": "execution_id"}
-    outcome = await outcome_of(waiting_for(ref, {"keep": ["object_variable1", "absent"], "names": names}))
+    outcome = await outcome_of(waiting_for(ref, replace(SELDOM, keep=["object_variable1", "absent"], names=names)))
 
     assert outcome.result["callback"] == {"is_confirmed": False, "object_variable1": "17842312"}
 
@@ -180,7 +182,7 @@ async def test_what_was_asked_for_is_kept_and_marked(box: Running, inbox: SqlInb
 async def test_nothing_is_kept_of_a_callback_about_another_execution(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0)
     call_back(inbox, {"runid": "999", "object_variable1": "forged"})
-    outcome = await outcome_of(waiting_for(ref, {"keep": ["object_variable1"]}))
+    outcome = await outcome_of(waiting_for(ref, replace(SELDOM, keep=["object_variable1"])))
 
     assert outcome.result["callback"] == {"is_confirmed": False}
 
@@ -212,4 +214,4 @@ async def test_an_inbox_that_cannot_be_opened_leaves_the_looks_in_between(
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "postgresql://nobody@127.0.0.1:9/inbox")
     ref = automic_task(box, duration=0.0)
 
-    assert (await outcome_of(waiting_for(ref, {"poll_seconds": 0.5}))).ending is Ending.SUCCEEDED
+    assert (await outcome_of(waiting_for(ref, Expectation(poll_seconds=0.5)))).ending is Ending.SUCCEEDED

@@ -19,15 +19,20 @@ from airflow.sdk.execution_time.comms import SetXCom, TaskStatesResult
 from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_taskwatch.core.outcome import Ending, from_event
+from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.plan import Plan
+from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.hub import log_throttle
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.result import result_of
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.until import until
 
-QUICK = {"limit_seconds": 0.2, "adaptive": False}
+QUICK = Rhythm(limit_seconds=0.2, adaptive=False)
+
+TRIGGERS_OWN = ("conn_id", "started_at", "plan", "start_id", "ahead_seconds", "resumable_from")
 
 
 class Supervisor:
@@ -76,9 +81,13 @@ def automic_task(box: Running, alias: str = "", **rule: Any) -> str:
 
 
 def trigger_for(ref: str, **arguments: Any) -> WatchTrigger:
-    """A trigger that has gone through Airflow's serialisation, with a task instance as a triggerer gives it."""
-    began = arguments.pop("began", datetime.now(UTC))
-    given = {"conn_id": "automic_default", "ref": ref, "started_at": began.isoformat(), "rhythm": QUICK, **arguments}
+    """A trigger that has gone through Airflow's serialisation, with a task instance as a triggerer gives it.
+
+    :param arguments: of the trigger, and of its plan.
+    """
+    own = {name: arguments.pop(name) for name in TRIGGERS_OWN if name in arguments}
+    plan = Plan(ref=ref, **{"rhythm": QUICK, **arguments}).to_json()
+    given = {"conn_id": "automic_default", "started_at": datetime.now(UTC).isoformat(), "plan": plan, **own}
     classpath, kwargs = WatchTrigger(**given).serialize()
     assert classpath == "airflow_provider_taskwatch.triggers.watch.WatchTrigger"
     trigger = WatchTrigger(**deserialize(json.loads(json.dumps(serialize(kwargs)))))
@@ -134,7 +143,7 @@ async def test_what_was_not_said_before_a_good_end_is_left_to_the_worker(
 
 async def said_of(ref: str, capsys: pytest.CaptureFixture[str], finish: str) -> list[str]:
     """What the log of a wait says of its execution."""
-    await first_event(trigger_for(ref, finish=finish, rhythm={"limit_seconds": 0.05, "adaptive": False}))
+    await first_event(trigger_for(ref, finish=finish, rhythm=Rhythm(limit_seconds=0.05, adaptive=False)))
     return [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines() if f"execution {ref}:" in line]
 
 
@@ -147,7 +156,7 @@ async def test_the_log_of_the_triggerer_shows_nothing_of_the_result(box: Running
 
 
 async def test_between_two_looks_a_wait_keeps_the_state_and_not_the_reply(box: Running) -> None:
-    trigger = trigger_for(automic_task(box, duration=600.0), rhythm={"limit_seconds": 60.0, "adaptive": False})
+    trigger = trigger_for(automic_task(box, duration=600.0), rhythm=Rhythm(limit_seconds=60.0, adaptive=False))
 
     def kept() -> list[Observation]:  # isinstance() would ask each object for its class, and wake Airflow's lazy ones
         return [one for one in gc.get_objects() if type(one) is Observation and one.ref == trigger.ref]
@@ -166,8 +175,7 @@ async def test_a_failure_brings_the_remotes_words(box: Running) -> None:
 
 async def test_the_deadline_is_the_triggers_own(box: Running) -> None:
     ref = automic_task(box, duration=600.0)
-    deadline = (datetime.now(UTC) + timedelta(seconds=0.6)).isoformat()
-    outcome = from_event((await first_event(trigger_for(ref, deadline=deadline))).payload)
+    outcome = from_event((await first_event(trigger_for(ref, ends_at=0.6))).payload)
 
     assert outcome.ending is Ending.TIMED_OUT
     assert "running" in outcome.message
@@ -175,15 +183,15 @@ async def test_the_deadline_is_the_triggers_own(box: Running) -> None:
 
 async def test_a_deadline_that_passed_while_no_triggerer_ran_ends_the_wait_at_once(box: Running) -> None:
     ref = automic_task(box, duration=600.0)
-    deadline = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    outcome = from_event((await first_event(trigger_for(ref, deadline=deadline))).payload)
+    began = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    outcome = from_event((await first_event(trigger_for(ref, started_at=began, ends_at=3600.0))).payload)
 
     assert outcome.ending is Ending.TIMED_OUT
 
 
 async def test_grace_for_an_unknown_id_counts_from_the_start_of_the_wait_also_after_a_restart(box: Running) -> None:
-    began = datetime.now(UTC) - timedelta(seconds=400)
-    outcome = from_event((await first_event(trigger_for("999", began=began))).payload)
+    began = (datetime.now(UTC) - timedelta(seconds=400)).isoformat()
+    outcome = from_event((await first_event(trigger_for("999", started_at=began))).payload)
 
     assert outcome.ending is Ending.LOST
     assert "may not see it" in outcome.message
@@ -194,6 +202,26 @@ async def test_a_wrong_connection_ends_the_wait_with_the_reason(box: Running) ->
 
     assert outcome.ending is Ending.REFUSED
     assert "not_there" in outcome.message
+
+
+def test_an_end_that_rests_on_a_clock_is_due_so_long_after_the_start_of_the_wait() -> None:
+    began = datetime(2026, 1, 31, 6, tzinfo=UTC)
+    trigger = trigger_for("7", started_at=began.isoformat(), rules=Rules(not_found_grace=30.0), ends_at=60.0)
+    assert trigger.due(Outcome(ending=Ending.LOST, ref="7")) == began + timedelta(seconds=30)
+    assert trigger.due(Outcome(ending=Ending.TIMED_OUT, ref="7")) == began + timedelta(seconds=60)
+    assert trigger_for("7").due(Outcome(ending=Ending.TIMED_OUT, ref="7")) is None
+
+
+@pytest.mark.parametrize(
+    "plan, reason", [({"version": 2, "ref": "1"}, "Install the same version"), ({}, "version None")]
+)
+async def test_a_plan_of_another_version_of_the_package_ends_the_wait_with_the_remedy(
+    box: Running, plan: dict[str, Any], reason: str
+) -> None:
+    outcome = from_event((await first_event(trigger_for("1", plan=plan))).payload)
+
+    assert (outcome.ending, outcome.ref) == (Ending.REFUSED, plan.get("ref", ""))
+    assert reason in outcome.message
 
 
 async def test_a_success_may_end_the_task_with_its_result_pushed_from_here(
@@ -366,7 +394,7 @@ async def test_another_triggerer_that_took_over_cancels_nothing(box: Running, su
 
 async def test_a_kill_after_our_own_event_cancels_nothing(box: Running, supervisor: Supervisor) -> None:
     ref = automic_task(box, duration=600.0, outcome="blocked", stages=[(0.0, 1560)])
-    trigger = trigger_for(ref, cancel_on_kill=True, rules={"fail_on_blocked": True})
+    trigger = trigger_for(ref, cancel_on_kill=True, rules=Rules(fail_on_blocked=True))
     assert from_event((await first_event(trigger)).payload).ending is Ending.BLOCKED
 
     await trigger.on_kill()

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider_taskwatch.core.callback import Expectation
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.plan import Plan
+from airflow_provider_taskwatch.core.schedule import Rhythm
+from tests.rows import each_row
+
+PLAN = Plan(
+    ref="1000001",
+    id_space="automic https://ae.example.com/100",
+    options={"alias": "JOBS-T-0123456789ab", "success_statuses": [1900]},
+    rules=Rules(not_found_grace=9.0, unknown_status_grace=8.0, fail_on_blocked=True, blocked_timeout=7.0),
+    rhythm=Rhythm(limit_seconds=5.0, far_seconds=60.0, adaptive=False, is_own_start=True),
+    callback=Expectation(poll_seconds=300.0, names={"runid": "id"}, keep=["archive_key1"]),
+    personal=True,
+    ends_at=3600.5,
+    cancel_on_kill=True,
+    keeps_record=True,
+    finish="push",
+)
+STORED = {
+    "version": 1,
+    "ref": "1000001",
+    "id_space": "automic https://ae.example.com/100",
+    "options": {"alias": "JOBS-T-0123456789ab", "success_statuses": [1900]},
+    "rules": {
+        "not_found_grace": 9.0,
+        "unknown_status_grace": 8.0,
+        "fail_on_blocked": True,
+        "blocked_timeout": 7.0,
+    },
+    "rhythm": {"limit_seconds": 5.0, "far_seconds": 60.0, "adaptive": False, "is_own_start": True},
+    "callback": {"poll_seconds": 300.0, "names": {"runid": "id"}, "keep": ["archive_key1"]},
+    "personal": True,
+    "ends_at": 3600.5,
+    "cancel_on_kill": True,
+    "keeps_record": True,
+    "finish": "push",
+}
+
+
+def test_a_plan_is_stored_in_this_form():
+    """A change of this form needs another PLAN_VERSION."""
+    assert json.loads(json.dumps(PLAN.to_json())) == STORED
+
+
+@each_row("plan", [PLAN, Plan(ref="7")])
+def test_a_plan_survives_json(plan):
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+@each_row("version", [0, 2, "1", None])
+def test_a_plan_of_another_version_names_the_remedy(version):
+    with pytest.raises(ConfigurationError, match=r"has the version .*, and this process reads 1\. Install the same"):
+        Plan.from_json({**STORED, "version": version, "unheard_of": 1})
+
+
+@each_row(
+    "change, missing",
+    [({"unheard_of": 1}, ""), ({"rules": {"x": 1}}, ""), ({"rules": 1}, ""), ({}, "ref"), ({}, "rhythm")],
+)
+def test_a_damaged_plan_is_an_error_of_its_own(change, missing):
+    stored = {name: value for name, value in {**STORED, **change}.items() if name != missing}
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        Plan.from_json(stored)
