@@ -21,14 +21,6 @@ from .place import RESTORE, FilePlace, Place
 T = TypeVar("T")
 
 
-def _bound(name: str) -> sa.ColumnElement[int]:
-    """Of the transactions that run in PostgreSQL; its type has no number in Python."""
-    bound = getattr(sa.func, f"pg_snapshot_{name}")(sa.func.pg_current_snapshot())
-    return sa.cast(sa.cast(bound, sa.Text), sa.BigInteger)
-
-
-RUNNING = (_bound("xmin").label("ended"), _bound("xmax").label("begun"))
-"""The columns of a :class:`~.cursor.Horizon`, in PostgreSQL."""
 _NEVER = object()
 
 
@@ -40,9 +32,9 @@ class Database:
     """
 
     def __init__(self, url: str, *, keeps: bool = True) -> None:
-        self._engine = engine_for(url, keeps=keeps)
-        self._insert = (postgresql if self.is_postgresql else sqlite).insert
-        self._place = Place() if self.is_postgresql else FilePlace(self._engine)
+        self.engine = engine_for(url, keeps=keeps)
+        self.insert = (postgresql if self.is_postgresql else sqlite).insert
+        self._place = Place() if self.is_postgresql else FilePlace(self.engine)
         self._ready: object = _NEVER
         self._getting_ready = threading.Lock()
         self._users = 1
@@ -50,11 +42,11 @@ class Database:
 
     def __repr__(self) -> str:
         """Without the query of the address, as that may hold a password too."""
-        return f"the inbox {self._engine.url.set(query={}).render_as_string(hide_password=True)}"
+        return f"the inbox {self.engine.url.set(query={}).render_as_string(hide_password=True)}"
 
     @property
     def is_postgresql(self) -> bool:
-        return self._engine.dialect.name == "postgresql"
+        return self.engine.dialect.name == "postgresql"
 
     def share(self) -> bool:
         """Let one more user close it; False where the last one has."""
@@ -68,41 +60,47 @@ class Database:
             self._users = max(0, self._users - 1)
             is_last = self._users == 0
         if is_last:
-            self._engine.dispose()
+            self.engine.dispose()
 
-    def _now(self) -> sa.ColumnElement[float]:
+    def now(self) -> sa.ColumnElement[float]:
         """The database's clock, which all hosts share: seconds since the epoch."""
         if self.is_postgresql:
             return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
         return (sa.func.julianday("now", type_=sa.Float) - 2_440_587.5) * DAY_SECONDS
 
-    def _read(self, ask: Callable[[sa.Connection], T]) -> T:
+    def read(self, ask: Callable[[sa.Connection], T]) -> T:
         """One statement, outside of any transaction."""
         self._get_ready()
 
         def read() -> T:
-            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 return ask(connection)
 
         return self._patiently(read)
 
-    def _write(self, change: Callable[[sa.Connection], T]) -> T:
+    def write(self, change: Callable[[sa.Connection], T]) -> T:
         """One transaction."""
         self._get_ready()
         return self._patiently(lambda: self._transact(change))
 
     def _transact(self, change: Callable[[sa.Connection], T]) -> T:
         """What was committed into a file that is not there any more may be lost, so it is not acknowledged."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             info, result = connection.info, change(connection)
         if problem := self._place.problem(info):
             raise InboxError(f"{self!r} {problem}")
         return result
 
-    def _take_number(self, connection: sa.Connection) -> None:
+    def take_number(self, connection: sa.Connection) -> None:
         """Have the transaction numbered before its rows are, so that a reader sees that they may still come."""
         if self.is_postgresql:
             connection.execute(sa.select(sa.func.pg_current_xact_id()))
+
+    def take_turn(self, connection: sa.Connection, name: str) -> None:
+        """Let the writers of one name go one by one, so that the numbers of a channel become visible in order."""
+        if self.is_postgresql:
+            key = sa.func.hashtextextended(f"taskwatch {name}", 0)
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     def _patiently(self, act: Callable[[], T]) -> T:
         """Once more where the connection was gone, as after a restart of the database; all that is done may be."""

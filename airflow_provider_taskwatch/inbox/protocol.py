@@ -118,7 +118,7 @@ class Inbox(Protocol):
     def holders(self) -> dict[str, str]:
         """Who holds which lease, by its name."""
 
-    def keep_sealed(self, feed: str, content: bytes, received_at: float, lease: Lease | None = None) -> int:
+    def keep_sealed(self, feed: str, content: bytes, received_at: float) -> int:
         """Write a sealed reply down, and return its number."""
 
     def sealed(self, feed: str | None = None, *, unread: bool = False) -> list[Sealed]:

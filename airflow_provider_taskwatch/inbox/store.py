@@ -2,90 +2,198 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeVar
 
 import sqlalchemy as sa
 
-from airflow_provider_taskwatch.inbox.message import DAY_SECONDS, PAGE_MESSAGES, Heartbeat, Message, Received
+from .checkpoint import View
+from .cursor import Cursor, Horizon
+from .database import Database
+from .lease_table import LeaseTable
+from .message import DAY_SECONDS, PAGE_MESSAGES, RETENTION_DAYS, Heartbeat, Lease, Message, Received, Sealed
+from .message_table import MessageTable
+from .position_table import PositionTable
+from .pruning import Pruning
+from .receiver_table import ReceiverTable
+from .sealed_table import SealedTable
 
-from . import schema
-from .cursor import CLEAR, MAX_HOLES, Cursor, Horizon, cursor_at
-from .database import RUNNING
-from .feeds import Feeds
-from .row import insert_message, received
-
-FORGET_SECONDS = DAY_SECONDS
-"""Receivers that have not said anything for so long are forgotten."""
+T = TypeVar("T")
 
 
-class SqlInbox(Feeds):
-    """See :class:`~.protocol.Inbox`. Connects, and makes its tables, when it is first asked for something."""
+class SqlInbox:
+    """See :class:`~.protocol.Inbox`. Connects, and makes its tables, when it is first asked for something.
 
-    # --- messages
+    Transactions that span several tables are here; each table is a class of its own.
+
+    :param url: SQLAlchemy's URL of the database.
+    :param retention_days: what is older is deleted, in small steps, by those who add something.
+    :param clock: seconds since the epoch.
+    :param keeps: see :class:`~.database.Database`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        retention_days: float = RETENTION_DAYS,
+        clock: Callable[[], float] = time.time,
+        keeps: bool = True,
+    ) -> None:
+        self.database = Database(url, keeps=keeps)
+        self._clock = clock
+        self._messages = MessageTable(self.database)
+        self._positions = PositionTable(self.database)
+        self._leases = LeaseTable(self.database)
+        self._sealed = SealedTable(self.database)
+        self._receivers = ReceiverTable(self.database)
+        self._pruning = Pruning(self.database, self._positions, self._sealed, retention_days * DAY_SECONDS)
+
+    def __repr__(self) -> str:
+        return repr(self.database)
+
+    def share(self) -> bool:
+        """See :meth:`~.database.Database.share`."""
+        return self.database.share()
+
+    def close(self) -> None:
+        self.database.close()
+
+    # --- what is added
 
     def add(self, messages: Sequence[Message]) -> int:
         def write(connection: sa.Connection) -> int:
-            self._take_number(connection)
-            return sum(insert_message(connection, self._insert, one) for one in messages)
+            self.database.take_number(connection)
+            return sum(self._messages.insert(connection, one) for one in messages)
 
         return self._add(write)
 
-    def keep_newest(self, subjects: Collection[str], limit: int) -> int:
-        """Mostly there is nothing to delete, so that is asked first, outside of a transaction."""
-        table = schema.message
-        place = sa.func.row_number().over(
-            partition_by=(table.c.channel, table.c.subject), order_by=table.c.number.desc()
-        )
-        placed = sa.select(table.c.number, place.label("place")).where(table.c.subject.in_(subjects)).subquery()
-        query = sa.select(placed.c.number).where(placed.c.place > limit).order_by(placed.c.number)
-        old = self._read(lambda connection: connection.scalars(query).all())
-        delete = table.delete().where(table.c.number.in_(old))
-        return self._write(lambda connection: connection.execute(delete).rowcount) if old else 0
+    def append(
+        self,
+        channel: str,
+        messages: Sequence[Message],
+        *,
+        lease: Lease | None = None,
+        position: str | None = None,
+        unsealed: int | None = None,
+    ) -> int:
+        def write(connection: sa.Connection) -> int:
+            self.database.take_number(connection)
+            self.database.take_turn(connection, channel)
+            self._leases.check(connection, lease)
+            new = sum(self._messages.insert(connection, one) for one in messages)
+            if position is not None:
+                self._positions.put(connection, channel, position)
+            if unsealed is not None:
+                self._sealed.delete(connection, unsealed)
+            return new
+
+        return self._add(write)
+
+    def claim(self, name: str, before: str | None, position: str, message: Message) -> bool:
+        def write(connection: sa.Connection) -> bool:
+            self.database.take_number(connection)
+            self.database.take_turn(connection, name)
+            if self._positions.get(connection, name) != before:
+                return False
+            self._positions.put(connection, name, position)
+            self._messages.insert(connection, message)
+            return True
+
+        return self._add(write)
+
+    def keep_sealed(self, feed: str, content: bytes, received_at: float) -> int:
+        return int(self._add(lambda connection: self._sealed.insert(connection, feed, content, received_at)))
+
+    def _add(self, change: Callable[[sa.Connection], T]) -> T:
+        """One transaction, and a step of pruning after it, whose errors do not undo what was added."""
+        added = self.database.write(change)
+        self._pruning.prune_if_due(self._clock())
+        return added
+
+    # --- messages
 
     def end(self) -> Cursor:
-        number = schema.message.c.number
-        newest = sa.select(sa.func.coalesce(sa.func.max(number), 0))
-        if not self.is_postgresql:
-            return cursor_at(int(self._read(lambda connection: connection.scalar(newest)) or 0))
-        query = sa.select(number, *RUNNING).where(number > newest.scalar_subquery() - MAX_HOLES).order_by(number)
-        rows = self._read(lambda connection: connection.execute(query).all())  # numbers and horizon of one moment
-        return cursor_at(rows[-1].number, [row.number for row in rows], _horizon(rows[-1])) if rows else Cursor()
+        return self._messages.end()
 
     def horizon(self) -> Horizon:
-        if not self.is_postgresql:
-            return CLEAR
-        return _horizon(self._read(lambda connection: connection.execute(sa.select(*RUNNING)).one()))
+        return self._messages.horizon()
 
     def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
-        table = schema.message
-        wanted = table.c.number > cursor.last
-        if cursor.holes:
-            wanted |= table.c.number.in_(cursor.missing)
-        if subjects:
-            wanted |= table.c.subject.in_(subjects)
-        query = sa.select(table).where(wanted).order_by(table.c.number).limit(PAGE_MESSAGES)
-        return [received(row) for row in self._read(lambda connection: connection.execute(query).all())]
+        return self._messages.read(cursor, subjects)
 
-    # --- receivers
+    def after(self, channel: str, number: int, limit: int = PAGE_MESSAGES) -> list[Received]:
+        return self._messages.after(channel, number, limit)
+
+    def page(self, channel: str, number: int) -> View:
+        return self._messages.page(channel, number)
+
+    def newest(self) -> int:
+        return self._messages.newest()
+
+    def at(self, number: int) -> Received | None:
+        return self._messages.at(number)
+
+    def held(self, channel: str, number: int) -> int:
+        return self._messages.held(channel, number)
+
+    def find(self, channel: str, delivery: str) -> Received | None:
+        return self._messages.find(channel, delivery)
+
+    def number_before(self, channel: str, moment: float) -> int:
+        return self._messages.number_before(channel, moment)
+
+    # --- what is deleted
+
+    def keep_newest(self, subjects: Collection[str], limit: int) -> int:
+        return self._messages.keep_newest(subjects, limit)
+
+    def keep_bytes(self, channel: str, limit: int) -> int:
+        return self._pruning.keep_bytes(channel, limit)
+
+    def prune(self, before: float, limit: int) -> int:
+        return self._pruning.prune(before, limit)
+
+    def forget_sealed(self, before: float, *, unread: bool = False) -> int:
+        return self._sealed.forget(before, unread=unread)
+
+    # --- positions, leases, sealed replies, receivers
+
+    def position(self, feed: str) -> str | None:
+        return self._positions.read(feed)
+
+    def save_position(
+        self, feed: str, position: str, lease: Lease | None = None, *, also: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        def write(connection: sa.Connection) -> None:
+            self._leases.check(connection, lease)
+            for name, one in {feed: position, **also}.items():
+                self._positions.put(connection, name, one)
+
+        self.database.write(write)
+
+    def lease(self, name: str, holder: str, seconds: float) -> bool:
+        return self._leases.take(name, holder, seconds)
+
+    def release(self, name: str, holder: str) -> None:
+        self._leases.release(name, holder)
+
+    def holder(self, name: str) -> str | None:
+        return self._leases.holder(name)
+
+    def holders(self) -> dict[str, str]:
+        return self._leases.holders()
+
+    def sealed(self, feed: str | None = None, *, unread: bool = False) -> list[Sealed]:
+        return self._sealed.read(feed, unread=unread)
+
+    def set_problem(self, number: int, problem: str) -> None:
+        self._sealed.set_problem(number, problem)
 
     def beat(self, host: str, url: str) -> None:
-        table, now = schema.receiver, self._now()
-        insert = self._insert(table).values(host=host, url=url, at=now)
-        upsert = insert.on_conflict_do_update(index_elements=["host", "url"], set_={"at": now})
-
-        def write(connection: sa.Connection) -> None:
-            connection.execute(upsert)
-            connection.execute(table.delete().where(table.c.at < now - FORGET_SECONDS))
-
-        self._write(write)
+        self._receivers.beat(host, url)
 
     def heartbeats(self) -> list[Heartbeat]:
-        table = schema.receiver
-        query = sa.select(table.c.host, table.c.url, self._now() - table.c.at).order_by(table.c.at.desc())
-        rows = self._read(lambda connection: connection.execute(query).all())
-        return [Heartbeat(host=host, url=url, age_seconds=age) for host, url, age in rows]
-
-
-def _horizon(row: Any) -> Horizon:
-    return Horizon(ended=row.ended, begun=row.begun)
+        return self._receivers.heartbeats()

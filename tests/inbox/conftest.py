@@ -41,8 +41,8 @@ def open_inbox() -> Iterator[OpenInbox]:
     """Open an inbox in a database, at a moment when nothing is old yet; it is closed after the test."""
     opened = []
 
-    def open_(url: str, kind: type[SqlInbox] = SqlInbox, **options: Any) -> SqlInbox:
-        opened.append(kind(url, **{"clock": lambda: NOW, **options}))
+    def open_(url: str, **options: Any) -> SqlInbox:
+        opened.append(SqlInbox(url, **{"clock": lambda: NOW, **options}))
         return opened[-1]
 
     yield open_

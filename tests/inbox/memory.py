@@ -193,9 +193,8 @@ class MemoryInbox:
         if lease is not None and self._leases.get(lease.name, ("", 0.0))[0] != lease.holder:
             raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")
 
-    def keep_sealed(self, feed: str, content: bytes, received_at: float, lease: Lease | None = None) -> int:
+    def keep_sealed(self, feed: str, content: bytes, received_at: float) -> int:
         with self._lock:
-            self._check(lease)
             number = max(self._sealed, default=0) + 1
             self._sealed[number] = Sealed(number=number, feed=feed, content=content, received_at=received_at)
             return number

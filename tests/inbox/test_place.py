@@ -131,7 +131,7 @@ def test_what_was_committed_into_a_file_that_is_gone_is_not_acknowledged(
     inbox: SqlInbox, folder: Path, take_away: Callable[[Path], None]
 ) -> None:
     inbox.add([OTHER])
-    sa.event.listen(inbox._engine, "commit", lambda _: take_away(folder))
+    sa.event.listen(inbox.database.engine, "commit", lambda _: take_away(folder))
 
     with pytest.raises(InboxError, match=r"is gone|has lost its file"):
         inbox.add([replace(SIGNAL, delivery="c")])
@@ -153,9 +153,9 @@ def test_a_file_that_was_cut_is_not_taken_for_the_whole(inbox: SqlInbox, folder:
 
 
 def test_a_full_disk_is_an_error_and_what_was_there_stays(inbox: SqlInbox) -> None:
-    with inbox._engine.connect() as connection:
+    with inbox.database.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-    sa.event.listen(inbox._engine, "begin", lambda one: one.exec_driver_sql(f"PRAGMA max_page_count={pages}"))
+    sa.event.listen(inbox.database.engine, "begin", lambda one: one.exec_driver_sql(f"PRAGMA max_page_count={pages}"))
 
     with pytest.raises(InboxError, match=r"inbox.db cannot be asked: .*full"):
         inbox.add([replace(SIGNAL, delivery=str(number), content="x" * 5_000) for number in range(9)])

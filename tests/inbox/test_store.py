@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.inbox import schema
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.engine import engine_for
 from airflow_provider_taskwatch.inbox.message import DAY_SECONDS, PRUNE_MESSAGES, SEALED_SECONDS
-from airflow_provider_taskwatch.inbox.pruned import PRUNE_SECONDS
+from airflow_provider_taskwatch.inbox.pruning import PRUNE_SECONDS
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.inbox.conftest import NOW, OpenInbox
 from tests.inbox.test_contract import SIGNAL, deliveries, events
@@ -306,14 +306,17 @@ def test_where_much_is_old_the_next_one_goes_on(open_inbox: OpenInbox, sqlite_ur
 def test_what_was_added_is_stored_even_where_nothing_can_be_pruned(
     open_inbox: OpenInbox, sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Unprunable(SqlInbox):
-        def prune(self, before: float, limit: int) -> int:
-            raise InboxError("the disk is full")
+    def refuse(_: object, __: object, statement: str, *rest: object) -> None:
+        if statement.startswith("DELETE FROM taskwatch_message"):
+            raise OSError("the disk is full")
 
+    inbox = open_inbox(sqlite_url)
+    sa.event.listen(inbox.database.engine, "before_cursor_execute", refuse)
     with caplog.at_level(logging.WARNING):
-        assert open_inbox(sqlite_url, Unprunable).add([SIGNAL]) == 1
+        assert inbox.add([SIGNAL]) == 1
 
-    assert "nothing was pruned: the disk is full" in caplog.text
+    assert "nothing was pruned" in caplog.text
+    assert "the disk is full" in caplog.text
 
 
 def _row(delivery: str) -> dict[str, object]:
