@@ -167,7 +167,7 @@ def _end_when_polled(sandbox: Any) -> None:
 
 def _run(steps: Steps) -> None:
     from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
-    from tests.operators.life import Life
+    from tests.task.life import Life
 
     life = Life(AutomicExecutionOperator, object_name="JOBS.WALK", poll_interval=0.2)
     with steps.traced():

@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.operators.aps import ApsSendNotificationOperator
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.aps.message import run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
-from tests.operators.life import Life
+from tests.task.life import Life
 
 RUN = "manual__2026-01-31T06:00:00+00:00"
 PAGE = "http://127.0.0.1:0/dags/d/runs/manual__2026-01-31T06%3A00%3A00%2B00%3A00"

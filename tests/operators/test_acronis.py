@@ -10,7 +10,7 @@ from airflow_provider_taskwatch.operators.acronis import AcronisCommitOffsetOper
 from airflow_provider_taskwatch.sandbox.acronis.topic import TASK_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acronis.feed import feed_of
-from tests.operators.life import Life
+from tests.task.life import Life
 
 WISHES = {"topic": TASK_TOPIC, "types": [f"{TYPE_PREFIX}a.p.task.*"]}
 

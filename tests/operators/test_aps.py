@@ -23,8 +23,8 @@ from airflow_provider_taskwatch.operators.aps import (
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.aps.message import Message, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
-from tests.operators.life import Life
-from tests.operators.quick import QuickApsHook
+from tests.task.life import Life
+from tests.task.quick import QuickApsHook
 
 TEXT = {"message": "Load of __day__", "keys": {"day": "Monday"}}
 RUN = "manual__2026-01-31T06:00:00+00:00"

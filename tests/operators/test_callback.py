@@ -12,8 +12,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.operators.automic import AutomicCallback
 from airflow_provider_taskwatch.receiver.token import Keys, Ticket
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.operators.life import Life
-from tests.operators.quick import Automic
+from tests.task.life import Life
+from tests.task.quick import Automic
 
 SECRET = "a-secret-of-at-least-thirty-two-characters"
 BASE = "https://airflow.example.com/taskwatch"

@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteErro
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
 from airflow_provider_taskwatch.operators.docplanner import DocplannerReleaseNotificationsOperator
-from tests.operators.life import Life
+from tests.task.life import Life
 
 RELEASE = "https://www.doctoralia.es/api/v3/integration/notifications/release"
 CONNECTION = {"conn_type": "docplanner", "host": "doctoralia.es", "login": "us", "password": "hush-hush"}

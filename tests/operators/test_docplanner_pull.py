@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, LossError,
 from airflow_provider_taskwatch.inbox.seal import fresh_key
 from airflow_provider_taskwatch.operators.docplanner import DocplannerPullNotificationsOperator
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.operators.life import Life
+from tests.task.life import Life
 
 SINCE = "2026-01-01T00:00:00Z"
 CONNECTION = "AIRFLOW_CONN_DOCPLANNER_DEFAULT"

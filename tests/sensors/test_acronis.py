@@ -8,9 +8,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
-from tests.operators.life import Life
-from tests.operators.quick import QuickAcronisHook
-from tests.sensors.quick import Acronis
+from tests.task.life import Life
+from tests.task.quick import AcronisSensor, QuickAcronisHook
 
 
 def started(box: Running, **rule: object) -> str:
@@ -23,7 +22,7 @@ def started(box: Running, **rule: object) -> str:
 
 
 def poking(ref: str | int, **arguments: object) -> Life:
-    return Life(Acronis, acronis_task_id=ref, deferrable=False, poke_interval=0.02, **arguments)
+    return Life(AcronisSensor, acronis_task_id=ref, deferrable=False, poke_interval=0.02, **arguments)
 
 
 def test_a_task_is_known_by_its_id_as_text_or_number(box: Running) -> None:
@@ -61,7 +60,7 @@ def test_a_task_that_waits_for_a_person_fails_where_that_was_asked_for(box: Runn
 
 
 def test_it_waits_in_the_triggerer_for_the_id_and_nothing_secret(box: Running) -> None:
-    trigger = Life(Acronis, acronis_task_id="007", fail_on_warnings=True).defer().trigger
+    trigger = Life(AcronisSensor, acronis_task_id="007", fail_on_warnings=True).defer().trigger
     assert isinstance(trigger, WatchTrigger)
     arguments = trigger.serialize()[1]
     assert (arguments["plan"]["ref"], arguments["conn_id"]) == ("7", "acronis_default")

@@ -16,9 +16,8 @@ from airflow_provider_taskwatch.systems.aps.message import Message
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
-from tests.operators.life import Life
-from tests.operators.quick import QuickApsHook
-from tests.sensors.quick import Aps
+from tests.task.life import Life
+from tests.task.quick import ApsSensor, QuickApsHook
 
 NO_PAUSE = {"poke_interval": 0.02, "deferrable": False}
 
@@ -50,19 +49,19 @@ def asked(box: Running) -> list[str]:
 @pytest.mark.parametrize("given", ["id", "result"])
 def test_an_activity_is_waited_for_by_its_id_or_the_result_of_who_has_sent_it(box: Running, given: str) -> None:
     ref = activity(box)
-    result = Life(Aps, notification_id=ref if given == "id" else {"id": ref}, **NO_PAUSE).execute()
+    result = Life(ApsSensor, notification_id=ref if given == "id" else {"id": ref}, **NO_PAUSE).execute()
     assert (result["id"], result["status"], result["message"]) == (ref, "ready", "Load")
 
 
 def test_an_activity_is_waited_for_by_its_context(box: Running) -> None:
     ref = activity(box)
-    result = Life(Aps, context="load.1", **NO_PAUSE).execute()
+    result = Life(ApsSensor, context="load.1", **NO_PAUSE).execute()
     assert (result["id"], [one["id"] for one in result["notifications"]]) == (ref, [ref])
 
 
 def test_all_activities_of_a_pattern_are_waited_for(box: Running) -> None:
     refs = [activity(box, "load.1"), activity(box, "load.2", duration=0.3)]
-    result = Life(Aps, context="load.*", **NO_PAUSE).execute()
+    result = Life(ApsSensor, context="load.*", **NO_PAUSE).execute()
     assert sorted(one["id"] for one in result["notifications"]) == sorted(refs)
     assert {one["status"] for one in result["notifications"]} == {"ready"}
 
@@ -70,35 +69,35 @@ def test_all_activities_of_a_pattern_are_waited_for(box: Running) -> None:
 def test_an_error_fails_in_the_words_of_the_notification(box: Running) -> None:
     ref = activity(box, outcome="failure", message="no space left")
     with pytest.raises(RemoteTaskFailed, match=rf"notification {ref}: failed \(error\): Load: no space left"):
-        Life(Aps, notification_id=ref, **NO_PAUSE).execute()
+        Life(ApsSensor, notification_id=ref, **NO_PAUSE).execute()
 
 
 def test_a_warning_is_waited_for_until_it_is_resolved(box: Running) -> None:
-    result = Life(Aps, notification_id=warning(box, duration=0.3), **NO_PAUSE).execute()
+    result = Life(ApsSensor, notification_id=warning(box, duration=0.3), **NO_PAUSE).execute()
     assert (result["status"], result["resolved"]) == ("existing", True)
 
 
 def test_a_warning_that_exists_may_fail_at_once(box: Running) -> None:
     with pytest.raises(WaitFailed, match="waits for a person: blocked"):
-        Life(Aps, notification_id=warning(box, duration=60.0), fail_on_blocked=True, **NO_PAUSE).execute()
+        Life(ApsSensor, notification_id=warning(box, duration=60.0), fail_on_blocked=True, **NO_PAUSE).execute()
 
 
 def test_a_status_that_is_not_known_is_waited_with_for_a_while_only(box: Running) -> None:
     ref = activity(box, outcome="unknown")
     with pytest.raises(WaitFailed, match="unknown status 'suspended'"):
-        Life(Aps, notification_id=ref, unknown_status_grace=0.1, **NO_PAUSE).execute()
+        Life(ApsSensor, notification_id=ref, unknown_status_grace=0.1, **NO_PAUSE).execute()
 
 
 def test_what_is_not_there_yet_is_waited_for_within_its_grace(box: Running) -> None:
     activity(box, hidden_seconds=0.3)
-    assert Life(Aps, context="load.1", **NO_PAUSE).execute()["status"] == "ready"
+    assert Life(ApsSensor, context="load.1", **NO_PAUSE).execute()["status"] == "ready"
     with pytest.raises(RemoteTaskFailed, match="is not found after"):
-        Life(Aps, context="load.2", not_found_grace=0.1, **NO_PAUSE).execute()
+        Life(ApsSensor, context="load.2", not_found_grace=0.1, **NO_PAUSE).execute()
 
 
 def test_a_wait_has_an_end(box: Running) -> None:
     with pytest.raises(AirflowSensorTimeout):
-        Life(Aps, notification_id=activity(box, duration=60.0), timeout=0.1, **NO_PAUSE).execute()
+        Life(ApsSensor, notification_id=activity(box, duration=60.0), timeout=0.1, **NO_PAUSE).execute()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +112,7 @@ def test_a_wait_has_an_end(box: Running) -> None:
 )
 def test_a_wrong_argument_is_named_before_any_request(box: Running, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        Life(Aps, **arguments).execute()
+        Life(ApsSensor, **arguments).execute()
     assert box.sandbox.log() == []
 
 
@@ -127,8 +126,8 @@ async def outcome(trigger: WatchTrigger) -> Any:
 
 async def test_one_list_serves_all_that_wait_on_a_connection(box: Running) -> None:
     refs = [activity(box, f"load.{number}", duration=1.5) for number in range(20)]
-    triggers = [Life(Aps, notification_id=ref, poll_interval=0.5, adaptive=False).defer().trigger for ref in refs]
-    triggers += [Life(Aps, context="load.*", poll_interval=0.5, adaptive=False).defer().trigger]
+    triggers = [Life(ApsSensor, notification_id=ref, poll_interval=0.5, adaptive=False).defer().trigger for ref in refs]
+    triggers += [Life(ApsSensor, context="load.*", poll_interval=0.5, adaptive=False).defer().trigger]
     before, began = len(asked(box)), time.monotonic()
     ended = await asyncio.gather(*map(outcome, triggers))
     assert {one.ending for one in ended} == {Ending.SUCCEEDED}
@@ -139,9 +138,9 @@ async def test_one_list_serves_all_that_wait_on_a_connection(box: Running) -> No
 
 async def test_a_deferred_sensor_has_the_same_result(box: Running) -> None:
     ref = activity(box, duration=0.2)
-    deferred = Life(Aps, notification_id=ref, poll_interval=0.3)
+    deferred = Life(ApsSensor, notification_id=ref, poll_interval=0.3)
     trigger = deferred.defer().trigger
     trigger.plan["finish"] = "resume"
     [event] = [event async for event in trigger.run()]
-    on_worker = Life(Aps, notification_id=ref, **NO_PAUSE).execute()
+    on_worker = Life(ApsSensor, notification_id=ref, **NO_PAUSE).execute()
     assert deferred.resume(event.payload) == on_worker

@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
 from airflow_provider_taskwatch.systems.docplanner.feed import push_event
 from airflow_provider_taskwatch.triggers.event import EventTrigger
-from tests.operators.life import Life
+from tests.task.life import Life
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -35,7 +35,7 @@ from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.operators.automic import CHANNEL as CALLBACKS
 from airflow_provider_taskwatch.systems import feed_for
 from tests.hub.remote import QueueFeed
-from tests.operators.life import Store
+from tests.task.life import Store
 from tests.until import until
 
 HERE = Path(__file__).parent

@@ -20,9 +20,9 @@ from airflow_provider_taskwatch.receiver.token import Keys
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.drive import virtual
 from tests.inbox.memory import MemoryInbox
-from tests.operators.life import Life
-from tests.operators.quick import Automic
 from tests.receiver.visitor import NOW, SECRET, ask, passport, push_pass
+from tests.task.life import Life
+from tests.task.quick import Automic
 
 PUSH = b'{"name": "slot-booked", "data": {"visit_booking": {"id": "7"}}, "created_at": "2026-01-31T07:00:00+01:00"}'
 

@@ -9,9 +9,9 @@ from airflow_provider_taskwatch.core.judge import from_json as memory_from
 from airflow_provider_taskwatch.core.start import Record, changed_inputs, fingerprint, from_json, marks
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.job import Records
-from tests.operators.life import Life, Store
-from tests.operators.quick import Automic
-from tests.sensors import quick
+from tests.task import quick
+from tests.task.life import Life, Store
+from tests.task.quick import Automic
 
 KEY = "taskwatch_start"
 
@@ -147,7 +147,7 @@ def test_what_a_rescheduled_sensor_remembers_has_this_key_and_these_fields(box: 
     start = Life(Automic, object_name="JOBS.T", wait_for_completion=False)
     start.execute()
     ref = start.open_record.ref
-    life = Life(quick.Automic, run_id=ref, deferrable=False, mode="reschedule")
+    life = Life(quick.AutomicSensor, run_id=ref, deferrable=False, mode="reschedule")
     life.make().poke(life.context())
 
     [(key, value)] = life.store.kept.items()

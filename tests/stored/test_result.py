@@ -18,9 +18,9 @@ from airflow_provider_taskwatch.operators.aps import (
 )
 from airflow_provider_taskwatch.operators.docplanner import DocplannerPullNotificationsOperator
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.operators.life import Life
-from tests.operators.quick import Acquia, Automic, QuickAcronisHook
-from tests.sensors import quick
+from tests.task import quick
+from tests.task.life import Life
+from tests.task.quick import Acquia, Automic, QuickAcronisHook
 
 HERE = {"deferrable": False, "poll_interval": 0.02}
 """How to wait: on the worker."""
@@ -126,7 +126,7 @@ def test_automic_returns_an_execution(box: Running) -> None:
     assert set(life.xcoms) == {"ref", PAGE}
     assert life.xcoms["ref"] == str(result["run_id"])
 
-    sensor = Life(quick.Automic, run_id=result["run_id"], **SOON)
+    sensor = Life(quick.AutomicSensor, run_id=result["run_id"], **SOON)
     assert list(sensor.execute()) == EXECUTION
     assert set(sensor.xcoms) == {PAGE}
 
@@ -137,7 +137,7 @@ def test_acquia_returns_a_notification(box: Running) -> None:
     assert list(result) == ACQUIA
     assert set(life.xcoms) == {"ref", PAGE}
 
-    sensor = Life(quick.Acquia, notification_uuid=result["uuid"], include_personal=True, **SOON)
+    sensor = Life(quick.AcquiaSensor, notification_uuid=result["uuid"], include_personal=True, **SOON)
     assert list(sensor.execute()) == ACQUIA + ACQUIA_PERSONAL
 
 
@@ -153,7 +153,7 @@ def test_acronis_returns_a_task(box: Running) -> None:
     hook = QuickAcronisHook()
     hook.run_policy("nightly", ["db"])
     [task] = hook.tasks(resourceId="db")
-    assert list(Life(quick.Acronis, acronis_task_id=str(task["id"]), **SOON).execute()) == ACRONIS
+    assert list(Life(quick.AcronisSensor, acronis_task_id=str(task["id"]), **SOON).execute()) == ACRONIS
 
 
 def test_acronis_returns_events(box: Running, tmp_path: Path) -> None:
@@ -179,8 +179,8 @@ def test_docplanner_returns_events(box: Running) -> None:
 def test_aps_returns_a_notification(box: Running) -> None:
     sent = Life(ApsSendNotificationOperator, message="m").execute()
     ready = Life(ApsEditNotificationOperator, notification_id=sent["id"], status="ready").execute()
-    waited = Life(quick.Aps, notification_id=sent["id"], **SOON).execute()
-    together = Life(quick.Aps, context="airflow*", **SOON).execute()
+    waited = Life(quick.ApsSensor, notification_id=sent["id"], **SOON).execute()
+    together = Life(quick.ApsSensor, context="airflow*", **SOON).execute()
     deleted = Life(ApsDeleteNotificationOperator, notification_id=sent["id"]).execute()
 
     assert [list(one) for one in (sent, ready, waited, deleted)] == [APS] * 4

@@ -14,8 +14,8 @@ from airflow_provider_taskwatch.plugin import PREFIX
 from airflow_provider_taskwatch.receiver import callback, push
 from airflow_provider_taskwatch.receiver.token import Keys, PushTicket, Ticket, expiry
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.operators.life import Life
-from tests.operators.quick import Acquia, Automic
+from tests.task.life import Life
+from tests.task.quick import Acquia, Automic
 
 SECRET = "a-secret-of-at-least-thirty-two-characters"
 NEWER = "another-secret-of-at-least-thirty-two-characters"

@@ -16,9 +16,8 @@ from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.triggers.event import EventTrigger
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
-from tests.operators.life import Life
-from tests.operators.quick import Automic
-from tests.sensors.quick import Acquia
+from tests.task.life import Life
+from tests.task.quick import AcquiaSensor, Automic
 from tests.triggers.conftest import CONN_ID, CREATED, FEED, Emit, emit, inbox
 
 __all__ = ["emit", "inbox"]
@@ -75,7 +74,7 @@ def test_the_trigger_of_a_watcher_is_written_so_and_made_again() -> None:
 
 def test_what_an_operator_and_a_sensor_defer_to_has_this_path(box: Running, connected: Running) -> None:
     operator = Life(Automic, object_name="JOBS.T").defer()
-    sensor = Life(Acquia, notification_uuid="6992a41d-a953-4ded-ae99-41d2f4d32ecb").defer()
+    sensor = Life(AcquiaSensor, notification_uuid="6992a41d-a953-4ded-ae99-41d2f4d32ecb").defer()
     assert {one.trigger.serialize()[0] for one in (operator, sensor)} == {WATCH}
     assert {one.method_name for one in (operator, sensor)} == {"execute_complete"}
 

@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.systems.automic.status import expand
 from airflow_provider_taskwatch.systems.automic.system import execution_request
 from airflow_provider_taskwatch.task.setting import json_object, listed
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
-from tests.operators.life import Life
+from tests.task.life import Life
 
 MANY = UserList(["a", UserList(["b"])])
 PLAIN = ["a", ["b"]]

@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor
 from airflow_provider_taskwatch.task.result import WaitFailed
 from airflow_provider_taskwatch.triggers.event import EventTrigger, found
-from tests.operators.life import Life
+from tests.task.life import Life
 
 WISHES: dict[str, Any] = {"topic": TENANT_TOPIC, "types": [f"{TYPE_PREFIX}a.p.tenant.*"]}
 

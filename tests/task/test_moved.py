@@ -17,8 +17,8 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from airflow_provider_taskwatch.task.job import KEY
 from airflow_provider_taskwatch.task.result import WaitTimedOut
-from tests.operators.life import Life, event_of
-from tests.operators.quick import Automic
+from tests.task.life import Life, event_of
+from tests.task.quick import Automic
 
 ELSEWHERE = "localhost"
 """The sandbox as well, under a name by which its connections do not call it."""

@@ -9,9 +9,9 @@ import pytest
 
 from airflow_provider_taskwatch.sandbox.connections import environment
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.operators.life import Life
-from tests.operators.quick import Acquia, Automic
-from tests.operators.relay import relay
+from tests.task.life import Life
+from tests.task.quick import Acquia, Automic
+from tests.task.relay import relay
 
 
 @pytest.fixture

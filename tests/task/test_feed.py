@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator
 from airflow_provider_taskwatch.sandbox.acronis.topic import TENANT_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.operators.life import Life
+from tests.task.life import Life
 
 WISHES: dict[str, Any] = {"topic": TENANT_TOPIC, "types": f"{TYPE_PREFIX}a.p.tenant.*", "reader": "r"}
 

@@ -26,9 +26,8 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitMoved
 from airflow_provider_taskwatch.task.sensor import MEMORY_KEY
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
-from tests.operators.life import Life, event_of
-from tests.operators.quick import QuickAcquiaHook, QuickAutomicHook
-from tests.sensors.quick import Acquia, Automic
+from tests.task.life import Life, event_of
+from tests.task.quick import AcquiaSensor, AutomicSensor, QuickAcquiaHook, QuickAutomicHook
 
 UNKNOWN_ID = "6992a41d-a953-4ded-ae99-41d2f4d32ecb"
 NO_PAUSE = {"poke_interval": 0.02}
@@ -50,7 +49,7 @@ def start_reply(box: Running, shape: str = "link", **rule: Any) -> dict[str, Any
 
 
 def automic(ref: str, **arguments: Any) -> Life:
-    return Life(Automic, run_id=ref, **arguments)
+    return Life(AutomicSensor, run_id=ref, **arguments)
 
 
 def poking(ref: str, **arguments: Any) -> Life:
@@ -67,9 +66,9 @@ def looks(box: Running) -> int:
 def test_an_id_that_can_hardly_be_one_is_told_at_once_and_waited_for(
     box: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Life(Acquia, notification_uuid="hello").defer()
+    Life(AcquiaSensor, notification_uuid="hello").defer()
     assert "hello does not look like a notification id" in capsys.readouterr().out
-    Life(Acquia, notification_uuid=json.dumps(UNKNOWN_ID)).defer()
+    Life(AcquiaSensor, notification_uuid=json.dumps(UNKNOWN_ID)).defer()
     assert "does not look like" not in capsys.readouterr().out
 
 
@@ -80,7 +79,7 @@ def test_a_notification_is_known_by_its_id_its_url_or_the_whole_reply(box: Runni
     uuid = url.rpartition("/")[2]
     foreign = f"https://cloud.acquia.dev/api/notifications/{uuid}"
     given = {"uuid": uuid, "padded": f" {uuid}\n", "url": url, "foreign url": foreign, "reply": reply}
-    life = Life(Acquia, notification_uuid=given.get(form, json.dumps(reply)), deferrable=False)
+    life = Life(AcquiaSensor, notification_uuid=given.get(form, json.dumps(reply)), deferrable=False)
     assert life.execute()["uuid"] == uuid
 
 
@@ -88,13 +87,13 @@ def test_a_notification_is_known_by_its_id_its_url_or_the_whole_reply(box: Runni
 def test_a_reply_is_understood_in_every_shape(box: Running, shape: str) -> None:
     reply = start_reply(box, shape)
     [task] = box.sandbox.tasks(time.time())
-    assert Life(Acquia, notification_uuid=reply).defer().trigger.ref == task["ref"]
+    assert Life(AcquiaSensor, notification_uuid=reply).defer().trigger.ref == task["ref"]
 
 
 @pytest.mark.parametrize("make", [str, int, lambda ref: f" {ref} ", lambda ref: ref.zfill(10)])
 def test_an_execution_is_known_by_its_run_id_in_any_form(box: Running, make: Any) -> None:
     ref = execution(box)
-    assert Life(Automic, run_id=make(ref)).defer().trigger.ref == ref
+    assert Life(AutomicSensor, run_id=make(ref)).defer().trigger.ref == ref
 
 
 # --- in the triggerer

@@ -22,8 +22,8 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task import operator as start
 from airflow_provider_taskwatch.task.kill import within
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitTimedOut
-from tests.operators.life import Life, event_of
-from tests.operators.quick import Acquia, Automic
+from tests.task.life import Life, event_of
+from tests.task.quick import Acquia, Automic
 from tests.until import wait_until
 
 LIMIT_SECONDS = 0.3

@@ -13,8 +13,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.start import Record, objection
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.job import KEY
-from tests.operators.life import Life
-from tests.operators.quick import Automic
+from tests.task.life import Life
+from tests.task.quick import Automic
 
 RECORD = Record(start_id="0123456789ab", fingerprint="", max_tries=0, started_at="2026-01-31T06:00:00+00:00")
 

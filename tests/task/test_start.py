@@ -13,8 +13,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteErro
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.sandbox.acquia.start import SHAPES, SWITCH_SHAPES
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.operators.life import Life
-from tests.operators.quick import Acquia, Automic
+from tests.task.life import Life
+from tests.task.quick import Acquia, Automic
 
 
 def automic(**arguments: Any) -> Life:

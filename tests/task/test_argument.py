@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
-from tests.operators.life import Life
+from tests.task.life import Life
 
 NEEDED: dict[type[BaseOperator], dict[str, Any]] = {
     AcquiaTaskOperator: {"path": "a/b"},

@@ -12,7 +12,7 @@ from airflow.sdk.listener import get_listener_manager
 
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
-from tests.operators.life import Life
+from tests.task.life import Life
 
 
 @pytest.fixture(autouse=True)

@@ -23,8 +23,8 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sandbox.token import CLIENT_SECRET
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitTimedOut
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
-from tests.operators.life import Life, event_of
-from tests.operators.quick import Acquia, Automic
+from tests.task.life import Life, event_of
+from tests.task.quick import Acquia, Automic
 
 QUICK = {"poll_interval": 1}
 

@@ -1,4 +1,4 @@
-"""The operators, less patient: no pause between repeated requests, and no long look-ups."""
+"""Operators and sensors without patience: no pause between repeated requests, and no long look-ups."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from airflow_provider_taskwatch.hooks.aps import ApsHook
 from airflow_provider_taskwatch.hooks.automic import AutomicHook
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
+from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
+from airflow_provider_taskwatch.sensors.acronis import AcronisTaskSensor
+from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
+from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 
 
 def _no_pause(seconds: float) -> None:
@@ -43,11 +47,27 @@ class QuickApsHook(ApsHook):
 
 
 class Acquia(AcquiaTaskOperator):
-    hook_class = "tests.operators.quick.QuickAcquiaHook"
+    hook_class = "tests.task.quick.QuickAcquiaHook"
 
 
 class Automic(AutomicExecutionOperator):
-    hook_class = "tests.operators.quick.QuickAutomicHook"
+    hook_class = "tests.task.quick.QuickAutomicHook"
     look_up_seconds = 0.1
     look_up_interval_seconds = 0.02
     look_up_retry = Retry(attempts=4, first_seconds=0.02)
+
+
+class AcquiaSensor(AcquiaNotificationSensor):
+    hook_class = "tests.task.quick.QuickAcquiaHook"
+
+
+class ApsSensor(ApsNotificationSensor):
+    hook_class = "tests.task.quick.QuickApsHook"
+
+
+class AutomicSensor(AutomicExecutionSensor):
+    hook_class = "tests.task.quick.QuickAutomicHook"
+
+
+class AcronisSensor(AcronisTaskSensor):
+    hook_class = "tests.task.quick.QuickAcronisHook"

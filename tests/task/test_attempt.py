@@ -17,8 +17,8 @@ from airflow_provider_taskwatch.core.start import Record, fingerprint
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.job import KEY
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed
-from tests.operators.life import Life, event_of
-from tests.operators.quick import Acquia, Automic
+from tests.task.life import Life, event_of
+from tests.task.quick import Acquia, Automic
 
 
 def automic(**arguments: Any) -> Life:
