@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
 
-WORK = f"{__package__}.command"
+COMMANDS = f"{__package__}.command"
 
 
 def _number(kind: type[int] | type[float], low: float, high: float, what: str) -> Callable[[str], float]:
@@ -42,13 +42,13 @@ def get_commands() -> list[Any]:
             name="taskwatch",
             help="Watch tasks in other systems",
             subcommands=(
-                _command("sandbox", "Serve emulators of the remotes", _SANDBOX),
-                _command("check", "Test a connection, or the way of callbacks, step by step", _CHECK),
-                _command("watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
-                _command("receiver", "Serve the receiver of callbacks and pushes", _RECEIVER),
-                _command("push-url", "Print the address at which Docplanner is to push its notifications", _PUSH_URL),
-                _command("inbox", "Show or prune the inbox, or print a fresh key for it", _INBOX),
-                _command("adopt", "Tell a task which remote task is its own", _ADOPT),
+                _command("sandbox", "sandbox.sandbox", "Serve emulators of the remotes", _SANDBOX),
+                _command("check", "check.check", "Test a connection, or the way of callbacks, step by step", _CHECK),
+                _command("watch", "watch.watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
+                _command("receiver", "receiver.receiver", "Serve the receiver of callbacks and pushes", _RECEIVER),
+                _command("push-url", "receiver.push_url", "Print the address to which a remote pushes", _PUSH_URL),
+                _command("inbox", "inbox.inbox", "Show or prune the inbox, or print a fresh key for it", _INBOX),
+                _command("adopt", "adopt.adopt", "Let a task wait for a remote task that it has not recorded", _ADOPT),
             ),
         )
     ]
@@ -106,5 +106,5 @@ _ADOPT = (
 )
 
 
-def _command(name: str, text: str, args: tuple[Arg, ...]) -> ActionCommand:
-    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{WORK}.{name.replace('-', '_')}"), args=args)
+def _command(name: str, path: str, text: str, args: tuple[Arg, ...]) -> ActionCommand:
+    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{COMMANDS}.{path}"), args=args)

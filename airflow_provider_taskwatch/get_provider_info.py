@@ -2,69 +2,34 @@
 
 from __future__ import annotations
 
+from importlib.util import resolve_name
 from typing import Any
 
-from airflow_provider_taskwatch.core.form import provider_info
-from airflow_provider_taskwatch.systems import general
-from airflow_provider_taskwatch.systems.acquia import system as acquia
-from airflow_provider_taskwatch.systems.acronis import system as acronis
-from airflow_provider_taskwatch.systems.aps import system as aps
-from airflow_provider_taskwatch.systems.automic import system as automic
-from airflow_provider_taskwatch.systems.docplanner import system as docplanner
+from airflow_provider_taskwatch.core.form import Field, Form
 
 from . import __version__
-
-PACKAGE = __package__
-
-_REMOTES = {
-    "acquia": "Acquia Cloud",
-    "automic": "Automic Automation Engine",
-    "acronis": "Acronis Cyber Protect Cloud",
-    "aps": "APS Notification Manager",
-    "docplanner": "Docplanner",
-}
-_TRIGGERS = {
-    "acquia": ("watch",),
-    "automic": ("watch",),
-    "acronis": ("watch", "event", "feed"),
-    "aps": ("watch",),
-    "docplanner": ("event", "feed"),
-}
-_PAGES = {
-    "Acquia Cloud": "https://cloudapi-docs.acquia.com/",
-    "Automic Automation Engine": "https://docs.automic.com/",
-    "Acronis Cyber Protect Cloud": "https://developer.acronis.com/",
-    "APS Notification Manager": "https://docs.cloudblue.com/",
-    "Docplanner": "https://integrations.docplanner.com/",
-}
+from .remotes import PACKAGE, REMOTES, Remote, Remotes, load
 
 
-def get_provider_info() -> dict[str, Any]:
+def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
     """The provider info of Airflow's ``provider_info.schema.json``."""
+    forms: list[tuple[Remote, Form]] = [(row, load(row.form)) for row in remotes.rows.values()]
+    documented = [(row, form) for row, form in forms if row.docs]
     return {
         "package-name": "airflow-provider-taskwatch",
         "name": "Task Watch",
         "description": "Start tasks in other systems from a DAG, and wait for them cheaply and safely.",
         "versions": [__version__],
         "integrations": [
-            {"integration-name": name, "external-doc-url": page, "tags": ["service"]} for name, page in _PAGES.items()
+            {"integration-name": form.title, "external-doc-url": row.docs, "tags": ["service"]}
+            for row, form in documented
         ],
-        "operators": _modules("operators"),
-        "sensors": _modules("sensors"),
-        "hooks": _modules("hooks"),
-        "triggers": [
-            {"integration-name": name, "python-modules": [f"{PACKAGE}.triggers.{module}" for module in _TRIGGERS[kind]]}
-            for kind, name in _REMOTES.items()
-        ],
-        "connection-types": [
-            provider_info(general.FORM, f"{PACKAGE}.hooks.taskwatch.TaskWatchHook"),
-            provider_info(acquia.FORM, f"{PACKAGE}.hooks.acquia.AcquiaHook"),
-            provider_info(automic.FORM, f"{PACKAGE}.hooks.automic.AutomicHook"),
-            provider_info(acronis.FORM, f"{PACKAGE}.hooks.acronis.AcronisHook"),
-            provider_info(aps.FORM, f"{PACKAGE}.hooks.aps.ApsHook"),
-            provider_info(docplanner.FORM, f"{PACKAGE}.hooks.docplanner.DocplannerHook"),
-        ],
-        "notifications": [f"{PACKAGE}.notifications.aps.ApsNotifier"],
+        "operators": [_modules(form, f".operators.{row.connection_type}") for row, form in documented],
+        "sensors": [_modules(form, f".sensors.{row.connection_type}") for row, form in documented],
+        "hooks": [_modules(form, f".hooks.{row.connection_type}") for row, form in documented],
+        "triggers": [_modules(form, *row.triggers) for row, form in documented],
+        "connection-types": [connection_type(form, _absolute(row.hook)) for row, form in forms],
+        "notifications": [_absolute(path) for row, _ in forms for path in row.notifications],
         "extra-links": [f"{PACKAGE}.link.RemoteTaskLink"],
         "cli": [f"{PACKAGE}.cli.get_commands"],
         "config": {
@@ -141,8 +106,42 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(folder: str) -> list[dict[str, Any]]:
-    return [
-        {"integration-name": name, "python-modules": [f"{PACKAGE}.{folder}.{module}"]}
-        for module, name in _REMOTES.items()
-    ]
+def _modules(form: Form, *paths: str) -> dict[str, Any]:
+    return {"integration-name": form.title, "python-modules": [_absolute(path) for path in paths]}
+
+
+def connection_type(form: Form, hook_class: str) -> dict[str, Any]:
+    """One entry of ``connection-types``."""
+    return {
+        "connection-type": form.connection_type,
+        "hook-class-name": hook_class,
+        "hook-name": form.title,
+        "conn-fields": {one.name: _conn_field(one) for one in form.all_fields},
+        "ui-field-behaviour": {
+            "hidden-fields": [],
+            "relabeling": _LABELS.get(form.auths[0], {}),
+            "placeholders": dict(form.placeholders),
+        },
+    }
+
+
+_LABELS = {
+    "oauth1": {"login": "Consumer key", "password": "Consumer secret"},
+    "oauth2": {"login": "Client id", "password": "Client secret"},
+}
+
+
+def _conn_field(one: Field) -> dict[str, Any]:
+    if one.is_secret:  # whatever its kind: only a line of text can be hidden
+        hidden = {"type": ["string", "null"], "format": "password"}
+        return {"label": one.label, "description": one.description, "schema": hidden}
+    schema: dict[str, Any] = {"type": [one.kind, "null"]}
+    if one.default is not None:
+        schema["default"] = one.default
+    if one.choices:
+        schema["enum"] = list(one.choices)
+    return {"label": one.label, "description": one.description, "schema": schema}
+
+
+def _absolute(path: str) -> str:
+    return resolve_name(path, PACKAGE)

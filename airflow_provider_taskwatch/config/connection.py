@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.comms import DRCount
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError, described
 from airflow_provider_taskwatch.core.form import Form
-from airflow_provider_taskwatch.systems import form_of
+from airflow_provider_taskwatch.remotes import REMOTES
 
 from .supervisor import NEEDS_DATABASE, supervisor
 
@@ -43,7 +43,7 @@ async def read_settings(conn_id: str, form: Form | None = None) -> Settings:
         raise TransportError(f"Airflow could not give the connection {conn_id!r}: {described(cause)}") from cause
     except AirflowException as cause:
         raise ConfigurationError(f"connection {conn_id!r} cannot be read: {described(cause)}") from cause
-    return settings_of(connection, form or form_of(conn_id, connection.conn_type or ""))
+    return settings_of(connection, form or REMOTES.form_of(conn_id, connection.conn_type or ""))
 
 
 def get_connection(conn_id: str) -> Connection:

@@ -99,7 +99,7 @@ _AUTHS = {
 _OAUTH2_FIELDS = (
     Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained.", is_address=True),
     Field(name="scope", label="Scope", description="OAuth2 scope, if the remote wants one."),
-    Field(name="audience", label="WaiterIndex", description="OAuth2 audience, if the remote wants one."),
+    Field(name="audience", label="Audience", description="OAuth2 audience, if the remote wants one."),
     Field(
         name="token_params",
         label="Extra token parameters",
@@ -157,36 +157,3 @@ _TRANSPORT_FIELDS = (
         is_address=True,
     ),
 )
-
-
-def provider_info(form: Form, hook_class: str) -> dict[str, Any]:
-    """One entry of ``connection-types``."""
-    return {
-        "connection-type": form.connection_type,
-        "hook-class-name": hook_class,
-        "hook-name": form.title,
-        "conn-fields": {one.name: _conn_field(one) for one in form.all_fields},
-        "ui-field-behaviour": {
-            "hidden-fields": [],
-            "relabeling": _LABELS.get(form.auths[0], {}),
-            "placeholders": dict(form.placeholders),
-        },
-    }
-
-
-_LABELS = {
-    "oauth1": {"login": "Consumer key", "password": "Consumer secret"},
-    "oauth2": {"login": "Client id", "password": "Client secret"},
-}
-
-
-def _conn_field(one: Field) -> dict[str, Any]:
-    if one.is_secret:  # whatever its kind: only a line of text can be hidden
-        hidden = {"type": ["string", "null"], "format": "password"}
-        return {"label": one.label, "description": one.description, "schema": hidden}
-    schema: dict[str, Any] = {"type": [one.kind, "null"]}
-    if one.default is not None:
-        schema["default"] = one.default
-    if one.choices:
-        schema["enum"] = list(one.choices)
-    return {"label": one.label, "description": one.description, "schema": schema}

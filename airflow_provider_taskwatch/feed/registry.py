@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.hub.registry import patiently
-from airflow_provider_taskwatch.systems import feed_for
+from airflow_provider_taskwatch.remotes import REMOTES
 
 from .listener import Listener
 from .pump import Pump
@@ -42,7 +42,7 @@ async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[[str], ob
 
     :raises ConfigurationError: where the connection has no such feed.
     """
-    return feed_for(await patiently(hub.settings, warn), options)
+    return REMOTES.feed_for(await patiently(hub.settings, warn), options)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_taskwatch.systems.acquia.system import FORM
+from airflow_provider_taskwatch.systems.acquia.form import FORM
 
 from .taskwatch import SystemHook
 

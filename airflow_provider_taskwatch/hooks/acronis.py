@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from airflow_provider_taskwatch.systems.acronis import event as acronis_event
+from airflow_provider_taskwatch.systems.acronis.form import FORM
 from airflow_provider_taskwatch.systems.acronis.subscription import read_subscription
-from airflow_provider_taskwatch.systems.acronis.system import FORM, Acronis, from_settings
+from airflow_provider_taskwatch.systems.acronis.system import Acronis, from_settings
 
 from .taskwatch import SystemHook
 

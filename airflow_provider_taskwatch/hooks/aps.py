@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from airflow_provider_taskwatch.systems.aps.form import FORM
 from airflow_provider_taskwatch.systems.aps.message import DisplayMessages, Message
-from airflow_provider_taskwatch.systems.aps.system import FORM, Aps, from_settings
+from airflow_provider_taskwatch.systems.aps.system import Aps, from_settings
 
 from .taskwatch import SystemHook
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from airflow_provider_taskwatch.systems.automic.system import FORM, Automic, from_settings
+from airflow_provider_taskwatch.systems.automic.form import FORM
+from airflow_provider_taskwatch.systems.automic.system import Automic, from_settings
 
 from .taskwatch import SystemHook
 

@@ -9,7 +9,8 @@ from typing import Any
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.wire import Call, Reply
-from airflow_provider_taskwatch.systems.docplanner.system import FORM, Pulled, probe, pull, quota, read_pulled, release
+from airflow_provider_taskwatch.systems.docplanner.form import FORM
+from airflow_provider_taskwatch.systems.docplanner.system import Pulled, probe, pull, quota, read_pulled, release
 
 from .taskwatch import TaskWatchHook
 

@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.core.error import (
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.wire import Call, Query, Reply, get, send
-from airflow_provider_taskwatch.systems import system_for
+from airflow_provider_taskwatch.remotes import REMOTES
 from airflow_provider_taskwatch.systems.general import FORM
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class SystemHook(TaskWatchHook):
     @cached_property
     def system(self) -> System:
         """The remote, as the connection describes it."""
-        return system_for(self.settings)
+        return REMOTES.system_for(self.settings)
 
     def page(self, ref: str) -> str:
         """The remote's own page of a task; empty where the connection has no ``ui_url``."""

@@ -37,7 +37,7 @@ from airflow_provider_taskwatch.core.wire import Call, Pause
 from airflow_provider_taskwatch.drive.credential import Credential
 from airflow_provider_taskwatch.drive.limiter import Limiter
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
-from airflow_provider_taskwatch.systems import system_for
+from airflow_provider_taskwatch.remotes import REMOTES
 
 from .lists import Lists
 from .log_throttle import LogThrottle
@@ -280,7 +280,7 @@ class Hub:
         read_again_at = self._clock() + REREAD_SECONDS
         if line is not None and line.settings == settings:
             return replace(line, read_again_at=read_again_at)
-        make_system = cache(partial(system_for, settings))
+        make_system = cache(partial(REMOTES.system_for, settings))
         if line is not None:
             if line.has_system:
                 make_system()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.systems.automic.callback import callback_section, check_names
-from airflow_provider_taskwatch.systems.automic.system import Automic, alias_for, execution_request
+from airflow_provider_taskwatch.systems.automic.request import alias_for, execution_request
+from airflow_provider_taskwatch.systems.automic.system import Automic
 from airflow_provider_taskwatch.task.argument import Check
 from airflow_provider_taskwatch.task.operator import StartOperator
 from airflow_provider_taskwatch.task.setting import (

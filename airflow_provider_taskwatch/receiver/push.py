@@ -8,7 +8,7 @@ from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.message import Message
-from airflow_provider_taskwatch.systems import feed_for, push_of
+from airflow_provider_taskwatch.remotes import REMOTES
 
 from .callback import bearer_in
 from .token import PushTicket
@@ -25,8 +25,8 @@ def ticket_for(settings: Settings, *, needs_key: bool) -> PushTicket:
     :raises ConfigurationError: where that remote pushes nothing, or is not to.
     """
     system = settings.connection_type
-    options = push_of(system).options(settings)
-    return PushTicket(system=system, channel=feed_for(settings, {}).key, needs_key=needs_key, options=options)
+    options = REMOTES.push_of(system).options(settings)
+    return PushTicket(system=system, channel=REMOTES.feed_for(settings, {}).key, needs_key=needs_key, options=options)
 
 
 def taken(ticket: PushTicket, body: bytes, now: float) -> tuple[Message, Reply]:
@@ -35,7 +35,7 @@ def taken(ticket: PushTicket, body: bytes, now: float) -> tuple[Message, Reply]:
     :param now: seconds since the epoch.
     :raises ReplyError: where the body is no event.
     """
-    pushed = push_of(ticket.system).read(body, ticket.options, now)
+    pushed = REMOTES.push_of(ticket.system).read(body, ticket.options, now)
     return message_of(ticket.channel, pushed.event, now), pushed.reply
 
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from .sandbox import REMOTES
+from .remotes import REMOTES
 
 
 def connections(url: str) -> dict[str, dict[str, Any]]:

@@ -78,7 +78,7 @@ T = TypeVar("T", bound=Task)
 class Remote(ABC, Generic[T]):
     """One emulated remote: pure handlers, no clock, no threads.
 
-    A new remote is a subclass in a file of its own and one line in ``sandbox.REMOTES``. Paths are those after
+    A new remote is a subclass in a file of its own and one line in the table of :mod:`.remotes`. Paths are those after
     the remote's mount point (``/acquia``, ``/automic``), as the real service has them.
     """
 

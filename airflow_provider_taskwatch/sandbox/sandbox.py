@@ -14,20 +14,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call
-from airflow_provider_taskwatch.sandbox.acquia.remote import Acquia
-from airflow_provider_taskwatch.sandbox.acronis.remote import Acronis
-from airflow_provider_taskwatch.sandbox.aps.remote import Aps
-from airflow_provider_taskwatch.sandbox.automic.remote import Automic
-from airflow_provider_taskwatch.sandbox.docplanner.remote import Docplanner
 
 from .fault import Delivery, Fault, Faults
 from .post import Post
 from .remote import Remote
+from .remotes import REMOTES
 from .rule import OUTCOMES, Rule, Rules
 from .token import token_id
-
-REMOTES: tuple[type[Remote[Any]], ...] = (Acquia, Automic, Acronis, Aps, Docplanner)
-"""Every emulated remote; a new one is a file and a line here."""
 
 LOG_LIMIT = 200_000
 

@@ -47,9 +47,9 @@ class FeedUser(HookUser["TaskWatchHook"]):
     @cached_property
     def feed(self) -> Feed:
         """The feed, as the connection and the arguments describe it."""
-        from airflow_provider_taskwatch.systems import feed_for
+        from airflow_provider_taskwatch.remotes import REMOTES
 
-        return feed_for(self.hook.settings, self.feed_options())
+        return REMOTES.feed_for(self.hook.settings, self.feed_options())
 
     @contextmanager
     def errand(self) -> Iterator[WorkerFeedReader]:

@@ -21,20 +21,21 @@ from airflow.providers_manager import ProvidersManager
 from airflow.sdk.configuration import conf
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
-from airflow_provider_taskwatch import __version__, command
+from airflow_provider_taskwatch import __version__
+from airflow_provider_taskwatch.command import watch as watch_command
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.wire import send
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.plugin import TaskWatchPlugin
+from airflow_provider_taskwatch.remotes import REMOTES
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems import FORMS
 from tests.airflow.conftest import Airflow
 from tests.sandbox.visitor import basic
 
 PACKAGE = "airflow-provider-taskwatch"
 MODULE = "airflow_provider_taskwatch"
-TYPES = {"taskwatch", *FORMS}
+TYPES = set(REMOTES.rows)
 SCHEMAS = Path(airflow_package.__file__).parent
 HEAVY = ("requests", "aiohttp", "authlib", "fastapi", "starlette", "uvicorn", "sqlalchemy", "httpx", "rich")
 
@@ -266,7 +267,7 @@ def watch(
 
     def run(conn_id: str, ref: str, timeout: float | None = None) -> tuple[int, str]:
         with pytest.raises(SystemExit) as ended:
-            command.watch(Namespace(conn_id=conn_id, ref=ref, timeout=timeout))
+            watch_command.watch(Namespace(conn_id=conn_id, ref=ref, timeout=timeout))
         return int(str(ended.value.code)), capsys.readouterr().out
 
     return run
@@ -298,7 +299,7 @@ def test_watch_gives_up_when_it_is_told_to(watch: Watch, box: Running) -> None:
 def test_what_is_not_watched_any_more_is_said_to_go_on_only_where_it_was_seen(
     seen: list[Observation], words: str
 ) -> None:
-    assert command._left_as(seen) == words
+    assert watch_command._left_as(seen) == words
 
 
 def test_watch_calls_an_id_that_is_not_there_not_found(watch: Watch) -> None:

@@ -19,7 +19,8 @@ import pytest
 import requests
 from fastapi import FastAPI
 
-from airflow_provider_taskwatch import command
+from airflow_provider_taskwatch.cli import get_commands
+from airflow_provider_taskwatch.command.adopt import _no_record
 from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.feed import Unreadable
@@ -182,9 +183,10 @@ def test_a_receiver_on_its_own_is_proved_from_the_command_line_without_airflow_s
 def run(configure: Configure, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in this process; returns its exit code and the lines that it prints."""
 
-    def call(work: Callable[[Namespace], None], **args: object) -> tuple[int, list[str]]:
+    def call(name: str, **args: object) -> tuple[int, list[str]]:
+        [command] = [one for one in get_commands()[0].subcommands if one.name == name]
         try:
-            work(Namespace(**args))
+            command.func(Namespace(**args))
         except SystemExit as end:
             return int(str(end.code)), capsys.readouterr().out.splitlines()
         return 0, capsys.readouterr().out.splitlines()
@@ -195,24 +197,24 @@ def run(configure: Configure, capsys: pytest.CaptureFixture[str]) -> Run:
 
 def test_the_inbox_shows_its_receivers_without_its_password(run: Run, tmp_path: Path) -> None:
     open_inbox().beat("dmz-1", "https://calls.test")
-    code, lines = run(command.inbox, action="status")
+    code, lines = run("inbox", action="status")
     assert (code, lines[0]) == (0, f"the inbox sqlite:///{tmp_path}/inbox.db")
     assert re.fullmatch(r"receiver on dmz-1, 0 s ago https://calls.test", lines[1])
 
 
 def test_the_inbox_shows_who_reads_feeds(run: Run) -> None:
     open_inbox().lease("pump acronis tasks", "host-1 4711 some-uuid", 60.0)
-    assert run(command.inbox, action="status")[1][1:] == ["pump acronis tasks: held by host-1 4711 some-uuid"]
+    assert run("inbox", action="status")[1][1:] == ["pump acronis tasks: held by host-1 4711 some-uuid"]
 
 
 def test_the_inbox_shows_the_kills_that_have_not_reached_their_remote(run: Run) -> None:
     cancel = Cancel(cancel_id="c", conn_id="automic_default", ref="7", dag_id="d", run_id="r", task_id="t")
     write_down(open_inbox(), cancel, time.time())
-    assert run(command.inbox, action="status")[1][1:] == [
+    assert run("inbox", action="status")[1][1:] == [
         "7 of automic_default is still to be cancelled: a user has ended d.t of r"
     ]
     open_inbox().append(SETTLED, [message_of(SETTLED, "c", {"words": "done"}, time.time())])
-    assert len(run(command.inbox, action="status")[1]) == 1
+    assert len(run("inbox", action="status")[1]) == 1
 
 
 def test_replies_that_could_not_be_read_are_shown_as_they_came_when_asked(run: Run, configure: Configure) -> None:
@@ -220,8 +222,8 @@ def test_replies_that_could_not_be_read_are_shown_as_they_came_when_asked(run: R
     configure(AIRFLOW__TASKWATCH__INBOX_KEYS=key)
     inbox = open_inbox()
     inbox.set_problem(inbox.keep_sealed("docplanner queue", Seal([key]).close(b"[]"), time.time()), "is no object")
-    _, [line] = run(command.inbox, action="show", raw=False)
-    _, lines = run(command.inbox, action="show", raw=True)
+    _, [line] = run("inbox", action="show", raw=False)
+    _, lines = run("inbox", action="show", raw=True)
     assert re.fullmatch(r"docplanner queue at \S+: is no object", line)
     assert lines == [line, "[]"]
 
@@ -234,15 +236,15 @@ def test_events_that_were_set_aside_are_counted_listed_and_shown_when_asked(
     odd = [Unreadable(content=f"[{number}]".encode(), problem="it has no time") for number in range(2)]
     seal = Seal(keys) if keys else None
     open_inbox().append("acronis tasks", [set_aside("acronis tasks", one, time.time(), seal) for one in odd])
-    [*_, counted] = run(command.inbox, action="status")[1]
-    _, lines = run(command.inbox, action="show", raw=True)
+    [*_, counted] = run("inbox", action="status")[1]
+    _, lines = run("inbox", action="show", raw=True)
     assert counted == "acronis tasks: 2 of its events cannot be read and are set aside; see `inbox show`"
     assert lines[1::2] == ["[0]", "[1]"]
     assert all(re.fullmatch(r"acronis tasks at \S+: it has no time", line) for line in lines[::2])
 
 
 def test_a_fresh_key_opens_what_it_has_closed(run: Run) -> None:
-    _, [line] = run(command.inbox, action="key")
+    _, [line] = run("inbox", action="key")
     seal = Seal([line.partition("INBOX_KEYS=")[2]])
     assert seal.open(seal.close(b"reply")) == b"reply"
 
@@ -254,14 +256,14 @@ def test_what_is_old_is_pruned_however_much_it_is(run: Run, days: float | None, 
         [Message(channel="c", subject="s", delivery=str(n), content=None, received_at=at) for n in range(1200)]
     )
     words = f"{pruned} messages older than {days or 14:g} days are deleted"
-    assert run(command.inbox, action="prune", older_than_days=days, sealed=False) == (0, [words])
+    assert run("inbox", action="prune", older_than_days=days, sealed=False) == (0, [words])
 
 
 def test_sealed_replies_that_nobody_has_read_are_pruned_only_where_that_is_asked_for(run: Run) -> None:
     inbox = open_inbox()
     inbox.keep_sealed("docplanner queue", b"unread", time.time() - 3 * 86_400)
-    _, [_, kept] = run(command.inbox, action="prune", older_than_days=1.0, sealed=False)
-    _, [_, deleted] = run(command.inbox, action="prune", older_than_days=1.0, sealed=True)
+    _, [_, kept] = run("inbox", action="prune", older_than_days=1.0, sealed=False)
+    _, [_, deleted] = run("inbox", action="prune", older_than_days=1.0, sealed=True)
 
     assert kept == "1 sealed replies that nobody has read yet are kept; --sealed deletes them, too"
     assert deleted == "1 sealed replies older than 1 days are deleted"
@@ -269,7 +271,7 @@ def test_sealed_replies_that_nobody_has_read_are_pruned_only_where_that_is_asked
 
 
 def test_an_inbox_in_which_nothing_is_set_aside_says_so(run: Run) -> None:
-    code, lines = run(command.inbox, action="show", raw=False)
+    code, lines = run("inbox", action="show", raw=False)
     assert (code, lines) == (0, ["nothing is set aside, and all replies are stored"])
 
 
@@ -280,7 +282,7 @@ def test_a_fresh_secret_is_printed_where_there_is_none_that_is_good(
     run: Run, configure: Configure, secrets: str, words: str
 ) -> None:
     configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS=secrets)
-    code, (secret, problem) = run(command.check, conn_id=None, callbacks=True)
+    code, (secret, problem) = run("check", conn_id=None, callbacks=True)
     assert code == 1
     assert repr(Keys([secret.rpartition("CALLBACK_SECRETS=")[2]])) == "Keys(1 secrets)"
     assert problem.startswith(f"FAILED  settings    [taskwatch] {words}")
@@ -288,14 +290,14 @@ def test_a_fresh_secret_is_printed_where_there_is_none_that_is_good(
 
 
 def test_a_connection_and_callbacks_are_checked_in_one_go(run: Run, connected: Running) -> None:
-    code, lines = run(command.check, conn_id="acquia_default", callbacks=True)
+    code, lines = run("check", conn_id="acquia_default", callbacks=True)
     assert code == 1
     assert [line.split()[1] for line in lines[:5]] == ["settings", "token", "read", "settings", "inbox"]
     assert lines[5].startswith("FAILED  delivered   ")
 
 
 def test_a_check_of_nothing_says_what_could_be_checked(run: Run) -> None:
-    assert run(command.check, conn_id=None, callbacks=False) == (
+    assert run("check", conn_id=None, callbacks=False) == (
         1,
         ["nothing to check; name a connection, or --callbacks"],
     )
@@ -313,7 +315,7 @@ def test_the_address_for_pushes_is_printed_and_the_key_where_it_is_asked_for(
     run: Run, monkeypatch: pytest.MonkeyPatch, needs_key: bool
 ) -> None:
     pushing(monkeypatch, denial_code=7)
-    code, (url, *headers) = run(command.push_url, conn_id="our_clinic", api_key=needs_key)
+    code, (url, *headers) = run("push-url", conn_id="our_clinic", api_key=needs_key)
     token = url.removeprefix("https://airflow.test/taskwatch/push/")
     ticket = Keys([SECRET]).read_push(token)
     assert ticket is not None
@@ -327,7 +329,7 @@ def test_what_cannot_be_pushed_to_us_is_refused_with_the_reason(
     run: Run, configure: Configure, connected: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refusal(conn_id: str) -> str:
-        code, [line] = run(command.push_url, conn_id=conn_id, api_key=False)
+        code, [line] = run("push-url", conn_id=conn_id, api_key=False)
         assert code == 1
         return line
 
@@ -344,20 +346,20 @@ def test_what_cannot_be_pushed_to_us_is_refused_with_the_reason(
 def test_a_receiver_needs_a_secret_an_inbox_and_a_port(run: Run, configure: Configure) -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        code, lines = run(command.receiver, host="127.0.0.1", port=port)
+        code, lines = run("receiver", host="127.0.0.1", port=port)
     assert code == 1
     assert lines[0].startswith(f"the receiver cannot listen on 127.0.0.1:{port}: Address already in use")
     configure(AIRFLOW__TASKWATCH__INBOX_URL="nonsense")
-    assert run(command.inbox, action="status")[1][0].startswith("the inbox's address is none; ")
+    assert run("inbox", action="status")[1][0].startswith("the inbox's address is none; ")
     configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS="")
-    assert run(command.receiver, host="127.0.0.1", port=0)[0] == 1
+    assert run("receiver", host="127.0.0.1", port=0)[0] == 1
 
 
 def test_without_a_terminal_a_watch_prints_a_line_for_each_change(run: Run, connected: Running) -> None:
     connected.sandbox.add_rule(duration=0.0)
     url, auth = f"{connected.url}/automic/ae/api/v1/100/executions", ("100/AIRFLOW/AIRFLOW", "sandbox-secret")
     ref = str(requests.post(url, json={"object_name": "JOBS.A"}, auth=auth, timeout=20).json()["run_id"])
-    code, lines = run(command.watch, conn_id="automic_default", ref=ref, timeout=60.0)
+    code, lines = run("watch", conn_id="automic_default", ref=ref, timeout=60.0)
     assert (code, len(lines)) == (0, 2)
     assert f"execution {ref}: succeeded" in lines[0]
 
@@ -365,7 +367,7 @@ def test_without_a_terminal_a_watch_prints_a_line_for_each_change(run: Run, conn
 def test_a_watch_of_a_port_that_is_refused_says_so_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     content = {"conn_type": "automic", "host": "http://127.0.0.1:9/ae/api/v1", "login": "u", "password": "p"}
     monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps({**content, "extra": {"client": 100}}))
-    code, lines = run(command.watch, conn_id="nowhere", ref="7", timeout=1.0)
+    code, lines = run("watch", conn_id="nowhere", ref="7", timeout=1.0)
     assert code == 1
     assert lines[0].startswith("still waiting: http://127.0.0.1:9/ae/api/v1 refuses connections")
 
@@ -373,6 +375,6 @@ def test_a_watch_of_a_port_that_is_refused_says_so_at_once(run: Run, monkeypatch
 @pytest.mark.parametrize("is_known, words", [(True, "has not tried to start anything"), (False, "there is no task")])
 def test_an_adoption_without_a_record_names_the_task(is_known: bool, words: str) -> None:
     args = Namespace(dag_id="d", run_id="r", task_id="t", map_index=3)
-    said = command._no_record(args, is_known=is_known)
+    said = _no_record(args, is_known=is_known)
     assert "task 't' of DAG 'd' in run 'r' with map index 3" in said
     assert words in said

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.acquia import system as acquia
+from airflow_provider_taskwatch.systems.acquia.form import FORM
 from tests.drive.station import Station
 
 
@@ -15,9 +15,7 @@ def acquia_settings(box: Running) -> Settings:
     """The connection to the sandbox's Acquia."""
     content = box.connections()["acquia_default"]
     kept = {name: content[name] for name in ("conn_type", "host", "login", "password")}
-    return read_connection(
-        acquia.FORM, RawConnection(conn_id="acquia_default", extra=json.dumps(content["extra"]), **kept)
-    )
+    return read_connection(FORM, RawConnection(conn_id="acquia_default", extra=json.dumps(content["extra"]), **kept))
 
 
 def settings_for(remote: Station | str, **changes: Any) -> Settings:

@@ -15,6 +15,7 @@ from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver, wait
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.automic import system as automic
+from airflow_provider_taskwatch.systems.automic.form import FORM
 
 Told = list[Observation | TaskWatchError]
 
@@ -26,7 +27,7 @@ class Waiter:
         content = box.connections()["automic_default"]
         kept = {name: content[name] for name in ("conn_type", "host", "login", "password")}
         raw = RawConnection(conn_id="automic_default", extra=json.dumps(content["extra"]), **kept)
-        self.settings = read_connection(automic.FORM, raw)
+        self.settings = read_connection(FORM, raw)
         self.system = automic.from_settings(self.settings)
         self.driver = BlockingDriver(self.settings)
         self.told: Told = []

@@ -15,6 +15,7 @@ from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.aps import system as aps
+from airflow_provider_taskwatch.systems.aps.form import FORM
 from airflow_provider_taskwatch.systems.aps.message import Message, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from demo.airflow import PrivateAirflow
@@ -30,7 +31,7 @@ class Other:
         content = served.connections()["aps_other"]
         kept = {name: content[name] for name in ("conn_type", "host", "login", "password")}
         raw = RawConnection(conn_id="aps_other", extra=json.dumps(content["extra"]), **kept)
-        settings = read_connection(aps.FORM, raw)
+        settings = read_connection(FORM, raw)
         self._system, self._driver = aps.from_settings(settings), BlockingDriver(settings)
 
     def begins(self, sandbox: Sandbox, context: str = "", **rule: Any) -> str:

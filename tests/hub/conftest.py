@@ -15,8 +15,8 @@ import pytest
 
 from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
 from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.remotes import REMOTES
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems import FORMS
 
 
 def settings_for(box: Running, system: str, **changes: Any) -> Settings:
@@ -30,7 +30,7 @@ def settings_for(box: Running, system: str, **changes: Any) -> Settings:
         password=given["password"],
         extra=json.dumps(given["extra"]),
     )
-    return replace(read_connection(FORMS[system], raw), **changes)
+    return replace(read_connection(REMOTES.form_of(raw.conn_id, system), raw), **changes)
 
 
 OpenHub = Callable[..., Any]

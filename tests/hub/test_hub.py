@@ -19,7 +19,8 @@ from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acquia.system import Acquia
-from airflow_provider_taskwatch.systems.automic.system import Automic, execution_request
+from airflow_provider_taskwatch.systems.automic.request import execution_request
+from airflow_provider_taskwatch.systems.automic.system import Automic
 from tests.drive import virtual
 from tests.hub.conftest import LaterHub, OpenHub, settings_for
 from tests.until import until

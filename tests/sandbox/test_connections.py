@@ -4,7 +4,7 @@ import json
 import shlex
 
 from airflow_provider_taskwatch.sandbox.connections import banner, commands, connections, environment
-from airflow_provider_taskwatch.sandbox.sandbox import REMOTES
+from airflow_provider_taskwatch.sandbox.remotes import REMOTES
 
 URL = "http://127.0.0.1:8787"
 

@@ -11,7 +11,8 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call, send
 from airflow_provider_taskwatch.sandbox.control import control
-from airflow_provider_taskwatch.sandbox.sandbox import REMOTES, Sandbox
+from airflow_provider_taskwatch.sandbox.remotes import REMOTES
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.setting import check_settings
 from tests.sandbox.visitor import NOW
 

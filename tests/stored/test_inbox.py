@@ -33,7 +33,7 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.operators.automic import CHANNEL as CALLBACKS
-from airflow_provider_taskwatch.systems import feed_for
+from airflow_provider_taskwatch.remotes import REMOTES
 from tests.hub.remote import QueueFeed
 from tests.task.life import Store
 from tests.until import until
@@ -354,7 +354,7 @@ def settings(connection_type: str, **own: Any) -> Settings:
 
 @pytest.mark.parametrize("delivery", ["pull", "push"])
 def test_the_feed_of_docplanner_has_this_key(delivery: str) -> None:
-    feed = feed_for(settings("docplanner", delivery=delivery, store_payload="ids", denial_code=None), {})
+    feed = REMOTES.feed_for(settings("docplanner", delivery=delivery, store_payload="ids", denial_code=None), {})
     assert feed.key == "docplanner remote.example.com 79adb2a2fce5c6ba"
 
 
@@ -376,5 +376,5 @@ def test_the_feed_of_docplanner_has_this_key(delivery: str) -> None:
 )
 def test_the_feeds_of_acronis_have_these_keys(wishes: dict[str, Any], key: str) -> None:
     topic = {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a.p.tenant.*"]}
-    feed = feed_for(settings("acronis", environment=None, many_values="repeated"), {**topic, **wishes})
+    feed = REMOTES.feed_for(settings("acronis", environment=None, many_values="repeated"), {**topic, **wishes})
     assert feed.key == key

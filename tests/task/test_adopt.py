@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.command import _adoption
+from airflow_provider_taskwatch.command.adopt import adoption
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.start import Record, objection
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -36,7 +36,7 @@ def lost(running: Life) -> Life:
 
 
 def adopt(life: Life, ref: str, state: str | None = "failed", *, force: bool = False) -> Any:
-    return _adoption(life.store.kept[KEY], ref, state, force=force)
+    return adoption(life.store.kept[KEY], ref, state, force=force)
 
 
 def test_a_ref_that_the_remote_knows_is_adopted_and_what_it_is_is_told(lost: Life) -> None:
@@ -91,7 +91,7 @@ def test_a_ref_is_not_overwritten_by_another_one_without_force(running: Life, bo
 
 
 def test_a_record_of_an_earlier_version_names_no_connection_to_ask() -> None:
-    record, found = _adoption(json.dumps(RECORD.to_json()), "7", "failed", force=False)
+    record, found = adoption(json.dumps(RECORD.to_json()), "7", "failed", force=False)
     assert record.ref == "7"
     assert "not checked" in found
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_taskwatch.command import _adopted
+from airflow_provider_taskwatch.command.adopt import adopted, adoption
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.start import Record, fingerprint
@@ -480,7 +480,7 @@ RECORD = Record(start_id="0123456789ab", fingerprint="", max_tries=0, started_at
 
 def adopt(life: Life, ref: str) -> None:
     """What ``airflow taskwatch adopt`` does to the store."""
-    record = _adopted(life.store.kept.get(KEY), ref)
+    record = adopted(life.open_record, ref)
     life.store.set(KEY, record.to_json())
 
 
@@ -517,13 +517,13 @@ def test_an_adopted_one_that_ended_badly_fails_the_task_instead_of_being_started
 
 def test_a_task_that_has_started_nothing_has_nothing_to_adopt_for() -> None:
     with pytest.raises(ConfigurationError, match="has not tried to start anything"):
-        _adopted(None, "1000001")
+        adoption(None, "1000001", None, force=False)
 
 
 @pytest.mark.parametrize("ref", ["", "a/b", "..", "a?b", "a#b", "a b"])
 def test_what_cannot_be_an_id_is_not_adopted(ref: str) -> None:
     with pytest.raises(ConfigurationError, match="id"):
-        _adopted(json.dumps(RECORD.to_json()), ref)
+        adopted(RECORD, ref)
 
 
 def test_what_cannot_be_an_id_of_this_remote_is_refused_before_any_request(box: Running) -> None:

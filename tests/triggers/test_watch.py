@@ -72,7 +72,8 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
 def automic_task(box: Running, alias: str = "", **rule: Any) -> str:
     """The ref of a new execution that behaves as the rule says."""
     from airflow_provider_taskwatch.hooks.automic import AutomicHook
-    from airflow_provider_taskwatch.systems.automic.system import Automic, execution_request
+    from airflow_provider_taskwatch.systems.automic.request import execution_request
+    from airflow_provider_taskwatch.systems.automic.system import Automic
 
     box.sandbox.add_rule("JOBS.T", **{"duration": 0.5, **rule})
     ref = AutomicHook().run(Automic(client="100").start(execution_request("JOBS.T", alias=alias))).ref

@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT, Flow, ask, ask_json, read_object, refusal
-from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import System, SystemDefaults, doubt_unless_uuid, safe_ref
@@ -26,29 +25,6 @@ from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
 from airflow_provider_taskwatch.systems.moment import seconds_between
 
 T = TypeVar("T")
-
-FORM = Form(
-    connection_type="acquia",
-    title="Acquia Cloud",
-    auths=("oauth2", "bearer"),
-    host="https://cloud.acquia.com/api",
-    base_path="/api",
-    token_url="https://accounts.acquia.com/api/auth/oauth/token",  # noqa: S106 - an address
-    scope="organization:{organization}",
-    expired=r"token (has |is |was )?(expired|revoked|no longer valid)|(expired|revoked) (access )?token",
-    fields=(
-        Field(
-            name="organization",
-            label="Organization",
-            description="UUID of the organization; needed where it signs in with its own identity provider.",
-        ),
-    ),
-    placeholders={
-        "host": "https://cloud.acquia.com/api",
-        "login": "API key",
-        "password": "API secret",
-    },
-)
 
 PHASES: Mapping[str, Phase] = {
     "in-progress": Phase.RUNNING,

@@ -14,7 +14,6 @@ from typing import Any
 from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError
 from airflow_provider_taskwatch.core.flow import ONCE, Flow, Retry, ask, ask_json, read_object, unreadable
-from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plain import members, plain
 from airflow_provider_taskwatch.core.system import Options, SystemDefaults, safe_ref
@@ -22,29 +21,6 @@ from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
 
 from .event import TOPICS
 from .task import WARNING, id_in, read_task, task_id
-
-FORM = Form(
-    connection_type="acronis",
-    title="Acronis Cyber Protect Cloud",
-    auths=("oauth2", "bearer"),
-    token_url="/api/2/idp/token",  # noqa: S106 - a path
-    client_auth="basic",
-    fields=(
-        Field(
-            name="environment",
-            label="Environment",
-            description="A name for this Airflow: those of the same name share their event subscriptions.",
-        ),
-        Field(
-            name="many_values",
-            label="Many values in a filter",
-            description="How to ask for many tasks at once: repeated (id=1&id=2), or id=or(1,2).",
-            default="repeated",
-            choices=("repeated", "or"),
-        ),
-    ),
-    placeholders={"host": "https://eu2-cloud.acronis.com", "login": "Client id", "password": "Client secret"},
-)
 
 TASKS = "/api/task_manager/v2/tasks"
 ACTIVITIES = "/api/task_manager/v2/activities"

@@ -21,7 +21,6 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, ask_json, read_object, unreadable
-from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import Effect, Options, SystemDefaults, safe_ref
@@ -30,30 +29,8 @@ from airflow_provider_taskwatch.core.wire import get, segment, send
 
 from .callback import read_callback
 from .execution import agrees, read_execution, report_lines, run_id, summary
-from .request import alias_for, execution_request, input_problem
+from .request import input_problem
 from .status import PHASES, expand, number_of
-
-__all__ = ["FORM", "Automic", "alias_for", "execution_request", "from_settings"]
-
-FORM = Form(
-    connection_type="automic",
-    title="Automic Automation Engine",
-    auths=("basic", "oauth2", "bearer"),
-    base_path="/ae/api/v1",
-    charset="latin-1",
-    fields=(
-        Field(
-            name="client",
-            label="Client",
-            description="Automic's client, a part of every path, as your system writes it: 100, 0100. "
-            "Empty: paths without a client.",
-        ),
-    ),
-    placeholders={
-        "host": "https://ae.example.com:8088",
-        "login": "100/USER/DEPARTMENT",
-    },
-)
 
 Page = tuple[dict[int, Mapping[str, Any]], bool]
 """Executions by run id, in the order of the list (newest first), and whether there are more."""

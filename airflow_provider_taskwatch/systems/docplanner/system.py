@@ -23,43 +23,8 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.flow import Flow, refusal
-from airflow_provider_taskwatch.core.form import Field, Form
 from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply, pairs
-
-FORM = Form(
-    connection_type="docplanner",
-    title="Docplanner",
-    auths=("oauth2",),
-    host_prefix="www.",
-    base_path="/api/v3/integration",
-    token_url="https://{host}/oauth/v2/token",  # noqa: S106 - an address
-    scope="integration",
-    fields=(
-        Field(
-            name="delivery",
-            label="Delivery",
-            description="pull: notifications are fetched; push: Docplanner sends them to the receiver.",
-            default="pull",
-            choices=("pull", "push"),
-        ),
-        Field(
-            name="store_payload",
-            label="Stored of notifications",
-            description="ids: ids, names of events, times and statuses; full: all, patients' data included.",
-            default="ids",
-            choices=("ids", "full"),
-        ),
-        Field(
-            name="denial_code",
-            label="Denial code",
-            description="Where Docplanner pushes and asks whether a patient may book or move: deny it with this "
-            "error_code. Empty: approve.",
-            kind="integer",
-        ),
-    ),
-    placeholders={"host": "www.doctoralia.es"},
-)
 
 MAX_LIMIT = 100
 EXPIRY_SECONDS = 72 * 3600.0

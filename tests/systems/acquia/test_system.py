@@ -10,6 +10,7 @@ from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.phase import Phase, absent
 from airflow_provider_taskwatch.core.wire import Pause, get
 from airflow_provider_taskwatch.systems.acquia import system as acquia
+from airflow_provider_taskwatch.systems.acquia.form import FORM
 from airflow_provider_taskwatch.systems.acquia.system import Acquia, find_reference, phase_of, reference_of
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
@@ -342,7 +343,7 @@ def test_the_probe_reads_the_account():
 
 def test_a_connection_needs_only_its_key_and_secret():
     raw = RawConnection(conn_id="c", conn_type="acquia", login="key", password="secret")
-    settings = read_connection(acquia.FORM, raw)
+    settings = read_connection(FORM, raw)
     assert settings.base_url == "https://cloud.acquia.com/api"
     assert settings.token_url == "https://accounts.acquia.com/api/auth/oauth/token"
     assert settings.scope == ""
@@ -353,7 +354,7 @@ def test_an_organization_becomes_the_scope():
     raw = RawConnection(
         conn_id="c", conn_type="acquia", login="key", password="secret", extra='{"organization": "org-1"}'
     )
-    assert read_connection(acquia.FORM, raw).scope == "organization:org-1"
+    assert read_connection(FORM, raw).scope == "organization:org-1"
 
 
 @pytest.mark.parametrize(

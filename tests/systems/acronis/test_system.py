@@ -7,9 +7,9 @@ import pytest
 from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError
 from airflow_provider_taskwatch.core.phase import Phase, absent
-from airflow_provider_taskwatch.systems import FORMS, system_for
 from airflow_provider_taskwatch.systems.acronis import system as acronis
-from airflow_provider_taskwatch.systems.acronis.system import TASKS, Acronis
+from airflow_provider_taskwatch.systems.acronis.form import FORM
+from airflow_provider_taskwatch.systems.acronis.system import TASKS, Acronis, from_settings
 from airflow_provider_taskwatch.systems.acronis.task import id_in, phase_of, read_task, task_id
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
@@ -52,14 +52,14 @@ def listing(*items: object, **more: object):
 
 def settings(**columns):
     given = {"conn_type": "acronis", "host": "eu2-cloud.acronis.test", "login": "id", "password": "s3cret", **columns}
-    return read_connection(FORMS["acronis"], RawConnection(conn_id="c", **given))
+    return read_connection(FORM, RawConnection(conn_id="c", **given))
 
 
 def test_the_data_centre_s_url_is_enough():
     read = settings()
     assert (read.base_url, read.auth, read.client_auth) == ("https://eu2-cloud.acronis.test", "oauth2", "basic")
     assert read.token_url == "https://eu2-cloud.acronis.test/api/2/idp/token"
-    assert isinstance(system_for(read), Acronis)
+    assert from_settings(read).name == "acronis"
 
 
 def test_without_a_data_centre_there_is_no_connection():
@@ -68,7 +68,7 @@ def test_without_a_data_centre_there_is_no_connection():
 
 
 def test_how_many_values_are_written_is_a_setting():
-    system = system_for(settings(extra=json.dumps({"many_values": "or"})))
+    system = from_settings(settings(extra=json.dumps({"many_values": "or"})))
     steps, _ = play(system.observe_many("tasks", ["1", "2"]), listing())
     assert targets(steps) == [f"GET {TASKS}?id=or%281%2C2%29&limit=2"]
 

@@ -21,8 +21,8 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
-from airflow_provider_taskwatch.systems import system_for
 from airflow_provider_taskwatch.systems.aps import system as aps
+from airflow_provider_taskwatch.systems.aps.form import FORM
 from airflow_provider_taskwatch.systems.aps.manager import OPERATIONS, RESOURCES_PATH, SERVICE_PATH, TYPE
 from airflow_provider_taskwatch.systems.aps.message import DisplayMessages, Message
 from airflow_provider_taskwatch.systems.aps.system import Aps
@@ -311,13 +311,13 @@ def connection(**extra: Any) -> Settings:
     raw = RawConnection(
         conn_id="c", conn_type="aps", host="oa.test", port=6308, login="k", password="s", extra=json.dumps(extra)
     )
-    return read_connection(aps.FORM, raw)
+    return read_connection(FORM, raw)
 
 
 def test_a_connection_becomes_the_system() -> None:
     settings = connection(package_id="p-1", service="airflow", path="resource", manager_id=MANAGER, locale="de")
     assert (settings.auth, settings.base_url) == ("oauth1", "https://oa.test:6308")
-    system = system_for(settings)
+    system = aps.from_settings(settings)
     assert isinstance(system, Aps)
     bare = Message(message=LocalizedMessage(message="x"), user_id="u-1")
     [call], _ = play(system.send(bare), reply(200, ANSWERED))

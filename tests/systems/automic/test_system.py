@@ -16,11 +16,11 @@ from airflow_provider_taskwatch.core.error import (
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.system import Effect
 from airflow_provider_taskwatch.core.wire import Pause
-from airflow_provider_taskwatch.systems import FORMS, feed_for, system_for
 from airflow_provider_taskwatch.systems.automic import system as automic
-from airflow_provider_taskwatch.systems.automic.request import input_problem
+from airflow_provider_taskwatch.systems.automic.form import FORM
+from airflow_provider_taskwatch.systems.automic.request import alias_for, execution_request, input_problem
 from airflow_provider_taskwatch.systems.automic.status import GROUPS, PHASES, expand, phase_of
-from airflow_provider_taskwatch.systems.automic.system import Automic, alias_for, execution_request
+from airflow_provider_taskwatch.systems.automic.system import Automic
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
 
@@ -661,20 +661,20 @@ def test_the_page_of_an_execution_knows_its_client():
     assert AUTOMIC.page("7") == {"ref": "7", "run_id": "7", "client": "0100"}
 
 
-def settings_of(conn_type: str, **extra: str) -> Settings:
+def settings_of(**extra: str) -> Settings:
     raw = RawConnection(
         conn_id="c",
-        conn_type=conn_type,
+        conn_type="automic",
         host="http://ae:8088",
         login="100/U/D",
         password="p",
         extra=json.dumps(extra),
     )
-    return read_connection(FORMS[conn_type], raw)
+    return read_connection(FORM, raw)
 
 
 def test_a_connection_gives_base_url_charset_and_client():
-    settings = settings_of("automic", client="0100")
+    settings = settings_of(client="0100")
     assert (settings.base_url, settings.charset) == ("http://ae:8088/ae/api/v1", "latin-1")
     assert (settings.login, settings.auth) == ("100/U/D", "basic")
     assert automic.from_settings(settings).page("7")["client"] == "0100"
@@ -684,14 +684,8 @@ def test_a_connection_gives_base_url_charset_and_client():
     "client, named", [("0100", " client 100"), ("100", " client 100"), ("0", " client 0"), ("", "")]
 )
 def test_run_ids_belong_to_an_address_and_a_client(client, named):
-    settings = settings_of("automic", client=client)
-    assert system_for(settings).id_space(settings) == f"http://ae:8088/ae/api/v1{named}"
-
-
-@pytest.mark.parametrize("conn_type", ["acquia", "acronis"])
-def test_elsewhere_an_address_is_all_that_names_the_id_space(conn_type):
-    settings = settings_of(conn_type)
-    assert system_for(settings).id_space(settings) == settings.base_url
+    settings = settings_of(client=client)
+    assert automic.from_settings(settings).id_space(settings) == f"http://ae:8088/ae/api/v1{named}"
 
 
 @pytest.mark.parametrize(
@@ -714,24 +708,4 @@ def test_an_execution_is_known_by_the_end_of_its_alias_where_it_has_one(told, al
 
 
 def test_a_connection_without_a_client_is_allowed():
-    assert automic.from_settings(settings_of("automic")).page("7")["client"] == ""
-
-
-@pytest.mark.parametrize("conn_type", sorted(FORMS.keys() - {"docplanner"}))
-def test_every_form_has_its_system(conn_type):
-    assert system_for(settings_of(conn_type)).name == conn_type
-
-
-def test_a_remote_without_tasks_has_a_feed():
-    settings = settings_of("docplanner")
-    assert feed_for(settings, {}).is_consuming
-    with pytest.raises(ConfigurationError, match="'docplanner', which has no tasks to watch; types"):
-        system_for(settings)
-    with pytest.raises(ConfigurationError, match="which has no events; types that have are acronis, docplanner"):
-        feed_for(settings_of("automic"), {})
-
-
-def test_a_connection_type_without_a_system_is_an_error_that_lists_the_others():
-    settings = Settings(conn_id="c", connection_type="taskwatch", base_url="", auth="basic", login="", password="")
-    with pytest.raises(ConfigurationError, match=r"'c' has the type 'taskwatch'.*acquia, automic"):
-        system_for(settings)
+    assert automic.from_settings(settings_of()).page("7")["client"] == ""

@@ -5,14 +5,12 @@ import json
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
-from airflow_provider_taskwatch.systems import push_of
 from airflow_provider_taskwatch.systems.docplanner.feed import push_event
 from airflow_provider_taskwatch.systems.docplanner.notification import SUBJECTS
-from airflow_provider_taskwatch.systems.docplanner.push import BLOCKING
+from airflow_provider_taskwatch.systems.docplanner.push import BLOCKING, PUSH
 from tests.rows import each_row
 from tests.systems.docplanner.test_system import ONE, settings_of
 
-PUSH = push_of("docplanner")
 DENYING = {"store_payload": "ids", "denial_code": 7}
 APPROVING = {"store_payload": "ids", "denial_code": None}
 
@@ -66,8 +64,3 @@ def test_without_a_code_patients_get_what_they_want(name):
 def test_what_is_no_notification_is_an_error():
     with pytest.raises(ReplyError):
         PUSH.read(b"[]", DENYING, 9.0)
-
-
-def test_other_remotes_push_nothing():
-    with pytest.raises(ConfigurationError, match=r"of the type 'acquia' push no events; .* are docplanner"):
-        push_of("acquia")

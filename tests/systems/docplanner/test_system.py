@@ -14,8 +14,8 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.systems.docplanner.form import FORM
 from airflow_provider_taskwatch.systems.docplanner.system import (
-    FORM,
     Pulled,
     patience,
     probe,

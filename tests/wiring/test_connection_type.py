@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 
-from airflow_provider_taskwatch.core.form import Field, Form, provider_info
+from airflow_provider_taskwatch.core.form import Field, Form
+from airflow_provider_taskwatch.get_provider_info import connection_type
 
 FORM = Form(
     connection_type="demo",
@@ -14,7 +15,7 @@ FORM = Form(
 
 
 def test_a_form_is_named_as_airflow_wants_it():
-    info = provider_info(FORM, "demo.DemoHook")
+    info = connection_type(FORM, "demo.DemoHook")
     assert (info["connection-type"], info["hook-name"], info["hook-class-name"]) == ("demo", "Demo", "demo.DemoHook")
     assert info["ui-field-behaviour"] == {
         "hidden-fields": [],
@@ -24,7 +25,7 @@ def test_a_form_is_named_as_airflow_wants_it():
 
 
 def test_each_field_may_be_empty_and_says_what_it_holds():
-    fields = provider_info(FORM, "demo.DemoHook")["conn-fields"]
+    fields = connection_type(FORM, "demo.DemoHook")["conn-fields"]
     assert fields["tenant"] == {"label": "Tenant", "description": "Yours.", "schema": {"type": ["string", "null"]}}
     assert fields["concurrency"]["schema"] == {"type": ["integer", "null"], "default": 16}
     assert fields["verify"]["schema"] == {"type": ["boolean", "null"], "default": True}
@@ -33,44 +34,44 @@ def test_each_field_may_be_empty_and_says_what_it_holds():
 
 
 def test_each_field_has_a_label_and_all_but_the_timeouts_are_described():
-    fields = provider_info(FORM, "demo.DemoHook")["conn-fields"]
+    fields = connection_type(FORM, "demo.DemoHook")["conn-fields"]
     assert all(field["label"] for field in fields.values())
     assert {name for name, field in fields.items() if not field["description"]} == {"connect_timeout", "read_timeout"}
 
 
 def test_fields_that_may_hold_a_secret_are_hidden_by_the_form():
-    fields = provider_info(FORM, "demo.DemoHook")["conn-fields"]
+    fields = connection_type(FORM, "demo.DemoHook")["conn-fields"]
     hidden = {name for name, field in fields.items() if field["schema"].get("format") == "password"}
     assert hidden == {"proxy", "token_params"}
     assert fields["token_params"]["schema"]["type"] == ["string", "null"]
 
 
 def test_the_fields_of_oauth2_are_shown_only_where_the_remote_offers_it():
-    basic = provider_info(Form(connection_type="b", title="B", auths=("basic",)), "b.Hook")
+    basic = connection_type(Form(connection_type="b", title="B", auths=("basic",)), "b.Hook")
     assert not {"token_url", "client_auth", "scope", "audience", "token_params"} & set(basic["conn-fields"])
     assert basic["ui-field-behaviour"]["relabeling"] == {}
-    assert "token_url" in provider_info(FORM, "demo.DemoHook")["conn-fields"]
+    assert "token_url" in connection_type(FORM, "demo.DemoHook")["conn-fields"]
 
 
 def test_a_remote_may_want_its_clients_in_a_basic_header():
-    assert provider_info(FORM, "d.Hook")["conn-fields"]["client_auth"]["schema"]["default"] == "form"
+    assert connection_type(FORM, "d.Hook")["conn-fields"]["client_auth"]["schema"]["default"] == "form"
     basic = Form(connection_type="b", title="B", auths=("oauth2",), client_auth="basic")
-    assert provider_info(basic, "b.Hook")["conn-fields"]["client_auth"]["schema"]["default"] == "basic"
+    assert connection_type(basic, "b.Hook")["conn-fields"]["client_auth"]["schema"]["default"] == "basic"
 
 
 def test_login_and_password_keep_their_names_where_they_are_the_usual_way():
-    both = provider_info(Form(connection_type="b", title="B", auths=("basic", "oauth2")), "b.Hook")
+    both = connection_type(Form(connection_type="b", title="B", auths=("basic", "oauth2")), "b.Hook")
     assert both["ui-field-behaviour"]["relabeling"] == {}
     assert "token_url" in both["conn-fields"]
 
 
 def test_a_way_with_a_header_of_its_own_says_which():
     form = Form(connection_type="b", title="B", auths=("oauth1", "own"), token_headers={"own": "Own-Token"})
-    info = provider_info(form, "b.Hook")
+    info = connection_type(form, "b.Hook")
     assert "own: the password is the token, sent in the header Own-Token." in info["conn-fields"]["auth"]["description"]
     assert info["ui-field-behaviour"]["relabeling"] == {"login": "Consumer key", "password": "Consumer secret"}
 
 
 def test_a_form_is_plain_json():
-    info = provider_info(FORM, "demo.DemoHook")
+    info = connection_type(FORM, "demo.DemoHook")
     assert json.loads(json.dumps(info)) == info

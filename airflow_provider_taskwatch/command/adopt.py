@@ -1,0 +1,120 @@
+"""``airflow taskwatch adopt``: writes a ref into the record of a task, so that its next attempt waits for it."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow._shared.state import TaskScope
+from airflow.state import get_state_backend
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, TaskWatchError
+from airflow_provider_taskwatch.core.start import Record, from_json, has_moved, objection
+from airflow_provider_taskwatch.core.system import safe_ref
+from airflow_provider_taskwatch.task.job import KEY
+
+from .console import exit_on_error, say
+from .hook import system_hook_for
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
+
+
+def adopt(args: Namespace) -> None:
+    """Store a ref that a person has found. The task's next attempt waits for it and starts nothing."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    names = {"dag_id": args.dag_id, "run_id": args.run_id, "task_id": args.task_id, "map_index": args.map_index}
+    scope, store = TaskScope(**names), get_state_backend()
+    with exit_on_error():
+        with create_session() as session:
+            stored = store.get(scope, KEY, session=session)
+            task = TaskInstance.get_task_instance(**names, session=session)
+            state = task and task.state
+        if stored is None:
+            raise ConfigurationError(_no_record(args, is_known=task is not None))
+        record, found = adoption(stored, args.ref, state and str(state), force=args.force)
+        with create_session() as session:
+            if store.get(scope, KEY, session=session) != stored:
+                raise ConfigurationError("the task has written another record meanwhile; check it and try again")
+            store.set(scope, KEY, json.dumps(record.to_json()), session=session)
+    say("", f"{args.task_id} has adopted {record.ref} ({found}); clear the task to wait for it")
+
+
+def _no_record(args: Namespace, *, is_known: bool) -> str:
+    """Explains why a task cannot adopt anything."""
+    mapped = f" with map index {args.map_index}" if args.map_index >= 0 else ""
+    task = f"task {args.task_id!r} of DAG {args.dag_id!r} in run {args.run_id!r}{mapped}"
+    if is_known:
+        return f"{task} has not tried to start anything, so there is nothing that it could have lost"
+    return f"there is no {task}; its DAG, run and task id (and map index) are in the address of its page"
+
+
+def adoption(stored: str | None, ref: str, state: str | None, *, force: bool) -> tuple[Record, str]:
+    """The record with the ref in it, and what the remote says of the ref.
+
+    :param stored: the record as JSON.
+    :param state: of the Airflow task.
+    :param force: whether to adopt the ref although the remote or the state speaks against it.
+    """
+    before = from_json(json.loads(stored or "null"))
+    if before is None:
+        raise ConfigurationError(
+            "that task has not tried to start anything; only a task of this provider that has can adopt something, "
+            "and its DAG, run and task id (and map index) are shown in the address of its page"
+        )
+    checked, found = _checked(before, ref, force=force)
+    if not force and (problem := objection(before, checked, state)):
+        raise ConfigurationError(f"{problem}; --force adopts {checked} all the same")
+    return adopted(before, checked), found
+
+
+def adopted(record: Record, ref: str) -> Record:
+    """The record of a start with the ref in it.
+
+    Without ``max_tries`` and ``id_space`` the next attempt rejoins the ref in any case, wherever the connection leads.
+    """
+    return replace(record, ref=safe_ref(ref, "task"), max_tries=None, is_delivered=False, id_space="", is_adopted=True)
+
+
+def _checked(record: Record, ref: str, *, force: bool) -> tuple[str, str]:
+    """The ref as its remote writes it, and what the remote says of it."""
+    checked = safe_ref(ref, "task")
+    if not record.conn_id:
+        return checked, "not checked: the record of an earlier version does not name the connection"
+    try:
+        hook = system_hook_for(record.conn_id)
+    except TaskWatchError as error:
+        return checked, _forced(checked, error, force=force)
+    checked = hook.system.check_ref(ref)
+    try:
+        return checked, _found(hook, record, checked)
+    except TaskWatchError as error:
+        return checked, _forced(checked, error, force=force)
+
+
+def _found(hook: SystemHook, record: Record, ref: str) -> str:
+    """What the remote says of a ref.
+
+    :raises ConfigurationError: the remote does not know it.
+    :raises MovedError: the start was sent to another id space.
+    """
+    if has_moved(record.id_space, here := hook.system.id_space(hook.settings)):
+        raise MovedError(record.conn_id, record.id_space, here)
+    seen = hook.run(hook.system.observe(ref))
+    if seen.phase.is_final and not seen.status:
+        raise ConfigurationError(f"the remote knows no {hook.system.noun} {ref}")
+    return seen.describe()
+
+
+def _forced(ref: str, error: TaskWatchError, *, force: bool) -> str:
+    """The reason against a ref that is adopted with ``--force``.
+
+    :raises ConfigurationError: without ``--force``.
+    """
+    if not force:
+        raise ConfigurationError(f"{error}; --force adopts {ref} all the same") from error
+    return f"forced: {error}"

@@ -1,0 +1,102 @@
+"""``airflow taskwatch watch``: watches a remote task until it ends."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from airflow_provider_taskwatch.core.error import TaskWatchError
+from airflow_provider_taskwatch.core.phase import Observation, Phase
+
+from .console import exit_on_error, out, say
+from .hook import system_hook_for
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.outcome import Outcome
+    from airflow_provider_taskwatch.core.plan import Plan
+    from airflow_provider_taskwatch.core.watch import Poll
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
+
+
+def watch(args: Namespace) -> None:
+    """Exit with 0 on success, 1 on any other end, 2 where nothing can be watched, 130 when interrupted."""
+    from airflow_provider_taskwatch.core.plan import Plan
+
+    seen: list[Observation] = []
+    try:
+        with exit_on_error(code=2):
+            hook = system_hook_for(args.conn_id)
+            ref = hook.system.check_ref(args.ref)
+            if doubt := hook.system.doubt(ref):
+                say("yellow", doubt)
+            watched = _watched_by_bar if out.is_terminal else _watched_by_line
+            outcome = watched(hook, Plan(ref=ref, ends_at=args.timeout), seen)
+    except KeyboardInterrupt:
+        say("", f"stopped watching; {args.ref} {_left_as(seen)}")
+        sys.exit(130)
+    say("", outcome.message)
+    sys.exit(0 if outcome.ending.is_ok else 1)
+
+
+def _left_as(seen: list[Observation]) -> str:
+    """The state of a task when the watch stopped, from the observations so far."""
+    if not seen:
+        return "could not be read at the remote so far"
+    return "was not found at the remote so far" if _is_absent(seen[-1]) else "goes on at the remote"
+
+
+def _watched_by_bar(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Outcome:
+    """On a terminal: a progress bar. Observations are added to ``seen``."""
+    from airflow_provider_taskwatch.drive.blocking import wait
+
+    with _bar() as bar:
+        row = bar.add_task(f"{hook.system.noun} {plan.ref}", total=100, phase="")
+
+        def show(polled: Observation | TaskWatchError, _: Poll | None) -> None:
+            if isinstance(polled, Observation):
+                seen.append(polled)
+                total = None if polled.progress is None else 100
+                phase = "not found" if _is_absent(polled) else str(polled.phase)
+                bar.update(row, total=total, completed=polled.progress or 0, phase=phase)
+            else:
+                bar.update(row, phase=str(polled))
+
+        outcome = wait(hook.driver, hook.system, plan, tell=show)
+        if outcome.ending.is_ok:
+            bar.update(row, total=100, completed=100)
+    return outcome
+
+
+def _watched_by_line(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Outcome:
+    """Without a terminal: a line for each change, as in a task's log. Observations are added to ``seen``."""
+    from airflow_provider_taskwatch.core.change_log import ChangeLog
+    from airflow_provider_taskwatch.drive.blocking import wait
+
+    changes = ChangeLog(hook.system.noun)
+
+    def show(polled: Observation | TaskWatchError, next_poll: Poll | None) -> None:
+        if isinstance(polled, Observation):
+            seen.append(polled)
+        if line := changes.line(polled, next_poll):
+            say("", line)
+
+    return wait(hook.driver, hook.system, plan, tell=show)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[phase]}", markup=False),
+        TimeElapsedColumn(),
+        console=out,
+    )
+
+
+def _is_absent(seen: Observation) -> bool:
+    """Whether the remote does not know the id."""
+    return seen.phase is Phase.LOST and not seen.status

@@ -1,0 +1,168 @@
+"""The table of remotes: one row for each connection type, which names all that implements it.
+
+A row holds plain values and paths, so a remote is imported when something of it is asked for. A path that begins with a
+dot is one of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.connection import Settings
+    from airflow_provider_taskwatch.core.feed import Feed, Push
+    from airflow_provider_taskwatch.core.form import Form
+    from airflow_provider_taskwatch.core.system import System
+
+PACKAGE = __package__ or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A row of the table: one connection type.
+
+    :param connection_type: also the name of the remote's modules in each room.
+    :param form: path of its :class:`~.core.form.Form`.
+    :param hook: path of its hook.
+    :param system: path of a function that makes a :class:`~.core.system.System` of a connection's settings; empty where
+        the remote has no tasks to watch.
+    :param feed: path of a function that makes a :class:`~.core.feed.Feed` of settings and options; empty where the
+        remote has no events.
+    :param push: path of the :class:`~.core.feed.Push` that reads its pushes; empty where the remote pushes no events.
+    :param docs: the vendor's documentation. Airflow lists the modules of a remote that has one.
+    :param triggers: paths of the modules whose triggers it uses.
+    :param notifications: paths of its notifiers.
+    """
+
+    connection_type: str
+    form: str
+    hook: str
+    system: str = ""
+    feed: str = ""
+    push: str = ""
+    docs: str = ""
+    triggers: tuple[str, ...] = ()
+    notifications: tuple[str, ...] = ()
+
+
+class Remotes:
+    """The remotes by their connection types."""
+
+    def __init__(self, rows: Iterable[Remote]) -> None:
+        self.rows: Mapping[str, Remote] = {row.connection_type: row for row in rows}
+
+    def form_of(self, conn_id: str, connection_type: str) -> Form:
+        """The form of a connection type whose remote has tasks to watch, or events.
+
+        :raises ConfigurationError: where there is no such type.
+        """
+        known = {name: row.form for name, row in self.rows.items() if row.system or row.feed}
+        form: Form = self._load(known, conn_id, connection_type, "no tasks to watch and no events")
+        return form
+
+    def system_for(self, settings: Settings) -> System:
+        """The system behind a connection.
+
+        :raises ConfigurationError: where its remote has no tasks to watch.
+        """
+        known = {name: row.system for name, row in self.rows.items() if row.system}
+        make: Callable[[Settings], System]
+        make = self._load(known, settings.conn_id, settings.connection_type, "no tasks to watch")
+        return make(settings)
+
+    def feed_for(self, settings: Settings, options: Mapping[str, Any]) -> Feed:
+        """The feed of the remote behind a connection.
+
+        :param options: plain JSON; each remote documents its own keys.
+        :raises ConfigurationError: where its remote has no events, or an option is wrong.
+        """
+        known = {name: row.feed for name, row in self.rows.items() if row.feed}
+        make: Callable[[Settings, Mapping[str, Any]], Feed]
+        make = self._load(known, settings.conn_id, settings.connection_type, "no events")
+        return make(settings, options)
+
+    def push_of(self, connection_type: str) -> Push:
+        """How the remotes of a connection type push their events.
+
+        :raises ConfigurationError: where they push none.
+        """
+        known = {name: row.push for name, row in self.rows.items() if row.push}
+        if connection_type not in known:
+            raise ConfigurationError(
+                f"remotes of the type {connection_type!r} push no events; types whose remotes do are {', '.join(known)}"
+            )
+        push: Push = load(known[connection_type])
+        return push
+
+    def _load(self, known: Mapping[str, str], conn_id: str, connection_type: str, lack: str) -> Any:
+        if connection_type not in known:
+            raise ConfigurationError(
+                f"connection {conn_id!r} has the type {connection_type!r}, which has {lack}; types that have are "
+                f"{', '.join(known)}"
+            )
+        return load(known[connection_type])
+
+
+def load(path: str) -> Any:
+    """What a path of the table names; its module is imported."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module, PACKAGE), name)
+
+
+REMOTES = Remotes(
+    (
+        Remote(
+            connection_type="taskwatch",
+            form=".systems.general.FORM",
+            hook=".hooks.taskwatch.TaskWatchHook",
+        ),
+        Remote(
+            connection_type="acquia",
+            form=".systems.acquia.form.FORM",
+            hook=".hooks.acquia.AcquiaHook",
+            system=".systems.acquia.system.from_settings",
+            docs="https://cloudapi-docs.acquia.com/",
+            triggers=(".triggers.watch",),
+        ),
+        Remote(
+            connection_type="automic",
+            form=".systems.automic.form.FORM",
+            hook=".hooks.automic.AutomicHook",
+            system=".systems.automic.system.from_settings",
+            docs="https://docs.automic.com/",
+            triggers=(".triggers.watch",),
+        ),
+        Remote(
+            connection_type="acronis",
+            form=".systems.acronis.form.FORM",
+            hook=".hooks.acronis.AcronisHook",
+            system=".systems.acronis.system.from_settings",
+            feed=".systems.acronis.feed.feed_of",
+            docs="https://developer.acronis.com/",
+            triggers=(".triggers.watch", ".triggers.event", ".triggers.feed"),
+        ),
+        Remote(
+            connection_type="aps",
+            form=".systems.aps.form.FORM",
+            hook=".hooks.aps.ApsHook",
+            system=".systems.aps.system.from_settings",
+            docs="https://docs.cloudblue.com/",
+            triggers=(".triggers.watch",),
+            notifications=(".notifications.aps.ApsNotifier",),
+        ),
+        Remote(
+            connection_type="docplanner",
+            form=".systems.docplanner.form.FORM",
+            hook=".hooks.docplanner.DocplannerHook",
+            feed=".systems.docplanner.feed.feed_of",
+            push=".systems.docplanner.push.PUSH",
+            docs="https://integrations.docplanner.com/",
+            triggers=(".triggers.event", ".triggers.feed"),
+        ),
+    )
+)
