@@ -15,7 +15,6 @@ MAX_FILES = 35
 MAX_LINES = 5_000
 
 KNOWN = {
-    frozenset({"bend", "fault"}),
     frozenset({"error", "plain", "text", "url", "wire"}),
 }
 """Circles that are left, each closed by an import for annotations only. Remove what is gone; add none."""

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
+from .call_fault import Delivery
 from .caller import Clock, calling
 from .control import control, overview
-from .fault import Delivery
 from .sandbox import Sandbox
 
 DROP = "taskwatch.sandbox.drop"

@@ -15,7 +15,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call
 
-from .fault import Delivery, Fault, Faults
+from .active_fault import Faults
+from .call_fault import Delivery
+from .fault import Fault
 from .post import Post
 from .remote import Remote
 from .remotes import REMOTES
@@ -87,7 +89,7 @@ class Sandbox:
         with self._lock:
             for remote in self.remotes.values():
                 for post in remote.due(now):
-                    self._outbox += self.faults.bend(remote, post, now)
+                    self._outbox += self.faults.distort(remote, post, now)
             ready = [post for post in self._outbox if post.due <= now]
             self._outbox = [post for post in self._outbox if post.due > now]
             for post in (one for one in ready if one.is_lost):

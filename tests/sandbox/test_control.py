@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.wire import Call, get, send
-from airflow_provider_taskwatch.sandbox.bend import BENDS
+from airflow_provider_taskwatch.sandbox.call_fault import CALL_FAULTS
+from airflow_provider_taskwatch.sandbox.callback_fault import CALLBACK_FAULTS
 from airflow_provider_taskwatch.sandbox.control import control
-from airflow_provider_taskwatch.sandbox.fault import FAULTS
 from airflow_provider_taskwatch.sandbox.rule import OUTCOMES, PROGRESS, Rule
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from tests.sandbox.visitor import NOW, Visitor
@@ -189,7 +189,7 @@ def test_a_wrong_word_names_those_that_are_known(sandbox: Sandbox) -> None:
 def test_what_there_is_can_be_asked_for(sandbox: Sandbox) -> None:
     content = ask(sandbox, get("/"))
     assert content["rules"]["outcomes"] == OUTCOMES
-    assert set(content["faults"]["names"]) == {*FAULTS, *BENDS}
+    assert set(content["faults"]["names"]) == {*CALL_FAULTS, *CALLBACK_FAULTS}
     assert "POST /_control/tasks/{ref}" in content["control"]
     automic = content["systems"]["automic"]
     assert (automic["url"], automic["outcomes"]["failure"], automic["stages"][0]["status"]) == (
@@ -203,7 +203,7 @@ def test_what_there_is_can_be_asked_for(sandbox: Sandbox) -> None:
 def test_the_page_on_the_sandbox_names_all_words_and_settings(sandbox: Sandbox) -> None:
     page = Path("docs/sandbox.md").read_text()
     settings = [name for remote in sandbox.remotes.values() for name in vars(remote.settings)]
-    words = [*OUTCOMES, *PROGRESS, *FAULTS, *BENDS, *settings, *(one.name for one in fields(Rule))]
+    words = [*OUTCOMES, *PROGRESS, *CALL_FAULTS, *CALLBACK_FAULTS, *settings, *(one.name for one in fields(Rule))]
     assert [word for word in words if f"`{word}`" not in page] == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from airflow_provider_taskwatch.core.wire import Call, Query, Reply, pairs, send
-from airflow_provider_taskwatch.sandbox.fault import Delivery
+from airflow_provider_taskwatch.sandbox.call_fault import Delivery
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 
 NOW = 1_800_000_000.0

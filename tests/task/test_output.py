@@ -23,8 +23,8 @@ from airflow_provider_taskwatch.task.feed_operator import Room
 from airflow_provider_taskwatch.task.finish import how_to_finish
 from airflow_provider_taskwatch.task.output import Output
 from airflow_provider_taskwatch.task.sensor import WatchSensor
-from tests.task.test_feed import life, next_run, subjects
 from tests.task.life import Life, event_of
+from tests.task.test_feed import life, next_run, subjects
 
 
 def ended(box: Running, kind: Any = AutomicExecutionOperator, loss: str = "", **arguments: Any) -> tuple[Life, Any]:

@@ -1,6 +1,6 @@
-"""Faults of callbacks, by name: what can go wrong between a remote and the one that it calls back.
+"""Faults of callbacks, by name: what can go wrong between a remote and its receiver.
 
-A fault bends one attempt into none, one or two. Unlike the faults of :mod:`.fault`, all that match strike.
+A fault turns one attempt into none, one or two. All faults of callbacks that match strike, unlike those of calls.
 """
 
 from __future__ import annotations
@@ -8,14 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from .fault import Fault
 from .post import Post
 
-if TYPE_CHECKING:
-    from .fault import Fault
-
-Bend = Callable[["Fault", Post], tuple[Post, ...]]
+Distort = Callable[[Fault, Post], tuple[Post, ...]]
 
 
 def _duplicate(fault: Fault, post: Post) -> tuple[Post, ...]:
@@ -59,7 +56,7 @@ def _turned(found: re.Match[str]) -> str:
     return f"{found[0][::-1]}x"
 
 
-BENDS: Mapping[str, Bend] = {
+CALLBACK_FAULTS: Mapping[str, Distort] = {
     "callback_duplicate": _duplicate,
     "callback_late": _late,
     "callback_lost": _lost,
