@@ -167,5 +167,5 @@ CALL_FAULTS: Mapping[str, Kind] = {
 }
 """All faults of calls to a remote.
 
-Those of :data:`~.active_fault.ON_TOP` change what comes of another one; of the rest, the first one that matches strikes.
+Those of :data:`~.active_fault.ON_TOP` change the result of another one. Of the rest, the first that matches strikes.
 """
