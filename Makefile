@@ -8,7 +8,7 @@ UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos bench check hooks dist lock clean
+.PHONY: help demo unit test chaos bench check hooks dist lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,9 +16,11 @@ help: ## Show what can be made
 demo: $(READY) ## Run the example DAGs on a real Airflow against the sandbox (KEEP=1 leaves Airflow up)
 	@$(BIN)/python -m demo
 
-test: $(READY) ## Run every test, the end-to-end tests on a real Airflow included
-	$(BIN)/pytest -n 2 --dist loadfile -m "not e2e" --durations 10 --durations-min 2
-	$(BIN)/pytest -m e2e --durations 10 --durations-min 2
+unit: $(READY) ## Run the tests that start no Airflow, in a minute
+	$(BIN)/pytest -n 4 --dist worksteal -m "not e2e and not process" --durations 20
+
+test: unit ## Run every test, the end-to-end tests on a real Airflow included
+	$(BIN)/pytest -n 2 --dist loadfile -m "e2e or process" --durations 20
 
 chaos: $(READY) ## Kill workers, triggerers, schedulers in mid-run and balance the books (LONG=1, FAULT=name, JOBS=n)
 	$(BIN)/python -m tests.chaos $(if $(LONG),--long) $(addprefix --fault ,$(FAULT)) $(addprefix --jobs ,$(JOBS))

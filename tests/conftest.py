@@ -8,13 +8,16 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo import postgres
 from demo.configuration import environment
 
+SHARED_AIRFLOW = "tests/e2e/"
 HOME = Path(tempfile.mkdtemp(prefix="taskwatch-tests-"))
 
 # Airflow reads its settings when it is first imported, which the modules with the tests do.
@@ -27,6 +30,19 @@ os.environ.update(_given)
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(HOME, ignore_errors=True)
+
+
+class FilesAndAirflows(LoadScopeScheduling):
+    """Gives a worker whole files, and one of them all files that share a running Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return SHARED_AIRFLOW if file.startswith(SHARED_AIRFLOW) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return FilesAndAirflows(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

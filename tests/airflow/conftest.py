@@ -6,10 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parent
+
 Airflow = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs Airflow's commands or the example DAGs."""
+    for item in items:
+        if HERE in item.path.parents and {"airflow", "results"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
 
 
 @pytest.fixture(scope="session")

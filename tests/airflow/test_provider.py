@@ -53,6 +53,7 @@ def test_the_connection_types_are_what_airflow_wants() -> None:
     jsonschema.validate(get_provider_info()["connection-types"], schema)
 
 
+@pytest.mark.process
 def test_all_that_the_info_names_is_there() -> None:
     script = f"""
         import importlib, json
@@ -135,6 +136,7 @@ def test_the_link_is_found_by_its_key() -> None:
 # --- what it costs to import
 
 
+@pytest.mark.process
 def test_operators_sensors_triggers_and_notifiers_import_nothing_heavy() -> None:
     script = f"""
         import importlib, pkgutil, sys
@@ -152,6 +154,7 @@ def test_operators_sensors_triggers_and_notifiers_import_nothing_heavy() -> None
     assert python(script).stdout.split() == []
 
 
+@pytest.mark.process
 def test_the_hooks_import_no_http_library_before_they_are_used() -> None:
     script = f"""
         import sys
@@ -163,6 +166,7 @@ def test_the_hooks_import_no_http_library_before_they_are_used() -> None:
     assert python(script).stdout.split() == []
 
 
+@pytest.mark.process
 def test_the_command_line_imports_its_work_only_when_it_is_called() -> None:
     script = f"""
         import sys

@@ -53,6 +53,7 @@ def do(home: Path, *args: str) -> str:
     return done.stdout
 
 
+@pytest.mark.process
 def test_the_dag_of_readme_is_tested_as_readme_says_and_within_seconds(home: Path) -> None:
     assert "`airflow db migrate`" in README.read_text()
     do(home, "airflow", "db", "migrate")

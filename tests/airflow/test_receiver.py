@@ -96,6 +96,7 @@ def test_the_plugin_makes_its_apps_once_whoever_asks() -> None:
     assert TaskWatchPlugin.fastapi_apps is TaskWatchPlugin().fastapi_apps
 
 
+@pytest.mark.process
 def test_no_process_imports_fastapi_or_a_database_because_of_the_plugin(variables: Variables) -> None:
     script = f"""if True:
         import sys
@@ -108,6 +109,7 @@ def test_no_process_imports_fastapi_or_a_database_because_of_the_plugin(variable
     assert python("-c", script, variables=variables).split() == [MODULE]
 
 
+@pytest.mark.process
 def test_on_airflow_s_api_server_two_routes_are_open_and_callbacks_and_pushes_arrive(variables: Variables) -> None:
     shown = json.loads(python("-m", "tests.airflow.mounted", variables=variables).splitlines()[-1])
     refused = shown["counters"].pop("taskwatch.callback.refused")

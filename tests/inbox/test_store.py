@@ -37,6 +37,7 @@ sys.exit(SqlInbox(sys.argv[1]).add([message]) - 1)
 """
 
 
+@pytest.mark.process
 def test_processes_that_start_together_make_the_tables_once(open_inbox: OpenInbox, url: str) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", ADD_ONE, url, str(number)]) for number in range(4)]
 

@@ -48,11 +48,13 @@ def metadata(sdist: Path) -> Message:
     return message_from_string((sdist / "PKG-INFO").read_text())
 
 
+@pytest.mark.process
 def test_a_source_distribution_holds_what_git_tracks(sdist: Path, tracked: set[str]) -> None:
     files = {file.relative_to(sdist).as_posix() for file in sdist.rglob("*") if file.is_file()}
     assert {file for file in files if not GENERATED.fullmatch(file)} == tracked
 
 
+@pytest.mark.process
 def test_the_version_stands_in_one_place_and_the_changelog_begins_with_it(metadata: Message) -> None:
     assert metadata["Version"] == __version__
     (newest, *_) = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
@@ -61,6 +63,7 @@ def test_the_version_stands_in_one_place_and_the_changelog_begins_with_it(metada
         assert __version__ not in (ROOT / file).read_text(), file
 
 
+@pytest.mark.process
 def test_an_index_page_has_no_relative_link(metadata: Message) -> None:
     page = metadata.get_payload()
     assert re.findall(r"\]\((?!https?://|#)[^)]*\)", page) == []

@@ -135,6 +135,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made / "unpacked"
 
 
+@pytest.mark.process
 def test_every_path_of_the_provider_info_and_of_the_user_is_in_the_wheel(wheel: Path) -> None:
     start = f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
     loaded = json.loads(_run(start + dedent(LOAD), str(wheel), json.dumps(USER_PATHS), cwd=wheel).splitlines()[-1])
@@ -144,6 +145,7 @@ def test_every_path_of_the_provider_info_and_of_the_user_is_in_the_wheel(wheel: 
     assert loaded["elsewhere"] == []
 
 
+@pytest.mark.process
 def test_the_wheel_says_that_it_is_typed(wheel: Path) -> None:
     assert (wheel / PACKAGE / "py.typed").is_file()
 
