@@ -24,7 +24,7 @@ def each_row(names: str, rows: Iterable[Any], ids: Iterable[str] | None = None) 
     """
     columns = [name.strip() for name in names.split(",")]
     table = [(row,) if len(columns) == 1 else tuple(row) for row in rows]
-    labels = list(ids) if ids is not None else [", ".join(map(reprlib.repr, row)) for row in table]
+    named = list(ids) if ids is not None else None
     assert table, f"no row for {names}"
 
     def decorate(test: Test) -> Test:
@@ -32,10 +32,11 @@ def each_row(names: str, rows: Iterable[Any], ids: Iterable[str] | None = None) 
         def run_all(*args: Any, **fixtures: Any) -> None:
             failures: list[BaseException] = []
             failed: list[str] = []
-            for label, row in zip(labels, table, strict=True):
+            for number, row in enumerate(table):
                 try:
                     test(*args, **fixtures, **dict(zip(columns, row, strict=True)))
                 except (Exception, pytest.fail.Exception) as failure:  # noqa: BLE001 - whatever a row raises is reported
+                    label = named[number] if named else _shown(number, row)
                     failure.add_note(f"row: {label}")
                     failures.append(failure)
                     failed.append(label)
@@ -47,3 +48,10 @@ def each_row(names: str, rows: Iterable[Any], ids: Iterable[str] | None = None) 
         return run_all
 
     return decorate
+
+
+def _shown(number: int, row: tuple[Any, ...]) -> str:
+    try:
+        return ", ".join(map(reprlib.repr, row))
+    except ValueError:  # an integer with more digits than Python writes
+        return f"row {number}"
