@@ -211,7 +211,7 @@ async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[
     hub = hub_for(conn_id)
     async with hub:
         feed = await feed_of(hub, options)
-        reader = Pump(feed, aopen_inbox, lambda flow: hub.converse(flow, aside=True), open_seal)
+        reader = Pump(feed, aopen_inbox, lambda flow: hub.connection.converse(flow, separate=True), open_seal)
         async with reader.serving(Waiter(EventFilter(since=time.time() - 3600), hear=lambda _: None)):
             await _until(lambda: reader.events > 0)
             first, began, cpu = reader.events, time.monotonic(), time.process_time()

@@ -14,7 +14,6 @@ from airflow_provider_taskwatch.config.metric import count
 from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.hub.hub import Hub
-from airflow_provider_taskwatch.hub.registry import patiently
 from airflow_provider_taskwatch.remotes import REMOTES
 
 from .listener import Listener
@@ -38,11 +37,11 @@ def listener() -> Listener:
 
 
 async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[[str], object] = log.warning) -> Feed:
-    """The feed of a connection; as patient as :func:`patiently`.
+    """The feed of a connection; see :meth:`~..hub.live_connection.LiveConnection.open`.
 
     :raises ConfigurationError: where the connection has no such feed.
     """
-    return REMOTES.feed_for(await patiently(hub.settings, warn), options)
+    return REMOTES.feed_for((await hub.connection.open(warn)).settings, options)
 
 
 @asynccontextmanager
@@ -72,4 +71,4 @@ def _pump_for(hub: Hub, feed: Feed) -> Pump:
 async def _converse(hub: Hub, flow: Flow[Any]) -> Any:
     """Apart from the looks of others; a read may outlive all who waited, and what it needs lives as long."""
     async with hub:
-        return await hub.converse(flow, aside=True)
+        return await hub.connection.converse(flow, separate=True)

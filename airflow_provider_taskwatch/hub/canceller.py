@@ -73,9 +73,11 @@ class Kill:
             return logging.WARNING, f"{one.ref} is left alone: its wait was over before Airflow said how the task ended"
         self.cancel = replace(one, is_users=True)
         async with self._hub_for(one.conn_id) as hub:
-            system = await hub.system()
+            system = (await hub.connection.current()).system
             try:
-                end, ref = await hub.run(lambda system: carry_out(system, one, time.time()), id_space=one.id_space)
+                end, ref = await hub.connection.run(
+                    lambda opened: carry_out(opened.system, one, time.time()), id_space=one.id_space
+                )
             except (MovedError, StrangerError) as error:
                 return logging.WARNING, f"{system.noun} {one.ref} is left alone: {error}"
         if end is CancelEnd.IMPOSSIBLE:

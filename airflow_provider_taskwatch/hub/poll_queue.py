@@ -1,4 +1,4 @@
-"""Who is due, and together with whom: the schedule of a hub, without clock or loop."""
+"""The polls of a hub by their due time, without a clock and an event loop."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.watch import Poll
 
 BATCH_SHARE = 0.6
-"""More than a half, so that two groups that look in turns become one."""
+"""More than one half, so that two groups that are polled in turns become one."""
 
 
 @dataclass(order=True, slots=True)
 class Entry:
-    """One look that waits for its turn, and where its answer goes.
+    """A poll on the queue, and the future for its answer.
 
-    :param until: when its watch wants to hear of a shared reading, even of one that says nothing new.
-    :param answer: a shared reading, or None: look yourself.
+    :param until: from then on the wait gets each observation, even without news.
+    :param answer: an observation from a list; None where the wait is to poll its ref itself.
     """
 
     due: float
@@ -30,21 +30,36 @@ class Entry:
     is_taken: bool = field(default=False, compare=False)
 
     @property
-    def load(self) -> float:
-        """Polls a second that it stands for."""
+    def polls_per_second(self) -> float:
+        """The demand of a wait with this interval."""
         return 1.0 / max(self.poll.after, 1.0)
 
-    def can_wait(self, seen: Observation, again: float) -> bool:
-        """Whether a shared reading says nothing new, and need not be told before the next one, at ``again``."""
-        return again <= self.until and seen.says_as_much_as(self.poll.known)
+    @property
+    def is_over(self) -> bool:
+        """Whether it was taken with a group, or answered, or its wait has ended."""
+        return self.is_taken or self.answer.done()
 
     def joins(self, now: float) -> bool:
-        """Whether a shared read now is worth more than the rest of its time."""
+        """Whether it is answered by a list now, although it is not due yet."""
         return self.due - now <= self.poll.after * BATCH_SHARE
+
+    def can_wait(self, observation: Observation, again: float) -> bool:
+        """Whether an observation has no news, and the next one, at ``again``, is early enough."""
+        return again <= self.until and observation.says_as_much_as(self.poll.known)
+
+    def resolve(self, observation: Observation | None) -> None:
+        """Answers the poll, unless its wait has ended."""
+        if not self.answer.done():
+            self.answer.set_result(observation)
+
+    def fail(self, error: Exception) -> None:
+        """Answers the poll with an error, unless its wait has ended."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 class PollQueue:
-    """Entries by their due time; those with a selector are taken together."""
+    """Entries by their due time; those with one selector are taken together."""
 
     def __init__(self) -> None:
         self._heap: list[Entry] = []
@@ -55,7 +70,7 @@ class PollQueue:
         return self._put(Entry(due, next(self._numbers), due + poll.hold, poll, answer))
 
     def put_back(self, entry: Entry, due: float) -> None:
-        """Let an entry that was taken have another turn."""
+        """Adds an entry that was taken once more."""
         self._put(Entry(due, next(self._numbers), entry.until, entry.poll, entry.answer))
 
     def _put(self, entry: Entry) -> Entry:
@@ -66,46 +81,37 @@ class PollQueue:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is kept at all."""
+        """Whether no entry is kept."""
         return not self._heap and not self._by_selector
 
     def next_due(self) -> float | None:
-        """When :meth:`take` has something to give; None for an empty agenda."""
-        while self._heap and self._is_over(self._heap[0]):
-            self._forget(heapq.heappop(self._heap))
+        """When :meth:`take` has an entry; None for an empty queue."""
+        while self._heap and self._heap[0].is_over:
+            over = heapq.heappop(self._heap)
+            waiting = self._by_selector.get(over.poll.selector, {})  # it may have been answered before its group is due
+            waiting.pop(over.number, None)
+            if not waiting:
+                self._by_selector.pop(over.poll.selector, None)
         return self._heap[0].due if self._heap else None
 
     def take(self, now: float) -> list[list[Entry]]:
-        """What is due, in groups that one read may serve."""
+        """The entries that are due, in groups that one list may answer."""
         groups = []
         while (due := self.next_due()) is not None and due <= now:
             entry = heapq.heappop(self._heap)
-            groups.append(self._take_along(entry, now) if entry.poll.selector else [entry])
+            groups.append(self._take_group(entry.poll.selector, now) if entry.poll.selector else [entry])
         return groups
 
-    def clear(self) -> list[Entry]:
-        """Give up everything."""
-        entries, self._heap, self._by_selector = self._heap, [], {}
-        return entries
-
-    def _forget(self, entry: Entry) -> None:
-        """It may have been answered otherwise, long before anybody with its selector is due."""
-        waiting = self._by_selector.get(entry.poll.selector, {})
-        waiting.pop(entry.number, None)
-        if not waiting:
-            self._by_selector.pop(entry.poll.selector, None)
-
-    def _take_along(self, first: Entry, now: float) -> list[Entry]:
-        waiting = self._by_selector.pop(first.poll.selector)
-        group = [one for one in waiting.values() if one.joins(now) and not one.answer.done()]
-        rest = {number: one for number, one in waiting.items() if not (one.joins(now) or one.answer.done())}
-        if rest:
-            self._by_selector[first.poll.selector] = rest
+    def _take_group(self, selector: str, now: float) -> list[Entry]:
+        waiting = [one for one in self._by_selector.pop(selector).values() if not one.is_over]
+        group = [one for one in waiting if one.joins(now)]
+        if rest := {one.number: one for one in waiting if not one.joins(now)}:
+            self._by_selector[selector] = rest
         for one in group:
             one.is_taken = True
         return group
 
-    @staticmethod
-    def _is_over(entry: Entry) -> bool:
-        """Taken along by another, or its watch is gone."""
-        return entry.is_taken or entry.answer.done()
+    def clear(self) -> list[Entry]:
+        """Removes and returns all entries."""
+        entries, self._heap, self._by_selector = self._heap, [], {}
+        return entries

@@ -124,7 +124,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         """
         if self._is_over or not self._plan.cancel_on_kill or self._seconds_left() == 0:
             return
-        from airflow_provider_taskwatch.hub.registry import kill_of
+        from airflow_provider_taskwatch.hub.kills import kill_of
 
         kill = kill_of(self._as_cancel())
         try:
@@ -146,7 +146,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         async with hub_for(self.conn_id) as hub:
             outcome: Outcome | None = None
             try:
-                outcome = hub.shown(await self._watch(hub, self._plan))
+                outcome = hub.connection.shown(await self._watch(hub, self._plan))
                 if outcome.warning and self._plan.finish == "push":
                     hub.log_throttle.tell(self, self.log, logging.WARNING, outcome.warning)
             except TaskWatchError as error:
@@ -157,7 +157,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     async def _watch(self, hub: Hub, plan: Plan) -> Outcome:
         """Drive the watch; the deadline becomes monotonic time once, here."""
-        from airflow_provider_taskwatch.hub.registry import patiently, ready_for_kills
+        from airflow_provider_taskwatch.hub.kills import ready_for_kills
 
         run: Run[Poll | Call | Pause, Outcome] | None = None
         system: System | None = None
@@ -167,7 +167,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         wakeup = self._wakeup(warn)
         try:
             async with asyncio.timeout(left):
-                system = await patiently(hub.system, warn)
+                system = (await hub.connection.open(warn)).system
                 run = Run(watch(system, plan, age))
                 with self._listening(wakeup), ready_for_kills():
                     await self._drive(run, hub, ChangeLog(system.noun), began - age, wakeup)
@@ -242,7 +242,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
                 self._take(run, hub, changes, await self._poll(step, hub, born, wakeup))
                 continue
             try:
-                answer = await hub.converse(one_step(step), id_space=self._plan.id_space)
+                answer = await hub.connection.converse(one_step(step), id_space=self._plan.id_space)
             except TaskWatchError as error:
                 run.throw(error)
             else:
@@ -345,7 +345,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     async def _keep(self, cancel: Cancel, reason: str) -> None:
         """Write down what could not be cancelled; in a task of its own, as Airflow may give up on this one."""
-        from airflow_provider_taskwatch.hub.registry import canceller
+        from airflow_provider_taskwatch.hub.kills import canceller
 
         keeping = asyncio.get_running_loop().create_task(canceller().keep(cancel))
         keeping.add_done_callback(lambda done: done.cancelled() or done.exception())  # told here, or come too late

@@ -56,19 +56,24 @@ def open_hub(box: Running) -> OpenHub:
 
 
 class LaterHub:
-    """Opens a hub whose time can be put forward, and whose connection is edited between two reads of it."""
+    """Opens a hub whose time can be put forward, and whose connection is edited between two reads of it.
+
+    ``reads`` counts the reads of the connection.
+    """
 
     def __init__(self, box: Running) -> None:
         self._box = box
         self.seconds = 0.0
+        self.reads = 0
 
     @asynccontextmanager
     async def hub(self, system: str, *edits: dict[str, Any]) -> AsyncIterator[Hub]:
         """:param edits: what each read of the connection brings that differs from the sandbox's; the last one stays."""
-        reads = itertools.chain(edits[:-1], itertools.repeat(edits[-1] if edits else {}))
+        changes = itertools.chain(edits[:-1], itertools.repeat(edits[-1] if edits else {}))
 
         async def read() -> Settings:
-            return settings_for(self._box, system, **next(reads))
+            self.reads += 1
+            return settings_for(self._box, system, **next(changes))
 
         hub = Hub(f"{system}_default", read, clock=lambda: time.monotonic() + self.seconds)
         async with hub:

@@ -91,7 +91,8 @@ class Fleet:
         return self._settings
 
     async def _follow(self, hub: Hub, ref: str) -> None:
-        program = Run(watch(await hub.system(), Plan(ref=ref, options=self._options, rhythm=self._rhythm), 0.0))
+        system = (await hub.connection.current()).system
+        program = Run(watch(system, Plan(ref=ref, options=self._options, rhythm=self._rhythm), 0.0))
         while not program.is_over:
             try:
                 program.send(Seen(age=now(), observation=await hub.poll(program.step)))

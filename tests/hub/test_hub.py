@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, RemoteError
+from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, RemoteError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation, Phase
-from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.hub.live_connection import OpenConnection
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acquia.system import Acquia
 from airflow_provider_taskwatch.systems.automic.request import execution_request
@@ -31,21 +31,21 @@ HEX = "0123456789ab"
 async def notifications(hub: Hub, count: int) -> list[str]:
     """Start so many tasks on Acquia."""
 
-    def start(system: System) -> Any:
-        assert isinstance(system, Acquia)
-        return system.start("POST", "applications/a/databases", {"name": "x"})
+    def start(opened: OpenConnection) -> Any:
+        assert isinstance(opened.system, Acquia)
+        return opened.system.start("POST", "applications/a/databases", {"name": "x"})
 
-    return [str((await hub.run(start)).ref) for _ in range(count)]
+    return [str((await hub.connection.run(start)).ref) for _ in range(count)]
 
 
 async def executions(hub: Hub, count: int, alias: str = f"DAILY-{HEX}") -> list[str]:
     """Start so many executions on Automic, under one alias."""
 
-    def start(system: System) -> Any:
-        assert isinstance(system, Automic)
-        return system.start(execution_request("JOBS.X", alias=alias))
+    def start(opened: OpenConnection) -> Any:
+        assert isinstance(opened.system, Automic)
+        return opened.system.start(execution_request("JOBS.X", alias=alias))
 
-    return [str((await hub.run(start)).ref) for _ in range(count)]
+    return [str((await hub.connection.run(start)).ref) for _ in range(count)]
 
 
 def asked(box: Running, endpoint: str = "api", **wanted: Any) -> list[dict[str, Any]]:
@@ -54,16 +54,20 @@ def asked(box: Running, endpoint: str = "api", **wanted: Any) -> list[dict[str, 
     return [one for one in entries if all(one[name] == value for name, value in wanted.items())]
 
 
-async def test_many_watches_share_one_token_one_connection_read_and_few_sockets(
-    box: Running, open_hub: OpenHub
-) -> None:
-    async with open_hub("acquia", concurrency=4) as hub:
+def polled(box: Running) -> tuple[int, int]:
+    """How many lists, and how many single executions, Automic was asked for."""
+    paths = [one["path"].rpartition("/")[2] for one in asked(box, method="GET")]
+    return paths.count("executions"), len(paths) - paths.count("executions")
+
+
+async def test_many_watches_share_one_token_one_connection_read_and_few_sockets(box: Running, later: LaterHub) -> None:
+    async with later.hub("acquia", {"concurrency": 4}) as hub:
         refs = await notifications(hub, 3)
         seen = await asyncio.gather(*(hub.poll(Poll(ref=ref, after=0.0)) for ref in refs * 20))
 
     assert {one.phase for one in seen} == {Phase.RUNNING}
     assert len(asked(box, "token")) == 1
-    assert hub.counts.connection_reads == 1
+    assert later.reads == 1
     assert len({one["client"] for one in asked(box)}) <= 4
 
 
@@ -76,7 +80,6 @@ async def test_watches_with_one_selector_are_read_by_one_list(box: Running, open
 
     assert [one.ref for one in seen] == refs
     assert len(asked(box, method="GET")) - before == 1
-    assert hub.counts.batched_polls == 30
 
 
 async def test_what_a_list_does_not_hold_is_read_singly(box: Running, open_hub: OpenHub) -> None:
@@ -87,7 +90,7 @@ async def test_what_a_list_does_not_hold_is_read_singly(box: Running, open_hub: 
         seen = await asyncio.gather(*map(hub.poll, looks))
 
     assert [one.phase.is_final for one in seen] == [False, False, False]
-    assert hub.counts.looks == 1
+    assert polled(box) == (1, 1)
 
 
 async def test_shared_readings_wake_only_those_for_whom_they_are_news(box: Running, open_hub: OpenHub) -> None:
@@ -97,7 +100,7 @@ async def test_shared_readings_wake_only_those_for_whom_they_are_news(box: Runni
         first = await asyncio.gather(*(hub.poll(Poll(ref=ref, after=0.0, selector="DAILY-*")) for ref in refs))
         looks = [Poll(ref=one.ref, after=0.1, selector="DAILY-*", known=one, hold=60.0) for one in first]
         waiting = [asyncio.ensure_future(hub.poll(poll)) for poll in looks]
-        await until(lambda: hub.counts.batches >= 4)
+        await until(lambda: polled(box)[0] >= 4)
         assert not any(one.done() for one in waiting)
         box.sandbox.end(refs[0], "success", time.time())
         await until(waiting[0].done)
@@ -136,7 +139,7 @@ async def test_lists_are_tried_again_when_a_while_has_passed(box: Running, later
             later.seconds += seconds
             await asyncio.gather(*map(hub.poll, looks))
 
-    assert (hub.counts.looks, hub.counts.batched_polls) == (6, 3)
+    assert polled(box) == (2, 6)
 
 
 async def test_one_429_holds_everybody_back_until_one_probe_has_passed(box: Running, open_hub: OpenHub) -> None:
@@ -183,30 +186,23 @@ def test_looks_that_are_due_within_a_tick_are_made_in_one_turn() -> None:
     assert made == [pytest.approx(0.4)] * 3 + [pytest.approx(0.5)]
 
 
-async def test_a_rejected_secret_is_read_again_and_the_call_made_once_more(box: Running) -> None:
-    secrets = iter(["outdated", "sandbox-secret"])
+async def test_a_rejected_secret_is_read_again_and_the_call_made_once_more(box: Running, later: LaterHub) -> None:
+    async with later.hub("acquia", {"password": "outdated"}, {"password": "sandbox-secret"}) as hub:
+        found = await hub.connection.run(lambda opened: opened.system.probe())
 
-    async def read() -> Settings:
-        return settings_for(box, "acquia", password=next(secrets))
-
-    hub = Hub("acquia_default", read)
-    async with hub:
-        said = await hub.run(lambda system: system.probe())
-        hub.close()
-
-    assert "account" in said
-    assert hub.counts.connection_reads == 2
+    assert "account" in found
+    assert later.reads == 2
 
 
-async def test_many_rejections_cost_one_read_of_the_connection(box: Running, open_hub: OpenHub) -> None:
-    async with open_hub("acquia") as hub:
+async def test_many_rejections_cost_one_read_of_the_connection(box: Running, later: LaterHub) -> None:
+    async with later.hub("acquia") as hub:
         refs = await notifications(hub, 1)
         box.sandbox.add_fault("forbidden", system="acquia", path="notifications")
         looks = (hub.poll(Poll(ref=refs[0], after=0.0)) for _ in range(20))
         errors = await asyncio.gather(*looks, return_exceptions=True)
 
     assert {type(one) for one in errors} == {RemoteError}
-    assert hub.counts.connection_reads == 2
+    assert later.reads == 2
 
 
 async def test_an_edit_that_names_no_remote_leaves_the_old_connection_in_use(box: Running, later: LaterHub) -> None:
@@ -218,7 +214,7 @@ async def test_an_edit_that_names_no_remote_leaves_the_old_connection_in_use(box
         seen = await asyncio.wait_for(asyncio.gather(*looks, hub.poll(Poll(ref=refs[0], after=0.0))), 10)
 
     assert {one.phase for one in seen} == {Phase.RUNNING}
-    assert hub.counts.connection_reads == 2
+    assert later.reads == 2
 
 
 @pytest.mark.parametrize("system", ["automic", "docplanner"])
@@ -226,10 +222,10 @@ async def test_an_edit_is_taken_over_whether_there_are_tasks_or_events(
     box: Running, later: LaterHub, system: str
 ) -> None:
     async with later.hub(system, {}, {"read_timeout": 29.0}) as hub:
-        before = await hub.settings()
+        before = (await hub.connection.current()).settings
         await asyncio.sleep(0)
         later.seconds += 301.0
-        after = await hub.settings()
+        after = (await hub.connection.current()).settings
 
     assert (before.read_timeout, after.read_timeout) == (30.0, 29.0)
 
@@ -262,7 +258,7 @@ async def test_who_is_cancelled_while_it_reads_the_connection_again_harms_nobody
     async with later.hub("acquia", {}, {"read_timeout": 29.0}) as hub:
         refs = await notifications(hub, 1)
         later.seconds += 301.0
-        reader = asyncio.ensure_future(hub.settings())
+        reader = asyncio.ensure_future(hub.connection.current())
         for _ in range(turns):
             await asyncio.sleep(0)
         reader.cancel()
@@ -272,6 +268,24 @@ async def test_who_is_cancelled_while_it_reads_the_connection_again_harms_nobody
     assert seen.phase is Phase.RUNNING
 
 
+def test_a_connection_that_airflow_cannot_give_is_opened_later_with_a_warning_for_each_attempt() -> None:
+    answers: list[Any] = [TransportError("Airflow does not answer")] * 2 + [ConfigurationError("the host is missing")]
+    warnings: list[str] = []
+
+    async def read() -> Settings:
+        raise answers.pop(0)
+
+    async def open_connection() -> float:
+        async with Hub("x", read, clock=virtual.now) as hub:
+            with pytest.raises(ConfigurationError, match="the host is missing"):
+                await hub.connection.open(warnings.append)
+            hub.close()
+        return virtual.now()
+
+    assert virtual.run(open_connection()) == 20.0
+    assert warnings == ["still waiting: Airflow does not answer"] * 2
+
+
 async def test_a_connection_that_is_wrong_fails_its_watch_with_the_reason(box: Running) -> None:
     async def read() -> Settings:
         raise ConfigurationError("connection 'x': the host is missing")
@@ -279,7 +293,7 @@ async def test_a_connection_that_is_wrong_fails_its_watch_with_the_reason(box: R
     hub = Hub("x", read)
     async with hub:
         with pytest.raises(ConfigurationError, match="the host is missing"):
-            await hub.system()
+            await hub.connection.current()
         hub.close()
 
 
@@ -290,7 +304,7 @@ async def test_the_hub_outlives_its_last_watch_for_a_while_and_then_ends(box: Ru
     hub = Hub("acquia_default", read, linger_seconds=0.2)
     for _ in range(3):
         async with hub:
-            await hub.run(lambda system: system.probe())
+            await hub.connection.run(lambda opened: opened.system.probe())
     assert not hub.is_closed
     await until(lambda: hub.is_closed)
 
@@ -319,7 +333,7 @@ async def test_intervals_are_stretched_evenly_and_that_is_said_once_when_it_last
 
     hub = Hub("acquia_default", read, clock=lambda: clock[0])
     async with hub:
-        await hub.system()
+        await hub.connection.current()
         waiting = [asyncio.ensure_future(hub.poll(Poll(ref="x", after=1.0))) for _ in range(20)]
         lines = []
         for clock[0] in (0.0, 10.0, 20.0, 30.0):
@@ -337,7 +351,7 @@ async def test_a_shared_reading_that_is_cut_off_is_loud(box: Running, open_hub: 
     async with open_hub("automic") as hub:
         looks = [Poll(ref=ref, after=0.0, selector="DAILY-*") for ref in ("1", "2")]
         waiting = [asyncio.ensure_future(hub.poll(poll)) for poll in looks]
-        await until(lambda: hub.counts.batches == 1)
+        await until(lambda: len(asked(box, method="GET")) == 1)
         hub.close()
         told = await asyncio.gather(*waiting, return_exceptions=True)
 
@@ -366,7 +380,7 @@ async def test_those_who_come_one_by_one_are_gathered_where_nothing_can_be_read_
     box: Running, open_hub: OpenHub
 ) -> None:
     async with open_hub("aps") as hub:
-        selector = (await hub.system()).selector({})
+        selector = (await hub.connection.current()).system.selector({})
 
         async def come(number: int) -> Phase:
             await asyncio.sleep(number / 100)
@@ -376,14 +390,14 @@ async def test_those_who_come_one_by_one_are_gathered_where_nothing_can_be_read_
 
     assert set(phases) == {Phase.LOST}
     assert len(asked(box, method="GET")) == 4  # what a panel shows and the action log, for the first and for the rest
-    assert (hub.counts.looks, hub.counts.batches) == (0, 2)
 
 
 async def test_an_outcome_shows_no_secret_that_came_by_a_callback(open_hub: OpenHub) -> None:
     told = Outcome(ending=Ending.FAILED, ref="1", message="as it is")
     async with open_hub("acquia") as hub:
-        assert hub.shown(told) == told
-        secret = (await hub.settings()).password
+        assert hub.connection.shown(told) == told
+        secret = (await hub.connection.current()).settings.password
         await notifications(hub, 1)
         told = replace(told, message=f"you sent {secret}", result={"callback": secret})
-        assert (hub.shown(told).message, hub.shown(told).result) == ("you sent ***", {"callback": "***"})
+        shown = hub.connection.shown(told)
+        assert (shown.message, shown.result) == ("you sent ***", {"callback": "***"})

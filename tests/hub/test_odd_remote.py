@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -123,7 +124,8 @@ async def test_the_triggerer_reads_all_that_can_be_read(settings: Settings) -> N
 
     hub = Hub("acronis_default", known)
     async with hub:
-        pump = Pump(feed, opened, lambda flow: hub.converse(flow, aside=True), lambda: Seal([]), clock=lambda: NOW)
+        converse = partial(hub.connection.converse, separate=True)
+        pump = Pump(feed, opened, converse, lambda: Seal([]), clock=lambda: NOW)
         async with pump.serving(Listening(EventFilter(since=1.0)).waiter):
             async with asyncio.timeout(120):
                 await until(lambda: inbox.position(feed.key) == "2001")

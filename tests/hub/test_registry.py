@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError
+from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.feed import registry
 from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
 from airflow_provider_taskwatch.hub.registry import hub_for
-from airflow_provider_taskwatch.sandbox.server import Running
-from tests.hub.conftest import settings_for
+from tests.hub.conftest import OpenHub
 from tests.hub.remote import Listening, QueueFeed, Remote
 from tests.until import until
 
@@ -25,6 +24,7 @@ class QueueHub:
     def __init__(self) -> None:
         self.remote = Remote()
         self.users = 0
+        self.connection = self
 
     async def __aenter__(self) -> QueueHub:
         self.users += 1
@@ -33,8 +33,8 @@ class QueueHub:
     async def __aexit__(self, *_: object) -> None:
         self.users -= 1
 
-    async def converse(self, flow: Flow[Any], *, aside: bool) -> Any:
-        assert aside
+    async def converse(self, flow: Flow[Any], *, separate: bool) -> Any:
+        assert separate
         return await self.remote.converse(flow)
 
 
@@ -98,20 +98,12 @@ async def test_who_comes_after_the_last_one_has_left_gets_a_reader_of_his_own() 
     assert hubs[1].remote.calls[0] == "read 1"
 
 
-async def test_an_airflow_that_does_not_answer_is_asked_again(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "AIRFLOW_SECONDS", 0.01)
-
-    class Slow:
-        asked = 0
-
-        async def settings(self) -> Any:
-            self.asked += 1
-            if self.asked < 3:
-                raise TransportError("Airflow does not answer")
-            return settings_for(box, "acronis")
-
-    hub: Any = Slow()
-    feed = await feed_of(hub, {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a"]})
-    assert feed.key.startswith("acronis acronis_default")
-    with pytest.raises(ConfigurationError, match="topic is missing"):
-        await feed_of(hub, {})
+async def test_a_feed_is_made_of_the_options_and_the_connection(open_hub: OpenHub) -> None:
+    async with open_hub("acronis") as hub:
+        await asyncio.sleep(0)  # a hub that has never run closes nothing
+        feed = await feed_of(
+            hub, {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a"]}
+        )
+        assert feed.key.startswith("acronis acronis_default")
+        with pytest.raises(ConfigurationError, match="topic is missing"):
+            await feed_of(hub, {})
