@@ -16,6 +16,7 @@ from tests.inbox.memory import MemoryInbox
 from tests.play import play, reply, targets
 from tests.receiver.served import serving
 from tests.receiver.visitor import OTHER_SECRET, SECRET
+from tests.rows import each_row
 
 CALLBACK = CallbackAddress(url="https://calls.test/callbacks/hush-hush-token", bearer="hush-hush-bearer")
 
@@ -75,7 +76,7 @@ def test_settings_that_are_wrong_end_it_before_anything_is_sent(inbox: MemoryInb
         list(prove(settings("http://calls.test"), inbox))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "status, health, kind, words",
     [
         (503, {"service": "taskwatch receiver"}, RemoteError, r"/callbacks/\*\*\* answered 503: .*; see its log"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.figure import Figures, busiest_tenth, gaps, goals, lateness, percentile
+from tests.rows import each_row
 
 FIGURES = Figures(
     name="single",
@@ -86,7 +87,7 @@ def test_all_goals_of_a_thousand_can_be_reached():
     assert set(reached(goals(thousand())).values()) == {True}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "worse, what",
     [
         ({"runner_cpu": 0.5}, "(c) CPU per poll, of (b)"),
@@ -109,7 +110,7 @@ def test_what_made_no_look_has_no_cost_per_look_to_compare_with():
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "slow, is_reached",
     [
         ({"polls": 100, "late_p99": 0.9}, True),
@@ -136,7 +137,7 @@ def test_memory_is_what_each_further_watch_takes_beyond_a_further_idle_trigger()
     assert {goal.value for goal in found if "kB of memory" in goal.what} == {"9.0"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "changes, what",
     [
         ({}, None),

@@ -22,6 +22,7 @@ from benchmarks.schedule import (
     table_of,
     tasks_of,
 )
+from tests.rows import each_row
 
 COUNT = 200
 EVERY_30 = fixed(30.0)
@@ -72,8 +73,8 @@ def test_the_intervals_of_others_are_what_they_are_called():
     assert looks_at(task, fixed(5.0)) == (21, 0.0)
 
 
-@pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if shape])
-@pytest.mark.parametrize("knob", [0.0, 1.0])
+@each_row("name", [name for name, shape in SHAPES.items() if shape])
+@each_row("knob", [0.0, 1.0])
 def test_progress_never_falls_and_is_a_percentage_below_100(name, knob):
     task = RemoteTask(length=200.0, end=200.0, shape=SHAPES[name], knob=knob)
     reported = [task.percent(task.shape, age) for age in range(0, 220, 2)]

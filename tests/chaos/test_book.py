@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.book import Balance, Ended, Evidence, Execution, Request, UserAct, balance
 from tests.chaos.ledger import Entry
 from tests.chaos.plan import Job, Kind
+from tests.rows import each_row
 
 JOB = Job(name="JOBS.A", kind=Kind.AUTOMIC)
 ACQUIA = Job(name="environments/a", kind=Kind.ACQUIA)
@@ -99,7 +100,7 @@ def test_where_a_marker_is_kept_no_explanation_helps() -> None:
 # --- ends
 
 
-@pytest.mark.parametrize("state", ["deferred", "running", "up_for_retry", None])
+@each_row("state", ["deferred", "running", "up_for_retry", None])
 def test_a_task_that_has_not_ended_is_a_violation(state: str | None) -> None:
     assert broken(books(JOB, GOOD, ended=replace(SUCCESS, state=state))) == ["hanging"]
 

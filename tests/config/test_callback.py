@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
 from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
 from tests.receiver.visitor import NOW, OTHER_SECRET, PUSH_TICKET, SECRET, TICKET
+from tests.rows import each_row
 
 Configure = Callable[..., None]
 
@@ -72,7 +73,7 @@ def test_a_setting_that_cannot_be_read_is_named(configure: Configure, name: str,
         callback_options()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url, require_https, problem",
     [
         ("https://calls.test/taskwatch", True, ""),
@@ -96,7 +97,7 @@ def test_remotes_are_only_told_to_call_where_it_is_safe(url: str, require_https:
     assert "hush-hush" not in found
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host, expected", [("localhost", True), ("a.localhost", True), ("::1", True), ("10.0.0.1", False), ("", False)]
 )
 def test_loopback_is_this_host(host: str, expected: bool) -> None:

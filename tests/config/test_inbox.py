@@ -23,6 +23,7 @@ from airflow_provider_taskwatch.config.inbox import (
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 from tests.config.supervisor import Supervisor
+from tests.rows import each_row
 
 URL_VARIABLE = "AIRFLOW__TASKWATCH__INBOX_URL"
 CONNECTION = {"conn_type": "postgres", "host": "db.test", "login": "me", "password": "hush-hush", "schema": "calls"}
@@ -87,7 +88,7 @@ def test_a_connection_that_could_not_be_read_is_not_taken_for_none(monkeypatch: 
         asyncio.run(aopen_inbox())
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given, url",
     [
         (CONNECTION, "postgresql://me:hush-hush@db.test/calls"),

@@ -51,7 +51,7 @@ def test_what_is_kept_is_plain_json_and_comes_back_as_it_was():
     assert cancel_from(json.loads(json.dumps(WANTED.to_json()))) == WANTED
 
 
-@pytest.mark.parametrize("content", [None, [], "x", {}, {"ref": "7"}, {"cancel_id": "c", "conn_id": "x"}])
+@each_row("content", [None, [], "x", {}, {"ref": "7"}, {"cancel_id": "c", "conn_id": "x"}])
 def test_what_is_no_cancel_is_none(content):
     assert cancel_from(content) is None
 
@@ -82,7 +82,7 @@ def test_a_task_that_a_user_has_ended_is_cancelled(state, keeps_record):
     assert not why_left(replace(WANTED, keeps_record=keeps_record), state)
 
 
-@pytest.mark.parametrize("state", [one for one in EVERY_STATE if one not in (*ENDED, None)])
+@each_row("state", [one for one in EVERY_STATE if one not in (*ENDED, None)])
 def test_an_attempt_that_knows_of_the_remote_task_decides_about_it(state):
     known = replace(WANTED, keeps_record=True)
     assert state in why_left(known, state)
@@ -115,7 +115,7 @@ def test_it_is_told_what_a_cancel_has_done(effect):
     assert end.name == effect.name
 
 
-@pytest.mark.parametrize("phase", ["succeeded", "skipped", "failed", "cancelled"])
+@each_row("phase", ["succeeded", "skipped", "failed", "cancelled"])
 def test_what_has_ended_is_left_as_it_is(phase):
     assert result_of(carry_out(Jobs(), WANTED, 0.0), job(phase)) == (CancelEnd.ENDED, "7")
 

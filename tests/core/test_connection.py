@@ -87,7 +87,7 @@ def test_a_field_that_no_scope_is_made_from_has_no_say_in_it():
     assert read(extra={"tenant": "t-1"}).scope == "tenant:t-1"
 
 
-@pytest.mark.parametrize("text, value", [("true", True), ("YES", True), ("1", True), ("no", False), ("false", False)])
+@each_row("text, value", [("true", True), ("YES", True), ("1", True), ("no", False), ("false", False)])
 def test_a_boolean_may_be_stored_as_a_word(text, value):
     assert read(extra={"reject_403": text}).reject_403 is value
 
@@ -98,7 +98,7 @@ def test_an_empty_field_means_its_default(empty):
     assert settings == read()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "extra, verify",
     [
         ({"verify": False}, False),
@@ -201,7 +201,7 @@ def test_a_token_url_may_follow_the_host():
     assert problems(DOMAIN).endswith("(demo): the host is missing")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host, base",
     [
         ("example.com", "https://www.example.com/api"),
@@ -273,12 +273,12 @@ def test_a_malformed_extra_is_named_with_what_it_must_be(name, value, told):
     assert f"extra {name!r} must be {told}" in problems(extra={name: value})
 
 
-@pytest.mark.parametrize("extra", ["{", "[]", "null", '"text"', "[" * 100_000, f"password={SECRET}"])
+@each_row("extra", ["{", "[]", "null", '"text"', "[" * 100_000, f"password={SECRET}"])
 def test_an_extra_that_is_no_json_object_is_refused_without_being_shown(extra):
     assert "the extra is not a JSON object" in problems(extra=extra)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "auth, columns, told",
     [
         ("basic", {"login": None}, "the login (user) is missing"),
@@ -306,9 +306,7 @@ def test_each_way_to_authenticate_needs_only_its_own():
     assert read(password="pässwörd", extra={"auth": "basic"}).charset == "latin-1"
 
 
-@pytest.mark.parametrize(
-    "url", [f"https://me:{SECRET}@id.example.com/token", "id.example.com/token", "https://[x", "https://", "a b"]
-)
+@each_row("url", [f"https://me:{SECRET}@id.example.com/token", "id.example.com/token", "https://[x", "https://", "a b"])
 def test_a_token_url_must_be_one_and_hold_no_credentials(url):
     assert "extra 'token_url' must be an http(s) URL without credentials" in problems(extra={"token_url": url})
 
@@ -327,7 +325,7 @@ def test_the_page_of_a_task_is_made_from_the_connections_template():
     assert read().page({"ref": "1"}) == ""
 
 
-@pytest.mark.parametrize("template", ["{id}", "{}", "{0}", "{ref", "{ref.x}", "{ref[x]}", "{ref!z}", "{ref:9d}"])
+@each_row("template", ["{id}", "{}", "{0}", "{ref", "{ref.x}", "{ref[x]}", "{ref!z}", "{ref:9d}"])
 def test_a_template_that_cannot_be_filled_names_what_it_may_use(template):
     with pytest.raises(ConfigurationError, match=r"ui_url .* may only use \{ref\}, \{client\}"):
         read(extra={"ui_url": template}).page({"ref": "1", "client": "100"})
@@ -345,12 +343,12 @@ def test_without_a_host_a_path_gives_no_token_url():
     assert problems(form).endswith("(demo): the host is missing")
 
 
-@pytest.mark.parametrize("number, text", [(100, "100"), (100.0, "100"), (0, "0"), (1.5, "1.5"), (10**20, str(10**20))])
+@each_row("number, text", [(100, "100"), (100.0, "100"), (0, "0"), (1.5, "1.5"), (10**20, str(10**20))])
 def test_a_text_may_be_stored_as_a_number(number, text):
     assert read(extra={"tenant": number, "audience": number}).own["tenant"] == text
 
 
-@pytest.mark.parametrize("value", [True, False, [], {}, float("inf")])
+@each_row("value", [True, False, [], {}, float("inf")])
 def test_what_is_neither_a_text_nor_a_number_is_refused(value):
     assert "extra 'tenant' must be a text" in problems(extra={"tenant": value})
 
@@ -363,7 +361,7 @@ def test_a_list_among_the_token_parameters_repeats_its_field():
     assert settings.token_params["claims"] == '{"a": 1}'
 
 
-@pytest.mark.parametrize(
+@each_row(
     "params, words",
     [
         ({"resource": [["a"]]}, "'resource' must be a text"),
@@ -379,7 +377,7 @@ def test_a_token_parameter_that_cannot_be_sent_is_named(params, words):
     assert f"extra 'token_params': {words}" in problems(extra={"token_params": params})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "columns, auth, words",
     [
         ({"password": f"{SECRET}\n"}, "oauth2", "the password (client secret) ends in a line break; remove it"),
@@ -402,7 +400,7 @@ def test_a_client_id_with_a_colon_needs_another_way_than_a_raw_basic_header():
         assert read(login="urn:me", extra={"client_auth": way}).client_auth == way
 
 
-@pytest.mark.parametrize("url", ["javascript:alert('{ref}')", "https://me:x@ui/{ref}", "ui/{ref}", "https://{ref}/"])
+@each_row("url", ["javascript:alert('{ref}')", "https://me:x@ui/{ref}", "ui/{ref}", "https://{ref}/"])
 def test_the_page_of_a_task_must_be_an_http_address(url):
     assert "extra 'ui_url' must be an http(s) URL without credentials" in problems(extra={"ui_url": url})
 

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     DeadlineError,
@@ -16,25 +14,26 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
     described,
 )
+from tests.rows import each_row
 
 
 def refused(status):
     return RemoteError(method="GET", path="/x", status=status, message="why", retry_after=3.0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kind", [ConfigurationError, DeadlineError, EventError, NotFoundError, ReplyError, TokenError, TransportError]
 )
 def test_one_except_clause_catches_them_all(kind):
     assert issubclass(kind, TaskWatchError)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
+@each_row("status", [400, 401, 403, 404, 409])
 def test_what_the_remote_refuses_does_not_pass(status):
     assert not refused(status).transient
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@each_row("status", [408, 429, 500, 502, 503, 504])
 def test_trouble_at_the_remote_passes(status):
     assert refused(status).transient
 
@@ -50,7 +49,7 @@ def test_a_request_counts_as_sent_unless_it_surely_was_not():
     assert not TransportError("no such host", sent=False).sent
 
 
-@pytest.mark.parametrize(
+@each_row(
     "error, passes",
     [
         (TransportError("lost"), True),
@@ -66,7 +65,7 @@ def test_each_error_says_whether_asking_again_can_help(error, passes):
     assert error.transient is passes
 
 
-@pytest.mark.parametrize(
+@each_row(
     "error, words",
     [
         (TimeoutError(), "TimeoutError"),

@@ -21,7 +21,7 @@ EVENT = Event(
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "want",
     [
         {},
@@ -58,12 +58,12 @@ def test_an_event_that_does_not_fit_is_left(want: dict[str, Any]) -> None:
     assert not EventFilter(**want).accepts(EVENT)
 
 
-@pytest.mark.parametrize("at, is_taken", [(100.0, True), (99.0, False), (100.5, False), (100.8, True)])
+@each_row("at, is_taken", [(100.0, True), (99.0, False), (100.5, False), (100.8, True)])
 def test_a_time_in_whole_seconds_may_be_any_moment_of_its_second(at: float, is_taken: bool) -> None:
     assert EventFilter(since=100.7).accepts(replace(EVENT, at=at)) is is_taken
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path, value",
     [("data.booking.id", "42"), ("data.booking.parts", None), ("data.booking.id.x", None), ("a.b", None)],
 )
@@ -83,7 +83,7 @@ def test_a_want_is_found_by_what_it_must_equal(want: dict[str, Any], clue: objec
     assert EventFilter(**want).clue == clue
 
 
-@pytest.mark.parametrize(
+@each_row(
     "want, words",
     [
         ({"names": "booking-*"}, "names must be a list of texts"),

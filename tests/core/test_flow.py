@@ -40,7 +40,7 @@ def test_a_good_reply_is_returned_as_it_is():
     assert (steps, got.status) == ([READ], 204)
 
 
-@pytest.mark.parametrize("trouble", [reply(500), reply(503), reply(429), reply(408), LOST, NEVER_LEFT])
+@each_row("trouble", [reply(500), reply(503), reply(429), reply(408), LOST, NEVER_LEFT])
 def test_a_read_is_repeated_while_the_remote_is_in_trouble(trouble):
     steps, got = play(ask(READ, retry=PATIENT), trouble, trouble, reply())
     assert got.is_ok
@@ -60,7 +60,7 @@ def test_a_refusal_of_the_credentials_says_what_to_check_of_the_connection(statu
         play(ask(READ), answer)
 
 
-@pytest.mark.parametrize("status", [300, 400, 401, 403, 404, 409, 422])
+@each_row("status", [300, 400, 401, 403, 404, 409, 422])
 def test_a_refusal_is_not_repeated(status):
     with pytest.raises(RemoteError) as caught:
         play(ask(READ, retry=PATIENT), reply(status, "no"))
@@ -77,7 +77,7 @@ def test_a_read_that_deletes_is_not_repeated_after_a_lost_reply():
         play(ask(replace(READ, is_consuming=True), retry=PATIENT), LOST)
 
 
-@pytest.mark.parametrize("trouble", [LOST, reply(500), reply(502), reply(503), reply(408)])
+@each_row("trouble", [LOST, reply(500), reply(502), reply(503), reply(408)])
 def test_a_start_that_may_have_arrived_is_not_repeated(trouble):
     with pytest.raises((TransportError, RemoteError)):
         play(ask(START, retry=PATIENT), trouble)
@@ -177,7 +177,7 @@ def test_a_date_to_wait_for_means_nothing_without_any_clock():
     assert retry_after({}) is None
 
 
-@pytest.mark.parametrize("date", [{}, {"date": ""}, {"date": "yesterday"}, {"date": "Wed, 99 Oct 2026 07:00:00 GMT"}])
+@each_row("date", [{}, {"date": ""}, {"date": "yesterday"}, {"date": "Wed, 99 Oct 2026 07:00:00 GMT"}])
 def test_a_date_is_read_against_our_clock_where_the_remote_tells_none(date):
     assert retry_after({"retry-after": LATER, **date}, RECEIVED_AT) == 90.0
     assert said_at(Reply(status=200, headers=date, received_at=RECEIVED_AT)) == RECEIVED_AT
@@ -273,7 +273,7 @@ def test_the_remotes_words_are_found_in_all_shapes(content, told):
     assert words(reply(400, content)) == told
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         b'\xef\xbb\xbf{"a": 1}',
@@ -305,8 +305,8 @@ def test_a_value_of_any_shape_is_told_in_a_few_words(content):
     assert len(told(content, 200)) <= 200
 
 
-@pytest.mark.parametrize("depth", [600, 100_000])
-@pytest.mark.parametrize("opening", ['{"error":', "["])
+@each_row("depth", [600, 100_000])
+@each_row("opening", ['{"error":', "["])
 def test_an_error_nested_without_end_is_shown_as_it_begins(depth, opening):
     assert words(reply(500, opening * depth + "1" + {"[": "]"}.get(opening, "}") * depth)).startswith(opening * 20)
 
@@ -348,7 +348,7 @@ def test_a_refusal_that_is_lived_through_names_its_call_once():
     assert steps[1].trouble == "POST /x answered 429: slow down; trying again in 20 s, and for 20 s more at most"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "patience, pauses", [(None, [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]), (10.0, [2.0, 4.0]), (0.0, []), (1e9, 8)]
 )
 def test_what_time_does_not_cure_is_tried_for_as_long_as_the_connection_says(patience, pauses):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.feed import Event, shown
 from airflow_provider_taskwatch.core.instant import instant
+from tests.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     "seconds, expected",
     [
         (0.5, "1970-01-01T00:00:00.500000+00:00"),

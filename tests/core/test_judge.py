@@ -27,7 +27,7 @@ RUNNING, ODD, BLOCKED, ABSENT = seen(Phase.RUNNING), seen(Phase.UNKNOWN, "4711")
 UNREADABLE = Observation(ref="7", phase=Phase.UNKNOWN, message="the reply is not JSON")
 
 
-@pytest.mark.parametrize("phase", [phase for phase in Phase if phase.is_final])
+@each_row("phase", [phase for phase in Phase if phase.is_final])
 def test_a_final_phase_ends_the_wait(phase):
     reading = seen(phase, "1800", message="why", result={"a": 1})
     _, _, outcome = read((0.0, reading))
@@ -36,7 +36,7 @@ def test_a_final_phase_ends_the_wait(phase):
     assert outcome.result == {"a": 1}
 
 
-@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING, Phase.BLOCKED, Phase.UNKNOWN])
+@each_row("phase", [Phase.PENDING, Phase.RUNNING, Phase.BLOCKED, Phase.UNKNOWN])
 def test_no_other_phase_ends_it_at_once(phase):
     assert read((90_000.0, seen(phase)))[2] is None
 
@@ -133,7 +133,7 @@ def test_memory_survives_between_two_processes():
     assert from_json(json.loads(json.dumps(memory.to_json()))) == memory
 
 
-@pytest.mark.parametrize("stored", [None, "", 5, [], {}, {"of_a_newer_version": 1}])
+@each_row("stored", [None, "", 5, [], {}, {"of_a_newer_version": 1}])
 def test_what_is_no_memory_is_an_empty_one(stored):
     assert from_json(stored) == Memory()
 

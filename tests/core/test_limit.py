@@ -12,6 +12,7 @@ from airflow_provider_taskwatch.core.limit import (
     scope_of,
 )
 from tests.play import reply
+from tests.rows import each_row
 
 LAST = {"x-ratelimit-remaining": "0"}
 
@@ -20,9 +21,7 @@ def headed(status, headers):
     return reply(status, **headers)
 
 
-@pytest.mark.parametrize(
-    "status, fails", [(200, False), (401, False), (404, False), (429, True), (500, True), (503, True)]
-)
+@each_row("status, fails", [(200, False), (401, False), (404, False), (429, True), (500, True), (503, True)])
 def test_only_429_and_5xx_say_that_the_remote_is_in_trouble(status, fails):
     assert is_failure(reply(status)) is fails
 
@@ -31,7 +30,7 @@ def test_a_good_reply_holds_nobody_back():
     assert hold_seconds(reply(), 0) == 0.0
 
 
-@pytest.mark.parametrize("answer", [None, reply(429), reply(503), reply(429, retry_after="soon")])
+@each_row("answer", [None, reply(429), reply(503), reply(429, retry_after="soon")])
 def test_without_a_wish_of_the_remote_the_pause_grows_up_to_a_minute(answer):
     assert [hold_seconds(answer, failures) for failures in (1, 2, 3, 7, 10_000)] == [1.0, 2.0, 4.0, 60.0, 60.0]
 
@@ -50,7 +49,7 @@ def test_a_wish_in_a_good_reply_is_about_something_else():
     assert hold_seconds(reply(202, retry_after="60"), 0) == 0.0
 
 
-@pytest.mark.parametrize(
+@each_row(
     "reset, seconds",
     [("30", 30.0), (" 5 ", 5.0), ("1800000000", 0.0), ("9" * 5000, 0.0), ("soon", 0.0), ("-1", 0.0), ("", 0.0)],
 )
@@ -84,7 +83,7 @@ def test_an_allowance_is_not_believed_to_be_gone_for_longer_than_five_minutes(re
 # --- whom a reply concerns
 
 
-@pytest.mark.parametrize(
+@each_row(
     "answer, sent, scope",
     [
         (reply(200), True, Scope.NOBODY),

@@ -96,7 +96,7 @@ def test_no_error_made_of_a_reply_shows_a_secret_wherever_it_is_cut(secret, spel
         assert spell(secret) not in str(error)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32", "latin-1"])
+@each_row("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32", "latin-1"])
 def test_a_body_of_any_encoding_shows_no_secret(encoding):
     got = Reply(status=400, body="you sent pässword-of-ours".encode(encoding), mask=Mask(("pässword-of-ours",)))
     assert "of-ours" not in got.text().replace("\ufffd", "")
@@ -208,7 +208,7 @@ def test_an_error_without_a_cause_is_cleaned_as_well():
     assert error.args == ("a *** b", 7)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name", ["password", "client_assertion", "subject_token", "refresh_token", "api-key", "pin", "code", "X_SECRET"]
 )
 def test_a_parameter_that_is_a_secret_by_its_name(name):

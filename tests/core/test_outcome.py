@@ -8,6 +8,7 @@ from airflow_provider_taskwatch.core.error import EventError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS, shortened
+from tests.rows import each_row
 
 FULL = Outcome(
     ending=Ending.FAILED, ref="7", phase=Phase.FAILED, status="1800", message="why\nnot", result={"a": [1, None]}
@@ -37,20 +38,20 @@ def test_an_event_of_this_version_with_more_in_it_is_understood():
     assert from_event({**FULL.to_event(), "new": True}) == FULL
 
 
-@pytest.mark.parametrize("event", [None, "success", 5, [], ["version", 1], "x" * 10_000])
+@each_row("event", [None, "success", 5, [], ["version", 1], "x" * 10_000])
 def test_a_missing_event_is_an_error_with_a_remedy(event):
     with pytest.raises(EventError, match="instead of an event; clear the task to start again") as caught:
         from_event(event)
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("version", [2, 99, None, "1", 1.5, [1]])
+@each_row("version", [2, 99, None, "1", 1.5, [1]])
 def test_an_event_of_another_version_names_the_remedy(version):
     with pytest.raises(EventError, match="install the same airflow-provider-taskwatch on triggerer and workers"):
         from_event({**FULL.to_event(), "version": version})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "wrong",
     [
         {"ending": "exploded"},

@@ -15,7 +15,7 @@ from tests.rows import each_row
 GOOD = "https://ui.example.com/tasks/{ref}"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "template",
     [
         GOOD,

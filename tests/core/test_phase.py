@@ -3,10 +3,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import pytest
-
 from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase, absent
+from tests.rows import each_row
 
 
 def test_five_phases_end_a_task_and_two_of_them_well():
@@ -41,7 +40,7 @@ def test_a_mapping_is_made_when_it_is_looked_into_and_once():
     assert (repr(later), made) == ("{'id': '7'}", ["now"])
 
 
-@pytest.mark.parametrize("changed", ["status", "progress", "message", "phase", "ref"])
+@each_row("changed", ["status", "progress", "message", "phase", "ref"])
 def test_a_reading_is_news_where_the_state_of_the_task_differs(changed):
     values = {"ref": "7", "phase": Phase.RUNNING, "status": "s", "progress": 5.0, "message": "m"}
     other = {"ref": "8", "phase": Phase.BLOCKED, "status": "t", "progress": 6.0, "message": "n"}

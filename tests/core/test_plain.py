@@ -110,6 +110,6 @@ def test_what_holds_itself_is_refused() -> None:
         plain("inputs", endless)
 
 
-@pytest.mark.parametrize("value", ["text", b"bytes", 5, None, {"a": 1}, numpy.int64(1)])
+@each_row("value", ["text", b"bytes", 5, None, {"a": 1}, numpy.int64(1)])
 def test_a_single_value_has_no_members(value: Any) -> None:
     assert members(value) is None

@@ -69,7 +69,7 @@ def test_a_reply_with_one_wrong_byte_is_a_reply_or_has_a_flaw(sent, place, byte)
     assert outcome([sent[:place] + bytes([byte]) + sent[place + 1 :]]) is not None
 
 
-@pytest.mark.parametrize("sent", KINDS, ids=["plain", "chunks", "gzip", "interim"])
+@each_row("sent", KINDS, ids=["plain", "chunks", "gzip", "interim"])
 def test_a_part_of_a_reply_is_none(sent):
     flaws = {outcome([sent[:end]]) for end in range(1, len(sent) - 3)}
     assert flaws <= {Flaw.NOT_WHOLE, Flaw.NOT_REPLIED, Flaw.NOT_UNPACKED}

@@ -7,22 +7,22 @@ from airflow_provider_taskwatch.core.schedule import Rhythm, remaining_seconds, 
 from tests.rows import each_row
 
 
-@pytest.mark.parametrize("age, seconds", [(-5, 8.0), (0, 8.0), (8, 10.0), (40, 18.0), (88, 30.0), (90_000, 30.0)])
+@each_row("age, seconds", [(-5, 8.0), (0, 8.0), (8, 10.0), (40, 18.0), (88, 30.0), (90_000, 30.0)])
 def test_the_interval_grows_with_the_age_of_the_wait(age, seconds):
     assert Rhythm().interval(age) == seconds
 
 
-@pytest.mark.parametrize("left, seconds", [(0, 13.0), (6, 13.0), (14, 21.0), (20, 24.0), (39, 24.0)])
+@each_row("left, seconds", [(0, 13.0), (6, 13.0), (14, 21.0), (20, 24.0), (39, 24.0)])
 def test_a_near_end_is_looked_for_when_it_has_probably_come(left, seconds):
     assert Rhythm().interval(20, left) == seconds
 
 
-@pytest.mark.parametrize("age, seconds", [(60, 23.0), (5999, 24.0), (6000, 30.0), (90_000, 30.0)])
+@each_row("age, seconds", [(60, 23.0), (5999, 24.0), (6000, 30.0), (90_000, 30.0)])
 def test_a_task_that_is_stuck_at_its_end_costs_more_than_the_limit_for_a_while_only(age, seconds):
     assert Rhythm(far_seconds=60.0).interval(age, 0.01 * age) == seconds
 
 
-@pytest.mark.parametrize(
+@each_row(
     "age, left, seconds", [(600, 5400, 60.0), (600, 350, 50.0), (600, 330, 24.0), (10, 990, 40.0), (7, 700, 30.0)]
 )
 def test_while_the_end_is_surely_far_there_is_less_to_look_for(age, left, seconds):
@@ -35,7 +35,7 @@ def test_a_limit_of_the_user_is_the_longest_interval(limit, left):
     assert all(Rhythm(limit_seconds=limit).interval(age, left) <= limit for age in range(0, 20_000, 50))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "rhythm, seconds",
     [
         (Rhythm(), 0.0),
@@ -63,19 +63,19 @@ def test_a_limit_below_the_first_interval_is_obeyed():
     assert Rhythm(limit_seconds=0.5).interval(0) == 0.5
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
-@pytest.mark.parametrize("adaptive", [True, False])
+@each_row("seconds", [0, -1, float("nan")])
+@each_row("adaptive", [True, False])
 def test_an_interval_that_would_never_pause_is_refused(seconds, adaptive):
     with pytest.raises(ConfigurationError, match="poll_interval must be greater than 0"):
         Rhythm(limit_seconds=seconds, adaptive=adaptive)
 
 
-@pytest.mark.parametrize("progress, remaining", [(50, 100.0), (25, 300.0), (99, 1.01), (0.001, 1e7)])
+@each_row("progress, remaining", [(50, 100.0), (25, 300.0), (99, 1.01), (0.001, 1e7)])
 def test_progress_tells_what_is_left(progress, remaining):
     assert remaining_seconds(100.0, progress) == pytest.approx(remaining, rel=0.01)
 
 
-@pytest.mark.parametrize("progress", [None, 0, -5, 101, float("nan")])
+@each_row("progress", [None, 0, -5, 101, float("nan")])
 def test_a_progress_that_says_nothing_gives_no_estimate(progress):
     assert remaining_seconds(100.0, progress) is None
 
@@ -96,7 +96,7 @@ def test_an_overdue_end_is_near_and_never_far():
     assert left == [10.0, 0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "demand, capacity, factor",
     [(5, 10, 1.0), (20, 10, 2.0), (2, 0.5, 4.0), (5, 0, 1.0), (5, float("inf"), 1.0), (0, 10, 1.0)],
 )

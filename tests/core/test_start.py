@@ -49,8 +49,8 @@ def test_a_start_whose_reply_nobody_saw_is_looked_up_and_never_repeated_blindly(
     assert decision(INTENT, inputs="changed") is Decision.LOOK_UP
 
 
-@pytest.mark.parametrize("record", [RECORD, INTENT])
-@pytest.mark.parametrize("inputs", ["same", "changed"])
+@each_row("record", [RECORD, INTENT])
+@each_row("inputs", ["same", "changed"])
 def test_a_clear_starts_anew_whatever_was_known(record, inputs):
     assert decision(record, inputs=inputs, max_tries=3) is Decision.START_CLEARED
 
@@ -58,7 +58,7 @@ def test_a_clear_starts_anew_whatever_was_known(record, inputs):
 KNOWN = replace(RECORD, clear_number=4, carrier="mine", id_space="here")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "record, now, expected",
     [
         (KNOWN, {"clear_number": 5, "carrier": "renewed"}, Decision.START_CLEARED),
@@ -76,7 +76,7 @@ def test_a_clear_that_leaves_max_tries_is_known_by_the_carrier_that_it_renews(re
     assert decision(record, id_space="here", **now) is expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "record, id_space, expected",
     [
         (KNOWN, "elsewhere", Decision.MOVED),
@@ -95,8 +95,8 @@ def test_a_clear_starts_anew_wherever_the_earlier_one_was_started():
     assert decision(KNOWN, max_tries=3, id_space="elsewhere") is Decision.START_CLEARED
 
 
-@pytest.mark.parametrize("max_tries", [2, 3])
-@pytest.mark.parametrize("inputs", ["same", "changed"])
+@each_row("max_tries", [2, 3])
+@each_row("inputs", ["same", "changed"])
 def test_an_adopted_execution_is_rejoined_by_the_next_attempt_whatever_it_is(inputs, max_tries):
     adopted = replace(RECORD, max_tries=None)
     assert decision(adopted, inputs=inputs, max_tries=max_tries) is Decision.REJOIN
@@ -146,7 +146,7 @@ def test_a_fingerprint_does_not_show_the_inputs():
     assert "s3cret" not in fingerprint({"password": "s3cret"})
 
 
-@pytest.mark.parametrize("value", [object(), {"a": {1, 2}}, float("nan"), [float("inf")], b"x"])
+@each_row("value", [object(), {"a": {1, 2}}, float("nan"), [float("inf")], b"x"])
 def test_a_fingerprint_of_what_is_no_json_is_refused(value):
     with pytest.raises(ConfigurationError, match="must be JSON"):
         fingerprint(value)
@@ -167,7 +167,7 @@ def test_so_many_inputs_are_marked_by_their_first_names_only():
     assert list(marks(many, "")) == ["inputs"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "now, names",
     [
         (INPUTS, []),
@@ -185,7 +185,7 @@ def test_a_record_of_an_earlier_version_names_none():
     assert changed_inputs(RECORD, INPUTS) == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "record, state, words",
     [
         (RECORD, "running", "the task is running: 7 is what it waits for"),

@@ -28,7 +28,7 @@ def refused(status):
     return RemoteError(method="POST", path="/x", status=status, message="no")
 
 
-@pytest.mark.parametrize("ref", ["1", "0c7b9e0e-3f4e", " a.b:c~d@e+f ", "ünïcode", "a.", "-"])
+@each_row("ref", ["1", "0c7b9e0e-3f4e", " a.b:c~d@e+f ", "ünïcode", "a.", "-"])
 def test_an_id_is_taken_as_it_is_without_surrounding_blanks(ref):
     assert safe_ref(ref, "job") == Plain().check_ref(ref) == ref.strip()
 
@@ -42,7 +42,7 @@ def test_an_id_that_could_change_the_address_is_refused_before_any_request(ref):
         safe_ref(ref, "job")
 
 
-@pytest.mark.parametrize("ref", ['"a-1"', "'a-1'", ' " a-1 " ', json.dumps("a-1")])
+@each_row("ref", ['"a-1"', "'a-1'", ' " a-1 " ', json.dumps("a-1")])
 def test_the_quotation_marks_that_a_template_puts_around_an_id_are_taken_off(ref):
     assert safe_ref(ref, "job") == "a-1"
 
@@ -59,13 +59,13 @@ def test_an_id_of_another_form_than_usual_is_doubted():
     assert "hello does not look like a job id" in doubt_unless_uuid("hello", "job")
 
 
-@pytest.mark.parametrize("ref", ["", " ", "\n", None])
+@each_row("ref", ["", " ", "\n", None])
 def test_an_empty_id_is_refused_with_a_remedy(ref):
     with pytest.raises(ConfigurationError, match="the job id is empty; give the id that the start returned"):
         safe_ref(ref, "job")
 
 
-@pytest.mark.parametrize("ref", [5, ["a"], {"id": "a"}, True])
+@each_row("ref", [5, ["a"], {"id": "a"}, True])
 def test_an_id_that_is_no_text_is_refused(ref):
     with pytest.raises(ConfigurationError, match="which is no text"):
         safe_ref(ref, "job")
@@ -100,7 +100,7 @@ def test_what_a_system_cannot_do_is_a_mistake_of_the_caller(ask, told):
         ask(system)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "error",
     [
         refused(400),
@@ -130,7 +130,7 @@ def test_a_start_that_may_have_been_done_is_not_taken_for_refused(error):
     assert not Plain().was_refused(error)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "https://api.example.com/v1",
@@ -145,7 +145,7 @@ def test_spellings_of_one_address_are_one_id_space(url):
     assert address(url) == "https://api.example.com/v1"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "https://api.example.org/v1",
@@ -161,7 +161,7 @@ def test_other_addresses_are_other_id_spaces(url):
     assert address(url) != address("https://api.example.com/v1")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "one, other",
     [
         ("http://müller.example/größe", "http://XN--mller-kva.example/gr%c3%b6%C3%9Fe/"),

@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.core.text import (
     shortened,
     stored,
 )
+from tests.rows import each_row
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
@@ -27,7 +28,7 @@ ANYTHING = st.recursive(
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text, shown",
     [
         ("one\r\ntwo\tthree", "one two three"),
@@ -59,7 +60,7 @@ def test_whatever_is_kept_can_be_stored_and_sent(value):
     assert json.dumps(kept, ensure_ascii=False).encode()
 
 
-@pytest.mark.parametrize("value", [None, True, 5, -1.5, "text", {"a": [1, {"b": "c"}]}, [], {}, 2**63 - 1])
+@each_row("value", [None, True, 5, -1.5, "text", {"a": [1, {"b": "c"}]}, [], {}, 2**63 - 1])
 def test_what_is_small_and_plain_is_kept_as_it_is(value):
     assert shortened(value) == value
 
@@ -90,7 +91,7 @@ def test_what_no_database_takes_is_replaced(value, kept):
     assert shortened(value) == kept
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         {f"key {number}": number for number in range(100_000)},
@@ -143,7 +144,7 @@ def test_a_number_of_thousands_of_digits_is_a_text(body: str) -> None:
     assert read_json(body % "7") == json.loads(body % "7")
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xff", b"{", "[" + "9" * 5000])
+@each_row("body", [b"", b"\xff\xff", b"{", "[" + "9" * 5000])
 def test_what_is_no_json_stays_an_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_json(body)

@@ -133,7 +133,7 @@ def test_a_refusal_is_one_error_in_the_remotes_words(answer, told):
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503])
+@each_row("status", [408, 429, 500, 503])
 def test_an_endpoint_in_trouble_may_be_asked_again(status):
     with pytest.raises(TokenError, match=f"answered {status}: try later$") as caught:
         read(reply(status, {"message": "try later"}))
@@ -156,7 +156,7 @@ def test_an_endpoint_that_asks_for_patience_says_for_how_long():
     assert caught.value.retry_after == 7.0
 
 
-@pytest.mark.parametrize("name", ["access_token", "refresh_token", "id_token", "accessToken"])
+@each_row("name", ["access_token", "refresh_token", "id_token", "accessToken"])
 def test_an_error_shows_no_token_of_its_reply(name):
     with pytest.raises(TokenError, match="500") as caught:
         read(reply(500, {name: "hush-hush", "reason": "broken hush-hush"}))

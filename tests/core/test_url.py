@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, unquote
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.url import canonical_path, canonical_query, canonical_target
+from tests.rows import each_row
 
 PIECES = st.sampled_from(
     ["/", ".", "..", "%", "%2f", "%2E", "%7e", "%C3%BC", "a", "ü", " ", "+", ";", "?", "&", "=", ":"]
@@ -50,6 +50,6 @@ def test_pairs_arrive_as_they_were_given(pairs):
     assert parse_qsl(query, keep_blank_values=True, max_num_fields=9) == [pair for pair in pairs if query]
 
 
-@pytest.mark.parametrize("path", ["/", "/a", "/a/b-c_d.e~f", "/..a/b..", "/a!$&'()*+,;=:@", ""])
+@each_row("path", ["/", "/a", "/a/b-c_d.e~f", "/..a/b..", "/a!$&'()*+,;=:@", ""])
 def test_what_is_in_order_stays_as_it_is(path):
     assert canonical_path(path) == path

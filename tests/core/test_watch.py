@@ -27,6 +27,7 @@ from airflow_provider_taskwatch.core.system import SystemDefaults
 from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, last_word, latest, watch, weigh
 from airflow_provider_taskwatch.core.wire import get
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 
 OVER = DeadlineError("the deadline was noon")
 LOST = TransportError("reset by peer")
@@ -250,7 +251,7 @@ def test_the_remotes_wish_to_wait_is_obeyed_but_not_beyond_the_deadline():
     assert looks[1].after == 98.0
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 410])
+@each_row("status", [400, 401, 403, 410])
 def test_a_refusal_ends_the_wait_at_once_in_the_remotes_words(status):
     error = RemoteError(method="GET", path="/x", status=status, message="not yours")
     _, outcome = run(seen(0.0), failed(2.0, error), system=Remote())
@@ -695,7 +696,7 @@ def test_a_watch_says_how_much_patience_is_left():
     assert left == [90.0, 980.0, 50.0, 40.0, None]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "plan, age, words",
     [
         (Plan(ref="7"), 0.0, "the first poll is now, then at most every 30 s"),
@@ -750,9 +751,7 @@ def test_who_asks_for_patience_gets_it_and_who_asks_for_none_gets_none():
     assert (len(looks), outcome.ending) == (1, Ending.REFUSED)
 
 
-@pytest.mark.parametrize(
-    "before", [seen(0.0), Seen(age=0.0, observation=absent("7")), failed(0.0, DOWN), failed(0.0, ODD)]
-)
+@each_row("before", [seen(0.0), Seen(age=0.0, observation=absent("7")), failed(0.0, DOWN), failed(0.0, ODD)])
 def test_a_wait_that_has_reached_the_remote_lives_through_it(before):
     troubles = [failed(age, lasting()) for age in (10.0, 100.0, 1000.0)]
     _, outcome = run(before, *troubles, seen(2000.0, Phase.SUCCEEDED))

@@ -11,7 +11,7 @@ from tests.play import reply
 from tests.rows import each_row
 
 
-@pytest.mark.parametrize("method, repeatable", [("GET", True), ("HEAD", True), ("POST", False), ("DELETE", False)])
+@each_row("method, repeatable", [("GET", True), ("HEAD", True), ("POST", False), ("DELETE", False)])
 def test_only_calls_that_read_are_repeatable(method, repeatable):
     assert Call(method=method, path="/").is_repeatable is repeatable
 
@@ -51,7 +51,7 @@ def test_form_fields_are_read_with_those_that_are_empty():
     assert Call(method="POST", path="/", body=b"a=1+2&b=").form() == {"a": "1 2", "b": ""}
 
 
-@pytest.mark.parametrize("status, is_ok", [(199, False), (200, True), (299, True), (300, False), (404, False)])
+@each_row("status, is_ok", [(199, False), (200, True), (299, True), (300, False), (404, False)])
 def test_only_2xx_is_ok(status, is_ok):
     assert reply(status).is_ok is is_ok
 
@@ -62,13 +62,13 @@ def test_a_reply_is_shown_on_one_line_and_shortened():
     assert reply(content=b"\xff\xfe no").text() == "\ufffd\ufffd no"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xff", b"9" * 5000])
+@each_row("body", [b"", b"<html>", b"\xff\xff", b"9" * 5000])
 def test_what_is_no_json_is_a_value_error(body):
     with pytest.raises(ValueError, match=r".+"):
         Reply(status=200, body=body).json()
 
 
-@pytest.mark.parametrize("value, part", [("a/b", "a%2Fb"), ("A#1?x", "A%231%3Fx"), ("ü", "%C3%BC"), ("..a", "..a")])
+@each_row("value, part", [("a/b", "a%2Fb"), ("A#1?x", "A%231%3Fx"), ("ü", "%C3%BC"), ("..a", "..a")])
 def test_a_segment_stays_one_segment(value, part):
     assert segment(value) == part
 
@@ -89,9 +89,7 @@ def test_no_repr_shows_a_header_or_a_reply():
     assert "s3cret" not in repr(call) + repr(reply(200, {"access_token": "s3cret"}, set_cookie="s3cret"))
 
 
-@pytest.mark.parametrize(
-    "secret, fits", [("!aZ09-._~+/=", True), ("", False), ("a b", False), ("a\n", False), ("ä", False)]
-)
+@each_row("secret, fits", [("!aZ09-._~+/=", True), ("", False), ("a b", False), ("a\n", False), ("ä", False)])
 def test_a_token_must_fit_into_a_header(secret, fits):
     assert is_sendable(secret) is fits
 
@@ -127,7 +125,7 @@ def test_json_is_read_in_the_encoding_that_it_has(kind, encoding):
     assert typed(f'{{"a": "{text}"}}'.encode(encoding), kind).json() == {"a": text}
 
 
-@pytest.mark.parametrize("charset", ["nonsense", "hex", "base64", "unicode_escape", "idna", "punycode", "utf-7", "\0"])
+@each_row("charset", ["nonsense", "hex", "base64", "unicode_escape", "idna", "punycode", "utf-7", "\0"])
 def test_an_encoding_that_is_none_makes_no_json(charset):
     with pytest.raises(ValueError, match=r"."):
         typed(b'{"a": "gr\xf6\xdfe"}', f"application/json; charset={charset}").json()
@@ -142,7 +140,7 @@ def test_a_text_that_is_utf_8_is_shown_as_such_whatever_it_is_called():
     assert typed("größe".encode(), "text/plain; charset=ISO-8859-1").text() == "größe"
 
 
-@pytest.mark.parametrize("value", [["a", ["b"]], {"a": 1}, [{"a": 1}], b"a", [b"a"], float("nan"), object()])
+@each_row("value", [["a", ["b"]], {"a": 1}, [{"a": 1}], b"a", [b"a"], float("nan"), object()])
 def test_a_query_value_that_has_no_text_is_named(value):
     with pytest.raises(ConfigurationError, match="when"):
         pairs({"when": value})

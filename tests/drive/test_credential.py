@@ -32,6 +32,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from tests.drive.conftest import Connect
 from tests.drive.settings import acquia_settings, oauth2_settings, settings_for
 from tests.drive.station import Request, Station, http
+from tests.rows import each_row
 
 SETTINGS = oauth2_settings("https://remote.example")
 ASKERS = 50
@@ -177,7 +178,7 @@ async def test_a_cancelled_asker_leaves_the_others_their_token(remote: Station) 
 # --- when a token is replaced
 
 
-@pytest.mark.parametrize(
+@each_row(
     "fields, lifetime",
     [
         ({"expires_in": 300}, 240),

@@ -21,6 +21,7 @@ from airflow_provider_taskwatch.systems import general
 from tests.drive.conftest import Connect
 from tests.drive.settings import settings_for
 from tests.drive.station import Request, Station
+from tests.rows import each_row
 
 KEY, SECRET = "our key/ä%41+&=", "s3cret &%/ü+more"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -79,7 +80,7 @@ def test_what_is_sent_verifies_with_another_implementation(connect: Connect, rem
     assert is_valid(remote.url + request.target, replace(call, body=request.body), request.headers)
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@each_row("call", CALLS.values(), ids=CALLS)
 def test_another_implementation_signs_the_same_in_the_same_way(call: Call) -> None:
     url = f"https://Example.com:443{call.target}"
     other = independent.Client(KEY, SECRET, nonce="n0nce", timestamp="1800000000", encoding="utf-8")

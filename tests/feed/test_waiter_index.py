@@ -10,6 +10,7 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.feed.waiter_index import Waiter, WaiterIndex
 from tests.hub.remote import Listening, event
+from tests.rows import each_row
 
 
 class CountingWant(EventFilter):
@@ -22,7 +23,7 @@ class CountingWant(EventFilter):
         return super().accepts(event)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "want",
     [
         {},
@@ -41,7 +42,7 @@ def test_whoever_wants_an_event_hears_it_once(want: dict[str, Any]) -> None:
     assert listening.heard == ["1"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "want",
     [
         {"names": ["moved"]},

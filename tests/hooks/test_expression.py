@@ -6,9 +6,8 @@ import re
 from importlib import import_module
 from pkgutil import walk_packages
 
-import pytest
-
 import airflow_provider_taskwatch as package
+from tests.rows import each_row
 
 UNITS = ("a", "A", "0", "_", "-", ".", " ", "/", "%", "__a", "a.", "a-", "a_", "a=", '"', "P1D", "&a", "event.")
 
@@ -28,7 +27,7 @@ def _expressions() -> dict[str, re.Pattern[str]]:
 EXPRESSIONS = _expressions()
 
 
-@pytest.mark.parametrize("name", EXPRESSIONS)
+@each_row("name", EXPRESSIONS)
 def test_no_regular_expression_takes_longer_than_its_text(name: str) -> None:
     """One that goes back over its text for each of its characters would need minutes."""
     for unit in UNITS:

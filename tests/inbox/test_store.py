@@ -25,6 +25,7 @@ from airflow_provider_taskwatch.inbox.pruning import PRUNE_SECONDS
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.inbox.conftest import NOW, OpenInbox
 from tests.inbox.test_contract import SIGNAL, deliveries, events
+from tests.rows import each_row
 from tests.until import wait_until
 
 ADD_ONE = """
@@ -244,7 +245,7 @@ def test_the_file_is_for_its_account_only(open_inbox: OpenInbox, tmp_path: Path)
     assert (tmp_path / "new" / "inbox.db").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url, words",
     [
         ("", "the inbox's address is none"),
@@ -260,7 +261,7 @@ def test_an_address_that_is_none_is_refused(url: str, words: str) -> None:
         SqlInbox(url)
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
+@each_row("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
 def test_postgresql_is_talked_to_by_psycopg_3(scheme: str) -> None:
     assert engine_for(f"{scheme}://host/inbox").url.drivername == "postgresql+psycopg"
 

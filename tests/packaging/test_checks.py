@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.rows import each_row
 
 ROOT = Path(__file__).parents[2]
 CONFIG = (ROOT / ".pre-commit-config.yaml").read_text()
@@ -19,7 +19,7 @@ def test_the_hooks_of_a_commit_are_the_checks_of_make() -> None:
     assert re.findall(r"entry: (\.venv/.*)", CONFIG) == commands.splitlines()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "message, is_good",
     [
         ("hub: poll once", True),

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_taskwatch.receiver.callback import bearer_in, content_of, message_of
 from tests.receiver.visitor import NOW, TICKET
+from tests.rows import each_row
 
 DEEP = b'{"a":' * 30_000 + b"1" + b"}" * 30_000
 
@@ -33,7 +34,7 @@ def test_what_is_no_json_object_has_no_content(body: bytes) -> None:
     assert content_of(body) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body, content",
     [
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
@@ -51,7 +52,7 @@ def test_what_is_deep_can_still_be_written_down() -> None:
     assert "(left out)" in json.dumps(content)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "header, bearer",
     [("Bearer abc", "abc"), ("bearer  abc ", "abc"), ("abc", ""), ("Basic abc", ""), ("Bearer", ""), ("", "")],
 )

@@ -21,6 +21,7 @@ from airflow_provider_taskwatch.receiver.token import Keys, PushTicket
 from airflow_provider_taskwatch.systems.docplanner.feed import DocplannerFeed
 from tests.inbox.memory import MemoryInbox
 from tests.receiver.visitor import NOW, OTHER_SECRET, PUSH_TICKET, SECRET, Answer, Desk, ask, push_pass
+from tests.rows import each_row
 from tests.systems.docplanner.test_system import settings_of
 
 KEYLESS = replace(PUSH_TICKET, needs_key=False)
@@ -73,7 +74,7 @@ def test_a_connection_that_pulls_or_whose_remote_does_not_push_gets_no_ticket() 
         ticket_for(replace(settings_of(), connection_type="acquia"), needs_key=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "headers, key",
     [
         ({"x-api-key": " abc "}, "abc"),

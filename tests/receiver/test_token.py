@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.receiver.token import Keys, expiry, fresh_secret
 from tests.receiver.visitor import NOW, OTHER_SECRET, PUSH_TICKET, SECRET, TICKET
+from tests.rows import each_row
 
 KEYS = Keys([SECRET])
 TOKEN = KEYS.mint(TICKET)
@@ -56,9 +57,7 @@ def test_a_token_is_good_until_it_expires() -> None:
     assert KEYS.read(TOKEN, TICKET.expires_at) is None
 
 
-@pytest.mark.parametrize(
-    "spoilt", ["", ".", TOKEN[:-1], TOKEN[:-1] + "!", TOKEN[1:], TOKEN + "A", "\ud800", "\0", TOKEN * 1000]
-)
+@each_row("spoilt", ["", ".", TOKEN[:-1], TOKEN[:-1] + "!", TOKEN[1:], TOKEN + "A", "\ud800", "\0", TOKEN * 1000])
 def test_a_token_that_was_changed_is_none(spoilt: str) -> None:
     assert KEYS.read(spoilt, NOW) is None
     assert KEYS.read_push(spoilt.replace(TOKEN, PUSH_TOKEN)) is None

@@ -21,6 +21,7 @@ from airflow_provider_taskwatch.sandbox.app import create_app
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from airflow_provider_taskwatch.sandbox.state import load
+from tests.rows import each_row
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +176,7 @@ def test_what_keeps_the_command_from_serving_is_all_that_it_says(more: list[str]
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize(
+@each_row(
     "error, remedy",
     [
         (socket.gaierror(-2, "Name or service not known"), "--host"),

@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.sandbox.control import control
 from airflow_provider_taskwatch.sandbox.remotes import REMOTES
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.setting import check_settings
+from tests.rows import each_row
 from tests.sandbox.visitor import NOW
 
 EVERY = [(remote, name) for remote in REMOTES for name in vars(remote.settings_type())]
@@ -24,7 +25,7 @@ def settings_of(sandbox: Sandbox) -> dict[str, Any]:
     return {name: asdict(remote.settings) for name, remote in sandbox.remotes.items()}
 
 
-@pytest.mark.parametrize("remote", REMOTES)
+@each_row("remote", REMOTES)
 def test_every_default_is_allowed(remote: Any) -> None:
     check_settings(remote.name, remote.settings_type, vars(remote.settings_type()))
     check_settings(remote.name, remote.settings_type, json.loads(json.dumps(asdict(remote.settings_type()))))

@@ -162,7 +162,7 @@ def test_any_bytes_are_read_or_are_an_error_of_ours(body: bytes) -> None:
     _shown_of_event(reply(200, body))
 
 
-@pytest.mark.parametrize("number", ["1" * 20, "-" + "9" * 300, "1e300", "9223372036854775808"])
+@each_row("number", ["1" * 20, "-" + "9" * 300, "1e300", "9223372036854775808"])
 def test_an_event_with_a_huge_number_or_half_a_character_is_kept_and_shown(number: str) -> None:
     data = f'{{"name": "caf\\ud83d", "number": {number}}}'
     content = json.dumps({"offset": 9, "events": [{**SAMPLE, "data": "@"}]}).replace('"@"', data)
@@ -182,7 +182,7 @@ def test_events_whose_long_ids_differ_at_their_end_are_two() -> None:
 HOSTS = ("https://evil.example", "//evil.example", "https://user:pass@evil.example", "http://127.0.0.2:1", "ftp://x")
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@each_row("host", HOSTS)
 def test_a_link_to_another_host_gives_an_id_and_no_address(host: str) -> None:
     links = {"notification": {"href": f"{host}/api/notifications/{UUID}"}}
     started = result_of(Acquia().start("POST", "a/b"), reply(202, {**START_REPLY, "_links": links}))

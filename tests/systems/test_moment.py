@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from datetime import UTC
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +10,7 @@ from airflow_provider_taskwatch.systems.moment import day, duration, moment, sec
 from tests.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "2026-01-31T06:00:00Z",
@@ -84,7 +83,7 @@ def test_what_is_no_time_in_a_zone_is_none(value):
     assert moment(value) is None
 
 
-@pytest.mark.parametrize("value", ["2026-01-31T06:00:00-96", "20260131", "2026-01-31/P1D", "3:,2", None])
+@each_row("value", ["2026-01-31T06:00:00-96", "20260131", "2026-01-31/P1D", "3:,2", None])
 def test_odd_texts_are_neither_days_nor_durations(value):
     assert (day(value), duration(value)) == (None, None)
 

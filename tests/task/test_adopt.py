@@ -13,6 +13,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.start import Record, objection
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.job import KEY
+from tests.rows import each_row
 from tests.task.life import Life
 from tests.task.quick import Automic
 
@@ -96,7 +97,7 @@ def test_a_record_of_an_earlier_version_names_no_connection_to_ask() -> None:
     assert "not checked" in found
 
 
-@pytest.mark.parametrize("state", ["failed", "up_for_retry", "upstream_failed", None])
+@each_row("state", ["failed", "up_for_retry", "upstream_failed", None])
 def test_a_task_that_has_no_ref_and_does_nothing_may_adopt_one(state: str | None) -> None:
     assert objection(RECORD, "7", state) == ""
     assert objection(replace(RECORD, ref="7"), "7", state) == ""

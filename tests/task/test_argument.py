@@ -23,6 +23,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+from tests.rows import each_row
 from tests.task.life import Life
 
 NEEDED: dict[type[BaseOperator], dict[str, Any]] = {
@@ -201,13 +202,13 @@ def test_a_wrong_setting_in_airflow_cfg_is_found_before_the_start(
 # --- Airflow's machinery
 
 
-@pytest.mark.parametrize("kind", NEEDED)
+@each_row("kind", NEEDED)
 def test_an_unknown_argument_gives_airflows_usual_error(kind: Any) -> None:
     with pytest.raises(TypeError, match="Invalid arguments were passed to"):
         kind(task_id="t", **NEEDED[kind], nonsense=1)
 
 
-@pytest.mark.parametrize("kind", NEEDED)
+@each_row("kind", NEEDED)
 def test_a_missing_argument_gives_airflows_usual_error(kind: Any) -> None:
     if kind in (AcquiaTaskOperator, ApsNotificationSensor):
         return
@@ -215,7 +216,7 @@ def test_a_missing_argument_gives_airflows_usual_error(kind: Any) -> None:
         kind(task_id="t")
 
 
-@pytest.mark.parametrize("kind", NEEDED)
+@each_row("kind", NEEDED)
 def test_template_fields_are_arguments_and_attributes_of_the_same_name(kind: Any) -> None:
     task = kind(task_id="t", **NEEDED[kind])
     arguments = {name for one in kind.__mro__ for name in inspect.signature(one.__init__).parameters}
@@ -225,7 +226,7 @@ def test_template_fields_are_arguments_and_attributes_of_the_same_name(kind: Any
         assert name in kind.template_fields
 
 
-@pytest.mark.parametrize("kind", NEEDED)
+@each_row("kind", NEEDED)
 def test_template_fields_render(kind: Any) -> None:
     fields = dict.fromkeys(kind.template_fields, "{{ ds }}")
     with DAG("d", schedule=None):
@@ -234,7 +235,7 @@ def test_template_fields_render(kind: Any) -> None:
     assert {name: getattr(task, name) for name in kind.template_fields} == dict.fromkeys(fields, "2026-01-31")
 
 
-@pytest.mark.parametrize("kind", NEEDED)
+@each_row("kind", NEEDED)
 def test_everything_can_be_mapped_over(kind: Any) -> None:
     [name, value], *rest = NEEDED[kind].items()
     with DAG("d", schedule=None) as dag:
@@ -244,7 +245,7 @@ def test_everything_can_be_mapped_over(kind: Any) -> None:
     assert dag.get_task("t").is_mapped
 
 
-@pytest.mark.parametrize("kind", STARTS)
+@each_row("kind", STARTS)
 def test_the_arguments_of_a_start_can_be_mapped_over(kind: Any) -> None:
     with DAG("d", schedule=None):
         kind.partial(task_id="t", durable=True, timeout=60, on_timeout="leave", **NEEDED[kind]).expand(
@@ -252,13 +253,13 @@ def test_the_arguments_of_a_start_can_be_mapped_over(kind: Any) -> None:
         )
 
 
-@pytest.mark.parametrize("kind", NEEDED)
+@each_row("kind", NEEDED)
 def test_an_unknown_argument_of_a_mapped_task_gives_airflows_usual_error(kind: Any) -> None:
     with DAG("d", schedule=None), pytest.raises(TypeError, match="unexpected keyword argument"):
         kind.partial(task_id="t", nonsense=1)
 
 
-@pytest.mark.parametrize("kind", NEEDED)
+@each_row("kind", NEEDED)
 def test_default_args_of_the_dag_arrive(kind: Any) -> None:
     with DAG("d", schedule=None, default_args={"poll_interval": 7, "include_personal": True}):
         task = kind(task_id="t", **NEEDED[kind])

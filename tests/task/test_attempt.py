@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.core.start import Record, fingerprint
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.job import KEY
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed
+from tests.rows import each_row
 from tests.task.life import Life, event_of
 from tests.task.quick import Acquia, Automic
 
@@ -520,7 +521,7 @@ def test_a_task_that_has_started_nothing_has_nothing_to_adopt_for() -> None:
         adoption(None, "1000001", None, force=False)
 
 
-@pytest.mark.parametrize("ref", ["", "a/b", "..", "a?b", "a#b", "a b"])
+@each_row("ref", ["", "a/b", "..", "a?b", "a#b", "a b"])
 def test_what_cannot_be_an_id_is_not_adopted(ref: str) -> None:
     with pytest.raises(ConfigurationError, match="id"):
         adopted(RECORD, ref)

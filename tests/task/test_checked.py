@@ -32,6 +32,7 @@ from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
 from airflow_provider_taskwatch.task.argument import holds_template
+from tests.rows import each_row
 
 AUTOMIC: dict[str, Any] = {"object_name": "JOBS.T"}
 TYPES: dict[str, Any] = {
@@ -116,7 +117,7 @@ def made(kind: Any, arguments: dict[str, Any]) -> Any:
         return kind(task_id="t", **arguments)
 
 
-@pytest.mark.parametrize("kind, arguments, words", WRONG)
+@each_row("kind, arguments, words", WRONG)
 def test_a_wrong_value_is_named_when_the_dag_is_imported(kind: Any, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         made(kind, arguments)
@@ -155,7 +156,7 @@ def test_a_notifier_is_checked_when_it_is_made(arguments: dict[str, Any], words:
 SOME_ID = "6992a41d-a953-4ded-ae99-41d2f4d32ecb"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kind, arguments",
     [
         (AcronisCommitOffsetOperator, {"subscription_id": SOME_ID, "offset": 7}),
@@ -192,7 +193,7 @@ def test_all_that_is_wrong_is_in_one_error() -> None:
 def upstream() -> Any: ...
 
 
-@pytest.mark.parametrize("value", ["{{ ds }}", ["{{ ds }}"], {"{% if x %}": 1}, "xcom", "literal", "mapped"])
+@each_row("value", ["{{ ds }}", ["{{ ds }}"], {"{% if x %}": 1}, "xcom", "literal", "mapped"])
 def test_what_is_rendered_later_is_checked_later(value: Any) -> None:
     with DAG("d", schedule=None):
         unknown = {
@@ -222,7 +223,7 @@ def test_a_template_in_a_callback_is_rendered_before_it_is_checked() -> None:
         made(AutomicExecutionOperator, {**AUTOMIC, "callback": AutomicCallback(headers={"Authorization": "x"})})
 
 
-@pytest.mark.parametrize("name, value", [("timeout", "1h"), ("callback", "yes"), ("on_timeout", "x"), ("durable", 1)])
+@each_row("name, value", [("timeout", "1h"), ("callback", "yes"), ("on_timeout", "x"), ("durable", 1)])
 def test_what_all_mapped_tasks_share_is_checked_when_the_dag_is_imported(name: str, value: Any) -> None:
     with DAG("d", schedule=None), pytest.raises(ConfigurationError, match=name):
         AutomicExecutionOperator.partial(task_id="t", **{name: value}).expand(object_name=["A", "B"])
@@ -255,7 +256,7 @@ def test_a_subclass_may_template_more_fields() -> None:
     made(Timed, {**AUTOMIC, "timeout": "{{ params.hours }}"})
 
 
-@pytest.mark.parametrize("value", [None, 1, 1.5, True, "text", "{ }", ["a", {"b": ("c",)}], b"{{", AutomicCallback()])
+@each_row("value", [None, 1, 1.5, True, "text", "{ }", ["a", {"b": ("c",)}], b"{{", AutomicCallback()])
 def test_plain_values_hold_no_template(value: object) -> None:
     assert not holds_template(value)
 

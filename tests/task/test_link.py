@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+from tests.rows import each_row
 
 KEY = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=2)
 
@@ -41,8 +42,6 @@ def test_the_link_is_what_the_operator_has_pushed(monkeypatch: pytest.MonkeyPatc
     assert [(one.key, one.map_index) for one in supervisor.asked] == [("taskwatch_page", 2)]
 
 
-@pytest.mark.parametrize(
-    "kind", [AcquiaTaskOperator, AutomicExecutionOperator, AcquiaNotificationSensor, AutomicExecutionSensor]
-)
+@each_row("kind", [AcquiaTaskOperator, AutomicExecutionOperator, AcquiaNotificationSensor, AutomicExecutionSensor])
 def test_everything_has_the_link(kind: Any) -> None:
     assert [type(link) for link in kind.operator_extra_links] == [RemoteTaskLink]

@@ -23,6 +23,7 @@ from airflow_provider_taskwatch.systems.automic.request import execution_request
 from airflow_provider_taskwatch.systems.automic.status import expand
 from airflow_provider_taskwatch.task.setting import json_object, listed
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
+from tests.rows import each_row
 from tests.task.life import Life
 
 MANY = UserList(["a", UserList(["b"])])
@@ -71,9 +72,7 @@ def test_a_start_with_the_same_mapped_output_is_rejoined(box: Running) -> None:
     assert sum(one["path"].endswith("/executions") and one["method"] == "POST" for one in box.sandbox.log()) == 1
 
 
-@pytest.mark.parametrize(
-    "value, expected", [(MANY, PLAIN), ("a", ["a"]), (("a",), ["a"]), (None, None), ({"a"}, ["a"])]
-)
+@each_row("value, expected", [(MANY, PLAIN), ("a", ["a"]), (("a",), ["a"]), (None, None), ({"a"}, ["a"])])
 def test_one_or_many_are_a_list(value: Any, expected: Any) -> None:
     assert listed("names", value) == expected
 

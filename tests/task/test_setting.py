@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms, set_supervisor_comms
 
 from airflow_provider_taskwatch.task.setting import resumable_from
+from tests.rows import each_row
 
 
 def held_seconds(start_seconds: float | None, begun_seconds_ago: float = 0.0) -> float:
@@ -21,7 +22,7 @@ def held_seconds(start_seconds: float | None, begun_seconds_ago: float = 0.0) ->
 HELD = [(0.0, 2.0), (0.5, 4.0), (2.0, 10.0), (11.0, 46.0), (100.0, 60.0), (None, 60.0)]
 
 
-@pytest.mark.parametrize("start, held", HELD)
+@each_row("start, held", HELD)
 def test_a_slow_start_of_the_process_holds_its_events_longer(start: float | None, held: float) -> None:
     assert held_seconds(start) == pytest.approx(held, abs=1.0)
 

@@ -21,6 +21,7 @@ from airflow_provider_taskwatch.feed.producer import FeedProducer
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
+from tests.rows import each_row
 from tests.triggers.conftest import CONN_ID, FEED, Emit
 from tests.until import until
 
@@ -100,14 +101,12 @@ def test_it_is_built_again_from_what_it_serializes_and_is_the_same_one() -> None
     assert BaseEventTrigger.hash(*again.serialize()) == BaseEventTrigger.hash(*trigger.serialize())
 
 
-@pytest.mark.parametrize(
-    "change", [{"name": "b"}, {"conn_id": "c"}, {"names": ["x"]}, {"subject": "x"}, {"match": {"a": 1}}]
-)
+@each_row("change", [{"name": "b"}, {"conn_id": "c"}, {"names": ["x"]}, {"subject": "x"}, {"match": {"a": 1}}])
 def test_triggers_that_differ_share_no_stream(change: dict[str, Any]) -> None:
     assert trigger_for(**change).shared_stream_key() != trigger_for().shared_stream_key()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "wrong, words",
     [
         ({"name": ""}, "name is empty"),

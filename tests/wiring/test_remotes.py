@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.system import SystemDefaults
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
 from airflow_provider_taskwatch.remotes import REMOTES, Remote, Remotes, load
+from tests.rows import each_row
 
 FORM = Form(connection_type="sixth", title="Sixth", auths=("bearer",))
 
@@ -131,7 +132,7 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSALS)
+@each_row("what", REFUSALS)
 def test_what_a_remote_lacks_is_an_error_that_lists_those_that_have_it(what: str) -> None:
     ask, message = REFUSALS[what]
     with pytest.raises(ConfigurationError) as refused:

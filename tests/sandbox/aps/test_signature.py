@@ -10,6 +10,7 @@ from oauthlib.oauth1 import Client
 
 from airflow_provider_taskwatch.core.wire import Call, get, send
 from airflow_provider_taskwatch.sandbox.aps.signature import SignatureDesk
+from tests.rows import each_row
 from tests.sandbox.visitor import NOW
 
 KEY, SECRET = "key/ä", "s3cret &%"
@@ -46,10 +47,8 @@ def check(call: Call, url: str, desk: SignatureDesk | None = None, now: float = 
     return (desk or SignatureDesk()).client(call, url, CLIENTS, now, 300)
 
 
-@pytest.mark.parametrize(
-    "host", ["http://127.0.0.1:8787/aps", "https://Example.com:443/aps", "http://example.com:80/aps"]
-)
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@each_row("host", ["http://127.0.0.1:8787/aps", "https://Example.com:443/aps", "http://example.com:80/aps"])
+@each_row("call", CALLS.values(), ids=CALLS)
 def test_what_another_implementation_signs_is_accepted(call: Call, host: str) -> None:
     url = host + call.path
     assert check(signed(call, url), url) == KEY
@@ -60,7 +59,7 @@ def test_the_client_is_told_apart() -> None:
     assert check(call, "http://x/a") == "other"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "call, words",
     [
         (get("/a"), "oauth_consumer_key, .* is missing"),

@@ -9,6 +9,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.sandbox.automic.callback import CallbackSettings, Schedule, after
 from airflow_provider_taskwatch.sandbox.post import Post
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from tests.rows import each_row
 from tests.sandbox.visitor import NOW, Visitor
 
 LIST = "/100/executions"
@@ -74,7 +75,7 @@ def test_a_good_answer_ends_a_callback(answer: int) -> None:
     assert after(Schedule(due=None, failed=2), answer, NOW, CallbackSettings()).end_status == "1900"
 
 
-@pytest.mark.parametrize("answer", [302, 401, 404, 500, 503, None])
+@each_row("answer", [302, 401, 404, 500, 503, None])
 def test_any_other_answer_is_a_failed_attempt(answer: int | None) -> None:
     assert after(Schedule(due=None), answer, NOW, CallbackSettings()) == Schedule(due=NOW + 30, failed=1)
 

@@ -8,6 +8,7 @@ from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.wire import Call
 from airflow_provider_taskwatch.sandbox.automic.status import PHASES, phase, text
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
+from tests.rows import each_row
 from tests.sandbox.visitor import CLIENT, FORM, NOW, Visitor, basic, token_call
 
 
@@ -414,7 +415,7 @@ def test_all_145_statuses_have_a_phase_and_an_english_text() -> None:
     assert all(phase(str(number)).is_final is (number >= 1800) for number in PHASES)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "number, expected",
     [
         ("1399", Phase.RUNNING),

@@ -56,13 +56,13 @@ def test_start_sends_what_the_vendor_asks_for_and_finds_the_notification():
     assert (started.ref, started.reply) == (UUID, START_REPLY)
 
 
-@pytest.mark.parametrize("method, body", [("POST", b"{}"), ("PUT", None), ("DELETE", None), ("PATCH", None)])
+@each_row("method, body", [("POST", b"{}"), ("PUT", None), ("DELETE", None), ("PATCH", None)])
 def test_only_a_post_without_fields_has_a_body(method, body):
     [call], _ = play(Acquia().start(method, "/x"), reply(202))
     assert call.body == body
 
 
-@pytest.mark.parametrize("path", ["a/b", "/a/b", "api/a/b", "/api/a/b/", " /a/b "])
+@each_row("path", ["a/b", "/a/b", "api/a/b", "/api/a/b/", " /a/b "])
 def test_a_path_may_be_written_with_or_without_its_base(path):
     steps, _ = play(Acquia().start("POST", path), reply())
     assert targets(steps) == ["POST /a/b"]
@@ -79,7 +79,7 @@ def test_a_path_that_cannot_be_sent_is_refused_by_name(path):
         play(Acquia().start("POST", path))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "path",
     ["", "/", "https://evil.example/x", "/a/../b", "/a/%2e%2e/b", "/a?b=1", "/a#b", "/a\\b", "/a//b"],
 )
@@ -93,7 +93,7 @@ def test_a_method_that_only_reads_starts_nothing():
         play(Acquia().start("GET", "/account"))
 
 
-@pytest.mark.parametrize("body", [None, "<html>ok</html>", "[1]", "[" * 100_000])
+@each_row("body", [None, "<html>ok</html>", "[1]", "[" * 100_000])
 def test_an_accepted_start_whose_reply_cannot_be_read_names_nothing(body):
     started = result_of(Acquia().start("POST", "/x"), reply(200, body))
     assert (started.ref, started.reply) == (None, {})
@@ -106,7 +106,7 @@ def test_unavailable_and_too_many_requests_are_repeated():
     assert [step.seconds for step in steps if isinstance(step, Pause)] == [2.0, 7.0]
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@each_row("status", [500, 502, 503, 504])
 def test_a_server_error_leaves_open_whether_the_start_was_done(status):
     with pytest.raises(RemoteError) as caught:
         play(Acquia().start("POST", "/x"), reply(status, "<html>sorry</html>"))
@@ -126,7 +126,7 @@ def test_a_start_that_never_left_is_repeated():
     assert Acquia().was_refused(refused)
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 409])
+@each_row("status", [400, 403, 404, 409])
 def test_a_refused_start_did_nothing(status):
     with pytest.raises(RemoteError, match="conflict: something is already running") as caught:
         play(
@@ -148,7 +148,7 @@ def test_an_error_body_under_200_is_a_refusal():
     assert Acquia().was_refused(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content",
     [
         {"_links": {"notification": {"href": LINK}}},
@@ -190,14 +190,12 @@ def test_nothing_else_is_mistaken_for_a_notification(content):
         reference_of(content)
 
 
-@pytest.mark.parametrize(
-    "value", [UUID, f" {UUID} ", LINK, f"/notifications/{UUID}", f'"{UUID}"', f" '{UUID}' ", json.dumps(LINK)]
-)
+@each_row("value", [UUID, f" {UUID} ", LINK, f"/notifications/{UUID}", f'"{UUID}"', f" '{UUID}' ", json.dumps(LINK)])
 def test_a_reference_may_be_an_id_or_an_address(value):
     assert reference_of(value) == UUID
 
 
-@pytest.mark.parametrize("value", ["", "..", "a/b", OPERATION, None, 5, "{'notification': 'x'}", "{"])
+@each_row("value", ["", "..", "a/b", OPERATION, None, 5, "{'notification': 'x'}", "{"])
 def test_what_is_no_reference_is_an_error_with_a_remedy(value):
     with pytest.raises(ConfigurationError, match="tojson"):
         reference_of(value)
@@ -253,7 +251,7 @@ def test_a_failure_is_explained_by_its_message_where_there_is_one():
     assert (seen.phase, seen.progress, seen.message) == (Phase.FAILED, 0, '["disk", "full"]')
 
 
-@pytest.mark.parametrize("progress", [-1, 101, "50", True, None, float("nan")])
+@each_row("progress", [-1, 101, "50", True, None, float("nan")])
 def test_a_progress_that_makes_no_sense_is_not_shown(progress):
     seen = result_of(Acquia().observe(UUID), reply(200, {"status": "started", "progress": progress}))
     assert seen.progress is None
@@ -292,7 +290,7 @@ def test_a_notification_that_is_not_there_is_absent():
     assert result_of(Acquia().observe(UUID), answer) == absent(UUID)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "answer, kind",
     [
         (reply(403, {"error": "forbidden", "message": "No access."}), RemoteError),

@@ -74,7 +74,7 @@ def test_a_subscription_says_all_that_was_wished():
     assert (body["auto_commit"], body["session_timeout"], body["auto_commit_interval"]) == (True, "P1W", "P1M")
 
 
-@pytest.mark.parametrize("duration", ["P1W", "P1M", "P1Y", "P1Y2M3W4DT5H6M7S", "PT1H30M", "P90D"])
+@each_row("duration", ["P1W", "P1M", "P1Y", "P1Y2M3W4DT5H6M7S", "PT1H30M", "P90D"])
 def test_all_durations_of_whole_numbers_are_taken(duration):
     assert wished(session_timeout=duration).body["session_timeout"] == duration
 
@@ -89,7 +89,7 @@ def test_an_id_is_the_same_in_all_versions_of_this_package_or_events_would_be_mi
     assert wished().id == "6c150685-ca9c-5d28-a927-aad6944492fb"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options",
     [
         {"types": TYPE.replace("completed.v1.0", "*")},
@@ -153,7 +153,7 @@ def test_all_that_is_wrong_is_named_at_once():
         wished(topic="", tenant_depth="x")
 
 
-@pytest.mark.parametrize("duration", ["PT30S", "PT5M", "P7D", "P1DT2H3M4S", "PT2H"])
+@each_row("duration", ["PT30S", "PT5M", "P7D", "P1DT2H3M4S", "PT2H"])
 def test_a_duration_of_whole_numbers_passes(duration):
     assert wished(session_timeout=duration).session_timeout == duration
 
@@ -237,7 +237,7 @@ def test_a_position_that_is_none_is_refused_before_any_request(position, at, pro
         next(manager.topic_offset(TOPIC, position, at))
 
 
-@pytest.mark.parametrize("offset", [None, -1, 1.5, "x", True, 2**63, "1" * 20])
+@each_row("offset", [None, -1, 1.5, "x", True, 2**63, "1" * 20])
 def test_a_reply_without_an_offset_is_an_error(offset):
     with pytest.raises(ReplyError, match="holds no offset"):
         play(manager.subscription_offset(ID), reply(200, {"offset": offset}))
@@ -276,7 +276,7 @@ def test_the_refusal_of_one_subscription_is_none_of_another_one():
     assert poll(offset=6, consumer_id=ID).quota == poll().quota
 
 
-@pytest.mark.parametrize(
+@each_row(
     "changes, problem",
     [
         ({"subscription_id": "x"}, "subscription_id must be a UUID, not 'x'"),
@@ -290,12 +290,12 @@ def test_a_poll_with_a_wrong_argument_is_not_sent(changes, problem):
         poll(**changes)
 
 
-@pytest.mark.parametrize("read_timeout, seconds", [(30.0, 20), (70.5, 60), (10.0, 1), (5.0, 1)])
+@each_row("read_timeout, seconds", [(30.0, 20), (70.5, 60), (10.0, 1), (5.0, 1)])
 def test_a_poll_ends_before_the_connection_takes_the_remote_for_silent(read_timeout, seconds):
     assert manager.poll_seconds(settings(read_timeout=read_timeout)) == seconds
 
 
-@pytest.mark.parametrize(
+@each_row(
     "answer, content",
     [
         (reply(200, {"offset": 9, "events": [{"id": "a"}]}), {"offset": 9, "events": [{"id": "a"}]}),

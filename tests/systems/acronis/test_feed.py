@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
 from airflow_provider_taskwatch.systems.acronis.feed import ASIDE_BYTES, AcronisFeed, feed_of
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 from tests.systems.acronis.test_event import BASE, OPTIONS, READER, TOPIC, TYPE, settings
 
 SAMPLE = {
@@ -105,7 +106,7 @@ def test_a_stateless_consumer_goes_on_where_the_server_knows_it_to_be(consumer):
     assert (targets(steps)[1], position) == (stored, "7")
 
 
-@pytest.mark.parametrize("odd", [None, "soon", -1, {}])
+@each_row("odd", [None, "soon", -1, {}])
 def test_where_the_server_names_no_offset_it_is_taken_for_lost(odd):
     one = feed(consumer="stateless")
     assert result_of(one.begin(5.0), reply(409), reply(200, {"offset": odd}), offset(3)) == "3"
@@ -129,12 +130,12 @@ def test_a_read_waits_ten_seconds_less_than_the_connection():
     assert answer.status == 202
 
 
-@pytest.mark.parametrize("status", [200, 202, 204, 429])
+@each_row("status", [200, 202, 204, 429])
 def test_what_is_no_trouble_is_an_answer(status):
     assert result_of(feed().read("5", READER), reply(status)).status == status
 
 
-@pytest.mark.parametrize("status", [401, 403, 500, 503])
+@each_row("status", [401, 403, 500, 503])
 def test_trouble_is_raised_for_the_pump_to_be_patient_with(status):
     with pytest.raises(RemoteError) as caught:
         play(feed().read("5", READER), reply(status))
@@ -146,7 +147,7 @@ def test_a_cut_connection_is_not_taken_for_a_quiet_poll():
         play(feed().read("5", READER), TransportError("reset"))
 
 
-@pytest.mark.parametrize("status", [400, 404, 410, 416, 422])
+@each_row("status", [400, 404, 410, 416, 422])
 def test_an_offset_that_is_no_longer_kept_leads_to_the_earliest_one(status):
     steps, answer = play(feed().read("5", READER), reply(status), reply(409), offset(40))
     assert "position=EARLIEST" in targets(steps)[2]
@@ -193,7 +194,7 @@ def test_events_keep_their_order_and_a_second_delivery_its_id():
     assert ids == ["2", "1", "2"]
 
 
-@pytest.mark.parametrize("sequence", [0, "0", "", "x", -1, 10**30])
+@each_row("sequence", [0, "0", "", "x", -1, 10**30])
 def test_a_sequence_that_is_the_same_for_all_events_makes_them_no_single_one(sequence: object) -> None:
     found = batch_of(*({**SAMPLE, "sequence": sequence, "id": one} for one in "abb")).events
     assert [found.index(one) for one in found] == [0, 1, 1]
@@ -226,7 +227,7 @@ def test_fractions_of_any_length_are_understood(digits):
     assert found.at == pytest.approx(1_769_839_200.123456)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "answer, batch",
     [
         (reply(200, {"offset": 9, "events": []}), Batch(position="9", pause_seconds=1.0)),
@@ -242,7 +243,7 @@ def test_there_are_many_ways_to_say_that_there_is_nothing_yet(answer, batch):
     assert feed().batch(answer, "5") == batch
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content, problem",
     [
         ("", "is not JSON"),
@@ -257,7 +258,7 @@ def test_what_cannot_be_understood_is_loud_and_shows_nobody_s_data(content, prob
     assert "account-server" not in str(caught.value) or "events" in problem
 
 
-@pytest.mark.parametrize(
+@each_row(
     "event, problem",
     [
         ("x", "lacks its type, its time, or both its sequence and its id; it has nothing"),
@@ -345,7 +346,7 @@ DEEP = reply(200, b"[" * 100_000)
 HUGE = reply(200, b'{"offset": 1, "events": [' + b"9" * 5_000 + b"]}")
 
 
-@pytest.mark.parametrize("odd", [too_long(), DEEP, HUGE, reply(200, b"\xff")], ids=["long", "deep", "huge", "bytes"])
+@each_row("odd", [too_long(), DEEP, HUGE, reply(200, b"\xff")], ids=["long", "deep", "huge", "bytes"])
 def test_one_event_that_makes_a_reply_unreadable_is_set_aside_wherever_it_stands(odd):
     topic = Topic(_3=sample(3), _900=odd, _901=sample(901), _70000=sample(70_000))
     seen, [aside], position = read_all(topic)
@@ -422,7 +423,7 @@ def test_an_outage_that_passes_during_the_search_costs_no_event():
     assert ([one.id.split()[0] for one in batch.events], batch.unreadable) == (["3"], ())
 
 
-@pytest.mark.parametrize("odd", ["soon", -1, 1.5, None, {}, 2**63])
+@each_row("odd", ["soon", -1, 1.5, None, {}, 2**63])
 def test_an_offset_that_is_none_is_taken_from_the_last_event(odd):
     found = feed().batch(reply(200, {"offset": odd, "events": [sample(7), sample(8)]}), "5")
     assert (len(found.events), found.position) == (2, "8")
@@ -450,7 +451,7 @@ def test_a_leap_that_the_topic_has_made_is_believed():
     assert feed().batch(result_of(feed().read("5", READER), answer, offset(5_000_001)), "5").position == "5000000"
 
 
-@pytest.mark.parametrize("position", ["", "x", "-1", "1.5", "None", "9" * 30])
+@each_row("position", ["", "x", "-1", "1.5", "None", "9" * 30])
 def test_a_position_that_is_none_is_told_and_left(position):
     steps, batch = play(feed().read(position, READER), offset(40))
     assert "position=EARLIEST" in targets(steps)[0]

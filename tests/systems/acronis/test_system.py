@@ -81,13 +81,13 @@ def test_an_id_beyond_2_53_keeps_its_digits(ref):
     assert ACRONIS.check_ref(ref) == str(BIG)
 
 
-@pytest.mark.parametrize("ref", ["", "0", "-1", "1.5", "9.223372036854776e+18", "abc", "1/2", "9" * 30])
+@each_row("ref", ["", "0", "-1", "1.5", "9.223372036854776e+18", "abc", "1/2", "9" * 30])
 def test_what_is_no_task_id_is_refused_before_any_request(ref):
     with pytest.raises(ConfigurationError, match="is not a task id: it must be a whole number greater than 0"):
         ACRONIS.check_ref(ref)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value, found",
     [(BIG, str(BIG)), (str(BIG), str(BIG)), (float(BIG), None), (True, None), (0, None), (-1, None), (10**19, None)],
 )
@@ -128,7 +128,7 @@ def test_a_state_and_a_code_are_a_phase(state, code, phase):
     assert phase_of(state, code, is_blocked=False) is phase
 
 
-@pytest.mark.parametrize("state", ["enqueued", "started", "paused", "odd"])
+@each_row("state", ["enqueued", "started", "paused", "odd"])
 def test_whoever_has_blockers_and_has_not_ended_waits_for_a_person(state):
     assert phase_of(state, "", is_blocked=True) is Phase.BLOCKED
     assert phase_of("completed", "ok", is_blocked=True) is Phase.SUCCEEDED
@@ -189,7 +189,7 @@ def test_an_abandoned_task_is_lost_and_not_absent():
     assert (seen.phase, seen.status) == (Phase.LOST, "completed, abandoned")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content, message",
     [
         ({"result": {"error": {"domain": "D", "code": "DiskFull", "message": "no space"}}}, "DiskFull: no space"),
@@ -204,7 +204,7 @@ def test_a_task_says_why_it_is_as_it_is(content, message):
     assert read_task("7", content).message == message
 
 
-@pytest.mark.parametrize(
+@each_row(
     "progress, percent",
     [
         ({"total": 3, "current": 1}, 33.3),
@@ -271,7 +271,7 @@ def test_a_list_goes_on_at_its_cursor_wherever_that_is(place):
     assert set(seen) == {"1", "2"}
 
 
-@pytest.mark.parametrize("more", [{"cursors": {"after": 5}}, {"cursors": {"after": ""}}, {"paging": None}, {}])
+@each_row("more", [{"cursors": {"after": 5}}, {"cursors": {"after": ""}}, {"paging": None}, {}])
 def test_a_list_without_a_cursor_is_at_its_end(more):
     assert len(play(ACRONIS.observe_many("tasks", ["1", "2"]), listing(entry(1), **more))[0]) == 1
 

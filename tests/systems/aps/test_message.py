@@ -181,7 +181,7 @@ def test_one_addressee_is_enough(name: str) -> None:
 # --- texts
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text, problems",
     [
         (TEXT, []),
@@ -205,7 +205,7 @@ def test_every_key_is_given_and_used_in_every_language(text: LocalizedMessage, p
     assert text_problems(text) == problems
 
 
-@pytest.mark.parametrize(
+@each_row(
     "locale, seen",
     [("en", "Load of Monday"), ("de", "Lauf of Monday"), ("de_AT", "Lauf of Monday"), ("fr", "Load of Monday")],
 )
@@ -218,7 +218,7 @@ def test_a_language_that_is_the_only_one_is_shown_to_all() -> None:
     assert render(LocalizedMessage(message="__a__", multilang_keys={"a": {}}), "fr") == ""
 
 
-@pytest.mark.parametrize(
+@each_row(
     "message, seen",
     [
         ("__serverName__ is started", "VPS is started"),
@@ -249,7 +249,7 @@ def test_no_text_is_none(nothing: Any) -> None:
     assert localized("message", nothing) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value, words",
     [
         (7, "details must be a text"),

@@ -189,7 +189,7 @@ def _often(name: str, one: Reply) -> list[Reply]:
     return [one] if name == "sendNotification" else [one] * 5
 
 
-@pytest.mark.parametrize("name", CONTRACTS)
+@each_row("name", CONTRACTS)
 def test_a_refusal_is_told_in_the_platforms_words(name: str) -> None:
     refused = reply(403, {"error": "APS::Util::Exception", "message": "Access denied"})
     with pytest.raises(RemoteError, match=r"answered 403: APS::Util::Exception: Access denied"):
@@ -297,7 +297,7 @@ def test_a_notification_that_is_not_there_does_not_move_the_manager() -> None:
         play(Aps(path="resource", manager_id=MANAGER).delete(ID), reply(404))
 
 
-@pytest.mark.parametrize("trick", ["..", "a/b", "a?b", "", "a b"])
+@each_row("trick", ["..", "a/b", "a?b", "", "a b"])
 def test_an_id_that_would_lead_elsewhere_is_refused_before_any_request(trick: str) -> None:
     for ask in (Aps().delete, lambda ref: Aps().edit(ref, MESSAGE)):
         with pytest.raises(ConfigurationError, match="notification id"):

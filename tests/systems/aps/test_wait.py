@@ -79,7 +79,7 @@ def test_a_notification_that_is_in_no_list_is_absent_and_not_asked_for_alone() -
     assert found == {"a": absent("a"), "b": absent("b")}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "contexts, asked",
     [
         (["load.x"], "load.x"),
@@ -107,7 +107,7 @@ def test_everybody_on_a_connection_is_read_together() -> None:
 # --- what a status means
 
 
-@pytest.mark.parametrize("kind, status", PHASES)
+@each_row("kind, status", PHASES)
 def test_each_documented_status_has_its_phase(kind: str, status: str) -> None:
     assert read("a", item("a", status, type=kind)).phase is PHASES[kind, status]
 
@@ -118,7 +118,7 @@ def test_a_warning_is_over_when_it_is_resolved(status: str) -> None:
     assert (seen.phase, seen.status) == (Phase.SUCCEEDED, status)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kind, status",
     [
         ("activity", "existing"),
@@ -176,7 +176,7 @@ def test_of_a_context_the_last_one_is_found() -> None:
     assert result_of(Aps().find_message("n"), shown(), reply(200, [])) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "statuses, phase",
     [
         (["ready", "inProgress", "error"], Phase.FAILED),
@@ -185,7 +185,7 @@ def test_of_a_context_the_last_one_is_found() -> None:
         (["ready", "ready"], Phase.SUCCEEDED),
     ],
 )
-@pytest.mark.parametrize("ref, context", [("context=load.*", "load.{}"), ("context=load.1", "load.1")])
+@each_row("ref, context", [("context=load.*", "load.{}"), ("context=load.1", "load.1")])
 def test_of_several_notifications_one_failure_fails_and_all_must_succeed(
     ref: str, context: str, statuses: list[str], phase: Phase
 ) -> None:
@@ -208,9 +208,7 @@ def test_a_context_that_goes_on_or_has_failed_needs_no_action_log(status: str) -
     assert targets(steps) == [DISPLAY]
 
 
-@pytest.mark.parametrize(
-    "pattern, matches", [("*", 3), ("a*", 2), ("*c", 1), ("a*c", 1), ("a.*.c", 1), ("a.c", 0), ("A*", 0)]
-)
+@each_row("pattern, matches", [("*", 3), ("a*", 2), ("*c", 1), ("a*c", 1), ("a.*.c", 1), ("a.c", 0), ("A*", 0)])
 def test_an_asterisk_stands_for_anything_and_nothing_else_does(pattern: str, matches: int) -> None:
     items = [item("1", context="a.b.c"), item("2", context="a.b"), item("3", context="x"), item("4", context=None)]
     seen = read(by_context(pattern), *items)
@@ -225,7 +223,7 @@ def test_an_id_or_a_context_is_a_ref(ref: str) -> None:
     assert Aps().check_ref(ref) == ref
 
 
-@pytest.mark.parametrize("ref", ["", "a/b", "..", "context=", "context= ", "context=a\nb"])
+@each_row("ref", ["", "a/b", "..", "context=", "context= ", "context=a\nb"])
 def test_what_could_be_no_ref_is_refused_before_any_request(ref: str) -> None:
     with pytest.raises(ConfigurationError):
         Aps().check_ref(ref)

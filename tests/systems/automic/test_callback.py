@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_taskwatch.core.callback import Callback
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.systems.automic.callback import callback_section, check_names, read_callback
+from tests.rows import each_row
 
 TEMPLATE = {
     "runid": "0001005016",
@@ -22,7 +23,7 @@ TEMPLATE = {
 }
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content",
     [
         {"runid": "0001005016", "object_type": "SCRI", "execution_status": "1900"},
@@ -52,9 +53,7 @@ def test_a_users_own_names_are_read() -> None:
     assert read_callback({"execution_id": "7", "how": "1851", "runid": "9"}, names) == Callback(ref="7", status="1851")
 
 
-@pytest.mark.parametrize(
-    "content", [None, [], "text", 7, {}, {"runid": None, "status": []}, {"runid": "-1"}, {"runid": {"deep": 1}}]
-)
+@each_row("content", [None, [], "text", 7, {}, {"runid": None, "status": []}, {"runid": "-1"}, {"runid": {"deep": 1}}])
 def test_whatever_else_comes_names_nobody(content: object) -> None:
     assert read_callback(content, {}).ref is None
 

@@ -64,7 +64,7 @@ def test_a_run_id_loses_its_padding(ref):
     assert AUTOMIC.check_ref(ref) == "1005016"
 
 
-@pytest.mark.parametrize("ref", ["", "0", "12/..", "abc", "-5", "1.5", "9" * 30, "²"])
+@each_row("ref", ["", "0", "12/..", "abc", "-5", "1.5", "9" * 30, "²"])
 def test_what_is_no_run_id_is_refused_before_any_request(ref):
     with pytest.raises(ConfigurationError, match="is not an execution id"):
         AUTOMIC.check_ref(ref)
@@ -74,7 +74,7 @@ def test_options_that_are_known_pass():
     AUTOMIC.check_options({"success_statuses": ["ANY_OK", 1899], "report_tail": 20, "alias": "A"})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options, problem",
     [
         ({"sucess_statuses": [1900]}, "unknown option sucess_statuses; known are success_statuses, "),
@@ -103,7 +103,7 @@ def test_a_padded_text_is_a_run_id_too():
     assert started.ref == "1005016"
 
 
-@pytest.mark.parametrize("content", [{}, {"run_id": 0}, {"run_id": "abc"}, {"run_id": None}])
+@each_row("content", [{}, {"run_id": 0}, {"run_id": "abc"}, {"run_id": None}])
 def test_a_reply_without_a_run_id_leaves_open_what_was_done(content):
     with pytest.raises(ReplyError, match="holds no run id") as caught:
         play(AUTOMIC.start({}), reply(200, content))
@@ -184,7 +184,7 @@ def test_once_takes_times_in_any_zone_and_sends_utc(moment):
     }
 
 
-@pytest.mark.parametrize("given, sent", [(True, True), (False, False), ("true", True), ("False", False)])
+@each_row("given, sent", [(True, True), (False, False), ("true", True), ("False", False)])
 def test_a_manual_release_is_a_json_boolean_and_an_adjusted_start_a_text(given, sent):
     once = execution_request("A", execution_option="once", wait_for_manual_release=given)
     recurring = execution_request("A", execution_option="recurring", adjust_start_time=given)
@@ -192,7 +192,7 @@ def test_a_manual_release_is_a_json_boolean_and_an_adjusted_start_a_text(given, 
     assert recurring["recurring"] == {"adjust_start_time": str(sent).lower()}
 
 
-@pytest.mark.parametrize("value", [{"a": [1, None, {"b": True}]}, [{"c": 1.5}], [1, "x"], "text", 5, None, False, ()])
+@each_row("value", [{"a": [1, None, {"b": True}]}, [{"c": 1.5}], [1, "x"], "text", 5, None, False, ()])
 def test_an_input_whose_name_says_json_is_sent_as_it_is(value):
     request = execution_request("A", inputs={"&X#|json": value, "Y#": 5})
     assert request["inputs"] == {"&X#|json": json.loads(json.dumps(value)), "Y#": "5"}
@@ -221,7 +221,7 @@ def test_recurring_takes_its_own_fields():
     assert request["recurring"] == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "details, problem",
     [
         ({"execution_option": "twice"}, "execution_option 'twice' is none of execute, once, recurring"),
@@ -239,7 +239,7 @@ def test_a_wrong_combination_is_named(details, problem):
         execution_request("A", **details)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "option, name, values",
     [
         ("once", "execution_date_time", ["2026-01-31T06:00:00", "now", "06:30", "2026-13-01", 5]),
@@ -312,7 +312,7 @@ def test_a_status_alone_is_enough():
     assert (seen.phase, seen.message, seen.elapsed_seconds) == (Phase.FAILED, "ended not ok, aborted", None)
 
 
-@pytest.mark.parametrize("status", ["gone", 1299, 2000, -1, True, None, 1900.5, "²", "9" * 5000])
+@each_row("status", ["gone", 1299, 2000, -1, True, None, 1900.5, "²", "9" * 5000])
 def test_what_is_no_status_number_is_unknown(status):
     seen = result_of(AUTOMIC.observe("7"), reply(200, {"status": status}))
     assert (seen.phase, seen.status) == (Phase.UNKNOWN, "" if status is None else str(status))
@@ -328,7 +328,7 @@ def test_an_execution_that_is_not_there_is_absent():
     assert result_of(AUTOMIC.observe("7"), UNKNOWN_RUN) == absent("7")
 
 
-@pytest.mark.parametrize("answer", [reply(401), reply(503), reply(200, "<html>"), TransportError("lost")])
+@each_row("answer", [reply(401), reply(503), reply(200, "<html>"), TransportError("lost")])
 def test_a_reading_that_fails_is_left_to_whoever_is_patient(answer):
     with pytest.raises((RemoteError, ReplyError, TransportError)):
         play(AUTOMIC.observe("7"), answer)
@@ -411,7 +411,7 @@ def test_a_good_end_that_does_not_count_says_why():
 # --- many at once
 
 
-@pytest.mark.parametrize(
+@each_row(
     "alias, selector",
     [
         (f"NIGHTLY-LOAD-{START_ID}", "NIGHTLY-LOAD-*"),
@@ -449,7 +449,7 @@ def test_pages_are_read_until_all_are_found():
     assert [dict(step.query)["start_at_run_id"] for step in steps] == ["31", "21", "11"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "last",
     [
         listing(entry(100), hasmore=False),
@@ -481,7 +481,7 @@ EFFECTS = [
 ]
 
 
-@pytest.mark.parametrize("answer, effect", EFFECTS)
+@each_row("answer, effect", EFFECTS)
 def test_cancel_is_content_with_what_has_ended_and_says_so(answer, effect):
     steps, told = play(AUTOMIC.cancel("7"), answer)
     assert told is effect
@@ -494,7 +494,7 @@ def test_the_children_of_what_is_cancelled_are_left_where_the_user_wants_it_so()
     assert [step.json() for step in steps] == [{"action": "cancel"}]
 
 
-@pytest.mark.parametrize("answer, effect", EFFECTS)
+@each_row("answer, effect", EFFECTS)
 def test_an_engine_that_knows_no_recursive_cancel_gets_the_plain_one(answer, effect):
     steps, told = play(AUTOMIC.cancel("7", {}), reply(400, {"code": 3704}), answer)
     assert told is effect
@@ -637,7 +637,7 @@ def test_a_log_stands_in_for_a_missing_report():
     assert words == "report:\n  b"
 
 
-@pytest.mark.parametrize("answer", [reply(404), reply(500, "<html>"), reply(200, "<html>"), TransportError("lost")])
+@each_row("answer", [reply(404), reply(500, "<html>"), reply(200, "<html>"), TransportError("lost")])
 def test_explaining_never_raises(answer):
     replies = [answer] * (4 if getattr(answer, "status", 0) == 404 else 3)
     assert result_of(AUTOMIC.explain(seen_as(1800), {"report_tail": 2}), *replies) == ""
@@ -680,15 +680,13 @@ def test_a_connection_gives_base_url_charset_and_client():
     assert automic.from_settings(settings).page("7")["client"] == "0100"
 
 
-@pytest.mark.parametrize(
-    "client, named", [("0100", " client 100"), ("100", " client 100"), ("0", " client 0"), ("", "")]
-)
+@each_row("client, named", [("0100", " client 100"), ("100", " client 100"), ("0", " client 0"), ("", "")])
 def test_run_ids_belong_to_an_address_and_a_client(client, named):
     settings = settings_of(client=client)
     assert automic.from_settings(settings).id_space(settings) == f"http://ae:8088/ae/api/v1{named}"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "told, alias, is_own",
     [
         ("DAILY-0123456789ab", "DAILY-0123456789ab", True),

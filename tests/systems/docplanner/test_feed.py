@@ -9,6 +9,7 @@ from airflow_provider_taskwatch.core.feed import Batch, Feed
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
 from airflow_provider_taskwatch.systems.docplanner.feed import DocplannerFeed, expiry_warning, feed_of, push_event
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 from tests.systems.docplanner.test_notification import notification
 from tests.systems.docplanner.test_system import EMPTY, NOBODY, ONE, TWO, settings_of
 
@@ -104,7 +105,7 @@ def test_of_a_reply_that_is_too_long_is_kept_what_came(cut):
     assert "are lost; compare with its bookings" in batch.loss
 
 
-@pytest.mark.parametrize("position", ["", "soon", "-1", "1.5"])
+@each_row("position", ["", "soon", "-1", "1.5"])
 def test_a_position_that_is_none_is_replaced(position):
     assert feed().batch(reply(204, date="Sat, 31 Jan 2026 06:00:00 GMT"), position).position == "491622"
 
@@ -136,7 +137,7 @@ def test_a_pushed_one_that_does_not_say_its_time_was_made_when_it_came():
     assert push_event(json.dumps({**ONE, "created_at": "soon"}).encode(), "ids", now=9.0).at == 9.0
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"a": 1}', b'{"notifications": []}', b"<html>"])
+@each_row("body", [b"", b"{", b"[]", b"5", b'{"a": 1}', b'{"notifications": []}', b"<html>"])
 def test_what_is_pushed_and_is_no_notification_is_refused(body):
     with pytest.raises(ReplyError):
         push_event(body, "ids")
@@ -150,7 +151,7 @@ def test_a_field_that_is_not_stored_cannot_be_matched():
     feed(store_payload="full").check(fields)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "oldest, pulled, words",
     [
         (0, 0, ""),

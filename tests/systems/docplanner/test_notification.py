@@ -150,7 +150,7 @@ def test_one_without_ids_of_its_own_is_told_apart_by_all_that_it_says(name):
     assert (first == third, first == second) == (True, False)
 
 
-@pytest.mark.parametrize("created_at", [None, "", "soon", "2026-01-31T07:00:00", 17, {"a": 1}])
+@each_row("created_at", [None, "", "soon", "2026-01-31T07:00:00", 17, {"a": 1}])
 def test_one_that_does_not_say_its_time_was_made_when_it_was_heard(created_at):
     assert event(notification(created_at=created_at)).at == 5.0
 
@@ -161,7 +161,7 @@ def test_data_may_be_missing(data):
     assert (one.subject, one.content) == ("", {})
 
 
-@pytest.mark.parametrize("content", [{}, {"name": 5}, {"name": "x", "data": ["Pat"]}, {"name": "x", "data": "Pat"}])
+@each_row("content", [{}, {"name": 5}, {"name": "x", "data": ["Pat"]}, {"name": "x", "data": "Pat"}])
 def test_what_is_no_notification_is_told_without_being_shown(content):
     with pytest.raises(ReplyError, match="no name, or data that are no object") as caught:
         event(content)

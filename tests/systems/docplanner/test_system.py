@@ -25,6 +25,7 @@ from airflow_provider_taskwatch.systems.docplanner.system import (
     release,
 )
 from tests.play import play, reply, result_of, targets
+from tests.rows import each_row
 
 ONE = {"name": "slot-booked", "data": {"visit_booking": {"id": "7"}}, "created_at": "2026-01-31T07:00:00+01:00"}
 TWO = {**ONE, "data": {"visit_booking": {"id": "8"}}}
@@ -87,7 +88,7 @@ def test_a_pull_asks_as_the_vendor_wants_it(limit, target):
     assert not call.is_repeatable
 
 
-@pytest.mark.parametrize("limit", [0, 101, -1, 2.0, True, "5"])
+@each_row("limit", [0, 101, -1, 2.0, True, "5"])
 def test_a_limit_that_the_vendor_does_not_take_is_refused_before_anything_is_asked(limit):
     with pytest.raises(ConfigurationError, match="limit must be a whole number from 1 to 100"):
         play(pull(limit))
@@ -103,13 +104,13 @@ def test_a_single_notification_does_not_say_how_many_are_left():
     assert read_pulled(reply(200, ONE)) == Pulled(notifications=(ONE,))
 
 
-@pytest.mark.parametrize("remaining, read", [(3, 3), ("12", 12), (0, 0), (None, None), ("some", None), (-1, None)])
+@each_row("remaining, read", [(3, 3), ("12", 12), (0, 0), (None, None), ("some", None), (-1, None)])
 def test_many_notifications_keep_their_order(remaining, read):
     pulled = read_pulled(reply(200, {"notifications": [ONE, TWO], "remaining": remaining}))
     assert pulled == Pulled(notifications=(ONE, TWO), remaining=read)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body, words",
     [
         ({"_items": [ONE], "page": 1}, "an object with the members _items, page"),
@@ -169,10 +170,8 @@ def test_a_bare_domain_is_explained(status):
     assert not caught.value.transient
 
 
-@pytest.mark.parametrize(
-    "answer", [reply(405, PAGE), reply(405, "", content_type="text/html; charset=utf-8")], ids=["page", "header"]
-)
-@pytest.mark.parametrize("flow", [pull, release, probe])
+@each_row("answer", [reply(405, PAGE), reply(405, "", content_type="text/html; charset=utf-8")], ids=["page", "header"])
+@each_row("flow", [pull, release, probe])
 def test_the_firewall_is_told_apart_from_the_remote_and_passes(flow, answer):
     with pytest.raises(TransportError, match="did not reach Docplanner: the web firewall") as caught:
         play(flow(), answer)
@@ -218,7 +217,7 @@ def test_no_repr_shows_a_notification():
     assert "slot-booked" not in repr(read_pulled(Reply(status=200, body=json.dumps(ONE).encode())))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "method, path, name",
     [
         ("POST", "/notifications/release", "release"),
