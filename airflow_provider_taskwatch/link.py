@@ -23,7 +23,7 @@ class RemoteTaskLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         from airflow.sdk.execution_time.xcom import XCom
 
-        from airflow_provider_taskwatch.core.page import is_link
+        from airflow_provider_taskwatch.core.settings import is_link
 
         if not getattr(operator, "has_told_page", True):
             return ""  # Airflow logs an error for an XCom that is not there

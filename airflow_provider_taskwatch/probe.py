@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_taskwatch.config.callback import CallbackAddress, CallbackOptions
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     RemoteError,
@@ -17,6 +16,7 @@ from airflow_provider_taskwatch.core.error import (
     at_step,
 )
 from airflow_provider_taskwatch.core.flow import Flow, words
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply, get, send
 from airflow_provider_taskwatch.receiver.callback import PATH, SERVICE
 from airflow_provider_taskwatch.receiver.token import Ticket

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_taskwatch.core.error import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.core.connection import Settings
     from airflow_provider_taskwatch.core.feed import Feed, Push
     from airflow_provider_taskwatch.core.form import Form
+    from airflow_provider_taskwatch.core.settings import Settings
     from airflow_provider_taskwatch.core.system import System
 
 PACKAGE = __package__ or ""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 
-from airflow_provider_taskwatch.core.error import TaskWatchError
-from airflow_provider_taskwatch.core.listen import cannot_listen
+from airflow_provider_taskwatch.core.error import TaskWatchError, cannot_listen
 
 from .console import exit_on_error, fail, say
 from .hook import hook_for

@@ -6,8 +6,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.listen import cannot_listen
+from airflow_provider_taskwatch.core.error import ConfigurationError, cannot_listen
 
 from .console import fail
 

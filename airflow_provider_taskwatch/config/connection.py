@@ -12,9 +12,10 @@ from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError
 from airflow.sdk.execution_time.comms import DRCount
 
-from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError, described
 from airflow_provider_taskwatch.core.form import Form
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.remotes import REMOTES
 
 from .supervisor import NEEDS_DATABASE, supervisor

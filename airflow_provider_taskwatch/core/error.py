@@ -1,40 +1,41 @@
-"""All errors of the package, by the question that a caller asks.
+"""The errors of the package, by the question that a caller asks.
 
 * :class:`TaskWatchError`
 
-  - :class:`ConfigurationError`: configured wrongly? (a connection, an argument, an id)
-  - :class:`TransportError`: could not ask? (DNS, TLS, lost connections, timeouts)
+  - :class:`ConfigurationError`: is a connection, an argument or an id wrong?
+  - :class:`TransportError`: was the remote not reached? (DNS, TLS, lost connections, timeouts)
 
-    - :class:`LossError`: the remote may have deleted what its lost answer held
+    - :class:`LossError`: a reply was lost, and the remote may have deleted what it held
 
-  - :class:`RemoteError`: asked and refused? (carries method, path, status and the remote's words)
+  - :class:`RemoteError`: did the remote refuse? (with method, path, status and the remote's message)
 
-    - :class:`NotFoundError`: the remote does not know the id, or does not show it to us
+    - :class:`NotFoundError`: the remote does not know the id, or hides it
 
-  - :class:`ReplyError`: asked, and the answer makes no sense (not JSON, unknown shape, too large)
+  - :class:`ReplyError`: is the reply unreadable? (not JSON, unknown shape, too long)
 
-    - :class:`LengthError`: the answer is longer than what is read of one
-  - :class:`TokenError`: the token endpoint said no, or could not be asked
-  - :class:`InboxError`: the inbox's database could not be asked
-  - :class:`EventsLostError`: events were deleted before they were read
-  - :class:`OutputError`: what was read could not be written to ``output_path``
-  - :class:`EventError`: a trigger event that this version cannot read
-  - :class:`DeadlineError`: the wait's deadline has passed
-  - :class:`MovedError`: the connection leads elsewhere than where this was started
-  - :class:`StrangerError`: the remote has something else under this id
+    - :class:`~.wire.LengthError`: the reply is too long; it is defined beside the reply that it carries
 
-No message, attribute or cause holds a secret.
+  - :class:`TokenError`: did the token endpoint refuse, or was it not reached?
+  - :class:`InboxError`: did the inbox's database fail?
+  - :class:`EventsLostError`: were events deleted before they were read?
+  - :class:`LeaseError`: has another process taken over the work?
+  - :class:`OutputError`: could ``output_path`` not be written?
+  - :class:`EventError`: is a trigger event unreadable for this version?
+  - :class:`DeadlineError`: has the deadline of the wait passed?
+  - :class:`MovedError`: does the connection lead to another remote than at the start?
+  - :class:`StrangerError`: does the id belong to something else at the remote?
+
+No message, attribute or cause contains a secret.
 """
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self, TypeVar
-
-if TYPE_CHECKING:
-    from .wire import Reply
+from typing import Self, TypeVar
 
 R = TypeVar("R", bound="RemoteError")
 
@@ -43,18 +44,18 @@ class TaskWatchError(Exception):
     """Root of all errors raised by this package."""
 
     transient = False
-    """Whether asking again later can help."""
+    """Whether a later retry can succeed."""
     is_lasting = False
-    """Whether it passes only when somebody changes something: a host name that does not exist, a wrong certificate."""
+    """Whether it lasts until a person changes a setting: a host name that does not exist, a wrong certificate."""
     patience: float | None = None
-    """Seconds after which it is given up, where nothing was ever reached; None for as long as the caller likes."""
+    """Seconds of retries if the remote was never reached; None: the caller decides."""
     step = ""
-    """The step of a check that it ended."""
+    """The step of a connection check that failed."""
 
 
 @contextmanager
 def at_step(name: str) -> Iterator[None]:
-    """Let errors within the block say which step of a check has failed."""
+    """Set :attr:`TaskWatchError.step` on errors raised within the block, unless an inner block has set it."""
     try:
         yield
     except TaskWatchError as error:
@@ -63,9 +64,9 @@ def at_step(name: str) -> Iterator[None]:
 
 
 def described(error: BaseException) -> str:
-    """What an exception says, for a log or an error of ours.
+    """The text of an exception, for a log or another error.
 
-    Its class is named where its text alone is no sentence: a time-out has no text at all, a ``KeyError`` only the key.
+    It begins with the class if the text alone is not a sentence: a timeout has no text, a ``KeyError`` only the key.
     """
     name, text = type(error).__name__, str(error).strip()
     if len(text.split()) > 1:
@@ -73,14 +74,27 @@ def described(error: BaseException) -> str:
     return f"{name}: {text}" if text else name
 
 
+def cannot_listen(server: str, host: str, port: int, error: OSError) -> str:
+    """Why a server cannot listen on an address, and the option to change: the host or the port.
+
+    Python 3.11's ``create_server`` raises a plain ``OSError`` for a host name that cannot be resolved. It has the
+    resolver's number, which is below 0 on Linux, and the address at the end of its text.
+    """
+    reason = str(error.strerror).partition(" (while ")[0]
+    if isinstance(error, socket.gaierror) or (error.errno or 0) < 0:
+        return f"{server} cannot listen on {host}: the name cannot be resolved ({reason}); choose another --host"
+    remedy = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+    return f"{server} cannot listen on {host}:{port}: {reason}; choose another {remedy}"
+
+
 class ConfigurationError(TaskWatchError):
-    """A connection, an argument or an id is missing or malformed; the message says which and what to do."""
+    """A connection, an argument or an id is missing or malformed. The message says which, and what to do."""
 
 
 class TransportError(TaskWatchError):
-    """The remote could not be asked.
+    """The remote was not reached, or its reply was lost.
 
-    :param sent: False only where the request surely never left, so that repeating it is safe.
+    :param sent: False only if the request was certainly not sent, so that repeating it is safe.
     :param is_lasting: see :class:`TaskWatchError`.
     """
 
@@ -93,16 +107,17 @@ class TransportError(TaskWatchError):
 
 
 class LossError(TransportError):
-    """The answer to a read that deletes was lost: what it held may be gone. It is not asked for again on its own."""
+    """The reply to a read that deletes was lost, and its content may be lost with it. It is not repeated."""
 
 
 class RemoteError(TaskWatchError):
-    """The remote answered, and refused.
+    """The remote refused the request.
 
+    :param path: below ``place``.
     :param status: HTTP status.
-    :param message: the remote's own words, at most a few hundred characters.
-    :param retry_after: seconds that the remote asked us to wait, if it did.
-    :param place: host and base path of the remote, which ``path`` lies below.
+    :param message: of the remote, masked, at most a few hundred characters.
+    :param retry_after: seconds for which the remote asked us to wait; None if it did not.
+    :param place: host and base path of the remote.
     """
 
     def __init__(
@@ -124,22 +139,22 @@ class RemoteError(TaskWatchError):
         self.place = place
         self._original: Callable[[], str] = lambda: message
 
-    def meaning(self, original: str) -> Self:
-        """The error of a refusal whose message was masked.
+    def with_original(self, original: str) -> Self:
+        """The same error, which also remembers the message before it was masked.
 
-        :param original: the words as they came, for :meth:`says` only.
+        :param original: the unmasked message, for :meth:`says` only.
         """
         self._original = lambda: original
         return self
 
     def says(self, pattern: str) -> bool:
-        """Whether a regular expression is found in the remote's own words, whatever is masked in the message."""
+        """Whether a regular expression matches in the remote's message before it was masked."""
         return re.search(pattern, self._original()) is not None
 
-    def saying(self, message: str, kind: type[R] | None = None) -> R:
-        """The same refusal in other words.
+    def with_message(self, message: str, kind: type[R] | None = None) -> R:
+        """The same refusal with another message.
 
-        :param kind: of the new error; None for the same kind.
+        :param kind: class of the new error; None for the same class.
         """
         made: type[R] = kind or type(self)  # type: ignore[assignment]
         error = made(
@@ -150,40 +165,29 @@ class RemoteError(TaskWatchError):
             retry_after=self.retry_after,
             place=self.place,
         )
-        return error.meaning(self._original())
+        return error.with_original(self._original())
 
     @property
     def transient(self) -> bool:  # type: ignore[override]
-        """429 and 5xx pass; 408 is the server's own timeout."""
+        """429 and 5xx are temporary; 408 is the server's own timeout."""
         return self.status in (408, 429) or self.status >= 500
 
 
 class NotFoundError(RemoteError):
-    """The remote does not know the id, or the credentials may not see it: the two look the same."""
+    """The remote does not know the id, or the credentials may not see it. The replies to both are the same."""
 
 
 class ReplyError(TaskWatchError):
-    """The remote answered 2xx with something that cannot be read."""
+    """The remote answered 2xx with a reply that cannot be read."""
 
     transient = True
 
 
-class LengthError(ReplyError):
-    """The remote answered with more than what is read of one reply.
-
-    :param beginning: the reply, its body cut where reading stopped.
-    """
-
-    def __init__(self, message: str, beginning: Reply) -> None:
-        super().__init__(message)
-        self.beginning = beginning
-
-
 class TokenError(TaskWatchError):
-    """No token: the endpoint refused, or could not be asked.
+    """There is no token: the token endpoint refused, or was not reached.
 
-    :param transient: True for an endpoint that was down, False for one that said no.
-    :param retry_after: seconds that the endpoint asked us to wait, if it did.
+    :param transient: True if the endpoint was down, False if it refused.
+    :param retry_after: seconds for which the endpoint asked us to wait; None if it did not.
     :param is_lasting: see :class:`TaskWatchError`.
     """
 
@@ -197,21 +201,21 @@ class TokenError(TaskWatchError):
 
 
 class InboxError(TaskWatchError):
-    """The inbox's database could not be asked, or was made by a newer version."""
+    """The inbox's database cannot be reached, or was created by a newer version."""
 
     transient = True
 
 
 class EventsLostError(TaskWatchError):
-    """Events were deleted before whoever wanted them has read them."""
+    """Events were deleted before a waiting task had read them."""
 
 
 class LeaseError(TaskWatchError):
-    """Somebody else has taken over what we were about to write down."""
+    """Another process holds the lease now, so nothing was written."""
 
 
 class OutputError(TaskWatchError):
-    """What was read could not be written to ``output_path``; the message says where and why."""
+    """The output could not be written to ``output_path``. The message says where and why."""
 
 
 class EventError(TaskWatchError):
@@ -219,26 +223,26 @@ class EventError(TaskWatchError):
 
 
 class DeadlineError(TaskWatchError):
-    """The wait's deadline has passed."""
+    """The deadline of the wait has passed."""
 
 
 class MovedError(TaskWatchError):
-    """The connection leads elsewhere now: what was started is not asked about, cancelled or rejoined there.
+    """The connection leads to another remote than at the start, so nothing is polled, cancelled or rejoined there.
 
-    :param started_at: the id space that it was started in; see :meth:`~.system.System.id_space`.
-    :param is_at: that of the connection as it is now.
+    :param started_at: the id space of the start; see :meth:`~.system.System.id_space`.
+    :param is_at: the id space of the connection now.
     """
 
-    ways_on = "let the connection lead there again and clear the task, or clear it to begin anew here"
+    remedy = "change the connection back and clear the task, or clear the task to start it again at the new remote"
 
     def __init__(self, conn_id: str, started_at: str, is_at: str) -> None:
         super().__init__(
-            f"it was started at {started_at}, and connection {conn_id!r} leads to {is_at} now, where the same id may "
-            "be somebody else's: it is neither asked about nor cancelled there"
+            f"it was started at {started_at}, but connection {conn_id!r} now leads to {is_at}, where the same id may "
+            "belong to something else: it is neither polled nor cancelled there"
         )
         self.started_at = started_at
         self.is_at = is_at
 
 
 class StrangerError(TaskWatchError):
-    """The remote has another thing under this id than the one that was started: it carries another marker."""
+    """The id belongs to something else at the remote: its marker is not the one of the start."""

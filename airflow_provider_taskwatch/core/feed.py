@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from .connection import Settings
 from .error import ReplyError
 from .flow import Flow
-from .instant import instant
+from .settings import Settings
 from .text import EVENTS_CHARACTERS, Bounded, bounded
 from .wire import Reply
 
@@ -31,6 +32,20 @@ class Event:
     subject: str
     at: float
     content: Mapping[str, Any] = field(repr=False)
+
+
+EARLIEST_SECONDS = datetime.min.replace(tzinfo=UTC).timestamp()
+LATEST_SECONDS = 253_402_300_799.0
+"""The last whole second of the year 9999. With a fraction, a float is the year 10000."""
+
+
+def instant(seconds: float) -> datetime:
+    """Seconds since the epoch as a time in UTC.
+
+    Seconds that no datetime can have become the nearest that it can; NaN becomes the epoch.
+    """
+    bounded = 0.0 if math.isnan(seconds) else min(max(seconds, EARLIEST_SECONDS), LATEST_SECONDS)
+    return datetime.fromtimestamp(bounded, UTC)
 
 
 def whole(event: Event) -> dict[str, Any]:

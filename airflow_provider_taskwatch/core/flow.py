@@ -169,7 +169,7 @@ def refusal(call: Call, reply: Reply) -> RemoteError:
         retry_after=retry_after(reply.headers, reply.received_at),
         place=reply.place,
     )
-    return error.meaning(words(replace(reply, mask=NO_MASK)))
+    return error.with_original(words(replace(reply, mask=NO_MASK)))
 
 
 def _doubt(call: Call, reply: Reply) -> str:

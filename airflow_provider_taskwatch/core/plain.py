@@ -92,7 +92,7 @@ def _text(text: str, place: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _NotJsonError(place, f"is no valid text, {text!a:.80} holds half of a surrogate pair") from None
+        raise _NotJsonError(place, f"is no valid text, {text!a:.80} contains half a surrogate pair") from None
     return str.__str__(text)
 
 

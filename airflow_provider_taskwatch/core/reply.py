@@ -1,8 +1,8 @@
-"""What counts as a reply: HTTP/1 as RFC 9112 has it, read from bytes, whichever library receives them.
+"""What counts as a reply: HTTP/1 (RFC 9112), read from bytes. Both drivers read replies with it.
 
-It is lenient where the meaning is clear (a missing reason phrase, bare line feeds, equal lengths said twice, bytes
-after the end), so that no start is lost for a blemish, and strict where a second reading is possible (lengths that
-differ, odd chunk sizes). A connection whose end of the reply is in doubt is not used again.
+It accepts deviations whose meaning is clear (a missing reason phrase, bare line feeds, a length that is given twice,
+bytes after the end), so that a start is not lost for them. It refuses what can be read in two ways (lengths that
+differ, malformed chunk sizes). A connection is used again only if the end of the reply is certain.
 """
 
 from __future__ import annotations
@@ -14,19 +14,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from .unpack import Damage, Unpacker, unpacker
+from .decoding import ChunkedBody, DecodingError, Unpacker, unpacker
 from .wire import MAX_REPLY_BYTES, Reply
 
 MAX_HEAD_BYTES = 72 * 1024
 """64 kB of headers, and a status line."""
 MAX_INTERIM_REPLIES = 100
-MAX_CHUNK_LINE_BYTES = 16 * 1024
-MAX_FRAMING_BYTES = MAX_REPLY_BYTES // 2
-"""All that stands between chunks: each costs time."""
 
 
 class Flaw(Enum):
-    """Why something that was received is no reply."""
+    """Why received bytes are not a reply."""
 
     NOT_REPLIED = "it was closed without a reply"
     NOT_HTTP = "the reply is not HTTP, or its header is too long"
@@ -37,9 +34,9 @@ class Flaw(Enum):
 
 
 class BrokenReplyError(Exception):
-    """What was received is no reply. It repeats nothing of it, as that may hold a token.
+    """The received bytes are not a reply. The message holds none of them, as they may contain a token.
 
-    :param beginning: of a reply that is too long.
+    :param beginning: the beginning of a reply that is too long.
     """
 
     def __init__(self, flaw: Flaw, beginning: Reply | None = None) -> None:
@@ -52,7 +49,7 @@ class BrokenReplyError(Exception):
 class Head:
     """Status line and headers.
 
-    :param headers: names in lower case; different values of one name are joined by a comma, equal ones are one.
+    :param headers: names in lower case. Different values of one name are joined by a comma, equal ones are given once.
     """
 
     version: int
@@ -60,23 +57,23 @@ class Head:
     headers: Mapping[str, str]
 
     def tokens(self, name: str) -> list[str]:
-        """The members of a header that is a list, in lower case."""
+        """The members of a list header, in lower case."""
         value = self.headers.get(name)
         return [token for one in value.lower().split(",") if (token := one.strip())] if value else []
 
     @property
     def is_persistent(self) -> bool:
-        """Whether the remote keeps the connection open, as far as it says."""
+        """Whether the remote says that it keeps the connection open."""
         tokens = self.tokens("connection")
         return "close" not in tokens if self.version else "keep-alive" in tokens
 
 
 class ReplyReader:
-    """Takes the bytes that follow one request, in pieces of any size, and reads past interim replies.
+    """Reads the reply to one request from bytes, in pieces of any size. It skips interim replies.
 
-    :param clock: seconds since the epoch, for the stamp of the reply.
-    :ivar reply: the reply, once it is whole.
-    :ivar is_reusable: whether the next request may use the same connection; told when the reply is whole.
+    :param clock: seconds since the epoch, for :attr:`~.wire.Reply.received_at`.
+    :ivar reply: the reply; None until it is whole.
+    :ivar is_reusable: whether the next request may use the same connection. False until the reply is whole.
     """
 
     def __init__(self, method: str, clock: Callable[[], float]) -> None:
@@ -90,9 +87,9 @@ class ReplyReader:
         self.is_reusable = False
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived.
+        """Take the bytes that have arrived.
 
-        :raises BrokenReplyError: where it cannot become a reply any more.
+        :raises BrokenReplyError: they cannot become a reply.
         """
         if self.reply is not None:
             self.is_reusable = False
@@ -101,27 +98,27 @@ class ReplyReader:
             data = self._read_heads(data)
         if self._message is not None:
             self._message.feed(data)
-            self._settle(self._message)
+            self._finish(self._message)
 
     def end(self) -> None:
-        """Learn that the remote has closed the connection.
+        """The remote has closed the connection.
 
-        :raises BrokenReplyError: where the reply is not whole.
+        :raises BrokenReplyError: the reply is not whole.
         """
         if self._message is None:
             raise BrokenReplyError(Flaw.NOT_WHOLE if self._seen else Flaw.NOT_REPLIED)
         if self.reply is None:
             self._message.end()
-            self._settle(self._message)
+            self._finish(self._message)
         self.is_reusable = False
 
-    def _settle(self, message: _Message) -> None:
+    def _finish(self, message: _Message) -> None:
         if message.is_over:
             self.reply = message.reply(self._clock())
             self.is_reusable = message.is_reusable
 
     def _read_heads(self, data: bytes) -> bytes:
-        """What follows the final head; nothing while that is not whole."""
+        """The bytes after the final head; empty until that is whole."""
         seen = self._seen
         seen += data
         while end := self._end_of_head():
@@ -130,14 +127,16 @@ class ReplyReader:
             if head.status >= 200:
                 self._message = _Message(self._method, head)
                 return bytes(seen)
-            self._pass(head)
+            if head.status == 101:
+                raise BrokenReplyError(Flaw.SWITCHED)
+            self._count_interim()  # RFC 9110 15.2: interim replies are skipped, known or not
         if len(seen) > MAX_HEAD_BYTES or not _BEGINNING.startswith(bytes(seen[: len(_BEGINNING)])):
             raise BrokenReplyError(Flaw.NOT_HTTP)
         return b""
 
     def _end_of_head(self) -> int:
         seen = self._seen
-        if seen.startswith((b"\r", b"\n")):  # RFC 9112 2.2: empty lines before a message are read past
+        if seen.startswith((b"\r", b"\n")):  # RFC 9112 2.2: empty lines before a message are skipped
             self._count_interim()
             seen[:] = seen.lstrip(b"\r\n")
             self._searched = 0
@@ -147,12 +146,6 @@ class ReplyReader:
             raise BrokenReplyError(Flaw.NOT_HTTP)
         return found.end() if found else 0
 
-    def _pass(self, head: Head) -> None:
-        """RFC 9110 15.2: interim replies are read past, whether or not they are known; 101 is final."""
-        if head.status == 101:
-            raise BrokenReplyError(Flaw.SWITCHED)
-        self._count_interim()
-
     def _count_interim(self) -> None:
         self._interim += 1
         if self._interim > MAX_INTERIM_REPLIES:
@@ -160,11 +153,11 @@ class ReplyReader:
 
 
 class _Message:
-    """The final reply, from the end of its head on."""
+    """The final reply, after its head."""
 
     def __init__(self, method: str, head: Head) -> None:
         self._head = head
-        self._body, self._is_persistent = _framed(method, head)
+        self._body, self._is_persistent = _body_of(method, head)
         is_packed = "content-encoding" in head.headers and not self._body.is_over
         self._unpacker = unpacker(head.tokens("content-encoding")) if is_packed else None
         self._content = bytearray()
@@ -179,8 +172,11 @@ class _Message:
         return self._is_persistent and not self._body.has_surplus
 
     def feed(self, data: bytes) -> None:
-        """Take more of the body; what follows its end belongs to no request."""
-        piece = self._body.feed(data)
+        """Take more of the body. Bytes after its end belong to no request."""
+        try:
+            piece = self._body.feed(data)
+        except DecodingError:
+            raise BrokenReplyError(Flaw.NOT_HTTP) from None
         self._received += len(piece)
         self._content += piece if self._unpacker is None else self._unpack(self._unpacker, piece)
         if max(len(self._content), self._received) > MAX_REPLY_BYTES:
@@ -204,7 +200,7 @@ class _Message:
     def _unpack(self, unpacker: Unpacker, piece: bytes) -> bytes:
         try:
             return unpacker.feed(piece, MAX_REPLY_BYTES - len(self._content) + 1)
-        except Damage:
+        except DecodingError:
             raise BrokenReplyError(Flaw.NOT_UNPACKED) from None
 
 
@@ -217,7 +213,7 @@ _FOLD = re.compile(r"\n[ \t]+")
 def read_head(raw: bytes) -> Head:
     """Status line and headers, up to the empty line.
 
-    What RFC 9110 5.5 and RFC 9112 5.2 leave to the recipient: a NUL, a lone CR and a folded line become a blank.
+    A NUL, a lone CR and the break of a folded line become a blank: RFC 9110 5.5 and RFC 9112 5.2 allow it.
     """
     first, _, rest = _text(raw).replace("\r\n", "\n").partition("\n")
     version, status = _status(first)
@@ -232,7 +228,7 @@ def read_head(raw: bytes) -> Head:
 
 @functools.lru_cache(maxsize=64)
 def _status(line: str) -> tuple[int, int]:
-    """Version and status: a remote has few status lines, and each poll brings one."""
+    """Version and status. Cached, as a remote has few status lines and each poll brings one."""
     found = _STATUS_LINE.fullmatch(line)
     if found is None:
         raise BrokenReplyError(Flaw.NOT_HTTP)
@@ -240,7 +236,7 @@ def _status(line: str) -> tuple[int, int]:
 
 
 def _text(raw: bytes) -> str:
-    """Headers are ASCII; who puts more into them means UTF-8, or else latin-1."""
+    """Headers are ASCII. Some servers send UTF-8 or latin-1."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -266,10 +262,10 @@ _LINE = re.compile(r"^([!-9;-~]+):[ \t]*(.*)", re.MULTILINE)
 
 
 class _Body(Protocol):
-    """Where a body ends.
+    """Finds the end of a body.
 
     :ivar may_end_here: whether the end of the connection would be the end of the body.
-    :ivar has_surplus: whether bytes came after the end.
+    :ivar has_surplus: whether bytes followed the end.
     """
 
     is_over: bool
@@ -277,27 +273,27 @@ class _Body(Protocol):
     has_surplus: bool
 
     def feed(self, data: bytes) -> bytes:
-        """What of ``data`` is content."""
+        """The content in ``data``."""
 
 
-def _framed(method: str, head: Head) -> tuple[_Body, bool]:
-    """How the body is framed, and whether the connection may be used again after it (RFC 9112 6.3)."""
+def _body_of(method: str, head: Head) -> tuple[_Body, bool]:
+    """The framing of the body, and whether the connection may be used again after it (RFC 9112 6.3)."""
     codings = [one for one in head.tokens("transfer-encoding") if one != "identity"]
     length = head.headers.get("content-length")
     if method == "HEAD" or head.status in (204, 304):
-        # A body that must not be there, and is read by nobody, may still come.
+        # Some servers send a body here although the standard forbids it. It is not read.
         return _Sized(0), head.is_persistent and head.status == 204 and not codings and length in (None, "0")
     if codings:
         if codings != ["chunked"]:
             raise BrokenReplyError(Flaw.NOT_HTTP)
-        return _Chunked(), head.is_persistent and length is None and head.version > 0
+        return ChunkedBody(), head.is_persistent and length is None and head.version > 0
     if length is None:
         return _Open(), False
     return _Sized(_length(length)), head.is_persistent
 
 
 def _length(value: str) -> int:
-    """RFC 9110 8.6: the same length may be said more than once."""
+    """RFC 9110 8.6: the same length may be given more than once."""
     if _DIGITS.fullmatch(value):
         return int(value)
     lengths = {one.strip(" \t").lstrip("0") or "0" for one in value.split(",")}
@@ -328,7 +324,7 @@ class _Sized:
 
 
 class _Open:
-    """A body that ends with its connection."""
+    """A body that ends when the connection does."""
 
     may_end_here = True
     has_surplus = False
@@ -338,63 +334,3 @@ class _Open:
 
     def feed(self, data: bytes) -> bytes:
         return data
-
-
-class _Chunked:
-    """A body in chunks (RFC 9112 7.1), of which extensions and trailers mean nothing to us."""
-
-    def __init__(self) -> None:
-        self._seen = bytearray()
-        self._left = 0
-        self._is_after_chunk = False
-        self._framing_bytes = 0
-        self.is_over = False
-        self.may_end_here = False  # once the last chunk has been seen, only trailers can be missing
-        self.has_surplus = False
-
-    def feed(self, data: bytes) -> bytes:
-        self._seen += data
-        pieces, at = [], 0
-        while not self.is_over:
-            if self._left:
-                piece = self._seen[at : at + self._left]
-                self._left -= len(piece)
-                at += len(piece)
-                pieces.append(bytes(piece))
-                if self._left:
-                    break
-                self._is_after_chunk = True
-            end = self._seen.find(b"\n", at)
-            if end < 0:
-                break
-            self._read_line(bytes(self._seen[at:end]).removesuffix(b"\r"))
-            at = end + 1
-        del self._seen[:at]
-        self.has_surplus = self.is_over and bool(self._seen)
-        self._check_line(len(self._seen))
-        return b"".join(pieces)
-
-    def _read_line(self, line: bytes) -> None:
-        self._check_line(len(line))
-        self._framing_bytes += len(line) + 2
-        self._check(self._framing_bytes <= MAX_FRAMING_BYTES)
-        if self.may_end_here:
-            self.is_over = not line  # else it is a trailer
-        elif self._is_after_chunk:
-            self._is_after_chunk = False
-            self._check(not line)
-        else:
-            found = _CHUNK_SIZE.fullmatch(line)
-            self._left = int(found[1], 16) if found else -1
-            self._check(self._left >= 0)
-            self.may_end_here = not self._left
-
-    def _check_line(self, length: int) -> None:
-        self._check(self.is_over or bool(self._left) or length <= MAX_CHUNK_LINE_BYTES)
-
-    def _check(self, is_right: bool) -> None:
-        if not is_right:
-            raise BrokenReplyError(Flaw.NOT_HTTP)
-
-
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?", re.DOTALL)

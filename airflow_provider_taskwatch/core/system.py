@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from .callback import Callback
-from .connection import Settings
 from .error import ConfigurationError, RemoteError, TaskWatchError, TokenError, TransportError
 from .flow import Flow, nothing
 from .phase import Observation
+from .settings import Settings
 
 Options = Mapping[str, Any]
 """Plain JSON: how one watch wants its readings understood. Each system documents its own keys."""

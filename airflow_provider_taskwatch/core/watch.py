@@ -201,7 +201,7 @@ def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError, age
     why = f"; given up, as {_UNREACHED}" if error.transient else ""
     refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}{why}")
     if isinstance(error, MovedError):
-        refused = replace(refused, status=MOVED, message=f"{refused.message}; {error.ways_on}")
+        refused = replace(refused, status=MOVED, message=f"{refused.message}; {error.remedy}")
     return Weighed(memory=memory, error=error, outcome=refused)
 
 

@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 import idna
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.url import canonical_path
-from airflow_provider_taskwatch.core.wire import Call
+from airflow_provider_taskwatch.core.settings import Settings
+from airflow_provider_taskwatch.core.wire import Call, canonical_path
 
 
 def address(settings: Settings, call: Call) -> str:
@@ -37,7 +36,7 @@ def sent_base(base_url: str) -> str:
     user, at, place = parts.netloc.rpartition("@")
     host, port = _split(place)
     if parts.query or parts.fragment:
-        raise ConfigurationError(f"the base URL {base_url!r} must not hold '?' or '#'")
+        raise ConfigurationError(f"the base URL {base_url!r} must not contain '?' or '#'")
     return f"{parts.scheme}://{user}{at}{sent_host(host)}{port}{canonical_path(parts.path)}"
 
 

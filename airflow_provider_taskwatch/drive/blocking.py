@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import requests
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import Flow, one_step
 from airflow_provider_taskwatch.core.limit import hold_seconds, repeated
@@ -18,6 +17,7 @@ from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.system import System
 from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, watch

@@ -13,9 +13,9 @@ from urllib.parse import quote_plus, urlencode
 import requests
 from authlib.integrations.requests_client import OAuth2Session
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, TokenError, TransportError
 from airflow_provider_taskwatch.core.reply import BrokenReplyError
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.text import place
 from airflow_provider_taskwatch.core.token import Token, read_token
 from airflow_provider_taskwatch.core.wire import Call, Reply

@@ -24,19 +24,13 @@ from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProtocolError, ProxyError
 from urllib3.exceptions import SSLError as TlsError
 
-from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import (
-    ConfigurationError,
-    LengthError,
-    TaskWatchError,
-    TransportError,
-    described,
-)
+from airflow_provider_taskwatch.core.decoding import ACCEPTED_ENCODINGS
+from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TransportError, described
 from airflow_provider_taskwatch.core.mask import Mask, clean, is_secret_name
 from airflow_provider_taskwatch.core.reply import BrokenReplyError, Flaw, ReplyReader
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.text import line, place
-from airflow_provider_taskwatch.core.unpack import ACCEPTED
-from airflow_provider_taskwatch.core.wire import Call, Reply
+from airflow_provider_taskwatch.core.wire import Call, LengthError, Reply
 
 from .address import address
 
@@ -53,7 +47,7 @@ def bounded(session: S, settings: Settings) -> S:
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     # It is asked also where no redirect is followed, and an odd Location would make it fail.
     session.get_redirect_target = lambda response: None  # type: ignore[method-assign, assignment]
-    session.headers["Accept-Encoding"] = ACCEPTED
+    session.headers["Accept-Encoding"] = ACCEPTED_ENCODINGS
     session.mount("http://", _BoundedAdapter())
     session.mount("https://", _BoundedAdapter())
     return session
@@ -101,7 +95,7 @@ def sendable(headers: Mapping[str, str], url: str) -> dict[str, str]:
     problem, is_packed = _names(tuple(headers))
     if problem:
         raise malformed(url, problem)
-    return dict(headers) if is_packed else {"Accept-Encoding": ACCEPTED, **headers}
+    return dict(headers) if is_packed else {"Accept-Encoding": ACCEPTED_ENCODINGS, **headers}
 
 
 @functools.lru_cache(maxsize=256)

@@ -17,7 +17,6 @@ import aiohttp
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from yarl import URL
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     TaskWatchError,
@@ -28,6 +27,7 @@ from airflow_provider_taskwatch.core.error import (
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.reply import BrokenReplyError
 from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 

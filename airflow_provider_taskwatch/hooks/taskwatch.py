@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     RemoteError,
@@ -19,6 +18,7 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
 from airflow_provider_taskwatch.core.form import Form
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Call, Query, Reply, get, send
 from airflow_provider_taskwatch.remotes import REMOTES
 from airflow_provider_taskwatch.systems.general import FORM

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 

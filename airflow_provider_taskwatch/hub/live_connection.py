@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Self, TypeVar
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     MovedError,
@@ -23,6 +22,7 @@ from airflow_provider_taskwatch.core.error import (
 from airflow_provider_taskwatch.core.flow import Flow, one_step
 from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.sign import masking
 from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.system import System

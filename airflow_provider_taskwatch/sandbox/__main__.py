@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.listen import cannot_listen
+from airflow_provider_taskwatch.core.error import ConfigurationError, cannot_listen
 
 from .server import HOST, PORT, serve
 from .state import opened

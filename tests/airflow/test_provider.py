@@ -209,7 +209,7 @@ def test_check_warns_of_tls_that_is_not_verified(airflow: Airflow, box: Running)
     given = box.connections()["acquia_default"]
     content = {**given, "host": "https://127.0.0.1:1", "extra": {**given["extra"], "verify": False}}
     checked = airflow("taskwatch", "check", "lax", variables={"AIRFLOW_CONN_LAX": json.dumps(content)})
-    words = "!!  warning     'verify' is false, so nothing proves who answers for 127.0.0.1:1"
+    words = "!!  warning     'verify' is false, so the certificate of 127.0.0.1:1 is not checked"
     assert words in " ".join(checked.stdout.split("\n"))
 
 

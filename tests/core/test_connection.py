@@ -174,7 +174,7 @@ def test_a_host_that_is_none_is_refused_without_being_shown(host):
 
 @pytest.mark.parametrize("host", ["h.example.com?a=1", "https://h.example.com/v2#top"])
 def test_a_host_ends_before_its_query(host):
-    assert "the host must not hold '?' or '#'" in problems(host=host)
+    assert "the host must not contain '?' or '#'" in problems(host=host)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
@@ -190,15 +190,15 @@ def test_a_connection_of_another_type_is_refused_before_it_is_read():
 def test_everything_that_is_missing_is_named_in_one_error():
     told = problems(STRICT, login="", password=None)
     assert told == (
-        "connection 'my_conn' (demo): the host is missing; the login (client id) is missing; "
-        "the password (client secret) is missing; extra 'token_url' is missing"
+        "connection 'my_conn' (demo): the host is missing (for example api.example.com); "
+        "the login (client id) is missing; the password (client secret) is missing; extra 'token_url' is missing"
     )
 
 
 def test_a_token_url_may_follow_the_host():
     assert read(DOMAIN, host="www.example.com:8443/x").token_url == "https://www.example.com:8443/oauth/token"
     assert read(DOMAIN, host="http://localhost:1/x", extra={"token_url": "http://t/"}).token_url == "http://t/"
-    assert problems(DOMAIN).endswith("(demo): the host is missing")
+    assert problems(DOMAIN).endswith("(demo): the host is missing (for example api.example.com)")
 
 
 @each_row(
@@ -275,7 +275,7 @@ def test_a_malformed_extra_is_named_with_what_it_must_be(name, value, told):
 
 @each_row("extra", ["{", "[]", "null", '"text"', "[" * 100_000, f"password={SECRET}"])
 def test_an_extra_that_is_no_json_object_is_refused_without_being_shown(extra):
-    assert "the extra is not a JSON object" in problems(extra=extra)
+    assert "the extra must be a JSON object" in problems(extra=extra)
 
 
 @each_row(
@@ -284,11 +284,11 @@ def test_an_extra_that_is_no_json_object_is_refused_without_being_shown(extra):
         ("basic", {"login": None}, "the login (user) is missing"),
         ("basic", {"password": ""}, "the password (password) is missing"),
         ("bearer", {"password": None}, "the password (token) is missing"),
-        ("bearer", {"password": " \n"}, "the password (token) holds blanks"),
-        ("bearer", {"password": f"{SECRET}\r\nX-Evil: {SECRET}"}, "the password (token) holds blanks"),
+        ("bearer", {"password": " \n"}, "the password (token) contains spaces"),
+        ("bearer", {"password": f"{SECRET}\r\nX-Evil: {SECRET}"}, "the password (token) contains spaces"),
         ("bearer", {"password": f"{SECRET}ä"}, "characters that are not ASCII"),
-        ("basic", {"login": "me:you"}, "the login (user) must not hold ':'"),
-        ("basic", {"password": f"{SECRET}\N{EURO SIGN}"}, "holds a character that latin-1 does not have"),
+        ("basic", {"login": "me:you"}, "the login (user) must not contain ':'"),
+        ("basic", {"password": f"{SECRET}\N{EURO SIGN}"}, "contains a character that latin-1 does not have"),
     ],
 )
 def test_credentials_that_could_not_be_sent_are_refused_in_words_that_do_not_show_them(auth, columns, told):
@@ -340,7 +340,7 @@ def test_tokens_may_come_from_a_path_below_the_host():
 
 def test_without_a_host_a_path_gives_no_token_url():
     form = Form(connection_type="demo", title="Demo", auths=("oauth2",), token_url="/idp/token")
-    assert problems(form).endswith("(demo): the host is missing")
+    assert problems(form).endswith("(demo): the host is missing (for example api.example.com)")
 
 
 @each_row("number, text", [(100, "100"), (100.0, "100"), (0, "0"), (1.5, "1.5"), (10**20, str(10**20))])
@@ -350,7 +350,7 @@ def test_a_text_may_be_stored_as_a_number(number, text):
 
 @each_row("value", [True, False, [], {}, float("inf")])
 def test_what_is_neither_a_text_nor_a_number_is_refused(value):
-    assert "extra 'tenant' must be a text" in problems(extra={"tenant": value})
+    assert "extra 'tenant' must be a string" in problems(extra={"tenant": value})
 
 
 def test_a_list_among_the_token_parameters_repeats_its_field():
@@ -364,13 +364,13 @@ def test_a_list_among_the_token_parameters_repeats_its_field():
 @each_row(
     "params, words",
     [
-        ({"resource": [["a"]]}, "'resource' must be a text"),
-        ({"resource": [{"a": 1}]}, "'resource' must be a text"),
-        ({"resource": [None]}, "'resource' must be a text"),
-        ({"n": float("nan")}, "'n' must be a text"),
-        ({"grant_type": ["a", "b"]}, "'grant_type' must be one text"),
+        ({"resource": [["a"]]}, "'resource' must be a string"),
+        ({"resource": [{"a": 1}]}, "'resource' must be a string"),
+        ({"resource": [None]}, "'resource' must be a string"),
+        ({"n": float("nan")}, "'n' must be a string"),
+        ({"grant_type": ["a", "b"]}, "'grant_type' must be one string"),
         ({"password": f"{SECRET}\n"}, "'password' ends in a line break; remove it"),
-        ({"client_assertion": [f"\ufeff{SECRET}"]}, "'client_assertion' holds a byte order mark; remove it"),
+        ({"client_assertion": [f"\ufeff{SECRET}"]}, "'client_assertion' contains a byte order mark; remove it"),
     ],
 )
 def test_a_token_parameter_that_cannot_be_sent_is_named(params, words):
@@ -382,11 +382,11 @@ def test_a_token_parameter_that_cannot_be_sent_is_named(params, words):
     [
         ({"password": f"{SECRET}\n"}, "oauth2", "the password (client secret) ends in a line break; remove it"),
         ({"password": f"{SECRET}\r\n"}, "basic", "the password (password) ends in a line break; remove it"),
-        ({"password": f" {SECRET}"}, "oauth2", "the password (client secret) begins or ends with a blank; remove it"),
-        ({"password": f"{SECRET}\u200b"}, "oauth2", "the password (client secret) holds an invisible character"),
-        ({"password": f"\ufeff{SECRET}"}, "bearer", "the password (token) holds a byte order mark; remove it"),
+        ({"password": f" {SECRET}"}, "oauth2", "the password (client secret) begins or ends with a space; remove it"),
+        ({"password": f"{SECRET}\u200b"}, "oauth2", "the password (client secret) contains an invisible character"),
+        ({"password": f"\ufeff{SECRET}"}, "bearer", "the password (token) contains a byte order mark; remove it"),
         ({"login": "me\n"}, "oauth2", "the login (client id) ends in a line break; remove it"),
-        ({"login": "m\x00e"}, "basic", "the login (user) holds a control character"),
+        ({"login": "m\x00e"}, "basic", "the login (user) contains a control character"),
     ],
 )
 def test_what_nobody_sees_in_a_credential_is_named(columns, auth, words):
@@ -395,7 +395,7 @@ def test_what_nobody_sees_in_a_credential_is_named(columns, auth, words):
 
 def test_a_client_id_with_a_colon_needs_another_way_than_a_raw_basic_header():
     told = problems(login="urn:me", extra={"client_auth": "basic"})
-    assert "the login (client id) must not hold ':' in a Basic header" in told
+    assert "the login (client id) must not contain ':'; set 'client_auth'" in told
     for way in ("form", "basic_encoded"):
         assert read(login="urn:me", extra={"client_auth": way}).client_auth == way
 
@@ -407,7 +407,7 @@ def test_the_page_of_a_task_must_be_an_http_address(url):
 
 def test_tls_that_is_not_verified_is_worth_a_warning_where_there_is_tls():
     warning = read(extra={"verify": False, "token_url": "https://id.test/t"}).tls_warning
-    assert "nothing proves who answers for demo.example.com and id.test" in warning
+    assert "the certificate of demo.example.com and id.test is not checked" in warning
     assert read(extra={"verify": False, "auth": "bearer"}).tls_warning
     assert read(host="http://h", extra={"verify": False, "auth": "bearer"}).tls_warning == ""
     assert read().tls_warning == ""

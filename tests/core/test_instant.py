@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_taskwatch.core.feed import Event, shown
-from airflow_provider_taskwatch.core.instant import instant
+from airflow_provider_taskwatch.core.feed import Event, instant, shown
 from tests.rows import each_row
 
 

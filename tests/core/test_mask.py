@@ -239,7 +239,7 @@ def test_what_a_refusal_says_is_known_although_its_message_is_masked():
     error = refusal(get("/x"), answer)
     assert str(error) == "GET /x answered 503: ***: down"
     assert error.says("^system(:|$)")
-    assert error.saying("in other words").says("^system(:|$)")
+    assert error.with_message("in other words").says("^system(:|$)")
     assert "system" not in repr(vars(error))
 
 

@@ -88,7 +88,7 @@ def test_any_sequence_that_is_no_text_is_a_list(value: Any, expected: Any) -> No
         ({"a": {1: "x"}}, r"inputs may only have texts as names: inputs\['a'\] has one that is of the type int"),
         ({"a": float("nan")}, r"inputs\['a'\] is a number that JSON does not have"),
         (numpy.float64("inf"), "a number that JSON does not have"),
-        ("caf\ud83d", r"inputs is no valid text, 'caf\\ud83d' holds half"),
+        ("caf\ud83d", r"inputs is no valid text, 'caf\\ud83d' contains half"),
         ({"\ud83d": 1}, "inputs is no valid text"),
         pytest.param([10**5000], r"inputs\[0\] is a number that JSON does not have .Exceeds", id="huge"),
         pytest.param({10**5000: 1}, "may only have texts as names", id="huge name"),

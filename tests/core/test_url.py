@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.url import canonical_path, canonical_query, canonical_target
+from airflow_provider_taskwatch.core.wire import canonical_path, canonical_query, canonical_target
 from tests.rows import each_row
 
 PIECES = st.sampled_from(

@@ -458,7 +458,7 @@ def test_a_wait_ends_where_the_connection_leads_elsewhere():
     looks, outcome = run(failed(0.0, MovedError("c", "https://here", "https://there")), id_space="https://here")
     assert [one.id_space for one in looks] == ["https://here"]
     assert (outcome.ending, outcome.status) == (Ending.REFUSED, MOVED)
-    assert all(words in outcome.message for words in ("job 7", "https://here", "https://there", "clear it"))
+    assert all(words in outcome.message for words in ("job 7", "https://here", "https://there", "clear the task"))
 
 
 def test_what_took_over_is_what_is_looked_at():

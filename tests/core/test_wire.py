@@ -80,7 +80,7 @@ def test_a_segment_of_dots_would_lead_elsewhere_and_is_refused(value):
 
 
 def test_a_segment_with_half_a_character_is_refused():
-    with pytest.raises(ConfigurationError, match="lone surrogate"):
+    with pytest.raises(ConfigurationError, match="half a surrogate pair"):
         segment("a\ud83d")
 
 

@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.drive.credential import Credential
 from airflow_provider_taskwatch.drive.limiter import Limiter

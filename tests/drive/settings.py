@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acquia.form import FORM
 from tests.drive.station import Station

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TokenError
 from airflow_provider_taskwatch.core.flow import ask
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Call, Reply, get
 from airflow_provider_taskwatch.drive.credential import (
     FAILURE_SECONDS,

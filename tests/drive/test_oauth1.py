@@ -158,7 +158,7 @@ def test_what_is_missing_or_cannot_be_sent_is_named() -> None:
         read(TOKENED, "oauth1")
     with pytest.raises(ConfigurationError, match=r"password \(token\) is missing"):
         read(TOKENED, "own_token")
-    with pytest.raises(ConfigurationError, match=r"password \(token\) holds blanks"):
+    with pytest.raises(ConfigurationError, match=r"password \(token\) contains spaces"):
         read(TOKENED, "own_token", password="a b")
 
 

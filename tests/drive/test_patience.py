@@ -11,9 +11,9 @@ from typing import NoReturn
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import RemoteError, TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.flow import PATIENT, Retry, ask
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import get, send
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from demo.certificate import write_certificate

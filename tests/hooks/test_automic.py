@@ -28,7 +28,7 @@ def test_credentials_are_sent_in_latin_1(connect: Connect, requests_mock: Mocker
 
 def test_a_password_that_latin_1_does_not_have_is_a_wrong_setting(connect: Connect) -> None:
     connect("x", AUTOMIC, password="hush €")
-    with pytest.raises(ConfigurationError, match="holds a character that latin-1 does not have") as caught:
+    with pytest.raises(ConfigurationError, match="contains a character that latin-1 does not have") as caught:
         AutomicHook("x").request("GET", "/x")
     assert "hush" not in str(caught.value)
 

@@ -132,8 +132,8 @@ def test_a_query_is_one_wherever_it_stands(
         (["a", ["b"]], "is nested"),
         ({"a": 1}, "is nested"),
         ([{"a": 1}], "is nested"),
-        ("\ud83d", "lone surrogate"),
-        (["\ud83d"], "half of a surrogate pair"),
+        ("\ud83d", "half a surrogate pair"),
+        (["\ud83d"], "half a surrogate pair"),
         (object(), "is of the type object"),
         (1 + 2j, "is of the type complex"),
     ],
@@ -358,8 +358,8 @@ def test_all_that_is_missing_is_in_one_error(connect: Connect) -> None:
     with pytest.raises(ConfigurationError) as caught:
         TaskWatchHook("x").get_token()
     assert str(caught.value) == (
-        "connection 'x' (taskwatch): the host is missing; the login (client id) is missing; "
-        "the password (client secret) is missing; extra 'token_url' is missing"
+        "connection 'x' (taskwatch): the host is missing (for example api.example.com); "
+        "the login (client id) is missing; the password (client secret) is missing; extra 'token_url' is missing"
     )
 
 
@@ -385,7 +385,7 @@ def test_all_that_is_malformed_is_in_one_error(connect: Connect) -> None:
 
 def test_an_extra_that_is_not_json_is_an_error_without_its_text(connect: Connect) -> None:
     connect("x", GENERAL, extra="hush-hush-param")
-    with pytest.raises(ConfigurationError, match=r"connection 'x'.*: the extra is not a JSON object") as caught:
+    with pytest.raises(ConfigurationError, match=r"connection 'x'.*: the extra must be a JSON object") as caught:
         TaskWatchHook("x").get_token()
     assert is_clean(caught.value)
 
@@ -454,7 +454,7 @@ def test_tls_that_is_not_verified_is_told_once_and_by_each_check(
     for _ in range(2):
         is_good, words = TaskWatchHook("lax").test_connection()
         assert is_good
-        assert "nothing proves who answers for api.test and id.test" in words
+        assert "the certificate of api.test and id.test is not checked" in words
     warnings = [one for one in caplog.records if "'verify' is false" in one.getMessage()]
     assert [one.levelname for one in warnings] == ["WARNING"]
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.remotes import REMOTES
 from airflow_provider_taskwatch.sandbox.server import Running

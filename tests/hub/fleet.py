@@ -8,11 +8,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.watch import Seen, watch
 from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver

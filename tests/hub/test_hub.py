@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, RemoteError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation, Phase
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.hub.live_connection import OpenConnection

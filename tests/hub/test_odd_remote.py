@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.event_filter import EventFilter
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 from airflow_provider_taskwatch.feed.pump import Pump

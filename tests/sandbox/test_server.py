@@ -16,7 +16,7 @@ import pytest
 import requests
 from starlette.testclient import TestClient
 
-from airflow_provider_taskwatch.core.listen import cannot_listen
+from airflow_provider_taskwatch.core.error import cannot_listen
 from airflow_provider_taskwatch.sandbox.app import create_app
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running

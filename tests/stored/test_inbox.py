@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_taskwatch.core.cancel import Cancel, cancel_from
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, Unreadable
 from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.feed.checkpoint import gone_of
 from airflow_provider_taskwatch.feed.follower import FeedFollower

@@ -12,7 +12,7 @@ from airflow.sdk.observability import stats
 
 from airflow_provider_taskwatch.config.metric import count, duration
 from airflow_provider_taskwatch.core.cancel import Cancel
-from airflow_provider_taskwatch.core.connection import Settings
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.hub.canceller import Canceller
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.receiver.app import create_app

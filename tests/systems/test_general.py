@@ -29,5 +29,5 @@ def test_basic_and_a_ready_token_need_no_token_url(auth):
 
 
 def test_there_is_no_host_to_fall_back_to():
-    with pytest.raises(ConfigurationError, match=r"host is missing; .* login .* password .* 'token_url' is missing"):
+    with pytest.raises(ConfigurationError, match=r"host is missing .*; .* login .* password .* 'token_url' is missing"):
         read()

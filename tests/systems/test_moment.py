@@ -5,7 +5,7 @@ from datetime import UTC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_taskwatch.core.instant import instant
+from airflow_provider_taskwatch.core.feed import instant
 from airflow_provider_taskwatch.systems.moment import day, duration, moment, seconds_between
 from tests.rows import each_row
 

@@ -103,7 +103,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ),
     (AutomicExecutionOperator, {"object_name": 10**5000}, "object_name must be a text"),
     (AutomicExecutionSensor, {"run_id": 10**5000}, "run_id, automic_conn_id, output_path: a value cannot"),
-    (AcquiaTaskOperator, {"path": "a/\ud83d"}, "'/a/\\ud83d' holds half"),
+    (AcquiaTaskOperator, {"path": "a/\ud83d"}, "'/a/\\ud83d' contains half"),
     (AcquiaTaskOperator, {"path": "a/b", "on_skipped": "x" * 10_000}, "is not one of"),
     (AcronisCreateSubscriptionOperator, {**TYPES, "consumer": Ambiguous()}, "consumer: a value cannot be read"),
     (ApsSendNotificationOperator, {"type": ["activity"]}, "type: a value cannot be read"),

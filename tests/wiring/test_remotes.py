@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.form import Form
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import SystemDefaults
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
 from airflow_provider_taskwatch.remotes import REMOTES, Remote, Remotes, load

@@ -13,15 +13,14 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT, Flow, ask, ask_json, read_object, refusal
 from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase, absent
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import System, SystemDefaults, doubt_unless_uuid, safe_ref
 from airflow_provider_taskwatch.core.text import LINE_CHARACTERS, shortened
-from airflow_provider_taskwatch.core.url import canonical_path
-from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
+from airflow_provider_taskwatch.core.wire import Call, Reply, canonical_path, get, segment, send
 from airflow_provider_taskwatch.systems.moment import seconds_between
 
 T = TypeVar("T")
@@ -176,7 +175,7 @@ def _hinted(flow: Flow[T]) -> Flow[T]:
         if not error.says("additional_authentication_required"):
             raise
         hint = "the organization has its own identity provider: set 'organization' in the connection to its UUID"
-        raise error.saying(f"{error.message}; {hint}") from error
+        raise error.with_message(f"{error.message}; {hint}") from error
 
 
 def _start_call(method: str, path: str, content: object) -> Call:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError
 from airflow_provider_taskwatch.core.flow import Flow, Retry, ask, read_object, unreadable
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Call, Query, Reply, get, segment, send
 from airflow_provider_taskwatch.systems.moment import moment
 

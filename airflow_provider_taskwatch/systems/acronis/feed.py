@@ -9,13 +9,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_taskwatch.core.connection import Settings
-from airflow_provider_taskwatch.core.error import ConfigurationError, LengthError, RemoteError, ReplyError
-from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, sort_out
+from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError
+from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, instant, sort_out
 from airflow_provider_taskwatch.core.flow import Flow, refusal, retry_after, told, unreadable
-from airflow_provider_taskwatch.core.instant import instant
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.text import distinct, line, stored
-from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Reply, get
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, LengthError, Reply, get
 from airflow_provider_taskwatch.systems.moment import moment
 
 from .event import (
@@ -260,7 +259,7 @@ def _illegible(reply: Reply) -> str:
 
 
 def _lost(error: RemoteError, position: int, earliest: int) -> RemoteError:
-    return error.saying(
+    return error.with_message(
         f"{error.message}: what comes after the offset {position} is no longer kept, the earliest one is "
         f"{earliest}; on_offset_lost='earliest' or 'current' goes on without what is gone"
     )

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.plain import members, plain
+from airflow_provider_taskwatch.core.settings import Settings
 
 TOPIC_PREFIX = "cti.a.p.em.topic.v1.0~"
 TYPE_PREFIXES = ("cti.a.p.em.event.v1.0~", "cti.a.p.em.msg.v1.0~")

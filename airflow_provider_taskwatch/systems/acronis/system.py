@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError
 from airflow_provider_taskwatch.core.flow import ONCE, Flow, Retry, ask, ask_json, read_object, unreadable
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plain import members, plain
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import Options, SystemDefaults, safe_ref
 from airflow_provider_taskwatch.core.wire import Call, Reply, get, segment, send
 

@@ -182,7 +182,7 @@ def _once(call: Call) -> Flow[Reply]:
         return reply
     error = refusal(call, reply)
     if TRANSIENT in reply.headers and not error.transient:
-        raise error.saying(error.message, PassingRefusalError)
+        raise error.with_message(error.message, PassingRefusalError)
     raise error
 
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.phase import Observation
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import Options, SystemDefaults, doubt_unless_uuid, safe_ref
 
 from .listing import Listing, by_context, context_in

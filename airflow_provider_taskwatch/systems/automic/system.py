@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from airflow_provider_taskwatch.core.callback import Callback
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     NotFoundError,
@@ -22,6 +21,7 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, ask_json, read_object, unreadable
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import Effect, Options, SystemDefaults, safe_ref
 from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS, printable
@@ -230,7 +230,7 @@ class Automic(SystemDefaults):
         except NotFoundError as error:  # each engine has it, so the address is a wrong one
             if "base path" in error.message:
                 raise
-            raise error.saying(f"{error.message}; check host, port and base path of the connection") from None
+            raise error.with_message(f"{error.message}; check host, port and base path of the connection") from None
         yield from ask_json(get(self._path("executions"), {"max_results": 1}))
         return "the engine answers, and the executions of its client can be listed"
 

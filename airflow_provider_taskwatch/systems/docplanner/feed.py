@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, sort_out
 from airflow_provider_taskwatch.core.flow import Flow, nothing, said_at
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply
 
 from .notification import event_of, is_reduced

@@ -15,7 +15,6 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
-    LengthError,
     LossError,
     RemoteError,
     ReplyError,
@@ -24,7 +23,7 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.core.flow import Flow, refusal
 from airflow_provider_taskwatch.core.text import line
-from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply, pairs
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, LengthError, Reply, pairs
 
 MAX_LIMIT = 100
 EXPIRY_SECONDS = 72 * 3600.0
@@ -238,7 +237,7 @@ def _refused(call: Call, reply: Reply, hints: Mapping[int, str]) -> TaskWatchErr
     error = refusal(call, reply)
     if reply.status not in hints:
         return error
-    return error.saying(f"{error.message}; {hints[reply.status]}")
+    return error.with_message(f"{error.message}; {hints[reply.status]}")
 
 
 def _content(reply: Reply) -> Any:

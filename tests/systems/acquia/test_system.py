@@ -75,7 +75,7 @@ def test_blanks_in_a_path_are_encoded_and_encoded_parts_stay():
 
 @pytest.mark.parametrize("path", ["/a\ud83d", "/a/%zz", "/a/./b"])
 def test_a_path_that_cannot_be_sent_is_refused_by_name(path):
-    with pytest.raises(ConfigurationError, match=r"lone surrogate|begins no encoding|must not hold the segment"):
+    with pytest.raises(ConfigurationError, match=r"surrogate pair|hexadecimal digits|must not contain the segment"):
         play(Acquia().start("POST", path))
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import Settings
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.acronis import event as manager
 from airflow_provider_taskwatch.systems.acronis.subscription import Subscription, check_wish, read_subscription

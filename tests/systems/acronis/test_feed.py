@@ -5,16 +5,10 @@ import re
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import (
-    ConfigurationError,
-    LengthError,
-    RemoteError,
-    ReplyError,
-    TransportError,
-)
+from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError, TransportError
 from airflow_provider_taskwatch.core.feed import Batch, Feed
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, LengthError
 from airflow_provider_taskwatch.systems.acronis.feed import ASIDE_BYTES, AcronisFeed, feed_of
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row

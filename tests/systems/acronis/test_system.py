@@ -63,7 +63,7 @@ def test_the_data_centre_s_url_is_enough():
 
 
 def test_without_a_data_centre_there_is_no_connection():
-    with pytest.raises(ConfigurationError, match=r"the host is missing$"):
+    with pytest.raises(ConfigurationError, match=r"the host is missing \(for example api.example.com\)$"):
         settings(host=None)
 
 

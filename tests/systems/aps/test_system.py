@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     NotFoundError,
@@ -20,6 +20,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 from airflow_provider_taskwatch.systems.aps import system as aps
 from airflow_provider_taskwatch.systems.aps.form import FORM

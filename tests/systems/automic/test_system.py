@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     NotFoundError,
@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import Effect
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.automic import system as automic

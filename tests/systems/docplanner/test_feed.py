@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, LengthError, ReplyError
+from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, Feed
-from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, LengthError
 from airflow_provider_taskwatch.systems.docplanner.feed import DocplannerFeed, expiry_warning, feed_of, push_event
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import RawConnection, Settings, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     LossError,
@@ -13,6 +13,7 @@ from airflow_provider_taskwatch.core.error import (
     ReplyError,
     TransportError,
 )
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.systems.docplanner.form import FORM
 from airflow_provider_taskwatch.systems.docplanner.system import (

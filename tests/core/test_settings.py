@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.page import filled, is_template
+from airflow_provider_taskwatch.core.settings import filled_page, is_page_template
 from tests.rows import each_row
 
 GOOD = "https://ui.example.com/tasks/{ref}"
@@ -28,7 +28,7 @@ GOOD = "https://ui.example.com/tasks/{ref}"
     ],
 )
 def test_an_address_may_be_a_template(template):
-    assert is_template(template)
+    assert is_page_template(template)
 
 
 @each_row(
@@ -56,13 +56,13 @@ def test_an_address_may_be_a_template(template):
     ],
 )
 def test_another_text_may_not(template):
-    assert not is_template(template)
+    assert not is_page_template(template)
 
 
 @pytest.mark.parametrize("template", ["{ref}", "{ref}://ui/", "{{{ref}}}"])
 def test_a_template_that_makes_no_address_is_refused_when_it_is_filled(template):
     with pytest.raises(ConfigurationError, match=r"must be an http\(s\) URL without credentials"):
-        filled(template, {"ref": "javascript:alert(1)"})
+        filled_page(template, {"ref": "javascript:alert(1)"})
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_a_template_that_makes_no_address_is_refused_when_it_is_filled(template)
 )
 def test_a_template_has_names_and_no_formats(template):
     with pytest.raises(ConfigurationError, match=r"may only use \{ref\}"):
-        filled(template, {"ref": "1"})
+        filled_page(template, {"ref": "1"})
 
 
 @given(ref=st.text())
 def test_whatever_a_ref_holds_it_stays_one_part_of_the_address(ref):
-    link = urlsplit(filled(GOOD, {"ref": ref}))
+    link = urlsplit(filled_page(GOOD, {"ref": ref}))
     assert (link.scheme, link.netloc, link.query, link.fragment) == ("https", "ui.example.com", "", "")
     assert link.path.count("/") == 2
