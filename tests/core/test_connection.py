@@ -242,11 +242,11 @@ def test_everything_that_is_malformed_is_named_in_one_error():
 
 
 @each_row(
-    "name, value, told",
+    "name, value, message",
     [
         ("auth", "magic", "one of oauth2, basic, bearer"),
         ("client_auth", "Form", "one of form, basic"),
-        ("token_url", 5, "a text"),
+        ("token_url", 5, "a string"),
         ("verify", [], "true or false"),
         ("concurrency", True, "a whole number"),
         ("concurrency", "1e400", "a whole number"),
@@ -269,8 +269,8 @@ def test_everything_that_is_malformed_is_named_in_one_error():
         ("rate_limit", 1e308, "greater than 0: from 0.0001 to 1e+06"),
     ],
 )
-def test_a_malformed_extra_is_named_with_what_it_must_be(name, value, told):
-    assert f"extra {name!r} must be {told}" in problems(extra={name: value})
+def test_a_malformed_extra_is_named_with_what_it_must_be(name, value, message):
+    assert f"extra {name!r} must be {message}" in problems(extra={name: value})
 
 
 @each_row("extra", ["{", "[]", "null", '"text"', "[" * 100_000, f"password={SECRET}"])
