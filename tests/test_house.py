@@ -14,9 +14,6 @@ from tests.walk import PACKAGE, ROOT
 MAX_FILES = 35
 MAX_LINES = 5_000
 
-KNOWN = {}
-"""Circles that are left, each closed by an import for annotations only. Remove what is gone; add none."""
-
 
 def circles(*, with_annotations: bool) -> set[frozenset[str]]:
     """The files that import each other, directly or by way of others, by their names without folders.
@@ -38,8 +35,8 @@ def test_no_files_import_each_other() -> None:
     assert circles(with_annotations=False) == set()
 
 
-def test_no_files_but_the_known_ones_import_each_other_for_annotations() -> None:
-    assert circles(with_annotations=True) == KNOWN
+def test_no_files_import_each_other_for_annotations() -> None:
+    assert circles(with_annotations=True) == set()
 
 
 @pytest.mark.process
