@@ -10,14 +10,13 @@ from urllib.parse import quote
 from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
 
+from airflow_provider_taskwatch.core.check import Check, choice, flag
 from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.operators.aps import Text
 from airflow_provider_taskwatch.systems.aps.message import Message, check_type, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized, placeholders
-from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedType
-from airflow_provider_taskwatch.task.hook import HookUser
-from airflow_provider_taskwatch.task.setting import choice, flag
+from airflow_provider_taskwatch.task.base import Checked, CheckedType, HookUser
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

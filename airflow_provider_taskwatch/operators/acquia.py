@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_taskwatch.core.check import Check, choice, json_object, text
 from airflow_provider_taskwatch.core.text import bounded
 from airflow_provider_taskwatch.systems.acquia import system as acquia
-from airflow_provider_taskwatch.task.argument import Check
 from airflow_provider_taskwatch.task.operator import StartOperator
-from airflow_provider_taskwatch.task.setting import choice, json_object, text
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_taskwatch.core.check import Check, json_object, listed, text_or_empty
 from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.systems.acronis.subscription import check_wish
-from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
+from airflow_provider_taskwatch.task.base import Checked, CheckedOperatorType, HookUser
 from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
-from airflow_provider_taskwatch.task.hook import HookUser
-from airflow_provider_taskwatch.task.setting import json_object, listed, text_or_empty
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_taskwatch.core.check import Check, choice, flag, text
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError
 from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, bounded, safe, shortened
 from airflow_provider_taskwatch.systems.aps.listing import by_context
@@ -21,10 +22,8 @@ from airflow_provider_taskwatch.systems.aps.message import (
     task_context,
 )
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized
-from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
-from airflow_provider_taskwatch.task.hook import HookUser
+from airflow_provider_taskwatch.task.base import Checked, CheckedOperatorType, HookUser
 from airflow_provider_taskwatch.task.output import Output, OutputUser
-from airflow_provider_taskwatch.task.setting import choice, flag, text
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

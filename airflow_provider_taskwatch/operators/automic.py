@@ -8,25 +8,24 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_taskwatch.core.callback import Expectation
-from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.systems.automic.callback import callback_section, check_names
-from airflow_provider_taskwatch.systems.automic.request import alias_for, execution_request
-from airflow_provider_taskwatch.systems.automic.system import Automic
-from airflow_provider_taskwatch.task.argument import Check
-from airflow_provider_taskwatch.task.operator import StartOperator
-from airflow_provider_taskwatch.task.setting import (
-    deadline_of,
+from airflow_provider_taskwatch.core.check import (
+    Check,
     duration,
     flag,
     json_object,
     listed,
-    now,
     seconds,
     seconds_or_none,
     shown,
     text,
     text_or_empty,
 )
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.systems.automic.callback import callback_section, check_names
+from airflow_provider_taskwatch.systems.automic.request import alias_for, execution_request
+from airflow_provider_taskwatch.systems.automic.system import Automic
+from airflow_provider_taskwatch.task.deferral import deadline_of, now
+from airflow_provider_taskwatch.task.operator import StartOperator
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow

@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from airflow_provider_taskwatch.core.check import Check, choice, flag_or_none
 from airflow_provider_taskwatch.core.error import RemoteError
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.docplanner.system import patience
-from airflow_provider_taskwatch.task.argument import Check, Checked, CheckedOperatorType
+from airflow_provider_taskwatch.task.base import Checked, CheckedOperatorType, HookUser
+from airflow_provider_taskwatch.task.deferral import deadline_of, is_deferrable, now, resumable_from
 from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
-from airflow_provider_taskwatch.task.hook import HookUser
-from airflow_provider_taskwatch.task.setting import (
-    choice,
-    deadline_of,
-    flag_or_none,
-    is_deferrable,
-    now,
-    resumable_from,
-)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_taskwatch.core.check import listed
 from airflow_provider_taskwatch.task.event_sensor import EventSensor
-from airflow_provider_taskwatch.task.setting import listed
 
 
 class DocplannerNotificationSensor(EventSensor):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
+from airflow_provider_taskwatch.core.check import Check, duration, flag_or_none, json_object, moment_of, text_or_empty
 from airflow_provider_taskwatch.core.error import LossError, TaskWatchError, described
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, who_reads
@@ -19,22 +20,10 @@ from airflow_provider_taskwatch.feed.checkpoint import gone_of
 from airflow_provider_taskwatch.inbox.checkpoint import Spot
 from airflow_provider_taskwatch.inbox.event import event_of
 
-from .argument import Check, Checked, CheckedOperatorType
+from .base import Checked, CheckedOperatorType
+from .deferral import backstop, deadline_of, is_deferrable, now, resumable_from, until
 from .feed_operator import ON_EVENTS_LOST, FeedUser, tell_lost
 from .result import WaitTimedOut, result_of
-from .setting import (
-    backstop,
-    deadline_of,
-    duration,
-    flag_or_none,
-    is_deferrable,
-    json_object,
-    moment_of,
-    now,
-    resumable_from,
-    text_or_empty,
-    until,
-)
 from .waiter import heard
 
 if TYPE_CHECKING:

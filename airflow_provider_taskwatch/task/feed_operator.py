@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_taskwatch.core.check import Check, choice, listed, moment_of
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, fitted, shown, whole
@@ -24,10 +25,9 @@ from airflow_provider_taskwatch.inbox.checkpoint import Page, Spot
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Received
 
-from .argument import Check, Checked, CheckedOperatorType
-from .hook import HookUser
+from .base import Checked, CheckedOperatorType, HookUser
+from .deferral import now
 from .output import Output, OutputUser
-from .setting import choice, listed, moment_of, now
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -24,6 +24,7 @@ from airflow.sdk.exceptions import (
 from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
 from airflow_provider_taskwatch.core.change_log import ChangeLog
+from airflow_provider_taskwatch.core.check import Check, choice, duration, flag, seconds, seconds_or_none
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
@@ -34,12 +35,12 @@ from airflow_provider_taskwatch.core.start import Record, Started, has_moved
 from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
-from .argument import Check, CheckedOperatorType
+from .base import CheckedOperatorType
+from .deferral import backstop, deadline_of, now, resumable_from
 from .job import Instance, Job, Records, instance_of
 from .kill import CANCEL_SECONDS, KEEP_AFTER_SECONDS, KEEP_SECONDS, STATE_SECONDS, beside, ended_by_user, keep, within
 from .remote import Remote
 from .result import WaitTimedOut, result_of
-from .setting import backstop, choice, deadline_of, duration, flag, now, resumable_from, seconds, seconds_or_none
 from .start import Attempt
 from .waiter import Waiter, place_in
 

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_taskwatch.core.check import Check, text, text_or_empty
 from airflow_provider_taskwatch.core.error import ConfigurationError, OutputError
 from airflow_provider_taskwatch.core.text import Bounded, line, safe
-
-from .argument import Check
-from .setting import text, text_or_empty
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

@@ -13,6 +13,7 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_taskwatch.core.change_log import ChangeLog
+from airflow_provider_taskwatch.core.check import Check, duration, is_duration
 from airflow_provider_taskwatch.core.error import MovedError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import Memory, from_json
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
@@ -23,10 +24,10 @@ from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.watch import Poll, Seen, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
-from .argument import Check, CheckedOperatorType
+from .base import CheckedOperatorType
+from .deferral import backstop, deadline_of, now, resumable_from
 from .finish import how_to_finish
 from .result import WaitTimedOut, result_of
-from .setting import backstop, deadline_of, duration, is_duration, now, resumable_from
 from .waiter import Waiter, place_in
 
 if TYPE_CHECKING:

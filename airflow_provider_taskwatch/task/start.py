@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.start import Record, Started
 
-from .setting import now
+from .deferral import now
 
 if TYPE_CHECKING:
     from .job import Job, Records

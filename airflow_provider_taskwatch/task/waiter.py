@@ -6,6 +6,16 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from airflow_provider_taskwatch.core.check import (
+    CENTURY_SECONDS,
+    Check,
+    choice,
+    duration,
+    flag,
+    flag_or_none,
+    seconds,
+    seconds_or_none,
+)
 from airflow_provider_taskwatch.core.clock import ahead_seconds, rests_on_clock
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import Rules
@@ -17,23 +27,9 @@ from airflow_provider_taskwatch.core.text import Bounded, line
 from airflow_provider_taskwatch.core.watch import last_word
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
-from .argument import Check, Checked
-from .hook import HookUser
+from .base import Checked, HookUser
+from .deferral import backstop, is_deferrable, now, resumable_from, until
 from .output import OutputUser
-from .setting import (
-    CENTURY_SECONDS,
-    backstop,
-    choice,
-    duration,
-    flag,
-    flag_or_none,
-    is_deferrable,
-    now,
-    resumable_from,
-    seconds,
-    seconds_or_none,
-    until,
-)
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a text below
@@ -193,7 +189,7 @@ def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: floa
     A good end is told in the log here, as a line costs a triggerer far more than a worker; a bad one is raised.
 
     :param trigger: its class.
-    :param poll_seconds: see :func:`~.setting.backstop`.
+    :param poll_seconds: see :func:`~.deferral.backstop`.
     """
     outcome = from_event(event)
     if rests_on_clock(outcome) and {"at", "wait"} <= event.keys():

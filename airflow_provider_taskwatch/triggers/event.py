@@ -36,7 +36,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
     :param deadline: when the wait ends at the latest (ISO 8601, UTC), None for never.
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
     :param resumable_from: until then no event asks for a worker (ISO 8601); see
-        :func:`~..task.setting.resumable_from`. None: at once.
+        :func:`~..task.deferral.resumable_from`. None: at once.
     :param on_events_lost: ``continue`` or ``fail`` where events that are wanted were deleted before the wait began.
     :param asked_at: when it began, in seconds since the epoch; None: nobody knows.
     """

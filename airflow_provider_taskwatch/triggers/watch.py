@@ -50,7 +50,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     :param start_id: the random id of the start, the same as in the remote's marker.
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
     :param resumable_from: until then no event asks for a worker (ISO 8601); see
-        :func:`~..task.setting.resumable_from`. None: at once.
+        :func:`~..task.deferral.resumable_from`. None: at once.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor, Acron
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
-from airflow_provider_taskwatch.task.argument import holds_template
+from airflow_provider_taskwatch.task.base import holds_template
 from tests.rows import each_row
 
 AUTOMIC: dict[str, Any] = {"object_name": "JOBS.T"}

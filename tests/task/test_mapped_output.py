@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import UserList
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
+from airflow_provider_taskwatch.core.check import json_object, listed
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator, feed_options
@@ -21,7 +23,6 @@ from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotification
 from airflow_provider_taskwatch.systems.acronis.system import Acronis
 from airflow_provider_taskwatch.systems.automic.request import execution_request
 from airflow_provider_taskwatch.systems.automic.status import expand
-from airflow_provider_taskwatch.task.setting import json_object, listed
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
 from tests.rows import each_row
 from tests.task.life import Life
@@ -105,4 +106,6 @@ def test_names_to_keep_of_a_callback_may_be_mapped_output() -> None:
     task = AutomicExecutionOperator(
         task_id="t", object_name="J", deferrable=True, callback=AutomicCallback(keep=UserList(["a"]))
     )
-    assert json.dumps(task.expectation())
+    expected = task.expectation()
+    assert expected is not None
+    assert json.dumps(asdict(expected))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms, set_supervisor_comms
 
-from airflow_provider_taskwatch.task.setting import resumable_from
+from airflow_provider_taskwatch.task.deferral import resumable_from
 from tests.rows import each_row
 
 

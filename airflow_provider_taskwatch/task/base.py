@@ -1,19 +1,17 @@
-"""Arguments are checked when an operator is made, as far as they hold no template; the others once rendered."""
+"""What operators, sensors and notifiers of this package have in common: checked arguments and a hook."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, ClassVar
+from functools import cached_property, partial
+from typing import Any, ClassVar, Generic, TypeVar
 
 from airflow.sdk.bases.operator import BaseOperatorMeta
 
+from airflow_provider_taskwatch.core.check import Check, connection_id
 from airflow_provider_taskwatch.core.error import ConfigurationError, described
 
-from .setting import connection_id
-
-Check = Callable[[str, Any], object]
-"""Takes an argument's name and value, and raises :class:`ConfigurationError` where the value is wrong."""
+H = TypeVar("H")
 
 _ODD = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError)
 """What Python raises where a check meets a value of a kind that nobody has thought of."""
@@ -71,6 +69,25 @@ class Checked:
             cls, {name: value for name, value in kwargs.items() if name not in fields or not holds_template(value)}
         )
         return super().partial(**kwargs)  # type: ignore[misc]
+
+
+class HookUser(Generic[H]):
+    """Has a connection, and the hook that goes with it."""
+
+    hook_class: ClassVar[str]
+    """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
+
+    @property
+    def conn_id(self) -> str:
+        """The connection, whatever the subclass calls it."""
+        raise NotImplementedError
+
+    @cached_property
+    def hook(self) -> H:
+        """The connection's hook."""
+        from airflow.sdk.module_loading import import_string
+
+        return import_string(self.hook_class)(self.conn_id)  # type: ignore[no-any-return]
 
 
 def checks_of(kind: type) -> dict[str, Check]:
