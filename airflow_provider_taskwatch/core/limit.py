@@ -1,4 +1,4 @@
-"""Whom a reply holds back, and for how long: what the remote asks for, else a growing pause."""
+"""Which requests a reply holds, and for how long: as the remote asks, else for a growing pause."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from .wire import Reply
 FIRST_SECONDS = 1.0
 LIMIT_SECONDS = 60.0
 BELIEVED_SECONDS = 300.0
-"""The longest hold of a connection that its remote has not asked for: a guess, or an allowance that is used up.
+"""The longest hold of a connection that is assumed, or made for a used-up allowance.
 
-As long as the pause that clients of Docplanner make after a block of its firewall."""
+Clients of Docplanner pause as long after a block by its firewall."""
 
 QUIET_SECONDS = 3.0
-"""Refs that fail are a remote that fails when none has been read for so long."""
+"""How long no ref succeeds before failing refs count as a failing remote."""
 FEW_REFS = 3
 REMEMBERED_REFS = 100
 REMEMBERED_SECONDS = 600.0
 
 
 class Scope(Enum):
-    """Whom a reply concerns."""
+    """Which requests a reply concerns."""
 
-    NOBODY = auto()
+    NONE = auto()
     SUBJECT = auto()
-    """What the request was about: one ref, one list, one feed."""
+    """Requests about the same ref, list or feed."""
     QUOTA = auto()
-    """All requests that count against the same limit of the remote."""
+    """Requests that count against the same limit of the remote."""
     CONNECTION = auto()
 
 
 def scope_of(reply: Reply | None, *, sent: bool = True) -> Scope:
-    """Whom a reply, or a lost one (None), holds back.
+    """Which requests a reply holds.
 
-    :param sent: whether the lost request may have reached the remote. A remote that takes a request and does not
-        answer may do so for that one only; one that cannot be reached answers nobody.
+    :param reply: None where the request got none.
+    :param sent: whether the remote may have received that request. If so, it may fail to answer this one only; a
+        remote that cannot be reached answers no request.
     """
     if reply is None:
         return Scope.SUBJECT if sent else Scope.CONNECTION
@@ -46,15 +47,15 @@ def scope_of(reply: Reply | None, *, sent: bool = True) -> Scope:
         return Scope.QUOTA
     if reply.status >= 500:
         return Scope.SUBJECT
-    return Scope.NOBODY if renewed_in(reply) is None else Scope.QUOTA
+    return Scope.NONE if renewed_in(reply) is None else Scope.QUOTA
 
 
 def hold_seconds(reply: Reply | None, failures: int, limit: float = RETRY_AFTER_LIMIT_SECONDS) -> float:
-    """Seconds during which nobody whom the reply concerns may ask.
+    """Seconds for which the requests that a reply concerns are held.
 
-    :param reply: None where the connection was lost.
-    :param failures: how many exchanges in a row have failed, this one included; 0 after a good one.
-    :param limit: the most that the remote may ask for.
+    :param reply: None where the request got none.
+    :param failures: requests in a row that have failed, this one included; 0 after a good reply.
+    :param limit: the longest hold for which the remote may ask.
     """
     if reply and (asked := _asked(reply)):
         return min(asked, limit)
@@ -62,19 +63,19 @@ def hold_seconds(reply: Reply | None, failures: int, limit: float = RETRY_AFTER_
 
 
 def repeated(reply: Reply, seconds: float) -> Reply:
-    """The refusal once more, for a request that is made while ``seconds`` of its time are left."""
+    """A refusal as the reply to another request, made ``seconds`` before the end of the hold."""
     return replace(reply, headers={**reply.headers, "retry-after": str(ceil(seconds))})
 
 
 def is_failure(reply: Reply) -> bool:
-    """Whether a reply says that the remote, not the request, is in trouble."""
+    """Whether a reply means that the remote has failed, not the request."""
     return reply.status == 429 or reply.status >= 500
 
 
 def renewed_in(reply: Reply) -> float | None:
-    """Seconds until the allowance is renewed that a reply says is used up; None where it says nothing like that.
+    """Seconds until a used-up allowance is renewed; None where the reply names none.
 
-    ``X-RateLimit-Reset`` holds seconds, or a moment.
+    ``X-RateLimit-Reset`` is a number of seconds, or a time.
     """
     remaining = reply.headers.get("x-ratelimit-remaining")
     if remaining is None or remaining.strip() != "0":
@@ -87,10 +88,10 @@ def renewed_in(reply: Reply) -> float | None:
 
 
 class Suspicion:
-    """Tells refs that fail from a remote that fails.
+    """Distinguishes refs that fail from a remote that fails.
 
-    A remote is suspected when three subjects, or all that there are, have failed, and none has succeeded, for
-    :data:`QUIET_SECONDS`. A remote that could not be reached at all is suspected until the next success.
+    A remote is suspected when three subjects, or all there are, have failed and none has succeeded for
+    :data:`QUIET_SECONDS`. A remote that could not be reached is suspected until the next success.
     """
 
     def __init__(self) -> None:
@@ -101,7 +102,7 @@ class Suspicion:
         self._good: dict[str, float] = {}
 
     def is_good(self, subject: str) -> bool:
-        """Whether the subject was read well the last time; of many, only the newest are remembered."""
+        """Whether the last request about a subject succeeded. Only the newest subjects are remembered."""
         return subject in self._good
 
     def succeeded(self, subject: str, now: float) -> None:
@@ -116,7 +117,7 @@ class Suspicion:
             self._failed.clear()
 
     def failed(self, subject: str, asked_at: float, now: float) -> bool:
-        """Whether the remote is suspected, now that this subject has failed."""
+        """Notes that a subject has failed; whether the remote is suspected now."""
         self._good.pop(subject, None)
         if len(self._failed) < FEW_REFS:
             self._failed.add(subject)
@@ -124,18 +125,18 @@ class Suspicion:
         return self._is_unreachable or (is_long and (len(self._failed) >= FEW_REFS or self._is_all(now)))
 
     def unreachable(self, asked_at: float) -> None:
-        """Not even a connection was to be had."""
+        """Notes that no connection could be made."""
         self._is_unreachable = True
         self._began(asked_at)
 
     def _began(self, asked_at: float) -> float:
-        """Since when requests have failed without a success in between."""
+        """When the present run of failures began."""
         if self._failing_since is None:
             self._failing_since = max(asked_at, self._succeeded_at)
         return self._failing_since
 
     def _is_all(self, now: float) -> bool:
-        """Whether nothing is there that did not fail; what was not read for long has ended."""
+        """Whether no subject has succeeded lately; one that was not read for long has ended."""
         return not any(now - at <= REMEMBERED_SECONDS for at in self._good.values())
 
 

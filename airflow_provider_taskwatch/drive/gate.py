@@ -1,4 +1,4 @@
-"""A gate that a remote may close for a while, and that one probe opens for the others."""
+"""Holds requests for a while after a failure; then one of them probes, and a good reply lets the others pass."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from airflow_provider_taskwatch.core.wire import Reply
 T = TypeVar("T", bound=Hashable)
 
 PREFERRED_SECONDS = 5.0
-"""Until a preferred one may probe although a supposed hold is not over; longer each time that this fails."""
+"""How long an assumed hold keeps a preferred request from probing. The time doubles with each such probe that fails."""
 
 
 class Gate(Generic[T]):
-    """While it is held, nobody passes; afterwards one request probes, and the others follow when it was answered well.
+    """Closed during a hold, and after it until a probe succeeds. Lives in one event loop.
 
-    :param rank: who probes first: the lowest. 0 may probe even during a hold that is only supposed.
-    :param jitter: share of a hold that is added at random.
+    A hold is *assumed* where the remote has not said that it concerns all requests of this gate.
+
+    :param rank: the lowest probes first. Rank 0 is preferred: it may probe during an assumed hold.
+    :param jitter: random share that is added to each hold.
     """
 
     def __init__(
         self,
         clock: Callable[[], float],
         *,
-        rank: Callable[[T], int] = lambda one: 1,
+        rank: Callable[[T], int] = lambda request: 1,
         jitter: float = 0.0,
     ) -> None:
         self._clock = clock
@@ -37,7 +39,7 @@ class Gate(Generic[T]):
         self._jitter = jitter
         self._failures = 0
         self._until: float | None = None
-        self._is_supposed = False
+        self._is_assumed = False
         self._prober: T | None = None
         self._rank_of_prober = 0
         self._preferred_from = 0.0
@@ -51,103 +53,96 @@ class Gate(Generic[T]):
 
     @property
     def held_seconds(self) -> float:
-        """For how long nobody passes."""
+        """How long the hold lasts from now on."""
         return 0.0 if self._until is None else max(0.0, self._until - self._clock())
 
     @property
     def is_idle(self) -> bool:
-        """Whether it holds nobody back."""
+        """Whether no request is held, waits, or probes."""
         return not self.held_seconds and not self._waiting and self._prober is None
 
-    def is_probed_by(self, one: T) -> bool:
-        return self._prober is one
+    def is_probed_by(self, request: T) -> bool:
+        return self._prober is request
 
-    def is_closed_to(self, one: T) -> bool:
-        return self._until is not None and self._prober is not one
+    def is_closed_to(self, request: T) -> bool:
+        return self._until is not None and self._prober is not request
 
-    async def wait(self, one: T) -> None:
-        """Wait until the gate opens, or until it is one's turn to probe."""
-        ready = self._waiting[one] = asyncio.get_running_loop().create_future()
+    async def wait(self, request: T) -> None:
+        """Returns when the gate opens, or when this request is to probe."""
+        ready = self._waiting[request] = asyncio.get_running_loop().create_future()
         try:
-            self._expect(one)
+            if self._until is not None and self._prober is None:
+                if (at := self._probes_from(request, self._until)) <= self._clock():
+                    self._choose_prober()
+                else:
+                    self._set_alarm(at)
             await ready
         finally:
-            del self._waiting[one]
+            del self._waiting[request]
 
     def hold(
         self,
-        one: T,
+        request: T,
         reply: Reply | None,
         *,
-        is_supposed: bool = False,
+        is_assumed: bool = False,
         limit: float = RETRY_AFTER_LIMIT_SECONDS,
     ) -> None:
-        """Close after a reply, or after a lost one; a hold is never shortened.
+        """Begins a hold, or extends one.
 
-        :param is_supposed: whether the remote has not said that it is about all who come through this gate.
+        :param reply: None where the request got none.
+        :param limit: the longest hold for which the remote may ask.
         """
-        if self._until is None or self._prober is one:  # what was under way when the hold began says nothing new
+        if self._until is None or self._prober is request:  # a request from before the hold adds no failure
             failed = reply is None or is_failure(reply)
             self._failures = self._failures + 1 if failed else 0
-        if self._prober is one and self._rank_of_prober == 0:
+        if self._prober is request and self._rank_of_prober == 0:
             self._preferred_failures += 1
         seconds = hold_seconds(reply, self._failures, limit)
         until = self._clock() + seconds * (1 + self._jitter * random.random())  # noqa: S311 - not for secrets
-        was_asked_for = self._until is not None and not self._is_supposed and self._prober is not one
-        self._is_supposed = is_supposed and not was_asked_for
+        was_asked_for = self._until is not None and not self._is_assumed and self._prober is not request
+        self._is_assumed = is_assumed and not was_asked_for
         self._until = max(until, self._until or 0.0)
         self._preferred_from = self._clock() + PREFERRED_SECONDS * 2 ** min(self._preferred_failures, 4)
         self._set_alarm(self._until)
 
-    def passed(self, one: T) -> None:
-        """Open after a good reply to the probe; what was under way when a hold began opens it if it was supposed."""
+    def passed(self, request: T) -> None:
+        """Opens the gate after a good reply to the probe, or, where the hold is assumed, to any request."""
         if self._until is None:
             self._failures = 0
-        elif self._prober is one or self._is_supposed:
-            self._open()
+        elif self._prober is request or self._is_assumed:
+            self._failures, self._preferred_failures, self._until, self._prober = 0, 0, None, None
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
+            self.wake()
 
-    def leave(self, one: T) -> None:
-        """Let another one probe, also where this one never came to ask."""
-        if self._prober is one:
+    def leave(self, request: T) -> None:
+        """Lets another request probe where this one has not opened the gate."""
+        if self._prober is request:
             self._prober = None
-            self._pick()
+            self._choose_prober()
 
     def wake(self) -> None:
-        """Let all who wait have another look at the gate."""
+        """Lets all waiting requests check the gate again."""
         waiting = list(self._waiting.values())
-        random.shuffle(waiting)  # whoever has waited longest may be what fails
+        random.shuffle(waiting)  # the ones that have waited longest may be the ones that fail
         for ready in waiting:
             _wake(ready)
 
-    def _open(self) -> None:
-        self._failures, self._preferred_failures, self._until, self._prober = 0, 0, None, None
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        self.wake()
+    def _probes_from(self, request: T, until: float) -> float:
+        """When a request may probe."""
+        return min(until, self._preferred_from) if self._is_assumed and self._rank(request) == 0 else until
 
-    def _expect(self, one: T) -> None:
-        """See to it that somebody probes in time."""
+    def _choose_prober(self) -> None:
+        """Chooses at random among the lowest rank, because the ones that come first may be the ones that fail."""
         if self._until is None or self._prober is not None:
             return
-        if (at := self._due(one, self._until)) <= self._clock():
-            self._pick()
-        else:
-            self._set_alarm(at)
-
-    def _due(self, one: T, until: float) -> float:
-        """When one may probe."""
-        return min(until, self._preferred_from) if self._is_supposed and self._rank(one) == 0 else until
-
-    def _pick(self) -> None:
-        """Choose who probes; by chance among equals, as those who come first may be the ones that fail."""
-        if self._until is None or self._prober is not None:
-            return
-        waiting = [one for one, ready in self._waiting.items() if not ready.done()]
-        first = min(waiting, key=lambda one: (self._rank(one), random.random()), default=None)  # noqa: S311
+        waiting = [request for request, ready in self._waiting.items() if not ready.done()]
+        first = min(waiting, key=lambda request: (self._rank(request), random.random()), default=None)  # noqa: S311
         if first is None:
             return
-        if (at := self._due(first, self._until)) > self._clock():
+        if (at := self._probes_from(first, self._until)) > self._clock():
             self._set_alarm(at)
             return
         self._prober, self._rank_of_prober = first, self._rank(first)
@@ -164,7 +159,7 @@ class Gate(Generic[T]):
 
     def _ring(self) -> None:
         self._alarm = None
-        self._pick()
+        self._choose_prober()
 
 
 def _wake(ready: asyncio.Future[None]) -> None:

@@ -86,9 +86,9 @@ def test_an_allowance_is_not_believed_to_be_gone_for_longer_than_five_minutes(re
 @each_row(
     "answer, sent, scope",
     [
-        (reply(200), True, Scope.NOBODY),
-        (reply(404), True, Scope.NOBODY),
-        (reply(302), True, Scope.NOBODY),
+        (reply(200), True, Scope.NONE),
+        (reply(404), True, Scope.NONE),
+        (reply(302), True, Scope.NONE),
         (reply(500), True, Scope.SUBJECT),
         (reply(503, retry_after="3600"), True, Scope.SUBJECT),
         (None, True, Scope.SUBJECT),

@@ -256,7 +256,7 @@ def test_who_probes_for_all_and_must_wait_for_its_ref_lets_another_probe() -> No
         await note(gate, None, "a", sent=False)
         waiting = asyncio.create_task(note(gate, GOOD, "bad"))
         await asyncio.sleep(0)
-        gate._subject("bad").hold(gate.passage("bad"), Reply(status=503, headers={"retry-after": "100"}))
+        gate._subject_gate("bad").hold(gate.passage("bad"), Reply(status=503, headers={"retry-after": "100"}))
         async with asyncio.timeout(10):
             await note(gate, GOOD, "good")
         waiting.cancel()
@@ -567,11 +567,11 @@ class Counting(Limiter):
 
     most = inside = 0
 
-    async def enter(self, one: Passage) -> None:
-        await super().enter(one)
+    async def enter(self, request: Passage) -> None:
+        await super().enter(request)
         self.inside += 1
         self.most = max(self.most, self.inside)
 
-    def leave(self, one: Passage) -> None:
+    def leave(self, request: Passage) -> None:
         self.inside -= 1
-        super().leave(one)
+        super().leave(request)
