@@ -40,14 +40,10 @@ def masking(flow: Flow[T]) -> Flow[T]:
     try:
         run = Run(flow)
         while not run.is_over:
-            try:
-                answer: Any = yield run.step
-            except TaskWatchError as error:
-                run.throw(error)
-            else:
-                if isinstance(answer, Reply):
-                    mask = answer.mask.also(*mask.secrets) if mask.secrets else answer.mask
-                run.send(answer)
+            with run.answering() as answer:
+                answer.value = yield run.step
+                if isinstance(answer.value, Reply):
+                    mask = answer.value.mask.also(*mask.secrets) if mask.secrets else answer.value.mask
     except TaskWatchError as error:
         clean(error, mask)
         raise
@@ -74,12 +70,8 @@ def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
     run = Run(masking(flow))
     while not run.is_over:
         step = run.step
-        try:
-            answer: Any = (yield from _exchange(step, is_rejected)) if isinstance(step, Call) else (yield step)
-        except TaskWatchError as error:
-            run.throw(error)
-        else:
-            run.send(answer)
+        with run.answering() as answer:
+            answer.value = (yield from _exchange(step, is_rejected)) if isinstance(step, Call) else (yield step)
     return run.result
 
 

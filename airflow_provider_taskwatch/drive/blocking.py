@@ -24,7 +24,7 @@ from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, watch
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for
-from .session import as_told, bounded, exchange
+from .session import bounded, exchange, shown_errors
 
 T = TypeVar("T")
 
@@ -68,22 +68,9 @@ class BlockingDriver:
         """The flow's result; its errors are raised."""
         run = Run(signed(flow, self._is_rejected))
         while not run.is_over:
-            try:
-                answer = self._answer(run.step)
-            except TaskWatchError as error:
-                run.throw(as_told(error, self._settings))
-            else:
-                run.send(answer)
+            with run.answering() as answer, shown_errors(self._settings):
+                answer.value = self._answer(run.step)
         return run.result
-
-    def answer(self, run: Run[Any, Any], step: Call | Pause) -> None:
-        """Answer one step of a program that is more than a flow."""
-        try:
-            answer = self.run(one_step(step))
-        except TaskWatchError as error:
-            run.throw(error)
-        else:
-            run.send(answer)
 
     def close(self) -> None:
         self._session.close()
@@ -129,7 +116,8 @@ def wait(
     while not run.is_over:
         step = run.step
         if not isinstance(step, Poll):
-            driver.answer(run, step)
+            with run.answering() as answer:
+                answer.value = driver.run(one_step(step))
         elif plan.ends_at is not None and clock() - born + step.after > plan.ends_at:
             expire(run, DeadlineError(f"{plan.ends_at:.0f} s after its start"))
         else:

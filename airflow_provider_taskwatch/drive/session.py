@@ -10,7 +10,8 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -131,15 +132,16 @@ def options(settings: Settings) -> dict[str, Any]:
     }
 
 
-E = TypeVar("E", bound=TaskWatchError)
-
-
-def as_told(error: E, settings: Settings) -> E:
-    """The error as it may be shown, with the patience that the connection has with what time does not cure."""
-    clean(error, mask_of(settings))
-    if error.is_lasting:
-        error.patience = settings.patience
-    return error
+@contextmanager
+def shown_errors(settings: Settings) -> Iterator[None]:
+    """Errors leave it without secrets, and with the connection's patience for what time does not cure."""
+    try:
+        yield
+    except TaskWatchError as error:
+        clean(error, mask_of(settings))
+        if error.is_lasting:
+            error.patience = settings.patience
+        raise
 
 
 def total_seconds(settings: Settings) -> float:

@@ -42,7 +42,6 @@ from .session import (
     REFUSED,
     UNRESOLVED,
     Loss,
-    as_told,
     check_bundle,
     gone,
     is_unknown_name,
@@ -52,6 +51,7 @@ from .session import (
     proxy_for,
     sendable,
     shown_cause,
+    shown_errors,
     total_seconds,
     untrusted,
 )
@@ -107,12 +107,8 @@ class WaitingDriver:
         """
         run = Run(signed(flow, self._is_rejected))
         while not run.is_over:
-            try:
-                answer = await self._answer(run.step, about)
-            except TaskWatchError as error:
-                run.throw(as_told(error, self.settings))
-            else:
-                run.send(answer)
+            with run.answering() as answer, shown_errors(self.settings):
+                answer.value = await self._answer(run.step, about)
         return run.result
 
     async def close(self) -> None:

@@ -175,12 +175,8 @@ class Pump:
         run: Run[Step, T] = Run(program)
         while not run.is_over:
             step = run.step
-            try:
-                answer = await (self._converse(step) if isgenerator(step) else in_thread(step))  # type: ignore[arg-type]
-            except TaskWatchError as error:
-                run.throw(error)
-            else:
-                run.send(answer)
+            with run.answering() as answer:
+                answer.value = await (self._converse(step) if isgenerator(step) else in_thread(step))  # type: ignore[arg-type]
         return run.result
 
     def _since(self) -> float | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
-from airflow_provider_taskwatch.core.error import InboxError, LeaseError, TaskWatchError
+from airflow_provider_taskwatch.core.error import InboxError, LeaseError
 from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
@@ -148,10 +148,6 @@ class WorkerFeedReader:
         run: Run[Step, T] = Run(program)
         while not run.is_over:
             step: Any = run.step
-            try:
-                answer = self._converse(step) if isinstance(step, Generator) else step()
-            except TaskWatchError as error:
-                run.throw(error)
-            else:
-                run.send(answer)
+            with run.answering() as answer:
+                answer.value = self._converse(step) if isinstance(step, Generator) else step()
         return run.result

@@ -172,12 +172,8 @@ class LiveConnection:
         """Runs a flow step by step: only the step whose credentials are rejected is repeated. See :meth:`run`."""
         run: Run[Call | Pause, T] = Run(masking(flow))
         while not run.is_over:
-            try:
-                answer = await self.run(lambda _: one_step(run.step), id_space=id_space, separate=separate)
-            except TaskWatchError as error:
-                run.throw(error)
-            else:
-                run.send(answer)
+            with run.answering() as answer:
+                answer.value = await self.run(lambda _: one_step(run.step), id_space=id_space, separate=separate)
         return run.result
 
     def shown(self, outcome: Outcome) -> Outcome:

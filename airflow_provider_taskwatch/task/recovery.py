@@ -329,14 +329,10 @@ def _with_refusal(flow: Flow[Effect]) -> Flow[tuple[Effect, RemoteError | None]]
     run, refused = Run(flow), None
     while not run.is_over:
         step = run.step
-        try:
-            answer = yield step
-        except TaskWatchError as error:
-            run.throw(error)
-            continue
-        if isinstance(step, Call):
-            refused = None if answer.is_ok else refusal(step, answer)
-        run.send(answer)
+        with run.answering() as answer:
+            answer.value = yield step
+            if isinstance(step, Call):
+                refused = None if answer.value.is_ok else refusal(step, answer.value)
     return run.result, None if isinstance(refused, NotFoundError) else refused
 
 

@@ -116,10 +116,6 @@ def _claiming(flow: Flow[Started], claim: Callable[[], None]) -> Flow[Started]:
             if sent:
                 claim()
             sent += 1
-        try:
-            answer = yield step
-        except TaskWatchError as error:
-            run.throw(error)
-        else:
-            run.send(answer)
+        with run.answering() as answer:
+            answer.value = yield step
     return run.result

@@ -241,12 +241,8 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             if isinstance(step, Poll):
                 self._take(run, hub, changes, await self._poll(step, hub, born, wakeup))
                 continue
-            try:
-                answer = await hub.connection.converse(one_step(step), id_space=self._plan.id_space)
-            except TaskWatchError as error:
-                run.throw(error)
-            else:
-                run.send(answer)
+            with run.answering() as answer:
+                answer.value = await hub.connection.converse(one_step(step), id_space=self._plan.id_space)
 
     async def _poll(self, poll: Poll, hub: Hub, born: float, wakeup: Wakeup | None) -> Seen:
         observation, failure = None, None

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_taskwatch.core.error import ReplyError, TaskWatchError
+from airflow_provider_taskwatch.core.error import ReplyError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Batch, Event
 from airflow_provider_taskwatch.core.flow import Flow
@@ -90,12 +90,8 @@ class Remote:
     async def converse(self, flow: Flow[T]) -> T:
         run: Run[Call | Pause, T] = Run(flow)
         while not run.is_over:
-            try:
-                answer = await self._answer(run.step)
-            except TaskWatchError as error:
-                run.throw(error)
-            else:
-                run.send(answer)
+            with run.answering() as answer:
+                answer.value = await self._answer(run.step)
         return run.result
 
     async def _answer(self, call: Any) -> Reply:
