@@ -20,7 +20,7 @@ from .demand import Demand
 from .lists import Lists
 from .live_connection import LiveConnection
 from .log_throttle import LogThrottle
-from .poll_queue import Entry, PollQueue
+from .poll_queue import Entry, PollQueue, Turn
 from .wakeup import Wakeup
 
 LINGER_SECONDS = 60.0
@@ -83,13 +83,13 @@ class Hub:
             self._set_alarm(due)
             if wakeup is not None:
                 wakeup.wait_on(entry.answer)
-            observation = await entry.answer
-            if observation is None:
-                self._polls += 1
-                observation = await self.connection.run(
-                    lambda opened: opened.system.observe(poll.ref), id_space=poll.id_space, about=poll.ref
-                )
-            return observation
+            answer = await entry.answer
+            if answer is not Turn.POLL_ALONE:
+                return answer
+            self._polls += 1
+            return await self.connection.run(
+                lambda opened: opened.system.observe(poll.ref), id_space=poll.id_space, about=poll.ref
+            )
         finally:
             self._demand.polls_per_second -= entry.polls_per_second
 
@@ -115,7 +115,7 @@ class Hub:
             at = None if is_single else self._lists.next_read(selector, now)
             if at is None:
                 for entry in group:
-                    entry.resolve(None)
+                    entry.resolve(Turn.POLL_ALONE)
             elif at > now:
                 for entry in group:
                     self._queue.put_back(entry, at)
@@ -144,7 +144,7 @@ class Hub:
             if observation is not None and entry.can_wait(observation, again):
                 self._queue.put_back(entry, again)
             else:
-                entry.resolve(observation)
+                entry.resolve(Turn.POLL_ALONE if observation is None else observation)
         self._set_alarm(self._queue.next_due())
 
     @staticmethod

@@ -6,6 +6,7 @@ import heapq
 import itertools
 from asyncio import Future
 from dataclasses import dataclass, field
+from enum import Enum
 
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.watch import Poll
@@ -14,19 +15,25 @@ BATCH_SHARE = 0.6
 """More than one half, so that two groups that are polled in turns become one."""
 
 
+class Turn(Enum):
+    """The answer to a poll that brings no observation."""
+
+    POLL_ALONE = "the wait polls its ref itself, now"
+
+
 @dataclass(order=True, slots=True)
 class Entry:
     """A poll on the queue, and the future for its answer.
 
     :param until: from then on the wait gets each observation, even without news.
-    :param answer: an observation from a list; None where the wait is to poll its ref itself.
+    :param answer: an observation from a list, or that it is the wait's own turn to poll.
     """
 
     due: float
     number: int
     until: float = field(compare=False)
     poll: Poll = field(compare=False)
-    answer: Future[Observation | None] = field(compare=False)
+    answer: Future[Observation | Turn] = field(compare=False)
     is_taken: bool = field(default=False, compare=False)
 
     @property
@@ -47,10 +54,10 @@ class Entry:
         """Whether an observation has no news, and the next one, at ``again``, is early enough."""
         return again <= self.until and observation.says_as_much_as(self.poll.known)
 
-    def resolve(self, observation: Observation | None) -> None:
+    def resolve(self, answer: Observation | Turn) -> None:
         """Answers the poll, unless its wait has ended."""
         if not self.answer.done():
-            self.answer.set_result(observation)
+            self.answer.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         """Answers the poll with an error, unless its wait has ended."""
@@ -66,7 +73,7 @@ class PollQueue:
         self._by_selector: dict[str, dict[int, Entry]] = {}
         self._numbers = itertools.count()
 
-    def add(self, due: float, poll: Poll, answer: Future[Observation | None]) -> Entry:
+    def add(self, due: float, poll: Poll, answer: Future[Observation | Turn]) -> Entry:
         return self._put(Entry(due, next(self._numbers), due + poll.hold, poll, answer))
 
     def put_back(self, entry: Entry, due: float) -> None:

@@ -8,6 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from airflow_provider_taskwatch.core.phase import Observation
+
+from .poll_queue import Turn
+
 KEPT = 5
 
 
@@ -23,7 +27,7 @@ class Wakeup:
     def __init__(self, warn: Callable[[str], object], heard: Callable[[], object] = lambda: None) -> None:
         self.contents: deque[Any] = deque(maxlen=KEPT)
         """What the newest signals have brought, None for what could not be read."""
-        self._answer: Future[Any] | None = None
+        self._answer: Future[Observation | Turn] | None = None
         self._is_rung = False
         self._has_doubts = False
         self._warn = warn
@@ -37,8 +41,8 @@ class Wakeup:
         self._is_rung = True
         self._pass_on()
 
-    def wait_on(self, answer: Future[Any]) -> None:
-        """Answer 'look yourself' when it rings; at once where it has rung since the last look."""
+    def wait_on(self, answer: Future[Observation | Turn]) -> None:
+        """Makes it the wait's own turn to poll when it rings; at once where it has rung since the last poll."""
         self._answer = answer
         if self._is_rung:
             self._pass_on()
@@ -52,7 +56,7 @@ class Wakeup:
     def _pass_on(self) -> None:
         if self._answer is not None and not self._answer.done():
             self._is_rung = False
-            self._answer.set_result(None)
+            self._answer.set_result(Turn.POLL_ALONE)
 
 
 async def happens(event: asyncio.Event, within_seconds: float) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.feed.listener import SUBJECTS, Listener
+from airflow_provider_taskwatch.hub.poll_queue import Turn
 from airflow_provider_taskwatch.hub.wakeup import Wakeup
 from airflow_provider_taskwatch.inbox.cursor import CLEAR, Cursor, Horizon
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Message, Received
@@ -224,7 +225,7 @@ async def test_a_bell_answers_the_look_that_waits() -> None:
     assert not answer.done()
     wakeup.ring("content")
 
-    assert answer.result() is None
+    assert answer.result() is Turn.POLL_ALONE
     assert list(wakeup.contents) == ["content"]
 
 
