@@ -21,8 +21,8 @@ from airflow_provider_taskwatch.operators.automic import AutomicCallback, Automi
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
 from airflow_provider_taskwatch.systems.acronis.system import Acronis
+from airflow_provider_taskwatch.systems.automic.group import expand
 from airflow_provider_taskwatch.systems.automic.request import execution_request
-from airflow_provider_taskwatch.systems.automic.status import expand
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
 from tests.rows import each_row
 from tests.task.life import Life

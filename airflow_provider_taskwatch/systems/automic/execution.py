@@ -1,15 +1,17 @@
-"""What an Automation Engine tells about an execution, read: alone, as an entry of a list, and in reports."""
+"""An execution as an Automation Engine describes it, alone or as an entry of a list.
+
+* https://docs.automic.com/documentation/webhelp/english/ALL/components/DOCU/12.3/Automic%20Automation%20Guides/Content/REST_API/AE_REST_API_GeneralInfo.htm
+"""
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_taskwatch.core.phase import LazyMapping, Observation
 from airflow_provider_taskwatch.core.system import unquoted
-from airflow_provider_taskwatch.core.text import line, shortened
+from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.systems.moment import moment, seconds_between
 
 from .status import PHASES, TEXTS, number_of, phase_of
@@ -44,7 +46,7 @@ def read_execution(ref: str, content: Mapping[str, Any]) -> Observation:
     return Observation(
         ref=ref,
         phase=phase_of(number),
-        status=_text(content.get("status")) if number is None else str(number),
+        status=text_of(content.get("status")) if number is None else str(number),
         message=_message(number, content),
         elapsed_seconds=_seconds(content.get("runtime")),
         expected_seconds=_seconds(content.get("estimated_runtime")),
@@ -66,23 +68,18 @@ def _result(ref: str, number: int | None, content: Mapping[str, Any]) -> dict[st
 
 def _message(number: int | None, content: Mapping[str, Any]) -> str:
     known = "" if number is None else TEXTS.get(number, "")
-    told = _text(content.get("status_text")) or known
+    text = text_of(content.get("status_text")) or known
     is_unlisted = number is not None and number not in PHASES
-    return f"{told} (not in the vendor's table, judged by its range)".strip() if is_unlisted else told
-
-
-def summary(seen: Observation) -> str:
-    """One execution on one line: name, run id, status and its text."""
-    return line(f"{_text(seen.result['name'])} ({seen.ref}): {seen.status} {seen.message}")
+    return f"{text} (not in the vendor's table, judged by its range)".strip() if is_unlisted else text
 
 
 def agrees(seen: Observation, name: str, expected: str) -> bool:
-    """Whether an entry of a list is what was asked for.
+    """Whether an entry of a list has the property that was asked for.
 
-    Lists may leave a property out, and an engine that does not understand a filter ignores it.
+    An engine that does not know a filter ignores it. A property that the list leaves out counts as agreeing.
     """
     value = seen.result[name]
-    return value is None or _text(value).casefold() == expected.casefold()
+    return value is None or text_of(value).casefold() == expected.casefold()
 
 
 def run_id(value: object) -> str | None:
@@ -91,14 +88,6 @@ def run_id(value: object) -> str | None:
         return str(value)
     matched = _RUN_ID.fullmatch(unquoted(str(value))) if isinstance(value, (str, int)) else None
     return matched[1] if matched else None
-
-
-def report_lines(content: Mapping[str, Any]) -> list[str]:
-    """The lines of a report's pages, which come HTML-entity encoded and with CRLF."""
-    data = content.get("data")
-    pages = [one for one in data if isinstance(one, Mapping)] if isinstance(data, list) else []
-    text = "\n".join(html.unescape(_text(one.get("content"))) for one in pages)
-    return [one.rstrip() for one in text.splitlines() if one.strip()]
 
 
 def _epoch(value: object) -> float | None:
@@ -111,7 +100,8 @@ def _seconds(value: object) -> float | None:
     return None if number is None else float(number)
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A value as a text, whatever its type; empty where there is none."""
     if value is None:
         return ""
     return value if isinstance(value, str) else str(shortened(value))

@@ -19,8 +19,9 @@ from airflow_provider_taskwatch.core.system import Effect
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.automic import system as automic
 from airflow_provider_taskwatch.systems.automic.form import FORM
+from airflow_provider_taskwatch.systems.automic.group import GROUPS, expand
 from airflow_provider_taskwatch.systems.automic.request import alias_for, execution_request, input_problem
-from airflow_provider_taskwatch.systems.automic.status import GROUPS, PHASES, expand, phase_of
+from airflow_provider_taskwatch.systems.automic.status import PHASES, phase_of
 from airflow_provider_taskwatch.systems.automic.system import Automic
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
