@@ -9,7 +9,14 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.check import Check, choice, json_object, text
 from airflow_provider_taskwatch.core.text import bounded
-from airflow_provider_taskwatch.systems.acquia import system as acquia
+from airflow_provider_taskwatch.systems.acquia.operation import (
+    Operation,
+    create_database,
+    create_database_backup,
+    deploy_artifact,
+    switch_code,
+)
+from airflow_provider_taskwatch.systems.acquia.system import Acquia
 from airflow_provider_taskwatch.task.operator import StartOperator
 
 if TYPE_CHECKING:
@@ -46,7 +53,7 @@ class AcquiaOperator(StartOperator):
     def conn_id(self) -> str:
         return self.acquia_conn_id
 
-    def operation(self) -> acquia.Operation:
+    def operation(self) -> Operation:
         """Method, path and body of the call, from the rendered arguments."""
         raise NotImplementedError
 
@@ -67,7 +74,7 @@ class AcquiaOperator(StartOperator):
         flow.close()
 
     def start_flow(self, start_id: str) -> Flow[Started]:
-        return acquia.Acquia().start(*self.operation())
+        return Acquia().start(*self.operation())
 
     def without_ref(self, started: Started) -> Any:
         if self.on_missing_notification == "succeed":
@@ -98,7 +105,7 @@ class AcquiaTaskOperator(AcquiaOperator):
         self.path = path
         self.json = json
 
-    def operation(self) -> acquia.Operation:
+    def operation(self) -> Operation:
         return text("method", self.method), text("path", self.path), json_object("json", self.json)
 
     def validate(self) -> None:
@@ -124,8 +131,8 @@ class AcquiaCreateDatabaseOperator(AcquiaOperator):
         self.application_uuid = application_uuid
         self.database_name = database_name
 
-    def operation(self) -> acquia.Operation:
-        return acquia.create_database(
+    def operation(self) -> Operation:
+        return create_database(
             text("application_uuid", self.application_uuid), text("database_name", self.database_name)
         )
 
@@ -144,8 +151,8 @@ class AcquiaCreateDatabaseBackupOperator(AcquiaOperator):
         self.environment_id = environment_id
         self.database_name = database_name
 
-    def operation(self) -> acquia.Operation:
-        return acquia.create_database_backup(
+    def operation(self) -> Operation:
+        return create_database_backup(
             text("environment_id", self.environment_id), text("database_name", self.database_name)
         )
 
@@ -164,10 +171,8 @@ class AcquiaDeployArtifactOperator(AcquiaOperator):
         self.environment_id = environment_id
         self.artifact_id = artifact_id
 
-    def operation(self) -> acquia.Operation:
-        return acquia.deploy_artifact(
-            text("environment_id", self.environment_id), text("artifact_id", self.artifact_id)
-        )
+    def operation(self) -> Operation:
+        return deploy_artifact(text("environment_id", self.environment_id), text("artifact_id", self.artifact_id))
 
 
 class AcquiaSwitchCodeOperator(AcquiaOperator):
@@ -184,5 +189,5 @@ class AcquiaSwitchCodeOperator(AcquiaOperator):
         self.environment_id = environment_id
         self.branch = branch
 
-    def operation(self) -> acquia.Operation:
-        return acquia.switch_code(text("environment_id", self.environment_id), text("branch", self.branch))
+    def operation(self) -> Operation:
+        return switch_code(text("environment_id", self.environment_id), text("branch", self.branch))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_taskwatch.systems.acquia.system import reference_of
+from airflow_provider_taskwatch.systems.acquia.reference import reference_of
 from airflow_provider_taskwatch.task.sensor import WatchSensor
 
 

@@ -20,8 +20,9 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.system import REF_CHARACTERS, System
 from airflow_provider_taskwatch.core.text import safe
 from airflow_provider_taskwatch.core.wire import Call, Reply
-from airflow_provider_taskwatch.systems.acquia import system as acquia
-from airflow_provider_taskwatch.systems.acquia.system import Acquia, find_reference
+from airflow_provider_taskwatch.systems.acquia import operation
+from airflow_provider_taskwatch.systems.acquia.reference import find_reference, reference_of
+from airflow_provider_taskwatch.systems.acquia.system import Acquia
 from airflow_provider_taskwatch.systems.acronis.feed import feed_of
 from airflow_provider_taskwatch.systems.acronis.system import Acronis
 from airflow_provider_taskwatch.systems.aps.system import Aps
@@ -220,19 +221,19 @@ def test_an_id_in_a_link_that_is_a_trick_is_none(trick: str) -> None:
     assert found is None or not set("/?#\\%\r\n\0") & set(found)
 
 
-def _acquia(make: Callable[[str], acquia.Operation]) -> Callable[[str], Flow[Any]]:
+def _acquia(make: Callable[[str], operation.Operation]) -> Callable[[str], Flow[Any]]:
     return lambda trick: Acquia().start(*make(trick))
 
 
 ENTRANCES: Mapping[str, tuple[int, Callable[[str], Flow[Any]]]] = {
     "notification": (2, lambda trick: Acquia().observe(Acquia().check_ref(trick))),
     "notification, unchecked": (2, lambda trick: Acquia().observe(trick)),
-    "notification, by its reference": (2, lambda trick: Acquia().observe(acquia.reference_of(trick))),
-    "application": (3, _acquia(lambda trick: acquia.create_database(trick, "d"))),
-    "environment": (5, _acquia(lambda trick: acquia.create_database_backup(trick, "d"))),
-    "database": (5, _acquia(lambda trick: acquia.create_database_backup("e", trick))),
-    "deployment": (5, _acquia(lambda trick: acquia.deploy_artifact(trick, "a"))),
-    "code": (5, _acquia(lambda trick: acquia.switch_code(trick, "b"))),
+    "notification, by its reference": (2, lambda trick: Acquia().observe(reference_of(trick))),
+    "application": (3, _acquia(lambda trick: operation.create_database(trick, "d"))),
+    "environment": (5, _acquia(lambda trick: operation.create_database_backup(trick, "d"))),
+    "database": (5, _acquia(lambda trick: operation.create_database_backup("e", trick))),
+    "deployment": (5, _acquia(lambda trick: operation.deploy_artifact(trick, "a"))),
+    "code": (5, _acquia(lambda trick: operation.switch_code(trick, "b"))),
     "execution": (3, lambda trick: Automic(client="1").observe(Automic().check_ref(trick))),
     "execution, unchecked": (3, lambda trick: Automic(client="1").observe(trick)),
     "cancel": (4, lambda trick: Automic(client="1").cancel(trick)),

@@ -9,9 +9,12 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteErro
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.phase import Phase, absent
 from airflow_provider_taskwatch.core.wire import Pause, get
+from airflow_provider_taskwatch.systems.acquia import operation
 from airflow_provider_taskwatch.systems.acquia import system as acquia
 from airflow_provider_taskwatch.systems.acquia.form import FORM
-from airflow_provider_taskwatch.systems.acquia.system import Acquia, find_reference, phase_of, reference_of
+from airflow_provider_taskwatch.systems.acquia.notification import phase_of
+from airflow_provider_taskwatch.systems.acquia.reference import find_reference, reference_of
+from airflow_provider_taskwatch.systems.acquia.system import Acquia
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
 
@@ -306,22 +309,22 @@ def test_a_reading_that_fails_is_left_to_whoever_is_patient(answer, kind):
 
 
 def test_the_named_operations_follow_the_vendors_paths():
-    assert acquia.create_database("app-1", "db") == (
+    assert operation.create_database("app-1", "db") == (
         "POST",
         "/applications/app-1/databases",
         {"name": "db"},
     )
-    assert acquia.create_database_backup("1-a", "d/b") == (
+    assert operation.create_database_backup("1-a", "d/b") == (
         "POST",
         "/environments/1-a/databases/d%2Fb/backups",
         {},
     )
-    assert acquia.deploy_artifact("1-a", "art-1") == (
+    assert operation.deploy_artifact("1-a", "art-1") == (
         "POST",
         "/environments/1-a/artifacts/actions/switch",
         {"artifact_id": "art-1"},
     )
-    assert acquia.switch_code("1-a", "tags/1") == (
+    assert operation.switch_code("1-a", "tags/1") == (
         "POST",
         "/environments/1-a/code/actions/switch",
         {"branch": "tags/1"},
@@ -330,7 +333,7 @@ def test_the_named_operations_follow_the_vendors_paths():
 
 def test_an_operation_without_an_id_is_refused_before_any_request():
     with pytest.raises(ConfigurationError, match="no part may be empty"):
-        play(Acquia().start(*acquia.create_database("", "db")))
+        play(Acquia().start(*operation.create_database("", "db")))
 
 
 def test_the_probe_reads_the_account():
