@@ -288,7 +288,7 @@ def lost(cause: Exception, where: str) -> TaskWatchError:
     if isinstance(reason, ProxyError):
         return no_proxy(where, reason.original_error)
     loss = _loss(cause, reason)
-    return gone(where, reason) if loss is None else loss.error(where, is_lasting=is_unknown_name(cause))
+    return deletions(where, reason) if loss is None else loss.error(where, is_lasting=is_unknown_name(cause))
 
 
 def shown_cause(error: TaskWatchError, cause: Exception) -> Exception | None:
@@ -327,7 +327,7 @@ def no_proxy(where: str, reason: object) -> TransportError:
     return TransportError(f"the proxy on the way to {where} cannot be used: {line(words)}", sent=False)
 
 
-def gone(where: str, reason: Exception) -> TransportError:
+def deletions(where: str, reason: Exception) -> TransportError:
     """The connection ended too early."""
     return TransportError(f"the connection to {where} was lost: {type(reason).__name__}")
 

@@ -43,7 +43,7 @@ from .session import (
     UNRESOLVED,
     Loss,
     check_bundle,
-    gone,
+    deletions,
     is_unknown_name,
     malformed,
     no_proxy,
@@ -197,7 +197,7 @@ def lost(cause: Exception, where: str) -> TaskWatchError:
     for kind, loss in _LOSSES.items():
         if isinstance(cause, kind) or isinstance(reason, kind):
             return loss.error(where, is_lasting=is_unknown_name(cause))
-    return malformed(where) if isinstance(cause, ValueError) else gone(where, cause)
+    return malformed(where) if isinstance(cause, ValueError) else deletions(where, cause)
 
 
 _LOSSES: Mapping[type[Exception], Loss] = {
@@ -215,7 +215,7 @@ def _untrusted(
     """A handshake that failed: ``aiohttp`` raises these two before anything is sent."""
     certificate = isinstance(cause, aiohttp.ClientConnectorCertificateError)
     reason = cause.certificate_error if certificate else cause.os_error
-    return untrusted(reason, where, sent=False) if isinstance(reason, ssl.SSLError) else gone(where, cause)
+    return untrusted(reason, where, sent=False) if isinstance(reason, ssl.SSLError) else deletions(where, cause)
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:

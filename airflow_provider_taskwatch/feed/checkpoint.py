@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from airflow_provider_taskwatch.inbox.checkpoint import Gone, Page, Spot, View, gone_from, gone_name
+from airflow_provider_taskwatch.inbox.checkpoint import (
+    Checkpoint,
+    Deletions,
+    Page,
+    View,
+    deletions_from,
+    deletions_name,
+)
 from airflow_provider_taskwatch.inbox.message import Message, Received
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 
@@ -15,50 +22,50 @@ BACK_SECONDS = 15.0
 """For so long an inbox that has gone back may be a replica that has not come so far."""
 
 
-def gone_of(inbox: Inbox, channel: str) -> Gone:
+def deletions_of(inbox: Inbox, channel: str) -> Deletions:
     """What is gone of a channel."""
-    return gone_from(inbox.position(gone_name(channel)))
+    return deletions_from(inbox.position(deletions_name(channel)))
 
 
-def spot_at(inbox: Inbox, channel: str, number: int) -> Spot:
+def checkpoint_at(inbox: Inbox, channel: str, number: int) -> Checkpoint:
     """The spot of a reader that begins after a number."""
     while True:
-        gone = gone_of(inbox, channel)
-        passed = gone.count + inbox.held(channel, number)
-        if gone_of(inbox, channel) == gone:
+        deletions = deletions_of(inbox, channel)
+        passed = deletions.count + inbox.held(channel, number)
+        if deletions_of(inbox, channel) == deletions:
             there = inbox.at(number)
-            spot = Spot(number=number, passed=passed)
+            checkpoint = Checkpoint(number=number, passed=passed)
             is_ours = there is not None and there.message.channel == channel
-            return spot.at_message(there.message) if there is not None and is_ours else spot
+            return checkpoint.at_message(there.message) if there is not None and is_ours else checkpoint
 
 
-def counted(inbox: Inbox, channel: str, spot: Spot) -> Spot:
+def counted(inbox: Inbox, channel: str, checkpoint: Checkpoint) -> Checkpoint:
     """A spot with how much it has passed, where that can still be known."""
-    if spot.passed is None and gone_of(inbox, channel).number <= spot.number:
-        return replace(spot, passed=spot_at(inbox, channel, spot.number).passed)
-    return spot
+    if checkpoint.passed is None and deletions_of(inbox, channel).number <= checkpoint.number:
+        return replace(checkpoint, passed=checkpoint_at(inbox, channel, checkpoint.number).passed)
+    return checkpoint
 
 
-def read_page(inbox: Inbox, channel: str, spot: Spot) -> Page:
+def read_page(inbox: Inbox, channel: str, checkpoint: Checkpoint) -> Page:
     """What comes after a spot, and whether the spot is still what it was."""
-    view = inbox.page(channel, spot.number)
-    return Page(rows=view.rows, gone=view.gone, is_back=_is_back(view, channel, spot), held=view.held)
+    view = inbox.page(channel, checkpoint.number)
+    return Page(rows=view.rows, deletions=view.deletions, is_back=_is_back(view, channel, checkpoint), held=view.held)
 
 
-def has_gone_back(inbox: Inbox, channel: str, spot: Spot) -> bool:
+def has_gone_back(inbox: Inbox, channel: str, checkpoint: Checkpoint) -> bool:
     """Whether an inbox is an older one than that which was read up to a spot."""
-    return _is_back(inbox.page(channel, spot.number), channel, spot)
+    return _is_back(inbox.page(channel, checkpoint.number), channel, checkpoint)
 
 
-def _is_back(view: View, channel: str, spot: Spot) -> bool:
+def _is_back(view: View, channel: str, checkpoint: Checkpoint) -> bool:
     """Numbers may have grown past the spot since it was read, so the message that was read last is looked for."""
-    if view.newest < spot.number:
+    if view.newest < checkpoint.number:
         return True
-    if spot.delivery is None:
+    if checkpoint.delivery is None:
         return False
     if view.there is None:
-        return view.gone.number < spot.number
-    return _identity(view.there.message) != (channel, spot.delivery, spot.at)
+        return view.deletions.number < checkpoint.number
+    return _identity(view.there.message) != (channel, checkpoint.delivery, checkpoint.at)
 
 
 def is_older(inbox: Inbox, last: int, mark: Received | None) -> bool:
@@ -73,9 +80,11 @@ def is_older(inbox: Inbox, last: int, mark: Received | None) -> bool:
     return there is not None and mark is not None and _identity(there.message) != _identity(mark.message)
 
 
-def spot_again(inbox: Inbox, channel: str, spot: Spot) -> Spot:
-    """Where to read on in an inbox that has gone back: after what had come in by the time of a spot, by its clocks."""
-    return spot_at(inbox, channel, inbox.number_before(channel, spot.at - SKEW_SECONDS if spot.at else math.inf))
+def restored_checkpoint(inbox: Inbox, channel: str, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint in an inbox that was restored: after what it had received by the time of the old one."""
+    return checkpoint_at(
+        inbox, channel, inbox.number_before(channel, checkpoint.at - SKEW_SECONDS if checkpoint.at else math.inf)
+    )
 
 
 def _identity(message: Message) -> tuple[str, str, float]:

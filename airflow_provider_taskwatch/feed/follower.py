@@ -14,9 +14,15 @@ from typing import Any
 from airflow_provider_taskwatch.core.error import LeaseError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import fitted
-from airflow_provider_taskwatch.feed.checkpoint import BACK_SECONDS, counted, read_page, spot_again, spot_at
+from airflow_provider_taskwatch.feed.checkpoint import (
+    BACK_SECONDS,
+    checkpoint_at,
+    counted,
+    read_page,
+    restored_checkpoint,
+)
 from airflow_provider_taskwatch.hub.wakeup import happens
-from airflow_provider_taskwatch.inbox.checkpoint import Page, Spot
+from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint, Page
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.lease import new_holder
 from airflow_provider_taskwatch.inbox.message import Lease
@@ -34,7 +40,7 @@ its triggerer stores all that has come, in some 10 ms each, before it does anyth
 BATCH_BYTES = 256 * 1024
 QUIET_SECONDS = 30.0
 """Longer than the scheduler usually takes from one pass to the next."""
-BEGINNING = Spot()
+BEGINNING = Checkpoint()
 OPEN, CLOSED = "open", "closed"
 """What the inbox says of a name's burst."""
 
@@ -43,16 +49,16 @@ OPEN, CLOSED = "open", "closed"
 class Bundle:
     """Events that go out together; none in the one that closes a burst.
 
-    :param spot: up to which the feed is read when they have arrived.
+    :param checkpoint: up to which the feed is read when they have arrived.
     """
 
     events: Sequence[dict[str, Any]]
-    spot: Spot
+    checkpoint: Checkpoint
 
     @property
     def number(self) -> int:
         """That of the spot."""
-        return self.spot.number
+        return self.checkpoint.number
 
 
 class FeedFollower:
@@ -80,7 +86,7 @@ class FeedFollower:
         channel: str,
         want: EventFilter,
         batch_size: int = 100,
-        confirmed: Spot = BEGINNING,
+        confirmed: Checkpoint = BEGINNING,
         lease_seconds: float = LEASE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
         quiet_seconds: float = QUIET_SECONDS,
@@ -118,16 +124,16 @@ class FeedFollower:
         :raises LeaseError: where somebody else bears the name by now.
         """
         await self._take()
-        spot = await self._start()
+        checkpoint = await self._start()
         while True:
             await self._keep()
             self.news.clear()
-            page = await in_thread(read_page, self._inbox, self._channel, spot)
+            page = await in_thread(read_page, self._inbox, self._channel, checkpoint)
             if page.is_back:
-                spot = await self._go_back(spot)
+                checkpoint = await self._go_back(checkpoint)
                 continue
             self._back_since = None
-            for bundle in _bundles(page, spot, self._want, self._batch_size, self._name):
+            for bundle in _bundles(page, checkpoint, self._want, self._batch_size, self._name):
                 await self._wait_for_room()
                 await self._open_burst()
                 self._unconfirmed.append(bundle)
@@ -135,11 +141,11 @@ class FeedFollower:
             if self._is_quiet and (closing := await self._close_burst()) is not None:
                 self._unconfirmed.append(closing)
                 yield closing
-            before, (spot, lost) = spot, spot.after(page.rows, page)
+            before, (checkpoint, lost) = checkpoint, checkpoint.after(page.rows, page)
             if lost:
                 self._lose(lost, is_exact=before.passed is not None)
-            if spot != before:
-                await self._pass(spot)
+            if checkpoint != before:
+                await self._pass(checkpoint)
             if not page.rows:
                 await happens(self.news, min(self._renew_seconds, self._quiet_seconds))
 
@@ -153,11 +159,11 @@ class FeedFollower:
         self._told_at = asyncio.get_running_loop().time()
         if self._has_gone_back and all(bundle.number != number for bundle in self._unconfirmed):
             return
-        spot = Spot(number=number)
+        checkpoint = Checkpoint(number=number)
         while self._unconfirmed and self._unconfirmed[0].number <= number:
-            spot = self._unconfirmed.popleft().spot
+            checkpoint = self._unconfirmed.popleft().checkpoint
         self._room.set()
-        await self._save(spot)
+        await self._save(checkpoint)
 
     async def close(self) -> None:
         """Let somebody else bear the name at once."""
@@ -185,7 +191,7 @@ class FeedFollower:
         if asyncio.get_running_loop().time() >= self._renew_at and not await self._is_ours():
             raise LeaseError(f"the lease {self._lease.name!r} has gone to somebody else")
 
-    async def _start(self) -> Spot:
+    async def _start(self) -> Checkpoint:
         """Where to read on; at the end of what is there for a new name."""
         stored = await in_thread(self._stored)
         if stored is None:
@@ -197,29 +203,29 @@ class FeedFollower:
             self._burst = 2  # whoever bore the name before did not come to close it
         return self.reached
 
-    def _stored(self) -> Spot | None:
+    def _stored(self) -> Checkpoint | None:
         """What the inbox knows of the name; of before this version it knows the number only."""
         number = self._inbox.position(self._lease.name)
         if number is None:
             return None
         told: dict[str, Any] = json.loads(self._inbox.position(self._spot_name) or "{}")
         is_of_it = told.get("number") == int(number)
-        spot = Spot(**told) if is_of_it else Spot(number=int(number))
-        return counted(self._inbox, self._channel, spot)
+        checkpoint = Checkpoint(**told) if is_of_it else Checkpoint(number=int(number))
+        return counted(self._inbox, self._channel, checkpoint)
 
-    def _end(self) -> Spot:
-        return spot_at(self._inbox, self._channel, self._inbox.number_before(self._channel, math.inf))
+    def _end(self) -> Checkpoint:
+        return checkpoint_at(self._inbox, self._channel, self._inbox.number_before(self._channel, math.inf))
 
-    async def _go_back(self, spot: Spot) -> Spot:
+    async def _go_back(self, checkpoint: Checkpoint) -> Checkpoint:
         """Where to read on, once it is sure that the inbox is an older one, and no replica that is on its way."""
         now = asyncio.get_running_loop().time()
         if self._back_since is None:
             self._back_since = now
         if now - self._back_since < self._back_seconds:
             await asyncio.sleep(min(self._renew_seconds, self._back_seconds / 5))
-            return spot
-        again = await in_thread(spot_again, self._inbox, self._channel, spot)
-        log.error("the trigger %r: %s", self._name, back_words(self._channel, spot.number, again.number))
+            return checkpoint
+        again = await in_thread(restored_checkpoint, self._inbox, self._channel, checkpoint)
+        log.error("the trigger %r: %s", self._name, back_words(self._channel, checkpoint.number, again.number))
         self._count("inbox.went_back", 1)
         self._has_gone_back, self._back_since = True, None
         self._unconfirmed.clear()
@@ -247,20 +253,20 @@ class FeedFollower:
         """The empty bundle that takes the tail along; None for one bundle alone, which is in a run, as that one is."""
         if self._burst > 1:
             self._burst = 1
-            return Bundle(events=(), spot=self.reached)
+            return Bundle(events=(), checkpoint=self.reached)
         self._burst = 0
         await in_thread(self._inbox.save_position, self._burst_name, CLOSED, self._lease)
         return None
 
-    async def _pass(self, spot: Spot) -> None:
+    async def _pass(self, checkpoint: Checkpoint) -> None:
         """Write down what was passed without anything wanted in it, where nothing is on its way."""
         if not self._unconfirmed:
-            await self._save(spot)
+            await self._save(checkpoint)
 
-    async def _save(self, spot: Spot) -> None:
+    async def _save(self, checkpoint: Checkpoint) -> None:
         """Never a smaller one than before: what was told a second time may be confirmed late."""
-        if (spot.number, spot.passed is not None) >= (self.reached.number, self.reached.passed is not None):
-            self.reached = spot
+        if (checkpoint.number, checkpoint.passed is not None) >= (self.reached.number, self.reached.passed is not None):
+            self.reached = checkpoint
         also = {self._spot_name: json.dumps(asdict(self.reached))}
         number = str(self.reached.number)
         await in_thread(self._inbox.save_position, self._lease.name, number, self._lease, also=also)
@@ -272,10 +278,10 @@ class FeedFollower:
             await self._keep()
 
 
-def _bundles(page: Page, spot: Spot, want: EventFilter, batch_size: int, name: str) -> Iterator[Bundle]:
+def _bundles(page: Page, checkpoint: Checkpoint, want: EventFilter, batch_size: int, name: str) -> Iterator[Bundle]:
     """What is wanted of a page, bounded in number and in bytes.
 
-    :param spot: after which the page comes.
+    :param checkpoint: after which the page comes.
     """
     events: list[dict[str, Any]] = []
     size, end = 0, 0
@@ -288,9 +294,9 @@ def _bundles(page: Page, spot: Spot, want: EventFilter, batch_size: int, name: s
             log.warning("an event of %s is too long for an asset's event: %s; its id is %s", name, told.loss, event.id)
         length = len(json.dumps(told.value))
         if events and (len(events) >= batch_size or size + length > BATCH_BYTES):
-            yield Bundle(events=events, spot=spot.after(page.rows[:end], page)[0])
+            yield Bundle(events=events, checkpoint=checkpoint.after(page.rows[:end], page)[0])
             events, size = [], 0
         events.append(told.value)
         size, end = size + length, index + 1
     if events:
-        yield Bundle(events=events, spot=spot.after(page.rows[:end], page)[0])
+        yield Bundle(events=events, checkpoint=checkpoint.after(page.rows[:end], page)[0])

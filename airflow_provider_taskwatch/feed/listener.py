@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, described
-from airflow_provider_taskwatch.feed.checkpoint import BACK_SECONDS, gone_of, is_older
+from airflow_provider_taskwatch.feed.checkpoint import BACK_SECONDS, deletions_of, is_older
 from airflow_provider_taskwatch.hub.wakeup import Wakeup
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.event import event_of
@@ -267,9 +267,9 @@ class Listener:
         for waiter in group:
             past.join(waiter)
         since = min(waiter.want.heard_from for waiter in group)
-        gone = await in_thread(gone_of, inbox, channel)
+        deletions = await in_thread(deletions_of, inbox, channel)
         for waiter in group:
-            if missed := gone.since(waiter.want.since):
+            if missed := deletions.since(waiter.want.since):
                 waiter.miss(missed)
         number = await in_thread(inbox.number_before, channel, since)
         while page := await in_thread(inbox.after, channel, number):

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import who_reads
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.inbox.checkpoint import Spot
+    from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 
     from .follower import FeedFollower
 
@@ -52,7 +52,7 @@ class FeedProducer(SharedStreamProducer):
         self._trigger = trigger
         self._held = AsyncExitStack()
         self._follower: FeedFollower | None = None
-        self._reached: Spot | None = None
+        self._reached: Checkpoint | None = None
         self._late = 0
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
@@ -92,13 +92,13 @@ class FeedProducer(SharedStreamProducer):
         except TaskWatchError as error:
             log.warning("the trigger %r has not given back all that it held: %s", self._trigger.name, error)
 
-    def _confirmed(self) -> Spot:
+    def _confirmed(self) -> Checkpoint:
         """Up to where all has arrived, as far as is known here."""
-        from airflow_provider_taskwatch.inbox.checkpoint import Spot
+        from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 
-        reached, late = self._reached or Spot(), self._late
+        reached, late = self._reached or Checkpoint(), self._late
         self._late = 0
-        return Spot(number=late) if late > reached.number else reached
+        return Checkpoint(number=late) if late > reached.number else reached
 
     async def _open(self, held: AsyncExitStack) -> FeedFollower:
         """Everything that is needed while the stream is open."""

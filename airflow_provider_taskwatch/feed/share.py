@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from airflow_provider_taskwatch.inbox.checkpoint import Spot
+from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 
@@ -37,7 +37,7 @@ class Reached:
     """
 
     text: str | None
-    end: Spot
+    end: Checkpoint
 
 
 class Shares:
@@ -76,9 +76,9 @@ class Shares:
             return None
         stored: Mapping[str, Any] = json.loads(text)
         rest = {name: stored[name] for name in ("passed", "delivery", "at") if name in stored}
-        return Reached(text=text, end=Spot(number=stored["end"], **rest))
+        return Reached(text=text, end=Checkpoint(number=stored["end"], **rest))
 
-    def claim(self, reached: Reached | None, start: Spot, end: Spot, size: int) -> bool:
+    def claim(self, reached: Reached | None, start: Checkpoint, end: Checkpoint, size: int) -> bool:
         """Take what lies between two spots for this run; False where another run has taken it in between."""
         share = Share(start=start.number, end=end.number, size=size)
         behind = {"end": end.number, "passed": end.passed, "delivery": end.delivery, "at": end.at}

@@ -13,13 +13,13 @@ from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.feed.checkpoint import (
     BACK_SECONDS,
+    checkpoint_at,
     counted,
     has_gone_back,
     read_page,
-    spot_again,
-    spot_at,
+    restored_checkpoint,
 )
-from airflow_provider_taskwatch.inbox.checkpoint import Page, Spot
+from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint, Page
 from airflow_provider_taskwatch.inbox.lease import new_holder
 from airflow_provider_taskwatch.inbox.message import Lease, Message
 from airflow_provider_taskwatch.inbox.protocol import Inbox
@@ -101,32 +101,32 @@ class WorkerFeedReader:
         silent = silence(self.inbox) if self.feed.is_pushed else ""
         return of_feed(self.feed.key, silent) if silent else ""
 
-    def begin(self, number: int) -> Spot:
+    def begin(self, number: int) -> Checkpoint:
         """The spot of a reader that begins after a number."""
-        return spot_at(self.inbox, self.feed.key, number)
+        return checkpoint_at(self.inbox, self.feed.key, number)
 
-    def again(self, spot: Spot) -> Spot:
+    def again(self, checkpoint: Checkpoint) -> Checkpoint:
         """The spot of a reader that comes back; another one where the inbox has gone back, which is told."""
         ends_at = self._now() + BACK_SECONDS
-        while has_gone_back(self.inbox, self.feed.key, spot):
+        while has_gone_back(self.inbox, self.feed.key, checkpoint):
             if self._now() >= ends_at:
-                again = spot_again(self.inbox, self.feed.key, spot)
+                again = restored_checkpoint(self.inbox, self.feed.key, checkpoint)
                 self._count("inbox.went_back", 1)
-                log.error(back_words(self.feed.key, spot.number, again.number))
+                log.error(back_words(self.feed.key, checkpoint.number, again.number))
                 return again
             self._sleep(BACK_SECONDS / 10)
-        return counted(self.inbox, self.feed.key, spot)
+        return counted(self.inbox, self.feed.key, checkpoint)
 
-    def pages(self, spot: Spot) -> Iterator[Page]:
+    def pages(self, checkpoint: Checkpoint) -> Iterator[Page]:
         """What the inbox holds after a spot, in the order of the feed; the last page is empty."""
         while True:
-            page = read_page(self.inbox, self.feed.key, spot)
+            page = read_page(self.inbox, self.feed.key, checkpoint)
             if page.is_back:
                 raise InboxError(f"{self.inbox!r} has gone back while {self.feed.key} was read; it is read again")
             yield page
             if not page.rows:
                 return
-            spot, _ = spot.after(page.rows, page)
+            checkpoint, _ = checkpoint.after(page.rows, page)
 
     def between(self, start: int, end: int) -> Iterator[Message]:
         """What the inbox holds after a number and up to another one."""

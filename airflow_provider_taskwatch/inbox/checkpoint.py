@@ -15,7 +15,7 @@ KEPT_DAYS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gone:
+class Deletions:
     """What was deleted of a channel, as its time was over.
 
     :param number: the greatest that was deleted.
@@ -29,13 +29,13 @@ class Gone:
     at: float = 0.0
     days: Mapping[int, int] = field(default_factory=dict)
 
-    def with_(self, deleted: Sequence[tuple[int, float]]) -> Gone:
+    def with_(self, deleted: Sequence[tuple[int, float]]) -> Deletions:
         """What is gone after a further deletion.
 
         :param deleted: the number of each message, and when it came in, in seconds since the epoch.
         """
         days = Counter(self.days) + Counter(_day(at) for _, at in deleted)
-        return Gone(
+        return Deletions(
             number=max(self.number, *(number for number, _ in deleted)),
             count=self.count + len(deleted),
             at=max(self.at, *(at for _, at in deleted)),
@@ -53,20 +53,20 @@ class Gone:
         return json.dumps({"number": self.number, "count": self.count, "at": self.at, "days": dict(self.days)})
 
 
-def gone_from(text: str | None) -> Gone:
-    """What :meth:`Gone.to_text` has written."""
+def deletions_from(text: str | None) -> Deletions:
+    """What :meth:`Deletions.to_text` has written."""
     told: Mapping[str, Any] = json.loads(text or "{}")
     days = {int(day): count for day, count in told.get("days", {}).items()}
-    return Gone(number=told.get("number", 0), count=told.get("count", 0), at=told.get("at", 0.0), days=days)
+    return Deletions(number=told.get("number", 0), count=told.get("count", 0), at=told.get("at", 0.0), days=days)
 
 
-def gone_name(channel: str) -> str:
+def deletions_name(channel: str) -> str:
     """Of the position that says what is gone of a channel."""
     return f"pruned {channel}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class Checkpoint:
     """Where a reader of a channel is.
 
     :param number: up to which it has read.
@@ -80,31 +80,31 @@ class Spot:
     delivery: str | None = None
     at: float = 0.0
 
-    def after(self, rows: Sequence[Received], page: Page) -> tuple[Spot, int]:
+    def after(self, rows: Sequence[Received], page: Page) -> tuple[Checkpoint, int]:
         """The spot behind some messages, and how many were deleted before they could be read.
 
         Where nobody has counted, it is so many at most.
 
         :param rows: the first ones of the page.
         """
-        gone = page.gone
-        if gone.number <= self.number:
+        deletions = page.deletions
+        if deletions.number <= self.number:
             passed = None if self.passed is None else self.passed + len(rows)
             return self._behind(rows, self, passed), 0
-        lost = max(0, gone.count - (0 if self.passed is None else self.passed - page.held))
-        before_rows = page.rows[0].number - 1 if page.rows else gone.number
-        none = replace(self, number=max(self.number, min(gone.number, before_rows)), delivery=None)
-        return self._behind(rows, none, gone.count + page.held + len(rows)), lost
+        lost = max(0, deletions.count - (0 if self.passed is None else self.passed - page.held))
+        before_rows = page.rows[0].number - 1 if page.rows else deletions.number
+        none = replace(self, number=max(self.number, min(deletions.number, before_rows)), delivery=None)
+        return self._behind(rows, none, deletions.count + page.held + len(rows)), lost
 
-    def at_message(self, message: Message) -> Spot:
+    def at_message(self, message: Message) -> Checkpoint:
         """The spot, where this is the last message that was read."""
         return replace(self, delivery=message.delivery, at=message.received_at)
 
-    def _behind(self, rows: Sequence[Received], none: Spot, passed: int | None) -> Spot:
+    def _behind(self, rows: Sequence[Received], none: Checkpoint, passed: int | None) -> Checkpoint:
         if not rows:
             return replace(none, passed=passed)
         last = rows[-1]
-        return Spot(number=last.number, passed=passed).at_message(last.message)
+        return Checkpoint(number=last.number, passed=passed).at_message(last.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class View:
     """What a reader finds.
 
     :param rows: the messages of its channel after its number.
-    :param gone: what is gone of the channel.
+    :param deletions: what is gone of the channel.
     :param held: how many messages the channel still has up to that number, of the same moment as these two; only
         counted where something beyond the number is gone.
     :param newest: the greatest number that was ever given.
@@ -120,7 +120,7 @@ class View:
     """
 
     rows: Sequence[Received]
-    gone: Gone
+    deletions: Deletions
     newest: int
     there: Received | None
     held: int = 0
@@ -130,14 +130,14 @@ class View:
 class Page:
     """What comes after a spot.
 
-    :param gone: see :class:`View`.
+    :param deletions: see :class:`View`.
     :param held: see :class:`View`.
     :param is_back: that the inbox is not the one that was read up to the spot: a backup was restored, or a replica has
         not come so far. Then the messages mean nothing.
     """
 
     rows: Sequence[Received]
-    gone: Gone
+    deletions: Deletions
     is_back: bool
     held: int = 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from .checkpoint import View, gone_from, gone_name
+from .checkpoint import View, deletions_from, deletions_name
 from .cursor import CLEAR, MAX_HOLES, Cursor, Horizon, cursor_at
 from .database import Database
 from .message import PAGE_MESSAGES, Message, Received
@@ -94,15 +94,15 @@ class MessageTable:
         Reads the messages first, then what is gone. Where that is more than was read, both are read again in one
         statement.
         """
-        gone = sa.select(_gone(channel).label("gone"), self._newest().label("newest")).subquery()
-        facts = sa.select(gone, table).select_from(gone.outerjoin(table, table.c.number == number))
+        deletions = sa.select(_deletions(channel).label("deletions"), self._newest().label("newest")).subquery()
+        facts = sa.select(deletions, table).select_from(deletions.outerjoin(table, table.c.number == number))
 
         def read(connection: sa.Connection) -> View:
             rows = [_received(row) for row in connection.execute(_after(channel, number, PAGE_MESSAGES)).all()]
             fact = connection.execute(facts).one()
             at = None if fact.number is None else _received(fact)
-            view = View(rows=rows, gone=gone_from(fact.gone), newest=fact.newest or 0, there=at)
-            return _of_one_moment(connection, view, channel, number) if view.gone.number > number else view
+            view = View(rows=rows, deletions=deletions_from(fact.deletions), newest=fact.newest or 0, there=at)
+            return _of_one_moment(connection, view, channel, number) if view.deletions.number > number else view
 
         return self._database.read(read)
 
@@ -150,12 +150,14 @@ class MessageTable:
 
 def _of_one_moment(connection: sa.Connection, view: View, channel: str, number: int) -> View:
     """Read in one statement: what is deleted between two would count as lost, or not at all."""
-    facts = sa.select(_gone(channel).label("gone"), _held(channel, number).scalar_subquery().label("held")).subquery()
+    facts = sa.select(
+        _deletions(channel).label("deletions"), _held(channel, number).scalar_subquery().label("held")
+    ).subquery()
     page = _after(channel, number, PAGE_MESSAGES).subquery()
     query = sa.select(facts, page).select_from(facts.outerjoin(page, sa.true())).order_by(page.c.number)
     found = connection.execute(query).all()
     rows = [_received(row) for row in found if row.number is not None]
-    return replace(view, rows=rows, gone=gone_from(found[0].gone), held=found[0].held)
+    return replace(view, rows=rows, deletions=deletions_from(found[0].deletions), held=found[0].held)
 
 
 def _after(channel: str, number: int, limit: int) -> sa.Select[Any]:
@@ -167,8 +169,8 @@ def _held(channel: str, number: int) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(table.c.channel == channel, table.c.number <= number)
 
 
-def _gone(channel: str) -> sa.ScalarSelect[str]:
-    return sa.select(position.c.position).where(position.c.feed == gone_name(channel)).scalar_subquery()
+def _deletions(channel: str) -> sa.ScalarSelect[str]:
+    return sa.select(position.c.position).where(position.c.feed == deletions_name(channel)).scalar_subquery()
 
 
 def _bound(name: str) -> sa.ColumnElement[int]:

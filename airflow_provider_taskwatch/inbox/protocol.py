@@ -40,7 +40,7 @@ class Inbox(Protocol):
     def prune(self, before: float, limit: int) -> int:
         """Delete the oldest of what came in before a moment, and return how many; ``limit`` of them at most.
 
-        What is gone of a channel is written down as :class:`~.checkpoint.Gone`.
+        What is gone of a channel is written down as :class:`~.checkpoint.Deletions`.
         """
 
     def forget_sealed(self, before: float, *, unread: bool = False) -> int:

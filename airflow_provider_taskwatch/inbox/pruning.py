@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from airflow_provider_taskwatch.core.error import InboxError
 
-from .checkpoint import by_channel, gone_from, gone_name
+from .checkpoint import by_channel, deletions_from, deletions_name
 from .database import Database
 from .message import PRUNE_MESSAGES, SEALED_SECONDS
 from .position_table import PositionTable
@@ -84,6 +84,6 @@ class Pruning:
     def _note(self, connection: sa.Connection, deleted: Sequence[tuple[str, int, float]]) -> None:
         """Write down what is gone, for readers that have not read it yet."""
         for channel, numbers in sorted(by_channel(deleted).items()):
-            name = gone_name(channel)
-            gone = gone_from(self._positions.get(connection, name))
-            self._positions.put(connection, name, gone.with_(numbers).to_text())
+            name = deletions_name(channel)
+            deletions = deletions_from(self._positions.get(connection, name))
+            self._positions.put(connection, name, deletions.with_(numbers).to_text())

@@ -16,8 +16,8 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, who_reads
 from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.text import stored
-from airflow_provider_taskwatch.feed.checkpoint import gone_of
-from airflow_provider_taskwatch.inbox.checkpoint import Spot
+from airflow_provider_taskwatch.feed.checkpoint import deletions_of
+from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 from airflow_provider_taskwatch.inbox.event import event_of
 
 from .base import Checked, CheckedOperatorType
@@ -79,7 +79,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         self.since = since
         self.deferrable = deferrable
         self.on_events_lost = on_events_lost
-        self._spot: Spot | None = None
+        self._checkpoint: Checkpoint | None = None
         self._trouble = ""
 
     def event_names(self) -> list[str]:
@@ -114,23 +114,25 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Read what the feed has, and look into the inbox, for ``deferrable=False``."""
         want = self._want(context)
-        with self.errand() as errand:
-            self._fetch(errand, want)
-            spot = self._begin(context, errand, want) if self._spot is None else errand.again(self._spot)
-            for page in errand.pages(spot):
+        with self.open_reader() as reader:
+            self._fetch(reader, want)
+            checkpoint = (
+                self._begin(context, reader, want) if self._checkpoint is None else reader.again(self._checkpoint)
+            )
+            for page in reader.pages(checkpoint):
                 for event in (event_of(one.message) for one in page.rows):
                     if want.accepts(event):
                         return self._found(event)
-                spot, lost = spot.after(page.rows, page)
+                checkpoint, lost = checkpoint.after(page.rows, page)
                 if lost:
-                    tell_lost(self.log, self.on_events_lost, errand.lose(lost))
-                self._spot = spot
+                    tell_lost(self.log, self.on_events_lost, reader.lose(lost))
+                self._checkpoint = checkpoint
         return False
 
-    def _fetch(self, errand: WorkerFeedReader, want: EventFilter) -> None:
+    def _fetch(self, reader: WorkerFeedReader, want: EventFilter) -> None:
         """Read what there is; trouble that passes is lived through, as in the triggerer, and told when it changes."""
         try:
-            errand.fetch(want.since, POKE_EVENTS)
+            reader.fetch(want.since, POKE_EVENTS)
         except TaskWatchError as error:
             if not error.transient or error.is_lasting:
                 raise
@@ -143,15 +145,15 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         else:
             self._trouble = ""
 
-    def _begin(self, context: Context, errand: WorkerFeedReader, want: EventFilter) -> Spot:
+    def _begin(self, context: Context, reader: WorkerFeedReader, want: EventFilter) -> Checkpoint:
         """Where to begin. What is gone by the time of a later poke was there for the first one."""
-        if doubt := errand.doubt():
+        if doubt := reader.doubt():
             self.log.warning(doubt)
         is_later = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
-        lost = gone_of(errand.inbox, errand.feed.key).since(want.since)
+        lost = deletions_of(reader.inbox, reader.feed.key).since(want.since)
         if lost and not is_later:
-            tell_lost(self.log, self.on_events_lost, errand.lose(lost, is_exact=False))
-        return errand.begin(errand.inbox.number_before(errand.feed.key, want.heard_from))
+            tell_lost(self.log, self.on_events_lost, reader.lose(lost, is_exact=False))
+        return reader.begin(reader.inbox.number_before(reader.feed.key, want.heard_from))
 
     def _found(self, event: Event) -> PokeReturnValue:
         from airflow_provider_taskwatch.triggers.event import found

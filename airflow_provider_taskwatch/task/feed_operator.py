@@ -19,9 +19,9 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, fitted, shown, whole
 from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, safe
-from airflow_provider_taskwatch.feed.checkpoint import gone_of
+from airflow_provider_taskwatch.feed.checkpoint import deletions_of
 from airflow_provider_taskwatch.feed.share import Share, Shares
-from airflow_provider_taskwatch.inbox.checkpoint import Page, Spot
+from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint, Page
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Received
 
@@ -52,17 +52,17 @@ class FeedUser(HookUser["TaskWatchHook"]):
         return REMOTES.feed_for(self.hook.settings, self.feed_options())
 
     @contextmanager
-    def errand(self) -> Iterator[WorkerFeedReader]:
+    def open_reader(self) -> Iterator[WorkerFeedReader]:
         """The way to the feed's events from a worker, for the duration of a block."""
         from airflow_provider_taskwatch.config.inbox import open_named_inbox, open_seal
         from airflow_provider_taskwatch.config.metric import count
         from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
 
-        errand = WorkerFeedReader(self.feed, open_named_inbox(), self.hook.run, open_seal, count=count)
+        reader = WorkerFeedReader(self.feed, open_named_inbox(), self.hook.run, open_seal, count=count)
         try:
-            yield errand
+            yield reader
         finally:
-            errand.close()
+            reader.close()
 
 
 ON_EVENTS_LOST = choice("continue", "fail")
@@ -130,30 +130,30 @@ class ReadFeedOperator(OutputUser, Checked, FeedUser, BaseOperator, metaclass=Ch
         want = EventFilter(names=listed("names", self.names) or [])
         want.check()
         ti = context["ti"]
-        with self.errand() as errand:
+        with self.open_reader() as reader:
             run = f"{ti.run_id} {ti.map_index}"
-            shares = Shares(errand.inbox, self._position, run, context.get("task_state_store"))
+            shares = Shares(reader.inbox, self._position, run, context.get("task_state_store"))
             mine = shares.mine()
-            return self._next(errand, shares, want, limit) if mine is None else self._again(errand, mine, want)
+            return self._next(reader, shares, want, limit) if mine is None else self._again(reader, mine, want)
 
-    def _next(self, errand: WorkerFeedReader, shares: Shares, want: EventFilter, limit: int) -> Any:
+    def _next(self, reader: WorkerFeedReader, shares: Shares, want: EventFilter, limit: int) -> Any:
         """What has come since the last run; once more where another run has taken it meanwhile."""
         reached = shares.reached()
-        start, lost = self._begin(errand) if reached is None else (errand.again(reached.end), 0)
+        start, lost = self._begin(reader) if reached is None else (reader.again(reached.end), 0)
         is_exact = reached is not None and start.passed is not None
-        errand.fetch(moment_of("since", self.since), limit)
-        if doubt := errand.doubt():
+        reader.fetch(moment_of("since", self.since), limit)
+        if doubt := reader.doubt():
             self.log.warning(doubt)
         while True:
             room = Room(math.inf if self.output_path else EVENTS_CHARACTERS)
-            taken = take(errand.pages(start), start, want, limit, room)
-            result = self._result(taken.events, lost + taken.lost, errand, is_exact=is_exact)
+            taken = take(reader.pages(start), start, want, limit, room)
+            result = self._result(taken.events, lost + taken.lost, reader, is_exact=is_exact)
             if shares.claim(reached, start, taken.end, taken.size):
                 break
             if (mine := shares.mine()) is not None:
-                return self._again(errand, mine, want)
+                return self._again(reader, mine, want)
             reached = shares.reached()
-            start = errand.again(reached.end) if reached else start
+            start = reader.again(reached.end) if reached else start
         if room.is_full:
             self.log.warning(
                 "an XCom has no room for more than these %d events: the rest is for the next run; output_path= has it",
@@ -162,27 +162,27 @@ class ReadFeedOperator(OutputUser, Checked, FeedUser, BaseOperator, metaclass=Ch
         self.log.info("%d events were read, up to number %d of the inbox", len(taken.events), taken.end.number)
         return result
 
-    def _again(self, errand: WorkerFeedReader, mine: Share, want: EventFilter) -> Any:
+    def _again(self, reader: WorkerFeedReader, mine: Share, want: EventFilter) -> Any:
         """What this run has got before."""
-        messages = list(errand.between(mine.start, mine.end))
+        messages = list(reader.between(mine.start, mine.end))
         events = [event for event in map(event_of, messages) if want.accepts(event)]
-        gone = gone_of(errand.inbox, errand.feed.key)
-        unknown = gone.count if gone.number > mine.start else 0
+        deletions = deletions_of(reader.inbox, reader.feed.key)
+        unknown = deletions.count if deletions.number > mine.start else 0
         lost = unknown if mine.size is None else mine.size - len(messages)
-        result = self._result(events, lost, errand, is_exact=mine.size is not None)
+        result = self._result(events, lost, reader, is_exact=mine.size is not None)
         self.log.info("%d events are those that this run has read before", len(events))
         return result
 
-    def _begin(self, errand: WorkerFeedReader) -> tuple[Spot, int]:
+    def _begin(self, reader: WorkerFeedReader) -> tuple[Checkpoint, int]:
         """Where a new reader begins, and how many events of those that it wants are gone, at most."""
         since = moment_of("since", self.since)
         moment = now().timestamp() if since is None else since
-        lost = gone_of(errand.inbox, errand.feed.key).since(moment)
-        return errand.begin(errand.inbox.number_before(errand.feed.key, moment)), lost
+        lost = deletions_of(reader.inbox, reader.feed.key).since(moment)
+        return reader.begin(reader.inbox.number_before(reader.feed.key, moment)), lost
 
-    def _result(self, events: list[Event], lost: int, errand: WorkerFeedReader, *, is_exact: bool) -> Any:
+    def _result(self, events: list[Event], lost: int, reader: WorkerFeedReader, *, is_exact: bool) -> Any:
         if lost:
-            tell_lost(self.log, self.on_events_lost, errand.lose(lost, is_exact=is_exact))
+            tell_lost(self.log, self.on_events_lost, reader.lose(lost, is_exact=is_exact))
         return self._deliver(events)
 
     @property
@@ -233,14 +233,14 @@ class Taken:
     """
 
     events: list[Event]
-    end: Spot
+    end: Checkpoint
     size: int
     lost: int
 
 
-def take(pages: Iterable[Page], start: Spot, want: EventFilter, limit: int, room: Room) -> Taken:
+def take(pages: Iterable[Page], start: Checkpoint, want: EventFilter, limit: int, room: Room) -> Taken:
     """Take the first events that are wanted, as far as there is room."""
-    events, spot, size, lost = list[Event](), start, 0, 0
+    events, checkpoint, size, lost = list[Event](), start, 0, 0
     for page in pages:
         rows, is_full = list[Received](), False
         for one in page.rows:
@@ -250,11 +250,11 @@ def take(pages: Iterable[Page], start: Spot, want: EventFilter, limit: int, room
                 break
             events.extend([event] if is_wanted else [])
             rows.append(one)
-        spot, missed = spot.after(rows, page)
+        checkpoint, missed = checkpoint.after(rows, page)
         size, lost = size + len(rows), lost + missed
         if is_full:
             break
-    return Taken(events=events, end=spot, size=size, lost=lost)
+    return Taken(events=events, end=checkpoint, size=size, lost=lost)
 
 
 def tell_lost(log: Any, on_events_lost: str, words: str) -> None:

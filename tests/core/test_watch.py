@@ -512,11 +512,11 @@ def test_a_deadline_after_a_restart_names_what_took_over_so_that_this_is_cancell
 
 
 def test_what_took_over_late_may_be_unknown_for_a_while():
-    gone = Observation(ref="8", phase=Phase.LOST)
+    deletions = Observation(ref="8", phase=Phase.LOST)
     _, outcome = follow(
         seen(5000.0, Phase.FAILED),
         reply(200, {"id": "8"}),
-        Seen(age=5002.0, observation=gone),
+        Seen(age=5002.0, observation=deletions),
         seen(5004.0, Phase.SUCCEEDED, ref="8"),
     )
     assert outcome.ending is Ending.SUCCEEDED

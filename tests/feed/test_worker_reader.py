@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.feed.checkpoint import BACK_SECONDS
 from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
 from airflow_provider_taskwatch.inbox.aside import asides
-from airflow_provider_taskwatch.inbox.checkpoint import Spot
+from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.seal import Seal
 from tests.hub.remote import NOW, QueueFeed, event
@@ -43,13 +43,13 @@ def converse(flow: Flow[Any]) -> Any:
 
 def test_events_that_cannot_be_read_do_not_end_it_early(caplog: pytest.LogCaptureFixture) -> None:
     inbox, counted = MemoryInbox(), list[tuple[str, int]]()
-    errand = WorkerFeedReader(
+    reader = WorkerFeedReader(
         PagedFeed(), inbox, converse, lambda: Seal([]), clock=lambda: NOW, count=lambda *one: counted.append(one)
     )
     with caplog.at_level(logging.ERROR):
-        errand.fetch(None, limit=100)
+        reader.fetch(None, limit=100)
 
-    assert [one.delivery for one in errand.between(0, 1_000)] == ["1", "2"]
+    assert [one.delivery for one in reader.between(0, 1_000)] == ["1", "2"]
     assert (len(list(asides(inbox))), sum(number for _, number in counted)) == (5, 5)
     assert "2 of its events cannot be read and are set aside" in caplog.text
 
@@ -84,39 +84,39 @@ def bring(inbox: Any, at: float, *numbers: int) -> None:
     inbox.append("fake queue", [message_of("fake queue", event(number), at) for number in numbers])
 
 
-def read(errand: WorkerFeedReader, spot: Spot) -> tuple[list[str], Spot]:
-    ids, spot = list[str](), errand.again(spot)
-    for page in errand.pages(spot):
+def read(reader: WorkerFeedReader, checkpoint: Checkpoint) -> tuple[list[str], Checkpoint]:
+    ids, checkpoint = list[str](), reader.again(checkpoint)
+    for page in reader.pages(checkpoint):
         ids += [one.message.delivery for one in page.rows]
-        spot, _ = spot.after(page.rows, page)
-    return ids, spot
+        checkpoint, _ = checkpoint.after(page.rows, page)
+    return ids, checkpoint
 
 
 def test_a_reader_of_an_inbox_that_was_restored_is_told_and_reads_from_there(caplog: pytest.LogCaptureFixture) -> None:
     inbox, time, counted = ReplaceableInbox(), Time(), list[tuple[str, int]]()
-    errand = reader_on(inbox, time, counted)
+    reader = reader_on(inbox, time, counted)
     bring(inbox, NOW, 1, 2)
     saved = inbox.backup()
     bring(inbox, NOW + 100, 3, 4)
-    _, spot = read(errand, Spot(passed=0))
+    _, checkpoint = read(reader, Checkpoint(passed=0))
     inbox.present = saved
     bring(inbox, NOW + 200, 11, 12, 13)
 
-    assert read(errand, spot)[0] == ["11", "12", "13"]
+    assert read(reader, checkpoint)[0] == ["11", "12", "13"]
     assert (time.seconds, counted) == (BACK_SECONDS, [("inbox.went_back", 1)])
     assert "what the feed fake queue had at number 4 is not there any more" in caplog.text
 
 
 def test_a_replica_that_lags_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     inbox, time = ReplaceableInbox(), Time()
-    errand = reader_on(inbox, time)
+    reader = reader_on(inbox, time)
     bring(inbox, NOW, 1)
     behind = inbox.backup()
     bring(inbox, NOW, 2)
-    _, spot = read(errand, Spot(passed=0))
+    _, checkpoint = read(reader, Checkpoint(passed=0))
     primary, inbox.present = inbox.present, behind
     time.sleep = lambda seconds: setattr(inbox, "present", primary)  # type: ignore[method-assign]
     bring(primary, NOW, 3)
 
-    assert read(reader_on(inbox, time), spot)[0] == ["3"]
+    assert read(reader_on(inbox, time), checkpoint)[0] == ["3"]
     assert caplog.text == ""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from airflow_provider_taskwatch.core.error import LeaseError
-from airflow_provider_taskwatch.inbox.checkpoint import View, by_channel, gone_from, gone_name
+from airflow_provider_taskwatch.inbox.checkpoint import View, by_channel, deletions_from, deletions_name
 from airflow_provider_taskwatch.inbox.cursor import CLEAR, Cursor, Horizon, cursor_at
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Heartbeat, Lease, Message, Received, Sealed
 
@@ -88,9 +88,9 @@ class MemoryInbox:
         old = [(number, self._messages.pop(number)) for number in numbers]
         self._deliveries -= {(one.channel, one.delivery) for _, one in old}
         deleted = by_channel((one.channel, number, one.received_at) for number, one in old)
-        for channel, gone in deleted.items():
-            name = gone_name(channel)
-            self._positions[name] = gone_from(self._positions.get(name)).with_(gone).to_text()
+        for channel, deletions in deleted.items():
+            name = deletions_name(channel)
+            self._positions[name] = deletions_from(self._positions.get(name)).with_(deletions).to_text()
 
     def forget_sealed(self, before: float, *, unread: bool = False) -> int:
         with self._lock:
@@ -122,9 +122,9 @@ class MemoryInbox:
         return [one for one in self._of(channel) if one.number > number][:limit]
 
     def page(self, channel: str, number: int) -> View:
-        rows, gone = self.after(channel, number), gone_from(self._positions.get(gone_name(channel)))
-        held = self.held(channel, number) if gone.number > number else 0
-        return View(rows=rows, gone=gone, newest=self._newest, there=self.at(number), held=held)
+        rows, deletions = self.after(channel, number), deletions_from(self._positions.get(deletions_name(channel)))
+        held = self.held(channel, number) if deletions.number > number else 0
+        return View(rows=rows, deletions=deletions, newest=self._newest, there=self.at(number), held=held)
 
     def newest(self) -> int:
         return self._newest

@@ -12,9 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import InboxError
-from airflow_provider_taskwatch.feed.checkpoint import gone_of, has_gone_back, is_older, read_page, spot_again, spot_at
+from airflow_provider_taskwatch.feed.checkpoint import (
+    checkpoint_at,
+    deletions_of,
+    has_gone_back,
+    is_older,
+    read_page,
+    restored_checkpoint,
+)
 from airflow_provider_taskwatch.inbox import schema
-from airflow_provider_taskwatch.inbox.checkpoint import KEPT_DAYS, Gone, Spot, gone_from
+from airflow_provider_taskwatch.inbox.checkpoint import KEPT_DAYS, Checkpoint, Deletions, deletions_from
 from airflow_provider_taskwatch.inbox.engine import engine_for
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.protocol import Inbox
@@ -32,21 +39,21 @@ def bring(inbox: Inbox, *ats: float, channel: str = "queue", begin: int = 0) -> 
     inbox.append(channel, messages)
 
 
-def read_on(inbox: Inbox, spot: Spot) -> tuple[int, Spot, int]:
+def read_on(inbox: Inbox, checkpoint: Checkpoint) -> tuple[int, Checkpoint, int]:
     """How many were read, where that leads, and how many are lost."""
-    page = read_page(inbox, "queue", spot)
+    page = read_page(inbox, "queue", checkpoint)
     assert not page.is_back
-    return len(page.rows), *spot.after(page.rows, page)
+    return len(page.rows), *checkpoint.after(page.rows, page)
 
 
 def test_what_is_gone_of_a_channel_is_written_down(inbox: Inbox) -> None:
     bring(inbox, 1.0, DAY + 1, 3 * DAY)
     bring(inbox, 2.0, channel="other")
-    assert gone_of(inbox, "queue") == Gone()
+    assert deletions_of(inbox, "queue") == Deletions()
     assert inbox.prune(2 * DAY, limit=100) == 3
 
-    assert gone_of(inbox, "queue") == Gone(number=2, count=2, at=DAY + 1, days={0: 1, 1: 1})
-    assert (gone_of(inbox, "other").count, gone_of(inbox, "third")) == (1, Gone())
+    assert deletions_of(inbox, "queue") == Deletions(number=2, count=2, at=DAY + 1, days={0: 1, 1: 1})
+    assert (deletions_of(inbox, "other").count, deletions_of(inbox, "third")) == (1, Deletions())
 
 
 def test_it_adds_up_step_by_step(inbox: Inbox) -> None:
@@ -56,54 +63,54 @@ def test_it_adds_up_step_by_step(inbox: Inbox) -> None:
     bring(inbox, 100.0, begin=10)
     inbox.prune(DAY, limit=100)
 
-    assert (gone_of(inbox, "queue").count, gone_of(inbox, "queue").days) == (11, {0: 11})
+    assert (deletions_of(inbox, "queue").count, deletions_of(inbox, "queue").days) == (11, {0: 11})
 
 
 def test_who_has_read_all_loses_nothing(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(10)))
-    _, spot, _ = read_on(inbox, spot_at(inbox, "queue", 0))
+    _, checkpoint, _ = read_on(inbox, checkpoint_at(inbox, "queue", 0))
     inbox.prune(DAY, limit=100)
     bring(inbox, DAY, begin=10)
 
-    assert read_on(inbox, spot)[0::2] == (1, 0)
+    assert read_on(inbox, checkpoint)[0::2] == (1, 0)
 
 
 @pytest.mark.parametrize("read", [0, 1, 4, 10])
 def test_who_comes_late_knows_how_many_it_has_lost_and_only_once(inbox: Inbox, read: int) -> None:
     bring(inbox, *map(float, range(read)))
-    _, spot, _ = read_on(inbox, spot_at(inbox, "queue", 0))
+    _, checkpoint, _ = read_on(inbox, checkpoint_at(inbox, "queue", 0))
     bring(inbox, 50.0, channel="other")
     bring(inbox, *(100.0 + number for number in range(6)), begin=read)
     bring(inbox, DAY, DAY, begin=100)
     inbox.prune(200.0, limit=100)
-    seen, after, lost = read_on(inbox, spot)
+    seen, after, lost = read_on(inbox, checkpoint)
 
     assert (seen, lost) == (2, 6)
     assert read_on(inbox, after)[0::2] == (0, 0)
-    assert after.passed == spot_at(inbox, "queue", after.number).passed
+    assert after.passed == checkpoint_at(inbox, "queue", after.number).passed
 
 
 def test_where_nothing_is_left_it_is_told_all_the_same(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(6)))
     inbox.prune(DAY, limit=100)
 
-    assert read_on(inbox, Spot(number=2, passed=2)) == (0, Spot(number=6, passed=6), 4)
+    assert read_on(inbox, Checkpoint(number=2, passed=2)) == (0, Checkpoint(number=6, passed=6), 4)
 
 
 def test_where_nobody_has_counted_it_is_so_many_at_most(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(6)))
     inbox.prune(DAY, limit=100)
 
-    assert read_on(inbox, Spot(number=2))[2] == 6
+    assert read_on(inbox, Checkpoint(number=2))[2] == 6
 
 
 def test_what_is_deleted_just_after_it_was_read_is_not_lost(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(6)))
-    spot = spot_at(inbox, "queue", 2)
-    page = read_page(inbox, "queue", spot)
+    checkpoint = checkpoint_at(inbox, "queue", 2)
+    page = read_page(inbox, "queue", checkpoint)
     inbox.prune(DAY, limit=100)
 
-    after, lost = spot.after(page.rows, page)
+    after, lost = checkpoint.after(page.rows, page)
     assert (after.number, after.passed, lost, read_on(inbox, after)[2]) == (6, 6, 0, 0)
 
 
@@ -112,10 +119,10 @@ def test_what_a_slow_clock_has_stamped_is_deleted_before_what_came_earlier_and_c
 ) -> None:
     bring(inbox, 100.0, 101.0, 102.0, 5.0, 103.0)
     inbox.prune(50.0, limit=100)
-    page = read_page(inbox, "queue", spot := Spot(passed=0))
+    page = read_page(inbox, "queue", checkpoint := Checkpoint(passed=0))
 
-    assert spot.after(page.rows[:0], page) == (Spot(number=0, passed=1), 1)
-    seen, behind, lost = read_on(inbox, spot)
+    assert checkpoint.after(page.rows[:0], page) == (Checkpoint(number=0, passed=1), 1)
+    seen, behind, lost = read_on(inbox, checkpoint)
     assert (seen, lost, behind.passed, read_on(inbox, behind)[0::2]) == (4, 1, 5, (0, 0))
 
 
@@ -129,7 +136,7 @@ def test_what_a_slow_clock_has_stamped_is_deleted_before_what_came_earlier_and_c
     )
 )
 def test_whatever_happens_each_event_is_read_or_counted_as_lost(steps: list[tuple[str, int]]) -> None:
-    inbox, spot, brought, read, lost = MemoryInbox(), Spot(passed=0), 0, 0, 0
+    inbox, checkpoint, brought, read, lost = MemoryInbox(), Checkpoint(passed=0), 0, 0, 0
     for step, number in [*steps, ("read", 1_000), ("read", 1_000)]:
         if step == "bring":
             bring(inbox, *(float((brought + one) * 7 % 11) for one in range(number)), begin=brought)
@@ -137,10 +144,10 @@ def test_whatever_happens_each_event_is_read_or_counted_as_lost(steps: list[tupl
         elif step == "prune":
             inbox.prune(1.0 + number, limit=number)
         else:
-            page = read_page(inbox, "queue", spot)
+            page = read_page(inbox, "queue", checkpoint)
             assert not page.is_back
             rows = page.rows[:number]
-            spot, missed = spot.after(rows, page)
+            checkpoint, missed = checkpoint.after(rows, page)
             read, lost = read + len(rows), lost + missed
 
     assert read + lost == brought
@@ -149,41 +156,41 @@ def test_whatever_happens_each_event_is_read_or_counted_as_lost(steps: list[tupl
 # --- an inbox that has gone back
 
 
-def spot_behind(inbox: Inbox) -> Spot:
-    return read_on(inbox, spot_at(inbox, "queue", 0))[1]
+def checkpoint_behind(inbox: Inbox) -> Checkpoint:
+    return read_on(inbox, checkpoint_at(inbox, "queue", 0))[1]
 
 
 def test_an_inbox_that_is_what_it_was_has_not_gone_back(inbox: Inbox) -> None:
-    assert not has_gone_back(inbox, "queue", Spot())
+    assert not has_gone_back(inbox, "queue", Checkpoint())
     bring(inbox, 1.0, 2.0)
-    spot = spot_behind(inbox)
-    assert not has_gone_back(inbox, "queue", spot)
+    checkpoint = checkpoint_behind(inbox)
+    assert not has_gone_back(inbox, "queue", checkpoint)
     bring(inbox, 3.0, begin=10)
-    assert not has_gone_back(inbox, "queue", spot)
+    assert not has_gone_back(inbox, "queue", checkpoint)
     inbox.prune(100.0, limit=10)
-    assert not has_gone_back(inbox, "queue", spot)
+    assert not has_gone_back(inbox, "queue", checkpoint)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 5])
 def test_one_with_fewer_as_many_or_more_rows_of_its_own_has(inbox: Inbox, rows: int) -> None:
     bring(inbox, 1.0, 2.0, 3.0)
-    spot, other = spot_behind(inbox), MemoryInbox()
+    checkpoint, other = checkpoint_behind(inbox), MemoryInbox()
     bring(other, 1.0, 2.0, *(9.0,) * (rows - 2)) if rows > 2 else bring(other, *(1.0, 2.0)[:rows])
 
-    assert has_gone_back(other, "queue", spot)
-    assert is_older(other, spot.number, inbox.at(spot.number))
-    assert not is_older(inbox, spot.number, inbox.at(spot.number))
+    assert has_gone_back(other, "queue", checkpoint)
+    assert is_older(other, checkpoint.number, inbox.at(checkpoint.number))
+    assert not is_older(inbox, checkpoint.number, inbox.at(checkpoint.number))
 
 
 def test_it_is_read_on_after_what_had_come_in_before(inbox: Inbox) -> None:
     bring(inbox, 1_000.0, 2_000.0, 3_000.0)
-    spot, other = spot_behind(inbox), MemoryInbox()
+    checkpoint, other = checkpoint_behind(inbox), MemoryInbox()
     bring(other, 1_000.0, 2_000.0, 4_000.0, 5_000.0)
-    again = spot_again(other, "queue", spot)
+    again = restored_checkpoint(other, "queue", checkpoint)
 
     assert (again.number, again.passed) == (2, 2)
-    assert spot_again(other, "queue", Spot(number=9)).number == 4
-    assert spot_again(MemoryInbox(), "queue", spot) == Spot(passed=0)
+    assert restored_checkpoint(other, "queue", Checkpoint(number=9)).number == 4
+    assert restored_checkpoint(MemoryInbox(), "queue", checkpoint) == Checkpoint(passed=0)
 
 
 def rewind(url: str, number: int) -> None:
@@ -204,12 +211,12 @@ def test_a_database_that_was_restored_has_gone_back_however_much_came_since(
 ) -> None:
     inbox = open_inbox(url)
     bring(inbox, *(NOW + number for number in range(5)))
-    spot = spot_behind(inbox)
+    checkpoint = checkpoint_behind(inbox)
     rewind(url, 2)
     bring(inbox, *(NOW + 100.0 + number for number in range(since)), begin=50)
 
-    assert has_gone_back(inbox, "queue", spot)
-    again = spot_again(inbox, "queue", replace(spot, at=NOW + 90.0))
+    assert has_gone_back(inbox, "queue", checkpoint)
+    again = restored_checkpoint(inbox, "queue", replace(checkpoint, at=NOW + 90.0))
     assert (again.number, len(read_page(inbox, "queue", again).rows)) == (2, since)
 
 
@@ -223,17 +230,17 @@ def test_numbers_that_were_given_are_known_when_nothing_is_left(inbox: Inbox) ->
 
 
 def test_a_moment_asks_for_those_of_its_day_and_later() -> None:
-    gone = Gone().with_([(1, 0.5 * DAY), (2, 1.5 * DAY), (3, 2.5 * DAY)])
+    deletions = Deletions().with_([(1, 0.5 * DAY), (2, 1.5 * DAY), (3, 2.5 * DAY)])
 
-    assert [gone.since(moment * DAY) for moment in (0.9, 1.0, 2.0, 2.4, 2.5, 9.0)] == [3, 2, 1, 1, 0, 0]
+    assert [deletions.since(moment * DAY) for moment in (0.9, 1.0, 2.0, 2.4, 2.5, 9.0)] == [3, 2, 1, 1, 0, 0]
 
 
 def test_it_remembers_days_for_a_while_and_comes_back_from_its_text() -> None:
-    gone = Gone().with_([(number, number * DAY) for number in range(2 * KEPT_DAYS)])
+    deletions = Deletions().with_([(number, number * DAY) for number in range(2 * KEPT_DAYS)])
 
-    assert (len(gone.days), gone.count) == (KEPT_DAYS, 2 * KEPT_DAYS)
-    assert gone_from(gone.to_text()) == gone
-    assert gone_from(None) == Gone()
+    assert (len(deletions.days), deletions.count) == (KEPT_DAYS, 2 * KEPT_DAYS)
+    assert deletions_from(deletions.to_text()) == deletions
+    assert deletions_from(None) == Deletions()
 
 
 def test_what_made_room_for_others_is_gone_as_well(inbox: Inbox) -> None:
@@ -241,7 +248,7 @@ def test_what_made_room_for_others_is_gone_as_well(inbox: Inbox) -> None:
     deleted = inbox.keep_bytes("queue", 350)
 
     assert 0 < deleted < 10
-    assert (gone_of(inbox, "queue").count, gone_of(inbox, "queue").number) == (deleted, deleted)
+    assert (deletions_of(inbox, "queue").count, deletions_of(inbox, "queue").number) == (deleted, deleted)
 
 
 def test_what_is_deleted_by_many_at_once_is_counted_once(inbox: Inbox) -> None:
@@ -258,7 +265,7 @@ def test_what_is_deleted_by_many_at_once_is_counted_once(inbox: Inbox) -> None:
     for thread in threads:
         thread.join()
 
-    assert sum(deleted) == gone_of(inbox, "queue").count == 300
+    assert sum(deleted) == deletions_of(inbox, "queue").count == 300
 
 
 def reset_sequence(url: str, table: str = "taskwatch_message") -> None:
@@ -273,13 +280,13 @@ def test_numbers_that_begin_anew_are_set_on_before_anything_is_written(
     bring(one, *map(float, range(6)))
     one.prune(3.0, limit=100)
     one.keep_sealed("queue", b"x", NOW)
-    spot = spot_behind(one)
+    checkpoint = checkpoint_behind(one)
     reset_sequence(postgres_url)
     restored = open_inbox(postgres_url)
 
-    assert not has_gone_back(restored, "queue", spot)
+    assert not has_gone_back(restored, "queue", checkpoint)
     bring(restored, 7.0, begin=10)
-    assert [row.number for row in read_page(restored, "queue", spot).rows] == [7]
+    assert [row.number for row in read_page(restored, "queue", checkpoint).rows] == [7]
     assert "begun anew in this inbox; they go on after 6" in caplog.text
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_taskwatch.core.error import LeaseError
-from airflow_provider_taskwatch.feed.checkpoint import gone_of
+from airflow_provider_taskwatch.feed.checkpoint import deletions_of
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Lease, Message, Received, Sealed
 from airflow_provider_taskwatch.inbox.protocol import Inbox
@@ -138,7 +138,7 @@ def test_of_a_channel_so_many_bytes_are_kept(inbox: Inbox) -> None:
     assert inbox.keep_bytes("tasks", 1_000) == inbox.keep_bytes("unknown", 0) == 0
     assert deliveries(inbox.after("tasks", 0)) == [*map(str, range(1_290, 1_300)), "5000"]
     assert deliveries(inbox.after("alerts", 0)) == ["1"]
-    assert gone_of(inbox, "tasks").count == 1_290  # a reader that had not come so far is told
+    assert deletions_of(inbox, "tasks").count == 1_290  # a reader that had not come so far is told
 
 
 def test_a_feed_has_a_position(inbox: Inbox) -> None:

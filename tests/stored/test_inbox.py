@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.feed import Event, Unreadable
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply
-from airflow_provider_taskwatch.feed.checkpoint import gone_of
+from airflow_provider_taskwatch.feed.checkpoint import deletions_of
 from airflow_provider_taskwatch.feed.follower import FeedFollower
 from airflow_provider_taskwatch.feed.share import Share, Shares
 from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
@@ -272,10 +272,10 @@ def test_a_reader_in_batches_has_this_position_and_these_shares(inbox: SpiedInbo
     store = Store()
     name = f"reader d.t of {FEED}"
     shares = Shares(inbox, name, "run_1 -1", store, clock=lambda: NOW)
-    errand = WorkerFeedReader(QueueFeed(), inbox, lambda _: None, lambda: Seal([KEY]))
+    reader = WorkerFeedReader(QueueFeed(), inbox, lambda _: None, lambda: Seal([KEY]))
     bring(inbox, "a", "b")
-    start = errand.begin(0)
-    end, _ = start.after(next(iter(errand.pages(start))).rows, next(iter(errand.pages(start))))
+    start = reader.begin(0)
+    end, _ = start.after(next(iter(reader.pages(start))).rows, next(iter(reader.pages(start))))
     assert shares.claim(None, start, end, 2)
 
     assert json.loads(positions(url)[name]) == {
@@ -310,7 +310,7 @@ def test_what_is_gone_of_a_channel_is_counted_here(inbox: SpiedInbox, url: str) 
     bring(inbox, "a", "b", at=NOW)
     inbox.prune(NOW + 1.0, 10)
     assert json.loads(positions(url)[f"pruned {FEED}"]) == {"number": 2, "count": 2, "at": NOW, "days": {"20833": 2}}
-    assert gone_of(inbox, FEED).count == 2
+    assert deletions_of(inbox, FEED).count == 2
 
 
 # --- feeds
