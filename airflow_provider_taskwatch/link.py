@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
+PAGE_KEY = "taskwatch_page"
+
+
 class RemoteTaskLink(BaseOperatorLink):
     """Shown where the connection has a ``ui_url`` template."""
 
@@ -18,14 +21,14 @@ class RemoteTaskLink(BaseOperatorLink):
 
     @property
     def xcom_key(self) -> str:
-        return "taskwatch_page"
+        return PAGE_KEY
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         from airflow.sdk.execution_time.xcom import XCom
 
         from airflow_provider_taskwatch.core.settings import is_link
 
-        if not getattr(operator, "has_told_page", True):
+        if not getattr(operator, "has_page", True):
             return ""  # Airflow logs an error for an XCom that is not there
         page = XCom.get_value(key=self.xcom_key, ti_key=ti_key)
         return page if isinstance(page, str) and is_link(page) else ""

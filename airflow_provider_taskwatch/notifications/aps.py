@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.operators.aps import Text
 from airflow_provider_taskwatch.systems.aps.message import Message, check_type, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized, placeholders
-from airflow_provider_taskwatch.task.base import Checked, CheckedType, HookUser
+from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedType, HookMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -90,7 +90,7 @@ def _reason(context: Mapping[str, Any]) -> str:
     return str(context.get("reason") or "")
 
 
-class ApsNotifier(Checked, HookUser["ApsHook"], BaseNotifier, metaclass=CheckedType):
+class ApsNotifier(CheckedMixin, HookMixin["ApsHook"], BaseNotifier, metaclass=CheckedType):
     """Tell users of an APS platform how a DAG run, or a task, is: one notification, edited from call to call.
 
     It is found again by its context, which is made of the ids of DAG and run (and task); where there is none yet, it is

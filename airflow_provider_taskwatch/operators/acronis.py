@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_taskwatch.core.check import Check, json_object, listed, text_or_empty
 from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.systems.acronis.subscription import check_wish
-from airflow_provider_taskwatch.task.base import Checked, CheckedOperatorType, HookUser
+from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedOperatorType, HookMixin
 from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.acronis import AcronisHook  # noqa: F401 - named as a text below
 
 
-class AcronisOperator(Checked, HookUser["AcronisHook"], BaseOperator, metaclass=CheckedOperatorType):
+class AcronisOperator(CheckedMixin, HookMixin["AcronisHook"], BaseOperator, metaclass=CheckedOperatorType):
     """What all operators of this module have: a connection.
 
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.

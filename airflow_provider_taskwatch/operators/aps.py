@@ -22,8 +22,9 @@ from airflow_provider_taskwatch.systems.aps.message import (
     task_context,
 )
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized
-from airflow_provider_taskwatch.task.base import Checked, CheckedOperatorType, HookUser
-from airflow_provider_taskwatch.task.output import Output, OutputUser
+from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedOperatorType, HookMixin
+from airflow_provider_taskwatch.task.output import Output
+from airflow_provider_taskwatch.task.result import OutputMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,7 +60,7 @@ def type_or_none(name: str, value: Any) -> None:
         check_type(value)
 
 
-class ApsOperator(Checked, HookUser["ApsHook"], BaseOperator, metaclass=CheckedOperatorType):
+class ApsOperator(CheckedMixin, HookMixin["ApsHook"], BaseOperator, metaclass=CheckedOperatorType):
     """What the operators of the notification manager have in common.
 
     :param aps_conn_id: an Airflow connection of the type ``aps``.
@@ -257,7 +258,7 @@ class ApsDeleteNotificationOperator(ApsOperator):
         return self.result(deleted) if isinstance(deleted, Message) else deleted
 
 
-class ApsListNotificationsOperator(OutputUser, ApsOperator):
+class ApsListNotificationsOperator(OutputMixin, ApsOperator):
     """Read notifications. The result is a list of them; of ``display`` a dict with three lists.
 
     An XCom has up to 1,000,000 characters of them; what is left out is told in the log.
@@ -302,7 +303,7 @@ class ApsListNotificationsOperator(OutputUser, ApsOperator):
             return {"path": path, "count": sum(map(len, groups))}
         kept = bounded(found, EVENTS_CHARACTERS)
         if kept.loss:
-            self.log.warning("the result is too long for an XCom: %s; with output_path= all is written", kept.loss)
+            self.log.warning("the result is too long for an XCom: %s; set output_path= to get all of it", kept.loss)
         return kept.value
 
     def _list(self) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.core.error import RemoteError
 from airflow_provider_taskwatch.core.flow import one_step
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.docplanner.system import patience
-from airflow_provider_taskwatch.task.base import Checked, CheckedOperatorType, HookUser
+from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedOperatorType, HookMixin
 from airflow_provider_taskwatch.task.deferral import deadline_of, is_deferrable, now, resumable_from
 from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
 
@@ -50,7 +50,7 @@ class DocplannerPullNotificationsOperator(ReadFeedOperator):
 
 
 class DocplannerReleaseNotificationsOperator(
-    Checked, HookUser["DocplannerHook"], BaseOperator, metaclass=CheckedOperatorType
+    CheckedMixin, HookMixin["DocplannerHook"], BaseOperator, metaclass=CheckedOperatorType
 ):
     """Have Docplanner push again the notifications that were not taken, as it advises to do periodically.
 

@@ -32,7 +32,7 @@ class CheckedOperatorType(CheckedType, BaseOperatorMeta):
     """The same for operators and sensors."""
 
 
-class Checked:
+class CheckedMixin:
     """Has arguments that can be checked one by one, and together. The class that it is mixed into takes them."""
 
     argument_checks: ClassVar[Mapping[str, Check]] = {}
@@ -71,7 +71,7 @@ class Checked:
         return super().partial(**kwargs)  # type: ignore[misc]
 
 
-class HookUser(Generic[H]):
+class HookMixin(Generic[H]):
     """Has a connection, and the hook that goes with it."""
 
     hook_class: ClassVar[str]

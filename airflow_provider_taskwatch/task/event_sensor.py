@@ -20,11 +20,11 @@ from airflow_provider_taskwatch.feed.checkpoint import deletions_of
 from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 from airflow_provider_taskwatch.inbox.event import event_of
 
-from .base import Checked, CheckedOperatorType
+from .base import CheckedMixin, CheckedOperatorType
 from .deferral import backstop, deadline_of, is_deferrable, now, resumable_from, until
-from .feed_operator import ON_EVENTS_LOST, FeedUser, tell_lost
+from .feed_operator import ON_EVENTS_LOST, FeedMixin, tell_lost
 from .result import WaitTimedOut, result_of
-from .waiter import heard
+from .watch import outcome_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,7 +36,7 @@ POKE_EVENTS = 10_000
 """Enough for one poke; more would keep it from looking at what has come."""
 
 
-class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperatorType):
+class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=CheckedOperatorType):
     """Wait for an event, and return it: ``id``, ``name``, ``subject``, ``at`` and ``content``. Subclasses say of what.
 
     Airflow's ``timeout``, ``soft_fail`` and ``mode="reschedule"`` (with ``deferrable=False``) mean what they always do.
@@ -107,7 +107,7 @@ class EventSensor(Checked, FeedUser, BaseSensorOperator, metaclass=CheckedOperat
         from airflow_provider_taskwatch.triggers.event import EventTrigger
 
         try:
-            return self._result(heard(self, event, EventTrigger, self.poke_interval))
+            return self._result(outcome_of(self, event, EventTrigger, self.poke_interval))
         except WaitTimedOut as timed_out:
             raise AirflowSensorTimeout(str(timed_out)) from None
 

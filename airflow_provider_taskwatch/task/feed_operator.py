@@ -25,9 +25,10 @@ from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint, Page
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Received
 
-from .base import Checked, CheckedOperatorType, HookUser
+from .base import CheckedMixin, CheckedOperatorType, HookMixin
 from .deferral import now
-from .output import Output, OutputUser
+from .output import Output
+from .result import OutputMixin
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook  # noqa: F401 - named as a text below
 
 
-class FeedUser(HookUser["TaskWatchHook"]):
+class FeedMixin(HookMixin["TaskWatchHook"]):
     """Finds the feed and the inbox of a task. The class that it is mixed into has the arguments."""
 
     def feed_options(self) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def _limit_of(name: str, value: object) -> int:
     return int(text)
 
 
-class ReadFeedOperator(OutputUser, Checked, FeedUser, BaseOperator, metaclass=CheckedOperatorType):
+class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metaclass=CheckedOperatorType):
     """Read what has come since the last run, and return it, or write it to object storage. Subclasses say which feed.
 
     Who reads is kept in the inbox by ``reader``: a run goes on where the last one has ended, and a retry, or a run that
@@ -197,7 +198,7 @@ class ReadFeedOperator(OutputUser, Checked, FeedUser, BaseOperator, metaclass=Ch
         for event, one in zip(events, kept, strict=True):
             if one.loss:
                 self.log.warning(
-                    "the event %s is too long for an XCom: %s; with output_path= all is written", event.id, one.loss
+                    "the event %s is too long for an XCom: %s; set output_path= to get all of it", event.id, one.loss
                 )
         return [one.value for one in kept]
 

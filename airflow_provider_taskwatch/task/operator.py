@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,7 +20,6 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_provider_taskwatch.core.callback import Expectation
-from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
 from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.check import Check, choice, duration, flag, seconds, seconds_or_none
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
@@ -37,12 +34,12 @@ from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .base import CheckedOperatorType
 from .deferral import backstop, deadline_of, now, resumable_from
-from .job import Instance, Job, Records, instance_of
-from .kill import CANCEL_SECONDS, KEEP_AFTER_SECONDS, KEEP_SECONDS, STATE_SECONDS, beside, ended_by_user, keep, within
+from .job import Job, Records, instance_of
+from .kill import Kill
 from .remote import Remote
 from .result import WaitTimedOut, result_of
 from .start import Attempt
-from .waiter import Waiter, place_in
+from .watch import WatchMixin, place_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,7 +47,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
 
 
-class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
+class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     """Start a task at a remote and wait for its end. Subclasses say how to start, the rest is here.
 
     A start is not repeatable, so what is started is written down before the request is sent: a retry rejoins an
@@ -141,9 +138,6 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         self.blocked_timeout = blocked_timeout
         self.include_personal = include_personal
         self.output_path = output_path
-        self._running_ref: str | None = None
-        self._record: Record | None = None
-        self._is_unwanted = False
         self._ti: Any = None
 
     # --- what subclasses say
@@ -184,13 +178,13 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         """The remote, for what this operator starts."""
         return Remote(self.hook, self, self.log)
 
-    def _job(self, instance: Instance) -> Job:
+    def _job(self, context: Context) -> Job:
         """What this operator starts once, and its policy, from the rendered arguments."""
         return Job(
             inputs={name: plain(name, value) for name, value in self.start_inputs().items()},
             conn_id=self.conn_id,
             id_space=self.id_space,
-            instance=instance,
+            instance=instance_of(context),
             on_unknown_start=self.on_unknown_start,
             on_changed_inputs=self.on_changed_inputs,
             cancel_on_kill=self.cancel_on_kill,
@@ -202,119 +196,60 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
     # --- Airflow's entrances
 
     def execute(self, context: Context) -> Any:
-        self.has_told_page = False
+        self.has_page = False
         self.validate()
-        self._ti = context["ti"]
-        job = self._job(instance_of(context))
-        record, started = Attempt(job, self.remote, self._records(context), self.log, self.check_wanted).obtain()
+        self._ti = ti = context["ti"]
+        remote = self.remote
+        record, started = Attempt(self._job(context), remote, self._records(context), self.log).obtain()
         if started is not None and record.ref is None:
             return self.without_ref(started)
-        self._record, self._running_ref = record, record.known_ref
-        self.check_wanted(record.known_ref)
-        self._tell_ref(context, record.known_ref)
-        if not self.wait_for_completion:
-            return record.ref
-        return self._wait(context, record)
+        remote.record, remote.ref = record, record.known_ref
+        if remote.is_unwanted:
+            self._kill().after_start()
+        ti.xcom_push(key="ref", value=record.ref)
+        self.push_page(ti, record.known_ref)
+        return self._wait(context, record) if self.wait_for_completion else record.ref
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Back on a worker: the trigger's event says how the wait ended."""
         self._ti = context["ti"]
         self._check_start(context, event)
-        return self._finish(context, self.heard(event), place_in(event))
+        return self._finish(context, self.outcome_of(event), place_of(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """As Airflow has it; where its own timeout came before the trigger's, the ref is in the record."""
+        """As Airflow's; where Airflow ended the deferral before a triggerer did, the remote is asked once more."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout as cause:
-            ref = self._told_ref(context)
-            words = f"{ref or 'what was started'} did not end in time, and no triggerer said so"
+            ti, record = context["ti"], self._records(context).load()
+            ref = record.ref if record else ti.xcom_pull(task_ids=self.task_id, key="ref", map_indexes=ti.map_index)
+            message = f"{ref or 'what was started'} did not end in time, and no triggerer reported it"
             if ref is None:
-                raise WaitTimedOut(words) from cause
-            record = self._records(context).load()
-            seen = (
-                self.remote.latest(ref, record)
-                if record is None or not has_moved(record.id_space, self.id_space)
-                else None
-            )
-            return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=seen.ref if seen else ref, message=words))
+                raise WaitTimedOut(message) from cause
+            is_here = record is None or not has_moved(record.id_space, self.id_space)
+            seen = self.remote.latest(ref, record) if is_here else None
+            ref = seen.ref if seen else ref
+            return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=ref, message=message))
 
     def on_kill(self) -> None:
-        """Cancel at the remote if a user ended the task, or if its time is over.
-
-        Airflow lets a task that is told to end go on for a while. So what has to wait for a lock that the interrupted
-        code holds is done by threads, which go on when this has returned.
-        """
+        """Cancel at the remote if a user ended the task, or if its time is over."""
+        if self._ti is None:
+            return
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
-            self._end(wanted=self.on_timeout == "cancel")
-        elif self.cancel_on_kill and self._ti is not None:
-            is_explained = threading.Event()
-            ending = beside(lambda: self._end_for_user(is_explained))
-            if is_explained.wait(STATE_SECONDS):
-                ending.join(CANCEL_SECONDS)
-            else:
-                beside(lambda: self._keep("Airflow did not say in time who ended the task", is_users=False))
+            if self.on_timeout == "cancel":
+                self._kill().after_timeout()
+        elif self.cancel_on_kill:
+            self._kill().after_signal()
 
-    def _end(self, *, wanted: bool) -> None:
-        ref = self._running_ref
-        if ref is None:
-            self._is_unwanted = wanted
-        elif wanted:
-            within(CANCEL_SECONDS, lambda: self.remote.cancel(ref, fresh=True))
-
-    def _end_for_user(self, is_explained: threading.Event) -> None:
-        """Cancel where a user ended the task; keep the cancel where it takes long, or where that cannot be learned."""
-        is_users = ended_by_user(self._ti)
-        is_explained.set()
-        if is_users is None:
-            self._keep("Airflow could not say who ended the task", is_users=False)
-        if not is_users:
-            return
-        self._is_unwanted = True  # before the ref is read: the start may get it at this moment
-        if (ref := self._running_ref) is None:
-            return
-        keeping = threading.Timer(KEEP_AFTER_SECONDS, lambda: self._keep("the remote is slow", is_users=True))
-        keeping.daemon = True
-        keeping.start()
-        is_settled = self.remote.cancel(ref, fresh=True)
-        is_kept = keeping.finished.is_set()
-        keeping.cancel()
-        if not is_settled and not is_kept:
-            self._keep("the remote did not take it", is_users=True)
-
-    def _keep(self, reason: str, *, is_users: bool) -> None:
-        """Leave a cancel to the triggerers, who see first whether it still holds."""
-        record, ti = self._record, self._ti
-        if record is None:
-            return
-        started_at = datetime.fromisoformat(record.started_at).timestamp()
-        cancel = Cancel(
-            cancel_id=secrets.token_hex(8),
+    def _kill(self) -> Kill:
+        return Kill(
+            self.remote,
             conn_id=self.conn_id,
-            ref=record.known_ref,
-            id_space=record.id_space,
-            options=self.remote.options_of(record),
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            map_index=ti.map_index,
+            ti=self._ti,
             keeps_record=self.durable,
-            is_users=is_users,
-            unknown_until=started_at + seconds(self.not_found_grace),
+            not_found_grace=seconds(self.not_found_grace),
+            log=self.log,
         )
-        where = within(KEEP_SECONDS, lambda: keep(cancel))
-        if where:
-            self.log.warning(kept_message(cancel.ref, reason, where))
-        else:
-            self.log.error(lost_message(cancel.ref, reason, "the inbox did not take it"))
-
-    def check_wanted(self, ref: str | None = None) -> None:
-        """Stop here if a user ended the task before the ref was known: Airflow lets the process go on for a while."""
-        if not self._is_unwanted:
-            return
-        if ref is not None and not self.remote.cancel(ref):
-            self._keep("the remote did not take it", is_users=True)
-        raise AirflowFailException("a user ended the task while it was being started")
 
     # --- waiting
 
@@ -322,7 +257,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
         deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
         plan = self._plan_of(record, deadline)
         age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
-        self.tell_wait(plan.ref, plan.describe(age), deadline, self.subject())
+        self.log_wait(plan.ref, plan.describe(age), deadline, self.subject())
         if self.waits_in_triggerer():
             self._defer(record, plan, deadline)
         return self._finish(context, self._wait_here(plan, age))
@@ -374,7 +309,7 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
 
         def tell(told: Observation | TaskWatchError, then: Poll | None) -> None:
             if isinstance(told, Observation):
-                self._running_ref = told.ref  # that of a restart, where one is followed
+                self.remote.ref = told.ref  # that of a restart, where one is followed
             if line := changes.line(told, then):
                 self.log.log(logging.WARNING if isinstance(told, TaskWatchError) else logging.INFO, line)
 
@@ -417,20 +352,6 @@ class StartOperator(Waiter, BaseOperator, metaclass=CheckedOperatorType):
             self.log.warning("%s %s is left alone: %s", self.hook.system.noun, passed.ref, error)
             return passed
         return outcome
-
-    def _tell_ref(self, context: Context, ref: str) -> None:
-        """Push the ref and its page as soon as they are known."""
-        context["ti"].xcom_push(key="ref", value=ref)
-        self.tell_page(context["ti"], ref)
-
-    def _told_ref(self, context: Context) -> str | None:
-        """The ref of this task instance, from its record, or from its XCom where it keeps none."""
-        record = self._records(context).load()
-        if record is not None:
-            return record.ref
-        ti = context["ti"]
-        told: str | None = ti.xcom_pull(task_ids=self.task_id, key="ref", map_indexes=ti.map_index)
-        return told
 
     def _records(self, context: Context) -> Records:
         return Records(context["task_state_store"] if self.durable else None)

@@ -1,17 +1,16 @@
-"""What a task gives to an XCom, which is bounded, and where it writes all of what the remote has said."""
+"""Where ``output_path`` leads: a file on the worker, or an object in Airflow's object storage."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from airflow_provider_taskwatch.core.check import Check, text, text_or_empty
+from airflow_provider_taskwatch.core.check import text
 from airflow_provider_taskwatch.core.error import ConfigurationError, OutputError
-from airflow_provider_taskwatch.core.text import Bounded, line, safe
+from airflow_provider_taskwatch.core.text import line
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -78,35 +77,8 @@ class Output:
             )
 
 
-class OutputUser:
-    """Has an ``output_path``. The class that it is mixed into takes and documents it."""
-
-    output_path: str
-    log: Any
-
-    argument_checks: ClassVar[Mapping[str, Check]] = {"output_path": text_or_empty}
-
-    def check_output(self) -> None:
-        """Check the rendered ``output_path``, where there is one."""
-        if self.output_path:
-            Output(self.output_path).check()
-
-    def delivered(self, kept: Bounded, whole: Callable[[], Any]) -> dict[str, Any]:
-        """What the XCom gets; with an ``output_path`` all of it is written there first, and the XCom names the address.
-
-        :param whole: returns all of what ``kept`` has.
-        """
-        if not self.output_path:
-            if kept.loss:
-                self.log.warning("the result is too long for an XCom: %s; with output_path= all is written", kept.loss)
-            return dict(kept.value)
-        path = Output(self.output_path).write([f"{json.dumps(safe(whole()))}\n"])
-        self.log.info("the whole result was written to %s", path)
-        return {**kept.value, "output_path": path}
-
-
 def _replace(path: Path, data: bytes) -> None:
-    """Nobody sees a part of it: it gets its name when it is whole."""
+    """Write a file that has its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.part")
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowFailException
+
 from airflow_provider_taskwatch.core.error import StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.system import Effect
@@ -33,6 +35,12 @@ class Remote:
         self.hook = hook
         self.work = work
         self._log = log
+        self.record: Record | None = None
+        """The start that this attempt waits for, as soon as its ref is known."""
+        self.ref: str | None = None
+        """What runs: the ref of the start, or of its restart where one is followed."""
+        self.is_unwanted = False
+        """Whether a user, or a timeout, has ended the task."""
 
     @property
     def system(self) -> System:
@@ -41,6 +49,11 @@ class Remote:
     def run(self, flow: Flow[Any]) -> Any:
         """Run a flow on this worker."""
         return self.hook.run(flow)
+
+    def check_wanted(self) -> None:
+        """Raise :class:`AirflowFailException` where the task was ended before the ref was known."""
+        if self.is_unwanted:
+            raise AirflowFailException("a user ended the task while it was being started")
 
     def prepare(self, start_id: str) -> None:
         """Do all of the start but sending it: what can fail on our side fails here."""

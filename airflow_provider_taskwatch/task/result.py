@@ -1,12 +1,16 @@
-"""What an outcome means for an Airflow task: a result, a skip, or the exception that says what to do."""
+"""What an outcome means for an Airflow task: a result with a place to go to, a skip, or an exception."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
+from airflow_provider_taskwatch.core.check import Check, text_or_empty
 from airflow_provider_taskwatch.core.outcome import MOVED, Ending, Outcome
+from airflow_provider_taskwatch.core.text import Bounded, safe
 
 
 class RemoteTaskFailed(AirflowException):
@@ -22,7 +26,7 @@ class WaitTimedOut(WaitFailed):
 
 
 class WaitMoved(WaitFailed, AirflowFailException):
-    """The connection leads elsewhere than where the wait began; a retry would ask for somebody else's task there."""
+    """The connection leads elsewhere than where the wait began. There is no retry: it would read another task."""
 
 
 def result_of(outcome: Outcome, *, on_skipped: str = "succeed") -> dict[str, Any]:
@@ -43,3 +47,35 @@ def result_of(outcome: Outcome, *, on_skipped: str = "succeed") -> dict[str, Any
     if outcome.ending is Ending.REFUSED and outcome.status == MOVED:
         raise WaitMoved(outcome.message)
     raise WaitFailed(outcome.message)
+
+
+class OutputMixin:
+    """Has an ``output_path``. The class that it is mixed into takes it, and documents it."""
+
+    output_path: str
+    log: Any
+
+    argument_checks: ClassVar[Mapping[str, Check]] = {"output_path": text_or_empty}
+
+    def check_output(self) -> None:
+        """Check the rendered ``output_path``, where there is one."""
+        if self.output_path:
+            from .output import Output
+
+            Output(self.output_path).check()
+
+    def delivered(self, kept: Bounded, whole: Callable[[], Any]) -> dict[str, Any]:
+        """The XCom. With an ``output_path`` the whole result is written there first, and the XCom names the address.
+
+        :param kept: what an XCom has room for.
+        :param whole: returns the whole result.
+        """
+        if not self.output_path:
+            if kept.loss:
+                self.log.warning("the result is too long for an XCom: %s; set output_path= to get all of it", kept.loss)
+            return dict(kept.value)
+        from .output import Output
+
+        path = Output(self.output_path).write([f"{json.dumps(safe(whole()))}\n"])
+        self.log.info("the whole result was written to %s", path)
+        return {**kept.value, "output_path": path}

@@ -28,7 +28,7 @@ from .base import CheckedOperatorType
 from .deferral import backstop, deadline_of, now, resumable_from
 from .finish import how_to_finish
 from .result import WaitTimedOut, result_of
-from .waiter import Waiter, place_in
+from .watch import WatchMixin, place_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MEMORY_KEY = "taskwatch_memory"
 
 
-class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
+class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType):
     """Wait for a remote task. Subclasses say which one.
 
     Airflow's ``timeout``, ``soft_fail``, ``never_fail``, ``mode="reschedule"`` (with ``deferrable=False``) and
@@ -114,17 +114,17 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
     # --- Airflow's entrances
 
     def execute(self, context: Context) -> Any:
-        self.has_told_page = False
+        self.has_page = False
         self.validate()
         ref = self.ref()
         if doubt := self.hook.system.doubt(ref):
             self.log.warning("%s; it is waited for all the same", doubt)
-        self.tell_page(context["ti"], ref)
+        self.push_page(context["ti"], ref)
         if self.waits_in_triggerer():
             self._defer(context, ref)
         if not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
             deadline = deadline_of(context["ti"], self.timeout)
-            self.tell_wait(ref, f"it is polled now, then every {self.poke_interval:g} s", deadline)
+            self.log_wait(ref, f"it is polled now, then every {self.poke_interval:g} s", deadline)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -132,8 +132,8 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
         if event == "success":
             # Only dag.test() comes here with an event that has ended the task; the trigger has pushed the result.
             return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
-        outcome = self.heard(event)
-        if outcome.ending is Ending.TIMED_OUT and not has_moved(place_in(event), self.id_space):
+        outcome = self.outcome_of(event)
+        if outcome.ending is Ending.TIMED_OUT and not has_moved(place_of(event), self.id_space):
             outcome = self.last_word(outcome, self.options())
         return self._finish(outcome)
 
@@ -179,7 +179,7 @@ class WatchSensor(Waiter, BaseSensorOperator, metaclass=CheckedOperatorType):
         plan = replace(
             self.plan(ref, self.options(), ends_at), finish=how_to_finish(self, WatchSensor.execute_complete)
         )
-        self.tell_wait(ref, plan.describe(0.0), deadline)
+        self.log_wait(ref, plan.describe(0.0), deadline)
         self.defer(
             trigger=WatchTrigger(
                 conn_id=self.conn_id,

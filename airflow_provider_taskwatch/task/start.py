@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +22,13 @@ class Attempt:
 
     :param records: what earlier attempts have written down.
     :param log: the log of the task.
-    :param check_wanted: raises where a user has ended the task meanwhile.
     """
 
-    def __init__(self, job: Job, remote: Remote, records: Records, log: Any, check_wanted: Callable[[], None]) -> None:
+    def __init__(self, job: Job, remote: Remote, records: Records, log: Any) -> None:
         self._job = job
         self._remote = remote
         self._records = records
         self._log = log
-        self._check_wanted = check_wanted
 
     def obtain(self) -> tuple[Record, Started | None]:
         """The record of the one start, and the reply to it if this attempt has sent it."""
@@ -43,7 +40,7 @@ class Attempt:
         """Write down the intent, send the start, write down the ref."""
         start_id = secrets.token_hex(6)
         self._remote.prepare(start_id)
-        self._check_wanted()
+        self._remote.check_wanted()
         work, system = self._remote.work, self._remote.system
         record = Record(
             start_id=start_id,

@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.hub.canceller import KEPT
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.task import operator as start
+from airflow_provider_taskwatch.task import kill
 from airflow_provider_taskwatch.task.kill import within
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitTimedOut
 from tests.task.life import Life, event_of
@@ -140,7 +140,7 @@ def test_a_state_that_cannot_be_learned_leaves_the_remote_alone(box: Running) ->
 def test_a_supervisor_that_answers_late_holds_nothing_up_and_the_kill_still_counts(
     box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start, "STATE_SECONDS", 0.2)
+    monkeypatch.setattr(kill, "STATE_SECONDS", 0.2)
     life, release = waiting(), threading.Event()
 
     def state() -> str:
@@ -172,8 +172,8 @@ def kept(inbox: SqlInbox) -> list[Cancel]:
 def test_a_kill_that_the_remote_does_not_take_is_kept_for_the_triggerers(
     box: Running, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(start, "CANCEL_SECONDS", 1.0)
-    monkeypatch.setattr(start, "KEEP_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(kill, "CANCEL_SECONDS", 1.0)
+    monkeypatch.setattr(kill, "KEEP_AFTER_SECONDS", 0.1)
     box.sandbox.add_fault("server_error", system="automic", path="/status$")
     life = waiting()
     life.state = lambda: "failed"
@@ -197,7 +197,7 @@ def test_a_kill_of_what_the_remote_does_not_know_yet_is_kept_for_the_triggerers(
 def test_a_kill_that_airflow_does_not_explain_is_kept_and_explained_later(
     box: Running, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start, "STATE_SECONDS", 0.1)
+    monkeypatch.setattr(kill, "STATE_SECONDS", 0.1)
     life, release = waiting(), threading.Event()
 
     def state() -> str:
@@ -213,8 +213,8 @@ def test_a_kill_that_airflow_does_not_explain_is_kept_and_explained_later(
 def test_a_kill_that_cannot_be_kept_names_what_goes_on(
     box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(start, "CANCEL_SECONDS", 1.0)
-    monkeypatch.setattr(start, "KEEP_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(kill, "CANCEL_SECONDS", 1.0)
+    monkeypatch.setattr(kill, "KEEP_AFTER_SECONDS", 0.1)
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "mysql://nobody@localhost/inbox")
     box.sandbox.add_fault("server_error", system="automic", path="/status$")
     life = waiting()
@@ -229,7 +229,7 @@ def test_a_lock_that_the_interrupted_code_holds_is_no_deadlock_and_the_kill_stil
     box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The supervisor's lock is not reentrant, and the signal may come while the main thread holds it."""
-    monkeypatch.setattr(start, "STATE_SECONDS", 0.2)
+    monkeypatch.setattr(kill, "STATE_SECONDS", 0.2)
     life, supervisor = waiting(), threading.Lock()
 
     def state() -> str:

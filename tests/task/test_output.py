@@ -59,7 +59,7 @@ def test_nothing_is_cut_in_silence(box: Running, capsys: pytest.CaptureFixture[s
     _, result = ended(box, loss="2 long texts are cut")
     assert "output_path" not in result
     assert (
-        "the result is too long for an XCom: 2 long texts are cut; with output_path= all is written"
+        "the result is too long for an XCom: 2 long texts are cut; set output_path= to get all of it"
         in capsys.readouterr().out
     )
 
@@ -176,7 +176,7 @@ def test_an_event_that_is_too_long_is_whole_in_a_file(
     box.sandbox.emit({"acronis": [said]}, time.time())
     [told] = life(since="2026-01-01T00:00:00Z").execute()
     assert len(json.dumps(told)) < 10_000
-    assert "is too long for an XCom: 1 long texts are cut; with output_path= all is written" in capsys.readouterr().out
+    assert "is too long for an XCom: 1 long texts are cut; set output_path= to get all of it" in capsys.readouterr().out
     path = tmp_path / "all.jsonl"
     assert life(since="2026-01-01T00:00:00Z", reader="other", output_path=str(path)).execute()["count"] == 1
     assert len(json.loads(path.read_text())["content"]["data"]["text"]) == 1_500_000

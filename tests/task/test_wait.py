@@ -532,7 +532,7 @@ async def test_people_are_in_the_result_only_where_they_were_asked_for(
 
 
 def timed_out(life: Life) -> None:
-    with pytest.raises(WaitTimedOut, match="no triggerer said so"):
+    with pytest.raises(WaitTimedOut, match="no triggerer reported it"):
         life.go_on("__fail__", {"error": "Trigger timeout"})
 
 

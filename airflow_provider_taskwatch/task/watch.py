@@ -1,4 +1,4 @@
-"""What operators and sensors have in common: a connection, and how patiently they wait on it."""
+"""What operators and sensors that watch a remote task have in common."""
 
 from __future__ import annotations
 
@@ -25,21 +25,24 @@ from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS,
 from airflow_provider_taskwatch.core.start import has_moved
 from airflow_provider_taskwatch.core.text import Bounded, line
 from airflow_provider_taskwatch.core.watch import last_word
-from airflow_provider_taskwatch.link import RemoteTaskLink
+from airflow_provider_taskwatch.link import PAGE_KEY
 
-from .base import Checked, HookUser
+from .base import CheckedMixin, HookMixin
 from .deferral import backstop, is_deferrable, now, resumable_from, until
-from .output import OutputUser
+from .result import OutputMixin
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a text below
 
 
-class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
-    """Reads the arguments that every wait has. The class that it is mixed into takes and documents them."""
+class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
+    """Makes a plan of the arguments that every wait has, and an outcome of a trigger's event.
 
-    has_told_page = True
-    """Whether :class:`~..link.RemoteTaskLink` finds its XCom; False between the start of a task and its ref."""
+    The class that it is mixed into takes the arguments, and documents them.
+    """
+
+    has_page = True
+    """Whether the XCom of :class:`~..link.RemoteTaskLink` is there; False until the ref is known."""
 
     is_own_start: ClassVar[bool] = False
     """Whether the wait begins with a start of ours; see :class:`~..core.schedule.Rhythm`."""
@@ -69,28 +72,28 @@ class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
     blocked_timeout: float | timedelta | None
     include_personal: bool
 
-    def tell_page(self, ti: Any, ref: str) -> None:
-        """Push the remote's own page of the task, an empty one where the connection has no ``ui_url``."""
-        ti.xcom_push(key=RemoteTaskLink().xcom_key, value=self.hook.page(ref))
-        self.has_told_page = True
-
     def validate(self) -> None:
-        """Check the rendered arguments; the last stop before anything is sent."""
+        """Check the rendered arguments, before anything is sent."""
         self.check_arguments()
         self.check_output()
         self.waits_in_triggerer()
 
-    def tell_wait(self, ref: str, polls: str, deadline: datetime | None, what: str = "") -> None:
-        """Say what is waited for, and how: here, as a line costs a triggerer far more than a worker.
+    def push_page(self, ti: Any, ref: str) -> None:
+        """Push the address of the remote's own page of the task; empty where the connection has no ``ui_url``."""
+        ti.xcom_push(key=PAGE_KEY, value=self.hook.page(ref))
+        self.has_page = True
+
+    def log_wait(self, ref: str, polls: str, deadline: datetime | None, subject: str = "") -> None:
+        """Log what is waited for, and how. A log line costs a triggerer far more than a worker, so it is logged here.
 
         :param polls: when it is polled.
-        :param what: what was started, where that is known.
+        :param subject: what was started, where that is known.
         """
         self.log.info(
             "waiting for %s %s%s at %s, connection %s; %s; %s",
             self.hook.system.noun,
             ref,
-            f" ({line(what)})" if what else "",
+            f" ({line(subject)})" if subject else "",
             self.hook.form.title,
             self.conn_id,
             polls,
@@ -98,7 +101,7 @@ class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
         )
 
     def waits_in_triggerer(self) -> bool:
-        """Whether to let go of the worker."""
+        """Whether the task defers."""
         return is_deferrable(self.deferrable)
 
     @property
@@ -139,14 +142,14 @@ class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
             ends_at=ends_at,
         )
 
-    def heard(self, event: Any) -> Outcome:
-        """See :func:`heard`."""
+    def outcome_of(self, event: Any) -> Outcome:
+        """See :func:`outcome_of`."""
         from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 
-        return heard(self, event, WatchTrigger, self.poll_seconds)
+        return outcome_of(self, event, WatchTrigger, self.poll_seconds)
 
     def last_word(self, passed: Outcome, options: dict[str, Any]) -> Outcome:
-        """How a task whose time is over has ended, where it has by now; triggerers that were down saw nothing of it."""
+        """The end of a task whose deadline has passed, where it has one: the triggerers may have been down."""
         try:
             return self.hook.run(last_word(self.hook.system, self.plan(passed.ref, options), CENTURY_SECONDS)) or passed
         except StrangerError:
@@ -155,16 +158,18 @@ class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
             return passed
 
     def delivered_outcome(self, outcome: Outcome, result: dict[str, Any]) -> dict[str, Any]:
-        """What the XCom of a good end gets; see :meth:`~.output.OutputUser.delivered`."""
+        """The XCom of a good end; see :meth:`~.result.OutputMixin.delivered`."""
         return self.delivered(
             Bounded(value=result, loss=outcome.loss), lambda: self._whole(outcome) if outcome.loss else result
         )
 
     def _whole(self, outcome: Outcome) -> Mapping[str, Any]:
-        """All of a result that was too long for a row of Airflow's database, read once more."""
+        """The whole of a result that was too long for a row of Airflow's database: it is read once more."""
         seen = self.hook.run(self.hook.system.observe(outcome.ref))
         if not seen.phase.is_final or not seen.status:
-            self.log.warning("%s cannot be read any more: output_path gets what the XCom has", outcome.ref)
+            self.log.warning(
+                "%s cannot be read any more: output_path gets the shortened result of the XCom", outcome.ref
+            )
             return outcome.result
         personal = seen.mask.data(seen.personal, keep=seen.ref) if self.include_personal else {}
         called = {"callback": outcome.result["callback"]} if "callback" in outcome.result else {}
@@ -172,21 +177,21 @@ class Waiter(OutputUser, Checked, HookUser["SystemHook"]):
 
     @property
     def poll_seconds(self) -> float:
-        """The longest interval, but for a far end where the user has given none."""
+        """The longest interval between polls; a far end doubles it where the user has given none."""
         given = seconds_or_none(self.poll_interval)
         return LIMIT_SECONDS if given is None else given
 
 
-def place_in(event: Any) -> str:
-    """The id space that a wait was in; empty where its event does not tell of the wait."""
+def place_of(event: Any) -> str:
+    """The id space of the wait that an event ends; empty where the event does not name it."""
     wait = event.get("wait") if isinstance(event, Mapping) else None
     return Plan.from_json(wait["plan"]).id_space if wait else ""
 
 
-def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: float) -> Outcome:
-    """The outcome in a trigger's event; defers again where only the triggerer's clock says that time is over.
+def outcome_of(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: float) -> Outcome:
+    """The outcome in a trigger's event. Defers again where only the triggerer's clock says that time is over.
 
-    A good end is told in the log here, as a line costs a triggerer far more than a worker; a bad one is raised.
+    A good end is logged here, as a log line costs a triggerer far more than a worker; a bad one is raised.
 
     :param trigger: its class.
     :param poll_seconds: see :func:`~.deferral.backstop`.
@@ -201,7 +206,7 @@ def heard(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: floa
             timeout = backstop(again.deadline_at, poll_seconds)
             task.defer(trigger=again, method_name="execute_complete", timeout=timeout)
     if called_at := event.get("called_at"):
-        task.log.info("%s was called back about at %s", outcome.ref, called_at)
+        task.log.info("the remote called back about %s at %s", outcome.ref, called_at)
     if outcome.ending.is_ok:
         task.log.info(outcome.message)
     return outcome
