@@ -85,7 +85,9 @@ class Outcome:
     @property
     def warning(self) -> str:
         """That the result is not whole, for the log; empty where it is."""
-        return f"the result is too long for an XCom: {self.loss}; with output_path= all is written" if self.loss else ""
+        if not self.loss:
+            return ""
+        return f"the result is too long for an XCom: {self.loss}; set output_path= to get all of it"
 
     def to_event(self) -> dict[str, Any]:
         """Plain JSON, the payload of the trigger's event."""
