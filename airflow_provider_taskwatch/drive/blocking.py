@@ -1,4 +1,4 @@
-"""The driver that waits on the spot: flows over ``requests``, on workers and on the command line."""
+"""The driver of workers and the command line: runs flows over ``requests`` and blocks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, watch
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for
-from .session import bounded, exchange, shown_errors
+from .exchange import masked_errors
+from .requests_session import bounded, exchange
 
 T = TypeVar("T")
 
@@ -34,13 +35,12 @@ log = logging.getLogger(__name__)
 class BlockingDriver:
     """Runs flows for one connection.
 
-    A remote that has answered 429 with ``Retry-After`` is not asked before that time has passed: whoever wants to
-    hears the refusal again, and lives through it as through any other. Where the remote limits an operation on its
-    own (:attr:`~..core.wire.Call.quota`), that holds for this operation only.
+    After a 429 with ``Retry-After``, calls of the same quota (:attr:`~..core.wire.Call.quota`) are not sent before that
+    time. They get the same refusal again, and flows retry it like any other.
 
     :param sleep: called with the seconds of each pause.
-    :param warn: hears of each failure that is lived through, as soon as it has happened.
-    :param clock: seconds, monotonic.
+    :param clock: monotonic seconds.
+    :param warn: called with a sentence for each failure that is retried.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class BlockingDriver:
         self._sleep = sleep
         self._clock = clock
         self._refusals: dict[str, tuple[Reply, float]] = {}
-        """The last 429 of each quota, and until when it counts."""
+        """The last 429 of each quota, and the time until which it is valid."""
         self._session = bounded(requests.Session(), settings)
-        # Without an own auth, requests would let a ~/.netrc replace the Authorization header.
+        # Without an authentication of its own, requests lets a ~/.netrc replace the Authorization header.
         self._session.auth = lambda request: request
 
     def run(self, flow: Flow[T]) -> T:
-        """The flow's result; its errors are raised."""
+        """The result of a flow. Its errors are raised."""
         run = Run(signed(flow, self._is_rejected))
         while not run.is_over:
-            with run.answering() as answer, shown_errors(self._settings):
+            with run.answering() as answer, masked_errors(self._settings):
                 answer.value = self._answer(run.step)
         return run.result
 

@@ -123,7 +123,7 @@ def test_a_host_name_that_does_not_exist_in_ascii_is_named(remote: Station, conn
 
 @pytest.mark.parametrize("host", ["1.1", "10.01.2.3", "2130706433", "127.1", "1.2.3.4.5", "256.1.1.1"])
 def test_numbers_that_are_no_address_are_refused_by_both(remote: Station, connect: Connect, host: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"the host '{host}' is no IPv4 address"):
+    with pytest.raises(ConfigurationError, match=f"the host '{host}' is not an IPv4 address"):
         connect(settings_for(f"http://{host}", proxy=remote.url)).run(ask(get("/y")))
     assert remote.requests == []
 

@@ -20,13 +20,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchE
 from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Call, Reply, get
-from airflow_provider_taskwatch.drive.credential import (
-    FAILURE_SECONDS,
-    FixedCredential,
-    OAuth2Credential,
-    credential_for,
-    fetch_token,
-)
+from airflow_provider_taskwatch.drive.credential import FixedCredential, credential_for
+from airflow_provider_taskwatch.drive.oauth2 import FAILURE_SECONDS, OAuth2Credential, fetch_token
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.drive.conftest import Connect

@@ -332,7 +332,7 @@ def test_basic_credentials_are_sent_in_the_charset_of_the_connection(remote: Sta
 
 
 def test_a_malformed_header_is_an_error_that_shows_no_credential(remote: Station, connect: Connect) -> None:
-    with pytest.raises(ConfigurationError, match="its address, the proxy or a header is malformed") as caught:
+    with pytest.raises(ConfigurationError, match="the address, the proxy or a header is malformed") as caught:
         connect(settings_for(remote)).run(ask(get("/", headers={"X-Our": "a\r\nX-Evil: b"})))
     assert (remote.requests, "ready-token" in str(caught.value)) == ([], False)
 

@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, TaskWatchError, TokenError, TransportError
 from airflow_provider_taskwatch.core.flow import ask, ask_json
 from airflow_provider_taskwatch.core.wire import get
-from airflow_provider_taskwatch.drive.credential import OAuth2Credential
+from airflow_provider_taskwatch.drive.oauth2 import OAuth2Credential
 from tests.drive.conftest import Connect
 from tests.drive.hostile import ENDLESS, HUGE, MALFORMED, TOKEN, Hostile, attack, little_memory, once, prepare, shown_by
 from tests.drive.settings import oauth2_settings, settings_for

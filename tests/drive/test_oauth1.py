@@ -15,8 +15,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteErro
 from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.wire import Call, get, send
-from airflow_provider_taskwatch.drive.credential import OAuth1Credential, credential_for
-from airflow_provider_taskwatch.drive.oauth1 import oauth1
+from airflow_provider_taskwatch.drive.credential import credential_for
+from airflow_provider_taskwatch.drive.oauth1 import OAuth1Credential, oauth1
 from airflow_provider_taskwatch.systems import general
 from tests.drive.conftest import Connect
 from tests.drive.settings import settings_for

@@ -166,7 +166,7 @@ def test_a_host_that_speaks_no_tls_ends_a_start_in_seconds(remote: Station) -> N
     told = Told(settings_for(remote.url.replace("http:", "https:")))
     error = told.start()
     assert (error.is_lasting, len(told.slept), remote.requests) == (True, 2, [])
-    assert "what answers there speaks no TLS: check scheme and port" in str(error)
+    assert "the server there does not speak TLS: check scheme and port" in str(error)
 
 
 def test_both_drivers_know_what_time_does_not_cure(

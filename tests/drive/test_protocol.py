@@ -12,8 +12,8 @@ from aiohttp.helpers import TimerNoop
 
 from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.wire import Reply, get
-from airflow_provider_taskwatch.drive.protocol import WireProtocol
-from airflow_provider_taskwatch.drive.session import Origin
+from airflow_provider_taskwatch.drive.aiohttp_session import WireProtocol
+from airflow_provider_taskwatch.drive.exchange import Origin
 from tests.drive.contract import JSON, PLAIN
 
 

@@ -15,7 +15,7 @@ from demo.wait import until
 
 @pytest.fixture(scope="module")
 def spoilt(airflow: PrivateAirflow, served: Running) -> None:
-    """Stored connections: one to a port that speaks no TLS, one to a port where nobody is, both with a short value."""
+    """Stored connections: one to a port without TLS, one to a closed port, both with a short value."""
     given = served.connections()["automic_default"]
     hosts = {"no_tls": given["host"].replace("http:", "https:"), "nobody": f"http://127.0.0.1:{free_port()}"}
     for name, host in hosts.items():
@@ -29,7 +29,7 @@ def test_a_start_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow
     run = airflow.trigger("secret_automic", conf={"conn_id": "no_tls", "name": "JOBS.T"})
     assert run.wait() == "failed"
     log = run.task("run").log()
-    assert "speaks no TLS: check scheme and port; trying again in 2 s, and for 6 s more at most" in log
+    assert "does not speak TLS: check scheme and port; trying again in 2 s, and for 6 s more at most" in log
     assert "too short" not in log, "a client of three digits is no secret"
 
 

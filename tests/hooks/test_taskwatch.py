@@ -319,7 +319,7 @@ def test_a_host_that_speaks_no_tls_is_told(connect: Connect) -> None:
         connect("api", GENERAL, host=url, extra={"auth": "bearer"})
         is_good, told = TaskWatchHook("api").test_connection()
     assert not is_good
-    assert told.startswith(f"no secure connection to {url}: WRONG_VERSION_NUMBER; what answers there speaks no TLS")
+    assert told.startswith(f"no secure connection to {url}: WRONG_VERSION_NUMBER; the server there does not speak TLS")
 
 
 # --- wrong connections
