@@ -1,4 +1,4 @@
-"""A user's kill on its way to the remote: at once, and where that fails by the next poller, over the inbox."""
+"""Carries a user's kill to the remote: at once, and again from the inbox where that has failed."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ log = logging.getLogger(__name__)
 
 KEPT = "taskwatch.cancel"
 SETTLED = "taskwatch.cancel.settled"
-"""Channels of the inbox: what is to be cancelled, and which of it nobody need try any more."""
+"""Channels of the inbox: kept cancels, and the ends of those that need no further attempt."""
 ATTEMPT_SECONDS = 60.0
 LEASE_SECONDS = 120.0
-"""Longer than an attempt may take, as nobody renews it meanwhile."""
+"""Longer than an attempt may take, because the lease is not renewed during it."""
 ATTEMPTS_AT_ONCE = 4
-"""Over one connection."""
+"""Per connection."""
 CHECK_SECONDS = 30.0
-"""How often to see whether other processes have kept something."""
+"""How often the inbox is read for cancels that other processes have kept."""
 
 AskState = Callable[..., Awaitable[str | None]]
 
 
 class Kill:
-    """One cancel, and what was learnt about it so far.
+    """One cancel; ``cancel`` holds what its attempts have found out so far.
 
     :param hub_for: the hub of a connection.
-    :param ask_state: the state of an Airflow task; see :func:`~..config.supervisor.task_state`.
+    :param ask_state: asks for the state of an Airflow task; see :func:`~..config.supervisor.task_state`.
     """
 
     def __init__(self, cancel: Cancel, hub_for: Callable[[str], Hub], ask_state: AskState) -> None:
@@ -59,9 +59,9 @@ class Kill:
         self._ask_state = ask_state
 
     async def settle(self) -> tuple[int, str]:
-        """Cancel what still runs, if it is still to be cancelled; what came of it, for a log: the level and words.
+        """Cancels the remote task if it still runs and is still to be cancelled; the level and the message for a log.
 
-        :raises TaskWatchError: where Airflow or the remote did not say, or refused.
+        :raises TaskWatchError: where Airflow or the remote did not answer, or refused.
         """
         one = self.cancel
         state = await self._ask_state(
@@ -87,7 +87,7 @@ class Kill:
 
 @dataclass(slots=True)
 class _Pending:
-    """A cancel that was kept, and how its attempts have gone."""
+    """A kept cancel and its attempts."""
 
     kill: Kill
     failures: int = 0
@@ -97,15 +97,13 @@ class _Pending:
 
 
 class Canceller:
-    """Tries on with kills that have not reached their remote; any triggerer that shares the inbox may.
+    """Retries the kills that have not reached their remote. All triggerers that share the inbox do so.
 
-    One per event loop. It lives while any wait does, or anything is left that it knows of.
+    One per event loop. It runs while a wait does, and while it knows of a kept cancel.
 
-    :param open_inbox: opens the inbox.
-    :param hub_for: the hub of a connection.
-    :param ask_state: the state of an Airflow task.
+    :param ask_state: see :class:`Kill`.
     :param count: takes the name of a counter.
-    :param wait: waits for an event for so many seconds at most; replaced in tests.
+    :param wait: waits for an event, for a number of seconds at most; replaced in tests.
     """
 
     def __init__(
@@ -138,7 +136,7 @@ class Canceller:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Look for kept cancels for the duration of a wait, and up to :data:`CHECK_SECONDS` after the last one."""
+        """Reads kept cancels for the duration of a wait, and up to :data:`CHECK_SECONDS` after the last one."""
         self._users += 1
         self._start()
         try:
@@ -147,9 +145,9 @@ class Canceller:
             self._users -= 1
 
     async def keep(self, cancel: Cancel) -> str:
-        """Write a cancel down, and try on with it from now on; where it is, in words for a log.
+        """Stores a cancel and retries it from now on; the name of the inbox, for a log.
 
-        :raises TaskWatchError: where the inbox could not be asked.
+        :raises TaskWatchError: where the inbox could not be opened or written.
         """
         inbox = await self._opened()
         await in_thread(write_down, inbox, cancel, self._clock())
@@ -176,41 +174,37 @@ class Canceller:
                 later(inbox.close)
 
     async def _round(self) -> float:
-        """Begin to try what is due; the seconds until the next round."""
+        """Starts the attempts that are due; the seconds until the next round."""
         try:
             await self._read()
-        except Exception as error:  # noqa: BLE001 - no kill may be forgotten without a word
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - a kill must not be forgotten silently
+            self._warn_once(error)
             return CHECK_SECONDS
         self._is_failing = False
         idle = [one for one in self._pending.values() if not one.is_running]
         for one in [one for one in idle if one.next_at <= self._clock()]:
-            self._begin(one)
+            one.is_running = True  # beside the others: a remote that does not answer must not delay other kills
+            attempt = asyncio.get_running_loop().create_task(self._run(one))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
         due = min((one.next_at for one in idle if not one.is_running), default=self._clock() + CHECK_SECONDS)
         return min(CHECK_SECONDS, max(0.0, due - self._clock()))
-
-    def _begin(self, one: _Pending) -> None:
-        """Try beside the others, as a remote that does not answer must not hold up the kills for another one."""
-        one.is_running = True
-        attempt = asyncio.get_running_loop().create_task(self._run(one))
-        self._attempts.add(attempt)
-        attempt.add_done_callback(self._attempts.discard)
 
     async def _run(self, one: _Pending) -> None:
         try:
             async with self._slots[one.kill.cancel.conn_id]:
                 await self._try(one)
-        except Exception as error:  # noqa: BLE001 - no kill may be forgotten without a word
+        except Exception as error:  # noqa: BLE001 - a kill must not be forgotten silently
             one.next_at = self._clock() + CHECK_SECONDS
-            self._tell(error)
+            self._warn_once(error)
         finally:
             one.is_running = False
             self._news.set()
 
-    def _tell(self, error: Exception) -> None:
-        """Say once what is wrong, until it is right again."""
+    def _warn_once(self, error: Exception) -> None:
+        """Logs the first of several failures in a row."""
         if not self._is_failing:
-            log.warning("kills that have not reached their remote cannot be tried on for now: %s", described(error))
+            log.warning("kills that have not reached their remote cannot be retried for now: %s", described(error))
         self._is_failing = True
 
     async def _opened(self) -> Inbox:
@@ -222,19 +216,19 @@ class Canceller:
     # --- what is in the inbox
 
     async def _read(self) -> None:
-        """What was kept and settled since the last round; settled is read last, so that nothing is tried in vain."""
+        """Reads what was kept since the last round, and then what was settled, so that no attempt is in vain."""
         inbox = await self._opened()
-        for message in await self._news_of(inbox, KEPT):
+        for message in await self._new_messages(inbox, KEPT):
             cancel = cancel_from(message.content)
             if cancel is not None and message.delivery not in self._pending:
                 self._pending[message.delivery] = _Pending(Kill(cancel, self._hub_for, self._ask_state))
         await self._forget_settled(inbox)
 
     async def _forget_settled(self, inbox: Inbox) -> None:
-        for message in await self._news_of(inbox, SETTLED):
+        for message in await self._new_messages(inbox, SETTLED):
             self._pending.pop(message.delivery, None)
 
-    async def _news_of(self, inbox: Inbox, channel: str) -> list[Message]:
+    async def _new_messages(self, inbox: Inbox, channel: str) -> list[Message]:
         found: list[Message] = []
         number = self._read_to[channel]
         while page := await in_thread(inbox.after, channel, number):
@@ -246,7 +240,7 @@ class Canceller:
     # --- one cancel
 
     async def _try(self, one: _Pending) -> None:
-        """One attempt, by one process at a time."""
+        """Makes one attempt, unless another process makes one."""
         inbox, cancel = await self._opened(), one.kill.cancel
         lease = Lease(name=f"cancel {cancel.cancel_id}", holder=self._holder)
         if not await in_thread(inbox.lease, lease.name, lease.holder, LEASE_SECONDS):
@@ -263,14 +257,14 @@ class Canceller:
         cancel = one.kill.cancel
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                level, words = await one.kill.settle()
+                level, message = await one.kill.settle()
         except TimeoutError:
             await self._failed(inbox, one, TransportError(f"no answer within {ATTEMPT_SECONDS:g} s"))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not be tried for ever
+        except Exception as error:  # noqa: BLE001 - whatever it is, attempts must end
             await self._failed(inbox, one, error)
         else:
-            log.log(level, "%s, some time after its kill: %s", cancel.task, words)
-            await self._settle(inbox, one, words)
+            log.log(level, "%s, some time after its kill: %s", cancel.task, message)
+            await self._settle(inbox, one, message)
 
     async def _failed(self, inbox: Inbox, one: _Pending, error: Exception) -> None:
         cancel, now = one.kill.cancel, self._clock()
@@ -280,19 +274,19 @@ class Canceller:
             one.next_at = now + PATIENCE.seconds(one.failures, getattr(error, "retry_after", None))
             log.warning("%s: %s is still not cancelled: %s", cancel.task, cancel.ref, described(error))
             return
-        words = f"given up, and {cancel.ref} may go on; cancel it at the remote by hand: {described(error)}"
-        log.error("%s, whose kill came too late: %s", cancel.task, words)
+        message = f"given up, and {cancel.ref} may go on; cancel it at the remote by hand: {described(error)}"
+        log.error("%s, whose kill came too late: %s", cancel.task, message)
         self._count("cancel.given_up")
-        await self._settle(inbox, one, words)
+        await self._settle(inbox, one, message)
 
-    async def _settle(self, inbox: Inbox, one: _Pending, words: str) -> None:
+    async def _settle(self, inbox: Inbox, one: _Pending, message: str) -> None:
         cancel_id = one.kill.cancel.cancel_id
-        await in_thread(inbox.append, SETTLED, [message_of(SETTLED, cancel_id, {"words": words}, self._clock())])
+        await in_thread(inbox.append, SETTLED, [message_of(SETTLED, cancel_id, {"words": message}, self._clock())])
         self._pending.pop(cancel_id, None)
 
 
 def write_down(inbox: Inbox, cancel: Cancel, now: float) -> None:
-    """Keep a cancel for the next poller. Blocking.
+    """Stores a cancel for the triggerers. Blocking.
 
     :param now: seconds since the epoch.
     """
@@ -301,7 +295,7 @@ def write_down(inbox: Inbox, cancel: Cancel, now: float) -> None:
 
 
 def unsettled(inbox: Inbox) -> list[Cancel]:
-    """What was kept, and is still to be cancelled. Blocking."""
+    """The kept cancels that need further attempts. Blocking."""
     settled = {message.delivery for message in _all(inbox, SETTLED)}
     found = (cancel_from(message.content) for message in _all(inbox, KEPT) if message.delivery not in settled)
     return [cancel for cancel in found if cancel is not None]
@@ -315,5 +309,5 @@ def _all(inbox: Inbox, channel: str) -> Iterator[Message]:
 
 
 def message_of(channel: str, cancel_id: str, content: object, now: float) -> Message:
-    """How something about a cancel is written down."""
+    """A message about a cancel."""
     return Message(channel=channel, subject=f"cancel {cancel_id}", delivery=cancel_id, content=content, received_at=now)

@@ -124,7 +124,7 @@ class _Wait:
     def __init__(self, trigger: EventTrigger, hub: Hub) -> None:
         self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._trigger = trigger
-        self._tell = partial(hub.log_throttle.tell, trigger, trigger.log)
+        self._tell = partial(hub.log_throttle.log, trigger, trigger.log)
         self.warn = partial(self._tell, logging.WARNING)
         self._mine, self._said = contextvars.copy_context(), set[str]()  # by which Airflow finds the log of a task
 

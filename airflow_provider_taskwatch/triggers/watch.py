@@ -148,7 +148,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             try:
                 outcome = hub.connection.shown(await self._watch(hub, self._plan))
                 if outcome.warning and self._plan.finish == "push":
-                    hub.log_throttle.tell(self, self.log, logging.WARNING, outcome.warning)
+                    hub.log_throttle.log(self, self.log, logging.WARNING, outcome.warning)
             except TaskWatchError as error:
                 outcome = Outcome(ending=Ending.REFUSED, ref=self.ref, message=str(error))
             finally:
@@ -163,7 +163,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         system: System | None = None
         deadline = self.deadline_at
         age, left, began = self._age(), self._seconds_left(), asyncio.get_running_loop().time()
-        warn = partial(hub.log_throttle.tell, self, self.log, logging.WARNING)
+        warn = partial(hub.log_throttle.log, self, self.log, logging.WARNING)
         wakeup = self._wakeup(warn)
         try:
             async with asyncio.timeout(left):
@@ -270,7 +270,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             self._has_told_call = True
             line = f"the remote called back at {self._called_at}, and was polled: {line or 'nothing has changed'}"
         if line:
-            hub.log_throttle.tell(self, self.log, logging.WARNING if seen.error else logging.INFO, line)
+            hub.log_throttle.log(self, self.log, logging.WARNING if seen.error else logging.INFO, line)
 
     def _level(self, outcome: Outcome | None) -> int:
         """From which level on it is worth saying what was not said before the end."""

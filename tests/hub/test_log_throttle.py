@@ -1,4 +1,4 @@
-"""What watches say in the logs of their tasks: in bursts, in their own contexts, and never too much at a time."""
+"""Lines of waits are logged in bursts, in their own contexts, and for few owners at a time."""
 
 from __future__ import annotations
 
@@ -9,88 +9,88 @@ import logging
 import pytest
 
 from airflow_provider_taskwatch.hub import log_throttle as module
-from airflow_provider_taskwatch.hub.log_throttle import TELL_OWNERS, LogThrottle
+from airflow_provider_taskwatch.hub.log_throttle import BURST_OWNERS, LogThrottle
 from tests.until import until
 
-WHOSE = contextvars.ContextVar("whose", default="nobody's")
+TASK = contextvars.ContextVar("task", default="no task")
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TELL_SECONDS", 0.1)
+    monkeypatch.setattr(module, "BURST_SECONDS", 0.1)
 
 
 class Log(logging.Logger):
-    """Keeps what is said, and in whose context."""
+    """Keeps the lines, and the task in whose context each is logged."""
 
     def __init__(self) -> None:
         super().__init__("test")
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def handle(self, record: logging.LogRecord) -> None:
-        self.said.append(f"{WHOSE.get()} {record.getMessage()}")
+        self.lines.append(f"{TASK.get()}: {record.getMessage()}")
 
 
-async def test_lines_are_said_in_one_burst_and_in_the_context_of_each() -> None:
+async def test_a_burst_logs_each_line_in_the_context_of_its_task() -> None:
     log_throttle, log = LogThrottle(), Log()
 
-    async def say(name: str) -> None:
-        WHOSE.set(name)
-        log_throttle.tell(name, log, logging.INFO, "line")
+    async def write(name: str) -> None:
+        TASK.set(name)
+        log_throttle.log(name, log, logging.INFO, "line")
 
-    await asyncio.gather(say("one's"), say("another's"))
-    assert log.said == []
-    await until(lambda: len(log.said) > 0)
+    await asyncio.gather(write("a"), write("b"))
+    assert log.lines == []
+    await until(lambda: len(log.lines) > 0)
 
-    assert log.said == ["one's line", "another's line"]
+    assert log.lines == ["a: line", "b: line"]
 
 
-async def test_who_ends_says_first_what_is_his_and_nothing_of_others() -> None:
+async def test_a_flush_logs_the_lines_of_one_owner_now() -> None:
     log_throttle, log = LogThrottle(), Log()
     for owner in ("a", "b"):
-        log_throttle.tell(owner, log, logging.INFO, owner)
+        log_throttle.log(owner, log, logging.INFO, owner)
     await log_throttle.flush("a")
-    assert log.said == ["nobody's a"]
-    await until(lambda: len(log.said) == 2)
+    assert log.lines == ["no task: a"]
+    await until(lambda: len(log.lines) == 2)
     await log_throttle.flush("a")
 
-    assert log.said == ["nobody's a", "nobody's b"]
+    assert log.lines == ["no task: a", "no task: b"]
 
 
-async def test_of_what_had_to_wait_only_the_newest_is_said_and_every_warning() -> None:
+async def test_of_waiting_lines_only_the_newest_is_logged_and_every_warning() -> None:
     log_throttle, log = LogThrottle(), Log()
-    for words in ("10 %", "20 %", "30 %"):
-        log_throttle.tell("a", log, logging.INFO, words)
-        log_throttle.tell("a", log, logging.WARNING, f"slow at {words}")
+    for progress in ("10 %", "20 %", "30 %"):
+        log_throttle.log("a", log, logging.INFO, progress)
+        log_throttle.log("a", log, logging.WARNING, f"slow at {progress}")
     await log_throttle.flush("a")
 
-    assert log.said == [
-        "nobody's slow at 10 %",
-        "nobody's slow at 20 %",
-        "nobody's 30 %",
-        "nobody's slow at 30 %",
+    assert log.lines == [
+        "no task: slow at 10 %",
+        "no task: slow at 20 %",
+        "no task: 30 %",
+        "no task: slow at 30 %",
     ]
 
 
-async def test_who_ends_well_says_only_what_matters() -> None:
+async def test_a_flush_drops_the_lines_below_its_level() -> None:
     log_throttle, log = LogThrottle(), Log()
-    log_throttle.tell("a", log, logging.INFO, "it runs")
-    log_throttle.tell("a", log, logging.WARNING, "nobody listens")
+    log_throttle.log("a", log, logging.INFO, "it runs")
+    log_throttle.log("a", log, logging.WARNING, "no receiver")
     await log_throttle.flush("a", logging.WARNING)
     await log_throttle.flush("a")
 
-    assert log.said == ["nobody's nobody listens"]
+    assert log.lines == ["no task: no receiver"]
 
 
-async def test_thousands_take_their_turns() -> None:
+async def test_many_owners_take_several_bursts() -> None:
     log_throttle, log = LogThrottle(), Log()
-    for owner in range(2 * TELL_OWNERS + 1):
-        log_throttle.tell(owner, log, logging.INFO, str(owner))
+    for owner in range(2 * BURST_OWNERS + 1):
+        log_throttle.log(owner, log, logging.INFO, str(owner))
     bursts = []
     for _ in range(3):
-        before = len(log.said)
-        await until(lambda before=before: len(log.said) > before)  # type: ignore[misc]
-        bursts.append(len(log.said) - before)
+        before = len(log.lines)
+        await until(lambda before=before: len(log.lines) > before)  # type: ignore[misc]
+        bursts.append(len(log.lines) - before)
 
-    assert bursts == [TELL_OWNERS, TELL_OWNERS, 1]
-    assert log.said == [f"nobody's {owner}" for owner in range(2 * TELL_OWNERS + 1)]
+    assert bursts == [BURST_OWNERS, BURST_OWNERS, 1]
+    assert log.lines == [f"no task: {owner}" for owner in range(2 * BURST_OWNERS + 1)]

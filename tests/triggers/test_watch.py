@@ -128,7 +128,7 @@ async def test_a_success_is_one_event_with_the_result(box: Running) -> None:
 async def test_the_log_of_the_task_tells_changes_and_not_polls_and_the_end_where_no_worker_does(
     box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, finish: str, tells_the_end: bool
 ) -> None:
-    monkeypatch.setattr(log_throttle, "TELL_SECONDS", 0.2)
+    monkeypatch.setattr(log_throttle, "BURST_SECONDS", 0.2)
     told = await said_of(automic_task(box, duration=1.5), capsys, finish)
 
     assert (2 if tells_the_end else 1) <= len(told) == len(set(told)) <= 5
@@ -138,7 +138,7 @@ async def test_the_log_of_the_task_tells_changes_and_not_polls_and_the_end_where
 async def test_what_was_not_said_before_a_good_end_is_left_to_the_worker(
     box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_throttle, "TELL_SECONDS", 60.0)
+    monkeypatch.setattr(log_throttle, "BURST_SECONDS", 60.0)
     assert await said_of(automic_task(box, duration=1.5), capsys, "resume") == []
 
 
