@@ -43,7 +43,7 @@ class Wakeup:
         self._answer_now()
 
     def wait_on(self, answer: Future[Observation | Turn]) -> None:
-        """Answers :attr:`~.poll_queue.Turn.POLL_ALONE` at the next signal, or now where one came since the last poll."""
+        """Answers :attr:`~.poll_queue.Turn.POLL_ALONE` at a signal; now where one came since the last poll."""
         self._answer = answer
         if self._is_rung:
             self._answer_now()

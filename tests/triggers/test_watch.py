@@ -347,7 +347,7 @@ async def test_a_wait_ends_where_the_connection_leads_elsewhere_and_a_kill_cance
     await trigger_for(trigger.ref, cancel_on_kill=True, id_space=ELSEWHERE).on_kill()
 
     assert outcome.ending is Ending.REFUSED
-    named = (trigger.ref, ELSEWHERE, "automic_default", box.url, "clear it to begin anew here")
+    named = (trigger.ref, ELSEWHERE, "automic_default", box.url, "clear the task to start it again at the new remote")
     assert all(words in outcome.message for words in named)
     with pytest.raises(AirflowFailException, match="leads to"):
         result_of(outcome)
