@@ -13,9 +13,8 @@ from airflow.sdk.configuration import conf
 from airflow_provider_taskwatch.core.check import Check, choice, flag
 from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.core.text import line
-from airflow_provider_taskwatch.operators.aps import Text
 from airflow_provider_taskwatch.systems.aps.message import Message, check_type, run_context, task_context
-from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized, placeholders
+from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, Text, localized, placeholders
 from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedType, HookMixin
 
 if TYPE_CHECKING:

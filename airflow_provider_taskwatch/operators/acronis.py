@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_taskwatch.core.check import Check, json_object, listed, text_or_empty
+from airflow_provider_taskwatch.core.check import Check, listed
 from airflow_provider_taskwatch.core.text import shortened
-from airflow_provider_taskwatch.systems.acronis.subscription import check_wish
+from airflow_provider_taskwatch.systems.acronis.subscription import check_wish, feed_options
 from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedOperatorType, HookMixin
 from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
 
@@ -180,10 +180,3 @@ class AcronisReadEventsOperator(ReadFeedOperator):
 
     def feed_options(self) -> dict[str, Any]:
         return feed_options(self)
-
-
-def feed_options(task: Any) -> dict[str, Any]:
-    """Which feed the arguments of an operator or a sensor name; see :func:`~..systems.acronis.feed.feed_of`."""
-    wishes = json_object("subscription", task.subscription)
-    wishes |= {"topic": task.topic, "types": listed("types", task.types)}
-    return wishes | ({"cel": cel} if (cel := text_or_empty("cel", task.cel)) else {})

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 
 from airflow_provider_taskwatch.core.check import Check, choice, flag, text
-from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError
+from airflow_provider_taskwatch.core.error import NotFoundError
 from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, bounded, safe, shortened
-from airflow_provider_taskwatch.systems.aps.listing import by_context
+from airflow_provider_taskwatch.systems.aps.listing import notification_ref
 from airflow_provider_taskwatch.systems.aps.message import (
     SETTABLE,
     TEXTS,
@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.systems.aps.message import (
     run_context,
     task_context,
 )
-from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, localized
+from airflow_provider_taskwatch.systems.aps.text import Text, localized
 from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedOperatorType, HookMixin
 from airflow_provider_taskwatch.task.output import Output
 from airflow_provider_taskwatch.task.result import OutputMixin
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_taskwatch.hooks.aps import ApsHook  # noqa: F401 - named as a text below
 
-Text = str | Mapping[str, Any] | LocalizedMessage
-
 
 def fields_of(task: Any) -> dict[str, Any]:
     """The fields of a notification that a task was given, but its context; from its rendered arguments."""
@@ -40,18 +38,6 @@ def fields_of(task: Any) -> dict[str, Any]:
     given = {name: getattr(task, name) for name in SETTABLE if name not in (*TEXTS, "context")}
     plain = {name: text(name, value) for name, value in given.items() if value not in (None, "")}
     return {name: value for name, value in texts.items() if value is not None} | plain
-
-
-def notification_ref(notification: object, context: object) -> str:
-    """The ref that one of the two arguments names: an id, or all notifications of a context.
-
-    :param notification: an id, or what an operator has returned for the notification.
-    """
-    if (notification in (None, "")) is (context in (None, "")):
-        raise ConfigurationError("give one of notification_id and context, and not both")
-    if notification in (None, ""):
-        return by_context(text("context", context))
-    return text("notification_id", notification.get("id") if isinstance(notification, Mapping) else notification)
 
 
 def type_or_none(name: str, value: Any) -> None:

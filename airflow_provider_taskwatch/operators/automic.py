@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.core.check import (
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.systems.automic.callback import callback_section, check_names
 from airflow_provider_taskwatch.systems.automic.request import alias_for, execution_request
-from airflow_provider_taskwatch.systems.automic.system import Automic
+from airflow_provider_taskwatch.systems.automic.system import READING, Automic, reading_options
 from airflow_provider_taskwatch.task.deferral import deadline_of, now
 from airflow_provider_taskwatch.task.operator import StartOperator
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 CHANNEL = "automic"
 """Of the receiver, for callbacks."""
-READING = ("success_statuses", "skip_statuses", "follow_restarts", "report_tail")
 _REQUEST = ("object_name", "automic_queue", "inputs", "execution_option", "details", "timezone")
 
 
@@ -289,14 +288,3 @@ class AutomicExecutionOperator(StartOperator):
             timezone=text_or_empty("timezone", self.timezone),
             **details,
         )
-
-
-def reading_options(task: Any) -> dict[str, Any]:
-    """How the operator and the sensor want the engine's answers understood, as plain JSON."""
-    given = {
-        "success_statuses": listed("success_statuses", task.success_statuses),
-        "skip_statuses": listed("skip_statuses", task.skip_statuses),
-        "follow_restarts": bool(task.follow_restarts),
-        "report_tail": task.report_tail,
-    }
-    return {name: value for name, value in given.items() if value or value == []}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_taskwatch.core.check import Check, flag
-from airflow_provider_taskwatch.operators.acronis import feed_options
+from airflow_provider_taskwatch.systems.acronis.subscription import feed_options
 from airflow_provider_taskwatch.systems.acronis.system import Acronis
 from airflow_provider_taskwatch.task.event_sensor import EventSensor
 from airflow_provider_taskwatch.task.sensor import WatchSensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_taskwatch.operators.aps import notification_ref
+from airflow_provider_taskwatch.systems.aps.listing import notification_ref
 from airflow_provider_taskwatch.systems.aps.system import Aps
 from airflow_provider_taskwatch.task.sensor import WatchSensor
 

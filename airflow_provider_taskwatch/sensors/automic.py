@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_taskwatch.core.check import Check, flag
-from airflow_provider_taskwatch.operators.automic import READING, reading_options
-from airflow_provider_taskwatch.systems.automic.system import Automic
+from airflow_provider_taskwatch.systems.automic.system import READING, Automic, reading_options
 from airflow_provider_taskwatch.task.sensor import WatchSensor
 
 

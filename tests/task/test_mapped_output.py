@@ -16,10 +16,11 @@ from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 from airflow_provider_taskwatch.core.check import json_object, listed
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
-from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator, feed_options
+from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator
 from airflow_provider_taskwatch.operators.automic import AutomicCallback, AutomicExecutionOperator
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
+from airflow_provider_taskwatch.systems.acronis.subscription import feed_options
 from airflow_provider_taskwatch.systems.acronis.system import Acronis
 from airflow_provider_taskwatch.systems.automic.group import expand
 from airflow_provider_taskwatch.systems.automic.request import execution_request

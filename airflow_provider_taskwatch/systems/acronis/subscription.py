@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_provider_taskwatch.core.check import json_object, listed, text_or_empty
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.plain import members, plain
 from airflow_provider_taskwatch.core.settings import Settings
@@ -200,3 +201,10 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "session_timeout": _duration,
     "auto_commit_interval": _duration,
 }
+
+
+def feed_options(task: Any) -> dict[str, Any]:
+    """Which feed the arguments of an operator or a sensor name; see :func:`~.feed.feed_of`."""
+    wishes = json_object("subscription", task.subscription)
+    wishes |= {"topic": task.topic, "types": listed("types", task.types)}
+    return wishes | ({"cel": cel} if (cel := text_or_empty("cel", task.cel)) else {})

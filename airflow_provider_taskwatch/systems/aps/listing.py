@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
 
+from airflow_provider_taskwatch.core.check import text
+from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.glob import ANY, matches
 from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase, absent
 from airflow_provider_taskwatch.core.system import unquoted
@@ -32,6 +34,18 @@ def context_in(ref: str) -> str | None:
 def by_context(context: str) -> str:
     """The ref of all notifications of a context."""
     return _CONTEXT + unquoted(context)
+
+
+def notification_ref(notification: object, context: object) -> str:
+    """The ref that one of the two arguments names: an id, or all notifications of a context.
+
+    :param notification: an id, or what an operator has returned for the notification.
+    """
+    if (notification in (None, "")) is (context in (None, "")):
+        raise ConfigurationError("give one of notification_id and context, and not both")
+    if notification in (None, ""):
+        return by_context(text("context", context))
+    return text("notification_id", notification.get("id") if isinstance(notification, Mapping) else notification)
 
 
 class Listing:

@@ -34,6 +34,10 @@ class LocalizedMessage:
         return cls(message="__text__", keys={"text": text}) if _KEY.search(text) else cls(message=text)
 
 
+Text = str | Mapping[str, Any] | LocalizedMessage
+"""What a user may give for a text."""
+
+
 def localized(name: str, value: object, *, literal: bool = False) -> LocalizedMessage | None:
     """The text that a user has given: as it is, as a dict in the vendor's form, or plain; None where there is none.
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_taskwatch.core.callback import Callback
+from airflow_provider_taskwatch.core.check import listed
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError
 from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, ask_json, nothing, read_object, unreadable
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
@@ -200,3 +201,18 @@ class Automic(SystemDefaults):
     def _path(self, *parts: str) -> str:
         """A path below the client, with every part percent-encoded (``#`` occurs in names)."""
         return "".join(f"/{segment(part)}" for part in ((self._client, *parts) if self._client else parts))
+
+
+READING = ("success_statuses", "skip_statuses", "follow_restarts", "report_tail")
+"""Arguments of operators and sensors that say how the engine's answers are read."""
+
+
+def reading_options(task: Any) -> dict[str, Any]:
+    """The arguments :data:`READING` of an operator or a sensor as options of :class:`Automic`."""
+    given = {
+        "success_statuses": listed("success_statuses", task.success_statuses),
+        "skip_statuses": listed("skip_statuses", task.skip_statuses),
+        "follow_restarts": bool(task.follow_restarts),
+        "report_tail": task.report_tail,
+    }
+    return {name: value for name, value in given.items() if value or value == []}
