@@ -11,8 +11,9 @@ from airflow._shared.state import TaskScope
 from airflow.state import get_state_backend
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, TaskWatchError
-from airflow_provider_taskwatch.core.start import Record, from_json, has_moved, objection
-from airflow_provider_taskwatch.core.system import safe_ref
+from airflow_provider_taskwatch.core.record import Record, from_json
+from airflow_provider_taskwatch.core.start import objection
+from airflow_provider_taskwatch.core.system import has_moved, safe_ref
 from airflow_provider_taskwatch.task.job import KEY
 
 from .console import exit_on_error, say

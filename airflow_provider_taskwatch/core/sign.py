@@ -12,8 +12,8 @@ from .flow import Flow, words
 from .mask import NO_MASK, Mask, clean
 from .outcome import Outcome
 from .phase import Observation
+from .record import Started
 from .run import Run
-from .start import Started
 from .watch import Weighed
 from .wire import Call, Pause, Reply
 

@@ -167,6 +167,11 @@ class SystemDefaults:
 _LIKE_A_UUID = re.compile(r"[0-9A-Za-z]+(-[0-9A-Za-z]+){4}")
 
 
+def has_moved(started_at: str, is_at: str) -> bool:
+    """Whether two id spaces are known and differ."""
+    return "" not in (started_at, is_at) and started_at != is_at
+
+
 def doubt_unless_uuid(ref: str, noun: str) -> str:
     """See :meth:`System.doubt`, for remotes whose ids are UUIDs as a rule; their groups may be of any length."""
     if _LIKE_A_UUID.fullmatch(ref):

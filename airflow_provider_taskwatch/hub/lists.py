@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, TaskWatchError, TransportError
 from airflow_provider_taskwatch.core.flow import Flow, nothing
 from airflow_provider_taskwatch.core.phase import Observation
-from airflow_provider_taskwatch.core.start import has_moved
+from airflow_provider_taskwatch.core.system import has_moved
 from airflow_provider_taskwatch.core.watch import Poll
 
 from .live_connection import LiveConnection, OpenConnection

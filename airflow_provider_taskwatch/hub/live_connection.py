@@ -24,8 +24,7 @@ from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.sign import masking
-from airflow_provider_taskwatch.core.start import has_moved
-from airflow_provider_taskwatch.core.system import System
+from airflow_provider_taskwatch.core.system import System, has_moved
 from airflow_provider_taskwatch.core.wire import Call, Pause
 from airflow_provider_taskwatch.drive.credential import Credential
 from airflow_provider_taskwatch.drive.limiter import Limiter

@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.task.operator import StartOperator
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
-    from airflow_provider_taskwatch.core.start import Started
+    from airflow_provider_taskwatch.core.record import Started
 
 
 class AcquiaOperator(StartOperator):

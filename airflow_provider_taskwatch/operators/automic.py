@@ -29,7 +29,7 @@ from airflow_provider_taskwatch.task.operator import StartOperator
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
-    from airflow_provider_taskwatch.core.start import Started
+    from airflow_provider_taskwatch.core.record import Started
 
 CHANNEL = "automic"
 """Of the receiver, for callbacks."""

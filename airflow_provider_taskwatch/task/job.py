@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_taskwatch.core.flow import PATIENT, Retry
-from airflow_provider_taskwatch.core.start import Record, fingerprint, from_json, marks
+from airflow_provider_taskwatch.core.record import Record, fingerprint, from_json, marks
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.callback import Expectation
     from airflow_provider_taskwatch.core.flow import Flow
-    from airflow_provider_taskwatch.core.start import Started
+    from airflow_provider_taskwatch.core.record import Started
 
 KEY = "taskwatch_start"
 

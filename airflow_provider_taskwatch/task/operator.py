@@ -28,7 +28,8 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.plain import plain
 from airflow_provider_taskwatch.core.plan import Plan
-from airflow_provider_taskwatch.core.start import Record, Started, has_moved
+from airflow_provider_taskwatch.core.record import Record, Started
+from airflow_provider_taskwatch.core.system import has_moved
 from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.link import RemoteTaskLink
 

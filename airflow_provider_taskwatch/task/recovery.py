@@ -11,9 +11,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import MovedError, NotFoundError, RemoteError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import refusal, trouble
+from airflow_provider_taskwatch.core.record import Record, changed_inputs
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.core.start import Decision, Record, changed_inputs, decide, has_moved
-from airflow_provider_taskwatch.core.system import Effect
+from airflow_provider_taskwatch.core.start import Decision, decide
+from airflow_provider_taskwatch.core.system import Effect, has_moved
 from airflow_provider_taskwatch.core.watch import check_own
 from airflow_provider_taskwatch.core.wire import Call
 

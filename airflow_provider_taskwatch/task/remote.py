@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.wire import Call
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.phase import Observation
-    from airflow_provider_taskwatch.core.start import Record, Started
+    from airflow_provider_taskwatch.core.record import Record, Started
     from airflow_provider_taskwatch.core.system import System
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
 

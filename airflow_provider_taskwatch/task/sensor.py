@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
-from airflow_provider_taskwatch.core.start import has_moved
+from airflow_provider_taskwatch.core.system import has_moved
 from airflow_provider_taskwatch.core.watch import Poll, Seen, weigh
 from airflow_provider_taskwatch.link import RemoteTaskLink
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
-from airflow_provider_taskwatch.core.start import Record, Started
+from airflow_provider_taskwatch.core.record import Record, Started
 
 from .deferral import now
 

@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
-from airflow_provider_taskwatch.core.start import has_moved
+from airflow_provider_taskwatch.core.system import has_moved
 from airflow_provider_taskwatch.core.text import Bounded, line
 from airflow_provider_taskwatch.core.watch import last_word
 from airflow_provider_taskwatch.link import PAGE_KEY

@@ -18,8 +18,8 @@ from airflow_provider_taskwatch.core.judge import Memory, Rules, judge
 from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, clean, is_secret_name
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plan import Plan
+from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.sign import masking, rejects_token
-from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import SystemDefaults
 from airflow_provider_taskwatch.core.watch import Seen, last_word, watch, weigh
 from airflow_provider_taskwatch.core.wire import Reply, get

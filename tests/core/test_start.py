@@ -6,18 +6,16 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.start import (
+from airflow_provider_taskwatch.core.record import (
     MOST_MARKS,
-    Decision,
     Record,
     Started,
     changed_inputs,
-    decide,
     fingerprint,
     from_json,
     marks,
-    objection,
 )
+from airflow_provider_taskwatch.core.start import Decision, decide, objection
 from tests.rows import each_row
 
 RECORD = Record(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from airflow_provider_taskwatch.core.judge import from_json as memory_from
-from airflow_provider_taskwatch.core.start import Record, changed_inputs, fingerprint, from_json, marks
+from airflow_provider_taskwatch.core.record import Record, changed_inputs, fingerprint, from_json, marks
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.job import Records
 from tests.task import quick

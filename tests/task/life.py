@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.execution_time.task_runner import _run_execute_callable
 
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
-from airflow_provider_taskwatch.core.start import Record, from_json
+from airflow_provider_taskwatch.core.record import Record, from_json
 from airflow_provider_taskwatch.task.job import KEY
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from airflow_provider_taskwatch.command.adopt import adoption
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.start import Record, objection
+from airflow_provider_taskwatch.core.record import Record
+from airflow_provider_taskwatch.core.start import objection
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.job import KEY
 from tests.rows import each_row

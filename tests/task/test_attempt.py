@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_taskwatch.command.adopt import adopted, adoption
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending
-from airflow_provider_taskwatch.core.start import Record, fingerprint
+from airflow_provider_taskwatch.core.record import Record, fingerprint
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.job import KEY
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed

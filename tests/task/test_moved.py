@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, T
 
 from airflow_provider_taskwatch.core.error import RemoteError
 from airflow_provider_taskwatch.core.outcome import Ending
-from airflow_provider_taskwatch.core.start import Record
+from airflow_provider_taskwatch.core.record import Record
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from airflow_provider_taskwatch.task.job import KEY

@@ -14,7 +14,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_taskwatch.core.error import ConfigurationError, OutputError
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.core.outcome import Ending
-from airflow_provider_taskwatch.core.start import Started
+from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
 from airflow_provider_taskwatch.sandbox.server import Running

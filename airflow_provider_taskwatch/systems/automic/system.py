@@ -16,8 +16,8 @@ from airflow_provider_taskwatch.core.check import listed
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError
 from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, ask_json, nothing, read_object, unreadable
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
+from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.settings import Settings
-from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import Effect, Options, SystemDefaults, safe_ref
 from airflow_provider_taskwatch.core.wire import get, segment, send
 
