@@ -36,15 +36,16 @@ def _steps(args: Namespace) -> Iterator[tuple[str, str]]:
 def _callback_steps() -> Iterator[tuple[str, str]]:
     from airflow_provider_taskwatch.config.callback import callback_options
     from airflow_provider_taskwatch.config.inbox import open_inbox
-    from airflow_provider_taskwatch.probe import prove
     from airflow_provider_taskwatch.receiver.token import fresh_secret, secrets_problem
 
-    settings = callback_options()
-    if problem := secrets_problem(settings.secrets):
+    from .probe import prove
+
+    options = callback_options()
+    if problem := secrets_problem(options.secrets):
         say("", f"a fresh secret: AIRFLOW__TASKWATCH__CALLBACK_SECRETS={fresh_secret()}")
         what = problem.rpartition(";")[0]
         raise ConfigurationError(f"{what}; set the fresh secret above wherever tasks and receivers run")
     with at_step("inbox"):
         store = open_inbox()
     with closing(store):
-        yield from prove(settings, store)
+        yield from prove(options, store)

@@ -1,4 +1,4 @@
-"""A supervisor of Airflow that knows no connection."""
+"""A fake of Airflow's supervisor that has no connection."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
 
 
 class Supervisor:
-    """What a worker or a triggerer asks.
+    """Answers a worker or a triggerer.
 
-    :param answer: to anything but the question for a connection.
+    :param answer: to each request but the one for a connection.
     """
 
     def __init__(self, answer: Any) -> None:

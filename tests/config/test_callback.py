@@ -1,4 +1,4 @@
-"""The settings of callbacks, as Airflow's configuration gives them."""
+"""The options of callbacks in Airflow's configuration."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
     return put
 
 
-def test_without_settings_there_are_no_callbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_option_is_set_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CALLBACK_SECRETS", "CALLBACK_BASE_URL"):
         monkeypatch.delenv(f"AIRFLOW__TASKWATCH__{name}", raising=False)
-    settings = callback_options()
-    assert (settings.base_url, settings.secrets, settings.require_https) == ("", (), True)
+    options = callback_options()
+    assert (options.base_url, options.secrets, options.require_https) == ("", (), True)
 
 
 def test_the_defaults_are_those_that_airflow_shows() -> None:
@@ -50,26 +50,20 @@ def test_the_defaults_are_those_that_airflow_shows() -> None:
     }
 
 
-def test_secrets_are_separated_by_blanks_or_commas_the_newest_first(configure: Configure) -> None:
+def test_the_newest_secret_comes_first(configure: Configure) -> None:
     configure(callback_secrets=f" {OTHER_SECRET}, {SECRET}\n")
     assert callback_options().secrets == (OTHER_SECRET, SECRET)
 
 
-def test_a_trailing_slash_is_nothing(configure: Configure) -> None:
+def test_a_trailing_slash_is_dropped(configure: Configure) -> None:
     configure(callback_base_url="https://calls.test/taskwatch/ ", require_https="false")
-    settings = callback_options()
-    assert (settings.base_url, settings.require_https) == ("https://calls.test/taskwatch", False)
+    options = callback_options()
+    assert (options.base_url, options.require_https) == ("https://calls.test/taskwatch", False)
 
 
-@pytest.mark.parametrize(
-    "name, value, words",
-    [
-        ("require_https", "maybe", "True or False, not 'maybe'"),
-    ],
-)
-def test_a_setting_that_cannot_be_read_is_named(configure: Configure, name: str, value: str, words: str) -> None:
-    configure(**{name: value})
-    with pytest.raises(ConfigurationError, match=rf"\[taskwatch\] {name} must be {words}"):
+def test_an_option_that_cannot_be_read_is_named(configure: Configure) -> None:
+    configure(require_https="maybe")
+    with pytest.raises(ConfigurationError, match=r"\[taskwatch\] require_https must be True or False, not 'maybe'"):
         callback_options()
 
 
@@ -90,7 +84,7 @@ def test_a_setting_that_cannot_be_read_is_named(configure: Configure, name: str,
         ("https://calls.test/?a=b", True, "is no http(s) URL"),
     ],
 )
-def test_remotes_are_only_told_to_call_where_it_is_safe(url: str, require_https: bool, problem: str) -> None:
+def test_a_base_url_must_be_complete_and_secure(url: str, require_https: bool, problem: str) -> None:
     found = base_url_problem(url, require_https)
     assert problem in found
     assert bool(found) == bool(problem)
@@ -100,7 +94,7 @@ def test_remotes_are_only_told_to_call_where_it_is_safe(url: str, require_https:
 @each_row(
     "host, expected", [("localhost", True), ("a.localhost", True), ("::1", True), ("10.0.0.1", False), ("", False)]
 )
-def test_loopback_is_this_host(host: str, expected: bool) -> None:
+def test_loopback_hosts_are_recognised(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 
 
@@ -111,7 +105,7 @@ GOOD = CallbackOptions(
 )
 
 
-def test_a_callback_is_a_url_and_a_secret_that_the_receiver_knows() -> None:
+def test_the_receiver_accepts_the_url_and_the_secret_of_a_callback() -> None:
     callback = GOOD.callback_address(TICKET)
     start, _, token = callback.url.rpartition("/")
     assert start == "https://calls.test/taskwatch/callbacks"
@@ -119,7 +113,7 @@ def test_a_callback_is_a_url_and_a_secret_that_the_receiver_knows() -> None:
     assert callback.authorization == f"Bearer {GOOD.keys().bearer(token)}"
 
 
-def test_a_push_goes_to_an_address_of_the_receiver_and_its_key_goes_with_it() -> None:
+def test_the_receiver_accepts_the_url_and_the_key_of_a_push() -> None:
     address = GOOD.push_address(PUSH_TICKET)
     start, _, token = address.url.rpartition("/")
     assert start == "https://calls.test/taskwatch/push"
@@ -127,7 +121,7 @@ def test_a_push_goes_to_an_address_of_the_receiver_and_its_key_goes_with_it() ->
     assert address.key == GOOD.keys().push_key(token)
 
 
-def test_all_that_keeps_remotes_from_calling_is_said_at_once() -> None:
+def test_one_error_lists_all_missing_options() -> None:
     nothing = replace(GOOD, base_url="", secrets=())
     with pytest.raises(ConfigurationError, match=r"callback_secrets is not set; .*; .*callback_base_url is not set; "):
         nothing.callback_address(TICKET)

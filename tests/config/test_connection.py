@@ -1,4 +1,4 @@
-"""A connection that Airflow does not have, and one that it could not look for."""
+"""A connection that does not exist, and one that Airflow could not look for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BOTH_WAYS = pytest.mark.parametrize(
 
 
 @BOTH_WAYS
-def test_one_that_airflow_could_not_look_for_is_asked_for_again(
+def test_a_connection_that_airflow_could_not_look_for_is_a_transport_error(
     read: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     down = Supervisor(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
@@ -36,7 +36,9 @@ def test_one_that_airflow_could_not_look_for_is_asked_for_again(
 
 
 @BOTH_WAYS
-def test_one_that_is_not_there_is_a_mistake(read: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_does_not_exist_is_a_configuration_error(
+    read: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
     with pytest.raises(ConfigurationError, match="'nowhere' cannot be read"):
         read()

@@ -1,4 +1,4 @@
-"""Which inbox is opened: the one of the option, else that of a connection, else a file; never another by mistake."""
+"""The inbox is that of the option, else that of the connection, else a file; never another one by mistake."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def _no_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_TASKWATCH_INBOX", raising=False)
 
 
-def test_the_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_option_precedes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(URL_VARIABLE, "sqlite:////x/y.db")
     monkeypatch.setenv("AIRFLOW_CONN_TASKWATCH_INBOX", json.dumps(CONNECTION))
     assert [repr(one) for one in opened_both_ways()] == ["the inbox sqlite:////x/y.db"] * 2
 
 
 @pytest.mark.parametrize("driver", ["", "+psycopg2", "+psycopg"])
-def test_the_database_of_airflow_is_refused(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
+def test_airflows_own_database_is_refused(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
     monkeypatch.setenv(
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"postgresql{driver}://a:b@db.test/airflow?sslmode=require"
     )
@@ -59,18 +59,18 @@ def test_the_database_of_airflow_is_refused(monkeypatch: pytest.MonkeyPatch, dri
     assert len(opened_both_ways()) == 2
 
 
-def test_a_connection_names_the_inbox_where_the_option_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connection_names_the_inbox_where_the_option_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TASKWATCH_INBOX", json.dumps(CONNECTION))
     assert [repr(one) for one in opened_both_ways()] == ["the inbox postgresql+psycopg://me:***@db.test/calls"] * 2
 
 
-def test_without_either_it_is_a_file_in_the_home_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_is_a_file_in_airflow_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
     expected = f"the inbox sqlite:///{os.environ['AIRFLOW_HOME']}/taskwatch-inbox.db"
     assert [repr(one) for one in opened_both_ways()] == [expected] * 2
 
 
-def test_a_worker_needs_to_be_told_which_inbox_the_triggerers_have(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_reads_a_feed_refuses_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
     with pytest.raises(ConfigurationError, match="inbox_url on workers, too, or add an Airflow connection"):
         open_named_inbox()
@@ -78,7 +78,7 @@ def test_a_worker_needs_to_be_told_which_inbox_the_triggerers_have(monkeypatch: 
     assert repr(open_named_inbox()) == "the inbox sqlite:////x/y.db"
 
 
-def test_a_connection_that_could_not_be_read_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_could_not_be_looked_for_does_not_count_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         task_runner, "SUPERVISOR_COMMS", Supervisor(ErrorResponse(error=ErrorType.API_SERVER_ERROR)), raising=False
     )
@@ -100,20 +100,21 @@ def test_a_connection_that_could_not_be_read_is_not_taken_for_none(monkeypatch: 
         ({"conn_type": "sqlite", "host": "/data/inbox.db"}, "sqlite:////data/inbox.db"),
     ],
 )
-def test_a_connection_stands_for_a_url(given: dict[str, Any], url: str) -> None:
+def test_a_connection_becomes_a_url(given: dict[str, Any], url: str) -> None:
     extra = json.dumps(given.get("extra", {}))
     assert inbox_url_of(Connection(**{"conn_id": "taskwatch_inbox", **given, "extra": extra})) == url
 
 
-def test_a_connection_of_another_type_is_named_without_its_password() -> None:
+def test_a_connection_of_another_type_is_refused_without_showing_its_password() -> None:
     other = Connection(conn_id="taskwatch_inbox", conn_type="mysql", password="hush-hush")
     with pytest.raises(ConfigurationError, match="has the type 'mysql'; an inbox is in PostgreSQL or SQLite") as caught:
         inbox_url_of(other)
     assert "hush-hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", ["0", "nan", "two weeks"])
-def test_a_retention_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_RETENTION_DAYS", given)
-    with pytest.raises(ConfigurationError, match=f"must be a number of days greater than 0, not '{given}'"):
+def test_a_wrong_retention_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_RETENTION_DAYS", "0")
+    with pytest.raises(
+        ConfigurationError, match="inbox_retention_days must be a number of days greater than 0, not '0'"
+    ):
         retention_days()

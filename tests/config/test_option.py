@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_taskwatch.config import option
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from tests.rows import each_row
 
 Configure = Callable[[str], None]
 
@@ -24,33 +25,31 @@ def test_an_option_that_is_not_set_is_empty_or_the_default() -> None:
     assert option.days("thing", default=14.0) == 14.0
 
 
-@pytest.mark.parametrize("given", [" a, b ", "a b", "a,b", "a\n,b,"])
-def test_lists_are_separated_by_blanks_or_commas(configure: Configure, given: str) -> None:
+@each_row("given", [" a, b ", "a b", "a,b", "a\n,b,"])
+def test_whitespace_or_commas_separate_the_items_of_a_list(configure: Configure, given: str) -> None:
     configure(given)
     assert option.items("thing") == ("a", "b")
 
 
-@pytest.mark.parametrize(
-    "given, expected", [("True", True), (" t ", True), ("1", True), ("FALSE", False), ("0", False)]
-)
-def test_a_boolean_is_written_in_several_ways(configure: Configure, given: str, expected: bool) -> None:
+@each_row("given, expected", [("True", True), (" t ", True), ("1", True), ("FALSE", False), ("0", False)])
+def test_a_boolean_has_several_spellings(configure: Configure, given: str, expected: bool) -> None:
     configure(given)
     assert option.boolean("thing", default=not expected) is expected
 
 
-def test_a_boolean_that_is_none_is_named(configure: Configure) -> None:
+def test_a_wrong_boolean_is_named(configure: Configure) -> None:
     configure("maybe")
     with pytest.raises(ConfigurationError, match=r"\[taskwatch\] thing must be True or False, not 'maybe'"):
         option.boolean("thing", default=True)
 
 
-def test_days_may_be_parts_of_days(configure: Configure) -> None:
+def test_days_may_be_fractions(configure: Configure) -> None:
     configure("0.5")
     assert option.days("thing", default=14.0) == 0.5
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "two"])
-def test_days_that_are_none_are_named(configure: Configure, given: str) -> None:
+@each_row("given", ["0", "-1", "nan", "inf", "two"])
+def test_a_wrong_number_of_days_is_named(configure: Configure, given: str) -> None:
     configure(given)
     with pytest.raises(ConfigurationError, match=rf"\[taskwatch\] thing must be a number of days .*, not '{given}'"):
         option.days("thing", default=14.0)

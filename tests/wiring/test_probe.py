@@ -1,4 +1,4 @@
-"""The proof that callbacks arrive, against receivers that are right, wrong and absent."""
+"""The check of callbacks, against receivers that are right, wrong and absent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from fastapi import FastAPI
 
+from airflow_provider_taskwatch.command.probe import delivery, prove
 from airflow_provider_taskwatch.config.callback import CallbackAddress, CallbackOptions
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError
-from airflow_provider_taskwatch.probe import delivery, prove
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.receiver.token import Keys
 from tests.inbox.memory import MemoryInbox
@@ -32,7 +32,7 @@ def url(inbox: MemoryInbox) -> Iterator[str]:
         yield address
 
 
-def settings(base_url: str, *secrets: str) -> CallbackOptions:
+def options_for(base_url: str, *secrets: str) -> CallbackOptions:
     return CallbackOptions(
         base_url=base_url,
         secrets=secrets or (SECRET,),
@@ -40,40 +40,40 @@ def settings(base_url: str, *secrets: str) -> CallbackOptions:
     )
 
 
-def test_the_way_is_proved_step_by_step(url: str, inbox: MemoryInbox) -> None:
+def test_each_step_of_a_callback_is_checked(url: str, inbox: MemoryInbox) -> None:
     inbox.beat("dmz-1", url)
-    steps = dict(prove(settings(url), inbox))
+    steps = dict(prove(options_for(url), inbox))
     assert list(steps) == ["settings", "inbox", "delivered", "found"]
     assert steps["settings"] == f"{url} with 1 secret(s)"
     assert "dmz-1 0 s ago" in steps["inbox"]
 
 
-def test_a_newer_secret_is_not_known_there_yet(url: str, inbox: MemoryInbox) -> None:
+def test_a_secret_that_the_receiver_does_not_have_is_named(url: str, inbox: MemoryInbox) -> None:
     with pytest.raises(ConfigurationError, match=f"the receiver at {url} has another secret: its .*callback_secrets"):
-        list(prove(settings(url, OTHER_SECRET, SECRET), inbox))
+        list(prove(options_for(url, OTHER_SECRET, SECRET), inbox))
 
 
-def test_another_inbox_is_told_apart(url: str) -> None:
+def test_a_receiver_with_another_inbox_is_named(url: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{url} has taken the callback, but it is not in .*another inbox"):
-        list(prove(settings(url), MemoryInbox()))
+        list(prove(options_for(url), MemoryInbox()))
 
 
-def test_nobody_there_is_told_apart(url: str, inbox: MemoryInbox) -> None:
+def test_a_receiver_that_does_not_run_is_named(url: str, inbox: MemoryInbox) -> None:
     with pytest.raises(TransportError, match=r"refuses connections; the receiver must run, and .*callback_base_url"):
-        list(prove(settings("http://127.0.0.1:1"), inbox))
+        list(prove(options_for("http://127.0.0.1:1"), inbox))
 
 
-def test_a_server_that_is_no_receiver_is_told_apart(inbox: MemoryInbox) -> None:
+def test_a_server_that_is_no_receiver_is_named(inbox: MemoryInbox) -> None:
     with (
         serving(FastAPI()) as other,
         pytest.raises(ConfigurationError, match=f"{other} answers 404, and {other}/health is not a receiver's"),
     ):
-        list(prove(settings(other), inbox))
+        list(prove(options_for(other), inbox))
 
 
-def test_settings_that_are_wrong_end_it_before_anything_is_sent(inbox: MemoryInbox) -> None:
+def test_wrong_options_are_refused_before_a_request(inbox: MemoryInbox) -> None:
     with pytest.raises(ConfigurationError, match="anybody can read the secrets"):
-        list(prove(settings("http://calls.test"), inbox))
+        list(prove(options_for("http://calls.test"), inbox))
 
 
 @each_row(
@@ -85,17 +85,17 @@ def test_settings_that_are_wrong_end_it_before_anything_is_sent(inbox: MemoryInb
         (301, [], ConfigurationError, "is not a receiver's"),
     ],
 )
-def test_a_refusal_says_what_it_means(status: int, health: object, kind: type[Exception], words: str) -> None:
+def test_each_refusal_names_its_cause(status: int, health: object, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match=words) as caught:
         play(delivery("https://calls.test", CALLBACK), reply(status), reply(200, health))
     assert "hush-hush" not in str(caught.value)
 
 
-def test_a_health_that_cannot_be_asked_is_not_a_receiver_s() -> None:
+def test_a_server_whose_health_cannot_be_read_is_no_receiver() -> None:
     with pytest.raises(ConfigurationError, match="answers 502, and"):
         play(delivery("https://calls.test", CALLBACK), reply(502), TransportError("lost"))
 
 
-def test_what_is_taken_is_asked_no_more() -> None:
+def test_an_accepted_callback_needs_one_request() -> None:
     steps, _ = play(delivery("https://calls.test", CALLBACK), reply(204))
     assert targets(steps) == ["POST /callbacks/hush-hush-token"]
