@@ -8,7 +8,7 @@ UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test chaos bench check hooks dist lock clean
+.PHONY: help demo unit test chaos bench check docs hooks dist lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: $(READY) ## Run ruff, mypy and import-linter
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY) ## Write docs/reference.md anew from the code
+	$(BIN)/python -m docs.make_reference
 
 hooks: $(READY) ## Have git run the checks of a change before each commit
 	$(BIN)/pre-commit install

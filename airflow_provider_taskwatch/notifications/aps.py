@@ -90,32 +90,33 @@ def _reason(context: Mapping[str, Any]) -> str:
 
 
 class ApsNotifier(CheckedMixin, HookMixin["ApsHook"], BaseNotifier, metaclass=CheckedType):
-    """Tell users of an APS platform how a DAG run, or a task, is: one notification, edited from call to call.
+    """Shows the users of an APS platform the state of a DAG run or a task, in one notification that each call edits.
 
-    It is found again by its context, which is made of the ids of DAG and run (and task); where there is none yet, it is
-    sent. A DAG has no callback for its start: that is told by the ``on_execute_callback`` of a task of your choice,
-    or by an ``ApsSendNotificationOperator(about="dag_run")`` as the first task.
+    The notification is found again by its context, which is made of the ids of DAG and run (and task); the first call
+    sends it. A DAG has no callback for its start: use the ``on_execute_callback`` of a task, or an
+    ``ApsSendNotificationOperator(about="dag_run")`` as the first task.
 
     ``ApsNotifier(status="inProgress")`` is for ``on_execute_callback``, ``status="ready"`` for ``on_success_callback``,
     ``status="error"`` for ``on_failure_callback`` and for deadline alerts (``AsyncCallback``, ``SyncCallback``).
 
     Texts are those of :class:`~..operators.aps.ApsMessageOperator`. The keys ``dag``, ``run``, ``task``, ``url`` (of
-    Airflow's page) and ``reason`` (an exception, say, so think of who reads it) need not be given.
+    Airflow's page) and ``reason`` (an exception, for example, so consider who reads it) are given.
 
     :param status: ``inProgress``, ``ready`` or ``error``; of a warning ``upcoming`` or ``existing``.
     :param about: the ``dag_run``, or the ``task``. The notification of a task is a child of that of its run, if there
         is one, and does not pop up then.
-    :param message: the title; default: the names of DAG and task.
-    :param details: a short text in the list of notifications; default: the id of the run.
-    :param full_details: the text of the opened notification; default: with the address of Airflow's page.
-    :param literal: show the given texts as they are: ``__name__`` in them is no place for a key.
+    :param message: the title. None: the names of DAG and task.
+    :param details: a short text in the list of notifications. None: the id of the run.
+    :param full_details: the text of the opened notification. None: the run and the address of Airflow's page.
+    :param literal: show the given texts as they are: ``__name__`` is not a place for a key.
     :param account_id: APS id of an account, all of whose users are addressed.
     :param user_id: APS id of the user who is addressed.
-    :param message_context: the notification's context, instead of one made of ids. Needed where a callback's context
-        names neither DAG nor run; ``context`` is what Airflow calls its own.
+    :param message_context: the notification's context, instead of the one made of ids. It is required if a callback's
+        context names neither DAG nor run. ``context`` is Airflow's name for its own.
     :param type: ``activity`` or ``warning``.
     :param link: a view of the panel.
-    :param package_id: APS id of the package that sends; default: that of the connection, as for ``service``.
+    :param package_id: APS id of the package that sends. Empty: that of the connection.
+    :param service: the service that sends. Empty: that of the connection.
     :param aps_conn_id: an Airflow connection of the type ``aps``.
     """
 

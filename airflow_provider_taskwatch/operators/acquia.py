@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class AcquiaOperator(StartOperator):
-    """What all operators of this module have in common. Subclasses say which call to send.
+    """What the operators of this module have in common. Subclasses say which call to send.
 
-    The API has no cancel and no place for a marker. A kill leaves the task at Acquia running, and the log says
-    so. Where the reply to a start was lost, the task fails without a retry, because a second start might do the work
-    twice; the message names the remedies.
+    The API has no cancel and no place for a marker. A kill leaves the task at Acquia running, and the log says so. If
+    the reply to a start is lost, the task fails without a retry, because a second start might do the work twice; the
+    message names the remedies.
 
     :param acquia_conn_id: an Airflow connection of the type ``acquia``.
     :param on_missing_notification: what a reply without a notification means: ``fail``, or ``succeed`` for calls that
@@ -87,10 +87,10 @@ class AcquiaOperator(StartOperator):
 
 
 class AcquiaTaskOperator(AcquiaOperator):
-    """Send any writing call of the Acquia Cloud API v2, and wait for the notification that its reply names.
+    """Sends any writing call of the Acquia Cloud API v2, and waits for the notification that the reply names.
 
-    :param method: POST, PUT, PATCH or DELETE.
-    :param path: below the API's base: ``applications/<uuid>/databases``.
+    :param method: ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
+    :param path: the path below the API's base, such as ``applications/<uuid>/databases``.
     :param json: the JSON body.
     """
 
@@ -118,10 +118,10 @@ class AcquiaTaskOperator(AcquiaOperator):
 
 
 class AcquiaCreateDatabaseOperator(AcquiaOperator):
-    """Create a database in all environments of an application.
+    """Creates a database in all environments of an application.
 
     :param application_uuid: the application.
-    :param database_name: the new database.
+    :param database_name: the name of the new database.
     """
 
     template_fields: Sequence[str] = ("application_uuid", "database_name", "acquia_conn_id", "output_path")
@@ -138,10 +138,10 @@ class AcquiaCreateDatabaseOperator(AcquiaOperator):
 
 
 class AcquiaCreateDatabaseBackupOperator(AcquiaOperator):
-    """Back up one database of an environment.
+    """Creates a backup of one database of an environment.
 
-    :param environment_id: ``<number>-<application uuid>``.
-    :param database_name: the database.
+    :param environment_id: the environment: ``<number>-<application uuid>``.
+    :param database_name: the name of the database.
     """
 
     template_fields: Sequence[str] = ("environment_id", "database_name", "acquia_conn_id", "output_path")
@@ -158,9 +158,9 @@ class AcquiaCreateDatabaseBackupOperator(AcquiaOperator):
 
 
 class AcquiaDeployArtifactOperator(AcquiaOperator):
-    """Deploy a build artifact to an environment.
+    """Deploys a build artifact to an environment.
 
-    :param environment_id: ``<number>-<application uuid>``.
+    :param environment_id: the environment: ``<number>-<application uuid>``.
     :param artifact_id: the artifact.
     """
 
@@ -176,9 +176,9 @@ class AcquiaDeployArtifactOperator(AcquiaOperator):
 
 
 class AcquiaSwitchCodeOperator(AcquiaOperator):
-    """Switch an environment to another branch or tag.
+    """Switches an environment to another branch or tag.
 
-    :param environment_id: ``<number>-<application uuid>``.
+    :param environment_id: the environment: ``<number>-<application uuid>``.
     :param branch: a branch, or ``tags/<tag>``.
     """
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AcronisOperator(CheckedMixin, HookMixin["AcronisHook"], BaseOperator, metaclass=CheckedOperatorType):
-    """What all operators of this module have: a connection.
+    """What the operators of this module have in common.
 
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
     """
@@ -39,22 +39,22 @@ class AcronisOperator(CheckedMixin, HookMixin["AcronisHook"], BaseOperator, meta
 
 
 class AcronisCreateSubscriptionOperator(AcronisOperator):
-    """Subscribe to events, and return the subscription; its ``subscription_id`` is what the other operators take.
+    """Subscribes to events, and returns the subscription; other operators take its ``subscription_id``.
 
-    The id follows from the arguments, so that a retry, or another run, finds the subscription that is there: the
-    server can neither list nor delete any. Changed arguments make another one.
+    The id is a hash of the arguments, so a retry or another run finds the subscription that exists: the server can
+    neither list nor delete any. Other arguments make another subscription.
 
-    :param topic: such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
-    :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
+    :param topic: the topic, such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
+    :param types: one or more event types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; ``*`` may stand at the end.
     :param tenant_depth: ``CURRENT``, ``DIRECT`` (with direct children), or ``ALL``.
-    :param tenant_id: root of the tenants; default: that of the client.
-    :param subject_types: one or many types of what the events are about.
+    :param tenant_id: the root of the tenants. None: the tenant of the client.
+    :param subject_types: one or more types of the subject of the events.
     :param cel: a condition in CEL on ``event.``
     :param consumer: who keeps the offset, in the vendor's words: ``stateful`` (the reader), ``stateless`` (the server,
-        told by a commit), ``auto_commit`` (the server by itself).
-    :param session_timeout: ISO 8601; so long the server waits for a silent reader before it serves another one.
-    :param auto_commit_interval: ISO 8601; how often the server commits for the consumer ``auto_commit``. None: as the
-        server has it.
+        after a commit), ``auto_commit`` (the server).
+    :param session_timeout: ISO 8601: how long the server waits for a silent reader before it serves another one.
+    :param auto_commit_interval: ISO 8601: how often the server commits for the consumer ``auto_commit``. None: the
+        server's own interval.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = dict.fromkeys(
@@ -115,10 +115,10 @@ class AcronisCreateSubscriptionOperator(AcronisOperator):
 
 
 class AcronisCommitOffsetOperator(AcronisOperator):
-    """Tell the server that events were processed, for a stateless consumer; return what it says to that.
+    """Commits an offset for a stateless consumer, and returns the server's reply.
 
     :param subscription_id: the UUID of the subscription.
-    :param offset: of the last event that was processed; a text, too, as it may come out of a template.
+    :param offset: the offset of the last event that was processed, as a number or as text.
     """
 
     template_fields: Sequence[str] = ("subscription_id", "offset", "acronis_conn_id")
@@ -134,15 +134,15 @@ class AcronisCommitOffsetOperator(AcronisOperator):
 
 
 class AcronisReadEventsOperator(ReadFeedOperator):
-    """Read the events that have come since the last run. See :class:`~..task.feed_operator.ReadFeedOperator`.
+    """Reads the events since the last run. See :class:`~..task.feed_operator.ReadFeedOperator`.
 
-    They are committed, where the consumer is ``stateless``, when they are in the inbox; the position of this task's
-    reader moves when they are delivered.
+    Events of a ``stateless`` consumer are committed when they are in the inbox. The position of this task's reader
+    moves when they are delivered.
 
-    :param topic: such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
-    :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
+    :param topic: the topic, such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
+    :param types: one or more event types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; ``*`` may stand at the end.
     :param cel: a condition in CEL on ``event.``, which the server applies.
-    :param subscription: more of what makes a subscription; see :class:`AcronisCreateSubscriptionOperator`.
+    :param subscription: more fields of the subscription; see :class:`AcronisCreateSubscriptionOperator`.
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
     """
 

@@ -50,7 +50,7 @@ class ApsOperator(CheckedMixin, HookMixin["ApsHook"], BaseOperator, metaclass=Ch
     """What the operators of the notification manager have in common.
 
     :param aps_conn_id: an Airflow connection of the type ``aps``.
-    :param include_personal: put what tells of people (users, initiators, addresses) into the result.
+    :param include_personal: put personal data (users, initiators, addresses) into the result.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"include_personal": flag}
@@ -76,11 +76,11 @@ class ApsOperator(CheckedMixin, HookMixin["ApsHook"], BaseOperator, metaclass=Ch
 
 
 class ApsMessageOperator(ApsOperator):
-    """What sends or edits a notification has these arguments; texts and templates may be anywhere in them.
+    """The arguments of sending and of editing a notification.
 
-    A text is plain, a :class:`~..systems.aps.text.LocalizedMessage`, or a dict in the vendor's form: ``{"message":
+    A text is a string, a :class:`~..systems.aps.text.LocalizedMessage`, or a dict in the vendor's form: ``{"message":
     "Load of __day__", "keys": {"day": "{{ ds }}"}, "multilangKeys": {...}}``. Each ``__key__`` must be given, and each
-    key used, in every language. Texts of others, in which ``__`` may occur, belong into ``keys``, or need ``literal``.
+    key used, in every language. Put foreign texts, in which ``__`` may occur, into ``keys``, or set ``literal``.
 
     :param message: the title.
     :param status: of an activity ``inProgress``, ``ready`` or ``error``; of a warning ``upcoming`` or ``existing``.
@@ -88,15 +88,17 @@ class ApsMessageOperator(ApsOperator):
     :param details: a short text in the list of notifications.
     :param full_details: the text of the opened notification.
     :param link: a view of the panel, such as ``/v/aps/samples/async1pn/servers``.
-    :param link_more: another one, labelled ``link_more_text``.
-    :param package_id: APS id of the package that sends; default: that of the connection, as for ``service``.
+    :param link_more: another view of the panel.
+    :param link_more_text: the label of ``link_more``.
+    :param package_id: APS id of the package that sends. None: that of the connection.
+    :param service: the service that sends. None: that of the connection.
     :param account_id: APS id of an account, all of whose users are addressed. The vendor requires neither this nor
-        ``user_id``; whom the platform addresses without them, it does not say.
+        ``user_id``, and does not say who is addressed without them.
     :param user_id: APS id of the user who is addressed.
-    :param initiator_id: APS id of the user who has started the activity.
+    :param initiator_id: APS id of the user who started the activity.
     :param parent_id: id of another notification; its children do not pop up.
-    :param ip_address: as the vendor has it.
-    :param literal: show the texts as they are: ``__name__`` in them is no place for a key, and keys are left out.
+    :param ip_address: the vendor's field ``ipAddress``.
+    :param literal: show the texts as they are: ``__name__`` is not a place for a key, and keys are left out.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"type": type_or_none, "literal": flag}
@@ -159,15 +161,15 @@ class ApsMessageOperator(ApsOperator):
 
 
 class ApsSendNotificationOperator(ApsMessageOperator):
-    """Send a notification once, and return it, with its ``id`` and ``context``.
+    """Sends a notification once, and returns it, with its ``id`` and ``context``.
 
-    Its context names the task instance. A retry, or a task that was cleared, edits the notification that has this
-    context already, so that there is never a second one.
+    The context is made of the ids of the task instance. A retry, or a cleared task, edits the notification that has
+    this context, so there is never a second one.
 
-    :param about: whose context it gets: that of the ``task``, or of the ``dag_run``, for which an ``ApsNotifier`` at
-        the end of the run looks.
-    :param context_group: the beginning of its context, instead of the ids of DAG, run and task; the context is this, a
-        dot, and 12 hex digits. An ``ApsNotifier`` looks for the one without a group.
+    :param about: what the context is made of: the ids of the ``task``, or of the ``dag_run``, for which an
+        ``ApsNotifier`` at the end of the run looks.
+    :param context_group: the beginning of the context, instead of the ids of DAG, run and task; the context is this, a
+        dot, and 12 hex digits. An ``ApsNotifier`` looks for the context without a group.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"about": choice("task", "dag_run")}
@@ -193,10 +195,10 @@ class ApsSendNotificationOperator(ApsMessageOperator):
 
 
 class ApsEditNotificationOperator(ApsMessageOperator):
-    """Change a notification, and return it. What is not given stays as it is.
+    """Changes a notification, and returns it. Fields that are not given keep their values.
 
-    :param notification_id: its id, or the result of the task that has sent it.
-    :param context: or its whole context; of several notifications the last one is changed.
+    :param notification_id: the id of the notification, or the result of the task that sent it.
+    :param context: instead of an id, the whole context; of several notifications the last one is changed.
     """
 
     template_fields: Sequence[str] = ("notification_id", "context", *ApsMessageOperator.template_fields)
@@ -217,10 +219,10 @@ class ApsEditNotificationOperator(ApsMessageOperator):
 
 
 class ApsDeleteNotificationOperator(ApsOperator):
-    """Delete a notification, and return what the platform answers: the notification, a text, or nothing.
+    """Deletes a notification, and returns the platform's reply: the notification, a text, or nothing.
 
-    :param notification_id: its id, or the result of the task that has sent it.
-    :param on_missing: what it means that there is none: ``succeed`` or ``fail``.
+    :param notification_id: the id of the notification, or the result of the task that sent it.
+    :param on_missing: what it means if there is no such notification: ``succeed`` or ``fail``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"on_missing": choice("succeed", "fail")}
@@ -245,15 +247,15 @@ class ApsDeleteNotificationOperator(ApsOperator):
 
 
 class ApsListNotificationsOperator(OutputMixin, ApsOperator):
-    """Read notifications. The result is a list of them; of ``display`` a dict with three lists.
+    """Reads notifications. The result is a list of them; for ``display`` it is a dict with three lists.
 
-    An XCom has up to 1,000,000 characters of them; what is left out is told in the log.
+    An XCom has up to 1,000,000 characters of them; the log says what is left out.
 
     :param view: ``channel``, ``context``, ``activity_log``, or ``display``: what a panel shows, in the groups
         ``warnings``, ``inProgressActivities`` and ``otherActivities``, the last with the ten latest.
-    :param context: for the view of that name; ``*`` stands for anything.
-    :param channel: for the view of that name; None: the channel of the caller.
-    :param output_path: write all of them there, as JSON, and return ``path`` and ``count``; a path on the worker, or an
+    :param context: for the view of that name; ``*`` stands for any characters.
+    :param channel: for the view of that name. None: the channel of the caller.
+    :param output_path: write all of them there, as JSON, and return ``path`` and ``count``: a path on the worker, or an
         address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
     """
 

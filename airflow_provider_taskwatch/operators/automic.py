@@ -38,16 +38,17 @@ _REQUEST = ("object_name", "automic_queue", "inputs", "execution_option", "detai
 
 @dataclass(kw_only=True)
 class AutomicCallback:
-    """How an Automation Engine calls back. What it sends is a hint: the execution is polled before it counts.
+    """How an Automation Engine calls back. A callback is a hint: the execution is polled before it counts.
 
     ``headers`` and ``url`` may be templates.
 
-    :param headers: sent along by the engine, for a proxy in front of the receiver, say. ``Authorization`` is ours.
+    :param headers: headers that the engine sends along, for a proxy in front of the receiver. ``Authorization`` is
+        reserved.
     :param url: where the engine reaches the receiver, if not at ``[taskwatch] callback_base_url``.
-    :param payload: where the engine has a TEMPLATE_EXECUTION of its own: the names of the vendor's template, and those
-        in yours, as ``{"runid": "execution_id"}``. Read are ``runid``, ``execution_status`` and the ``last_error_*``.
-    :param keep: names in the payload whose values belong into the result, under ``callback``: object variables,
-        archive keys. They are not confirmed by anything.
+    :param payload: for a TEMPLATE_EXECUTION of your own: the vendor's names, each with yours, as ``{"runid":
+        "execution_id"}``. ``runid``, ``execution_status`` and the ``last_error_*`` are read.
+    :param keep: names in the payload whose values the result keeps under ``callback``: object variables, archive keys.
+        Nothing confirms them.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("headers", "url")
@@ -93,33 +94,35 @@ def _callback_or_flag(name: str, value: object) -> None:
 
 
 class AutomicExecutionOperator(StartOperator):
-    """Start an Automic object (job, workflow, script, ...) and wait until its execution has ended.
+    """Starts an Automic object (job, workflow, script, ...) and waits until its execution has ended.
 
-    The start is marked: the execution's alias is ``alias`` (or the object's name) + ``-`` + 12 hex digits. Before a
-    second try the operator looks for that marker, so that an object is started once even where a reply was lost.
+    The execution's alias is a marker: ``alias`` (or the object's name), ``-`` and 12 hex digits. Before a second try
+    the operator looks for the marker, so an object is started once even if a reply was lost.
 
     :param object_name: the object to start.
     :param alias: shown at the remote instead of the object's name.
-    :param automic_queue: the Automic queue to run in; ``queue`` is Airflow's own, that of the executor.
-    :param inputs: values of the object's PromptSet variables: texts, or lists of texts.
+    :param automic_queue: the Automic queue to run in. ``queue`` is an argument of Airflow, the queue of the executor.
+    :param inputs: values of the object's PromptSet variables: texts, or lists of texts. If a name ends in ``|json``,
+        its value is sent as JSON.
     :param execution_option: ``execute`` now, ``once`` later, or ``recurring``.
     :param details: the fields of ``once`` (``wait_for_manual_release``, ``execution_date_time``, ``use_logical_time``)
-        or ``recurring`` (``start_date``, ``end_date``, ``end_after_executions``, ``execute_after``, ``execute_at``,
+        or of ``recurring`` (``start_date``, ``end_date``, ``end_after_executions``, ``execute_after``, ``execute_at``,
         ``between_start``, ``between_end``, ``adjust_start_time``).
     :param timezone: the name of a TIMEZONE object.
-    :param validate_inputs: ask the object for its inputs first, and refuse unknown ones.
-    :param success_statuses: what counts as success: status numbers and the vendor's group names, such as
-        ``["ANY_OK_OR_UNBLOCKED"]``. None: as the facts of the status table say, 1900 to 1999 but the skipped ones.
-    :param skip_statuses: what counts as an end without work; see ``on_skipped``.
-    :param follow_restarts: go on with the execution that restarts an ended one.
-    :param callback: have the engine call back when the execution has ended, instead of asking it all the time: True, or
-        an :class:`AutomicCallback`. The execution is then looked at when the callback comes, and every
-        ``callback_poll_interval`` in case it does not.
-    :param callback_poll_interval: seconds (or a timedelta) between looks while a callback is expected. The engine tells
-        of nothing but the end, so a blocked execution, or an active status among ``success_statuses``, is seen then.
-    :param cancel_children: where the execution is cancelled, cancel what it has started as well (the tasks of a
-        workflow, a schedule or a group). False leaves those that run running, as the engine does by default.
-    :param report_tail: how many last lines of the report belong into the message of a failure.
+    :param validate_inputs: read the object's inputs first, and refuse unknown ones.
+    :param success_statuses: which statuses are a success: numbers and the vendor's task states, such as
+        ``["ANY_OK_OR_UNBLOCKED"]``. None: 1900 to 1999, except the skipped ones.
+    :param skip_statuses: which statuses are an end without work; see ``on_skipped``.
+    :param follow_restarts: continue with the execution that restarts an ended one.
+    :param callback: the engine calls back when the execution has ended: True, or an :class:`AutomicCallback`. The
+        execution is then polled when the callback arrives, and every ``callback_poll_interval`` in case it does not
+        arrive.
+    :param callback_poll_interval: the interval between polls while a callback is expected, in seconds or as a
+        timedelta. The engine calls back at the end only; a blocked execution, or an active status in
+        ``success_statuses``, is noticed at these polls.
+    :param cancel_children: a cancel of the execution includes what it has started (the tasks of a workflow, a schedule
+        or a group). False leaves those running, which is the engine's own default.
+    :param report_tail: the number of last lines of the report that the message of a failure contains.
     :param automic_conn_id: an Airflow connection of the type ``automic``.
     :param kwargs: see :class:`~..task.operator.StartOperator`.
     """

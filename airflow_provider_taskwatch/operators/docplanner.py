@@ -25,13 +25,11 @@ if TYPE_CHECKING:
 
 
 class DocplannerPullNotificationsOperator(ReadFeedOperator):
-    """Pull what waits, and return what has come since the last run.
+    """Pulls the queue, and returns the notifications since the last run. See
+    :class:`~..task.feed_operator.ReadFeedOperator`.
 
-    :class:`~..task.feed_operator.ReadFeedOperator` documents the arguments that all readers share.
-
-    A pull deletes at Docplanner, so each reply is written into the inbox, encrypted, before anything else is done with
-    it, and ``[taskwatch] inbox_keys`` is needed. Of a notification is stored, and returned, what the connection's
-    ``store_payload`` allows.
+    A pull deletes at Docplanner, so each reply is first written into the inbox, encrypted; ``[taskwatch] inbox_keys``
+    is required. The connection's ``store_payload`` says how much of a notification is stored and returned.
 
     :param docplanner_conn_id: an Airflow connection of the type ``docplanner``.
     """
@@ -52,14 +50,15 @@ class DocplannerPullNotificationsOperator(ReadFeedOperator):
 class DocplannerReleaseNotificationsOperator(
     CheckedMixin, HookMixin["DocplannerHook"], BaseOperator, metaclass=CheckedOperatorType
 ):
-    """Have Docplanner push again the notifications that were not taken, as it advises to do periodically.
+    """Makes Docplanner push again the notifications that were not accepted, as it advises to do periodically.
 
-    It is for clients to which Docplanner pushes, and Docplanner allows it once an hour: see ``on_rate_limit``. What is
-    pushed again arrives at the receiver some time after this task has ended.
+    It is for clients to which Docplanner pushes. Docplanner allows one release per hour; see ``on_rate_limit``. The
+    notifications arrive at the receiver some time after this task has ended.
 
     :param docplanner_conn_id: an Airflow connection of the type ``docplanner``.
-    :param on_rate_limit: what to do when an hour is not over yet: ``wait`` until it is, or ``skip`` the task.
-    :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
+    :param on_rate_limit: what to do within an hour of the last release: ``wait`` for the rest of it, or ``skip`` the
+        task.
+    :param deferrable: wait in the triggerer; False waits on the worker. None: ``[taskwatch] default_deferrable``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {

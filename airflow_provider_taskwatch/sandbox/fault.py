@@ -54,17 +54,17 @@ _NEEDED: Mapping[str, str] = {"callback_early": '"callback"'}
 class Fault:
     """One fault, and the calls that it hits: those to a remote, or the callbacks of one.
 
-    :param name: one of :data:`ABOUT`.
+    :param name: one of the faults (:data:`ABOUT`).
     :param system: only calls to this remote; empty: to any.
     :param method: only this HTTP method.
     :param path: regular expression, searched in the path after the remote's mount point, or in that of a callback.
     :param body: regular expression, searched in the body of the request.
     :param endpoint: ``token`` or ``api``; empty: both.
-    :param skip: the first so many calls that match are left alone.
-    :param times: so many calls are hit; None: no such bound.
-    :param until: unix seconds after which no call is hit; None: no such bound.
-    :param work_done: whether the remote does what it was asked before the fault strikes; None: what
-        :data:`~.call_fault.CALL_FAULTS` says.
+    :param skip: the number of matching calls that are left alone first.
+    :param times: the number of calls that are hit; None: no limit.
+    :param until: unix seconds after which no call is hit; None: no limit. A request may give ``for_seconds`` instead.
+    :param work_done: whether the remote does what it was asked before the fault strikes; None: as the fault
+        does by default.
     :param seconds: how long ``latency`` holds the reply back (1), or until the connection is closed after
         ``lost_reply``, ``lost_request`` (0) and ``hang`` (for ever). How long ``callback_late`` holds a callback
         back (1), ``callback_duplicate`` its copy (0); how long after the start ``callback_early`` comes (0).

@@ -37,15 +37,15 @@ class Rule:
     :param system: only starts at this remote; empty: at any.
     :param times: only so many starts, then the next matching rule; None: all.
     :param duration: seconds from the beginning of the task to its end.
-    :param outcome: a word of :data:`OUTCOMES`, or the remote's own status: ``1911``, ``"succeeded"``.
+    :param outcome: one of the outcomes (:data:`OUTCOMES`), or the remote's own status: ``1911``, ``"succeeded"``.
     :param message: what the remote says when the task has ended.
-    :param progress: one of :data:`PROGRESS`.
+    :param progress: ``rising`` to 100, always ``zero``, ``full`` from the start, or ``absent``.
     :param stages: pairs of seconds, in rising order, and the remote's own status, shown from then on until the task
         ends.
-    :param hidden_seconds: so long after the start, reads answer 404.
+    :param hidden_seconds: seconds after the start during which reads answer 404.
     :param refuse: HTTP status (200 to 599) with which the start itself is refused, and nothing started; Acquia also
         has refusals under 200.
-    :param options: what only one remote understands; each lists its own.
+    :param options: what only one remote understands; see the stages and options of each remote.
     """
 
     match: str = "*"

@@ -10,11 +10,26 @@ from airflow_provider_taskwatch.task.sensor import WatchSensor
 
 
 class AcquiaNotificationSensor(WatchSensor):
-    """Wait until a task on Acquia Cloud has ended, and return what its notification says.
+    """Waits until a task on Acquia Cloud has ended, and returns its notification.
 
-    :param notification_uuid: its UUID, its URL, or the whole reply of the call that started the task (a dict, or JSON
-        text).
+    :param notification_uuid: the UUID of the notification, its URL, or the whole reply of the call that started the
+        task (a dict, or JSON text).
     :param acquia_conn_id: an Airflow connection of the type ``acquia``.
+
+    :result uuid: the UUID of the notification.
+    :result event: the kind of task, such as ``DatabaseBackupCreated``.
+    :result label: what was done, for people.
+    :result description: the same in a sentence.
+    :result status: Acquia's status, such as ``completed``.
+    :result created_at: when the task was accepted.
+    :result started_at: when it began.
+    :result completed_at: when it ended.
+    :result progress: percent.
+    :result duration: seconds from ``started_at`` (or ``created_at``) to ``completed_at``.
+    :result context: lists of ids by kind: ``application``, ``environment``, ``database``, ``organization``, ...
+    :result author: who started the task; only with ``include_personal``.
+    :result user: the user in the notification's context; only with ``include_personal``.
+    :result embedded_author: the author as the notification embeds it; only with ``include_personal``.
     """
 
     template_fields: Sequence[str] = ("notification_uuid", "acquia_conn_id", "output_path")

@@ -13,17 +13,23 @@ from airflow_provider_taskwatch.task.sensor import WatchSensor
 
 
 class AcronisEventSensor(EventSensor):
-    """Wait for an event of Acronis' Event Manager, and return it.
+    """Waits for an event of Acronis' Event Manager, and returns it.
 
-    All that wait for the same types of a topic share one subscription and one reader.
+    All tasks that wait for the same types of a topic share one subscription and one reader.
 
-    :param topic: such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
-    :param types: one or many types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; a ``*`` may stand at the end.
+    :param topic: the topic, such as ``cti.a.p.em.topic.v1.0~a.p.task.v1.0``.
+    :param types: one or more event types, such as ``cti.a.p.em.event.v1.0~a.p.task.*``; ``*`` may stand at the end.
     :param cel: a condition in CEL on ``event.``, which the server applies.
-    :param subscription: more of what makes a subscription: ``tenant_depth``, ``tenant_id``, ``subject_types``,
+    :param subscription: more fields of the subscription: ``tenant_depth``, ``tenant_id``, ``subject_types``,
         ``consumer``, ``session_timeout``, ``auto_commit_interval``; and ``on_offset_lost``. See
         :class:`~..operators.acronis.AcronisCreateSubscriptionOperator`.
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
+
+    :result id: the id of the event.
+    :result name: the type of the event.
+    :result subject: what the event is about, such as the id of a task or a tenant.
+    :result at: when it happened, ISO 8601.
+    :result content: the event as Acronis sends it.
     """
 
     template_fields: Sequence[str] = (
@@ -67,14 +73,39 @@ class AcronisEventSensor(EventSensor):
 
 
 class AcronisTaskSensor(WatchSensor):
-    """Wait until a task of Acronis' Task Manager has ended, and return what it says about it.
+    """Waits until a task of Acronis' Task Manager has ended, and returns the task.
 
-    All that wait on one connection are read together, a hundred in a request.
+    All tasks that wait on one connection are read together, 100 per request.
 
-    :param acronis_task_id: its id, as a text or a whole number: the subject of the task's events. (``task_id`` is that
-        of the Airflow task.)
+    :param acronis_task_id: the id of the task, as text or a whole number; it is the subject of the task's events.
+        ``task_id`` is an argument of Airflow.
     :param fail_on_warnings: an end with warnings is a failure.
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
+
+    :result id: the id, as text: it is beyond 2^53.
+    :result uuid: the UUID.
+    :result state: the state, such as ``completed``.
+    :result code: the code of the result, such as ``ok``, ``warning`` or ``error``.
+    :result type: the type of the task.
+    :result queue: the queue.
+    :result priority: the priority.
+    :result workflowId: the id of the workflow.
+    :result cancelRequested: whether a cancel was requested.
+    :result assignCount: how many times it was assigned.
+    :result enqueuedAt: when it was enqueued.
+    :result assignedAt: when it was assigned.
+    :result startedAt: when it began.
+    :result updatedAt: when it was last updated.
+    :result completedAt: when it ended.
+    :result duration: seconds from ``startedAt`` to ``completedAt``.
+    :result policy: ``id``, ``name`` and ``type`` of the policy.
+    :result resource: ``id``, ``name`` and ``type`` of the resource.
+    :result tenant: the UUID or the id of the tenant.
+    :result error: the error of the result.
+    :result warnings: the warnings of the result.
+    :result payload: the payload of the result.
+    :result startedByUser: who started it; only with ``include_personal``.
+    :result tenant_name: the name of the tenant; only with ``include_personal``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"fail_on_warnings": flag}

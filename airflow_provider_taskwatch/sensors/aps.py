@@ -11,17 +11,41 @@ from airflow_provider_taskwatch.task.sensor import WatchSensor
 
 
 class ApsNotificationSensor(WatchSensor):
-    """Wait until activities are ready, or a warning is resolved, and return the notification.
+    """Waits until activities are ready or a warning is resolved, and returns the notification.
 
-    An activity that ends in ``error`` fails the task, in the words of the notification. A warning that is ``existing``
-    counts as blocked (``fail_on_blocked``), as nothing goes on. One list serves all sensors of a connection.
+    An activity with the status ``error`` fails the task with the notification's text. A warning with the status
+    ``existing`` counts as blocked (see ``fail_on_blocked``). One list request serves all sensors of a connection.
 
-    A ``context`` stands for all notifications that have it, whenever they were sent, so it should name the occasion.
-    One that ends in ``error`` fails, and all must be ready; the result has them all as ``notifications``.
+    A ``context`` selects all notifications that have it, whenever they were sent, so it should name the occasion. All
+    must be ready; one with the status ``error`` fails the task.
 
-    :param notification_id: its id, or the result of the task that has sent it.
-    :param context: or a context, in which ``*`` stands for anything.
+    :param notification_id: the id of the notification, or the result of the task that sent it.
+    :param context: instead of an id, a context, in which ``*`` stands for any characters.
     :param aps_conn_id: an Airflow connection of the type ``aps``.
+
+    :result id: the id of the notification.
+    :result type: ``activity`` or ``warning``.
+    :result status: of an activity ``inProgress``, ``ready`` or ``error``; of a warning ``upcoming`` or ``existing``.
+    :result message: the title, in the language of the connection's ``locale``.
+    :result details: the short text of the list.
+    :result fullDetails: the text of the opened notification.
+    :result link: a view of the panel.
+    :result linkMore: another view of the panel.
+    :result linkMoreText: the label of ``linkMore``.
+    :result packageId: APS id of the package that sent it.
+    :result service: the service that sent it.
+    :result updated: whether it was edited.
+    :result resolved: whether a warning is resolved.
+    :result created: when it was created, as the platform writes it.
+    :result modified: when it was edited, as the platform writes it.
+    :result accountId: APS id of the account that is addressed.
+    :result context: its context.
+    :result parentId: id of the notification whose child it is.
+    :result notifications: all notifications of the context; only with the argument ``context``.
+    :result userId: APS id of the user who is addressed; only with ``include_personal``.
+    :result initiatorId: APS id of the user who started the activity; only with ``include_personal``.
+    :result initiator: the name of that user; only with ``include_personal``.
+    :result ipAddress: the IP address; only with ``include_personal``.
     """
 
     template_fields: Sequence[str] = ("notification_id", "context", "aps_conn_id", "output_path")

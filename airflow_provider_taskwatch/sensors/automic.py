@@ -11,14 +11,40 @@ from airflow_provider_taskwatch.task.sensor import WatchSensor
 
 
 class AutomicExecutionSensor(WatchSensor):
-    """Wait until an Automic execution has ended, and return what the engine says about it.
+    """Waits until an Automic execution has ended, and returns the execution.
 
-    :param run_id: the number of the execution, as a number or as text.
-    :param success_statuses: what counts as success: status numbers and the vendor's group names.
-    :param skip_statuses: what counts as an end without work; see ``on_skipped``.
-    :param follow_restarts: go on with the execution that restarts an ended one.
-    :param report_tail: how many last lines of the report belong into the message of a failure.
+    :param run_id: the run id of the execution, as a number or as text.
+    :param success_statuses: which statuses are a success: numbers and the vendor's task states. None: 1900 to 1999,
+        except the skipped ones.
+    :param skip_statuses: which statuses are an end without work; see ``on_skipped``.
+    :param follow_restarts: continue with the execution that restarts an ended one.
+    :param report_tail: the number of last lines of the report that the message of a failure contains.
     :param automic_conn_id: an Airflow connection of the type ``automic``.
+
+    :result run_id: the run id, a number.
+    :result status: the status, a number.
+    :result duration: seconds from ``start_time`` to ``end_time``.
+    :result name: the name of the object.
+    :result alias: the alias, which ends in the marker of the start.
+    :result title: the title of the object.
+    :result type: the type of the object, such as ``JOBS`` or ``JOBP``.
+    :result status_text: the engine's text of the status, in the language of the user.
+    :result runtime: seconds that it ran.
+    :result estimated_runtime: seconds that the engine expected.
+    :result activation_time: when it was activated.
+    :result start_time: when it began.
+    :result end_time: when it ended.
+    :result reference_run_id: the run id of the execution that this one restarts.
+    :result parent: the run id of the parent, such as the workflow.
+    :result queue: the Automic queue.
+    :result agent: the agent that ran it.
+    :result platform: the platform of the agent.
+    :result priority: the priority.
+    :result archive_key1: the first archive key.
+    :result archive_key2: the second archive key.
+    :result callback: the kept values of a callback; only with ``callback`` of the operator.
+    :result user: the user; only with ``include_personal``.
+    :result activator: the object or user that activated it; only with ``include_personal``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"follow_restarts": flag}

@@ -10,13 +10,19 @@ from airflow_provider_taskwatch.task.event_sensor import EventSensor
 
 
 class DocplannerNotificationSensor(EventSensor):
-    """Wait for a notification of Docplanner, and return it, as far as the connection's ``store_payload`` allows.
+    """Waits for a notification of Docplanner, and returns as much of it as the connection's ``store_payload`` allows.
 
-    All that wait on one connection share one puller. The queue belongs to the connection's client: a second Airflow
-    with the same one takes its notifications away.
+    All tasks that wait on one connection share one puller. The queue belongs to the connection's client: a second
+    Airflow with the same client takes its notifications away.
 
-    :param names: one or many names, such as ``slot-booked``; ``*`` stands for any characters. Default: any.
+    :param names: one or more names, such as ``slot-booked``, in which ``*`` stands for any characters; empty: any.
     :param docplanner_conn_id: an Airflow connection of the type ``docplanner``.
+
+    :result id: the id of the notification.
+    :result name: its name, such as ``slot-booked``.
+    :result subject: the id of the booking, break, service or address that it is about.
+    :result at: when it happened, ISO 8601.
+    :result content: its data, reduced to ids, times and statuses unless ``store_payload`` is ``full``.
     """
 
     template_fields: Sequence[str] = ("names", "docplanner_conn_id", *EventSensor.template_fields)

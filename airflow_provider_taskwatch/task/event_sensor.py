@@ -37,18 +37,20 @@ POKE_EVENTS = 10_000
 
 
 class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=CheckedOperatorType):
-    """Wait for an event, and return it: ``id``, ``name``, ``subject``, ``at`` and ``content``. Subclasses say of what.
+    """Waits for an event, and returns it: ``id``, ``name``, ``subject``, ``at`` and ``content``. Subclasses say which
+    feed.
 
-    Airflow's ``timeout``, ``soft_fail`` and ``mode="reschedule"`` (with ``deferrable=False``) mean what they always do.
+    Airflow's ``timeout``, ``soft_fail`` and ``mode="reschedule"`` (with ``deferrable=False``) have their usual meaning.
 
-    :param subject: what the event must be about; default: anything.
-    :param match: dotted paths into the event's content, and the values there.
-    :param since: events before this moment do not count: a datetime, or a text in ISO 8601, which may be a template.
-        Default: the start of the DAG run.
-    :param deferrable: wait in the triggerer; False waits on the worker, which needs ``[taskwatch] inbox_url`` then.
-        Default: ``[taskwatch] default_deferrable``.
-    :param on_events_lost: what to do where events after ``since`` were deleted before the wait began: ``continue`` with
-        an error in the log, or ``fail``.
+    :param subject: the subject that the event must have; empty: any.
+    :param match: dotted paths into the event's content, each with the value that must stand there.
+    :param since: events before this moment do not count: a datetime, or a text in ISO 8601. None: the start of the DAG
+        run.
+    :param deferrable: wait in the triggerer; False waits on the worker, which then needs ``[taskwatch] inbox_url``.
+        None: ``[taskwatch] default_deferrable``.
+    :param on_events_lost: what to do if events after ``since`` were deleted before the wait began: ``continue`` with an
+        error in the log, or ``fail``.
+    :param poke_interval: seconds between two reads of the feed, with ``deferrable=False``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {

@@ -78,24 +78,24 @@ def _limit_of(name: str, value: object) -> int:
 
 
 class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metaclass=CheckedOperatorType):
-    """Read what has come since the last run, and return it, or write it to object storage. Subclasses say which feed.
+    """Reads the events since the last run, and returns them or writes them to object storage. Subclasses say which
+    feed.
 
-    Who reads is kept in the inbox by ``reader``: a run goes on where the last one has ended, and a retry, or a run that
-    was cleared, gets the same events again. While a trigger or another task reads the feed, they are taken from the
-    inbox, else from the remote, through the inbox.
+    The inbox stores a position for each ``reader``: a run continues where the last one ended; a retry or a cleared run
+    gets its own events again. While a trigger or another task reads the feed, the events come from the inbox, else from
+    the remote through the inbox.
 
-    An XCom has up to 1,000,000 characters of events; what comes after them is for the next run, as after ``limit``.
-    ``output_path`` has no such bound.
+    An XCom has up to 1,000,000 characters of events; the rest is for the next run, as with ``limit``. ``output_path``
+    has no such limit.
 
-    :param limit: how many events at most; what is left is for the next run.
-    :param names: one or many of what may have happened, ``*`` standing for any characters; empty: anything.
-    :param since: how far back the first run of a reader goes: a datetime, or a text in ISO 8601. Default: it begins
-        with what comes from then on.
-    :param reader: to whom the position belongs. Default: the DAG's and the task's ids.
-    :param output_path: write the events there, one JSON object a line, and return ``path``, ``count`` and ``reader``;
+    :param limit: the largest number of events; the rest is for the next run.
+    :param names: one or more names of events, in which ``*`` stands for any characters; empty: any.
+    :param since: where the first run of a reader begins: a datetime, or a text in ISO 8601. None: with new events.
+    :param reader: the name to which the position belongs.
+    :param output_path: write the events there, one JSON object per line, and return ``path``, ``count`` and ``reader``:
         an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.jsonl``.
-    :param on_events_lost: what to do where events were deleted before they were read: ``continue`` with an error in
-        the log, or ``fail``.
+    :param on_events_lost: what to do if events were deleted before they were read: ``continue`` with an error in the
+        log, or ``fail``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {

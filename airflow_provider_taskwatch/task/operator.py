@@ -49,38 +49,36 @@ if TYPE_CHECKING:
 
 
 class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
-    """Start a task at a remote and wait for its end. Subclasses say how to start, the rest is here.
+    """Starts a task at a remote and waits for its end. Subclasses say what to start.
 
-    A start is not repeatable, so what is started is written down before the request is sent: a retry rejoins an
-    execution that still runs and takes a success that was not handed over yet; it starts anew after a failure.
-    A clear always starts anew, and cancels what still runs.
+    A start cannot be repeated, so a record of it is written before the request is sent. A retry rejoins a remote task
+    that still runs, takes a success that Airflow has not stored yet, and starts a new one after a failure. A clear
+    always starts a new one, and cancels the earlier one if it still runs.
 
-    :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
+    :param deferrable: wait in the triggerer; False waits on the worker. None: ``[taskwatch] default_deferrable``.
     :param wait_for_completion: False returns the remote's id at once.
-    :param poll_interval: seconds (or a timedelta) between looks at most. None: 30 seconds, and up to 60 while the
-        remote's progress says that the end is farther away than that.
-    :param adaptive: looks start after eight seconds, grow apart with the age of the wait, and heed the progress.
-        False looks at once and every ``poll_interval``.
-    :param timeout: seconds (or a timedelta) to wait at most; ``execution_timeout`` counts too.
-        None: as long as it takes.
-    :param on_timeout: ``cancel`` the remote task when the wait is over, or ``leave`` it.
+    :param poll_interval: the longest interval between polls, in seconds or as a timedelta. None: 30 seconds, and up to
+        60 while the reported progress says that the end is farther away.
+    :param adaptive: the first poll comes after 8 seconds, and the interval grows with the age of the wait and follows
+        the progress. False polls at once and then every ``poll_interval``.
+    :param timeout: the longest wait, in seconds or as a timedelta; ``execution_timeout`` counts too. None: no limit.
+    :param on_timeout: ``cancel`` the remote task at the deadline, or ``leave`` it.
     :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
-    :param durable: keep a record of the start, so that a retry rejoins. False: each attempt starts anew.
-    :param on_unknown_start: when something may still run that can neither be found, rejoined nor cancelled (a worker
-        died between request and reply, the connection leads elsewhere now, a clear may not cancel): ``fail`` and let
-        a person decide, or ``start_again`` for work that may run twice.
-    :param on_changed_inputs: when a retry renders other inputs than what it would go on with was started with (a time
-        in a template does so): ``rejoin`` it, with a warning that names the inputs; ``start`` anew beside it; or
-        ``fail`` and let a person decide. A second execution cannot be undone, hence the default; a clear always
-        starts with the new inputs.
-    :param on_skipped: an end without work means ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
-    :param not_found_grace: seconds from the start during which the remote may not know its own id yet.
-    :param unknown_status_grace: seconds during which a status may be one that we do not know.
+    :param durable: keep a record of the start, so that a retry rejoins. False: each attempt starts a new task.
+    :param on_unknown_start: what to do if an earlier start may still run, and cannot be found, rejoined or cancelled (a
+        worker died between request and reply, the connection leads to another address, a cancel was refused): ``fail``
+        and let a person decide, or ``start_again``, for work that may run twice.
+    :param on_changed_inputs: what a retry does if its inputs differ from those of the task that still runs (a time in a
+        template, for example): ``rejoin`` it and warn, ``start`` another one beside it, or ``fail`` and let a person
+        decide. A clear always starts with the new inputs.
+    :param on_skipped: what an end without work means: ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
+    :param not_found_grace: seconds from the start during which the remote may not know the id yet.
+    :param unknown_status_grace: seconds during which the status may be one that is in no table.
     :param fail_on_blocked: fail as soon as the remote task waits for a person.
-    :param blocked_timeout: or after so many seconds in that state.
+    :param blocked_timeout: fail after this many seconds in that state.
     :param include_personal: put personal data (authors, users) into the result.
-    :param output_path: write the whole result there, as JSON, too; the XCom has 100,000 characters at most. A path
-        on the worker, or an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
+    :param output_path: write the whole result there, too, as JSON; the XCom has 100,000 characters at most. A path on
+        the worker, or an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {

@@ -38,24 +38,25 @@ MEMORY_KEY = "taskwatch_memory"
 
 
 class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType):
-    """Wait for a remote task. Subclasses say which one.
+    """Waits for a remote task that was started elsewhere. Subclasses say which one.
 
-    Airflow's ``timeout``, ``soft_fail``, ``never_fail``, ``mode="reschedule"`` (with ``deferrable=False``) and
-    ``poke_interval`` mean what they always mean.
+    Airflow's ``timeout``, ``soft_fail``, ``never_fail`` and ``mode="reschedule"`` (with ``deferrable=False``) have
+    their usual meaning.
 
-    :param deferrable: wait in the triggerer; False waits on the worker. Default: ``[taskwatch] default_deferrable``.
-    :param poll_interval: seconds (or a timedelta) between looks at most. Default: ``poke_interval`` where that is
-        given, else 30 seconds, and up to 60 while the remote's progress says that the end is farther away than that.
-    :param adaptive: looks start at once, grow apart with the age of the wait, and heed the progress. False looks at
-        once and every ``poll_interval``.
-    :param on_skipped: an end without work means ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
-    :param not_found_grace: seconds from the start of the wait during which the remote may not know the id yet.
-    :param unknown_status_grace: seconds during which a status may be one that we do not know.
+    :param deferrable: wait in the triggerer; False waits on the worker. None: ``[taskwatch] default_deferrable``.
+    :param poll_interval: the longest interval between polls, in seconds or as a timedelta. None: ``poke_interval``, or
+        30 seconds, and up to 60 while the reported progress says that the end is farther away.
+    :param poke_interval: Airflow's name for ``poll_interval``; it counts if ``poll_interval`` is not given.
+    :param adaptive: the first poll comes at once, and the interval grows with the age of the wait and follows the
+        progress. False polls at once and then every ``poll_interval``.
+    :param on_skipped: what an end without work means: ``succeed``, ``skip`` (the Airflow task too) or ``fail``.
+    :param not_found_grace: seconds from the start during which the remote may not know the id yet.
+    :param unknown_status_grace: seconds during which the status may be one that is in no table.
     :param fail_on_blocked: fail as soon as the remote task waits for a person.
-    :param blocked_timeout: or after so many seconds in that state.
+    :param blocked_timeout: fail after this many seconds in that state.
     :param include_personal: put personal data (authors, users) into the result.
-    :param output_path: write the whole result there, as JSON, too; the XCom has 100,000 characters at most. A path
-        on the worker, or an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
+    :param output_path: write the whole result there, too, as JSON; the XCom has 100,000 characters at most. A path on
+        the worker, or an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.json``.
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {"poke_interval": duration}

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class FeedTrigger(BaseEventTrigger):
-    """Tell Airflow of the events of a feed, each at least once and in their order, in batches.
+    """Passes the events of a feed to Airflow, each at least once and in order, in batches.
 
-    How far it has got belongs to its name and is kept in the inbox, so neither a restart nor a renamed DAG misses
-    anything or begins anew. A new name begins with what comes from then on. Several batches in a row are followed by an
-    empty one, so that Airflow gives all of them to a run. Errors of the remote, the inbox and the settings are logged,
-    and lived through; so is that events were deleted before they could be told, with their number.
+    The position belongs to the trigger's name and is kept in the inbox, so a restart or a renamed DAG loses nothing. A
+    new name begins with new events. An empty batch follows several batches, so that Airflow gives all of them to a run.
+    Errors of the remote, the inbox and the settings are logged and survived. If events were deleted before they were
+    read, an error gives their number.
 
-    :param name: to which the position belongs; no two triggers may share one.
+    :param name: the name to which the position belongs; two triggers must not share one.
     :param conn_id: the connection; its type names the remote.
-    :param feed: which of its feeds; see the remote's sensor.
-    :param names: what may have happened, ``*`` standing for any characters; empty: anything.
-    :param subject: what it must be about; empty: anything.
-    :param match: dotted paths into the event's content, and the values there.
-    :param batch_size: how many events one trigger event carries at most.
+    :param feed: the feed: for Acronis ``topic``, ``types`` and more, as its sensor takes them; for Docplanner nothing.
+    :param names: names of events, in which ``*`` stands for any characters; empty: any.
+    :param subject: the subject that an event must have; empty: any.
+    :param match: dotted paths into the event's content, each with the value that must stand there.
+    :param batch_size: the largest number of events in one batch, 1 to 256.
     """
 
     def __init__(

@@ -200,8 +200,8 @@ def test_what_there_is_can_be_asked_for(sandbox: Sandbox) -> None:
     assert "sandbox-secret" not in str(content)
 
 
-def test_the_page_on_the_sandbox_names_all_words_and_settings(sandbox: Sandbox) -> None:
-    page = Path("docs/sandbox.md").read_text()
+def test_the_reference_names_all_words_and_settings(sandbox: Sandbox) -> None:
+    page = Path("docs/reference.md").read_text()
     settings = [name for remote in sandbox.remotes.values() for name in vars(remote.settings)]
     words = [*OUTCOMES, *PROGRESS, *CALL_FAULTS, *CALLBACK_FAULTS, *settings, *(one.name for one in fields(Rule))]
     assert [word for word in words if f"`{word}`" not in page] == []
