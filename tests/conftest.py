@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import psycopg
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -17,6 +19,7 @@ from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo import postgres
 from demo.configuration import environment
 
+hypothesis.settings.register_profile("quick", max_examples=20)
 SHARED_AIRFLOW = "tests/e2e/"
 HOME = Path(tempfile.mkdtemp(prefix="taskwatch-tests-"))
 
@@ -76,10 +79,21 @@ def server() -> Iterator[postgres.PrivatePostgres]:
         yield server
 
 
-@pytest.fixture
-def postgres_url(server: postgres.PrivatePostgres) -> str:
-    """A database of its own."""
-    name = f"inbox_{uuid.uuid4().hex}"
+@pytest.fixture(scope="session")
+def inbox_database(server: postgres.PrivatePostgres) -> str:
     with server.connect() as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return server.url.rpartition("/")[0].replace("postgresql+psycopg", "postgresql") + f"/{name}"
+        connection.execute("CREATE DATABASE inbox")
+    return server.url.rpartition("/")[0].replace("postgresql+psycopg", "postgresql") + "/inbox"
+
+
+@pytest.fixture
+def postgres_url(inbox_database: str) -> str:
+    """A database without tables and connections. The address is new each time, as inboxes are kept by theirs."""
+    with psycopg.connect(inbox_database, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return f"{inbox_database}?application_name={uuid.uuid4().hex}"
