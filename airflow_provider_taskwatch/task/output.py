@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,8 @@ class Output:
         return path
 
     def _check_folder(self, path: Path) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()  # from Python 3.14 on, is_dir() and exists() hide what else is wrong with a path
         if path.is_dir() or self._address.endswith("/"):
             raise ConfigurationError(f"output_path={self._address!r} is a folder; name a file in it")
         folder = next(one for one in path.parents if one.exists())

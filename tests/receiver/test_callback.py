@@ -10,7 +10,7 @@ from airflow_provider_taskwatch.receiver.callback import bearer_in, content_of, 
 from tests.receiver.visitor import NOW, TICKET
 from tests.rows import each_row
 
-DEEP = b'{"a":' * 30_000 + b"1" + b"}" * 30_000
+DEEP = b'{"a":' * 300_000 + b"1" + b"}" * 300_000
 
 
 def test_a_message_tells_whom_it_concerns_and_what_was_said() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -50,7 +49,7 @@ class Calendar:
     """What was booked, and when nobody can be. All ids are texts."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(FIRST_ID)
+        self._next_id = FIRST_ID
         self._visits: dict[str, tuple[Place, dict[str, Any]]] = {}
         self._breaks: dict[str, tuple[Place, dict[str, Any]]] = {}
         self._slots: dict[Place, float] = {}
@@ -192,7 +191,8 @@ class Calendar:
         return (one for at, one in self._visits.values() if at == where and one["status"] == "booked")
 
     def _next(self) -> str:
-        return str(next(self._numbers))
+        self._next_id += 1
+        return str(self._next_id - 1)
 
 
 def _read(text: str) -> datetime:

@@ -6,7 +6,6 @@ The vendor's pages disagree on retries, so each of their three schedules can be 
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
@@ -65,7 +64,7 @@ class Pushes:
     def __init__(self, settings: PushSettings) -> None:
         self._settings = settings
         self._waiting: list[tuple[float, int, _Push]] = []
-        self._numbers = itertools.count()
+        self._queued = 0
         self._under_way: dict[str, _Push] = {}
         self._buried: dict[str, Notification] = {}
         self._released_at: float | None = None
@@ -132,7 +131,8 @@ class Pushes:
             self._buried[one.notification.ref] = one.notification
 
     def _wait(self, one: _Push, due: float) -> None:
-        heapq.heappush(self._waiting, (due, next(self._numbers), one))
+        self._queued += 1
+        heapq.heappush(self._waiting, (due, self._queued, one))
 
     def _post(self, one: _Push, now: float) -> Post:
         body = one.notification.body

@@ -6,7 +6,6 @@ and unlink, the refusal of a token request, and every word of a refusal but thos
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -97,7 +96,7 @@ class Docplanner(Remote[Notification]):
         self.pushes = Pushes(self.settings)
         self.guard = Guard(self.settings)
         self.calendar = Calendar()
-        self._refs = itertools.count(1)
+        self._last_ref = 0
 
     def answer(self, call: Call, now: float) -> Answered:
         """Answer one call, unless something that stands before the API does."""
@@ -300,7 +299,7 @@ class Docplanner(Remote[Notification]):
 
     def _tell(self, name: str, data: Mapping[str, Any] | None, at: float, told_at: str = "") -> None:
         """Queue a notification, or push it."""
-        ref = next(self._refs)
+        self._last_ref = ref = self._last_ref + 1
         one = Notification(
             ref=str(ref),
             name=name,
