@@ -28,7 +28,7 @@ from airflow_provider_taskwatch.systems.acronis.feed import AcronisFeed, feed_of
 from tests.hub.conftest import settings_for
 from tests.hub.remote import NOW, Listening
 from tests.inbox.memory import MemoryInbox
-from tests.systems.acronis.test_event import OPTIONS
+from tests.systems.acronis.case import OPTIONS
 from tests.until import until
 
 GOOD = {"type": "cti.a.p.em.event.v1.0~a.p.task.created.v1.0", "time": "2026-01-31T06:00:00Z", "subject": "s"}

@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.systems.docplanner.feed import DocplannerFeed
 from tests.inbox.memory import MemoryInbox
 from tests.receiver.visitor import NOW, OTHER_SECRET, PUSH_TICKET, SECRET, Answer, Desk, ask, push_pass
 from tests.rows import each_row
-from tests.systems.docplanner.test_system import settings_of
+from tests.systems.docplanner.case import settings_of
 
 KEYLESS = replace(PUSH_TICKET, needs_key=False)
 DENYING = replace(KEYLESS, options={"store_payload": "ids", "denial_code": 7})

@@ -6,32 +6,16 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError
-from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.acronis import event as manager
 from airflow_provider_taskwatch.systems.acronis.subscription import Subscription, check_wish, read_subscription
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
+from tests.systems.acronis.case import OPTIONS, TOPIC, TYPE, settings
 
-TOPIC = "cti.a.p.em.topic.v1.0~a.p.task.v1.0"
-TYPE = "cti.a.p.em.event.v1.0~a.p.task.completed.v1.0"
 BASE = "/api/event_manager/v1"
 ID = "454e9a51-2207-4a2c-9db4-6ca168ac9597"
 READER = "5d0805ff-fa52-4175-abb1-c10061da437d"
-OPTIONS = {"topic": TOPIC, "types": [TYPE]}
-
-
-def settings(*, conn_id: str = "acronis_default", environment: str | None = None, read_timeout: float = 30.0):
-    return Settings(
-        conn_id=conn_id,
-        connection_type="acronis",
-        base_url="https://dc.test",
-        auth="oauth2",
-        login="id",
-        password="s3cret",
-        read_timeout=read_timeout,
-        own={"environment": environment, "many_values": "repeated"},
-    )
 
 
 def wished(**options) -> Subscription:

@@ -9,27 +9,11 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteErro
 from airflow_provider_taskwatch.core.feed import Batch, Feed
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, LengthError
-from airflow_provider_taskwatch.systems.acronis.feed import ASIDE_BYTES, AcronisFeed, feed_of
+from airflow_provider_taskwatch.systems.acronis.feed import ASIDE_BYTES, feed_of
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
-from tests.systems.acronis.test_event import BASE, OPTIONS, READER, TOPIC, TYPE, settings
-
-SAMPLE = {
-    "id": "9251fdc0-eb78-49b6-acaa-ed258074e4f5",
-    "ingest_time": "2024-10-01T11:01:16.070777369Z",
-    "previous": 93376477,
-    "sequence": 93376478,
-    "source": "account-server",
-    "subject": "692ff7d2-8505-44ed-82b0-e82ee8d42ef2",
-    "tenant_id": "692ff7d2-8505-44ed-82b0-e82ee8d42ef2",
-    "time": "2024-10-01T11:01:16.03094914Z",
-    "type": "cti.a.p.em.event.v1.0~a.p.tenant.disabled.v1.0",
-}
-"""As in the vendor's guide."""
-
-
-def feed(**options) -> AcronisFeed:
-    return feed_of(settings(), {**OPTIONS, **options})
+from tests.systems.acronis.case import OPTIONS, SAMPLE, TOPIC, TYPE, feed, settings
+from tests.systems.acronis.test_event import BASE, READER
 
 
 def offset(value: int):

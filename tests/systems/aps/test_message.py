@@ -300,3 +300,14 @@ def test_a_type_and_its_status_can_be_checked_by_themselves(kind: str, status: s
         check_type(kind, status)
     check_type("warning", "existing")
     check_type("activity")
+
+
+@pytest.mark.parametrize(
+    "text, made",
+    [
+        ("100 %", LocalizedMessage(message="100 %")),
+        ("__init__.py", LocalizedMessage(message="__text__", keys={"text": "__init__.py"})),
+    ],
+)
+def test_a_literal_text_has_no_place_for_keys(text: str, made: LocalizedMessage) -> None:
+    assert LocalizedMessage.literal(text) == localized("details", text, literal=True) == made

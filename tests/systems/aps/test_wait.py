@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.systems.aps.listing import by_context
-from airflow_provider_taskwatch.systems.aps.message import PHASES
 from airflow_provider_taskwatch.systems.aps.system import Aps
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
-from tests.systems.test_hostile import MEANT_ILL
+from tests.systems.aps.case import item
 
 DISPLAY = "GET /aps/2/services/notification-manager/notifications/displayMessages"
 LOG = "GET /aps/2/services/notification-manager/notifications/activitylog"
 LAST = "GET /aps/2/services/notification-manager/notifications/lastMessagesByContext?context="
-
-
-def item(ref: str, status: str = "inProgress", context: str = "", **more: Any) -> dict[str, Any]:
-    return {
-        "id": ref,
-        "type": "activity",
-        "status": status,
-        "context": context,
-        "message": {"message": f"Title of {ref}"},
-        "created": "2026-01-31T06:00:00Z",
-        "modified": "2026-01-31T06:00:00Z",
-        **more,
-    }
 
 
 def shown(*items: dict[str, Any]) -> Any:
@@ -107,37 +90,6 @@ def test_everybody_on_a_connection_is_read_together() -> None:
 # --- what a status means
 
 
-@each_row("kind, status", PHASES)
-def test_each_documented_status_has_its_phase(kind: str, status: str) -> None:
-    assert read("a", item("a", status, type=kind)).phase is PHASES[kind, status]
-
-
-@pytest.mark.parametrize("status", ["upcoming", "existing", "odd"])
-def test_a_warning_is_over_when_it_is_resolved(status: str) -> None:
-    seen = read("a", item("a", status, type="warning", resolved=True))
-    assert (seen.phase, seen.status) == (Phase.SUCCEEDED, status)
-
-
-@each_row(
-    "kind, status",
-    [
-        ("activity", "existing"),
-        ("warning", "ready"),
-        ("announcement", "notification"),
-        ("alarm", "ready"),
-        ("activity", ""),
-    ],
-)
-def test_what_does_not_belong_together_is_unknown_and_shown(kind: str, status: str) -> None:
-    seen = read("a", item("a", status, type=kind))
-    assert (seen.phase, seen.status) == (Phase.UNKNOWN, status)
-    assert seen.result["type"] == kind
-
-
-def test_a_type_that_is_left_out_is_an_activity() -> None:
-    assert read("a", item("a", "ready", type=None)).phase is Phase.SUCCEEDED
-
-
 def test_the_reading_says_what_readers_see() -> None:
     texts = {
         "message": {"message": "__what__ of __who__", "keys": {"who": "us"}, "multilangKeys": {"what": {"de": "Lauf"}}},
@@ -149,14 +101,6 @@ def test_the_reading_says_what_readers_see() -> None:
     assert result_of(Aps().explain(seen, {})) == "/dev/sda has 0 bytes left"
     assert seen.ended_at == 1769839200.0
     assert read("a", item("a", "error", localizedMessage="Wie gezeigt")).message == "Wie gezeigt"
-
-
-def test_who_is_concerned_is_told_only_when_asked_for() -> None:
-    people = {"userId": "u-1", "initiatorId": "u-2", "initiator": "Jane", "ipAddress": "192.0.2.1"}
-    seen = read("a", item("a", "ready", accountId="acc-1", **people))
-    assert not people.keys() & seen.result.keys()
-    assert seen.result["accountId"] == "acc-1"
-    assert seen.personal == people
 
 
 # --- contexts
@@ -223,23 +167,5 @@ def test_an_id_or_a_context_is_a_ref(ref: str) -> None:
     assert Aps().check_ref(ref) == ref
 
 
-@each_row("ref", ["", "a/b", "..", "context=", "context= ", "context=a\nb"])
-def test_what_could_be_no_ref_is_refused_before_any_request(ref: str) -> None:
-    with pytest.raises(ConfigurationError):
-        Aps().check_ref(ref)
-
-
 def test_an_item_without_an_id_is_left_out() -> None:
     assert read("context=a", {"context": "a", "status": "ready"}, item("", context="b")).phase is Phase.LOST
-
-
-@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
-@each_row("field", ["type", "status", "context", "message", "details", "modified", "localizedMessage"])
-def test_whatever_a_member_holds_the_reading_can_be_told_and_stored(field: str, text: str) -> None:
-    content = json.dumps({"warnings": [{**item("a", "ready"), field: "@"}]}).replace('"@"', text)
-    seen = result_of(Aps().observe("a"), reply(200, content))
-    assert (seen.describe().isprintable(), len(seen.describe()) < 800) == (True, True)
-    outcome = Outcome(ending=Ending.FAILED, ref=seen.ref, status=seen.status, message=seen.message, result=seen.result)
-    event = json.dumps(outcome.to_event(), allow_nan=False)
-    assert len(event) < 300_000
-    assert not any(one in event for one in ("\\u0000", "\\ud800"))

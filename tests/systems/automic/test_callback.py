@@ -59,6 +59,7 @@ def test_whatever_else_comes_names_nobody(content: object) -> None:
 
 
 def test_a_name_that_is_not_read_is_refused() -> None:
+    check_names({"runid": "execution_id"})
     with pytest.raises(ConfigurationError, match=r"execution_id.*what is read from a callback is runid"):
         check_names({"execution_id": "runid"})
 

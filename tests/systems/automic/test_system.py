@@ -8,15 +8,11 @@ import pytest
 from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
-    NotFoundError,
     RemoteError,
     ReplyError,
-    TransportError,
 )
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.settings import Settings
-from airflow_provider_taskwatch.core.system import Effect
-from airflow_provider_taskwatch.core.wire import Pause
 from airflow_provider_taskwatch.systems.automic import system as automic
 from airflow_provider_taskwatch.systems.automic.form import FORM
 from airflow_provider_taskwatch.systems.automic.group import GROUPS, expand
@@ -25,33 +21,13 @@ from airflow_provider_taskwatch.systems.automic.status import PHASES, phase_of
 from airflow_provider_taskwatch.systems.automic.system import Automic
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
+from tests.systems.automic.case import EFFECTS, EXECUTION, START_ID, listing
 
-START_ID = "0123456789ab"
 AUTOMIC = Automic(client="0100")
-EXECUTION = {
-    "run_id": 1005016,
-    "name": "JOBP.EXAMPLE",
-    "alias": "EXAMPLE-0123456789ab",
-    "type": "JOBP",
-    "status": 1550,
-    "status_text": "ACTIVE",
-    "runtime": 90,
-    "estimated_runtime": "300",
-    "start_time": "2026-01-31T06:00:00Z",
-    "queue": "CLIENT_QUEUE",
-    "reference_run_id": 0,
-    "user": "SMITH/DEPT",
-    "activator": "SMITH/DEPT",
-}
-UNKNOWN_RUN = reply(404, {"code": 11049, "error": "not found", "details": "no such run"})
 
 
 def entry(run_id: int, status: int = 1550, **more: object) -> dict[str, object]:
     return {"run_id": run_id, "name": f"JOBS.{run_id}", "type": "JOBS", "status": status, **more}
-
-
-def listing(*entries: object, hasmore: bool = False):
-    return reply(200, {"total": len(entries), "data": entries, "hasmore": hasmore})
 
 
 def seen_as(status: object, phase: Phase = Phase.UNKNOWN) -> Observation:
@@ -61,15 +37,9 @@ def seen_as(status: object, phase: Phase = Phase.UNKNOWN) -> Observation:
 # --- ids and options
 
 
-@pytest.mark.parametrize("ref", ["1005016", " 0001005016 ", "00000000001005016"])
-def test_a_run_id_loses_its_padding(ref):
-    assert AUTOMIC.check_ref(ref) == "1005016"
-
-
-@each_row("ref", ["", "0", "12/..", "abc", "-5", "1.5", "9" * 30, "²"])
-def test_what_is_no_run_id_is_refused_before_any_request(ref):
-    with pytest.raises(ConfigurationError, match="is not an execution id"):
-        AUTOMIC.check_ref(ref)
+def test_what_is_no_run_id_is_named():
+    with pytest.raises(ConfigurationError, match="'12a' is not an execution id: it must be a number greater than 0"):
+        AUTOMIC.check_ref("12a")
 
 
 def test_options_that_are_known_pass():
@@ -110,24 +80,6 @@ def test_a_reply_without_a_run_id_leaves_open_what_was_done(content):
     with pytest.raises(ReplyError, match="holds no run id") as caught:
         play(AUTOMIC.start({}), reply(200, content))
     assert not AUTOMIC.was_refused(caught.value)
-
-
-def test_too_many_requests_are_repeated():
-    steps, started = play(AUTOMIC.start({}), reply(429, retry_after="9"), reply(200, {"run_id": 7}))
-    assert (started.ref, [step.seconds for step in steps if isinstance(step, Pause)]) == ("7", [9.0])
-
-
-@pytest.mark.parametrize("answer", [reply(503), reply(500, {"code": 45110}), TransportError("reset")])
-def test_a_start_that_may_have_been_done_is_not_repeated(answer):
-    with pytest.raises((RemoteError, TransportError)) as caught:
-        play(AUTOMIC.start({}), answer)
-    assert not AUTOMIC.was_refused(caught.value)
-
-
-def test_a_refused_start_did_nothing():
-    with pytest.raises(NotFoundError) as caught:
-        play(AUTOMIC.start({}), reply(404, {"code": 1, "error": "no such object"}))
-    assert AUTOMIC.was_refused(caught.value)
 
 
 def test_without_a_client_the_path_has_none():
@@ -314,26 +266,10 @@ def test_a_status_alone_is_enough():
     assert (seen.phase, seen.message, seen.elapsed_seconds) == (Phase.FAILED, "ended not ok, aborted", None)
 
 
-@each_row("status", ["gone", 1299, 2000, -1, True, None, 1900.5, "²", "9" * 5000])
-def test_what_is_no_status_number_is_unknown(status):
-    seen = result_of(AUTOMIC.observe("7"), reply(200, {"status": status}))
-    assert (seen.phase, seen.status) == (Phase.UNKNOWN, "" if status is None else str(status))
-
-
 @pytest.mark.parametrize("status, phase", [(1400, Phase.RUNNING), (1870, Phase.FAILED), (1950, Phase.SUCCEEDED)])
 def test_an_unlisted_number_is_judged_by_its_range_and_says_so(status, phase):
     seen = result_of(AUTOMIC.observe("7"), reply(200, {"status": status}))
     assert (seen.phase, seen.message) == (phase, "(not in the vendor's table, judged by its range)")
-
-
-def test_an_execution_that_is_not_there_is_absent():
-    assert result_of(AUTOMIC.observe("7"), UNKNOWN_RUN) == absent("7")
-
-
-@each_row("answer", [reply(401), reply(503), reply(200, "<html>"), TransportError("lost")])
-def test_a_reading_that_fails_is_left_to_whoever_is_patient(answer):
-    with pytest.raises((RemoteError, ReplyError, TransportError)):
-        play(AUTOMIC.observe("7"), answer)
 
 
 # --- statuses
@@ -344,25 +280,6 @@ def test_the_whole_status_table_is_there():
     for number, phase in PHASES.items():
         assert phase.is_final == (number >= 1800)
         assert phase.is_ok == (number >= 1900)
-
-
-@each_row(
-    "number, phase",
-    [
-        (1301, Phase.BLOCKED),
-        (1560, Phase.BLOCKED),
-        (1685, Phase.PENDING),
-        (1799, Phase.PENDING),
-        (1810, Phase.LOST),
-        (1850, Phase.CANCELLED),
-        (1899, Phase.FAILED),
-        (1904, Phase.SUCCEEDED),
-        (1926, Phase.SKIPPED),
-        (1943, Phase.SUCCEEDED),
-    ],
-)
-def test_the_numbers_that_surprise(number, phase):
-    assert phase_of(number) is phase
 
 
 def test_numbers_and_groups_expand():
@@ -475,14 +392,6 @@ def test_paging_costs_less_than_single_reads():
 # --- cancel, find, follow
 
 
-EFFECTS = [
-    (reply(200, {}), Effect.CANCELLED),
-    (reply(200), Effect.CANCELLED),
-    (UNKNOWN_RUN, Effect.UNKNOWN),
-    (reply(403, {"code": 11191}), Effect.ENDED),
-]
-
-
 @each_row("answer, effect", EFFECTS)
 def test_cancel_is_content_with_what_has_ended_and_says_so(answer, effect):
     steps, told = play(AUTOMIC.cancel("7"), answer)
@@ -509,17 +418,6 @@ def test_an_engine_that_knows_no_recursive_cancel_gets_the_plain_one(answer, eff
 def test_a_plain_cancel_that_is_malformed_too_is_an_error():
     with pytest.raises(RemoteError):
         play(AUTOMIC.cancel("7"), reply(400), reply(400))
-
-
-def test_cancel_may_be_repeated():
-    steps, _ = play(AUTOMIC.cancel("7"), reply(503), reply(200, {}))
-    assert len(targets(steps)) == 2
-
-
-@pytest.mark.parametrize("answer", [reply(403, {"code": 1, "error": "no right"}), reply(401)])
-def test_a_cancel_that_is_refused_is_an_error(answer):
-    with pytest.raises(RemoteError):
-        play(AUTOMIC.cancel("7"), answer)
 
 
 def test_find_asks_for_the_alias_among_all_executions():
@@ -639,12 +537,6 @@ def test_a_log_stands_in_for_a_missing_report():
     assert words == "report:\n  b"
 
 
-@each_row("answer", [reply(404), reply(500, "<html>"), reply(200, "<html>"), TransportError("lost")])
-def test_explaining_never_raises(answer):
-    replies = [answer] * (4 if getattr(answer, "status", 0) == 404 else 3)
-    assert result_of(AUTOMIC.explain(seen_as(1800), {"report_tail": 2}), *replies) == ""
-
-
 @pytest.mark.parametrize("content", [{}, {"data": "x"}, {"data": ["x", {}]}])
 def test_an_odd_report_has_no_lines(content):
     assert result_of(AUTOMIC.explain(seen_as(1800), {}), listing(), reply(200, content)) == ""
@@ -657,6 +549,32 @@ def test_the_probe_asks_for_reachability_then_for_the_client():
     steps, words = play(AUTOMIC.probe(), reply(200), listing())
     assert targets(steps) == ["GET /ping", "GET /0100/executions?max_results=1"]
     assert "can be listed" in words
+
+
+def test_an_engine_without_a_ping_is_a_wrong_address():
+    for message, remedy in (
+        ("not found", "not found; check host, port and base path of the connection"),
+        ("no such base path", "no such base path"),
+    ):
+        with pytest.raises(NotFoundError) as missing:
+            play(AUTOMIC.probe(), reply(404, {"error": message}))
+        assert missing.value.message == remedy
+
+
+def test_executions_are_listed_by_filters_page_by_page():
+    pages = [listing(entry(9), entry(8), hasmore=True), listing(entry(7), entry(6), hasmore=True)]
+    steps, found = play(AUTOMIC.executions(3, {"type": "JOBS"}), *pages)
+    assert [one["run_id"] for one in found] == [9, 8, 7]
+    assert targets(steps) == [
+        "GET /0100/executions?type=JOBS&max_results=500",
+        "GET /0100/executions?type=JOBS&start_at_run_id=8&max_results=500",
+    ]
+
+
+@pytest.mark.parametrize("last", [listing(entry(9), hasmore=True), listing()])
+def test_listing_ends_where_nothing_more_comes(last):
+    steps, found = play(AUTOMIC.executions(5, {}), listing(entry(9), hasmore=True), last)
+    assert (len(steps), [one["run_id"] for one in found]) == (2, [9])
 
 
 def test_the_page_of_an_execution_knows_its_client():

@@ -7,17 +7,13 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, Feed
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, LengthError
-from airflow_provider_taskwatch.systems.docplanner.feed import DocplannerFeed, expiry_warning, feed_of, push_event
+from airflow_provider_taskwatch.systems.docplanner.feed import expiry_warning, feed_of, push_event
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
+from tests.systems.docplanner.case import NOBODY, ONE, TWO, feed, settings_of
 from tests.systems.docplanner.test_notification import notification
-from tests.systems.docplanner.test_system import EMPTY, NOBODY, ONE, TWO, settings_of
 
 HOUR = 3600.0
-
-
-def feed(**extra: object) -> DocplannerFeed:
-    return feed_of(settings_of(**extra), {})
 
 
 def test_it_is_a_feed_whose_reads_delete():
@@ -73,9 +69,8 @@ def test_the_queue_is_pulled_at_once_until_it_says_that_it_is_empty(content, pau
     assert feed().batch(reply(200, content), "").pause_seconds == pause
 
 
-@pytest.mark.parametrize("answer", EMPTY, ids=str)
-def test_an_empty_queue_is_left_alone_for_a_while(answer):
-    assert feed().batch(answer, "") == Batch(pause_seconds=10.0)
+def test_an_empty_queue_is_left_alone_for_ten_seconds():
+    assert feed().batch(reply(204), "") == Batch(pause_seconds=10.0)
 
 
 def test_what_is_no_notification_is_set_aside_and_the_others_are_read():

@@ -10,7 +10,7 @@ from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.systems.docplanner.notification import SUBJECTS, event_of, is_reduced
 from airflow_provider_taskwatch.systems.docplanner.system import read_pulled
 from tests.rows import each_row
-from tests.systems.test_hostile import MEANT_ILL
+from tests.systems.contract import HOSTILE
 
 PATIENT = {"name": "Pat", "surname": "Probe", "email": "pat@example.com", "nin": "123", "id": "p-1"}
 COMMON = {
@@ -200,7 +200,7 @@ def test_a_path_says_whether_it_is_kept(path, is_kept):
     assert is_reduced(path) is is_kept
 
 
-@each_row("text", MEANT_ILL.values(), ids=MEANT_ILL)
+@each_row("text", HOSTILE.values(), ids=HOSTILE)
 @each_row("place", ["@", "@@", "@@@", "@@@@"])
 @each_row("store_payload", ["ids", "full"])
 def test_whatever_it_holds_an_event_can_be_stored(store_payload: str, place: str, text: str) -> None:

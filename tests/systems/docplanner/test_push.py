@@ -9,7 +9,7 @@ from airflow_provider_taskwatch.systems.docplanner.feed import push_event
 from airflow_provider_taskwatch.systems.docplanner.notification import SUBJECTS
 from airflow_provider_taskwatch.systems.docplanner.push import BLOCKING, PUSH
 from tests.rows import each_row
-from tests.systems.docplanner.test_system import ONE, settings_of
+from tests.systems.docplanner.case import ONE, settings_of
 
 DENYING = {"store_payload": "ids", "denial_code": 7}
 APPROVING = {"store_payload": "ids", "denial_code": None}

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     LossError,
@@ -13,9 +12,7 @@ from airflow_provider_taskwatch.core.error import (
     ReplyError,
     TransportError,
 )
-from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply
-from airflow_provider_taskwatch.systems.docplanner.form import FORM
 from airflow_provider_taskwatch.systems.docplanner.system import (
     Pulled,
     patience,
@@ -27,27 +24,9 @@ from airflow_provider_taskwatch.systems.docplanner.system import (
 )
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
+from tests.systems.docplanner.case import EMPTY, NOBODY, ONE, TWO, settings_of
 
-ONE = {"name": "slot-booked", "data": {"visit_booking": {"id": "7"}}, "created_at": "2026-01-31T07:00:00+01:00"}
-TWO = {**ONE, "data": {"visit_booking": {"id": "8"}}}
-NOBODY = {"errors": [], "message": "No notifications found"}
 PAGE = "<!DOCTYPE html><title>Are you a robot?</title>"
-EMPTY = [
-    reply(404, NOBODY),
-    reply(404, {"message": "No notifications found."}),
-    reply(204),
-    reply(200),
-    reply(200, " \n"),
-    reply(200, []),
-    reply(200, {"notifications": [], "remaining": 0}),
-]
-
-
-def settings_of(host: str = "doctoralia.es", **extra: object) -> Settings:
-    raw = RawConnection(
-        conn_id="c", conn_type="docplanner", host=host, login="us", password="s3cret", extra=json.dumps(extra)
-    )
-    return read_connection(FORM, raw)
 
 
 def test_a_domain_is_all_that_a_connection_needs_besides_the_client():
