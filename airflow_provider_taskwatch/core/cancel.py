@@ -10,8 +10,8 @@ from typing import Any
 from .error import RemoteError, ReplyError
 from .flow import Flow, Retry
 from .phase import Phase
+from .single_poll import latest
 from .system import Options, System
-from .watch import latest
 
 AGE_SECONDS = 86_400.0
 REFUSALS = 5

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from .error import DeadlineError, MovedError, RemoteError, ReplyError, StrangerError, TaskWatchError
+from .error import DeadlineError, MovedError, RemoteError, ReplyError, TaskWatchError
 from .flow import FOR_HOW_LONG, Flow
 from .judge import NOT_FOUND_YET, WHY_ABSENT, Memory, judge, outcome
 from .outcome import MOVED, Ending, Outcome
@@ -15,7 +15,7 @@ from .phase import Observation, Phase
 from .plan import POLL_RETRY, SPREAD, Plan
 from .run import Run
 from .schedule import FIRST_SECONDS
-from .system import Options, System
+from .system import System
 from .text import bounded
 from .wire import Call, Pause
 
@@ -138,45 +138,6 @@ def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighe
         verdict = _unresolved(system, reading, verdict, error)
     told = yield from _told(system, plan, reading, verdict)
     return Weighed(memory=judged, observation=reading, outcome=told)
-
-
-def last_word(system: System, plan: Plan, age: float) -> Flow[Outcome | None]:
-    """One look at a task for which the wait's time is over: its own end where it has one, else None.
-
-    It may have ended in time, while nobody was there to see it.
-    """
-    seen = yield from system.observe(plan.ref)
-    check_own(system, seen, plan.options)
-    weighed = yield from weigh(system, plan, Memory(seen=True), Seen(age=age, observation=seen))
-    told = weighed.outcome
-    return told if told is not None and told.ending.is_of_remote and told.status else None
-
-
-def latest(system: System, ref: str, options: Options, *, is_restart: bool = False) -> Flow[Observation]:
-    """A reading of a task, or of what took over from it where the options say to go on with that.
-
-    :param is_restart: whether the ref is one that took over already, and need not carry our marker.
-    :raises StrangerError: where the remote has something else under that ref than what we have started.
-    """
-    while True:
-        seen = system.understand((yield from system.observe(ref)), options)
-        if not is_restart:
-            check_own(system, seen, options)
-        if not seen.phase.is_final or seen.phase.is_ok:
-            return seen
-        successor = yield from system.successor(seen, options)
-        if successor is None:
-            return seen
-        ref, is_restart = successor, True
-
-
-def check_own(system: System, seen: Observation, options: Options) -> None:
-    """Raise :class:`StrangerError` where a reading carries another marker than that of our start."""
-    if not system.is_own(seen, options):
-        raise StrangerError(
-            f"{system.noun} {seen.ref} is not the one that was started here: it does not carry its marker, so it is "
-            "neither taken for it nor cancelled; has the remote been restored, or its ids begun anew?"
-        )
 
 
 def expire(run: Run[Any, Outcome], passed: DeadlineError) -> None:

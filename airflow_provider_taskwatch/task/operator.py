@@ -226,7 +226,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
             if ref is None:
                 raise WaitTimedOut(message) from cause
             is_here = record is None or not has_moved(record.id_space, self.id_space)
-            seen = self.remote.latest(ref, record) if is_here else None
+            seen = self.remote.observe(ref, record) if is_here else None
             ref = seen.ref if seen else ref
             return self._finish(context, Outcome(ending=Ending.TIMED_OUT, ref=ref, message=message))
 
@@ -343,7 +343,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         options = self.remote.options_of(record if record is not None and record.ref == passed.ref else None)
         try:
             self.check_place(place)
-            outcome = self.last_word(passed, options)
+            outcome = self.end_after_deadline(passed, options)
             if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
                 self.remote.check_own(outcome.ref, options)
                 self.remote.cancel(outcome.ref)

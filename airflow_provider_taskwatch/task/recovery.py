@@ -13,9 +13,9 @@ from airflow_provider_taskwatch.core.error import MovedError, NotFoundError, Rem
 from airflow_provider_taskwatch.core.flow import refusal, trouble
 from airflow_provider_taskwatch.core.record import Record, changed_inputs
 from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.single_poll import check_own
 from airflow_provider_taskwatch.core.start import Decision, decide
 from airflow_provider_taskwatch.core.system import Effect, has_moved
-from airflow_provider_taskwatch.core.watch import check_own
 from airflow_provider_taskwatch.core.wire import Call
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class Recovery:
             ref = record.ref
             if ref is None and self._job.cancel_on_kill and self._system.keeps_marker:
                 ref = self._find(record)
-            seen = None if ref is None else self._remote.latest(ref, record)
+            seen = None if ref is None else self._remote.observe(ref, record)
         except (MovedError, StrangerError) as error:
             self._log.warning("the task was cleared: starting anew; %s is left alone: %s", self._named(record), error)
             return
@@ -270,7 +270,7 @@ class Recovery:
             effect, refused = Effect.UNKNOWN, None
         except TaskWatchError as error:
             effect, refused = None, error
-        seen = None if refused is None else self._remote.latest(ref, None)
+        seen = None if refused is None else self._remote.observe(ref, None)
         if effect is None and seen is not None and _has_ended(seen):
             self._log.info("%s %s has ended", noun, ref)
         elif refused is not None and (effect is None or (seen is not None and not seen.phase.is_final)):

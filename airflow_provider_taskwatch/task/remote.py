@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.single_poll import check_own, latest
 from airflow_provider_taskwatch.core.system import Effect
-from airflow_provider_taskwatch.core.watch import check_own, latest
 from airflow_provider_taskwatch.core.wire import Call
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Remote:
         """The options of a wait; without the marker where what is waited for does not have it, or need not."""
         return self.work.options("" if record is None or record.is_adopted else record.start_id)
 
-    def latest(self, ref: str, record: Record | None) -> Observation | None:
+    def observe(self, ref: str, record: Record | None) -> Observation | None:
         """A reading of what was started, or of its restart where one is followed; None where the remote does not say.
 
         :raises StrangerError: where the ref belongs to another start.

@@ -135,7 +135,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
             return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
         outcome = self.outcome_of(event)
         if outcome.ending is Ending.TIMED_OUT and not has_moved(place_of(event), self.id_space):
-            outcome = self.last_word(outcome, self.options())
+            outcome = self.end_after_deadline(outcome, self.options())
         return self._finish(outcome)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:

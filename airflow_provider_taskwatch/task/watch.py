@@ -22,9 +22,9 @@ from airflow_provider_taskwatch.core.judge import Rules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
+from airflow_provider_taskwatch.core.single_poll import last_poll
 from airflow_provider_taskwatch.core.system import has_moved
 from airflow_provider_taskwatch.core.text import Bounded, line
-from airflow_provider_taskwatch.core.watch import last_word
 from airflow_provider_taskwatch.link import PAGE_KEY
 
 from .base import CheckedMixin, HookMixin
@@ -148,10 +148,10 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
 
         return outcome_of(self, event, WatchTrigger, self.poll_seconds)
 
-    def last_word(self, passed: Outcome, options: dict[str, Any]) -> Outcome:
+    def end_after_deadline(self, passed: Outcome, options: dict[str, Any]) -> Outcome:
         """The end of a task whose deadline has passed, where it has one: the triggerers may have been down."""
         try:
-            return self.hook.run(last_word(self.hook.system, self.plan(passed.ref, options), CENTURY_SECONDS)) or passed
+            return self.hook.run(last_poll(self.hook.system, self.plan(passed.ref, options), CENTURY_SECONDS)) or passed
         except StrangerError:
             raise
         except TaskWatchError:

@@ -20,8 +20,9 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.sign import masking, rejects_token
+from airflow_provider_taskwatch.core.single_poll import last_poll
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Seen, last_word, watch, weigh
+from airflow_provider_taskwatch.core.watch import Seen, watch, weigh
 from airflow_provider_taskwatch.core.wire import Reply, get
 from tests.play import play, reply, result_of
 from tests.rows import each_row
@@ -271,7 +272,7 @@ ECHO = Reply(status=200, body=b'{"said": "client-secret-7"}', mask=Mask(("client
 
 
 def test_the_last_word_of_a_task_shows_no_secret():
-    outcome = result_of(masking(last_word(Echoing(), Plan(ref="client-secret-7-1"), 10.0)), ECHO, ECHO)
+    outcome = result_of(masking(last_poll(Echoing(), Plan(ref="client-secret-7-1"), 10.0)), ECHO, ECHO)
     assert outcome is not None
     assert (outcome.ref, outcome.result) == ("client-secret-7-1", {"said": "***", "id": "client-secret-7-1"})
     assert (outcome.status, outcome.message) == ("***", "job ***-1: failed (***): ***\n***")

@@ -23,8 +23,9 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
+from airflow_provider_taskwatch.core.single_poll import last_poll, latest
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, last_word, latest, watch, weigh
+from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, watch, weigh
 from airflow_provider_taskwatch.core.wire import get
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
@@ -388,7 +389,7 @@ def last(*replies, **reading):
             yield from ask(get(f"/{ref}"))
             return Observation(**{"ref": ref, "phase": Phase.RUNNING, "status": "s", **reading})
 
-    return play(last_word(Asked(), Plan(ref="7"), 100.0), *replies)[1]
+    return play(last_poll(Asked(), Plan(ref="7"), 100.0), *replies)[1]
 
 
 @pytest.mark.parametrize("phase, ending", [(Phase.SUCCEEDED, Ending.SUCCEEDED), (Phase.FAILED, Ending.FAILED)])
@@ -440,7 +441,7 @@ class Marked(Remote):
 def test_what_carries_another_marker_is_neither_the_latest_nor_the_last_word():
     for program in (
         latest(Marked(), "7", {"mine": "8"}),
-        last_word(Marked(), Plan(ref="7", options={"mine": "8"}), 0.0),
+        last_poll(Marked(), Plan(ref="7", options={"mine": "8"}), 0.0),
     ):
         with pytest.raises(StrangerError, match="job 7 is not the one that was started here"):
             play(program, reply(200))
