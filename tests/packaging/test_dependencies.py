@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "airflow_provider_taskwatch"
-OURS = {PACKAGE, "benchmarks", "demo", "tests"}
+PROGRAMS = ("benchmarks", "demo", "docs", "example_dags", "tests")
 DISTRIBUTIONS = packages_distributions()
 AIRFLOW = "apache-airflow"
 """The package itself is empty: ``airflow`` belongs to packages that it pins. A provider is a package of its own."""
@@ -44,7 +44,7 @@ def distribution(module: str) -> str:
 
 
 def imported(*folders: str) -> set[str]:
-    known = OURS | sys.stdlib_module_names
+    known = {PACKAGE, *PROGRAMS} | sys.stdlib_module_names
     return {distribution(module) for module in modules(*folders) if module.split(".")[0] not in known}
 
 
@@ -53,6 +53,6 @@ def test_what_the_package_imports_is_what_it_declares() -> None:
 
 
 def test_what_its_tests_and_programs_import_is_declared() -> None:
-    assert imported("benchmarks", "demo", "example_dags", "tests") <= (
+    assert imported(*PROGRAMS) <= (
         declared("options", "install_requires") | declared("options.extras_require", "dev")
     )
