@@ -14,8 +14,8 @@ from typing import Any
 from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.phase import Phase
+from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.settings import Settings
-from airflow_provider_taskwatch.core.start import Started
 from airflow_provider_taskwatch.core.system import Effect, System
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 from tests.play import T, reply

@@ -8,6 +8,7 @@ import pytest
 from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
+    NotFoundError,
     RemoteError,
     ReplyError,
 )
