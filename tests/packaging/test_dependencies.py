@@ -53,6 +53,4 @@ def test_what_the_package_imports_is_what_it_declares() -> None:
 
 
 def test_what_its_tests_and_programs_import_is_declared() -> None:
-    assert imported(*PROGRAMS) <= (
-        declared("options", "install_requires") | declared("options.extras_require", "dev")
-    )
+    assert imported(*PROGRAMS) <= (declared("options", "install_requires") | declared("options.extras_require", "dev"))
