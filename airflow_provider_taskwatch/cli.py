@@ -43,11 +43,11 @@ def get_commands() -> list[Any]:
             help="Watch tasks in other systems",
             subcommands=(
                 _command("sandbox", "sandbox.sandbox", "Serve emulators of the remotes", _SANDBOX),
-                _command("check", "check.check", "Test a connection, or the way of callbacks, step by step", _CHECK),
+                _command("check", "check.check", "Test a connection, or the path of a callback, step by step", _CHECK),
                 _command("watch", "watch.watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
                 _command("receiver", "receiver.receiver", "Serve the receiver of callbacks and pushes", _RECEIVER),
                 _command("push-url", "receiver.push_url", "Print the address to which a remote pushes", _PUSH_URL),
-                _command("inbox", "inbox.inbox", "Show or prune the inbox, or print a fresh key for it", _INBOX),
+                _command("inbox", "inbox.inbox", "Show or prune the inbox, or print a new key for it", _INBOX),
                 _command("adopt", "adopt.adopt", "Let a task wait for a remote task that it has not recorded", _ADOPT),
             ),
         )
@@ -57,8 +57,8 @@ def get_commands() -> list[Any]:
 _SANDBOX = (
     Arg(("--host",), help="address to listen on", default="127.0.0.1"),
     Arg(("--port",), help="port to listen on", type=_PORT, default=8900),
-    Arg(("--state",), help="file that keeps tasks, rules and events over restarts"),
-    Arg(("--token-lifetime",), help="seconds that a token is good for", type=_SECONDS, default=300.0),
+    Arg(("--state",), help="file that keeps tasks, rules and events over a restart"),
+    Arg(("--token-lifetime",), help="lifetime of a token in seconds", type=_SECONDS, default=300.0),
 )
 _CHECK = (
     Arg(("conn_id",), help="an Airflow connection", nargs="?"),
@@ -70,37 +70,37 @@ _RECEIVER = (
 )
 _PUSH_URL = (
     _CONN_ID,
-    Arg(("--api-key",), help="ask for a key, and print the header that holds it", action="store_true"),
+    Arg(("--api-key",), help="require a key, and print the header that holds it", action="store_true"),
 )
 _INBOX = (
     Arg(("action",), help="what to do", nargs="?", choices=("status", "prune", "show", "key"), default="status"),
     Arg(
         ("--older-than-days",),
-        help="prune what is older; the default is the option inbox_retention_days",
+        help="prune messages that are older; the default is the option inbox_retention_days",
         type=_DAYS,
     ),
     Arg(
         ("--sealed",),
-        help="prune, too, the sealed replies whose events are not stored yet: they are lost",
+        help="also prune sealed replies whose events are not stored yet; these events are lost",
         action="store_true",
     ),
     Arg(
         ("--raw",),
-        help="show what could not be read, as it came",
+        help="show the content of what could not be read",
         action="store_true",
     ),
 )
-_WATCH = (_CONN_ID, _REF, Arg(("--timeout",), help="give up after so many seconds", type=_SECONDS))
+_WATCH = (_CONN_ID, _REF, Arg(("--timeout",), help="give up after this many seconds", type=_SECONDS))
 _ADOPT = (
     Arg(("dag_id",), help="the DAG"),
     Arg(("run_id",), help="the DAG run"),
     Arg(("task_id",), help="the task"),
     _REF,
-    Arg(("--map-index",), help="of a mapped task", type=_MAP_INDEX, default=-1),
+    Arg(("--map-index",), help="the map index of a mapped task", type=_MAP_INDEX, default=-1),
     Arg(
         ("--force",),
-        help="also where the task has a ref already, waits or has succeeded, or where the remote does not know REF or "
-        "cannot be asked",
+        help="also if the task has a ref, waits or has succeeded, or if the remote does not know REF or cannot be "
+        "reached",
         action="store_true",
     ),
 )

@@ -37,27 +37,27 @@ def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
                 "description": "Settings of the Task Watch provider.",
                 "options": {
                     "default_deferrable": {
-                        "description": "Whether operators and sensors wait in the triggerer where their argument "
-                        "``deferrable`` is not given. Airflow's own ``[operators] default_deferrable`` is not asked.",
+                        "description": "Whether operators and sensors wait in the triggerer if their argument "
+                        "``deferrable`` is not given. Airflow's own ``[operators] default_deferrable`` does not count.",
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": "False",
                         "default": "True",
                     },
                     "callback_base_url": {
-                        "description": "Address of the receiver of callbacks, as remotes see it; callbacks go to "
-                        "``{callback_base_url}/callbacks/...``, and pushed events to ``{callback_base_url}/push/...``. "
-                        "The receiver on Airflow's API server is below ``/taskwatch``.",
+                        "description": "Address of the receiver, as remotes see it. Callbacks go to "
+                        "``{callback_base_url}/callbacks/...``, pushed events to ``{callback_base_url}/push/...``. "
+                        "The receiver on Airflow's API server has the path ``/taskwatch``.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "https://airflow.example.com/taskwatch",
                         "default": None,
                     },
                     "callback_secrets": {
-                        "description": "Secrets that sign callbacks, and addresses to which remotes push, the newest "
-                        "first, separated by blanks or commas; the first signs, all verify. The same for tasks and "
-                        "receivers. Without any there are neither. ``airflow taskwatch check --callbacks`` prints a "
-                        "fresh one.",
+                        "description": "Secrets that sign the addresses of callbacks and pushes, separated by blanks "
+                        "or commas, the newest first: the first signs, all verify. Tasks and receivers need the same "
+                        "ones. Without a secret there are no callbacks and no pushes. ``airflow taskwatch check "
+                        "--callbacks`` prints a new one.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "sensitive": True,
@@ -65,18 +65,18 @@ def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
                         "default": None,
                     },
                     "require_https": {
-                        "description": "Whether ``callback_base_url`` must be https, unless it is this host itself.",
+                        "description": "Whether ``callback_base_url`` must be https, unless it is a loopback address.",
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": "False",
                         "default": "True",
                     },
                     "inbox_url": {
-                        "description": "SQLAlchemy URL of the inbox, a database of its own that keeps callbacks: "
-                        "SQLite on one host, PostgreSQL (extra ``postgres``) for several. Never Airflow's metadata "
-                        "database. Where it is not set, an Airflow connection ``taskwatch_inbox`` of the type "
-                        "``postgres`` or ``sqlite`` names it, and where there is none it is the file "
-                        "``taskwatch-inbox.db`` in Airflow's home.",
+                        "description": "SQLAlchemy URL of the inbox, the database for callbacks and events: SQLite on "
+                        "one host, PostgreSQL (extra ``postgres``) on several. It is never Airflow's own database. If "
+                        "it is not set, the Airflow connection ``taskwatch_inbox`` of the type ``postgres`` or "
+                        "``sqlite`` names the inbox; without that it is the file ``taskwatch-inbox.db`` in Airflow's "
+                        "home.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "sensitive": True,
@@ -84,9 +84,9 @@ def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
                         "default": None,
                     },
                     "inbox_keys": {
-                        "description": "Keys that encrypt, in the inbox, the replies of remotes that forget what they "
-                        "have told (Docplanner), until their events are stored; the newest first, separated by blanks "
-                        "or commas. ``airflow taskwatch inbox key`` prints a fresh one.",
+                        "description": "Keys that encrypt, in the inbox, replies that a remote deletes after it has "
+                        "sent them (Docplanner), until their events are stored; separated by blanks or commas, the "
+                        "newest first. ``airflow taskwatch inbox key`` prints a new one.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "sensitive": True,
@@ -94,7 +94,7 @@ def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
                         "default": None,
                     },
                     "inbox_retention_days": {
-                        "description": "What is older is deleted from the inbox.",
+                        "description": "Messages that are older are deleted from the inbox.",
                         "version_added": "0.1.0",
                         "type": "float",
                         "example": "30",

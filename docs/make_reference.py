@@ -16,6 +16,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from airflow.sdk import BaseOperator, BaseSensorOperator
+from airflow.sdk.exceptions import AirflowException
 
 import airflow_provider_taskwatch
 from airflow_provider_taskwatch.core.error import TaskWatchError
@@ -468,7 +469,8 @@ def _errors() -> list[str]:
 def task_errors() -> list[type]:
     """The exceptions that a failed wait raises in a task."""
     module = import_module(f"{PACKAGE}.task.result")
-    return [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    found = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, AirflowException)]
+    return [one for one in found if one.__module__ == module.__name__]
 
 
 def _tree(cls: type[Exception], depth: int = 0) -> Iterator[tuple[int, type]]:

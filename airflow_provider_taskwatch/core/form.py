@@ -98,8 +98,8 @@ _AUTHS = {
 
 _OAUTH2_FIELDS = (
     Field(name="token_url", label="Token URL", description="Where OAuth2 tokens are obtained.", is_address=True),
-    Field(name="scope", label="Scope", description="OAuth2 scope, if the remote wants one."),
-    Field(name="audience", label="Audience", description="OAuth2 audience, if the remote wants one."),
+    Field(name="scope", label="Scope", description="OAuth2 scope, if the remote requires one."),
+    Field(name="audience", label="Audience", description="OAuth2 audience, if the remote requires one."),
     Field(
         name="token_params",
         label="Extra token parameters",
@@ -113,7 +113,7 @@ _CLIENT_AUTH = Field(
     name="client_auth",
     label="Client authentication",
     description="How client id and secret are sent to the token URL: as form fields (form), in a Basic header as they "
-    "are (basic), or in one whose parts are form-encoded, as RFC 6749 wants it (basic_encoded).",
+    "are (basic), or in a Basic header whose parts are form-encoded, by RFC 6749 (basic_encoded).",
     choices=("form", "basic", "basic_encoded"),
 )
 
@@ -125,29 +125,47 @@ _TRANSPORT_FIELDS = (
         kind="boolean",
         default=False,
     ),
-    Field(name="verify", label="Verify TLS", description="Off only for tests.", kind="boolean", default=True),
+    Field(
+        name="verify",
+        label="Verify TLS",
+        description="Whether the certificate of the remote is verified. Off only for tests.",
+        kind="boolean",
+        default=True,
+    ),
     Field(name="ca_bundle", label="CA bundle", description="File with the certificates to trust.", is_address=True),
     Field(name="proxy", label="Proxy", description="URL of an HTTP proxy.", is_secret=True, is_address=True),
     Field(
         name="patience",
         label="Patience (s)",
-        description="How long a host name that does not exist, or TLS that fails, is tried before anything is reached.",
+        description="Seconds for which an unknown host name, or failing TLS, is tried if the remote was never reached.",
         kind="number",
         default=10.0,
     ),
-    Field(name="connect_timeout", label="Connect timeout (s)", kind="number", default=10.0),
-    Field(name="read_timeout", label="Read timeout (s)", kind="number", default=30.0),
+    Field(
+        name="connect_timeout",
+        label="Connect timeout (s)",
+        description="Seconds to wait for a connection.",
+        kind="number",
+        default=10.0,
+    ),
+    Field(
+        name="read_timeout",
+        label="Read timeout (s)",
+        description="Seconds to wait for a reply.",
+        kind="number",
+        default=30.0,
+    ),
     Field(
         name="concurrency",
         label="Concurrent requests",
-        description="At most so many requests at a time, per triggerer process.",
+        description="The largest number of requests at a time, per triggerer process.",
         kind="integer",
         default=16,
     ),
     Field(
         name="rate_limit",
         label="Requests per second",
-        description="At most so many requests a second, per triggerer process. Empty: no limit.",
+        description="The largest number of requests per second, per triggerer process. Empty: no limit.",
         kind="number",
     ),
     Field(

@@ -14,12 +14,12 @@ from .setting import STATUS, fits
 OUTCOMES = {
     "success": "ends well",
     "failure": "ends badly, with the rule's message",
-    "cancelled": "ends as if somebody had cancelled it",
-    "skipped": "ends without having been run (Acquia has no such end: a success)",
-    "lost": "ends as lost, its agent died (Acquia has no such end: a failure)",
+    "cancelled": "ends as if a user had cancelled it",
+    "skipped": "ends without having run (Acquia has no such end: a success)",
+    "lost": "ends as lost because its agent died (Acquia has no such end: a failure)",
     "stuck": "never ends, keeps its last stage",
     "blocked": "stops, waiting for a person (Acquia has no such state: stuck)",
-    "unknown": "shows a status that nobody knows, and never another one",
+    "unknown": "shows a status that is in no table, and never another one",
     "gone": "can no longer be found: reads answer 404",
 }
 """The words for :attr:`Rule.outcome`; anything else is the remote's own status, sent as it is."""
@@ -35,7 +35,7 @@ class Rule:
     :param match: shell pattern over what a start names. Automic: object name or alias. Acquia: path after
         ``/api``, the same after its method (``POST /environments/*``), or event. Acronis: policy or resource.
     :param system: only starts at this remote; empty: at any.
-    :param times: only so many starts, then the next matching rule; None: all.
+    :param times: the number of starts, then the next matching rule counts; None: all.
     :param duration: seconds from the beginning of the task to its end.
     :param outcome: one of the outcomes (:data:`OUTCOMES`), or the remote's own status: ``1911``, ``"succeeded"``.
     :param message: what the remote says when the task has ended.

@@ -29,7 +29,7 @@ class TokenSettings:
 
     :param clients: secrets by client id.
     :param token_lifetime: seconds.
-    :param token_expiry: how the lifetime is told: ``expires_in`` (seconds from now), ``expires_on`` (unix
+    :param token_expiry: how the lifetime is sent: ``expires_in`` (seconds from now), ``expires_on`` (unix
         seconds), or ``absent``.
     :param token_error_shape: ``oauth`` (``error``, ``error_description``) or ``okta`` (``errorCode``,
         ``errorSummary``).

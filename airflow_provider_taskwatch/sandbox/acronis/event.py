@@ -29,7 +29,7 @@ class EventSettings:
     :param retry_after: ``Retry-After`` of such an answer in seconds; None: no header.
     :param expired_status: the answer to an offset that is older than what is kept.
     :param task_retention: seconds for which events about tasks are kept.
-    :param redeliver: so many events that were delivered before come again with the next ones.
+    :param redeliver: the number of delivered events that come again with the next ones.
     :param sequence_step: distance between sequence numbers.
     :param offset_paths: of topics: as the ``guide`` has it, and as the ``api`` description has it.
     :param tenants: parents of tenants by their children; the root is that of the client.

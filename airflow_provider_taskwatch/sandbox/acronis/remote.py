@@ -29,7 +29,7 @@ class AcronisSettings(EventSettings, TokenSettings):
 
     :param many_values: how filters write several: ``both``, ``repeated`` or ``or``.
     :param cursor_place: of lists: ``top`` (the API description) or ``paging`` (the samples).
-    :param text_ids: whether ids of tasks are told as texts, not as numbers.
+    :param text_ids: whether ids of tasks are sent as text, not as numbers.
     :param delete_after: seconds after its end when a task is deleted; None: never.
     """
 

@@ -46,8 +46,8 @@ class ApsSettings(TokenSettings):
     :param put: an edit is to ``replace`` what was there, or to ``merge`` with it.
     :param delete_reply: a deletion answers with the ``object``, its id as ``string``, or ``empty``.
     :param display_as_list: the groups of displayMessages come in a list.
-    :param last_messages: so many notifications are found by context.
-    :param kept: so many notifications are remembered at all; None: all.
+    :param last_messages: the number of notifications that are found by context.
+    :param kept: the number of notifications that are kept at all; None: all.
     """
 
     clients: dict[str, str] = field(default_factory=lambda: {CLIENT_ID: CLIENT_SECRET, OTHER_ID: OTHER_SECRET})

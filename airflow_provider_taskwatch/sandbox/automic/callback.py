@@ -34,7 +34,7 @@ class CallbackSettings:
     :param callback_https_only: whether a start is refused whose callback does not use HTTPS.
     :param callback_template: TEMPLATE_EXECUTION; empty: a default payload.
     :param callback_payload: which default payload: ``padded``, ``plain`` or ``named``.
-    :param callback_speed: the intervals pass so many times faster.
+    :param callback_speed: the factor by which the intervals pass faster.
     :param callback_timeout: seconds without an answer after which an attempt has failed.
     :param callback_ca_bundle: path of the certificates that receivers are checked against; empty: the system's.
     """

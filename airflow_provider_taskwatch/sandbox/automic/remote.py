@@ -75,7 +75,7 @@ class AutomicSettings(CallbackSettings, TokenSettings):
     :param healthy: what ``system/health`` says.
     :param maintenance: ILM runs: everything answers 503.
     :param deactivate_after: seconds after its end when an execution leaves the list.
-    :param reorganise_after: seconds after its end when nobody knows it any more; None: never.
+    :param reorganise_after: seconds after its end until reads answer 404; None: never.
     :param cancel_seconds: how long a cancel takes.
     :param list_lag: seconds by which the list is behind single reads.
     :param stopped_queues: names of queues in which nothing begins.

@@ -20,7 +20,8 @@ class GuardSettings:
     """What stands before the API.
 
     :param firewall: whether requests without a User-Agent get a page with 405.
-    :param firewall_requests: and all that exceed so many in five minutes, those for tokens included; None: none do.
+    :param firewall_requests: requests in five minutes, token requests included, after which the page comes as well;
+        None: no limit.
     :param bare_hosts: names of hosts that redirect to themselves with ``www.`` in front.
     :param rate_limiter: whether requests are counted, and the headers sent that say so.
     :param rate_limit_reads: GET requests an hour.

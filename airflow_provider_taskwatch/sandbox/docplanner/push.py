@@ -31,8 +31,8 @@ class PushSettings:
     :param push_url: where to; empty: they are not pushed, and can be pulled.
     :param push_headers: sent along, such as the API key that was agreed upon.
     :param push_retries: a name in :data:`RETRIES`.
-    :param push_speed: the pauses between the attempts pass so many times faster.
-    :param push_at_once: so many attempts are under way at a time, at most.
+    :param push_speed: the factor by which the pauses between the attempts pass faster.
+    :param push_at_once: the largest number of attempts at a time.
     :param push_timeout: seconds without an answer after which an attempt has failed.
     :param push_ca_bundle: path of the certificates that the receiver is checked against; empty: the system's.
     :param release_enabled: whether a release is allowed; None: where notifications are pushed.

@@ -38,7 +38,7 @@ DATA = "application/vnd.docplanner+json; charset=UTF-8"
 class DocplannerSettings(PushSettings, GuardSettings, TokenSettings):
     """What can be changed about the emulated Docplanner, besides pushes and what stands before it.
 
-    :param empty_answer: how an empty queue is told: ``404``, ``204``, ``200-empty`` or ``200-list``.
+    :param empty_answer: the reply for an empty queue: ``404``, ``204``, ``200-empty`` or ``200-list``.
     :param pull_member: the member of a pull's answer that holds the notifications; the real one is ``notifications``.
     :param echo_seconds: how long after an action its notification comes.
     :param silent: names of notifications that no action causes.
