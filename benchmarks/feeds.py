@@ -206,7 +206,7 @@ async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[
     from airflow_provider_taskwatch.feed.pump import Pump
     from airflow_provider_taskwatch.feed.registry import feed_of
     from airflow_provider_taskwatch.feed.waiter_index import Waiter
-    from airflow_provider_taskwatch.hub.registry import hub_for
+    from airflow_provider_taskwatch.hub.hub import hub_for
 
     hub = hub_for(conn_id)
     async with hub:
@@ -311,7 +311,7 @@ class Waiting:
         """The key of their feed, as soon as the listener knows all; in the end, the first so many must have fired."""
         from airflow_provider_taskwatch.feed.registry import feed_of, listener
         from airflow_provider_taskwatch.feed.waiter_index import Waiter
-        from airflow_provider_taskwatch.hub.registry import hub_for
+        from airflow_provider_taskwatch.hub.hub import hub_for
 
         feed = await feed_of(hub_for(CONN_ID), FEED)
         tasks = [asyncio.create_task(self._wait(subject)) for subject in self.subjects]
@@ -442,7 +442,7 @@ def _batches(airflow: PrivateAirflow) -> list[int]:
 
 async def _key() -> str:
     from airflow_provider_taskwatch.feed.registry import feed_of
-    from airflow_provider_taskwatch.hub.registry import hub_for
+    from airflow_provider_taskwatch.hub.hub import hub_for
 
     hub = hub_for(CONN_ID)
     async with hub:

@@ -105,7 +105,7 @@ class FeedProducer(SharedStreamProducer):
         from airflow_provider_taskwatch.config.inbox import aopen_inbox
         from airflow_provider_taskwatch.config.metric import count
         from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
-        from airflow_provider_taskwatch.hub.registry import hub_for
+        from airflow_provider_taskwatch.hub.hub import hub_for
         from airflow_provider_taskwatch.inbox.thread import in_thread
 
         from .follower import FeedFollower

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
+from airflow_provider_taskwatch.config.connection import read_settings
+from airflow_provider_taskwatch.config.metric import count
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.watch import Poll
@@ -202,3 +204,16 @@ class Hub:
         task = asyncio.get_running_loop().create_task(work, context=self._context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+_hubs: dict[tuple[asyncio.AbstractEventLoop, str], Hub] = {}
+
+
+def hub_for(conn_id: str) -> Hub:
+    """The hub of a connection in the running event loop; a new one where there is none, or it has ended."""
+    key = asyncio.get_running_loop(), conn_id
+    if key not in _hubs or _hubs[key].is_closed:
+        for ended in [other for other, hub in _hubs.items() if hub.is_closed]:
+            del _hubs[ended]
+        _hubs[key] = Hub(conn_id, lambda: read_settings(conn_id), count=count)
+    return _hubs[key]

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.error import described
 
 from .canceller import Canceller, Kill
-from .registry import hub_for
+from .hub import hub_for
 
 log = logging.getLogger(__name__)
 

@@ -86,7 +86,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
         yield BriefEvent(self._told(outcome), words=outcome.message)
 
     async def _outcome(self) -> Outcome:
-        from airflow_provider_taskwatch.hub.registry import hub_for
+        from airflow_provider_taskwatch.hub.hub import hub_for
 
         try:
             async with asyncio.timeout(self._seconds_left()), hub_for(self.conn_id) as hub:

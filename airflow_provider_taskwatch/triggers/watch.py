@@ -141,7 +141,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     # --- waiting
 
     async def _outcome(self) -> Outcome:
-        from airflow_provider_taskwatch.hub.registry import hub_for
+        from airflow_provider_taskwatch.hub.hub import hub_for
 
         async with hub_for(self.conn_id) as hub:
             outcome: Outcome | None = None

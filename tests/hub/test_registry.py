@@ -12,7 +12,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.feed import registry
 from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
-from airflow_provider_taskwatch.hub.registry import hub_for
+from airflow_provider_taskwatch.hub.hub import hub_for
 from tests.hub.conftest import OpenHub
 from tests.hub.remote import Listening, QueueFeed, Remote
 from tests.until import until
