@@ -1,4 +1,4 @@
-"""A feed of a remote, as its pump needs it: where to begin, how to read, what a reply holds, how to acknowledge."""
+"""The protocol of a feed: where to begin, how to read, which events a reply contains, how to acknowledge them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .wire import Reply
 class Event:
     """One item of a feed.
 
-    :param id: tells the events of one feed apart; what is delivered again has the same one.
-    :param name: what has happened, in the remote's words.
-    :param subject: the remote's id of what it is about; empty where it names none.
-    :param at: when, in seconds since the epoch, by the remote's clock.
-    :param content: the event as JSON, as much of it as may be stored; it may concern people, so no repr shows it.
+    :param id: unique within the feed. An event that is delivered again has the same id.
+    :param name: what happened, in the remote's terms.
+    :param subject: the remote's id of the object that the event is about; empty if it names none.
+    :param at: seconds since the epoch by the remote's clock.
+    :param content: the event as JSON, bounded for storage. It may be personal data, so no repr shows it.
     """
 
     id: str
@@ -49,7 +49,7 @@ def instant(seconds: float) -> datetime:
 
 
 def whole(event: Event) -> dict[str, Any]:
-    """All of an event; ``at`` in ISO 8601, UTC."""
+    """The complete event as a dict; ``at`` in ISO 8601, UTC."""
     return {
         "id": event.id,
         "name": event.name,
@@ -60,7 +60,7 @@ def whole(event: Event) -> dict[str, Any]:
 
 
 def fitted(event: Event) -> Bounded:
-    """An event among others, in an XCom or in the payload of an asset's event: safe, and within their bounds."""
+    """An event for an XCom or the payload of an asset event: safe, and within their size limit."""
     return bounded(whole(event), EVENTS_CHARACTERS)
 
 
@@ -71,10 +71,10 @@ def shown(event: Event) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """What a feed holds in the place of an event, and cannot be understood. It is set aside, and reading goes on.
+    """An item of a feed that cannot be read as an event. It is set aside, and reading continues.
 
-    :param content: as it came, or its beginning; it may concern people, so no repr shows it.
-    :param problem: why it is no event, without a word of what it holds.
+    :param content: unchanged, or its beginning. It may be personal data, so no repr shows it.
+    :param problem: why it is not an event, without any of its content.
     """
 
     content: bytes = field(repr=False)
@@ -83,15 +83,15 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one reply of a feed holds.
+    """The content of one reply of a feed.
 
     :param events: in the order of the feed.
-    :param position: where to read on.
-    :param pause_seconds: how long the remote is to be left alone before the next read, at least.
-    :param warning: what people should know; empty where all is well.
-    :param unreadable: what else it holds.
-    :param loss: what is lost, with its number; empty where nothing is.
-    :param refusal: why the remote has not been willing to answer; empty where it was. It is worth a word if it lasts.
+    :param position: where the next read begins.
+    :param pause_seconds: the shortest pause before the next read.
+    :param warning: for the log; empty if there is none.
+    :param unreadable: items that are not events.
+    :param loss: the events that are lost, with their number; empty if none is.
+    :param refusal: why the remote refused the read; empty if it did not. It is logged if it lasts.
     """
 
     events: tuple[Event, ...] = ()
@@ -104,25 +104,27 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """How many items of the feed it brings, whether they can be read or not."""
+        """The number of items, readable or not."""
         return len(self.events) + len(self.unreadable)
 
 
-def who_reads(feed: Feed) -> str:
-    """Who brings the events of a feed to those who wait for them in a triggerer, for people."""
+def delivery(feed: Feed) -> str:
+    """How the events of a feed reach the tasks that wait in a triggerer, as a sentence for the log."""
     if feed.is_pushed:
         return "the remote pushes them to the receiver"
     return "one of the triggerers that share the inbox reads it"
 
 
-MISTAKES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What code raises that has met a value of a shape which nobody has thought of."""
+SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""Errors that code raises for a value of an unexpected shape."""
 
 
-def sort_out(items: Iterable[object], read: Callable[[Any], Event]) -> tuple[tuple[Event, ...], tuple[Unreadable, ...]]:
-    """The events among the items of a feed, and what else there is.
+def read_items(
+    items: Iterable[object], read: Callable[[Any], Event]
+) -> tuple[tuple[Event, ...], tuple[Unreadable, ...]]:
+    """The items of a feed as events, and those that are not.
 
-    :param read: makes an event of an item, or raises :class:`~.error.ReplyError`.
+    :param read: converts an item to an event, or raises :class:`~.error.ReplyError`.
     """
     events, unreadable = list[Event](), list[Unreadable]()
     for item in items:
@@ -130,8 +132,8 @@ def sort_out(items: Iterable[object], read: Callable[[Any], Event]) -> tuple[tup
             events.append(read(item))
         except ReplyError as error:
             unreadable.append(Unreadable(content=_as_bytes(item), problem=str(error)))
-        except MISTAKES as error:
-            problem = f"an event cannot be understood ({type(error).__name__})"
+        except SHAPE_ERRORS as error:
+            problem = f"an event cannot be read ({type(error).__name__})"
             unreadable.append(Unreadable(content=_as_bytes(item), problem=problem))
     return tuple(events), tuple(unreadable)
 
@@ -139,15 +141,15 @@ def sort_out(items: Iterable[object], read: Callable[[Any], Event]) -> tuple[tup
 def _as_bytes(item: object) -> bytes:
     try:
         return json.dumps(item, sort_keys=True).encode()
-    except MISTAKES:  # nested without end
+    except SHAPE_ERRORS:  # nested too deeply
         return b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What a remote has pushed.
+    """One event that a remote has pushed.
 
-    :param reply: what it is to be answered, as soon as the event is stored.
+    :param reply: our answer, sent as soon as the event is stored.
     """
 
     event: Event
@@ -156,12 +158,12 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """How a remote sends the events of a feed by itself.
+    """How a remote pushes the events of a feed.
 
-    :param options: what whoever takes them must know of a connection, as plain JSON without a secret; raises
-        :class:`~.error.ConfigurationError` where the connection says that they are read.
-    :param read: what a body holds: of the body, those options, and the seconds since the epoch; raises
-        :class:`~.error.ReplyError` where it is no event.
+    :param options: what the receiver must know of a connection, as plain JSON without a secret. Raises
+        :class:`~.error.ConfigurationError` if the connection says that events are read instead.
+    :param read: converts a body, with those options and the seconds since the epoch. Raises
+        :class:`~.error.ReplyError` if the body is not an event.
     """
 
     options: Callable[[Settings], Mapping[str, Any]]
@@ -169,47 +171,49 @@ class Push:
 
 
 class Feed(Protocol):
-    """One feed. Instances are built from a connection's settings and a waiter's options, and hold nothing that changes.
+    """One feed, built from a connection's settings and the options of a waiting task. It holds no state.
 
-    A pump calls :meth:`begin` where it knows no position, then :meth:`read`, :meth:`batch` and, when the events
-    are stored, :meth:`acknowledge`, again and again.
+    A pump calls :meth:`begin` if it has no position, then :meth:`read`, :meth:`batch` and, when the events are stored,
+    :meth:`acknowledge`, in a loop.
     """
 
     key: str
-    """Equal for all who want the same feed: readable, below 200 characters, the same after a restart."""
+    """Equal for all tasks that wait for the same feed: readable, below 200 characters, the same after a restart."""
     is_consuming: bool
-    """Whether a read deletes at the remote, so that its reply is written down before anything else is done with it."""
+    """Whether a read deletes at the remote. Its reply is then stored before anything else is done with it."""
     is_positioned: bool
-    """Whether the remote itself keeps how far was read, so that :meth:`begin` is asked each time."""
+    """Whether the remote itself keeps the position, so that :meth:`begin` is called each time."""
     is_pushed: bool
-    """Whether the remote sends its events to the receiver, so that nobody reads them."""
+    """Whether the remote pushes its events to the receiver, so that no process reads them."""
 
     def check(self, fields: Collection[str]) -> None:
-        """Raise :class:`ConfigurationError` where a waiter wants to match fields that are not stored.
+        """Check that the fields that a task matches are stored.
 
         :param fields: dotted paths into the content of an event.
+        :raises ConfigurationError: one of them is not.
         """
 
     def begin(self, since: float | None) -> Flow[str]:
-        """Make ready what reading needs, and return the position to begin at.
+        """Prepare reading, and return the position to begin at.
 
-        :param since: seconds since the epoch, of the earliest event that somebody waits for; None: only what comes.
+        :param since: the time of the earliest event that a task waits for, in seconds since the epoch; None: only new
+            events.
         """
 
     def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Any]:
-        """Ask for what comes after a position; the answer is one that :meth:`batch` understands.
+        """Request the events after a position. The answer is for :meth:`batch`.
 
-        It is a reply where ``is_consuming``; else it may be anything, where one reply does not tell what there is.
+        It is a reply if the feed ``is_consuming``. Otherwise it may be any value, as one reply may not be enough.
 
-        :param reader: a UUID that stands for the pump, the same after a restart.
-        :param waits: whether the remote may keep the request open until something comes.
+        :param reader: the UUID of the pump, the same after a restart.
+        :param waits: whether the remote may keep the request open until an event comes.
         """
 
     def batch(self, reply: Any, position: str) -> Batch:
-        """What the answer to a read holds, without a request.
+        """The content of the answer to a read, without a request.
 
-        :raises ReplyError: where it cannot be understood.
+        :raises ReplyError: the answer cannot be read.
         """
 
     def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
-        """Tell the remote that the events of a batch are stored, where it wants to be told."""
+        """Confirm to the remote that the events of a batch are stored, if it expects that."""

@@ -1,4 +1,4 @@
-"""Patterns in which ``*`` stands for any characters, compared in time that grows with the text and no faster."""
+"""Patterns in which ``*`` stands for any characters, matched in linear time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ ANY = "*"
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether a text is as a pattern says.
+    """Whether a pattern matches a whole text.
 
-    A regular expression would try all ways to spread a text over the asterisks. The first place where a part is found
-    is as good as any later one, so each part is looked for once.
+    Each part between asterisks is searched once, as its first occurrence is as good as any later one. A regular
+    expression would try all occurrences.
     """
     first, middle, last = _parts(pattern)
     if last is None:
@@ -29,6 +29,6 @@ def matches(pattern: str, text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _parts(pattern: str) -> tuple[str, tuple[str, ...], str | None]:
-    """What comes before, between and behind the asterisks; without any, all of it comes before them."""
+    """The parts before, between and after the asterisks. Without an asterisk, the whole pattern is the first part."""
     first, *rest = pattern.split(ANY)
     return (first, tuple(filter(None, rest[:-1])), rest[-1]) if rest else (first, (), None)

@@ -1,4 +1,4 @@
-"""A user's argument as plain JSON, or an error that names the place in it that JSON does not have."""
+"""Converts a user's argument to plain JSON, or names the part of it that JSON does not have."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ARGUMENT_DEPTH = 100
 
 
 def plain(name: str, value: object) -> Any:
-    """``value`` as dicts with texts as keys, lists, texts, finite numbers, booleans and None.
+    """``value`` as dicts with string keys, lists, strings, finite numbers, booleans and None.
 
-    Any sequence that is no text is a list: a tuple, an array, a list of mapped output that Airflow loads lazily. A set
-    is a sorted list, so that each attempt of a task makes the same of it.
+    Any sequence except a string becomes a list: a tuple, an array, mapped output that Airflow loads lazily. A set
+    becomes a sorted list, so that each attempt of a task gets the same value.
 
     :param name: of the argument, for the error.
-    :raises ConfigurationError: names the place of what JSON does not have.
+    :raises ConfigurationError: names the part that JSON does not have.
     """
     try:
         return _plain(value, "", ARGUMENT_DEPTH)
@@ -30,7 +30,7 @@ def plain(name: str, value: object) -> Any:
 
 
 def members(value: object) -> Iterable[Any] | None:
-    """What a sequence or a set holds; None where ``value`` is a single one, such as a text or a dict."""
+    """The members of a sequence or a set; None if ``value`` is a single value, such as a string or a dict."""
     if isinstance(value, (str, UserString, bytes, bytearray, memoryview, Mapping)):
         return None
     if isinstance(value, (Sequence, KeysView, ValuesView)):
@@ -42,10 +42,15 @@ def members(value: object) -> Iterable[Any] | None:
 
 
 class _NotJsonError(Exception):
-    """What JSON does not have, and where it is below the argument."""
+    """A part of the argument is not JSON.
 
-    def __init__(self, place: str, words: str, problem: str = "cannot be sent as JSON") -> None:
-        super().__init__(words)
+    :param place: of the part, such as ``['a'][0]``.
+    :param reason: what is wrong with the part.
+    :param problem: what is wrong with the argument.
+    """
+
+    def __init__(self, place: str, reason: str, problem: str = "cannot be sent as JSON") -> None:
+        super().__init__(reason)
         self.place = place
         self.problem = problem
 
@@ -77,14 +82,14 @@ def _single(value: object, place: str, depth: int) -> Any:
 
 
 def _own_list(value: object) -> Any:
-    """What an array or a number of numpy, or a column of pandas, says that it is in Python; None for anything else."""
-    tell = None if isinstance(value, (type, bytes, bytearray, memoryview)) else getattr(value, "tolist", None)
-    return tell() if callable(tell) else None
+    """The Python value of an array or number of numpy, or of a column of pandas; None for anything else."""
+    convert = None if isinstance(value, (type, bytes, bytearray, memoryview)) else getattr(value, "tolist", None)
+    return convert() if callable(convert) else None
 
 
 def _key(key: object, place: str) -> str:
     if not isinstance(key, str):
-        raise _NotJsonError(place, f"has one that is of the type {type(key).__name__}", "may only have texts as names")
+        raise _NotJsonError(place, f"has one of the type {type(key).__name__}", "may only have strings as names")
     return _text(key.value if isinstance(key, Enum) else key, place)
 
 
@@ -92,12 +97,12 @@ def _text(text: str, place: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _NotJsonError(place, f"is no valid text, {text!a:.80} contains half a surrogate pair") from None
+        raise _NotJsonError(place, f"is not a valid string, {text!a:.80} contains half a surrogate pair") from None
     return str.__str__(text)
 
 
 def _number(value: Integral | Real, place: str) -> float:
-    """A whole number may be of any size that Python writes down."""
+    """An integer may have any size that Python can write."""
     try:
         number = int(value) if isinstance(value, Integral) else float(value)
         json.dumps(number, allow_nan=False)
@@ -111,7 +116,7 @@ def _kind(value: object) -> str:
     if isinstance(value, Iterator):
         return f"{kind}, which can be read only once; give a list"
     is_time = hasattr(value, "isoformat")
-    return f"{kind}; {'.isoformat() makes a text of it' if is_time else 'give a text, a number, a list or a dict'}"
+    return f"{kind}; {'convert it with .isoformat()' if is_time else 'give a string, a number, a list or a dict'}"
 
 
 def _order(value: object) -> tuple[str, str]:

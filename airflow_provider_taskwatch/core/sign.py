@@ -1,4 +1,4 @@
-"""Giving calls their credentials, as a flow around a flow, so that the replay rule is written once."""
+"""Adds credentials to calls, as a flow around a flow, so that the rule of replay exists once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from .error import TaskWatchError
 from .flow import Flow, words
-from .mask import NO_MASK, Mask, clean
+from .mask import NO_MASK, Mask, mask_error
 from .outcome import Outcome
 from .phase import Observation
 from .record import Started
@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sign:
-    """A step: answer with ``call`` and its credentials.
+    """A step. The answer is ``call`` with its credentials.
 
-    :param refused: the signed call that the remote has just rejected; its token is dropped if it is still in use.
+    :param refused: the signed call that the remote has just rejected. Its token is dropped if it is still in use.
     """
 
     call: Call
@@ -35,7 +35,7 @@ Signed = Generator[Sign | Call | Pause, Any, T]
 
 
 def masking(flow: Flow[T]) -> Flow[T]:
-    """Run ``flow``: no error that leaves it shows a secret, and readings that it returns carry what hides them."""
+    """Run ``flow``. Its errors contain no secret, and the observations that it returns carry the mask."""
     mask = NO_MASK
     try:
         run = Run(flow)
@@ -45,7 +45,7 @@ def masking(flow: Flow[T]) -> Flow[T]:
                 if isinstance(answer.value, Reply):
                     mask = answer.value.mask.also(*mask.secrets) if mask.secrets else answer.value.mask
     except TaskWatchError as error:
-        clean(error, mask)
+        mask_error(error, mask)
         raise
     return cast("T", _with_mask(run.result, mask)) if mask.secrets else run.result
 
@@ -66,7 +66,7 @@ def _with_mask(result: object, mask: Mask) -> object:
 
 
 def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
-    """Run ``flow`` with credentials on each call; a call whose token was rejected is replayed once with a new one."""
+    """Run ``flow`` with credentials on each call. A call whose token is rejected is replayed once with a new one."""
     run = Run(masking(flow))
     while not run.is_over:
         step = run.step
@@ -76,19 +76,21 @@ def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
 
 
 def _exchange(call: Call, is_rejected: Callable[[Reply], bool]) -> Signed[Reply]:
-    ready: Call = yield Sign(call=call)
-    reply: Reply = yield ready
+    signed_call: Call = yield Sign(call=call)
+    reply: Reply = yield signed_call
     if is_rejected(reply):
-        again: Call = yield Sign(call=call, refused=ready)
-        if again != ready:
+        again: Call = yield Sign(call=call, refused=signed_call)
+        if again != signed_call:
             reply = yield again
     return reply
 
 
 def rejects_token(reject_403: bool, expired: str = "") -> Callable[[Reply], bool]:
-    """Whether a reply says that the token is no good: 401, and 403 where it says so, or the connection.
+    """A test whether a reply rejects the token: 401, and 403 if the reply or the connection says so.
 
-    :param expired: what a 403 says where the token has expired, a regular expression; most say that it lacks a right.
+    :param reject_403: every 403 rejects the token.
+    :param expired: a regular expression for the message of a 403 whose token has expired; empty: 403 means a missing
+        right.
     """
     pattern = re.compile(expired, re.IGNORECASE) if expired else None
 

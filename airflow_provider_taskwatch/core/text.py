@@ -1,8 +1,8 @@
-"""A remote's words made harmless: one line for logs and errors, and JSON that Airflow and any database can hold.
+"""Makes a remote's values safe: one line for logs and errors, and JSON that Airflow and any database accept.
 
-Airflow's triggerer sends events as MessagePack, which has no number beyond 64 bits, its XComs and PostgreSQL have no
-NUL and no halves of surrogate pairs, and its deserializer takes some names for its own (3.3.2). One such value in an
-event would end the triggerer with all its triggers, so whatever comes from a remote goes through here.
+Every value of a remote passes through here, as one unsafe value in an event would end the triggerer with all its
+triggers. Airflow's triggerer sends events as MessagePack, which has no integers above 64 bits. XComs and PostgreSQL
+accept neither NUL nor half a surrogate pair. Airflow's deserializer reserves some names (3.3.2).
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from .plain import members
 
 LINE_CHARACTERS = 500
 TEXT_CHARACTERS = 4000
-"""What is left of a longer text where the whole value is too long."""
+"""The length to which a string is cut if its value is too long."""
 VALUE_CHARACTERS = 100_000
-"""What all texts of one value may have together; each member counts as some, too."""
+"""The total length of the strings of one value. Each member counts too."""
 EVENTS_CHARACTERS = 1_000_000
-"""The same for what holds the events of a feed."""
+"""The same for a value that contains events of a feed."""
 VALUE_DEPTH = 20
 WHOLE_DEPTH = 100
-"""The same for a value that is not bounded otherwise."""
+"""The same for a value without a limit of length."""
 
 _MEMBER_CHARACTERS = 10
 _INTEGER_LIMIT = 2**63
 _NUMBER_DIGITS = 4000
-"""Python refuses to read or write whole numbers with more than 4,300."""
+"""Python refuses to read or write integers with more than 4,300 digits."""
 _MORE = "..."
 _LEFT_OUT = "(left out)"
 
 
 def line(text: str, limit: int = LINE_CHARACTERS) -> str:
-    """``text`` on one line, cut at ``limit``, without anything that a terminal or a log would obey."""
+    """``text`` on one line, cut at ``limit``, without control characters for a terminal or a log."""
     return printable(" ".join(text[: limit * 4].split()))[:limit]
 
 
 def place(url: str) -> str:
-    """Host, port and path of an address, for messages.
+    """Host, port and path of a URL, for messages.
 
-    Without the scheme, as Airflow masks the value of ``token_url`` as a whole, for the ``token`` in its name, and
-    without a query, which may hold a secret.
+    The scheme is omitted, as Airflow masks the complete value of ``token_url`` for the ``token`` in its name. The query
+    is omitted, as it may contain a secret.
     """
     try:
         parts = urlsplit(url)
@@ -56,25 +56,25 @@ def place(url: str) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` with its tabs and line breaks, blanks for blanks of other kinds, and nothing else that does not show."""
-    return text if text.isprintable() else "".join(map(_shown, text))
+    """``text`` without invisible characters. Tabs and line breaks stay; other white space becomes a space."""
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
-def _shown(character: str) -> str:
+def _visible(character: str) -> str:
     if character.isprintable() or character in "\t\n":
         return character
     return " " if character.isspace() else "\ufffd"
 
 
 _RESERVED = frozenset({"__classname__", "__id__", "__var"})
-"""Names by which Airflow's deserializer takes a dict for an object of its own."""
+"""Names by which Airflow's deserializer recognizes an object of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounded:
-    """A JSON value that a row of a database can hold, and a message to it can carry.
+    """A JSON value that fits into a database row and into a message to the database.
 
-    :param loss: what is not in it, in words; empty where nothing is missing.
+    :param loss: what was cut or omitted, such as ``2 long texts are cut``; empty if nothing was.
     """
 
     value: Any
@@ -82,22 +82,22 @@ class Bounded:
 
 
 def bounded(value: Any, limit: int = VALUE_CHARACTERS, shown: Callable[[Any], Any] | None = None) -> Bounded:
-    """A remote's value within so many characters and :data:`VALUE_DEPTH`, safe as of :func:`safe`.
+    """A remote's value within ``limit`` characters and :data:`VALUE_DEPTH`, safe as of :func:`safe`.
 
-    What fits stays whole. Else texts are cut in their middle, as a beginning and an end tell most, and what comes after
-    the limit is left out.
+    A value that fits stays whole. Otherwise long strings lose their middle, as beginning and end say most, and members
+    beyond the limit are omitted.
 
-    :param shown: masks a value. It is slow, so it sees only what is kept: megabytes would hold the event loop for
-        seconds.
+    :param shown: masks a value. It is slow, so it is called only for what is kept: megabytes would block the event loop
+        for seconds.
     """
-    pass_ = _Pass(limit, text_limit=limit)
-    kept = pass_.of(value, VALUE_DEPTH)
-    if pass_.cut or pass_.is_over:
-        pass_ = _Pass(limit, text_limit=TEXT_CHARACTERS, shown=shown)
-        kept = pass_.of(value, VALUE_DEPTH)
+    cleaner = _Cleaner(limit, text_limit=limit)
+    kept = cleaner.of(value, VALUE_DEPTH)
+    if cleaner.cut or cleaner.is_over:
+        cleaner = _Cleaner(limit, text_limit=TEXT_CHARACTERS, shown=shown)
+        kept = cleaner.of(value, VALUE_DEPTH)
     elif shown is not None:
         kept = shown(kept)
-    return Bounded(value=kept, loss=pass_.loss)
+    return Bounded(value=kept, loss=cleaner.loss)
 
 
 def shortened(value: Any) -> Any:
@@ -106,30 +106,30 @@ def shortened(value: Any) -> Any:
 
 
 def safe(value: Any) -> Any:
-    """A remote's value as JSON that Airflow's encoders and any database take; however long, but not endlessly deep.
+    """A remote's value as JSON that Airflow's encoders and any database accept, of any length, to :data:`WHOLE_DEPTH`.
 
-    A text is without NUL and halves of surrogate pairs. A number beyond 64 bits is a text, one that is none in JSON
-    is None. Names that mean something to Airflow begin with ``remote``; names that become equal get a number.
+    Strings contain neither NUL nor half a surrogate pair. A number above 64 bits becomes a string, NaN and infinity
+    become None. Names that Airflow reserves get the prefix ``remote``. Names that become equal get a number.
     """
-    return _Pass().of(value, WHOLE_DEPTH)
+    return _Cleaner().of(value, WHOLE_DEPTH)
 
 
 def stored(value: Any) -> Any:
-    """The same for an inbox, with the remote's own names, by which users match it."""
-    return _Pass(reserved=frozenset()).of(value, WHOLE_DEPTH)
+    """The same for an inbox. Reserved names stay, as users match events by the remote's names."""
+    return _Cleaner(reserved=frozenset()).of(value, WHOLE_DEPTH)
 
 
 def storable(text: str) -> str:
-    """Without NUL, which PostgreSQL refuses, and without halves of surrogate pairs, which no encoding has."""
+    """``text`` without NUL, which PostgreSQL refuses, and without half surrogate pairs, which cannot be encoded."""
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     return text if text.isprintable() else text.encode("utf-8", "replace").decode()
 
 
 def distinct(text: str, limit: int = LINE_CHARACTERS) -> str:
-    """An id of a remote as one line; where that is not the id itself, with a hash of it, so that ids stay different.
+    """An id of a remote as one line. If that changes the id, a hash of it is added, so that ids stay different.
 
-    Longer ones would not fit into an index of PostgreSQL.
+    ``limit`` keeps it short enough for an index of PostgreSQL.
     """
     kept = line(text, limit)
     if kept == text:
@@ -139,10 +139,10 @@ def distinct(text: str, limit: int = LINE_CHARACTERS) -> str:
 
 
 def read_json(text: str | bytes) -> Any:
-    """A remote's JSON; a whole number with thousands of digits, which Python refuses to read, stays a text.
+    """A remote's JSON. An integer with thousands of digits, which Python refuses to read, becomes a string.
 
-    :raises ValueError: where it is no JSON.
-    :raises RecursionError: where it is nested without end.
+    :raises ValueError: ``text`` is not JSON.
+    :raises RecursionError: ``text`` is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -152,13 +152,13 @@ def read_json(text: str | bytes) -> Any:
         return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _NUMBER_DIGITS else digits)
 
 
-class _Pass:
-    """One value on its way through the door.
+class _Cleaner:
+    """Makes one value safe, and counts what it omits.
 
-    :param limit: how much it may be; None: however much.
-    :param text_limit: how long a text may be.
-    :param reserved: names that are not kept.
-    :param shown: masks a single value.
+    :param limit: total characters; None: no limit.
+    :param text_limit: characters of one string.
+    :param reserved: names that get a prefix.
+    :param shown: masks a string or a number.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class _Pass:
         reserved: Collection[str] = _RESERVED,
         shown: Callable[[Any], Any] | None = None,
     ) -> None:
-        self._shown = shown or _as_it_is
+        self._shown = shown or _unchanged
         self._is_bounded = limit is not None
         self._text_limit = text_limit
         self._reserved = reserved
@@ -179,13 +179,13 @@ class _Pass:
 
     @property
     def loss(self) -> str:
-        """What is not in the value, in words."""
-        told = (f"{self.cut} long texts are cut",) if self.cut else ()
-        return " and ".join((*told, *((f"{self.missing} values are left out",) if self.missing else ())))
+        """What was cut or omitted, as a sentence."""
+        cut = (f"{self.cut} long texts are cut",) if self.cut else ()
+        return " and ".join((*cut, *((f"{self.missing} values are left out",) if self.missing else ())))
 
     @property
     def is_over(self) -> bool:
-        """Whether it is longer than it may be, or would be if nothing were left out."""
+        """Whether the value is longer than the limit, counting what was omitted."""
         return self._left < 0 or (self._left == 0 and self.missing > 0)
 
     @property
@@ -193,14 +193,14 @@ class _Pass:
         return self._is_bounded and self._left <= 0
 
     def of(self, value: Any, depth: int) -> Any:
-        many = None if value is None or isinstance(value, str) else members(value)
-        if many is None and not isinstance(value, Mapping):
+        held = None if value is None or isinstance(value, str) else members(value)
+        if held is None and not isinstance(value, Mapping):
             plain = _plain(value)
             return self._text(plain) if isinstance(plain, str) else self._shown(plain)
         if depth == 0 or self._is_full:
             self.missing += 1
             return _LEFT_OUT
-        return self._mapping(value, depth) if many is None else self._list(list(many), depth)
+        return self._mapping(value, depth) if held is None else self._list(list(held), depth)
 
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         kept = _Names()
@@ -242,14 +242,14 @@ class _Pass:
 
 
 class _Names(dict[str, Any]):
-    """A dict that remembers which numbers it has given to names, lest each is searched for among thousands."""
+    """A dict that remembers the numbers of equal names, so that thousands of them stay fast."""
 
     def __init__(self) -> None:
         super().__init__()
         self._numbers: dict[str, int] = {}
 
     def free(self, name: str) -> str:
-        """The name, or with a number where one that was another has become the same."""
+        """The name, or the name with a number if it is taken."""
         free = name
         while free in self:
             self._numbers[name] = self._numbers.get(name, 1) + 1
@@ -258,7 +258,7 @@ class _Names(dict[str, Any]):
 
 
 def _is_note(name: Any, value: Any) -> bool:
-    """Whether it is what we have put in the place of more."""
+    """Whether a member is the note that :meth:`_Cleaner._mapping` puts in the place of omitted members."""
     return isinstance(name, str) and name.startswith(_MORE) and isinstance(value, str) and value.endswith(_more(0)[2:])
 
 
@@ -266,24 +266,24 @@ def _more(count: int) -> str:
     return f"({count} more left out)"
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
-def cut(text: str, limit: int = TEXT_CHARACTERS, shown: Callable[[str], str] = _as_it_is) -> str:
-    """A text of so many characters at most, without its middle where it is longer.
+def cut(text: str, limit: int = TEXT_CHARACTERS, shown: Callable[[str], str] = _unchanged) -> str:
+    """A text of at most ``limit`` characters. A longer one loses its middle.
 
-    :param shown: masks a text. It sees what lies around the cuts, too, lest half of a secret is left there.
+    :param shown: masks a text. It also gets the characters around the cuts, so that no half of a secret stays there.
     """
     if len(text) <= limit:
         return shown(text)
-    half = limit // 2 - 30  # with the words between them it stays below the limit
-    begins, ends = shown(text[: 2 * half])[:half], shown(text[-2 * half :])[-half:]
-    return f"{begins}\n... ({len(text) - 2 * half} characters left out) ...\n{ends}"
+    half = limit // 2 - 30  # leaves room for the note between them
+    start, end = shown(text[: 2 * half])[:half], shown(text[-2 * half :])[-half:]
+    return f"{start}\n... ({len(text) - 2 * half} characters left out) ...\n{end}"
 
 
 def _plain(value: Any) -> Any:
-    """A single value as JSON has it; what JSON does not have is a text."""
+    """A single value in JSON. A value that JSON does not have becomes a string."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, float):
@@ -294,7 +294,7 @@ def _plain(value: Any) -> Any:
 
 
 def _number(number: float) -> float | str | None:
-    """PostgreSQL gives a large one back as a whole number, which is then beyond 64 bits."""
+    """A large float becomes a string: PostgreSQL returns it as an integer, which is then above 64 bits."""
     if not math.isfinite(number):
         return None
     return number if abs(number) < _INTEGER_LIMIT else str(number)

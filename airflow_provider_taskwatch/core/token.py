@@ -1,4 +1,4 @@
-"""Reading a token endpoint's answer, whatever shape it has, and knowing when a token is due."""
+"""Reads the reply of a token endpoint, of any shape, and decides when a token must be renewed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .wire import Reply, is_sendable
 DEFAULT_LIFETIME_SECONDS = 300.0
 MAX_LIFETIME_SECONDS = 86400.0
 MAX_TOKEN_CHARACTERS = 65536
-"""No server reads a longer header."""
+"""No server accepts a longer header."""
 LEAD_LIMIT_SECONDS = 120.0
 LEAD_SHARE = 0.2
 
@@ -25,10 +25,9 @@ LEAD_SHARE = 0.2
 class Token:
     """An access token.
 
-    :param value: the token itself.
-    :param renew_at: monotonic seconds from which a new one is asked for.
-    :param renew_at_unix: the same by the wall clock. The monotonic one stands still while a machine is suspended; the
-        wall clock may be set back. Whichever comes first counts.
+    :param renew_at: monotonic seconds from which a new token is requested.
+    :param renew_at_unix: the same by the wall clock. The first of the two counts: the monotonic clock stops while a
+        machine is suspended, and the wall clock may be set back.
     """
 
     value: str = field(repr=False)
@@ -44,15 +43,16 @@ class Token:
 
 
 def read_token(reply: Reply, url: str, *, asked_at: float, unix_now: float) -> Token:
-    """The token in a reply of the endpoint ``url``, or :class:`TokenError` in the remote's words.
+    """The token in a reply of the token endpoint ``url``.
 
-    The lifetime is ``expires_in`` (seconds) or ``expires_on`` (unix time, read against the reply's own ``Date``, as
-    clocks differ), else 300 s; so it is where they make no sense (0, true, a moment that has passed), as a rejected
-    token is replaced anyway. It is renewed early: a fifth of the lifetime before its end, at most 120 s, and after a
-    day whatever its lifetime is.
+    The lifetime is ``expires_in`` (seconds), else ``expires_on`` (unix time, relative to the reply's ``Date``, as
+    clocks differ), else 300 s. It is also 300 s for values without meaning (0, true, a time in the past), as a rejected
+    token is replaced anyway. The token is renewed early: a fifth of its lifetime before the end, at most 120 s, and
+    after one day at the latest.
 
     :param asked_at: monotonic seconds when the request was sent.
     :param unix_now: the wall clock at the same moment.
+    :raises TokenError: the reply has no usable token. Its message is the remote's.
     """
     try:
         content = reply.json()
@@ -77,7 +77,7 @@ def _lifetime(content: Mapping[str, Any], unix_now: float) -> float:
 
 
 def _seconds(value: object) -> float:
-    """A number, or a text that is one; 0 for what says nothing: true, no number, an infinite one, a list."""
+    """A number, or a string that is one; 0 for any other value: true, infinity, a list."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
         return 0.0
@@ -95,28 +95,26 @@ def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:
     if reply.status == 404 or 300 <= reply.status < 400:
         remedy = "; check the token URL of the connection"
     elif reply.status == 405:
-        remedy = (
-            "; check the token URL of the connection, or wait: so answer firewalls, too, when they were asked often"
-        )
+        remedy = "; check the token URL of the connection, or wait: firewalls also answer 405 after many requests"
     elif reply.status in (400, 401, 403):
         remedy = "; check client id, secret and scope of the connection"
     else:
         remedy = ""
     reply = replace(reply, mask=reply.mask.also(*_tokens_in(content)))
-    said = _without_token(reply, content) if reply.is_ok else f"{reply.status}: {words(reply)}"
+    answer = _without_token(reply, content) if reply.is_ok else f"{reply.status}: {words(reply)}"
     transient = reply.status in (408, 429) or reply.status >= 500
-    asked = retry_after(reply.headers, reply.received_at) if transient else None
-    asked_place = reply.mask.text(place(url))
-    return TokenError(f"no token: {asked_place} answered {said}{remedy}", transient=transient, retry_after=asked)
+    seconds = retry_after(reply.headers, reply.received_at) if transient else None
+    endpoint = reply.mask.text(place(url))
+    return TokenError(f"no token: {endpoint} answered {answer}{remedy}", transient=transient, retry_after=seconds)
 
 
 def _tokens_in(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """What may be a token, by whatever name, in a reply without a usable one."""
+    """Values that may be tokens under another name, in a reply without a usable one."""
     return tuple(one for name, one in content.items() if isinstance(one, str) and name.lower().endswith("token"))
 
 
 def _without_token(reply: Reply, content: Mapping[str, Any]) -> str:
-    """Some say no under 200. Other members are not shown: one of them may be a token by another name."""
+    """Some endpoints refuse with status 200. Other members are not shown, as one may be a token under another name."""
     named = [content[name] for name in ("error", "error_description", "message") if content.get(name)]
-    said = [reply.mask.text(told(one, 200)) for one in named]
-    return ": ".join(("a reply without a usable access token", *said))
+    messages = [reply.mask.text(told(one, 200)) for one in named]
+    return ": ".join(("a reply without a usable access token", *messages))

@@ -17,7 +17,7 @@ from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
 
 from airflow_provider_taskwatch.core.decoding import ACCEPTED_ENCODINGS
 from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError, TransportError
-from airflow_provider_taskwatch.core.mask import Mask, clean
+from airflow_provider_taskwatch.core.mask import Mask, mask_error
 from airflow_provider_taskwatch.core.reply import BrokenReplyError
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.text import place
@@ -231,7 +231,7 @@ def masked_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
     except TaskWatchError as error:
-        clean(error, mask_of(settings))
+        mask_error(error, mask_of(settings))
         if error.is_lasting:
             error.patience = settings.patience
         raise

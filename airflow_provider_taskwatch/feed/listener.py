@@ -266,7 +266,7 @@ class Listener:
         past = WaiterIndex()
         for waiter in group:
             past.join(waiter)
-        since = min(waiter.want.heard_from for waiter in group)
+        since = min(waiter.want.received_since for waiter in group)
         deletions = await in_thread(deletions_of, inbox, channel)
         for waiter in group:
             if missed := deletions.since(waiter.want.since):

@@ -12,7 +12,7 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
-from airflow_provider_taskwatch.core.feed import who_reads
+from airflow_provider_taskwatch.core.feed import delivery
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
@@ -131,6 +131,6 @@ class FeedProducer(SharedStreamProducer):
         held.push_async_callback(follower.close)
         await held.enter_async_context(reading(hub, feed, Waiter(want, hear=lambda _: None)))
         held.enter_context(listener().following(feed.key, follower.news.set))
-        what, reader = want.describe(mine.names or mine.feed.get("types") or ()), who_reads(feed)
+        what, reader = want.describe(mine.names or mine.feed.get("types") or ()), delivery(feed)
         log.info("the trigger %r waits for events %s, from the feed %s; %s", mine.name, what, feed.key, reader)
         return follower

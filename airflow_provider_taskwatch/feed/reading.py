@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, ReplyError
-from airflow_provider_taskwatch.core.feed import MISTAKES, Batch, Feed
+from airflow_provider_taskwatch.core.feed import SHAPE_ERRORS, Batch, Feed
 from airflow_provider_taskwatch.core.flow import Flow
-from airflow_provider_taskwatch.core.mask import NO_MASK, clean
+from airflow_provider_taskwatch.core.mask import NO_MASK, mask_error
 from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.event import message_of
@@ -90,7 +90,7 @@ class Reading:
         try:
             batch = self._batch(reply, position)
         except ReplyError as error:
-            clean(error, reply.mask if isinstance(reply, Reply) else NO_MASK)
+            mask_error(error, reply.mask if isinstance(reply, Reply) else NO_MASK)
             if number is not None:
                 yield partial(self._inbox.set_problem, number, str(error))
                 raise ReplyError(f"{error}; {_KEPT}") from error
@@ -111,7 +111,7 @@ class Reading:
         """What a reply holds; one of a shape that nobody has thought of is no reason to stop for ever."""
         try:
             return self._feed.batch(reply, position)
-        except MISTAKES as error:
+        except SHAPE_ERRORS as error:
             raise ReplyError(f"a reply cannot be understood ({type(error).__name__})") from None
 
     def _append(self, batch: Batch, position: str | None, number: int | None) -> int:

@@ -53,7 +53,7 @@ class WaiterIndex:
     def leave(self, waiter: Waiter) -> None:
         """Forget somebody, whether he has joined or not."""
         self._group(waiter).pop(waiter, None)
-        if clue := waiter.want.clue:
+        if clue := waiter.want.index_key:
             path, value = clue
             if not self._by_clue[path][value]:
                 del self._by_clue[path][value]
@@ -70,9 +70,9 @@ class WaiterIndex:
                 waiter.hear(event)
 
     def _group(self, waiter: Waiter) -> dict[Waiter, int]:
-        if waiter.want.clue is None:
+        if waiter.want.index_key is None:
             return self._others
-        path, value = waiter.want.clue
+        path, value = waiter.want.index_key
         return self._by_clue.setdefault(path, {}).setdefault(value, {})
 
     def _concerned(self, event: Event) -> Iterator[dict[Waiter, int]]:

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow_provider_taskwatch.core.check import Check, duration, flag_or_none, json_object, moment_of, text_or_empty
 from airflow_provider_taskwatch.core.error import LossError, TaskWatchError, described
 from airflow_provider_taskwatch.core.event_filter import EventFilter
-from airflow_provider_taskwatch.core.feed import Event, who_reads
+from airflow_provider_taskwatch.core.feed import Event, delivery
 from airflow_provider_taskwatch.core.outcome import Outcome
 from airflow_provider_taskwatch.core.text import stored
 from airflow_provider_taskwatch.feed.checkpoint import deletions_of
@@ -155,7 +155,7 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
         lost = deletions_of(reader.inbox, reader.feed.key).since(want.since)
         if lost and not is_later:
             tell_lost(self.log, self.on_events_lost, reader.lose(lost, is_exact=False))
-        return reader.begin(reader.inbox.number_before(reader.feed.key, want.heard_from))
+        return reader.begin(reader.inbox.number_before(reader.feed.key, want.received_since))
 
     def _found(self, event: Event) -> PokeReturnValue:
         from airflow_provider_taskwatch.triggers.event import found
@@ -180,7 +180,7 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
             want.describe(self.event_types()),
             self.feed.key,
             self.conn_id,
-            here if is_read_here else who_reads(self.feed),
+            here if is_read_here else delivery(self.feed),
             until(deadline_of(context["ti"], self.timeout)),
         )
 

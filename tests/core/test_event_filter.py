@@ -80,16 +80,16 @@ def test_a_path_leads_to_a_single_value_or_to_none(path: str, value: str | None)
     ],
 )
 def test_a_want_is_found_by_what_it_must_equal(want: dict[str, Any], clue: object) -> None:
-    assert EventFilter(**want).clue == clue
+    assert EventFilter(**want).index_key == clue
 
 
 @each_row(
     "want, words",
     [
-        ({"names": "booking-*"}, "names must be a list of texts"),
-        ({"names": [""]}, "names must be a list of texts that are not empty"),
+        ({"names": "booking-*"}, "names must be a list of strings"),
+        ({"names": [""]}, "names must be a list of strings that are not empty"),
         ({"match": ["a"]}, "match must be a dict"),
-        ({"match": {"a": None}}, "match: 'a' must be a dotted path and None a text"),
+        ({"match": {"a": None}}, "match: 'a' must be a dotted path and None a string"),
         ({"match": {"": 1}}, "match: '' must be a dotted path"),
     ],
 )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_taskwatch.core.error import ReplyError
-from airflow_provider_taskwatch.core.feed import MISTAKES, Batch, Event, shown, sort_out, who_reads
+from airflow_provider_taskwatch.core.feed import SHAPE_ERRORS, Batch, Event, delivery, read_items, shown
 
 EVENT = Event(id="1", name="made", subject="42", at=1_769_839_200.5, content={"patient": "Ada"})
 
@@ -39,9 +39,9 @@ def read(item: object) -> Event:
     return EVENT
 
 
-@pytest.mark.parametrize("error", [*(kind("Ada") for kind in MISTAKES), ReplyError("it has no time")], ids=repr)
+@pytest.mark.parametrize("error", [*(kind("Ada") for kind in SHAPE_ERRORS), ReplyError("it has no time")], ids=repr)
 def test_one_item_that_cannot_be_read_takes_no_other_with_it(error: Exception) -> None:
-    events, [odd] = sort_out([{}, error, {}], read)
+    events, [odd] = read_items([{}, error, {}], read)
     batch = Batch(events=events, unreadable=(odd,))
 
     assert (events, batch.count) == ((EVENT, EVENT), 3)
@@ -49,13 +49,13 @@ def test_one_item_that_cannot_be_read_takes_no_other_with_it(error: Exception) -
 
 
 def test_who_brings_events_is_known() -> None:
-    assert "push" in who_reads(SimpleNamespace(is_pushed=True))  # type: ignore[arg-type]
-    assert "triggerers" in who_reads(SimpleNamespace(is_pushed=False))  # type: ignore[arg-type]
+    assert "push" in delivery(SimpleNamespace(is_pushed=True))  # type: ignore[arg-type]
+    assert "triggerers" in delivery(SimpleNamespace(is_pushed=False))  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_read_is_kept_as_it_came_and_no_repr_shows_it() -> None:
     def refuse(item: object) -> Event:
         raise ReplyError("it has no time")
 
-    _, [odd] = sort_out([{"b": "Ada", "a": [None]}], refuse)
+    _, [odd] = read_items([{"b": "Ada", "a": [None]}], refuse)
     assert (json.loads(odd.content), "Ada" in repr(odd)) == ({"b": "Ada", "a": [None]}, False)

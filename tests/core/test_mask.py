@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_taskwatch.core.error import RemoteError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import ask, ask_json, refusal, unreadable
 from airflow_provider_taskwatch.core.judge import Memory, Rules, judge
-from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, clean, is_secret_name
+from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, is_secret_name, mask_error
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.record import Started
@@ -205,7 +205,7 @@ def test_data_are_masked_at_any_depth_and_numbers_too():
 
 def test_an_error_without_a_cause_is_cleaned_as_well():
     error = TaskWatchError("a hush-hush b", 7)
-    clean(error, Mask(("hush-hush",)))
+    mask_error(error, Mask(("hush-hush",)))
     assert error.args == ("a *** b", 7)
 
 
@@ -253,7 +253,7 @@ def test_a_rejection_is_known_whatever_the_secret_is():
 def test_a_cause_that_holds_a_secret_is_left_out():
     error, cause = TaskWatchError("no"), OSError(2, RuntimeError("/keys/hush-hush"))
     error.__cause__ = cause
-    clean(error, Mask(("hush-hush",)))
+    mask_error(error, Mask(("hush-hush",)))
     assert (error.__cause__, error.__context__) == (None, None)
 
 

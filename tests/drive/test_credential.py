@@ -269,7 +269,7 @@ OKTA = {"errorCode": "E0000001", "errorSummary": "Api validation failed", "error
 HTML = "<html><body><h1>Gateway</h1>out of order</body></html>"
 CHECK = "; check client id, secret and scope of the connection"
 CHECK_URL = "; check the token URL of the connection"
-FIREWALL = CHECK_URL + ", or wait: so answer firewalls, too, when they were asked often"
+FIREWALL = CHECK_URL + ", or wait: firewalls also answer 405 after many requests"
 
 ANSWERS = {
     "oauth": (http(401, OAUTH), "401: invalid_client: Client authentication failed" + CHECK, False),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, ReplyError
-from airflow_provider_taskwatch.core.feed import Batch, sort_out
+from airflow_provider_taskwatch.core.feed import Batch, read_items
 from airflow_provider_taskwatch.core.flow import said_at
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.wire import Reply
@@ -250,7 +250,7 @@ class OddFeed(QueueFeed):
 
     def batch(self, reply: Any, position: str) -> Any:
         told = json.loads(reply.body)
-        events, unreadable = sort_out(told, lambda one: event(one + 0))
+        events, unreadable = read_items(told, lambda one: event(one + 0))
         return Batch(events=events, unreadable=unreadable, position=str(int(position or 0) + len(told)))
 
 
@@ -319,14 +319,14 @@ def test_a_reply_that_nobody_has_thought_of_is_kept_and_the_next_one_is_read(inb
 
 
 def test_people_are_told_how_many_and_where_to_look_and_nothing_of_what_they_hold() -> None:
-    events, unreadable = sort_out([1, "secret", "other"], lambda one: event(one + 0))
+    events, unreadable = read_items([1, "secret", "other"], lambda one: event(one + 0))
     batch = Batch(events=events, unreadable=unreadable, loss="3 events are lost", warning="it is late")
 
     (first, words), *others = remarks("fake queue", batch)
     assert first == logging.ERROR
     assert words == (
         "the feed fake queue: 2 of its events cannot be read and are set aside; `airflow taskwatch inbox show` lists "
-        "them: an event cannot be understood (TypeError)"
+        "them: an event cannot be read (TypeError)"
     )
     assert others == [
         (logging.ERROR, "the feed fake queue: 3 events are lost"),

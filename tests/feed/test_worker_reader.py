@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.core.feed import Batch, sort_out
+from airflow_provider_taskwatch.core.feed import Batch, read_items
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.feed.checkpoint import BACK_SECONDS
@@ -30,7 +30,7 @@ class PagedFeed(QueueFeed):
 
     def batch(self, reply: Any, position: str) -> Batch:
         at = int(position)
-        events, unreadable = sort_out(self.items[at : at + 2], lambda one: event(one + 0))
+        events, unreadable = read_items(self.items[at : at + 2], lambda one: event(one + 0))
         return Batch(events=events, unreadable=unreadable, position=str(min(at + 2, len(self.items))))
 
 

@@ -57,7 +57,7 @@ def test_the_test_lists_the_facilities(remote: Mocker) -> None:
 def test_the_firewall_on_the_token_url_is_explained(remote: Mocker) -> None:
     remote.post(TOKEN, text="<html>Are you a robot?</html>", status_code=405)
     is_good, words = DocplannerHook().test_connection()
-    assert (is_good, "so answer firewalls" in words) == (False, True)
+    assert (is_good, "firewalls also answer 405" in words) == (False, True)
 
 
 def test_one_notification_is_pulled(remote: Mocker) -> None:

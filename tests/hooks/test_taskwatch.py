@@ -128,7 +128,7 @@ def test_a_query_is_one_wherever_it_stands(
         (float("nan"), "is a number that JSON does not have"),
         (float("inf"), "is a number that JSON does not have"),
         (b"bytes", "is of the type bytes"),
-        (datetime(2026, 1, 1, tzinfo=UTC), "is of the type datetime; .isoformat"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "is of the type datetime; convert it with .isoformat"),
         (["a", ["b"]], "is nested"),
         ({"a": 1}, "is nested"),
         ([{"a": 1}], "is nested"),
@@ -150,7 +150,7 @@ def test_a_query_that_cannot_be_sent_is_named(hook: TaskWatchHook, endpoint: Moc
         (float("-inf"), "body['a'][1] is a number that JSON does not have"),
         (datetime(2026, 1, 1, tzinfo=UTC), "body['a'][1] is of the type datetime"),
         (b"bytes", "body['a'][1] is of the type bytes"),
-        ("\ud83d", "body['a'][1] is no valid text"),
+        ("\ud83d", "body['a'][1] is not a valid string"),
         (object(), "body['a'][1] is of the type object"),
     ],
 )

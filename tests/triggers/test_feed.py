@@ -111,7 +111,7 @@ def test_triggers_that_differ_share_no_stream(change: dict[str, Any]) -> None:
     [
         ({"name": ""}, "name is empty"),
         ({"batch_size": 257}, "not 257"),
-        ({"names": "*.created.*"}, "names must be a list of texts"),
+        ({"names": "*.created.*"}, "names must be a list of strings"),
         ({"match": ["a.b"]}, "match must be a dict"),
         ({"match": {"a.b": None}}, "a number or a boolean"),
     ],

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError
-from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, instant, sort_out
+from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, instant, read_items
 from airflow_provider_taskwatch.core.flow import Flow, refusal, retry_after, told, unreadable
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.text import distinct, line, stored
@@ -130,7 +130,7 @@ class AcronisFeed:
             pause = REFUSED_SECONDS if asked is None else asked
             return Batch(position=position, pause_seconds=pause, refusal=_IN_USE)
         content = answer(reply)
-        events, others = sort_out(_listed(reply, content), _event)
+        events, others = read_items(_listed(reply, content), _event)
         offset = _moved_to(content)
         if offset is None and (events or others):
             raise unreadable(get(EVENTS), reply, "holds events and no offset")

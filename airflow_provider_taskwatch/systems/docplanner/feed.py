@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
-from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, sort_out
+from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, read_items
 from airflow_provider_taskwatch.core.flow import Flow, nothing, said_at
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply
@@ -70,7 +70,7 @@ class DocplannerFeed:
         """The position is the hour of the last pull, by the remote's clock; it tells for how long nobody has pulled."""
         pulled, heard_at = read_pulled(reply), said_at(reply) or 0.0
         read = partial(event_of, store_payload=self._store_payload, heard_at=heard_at)
-        events, unreadable = sort_out([*pulled.notifications, *pulled.others], read)
+        events, unreadable = read_items([*pulled.notifications, *pulled.others], read)
         rest = (Unreadable(content=pulled.rest, problem="a reply was too long, and its rest cannot be read"),)
         is_drained = pulled.remaining == 0 or not (events or unreadable)
         return Batch(
