@@ -24,7 +24,7 @@ from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.inbox.thread import THREADS, in_thread
-from tests.hub.remote import NOW, event
+from tests.feed.remote import NOW, event
 from tests.inbox.memory import MemoryInbox
 from tests.inbox.replaceable import ReplaceableInbox
 from tests.until import until, wait_until

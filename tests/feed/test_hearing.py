@@ -19,8 +19,8 @@ from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Heartbeat, Received
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
+from tests.feed.remote import NOW, Listening, event
 from tests.feed.test_listener import QUICK, listener_on, rung, signal, silent_wakeup
-from tests.hub.remote import NOW, Listening, event
 from tests.inbox.memory import MemoryInbox
 from tests.inbox.replaceable import ReplaceableInbox
 from tests.until import until

@@ -31,7 +31,7 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.drive import virtual
-from tests.hub.remote import NOW, InlineExecutor, Listening, QueueFeed, Remote
+from tests.feed.remote import NOW, InlineExecutor, Listening, QueueFeed, Remote
 from tests.inbox.memory import MemoryInbox
 from tests.until import until
 

@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.inbox.message import Lease
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.inbox.store import SqlInbox
-from tests.hub.remote import NOW, QueueFeed, event
+from tests.feed.remote import NOW, QueueFeed, event
 from tests.inbox.memory import MemoryInbox
 from tests.play import reply
 

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.feed.waiter_index import Waiter, WaiterIndex
-from tests.hub.remote import Listening, event
+from tests.feed.remote import Listening, event
 from tests.rows import each_row
 
 

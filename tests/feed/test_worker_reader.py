@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.inbox.aside import asides
 from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.seal import Seal
-from tests.hub.remote import NOW, QueueFeed, event
+from tests.feed.remote import NOW, QueueFeed, event
 from tests.inbox.memory import MemoryInbox
 from tests.inbox.replaceable import ReplaceableInbox
 from tests.play import reply

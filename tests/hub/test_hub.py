@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.watch import Poll
-from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.hub.hub import Hub, hub_for
 from airflow_provider_taskwatch.hub.live_connection import OpenConnection
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acquia.system import Acquia
@@ -309,6 +309,14 @@ async def test_the_hub_outlives_its_last_watch_for_a_while_and_then_ends(box: Ru
     await until(lambda: hub.is_closed)
 
     assert len(asked(box, "token")) == 1
+
+
+async def test_an_event_loop_has_one_hub_per_connection() -> None:
+    first = hub_for("a")
+    assert hub_for("a") is first
+    assert hub_for("b") is not first
+    first.close()
+    assert hub_for("a") is not first
 
 
 async def test_a_poller_that_ends_too_early_is_loud(open_hub: OpenHub) -> None:

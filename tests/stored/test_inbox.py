@@ -34,7 +34,7 @@ from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.operators.automic import CHANNEL as CALLBACKS
 from airflow_provider_taskwatch.remotes import REMOTES
-from tests.hub.remote import QueueFeed
+from tests.feed.remote import QueueFeed
 from tests.task.life import Store
 from tests.until import until
 

@@ -25,8 +25,8 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acronis.feed import AcronisFeed, feed_of
+from tests.feed.remote import NOW, Listening
 from tests.hub.conftest import settings_for
-from tests.hub.remote import NOW, Listening
 from tests.inbox.memory import MemoryInbox
 from tests.systems.acronis.case import OPTIONS
 from tests.until import until

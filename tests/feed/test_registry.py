@@ -10,11 +10,13 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.feed import registry
 from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
-from airflow_provider_taskwatch.hub.hub import hub_for
-from tests.hub.conftest import OpenHub
-from tests.hub.remote import Listening, QueueFeed, Remote
+from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.sandbox.server import Running
+from tests.feed.remote import Listening, QueueFeed, Remote
+from tests.hub.conftest import settings_for
 from tests.until import until
 
 
@@ -43,12 +45,8 @@ def inbox_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
 
 
-async def test_all_in_a_loop_share_a_hub_and_a_listener() -> None:
-    first = hub_for("a")
-    assert (hub_for("a"), listener()) == (first, listener())
-    assert hub_for("b") is not first
-    first.close()
-    assert hub_for("a") is not first
+async def test_an_event_loop_has_one_listener() -> None:
+    assert listener() is listener()
 
 
 async def test_all_who_wait_for_a_feed_share_one_reader() -> None:
@@ -98,8 +96,11 @@ async def test_who_comes_after_the_last_one_has_left_gets_a_reader_of_his_own() 
     assert hubs[1].remote.calls[0] == "read 1"
 
 
-async def test_a_feed_is_made_of_the_options_and_the_connection(open_hub: OpenHub) -> None:
-    async with open_hub("acronis") as hub:
+async def test_a_feed_is_made_of_the_options_and_the_connection(box: Running) -> None:
+    async def read() -> Settings:
+        return settings_for(box, "acronis")
+
+    async with Hub("acronis_default", read) as hub:
         await asyncio.sleep(0)  # a hub that has never run closes nothing
         feed = await feed_of(
             hub, {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a"]}
@@ -107,3 +108,4 @@ async def test_a_feed_is_made_of_the_options_and_the_connection(open_hub: OpenHu
         assert feed.key.startswith("acronis acronis_default")
         with pytest.raises(ConfigurationError, match="topic is missing"):
             await feed_of(hub, {})
+        hub.close()
