@@ -8,12 +8,12 @@ from typing import Any
 from airflow_provider_taskwatch.core.form import Field, Form
 
 from . import __version__
-from .remotes import PACKAGE, REMOTES, Remote, Remotes, load
+from .remotes import PACKAGE, REMOTES, Remotes, RemoteSpec, load
 
 
 def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
     """The provider info of Airflow's ``provider_info.schema.json``."""
-    forms: list[tuple[Remote, Form]] = [(row, load(row.form)) for row in remotes.rows.values()]
+    forms: list[tuple[RemoteSpec, Form]] = [(row, load(row.form)) for row in remotes.rows.values()]
     documented = [(row, form) for row, form in forms if row.docs]
     return {
         "package-name": "airflow-provider-taskwatch",

@@ -23,7 +23,7 @@ PACKAGE = __package__ or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remote:
+class RemoteSpec:
     """A row of the table: one connection type.
 
     :param connection_type: also the name of the remote's modules in each room.
@@ -53,8 +53,8 @@ class Remote:
 class Remotes:
     """The remotes by their connection types."""
 
-    def __init__(self, rows: Iterable[Remote]) -> None:
-        self.rows: Mapping[str, Remote] = {row.connection_type: row for row in rows}
+    def __init__(self, rows: Iterable[RemoteSpec]) -> None:
+        self.rows: Mapping[str, RemoteSpec] = {row.connection_type: row for row in rows}
 
     def form_of(self, conn_id: str, connection_type: str) -> Form:
         """The form of a connection type whose remote has tasks to watch, or events.
@@ -116,12 +116,12 @@ def load(path: str) -> Any:
 
 REMOTES = Remotes(
     (
-        Remote(
+        RemoteSpec(
             connection_type="taskwatch",
             form=".systems.general.FORM",
             hook=".hooks.taskwatch.TaskWatchHook",
         ),
-        Remote(
+        RemoteSpec(
             connection_type="acquia",
             form=".systems.acquia.form.FORM",
             hook=".hooks.acquia.AcquiaHook",
@@ -129,7 +129,7 @@ REMOTES = Remotes(
             docs="https://cloudapi-docs.acquia.com/",
             triggers=(".triggers.watch",),
         ),
-        Remote(
+        RemoteSpec(
             connection_type="automic",
             form=".systems.automic.form.FORM",
             hook=".hooks.automic.AutomicHook",
@@ -137,7 +137,7 @@ REMOTES = Remotes(
             docs="https://docs.automic.com/",
             triggers=(".triggers.watch",),
         ),
-        Remote(
+        RemoteSpec(
             connection_type="acronis",
             form=".systems.acronis.form.FORM",
             hook=".hooks.acronis.AcronisHook",
@@ -146,7 +146,7 @@ REMOTES = Remotes(
             docs="https://developer.acronis.com/",
             triggers=(".triggers.watch", ".triggers.event", ".triggers.feed"),
         ),
-        Remote(
+        RemoteSpec(
             connection_type="aps",
             form=".systems.aps.form.FORM",
             hook=".hooks.aps.ApsHook",
@@ -155,7 +155,7 @@ REMOTES = Remotes(
             triggers=(".triggers.watch",),
             notifications=(".notifications.aps.ApsNotifier",),
         ),
-        Remote(
+        RemoteSpec(
             connection_type="docplanner",
             form=".systems.docplanner.form.FORM",
             hook=".hooks.docplanner.DocplannerHook",

@@ -7,7 +7,7 @@ from airflow.sdk import DAG, task
 from airflow_provider_taskwatch.hooks.aps import ApsHook
 from airflow_provider_taskwatch.operators.aps import ApsListNotificationsOperator
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
-from airflow_provider_taskwatch.systems.aps.message import Message
+from airflow_provider_taskwatch.systems.aps.notification import ApsNotification
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 
 with DAG(
@@ -22,7 +22,7 @@ with DAG(
         """It reports two activities, and brings them to an end later on."""
         hook = ApsHook("aps_other")
         activities = [
-            Message(
+            ApsNotification(
                 message=LocalizedMessage(message="Server __n__ is installed", keys={"n": str(number)}),
                 account_id="account-1",
                 context=f"servers.{run_id}.{number}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from airflow_provider_taskwatch.systems.aps.form import FORM
-from airflow_provider_taskwatch.systems.aps.message import DisplayMessages, Message
+from airflow_provider_taskwatch.systems.aps.notification import ApsNotification, DisplayMessages
 from airflow_provider_taskwatch.systems.aps.system import Aps, from_settings
 
 from .taskwatch import SystemHook
@@ -42,33 +42,33 @@ class ApsHook(SystemHook):
         """The manager, as the connection describes it."""
         return from_settings(self.settings, **self._headers)
 
-    def send_notification(self, message: Message) -> Message:
+    def send_notification(self, notification: ApsNotification) -> ApsNotification:
         """Send a notification; the one returned has its id.
 
         :raises ConfigurationError: names every field that is missing or wrong, before anything is sent.
         """
-        return self.run(self.system.send(message))
+        return self.run(self.system.send(notification))
 
-    def edit_notification(self, notification_id: str, message: Message) -> Message:
+    def edit_notification(self, notification_id: str, notification: ApsNotification) -> ApsNotification:
         """Put a notification in the place of another; the fields that only the platform sets are left out."""
-        return self.run(self.system.edit(notification_id, message))
+        return self.run(self.system.edit(notification_id, notification))
 
-    def delete_notification(self, notification_id: str) -> Message | str | None:
+    def delete_notification(self, notification_id: str) -> ApsNotification | str | None:
         """Delete a notification, and return what the platform answers: the notification, a text, or nothing.
 
         :raises NotFoundError: where there is none of that id.
         """
         return self.run(self.system.delete(notification_id))
 
-    def get_notifications(self, channel: str | None = None) -> list[Message]:
+    def get_notifications(self, channel: str | None = None) -> list[ApsNotification]:
         """The notifications of a channel; None: of the caller's own, which is asked for first."""
         return self.run(self.system.of_channel(self.get_notification_channel() if channel is None else channel))
 
-    def get_last_notification_messages_by_context(self, context: str) -> list[Message]:
+    def get_last_notification_messages_by_context(self, context: str) -> list[ApsNotification]:
         """The last notifications whose contexts match, ``*`` standing for anything."""
         return self.run(self.system.by_context(context))
 
-    def activity_log(self) -> list[Message]:
+    def activity_log(self) -> list[ApsNotification]:
         """The notifications of the action log."""
         return self.run(self.system.activity_log())
 
@@ -80,9 +80,9 @@ class ApsHook(SystemHook):
         """The id of the caller's channel."""
         return self.run(self.system.channel())
 
-    def announce(self, message: Message) -> Message:
+    def announce(self, notification: ApsNotification) -> ApsNotification:
         """Send a notification, or edit the one that has the same context: however often, there is one of it."""
-        return self.run(self.system.announce(message))
+        return self.run(self.system.announce(notification))
 
     async def asystem(self) -> Aps:
         """The manager, in an event loop, which reading the connection does not block."""

@@ -13,7 +13,7 @@ from airflow.sdk.configuration import conf
 from airflow_provider_taskwatch.core.check import Check, choice, flag
 from airflow_provider_taskwatch.core.error import ConfigurationError, described
 from airflow_provider_taskwatch.core.text import line
-from airflow_provider_taskwatch.systems.aps.message import Message, check_type, run_context, task_context
+from airflow_provider_taskwatch.systems.aps.notification import ApsNotification, check_type, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage, Text, localized, placeholders
 from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedType, HookMixin
 
@@ -188,13 +188,13 @@ class ApsNotifier(CheckedMixin, HookMixin["ApsHook"], BaseNotifier, metaclass=Ch
         system = await self.hook.asystem()
         await self.hook.arun(system.announce(told, under=under))
 
-    def _told(self, context: Context) -> tuple[Message, str]:
+    def _told(self, context: Context) -> tuple[ApsNotification, str]:
         """The notification, and the context of its parent."""
         self.check_arguments()
         subject = subject_of(context)
         under = subject.run_context if self.about == "task" else ""
         usual = (TITLES[self.about], "__run__", "__run__: __url__") if subject.run_context else (None, None, None)
-        message = Message(
+        message = ApsNotification(
             message=self._text("message", usual[0], subject),
             details=self._text("details", usual[1], subject),
             full_details=self._text("full_details", usual[2], subject),

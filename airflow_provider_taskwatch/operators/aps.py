@@ -12,10 +12,10 @@ from airflow_provider_taskwatch.core.check import Check, choice, flag, text
 from airflow_provider_taskwatch.core.error import NotFoundError
 from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, bounded, safe, shortened
 from airflow_provider_taskwatch.systems.aps.listing import notification_ref
-from airflow_provider_taskwatch.systems.aps.message import (
+from airflow_provider_taskwatch.systems.aps.notification import (
     SETTABLE,
     TEXTS,
-    Message,
+    ApsNotification,
     as_result,
     check_type,
     run_context,
@@ -66,11 +66,11 @@ class ApsOperator(CheckedMixin, HookMixin["ApsHook"], BaseOperator, metaclass=Ch
     def conn_id(self) -> str:
         return self.aps_conn_id
 
-    def whole(self, message: Message) -> dict[str, Any]:
+    def whole(self, message: ApsNotification) -> dict[str, Any]:
         """A notification, as much of it as is wanted."""
         return as_result(message, self.hook.system.locale, personal=self.include_personal)
 
-    def result(self, message: Message) -> dict[str, Any]:
+    def result(self, message: ApsNotification) -> dict[str, Any]:
         """A notification as XCom."""
         return dict(shortened(self.whole(message)))
 
@@ -189,7 +189,7 @@ class ApsSendNotificationOperator(ApsMessageOperator):
             if self.about == "dag_run"
             else task_context(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, group=group)
         )
-        sent = self.hook.announce(Message(**fields_of(self), context=mine))
+        sent = self.hook.announce(ApsNotification(**fields_of(self), context=mine))
         self.log.info("notification %s tells that it is %s", sent.id, sent.status)
         return self.result(sent)
 
@@ -243,7 +243,7 @@ class ApsDeleteNotificationOperator(ApsOperator):
                 raise
             self.log.info("notification %s was gone already", ref)
             return None
-        return self.result(deleted) if isinstance(deleted, Message) else deleted
+        return self.result(deleted) if isinstance(deleted, ApsNotification) else deleted
 
 
 class ApsListNotificationsOperator(OutputMixin, ApsOperator):

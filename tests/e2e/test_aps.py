@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.aps import system as aps
 from airflow_provider_taskwatch.systems.aps.form import FORM
-from airflow_provider_taskwatch.systems.aps.message import Message, run_context, task_context
+from airflow_provider_taskwatch.systems.aps.notification import ApsNotification, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from demo.airflow import PrivateAirflow
 from demo.wait import until
@@ -38,7 +38,7 @@ class Other:
         """The id of an activity that runs as the rule says."""
         context = context or f"others.{next(_numbers)}"
         sandbox.add_rule(context, system="aps", **{"duration": 4.0, **rule})
-        message = Message(message=LocalizedMessage(message="Load"), account_id="account-1", context=context)
+        message = ApsNotification(message=LocalizedMessage(message="Load"), account_id="account-1", context=context)
         return self._driver.run(self._system.send(message)).id
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundEr
 from airflow_provider_taskwatch.hooks.aps import ApsHook
 from airflow_provider_taskwatch.sandbox.aps.remote import APS_TOKEN
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.aps.message import DisplayMessages, Message
+from airflow_provider_taskwatch.systems.aps.notification import ApsNotification, DisplayMessages
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from tests.hooks.conftest import Connect
 from tests.hooks.secret import SECRETS
@@ -25,7 +25,7 @@ APS = {
     "extra": {"package_id": "p-1", "service": "airflow"},
 }
 CHANNEL = "https://oa.test:6308/aps/2/services/notification-manager/notifications/channel"
-MESSAGE = Message(message=LocalizedMessage(message="Load"), account_id="account-1", context="load.1")
+MESSAGE = ApsNotification(message=LocalizedMessage(message="Load"), account_id="account-1", context="load.1")
 
 
 def test_a_call_is_signed_and_carries_the_headers_that_were_given(connect: Connect, requests_mock: Mocker) -> None:
@@ -63,7 +63,7 @@ def test_every_operation_works_with_the_emulator(connected: Running, connect: Co
     sent = hook.send_notification(MESSAGE)
     assert (sent.localized_message, sent.package_id, sent.updated) == ("Load", content["extra"]["package_id"], False)
     done = hook.edit_notification(
-        sent.id, Message(message=MESSAGE.message, status="ready", user_id="user-1", context="load.1")
+        sent.id, ApsNotification(message=MESSAGE.message, status="ready", user_id="user-1", context="load.1")
     )
     assert (done.id, done.status, done.updated) == (sent.id, "ready", True)
     assert hook.get_last_notification_messages_by_context("load.*") == [done]

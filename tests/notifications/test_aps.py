@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.notifications.aps import ApsNotifier, Subject, subject_of
 from airflow_provider_taskwatch.operators.aps import ApsSendNotificationOperator
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.aps.message import run_context, task_context
+from airflow_provider_taskwatch.systems.aps.notification import run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from tests.task.life import Life
 

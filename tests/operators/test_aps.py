@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.operators.aps import (
     ApsSendNotificationOperator,
 )
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.aps.message import Message, run_context, task_context
+from airflow_provider_taskwatch.systems.aps.notification import ApsNotification, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from tests.task.life import Life
 from tests.task.quick import QuickApsHook
@@ -299,7 +299,8 @@ def test_a_dag_with_localized_texts_can_be_stored() -> None:
 
 
 def test_a_message_is_what_the_operators_make_of_it() -> None:
-    assert set(ApsSendNotificationOperator.template_fields) - {"aps_conn_id", "context_group"} <= {*Message.__slots__}
+    fields = set(ApsSendNotificationOperator.template_fields) - {"aps_conn_id", "context_group"}
+    assert fields <= {*ApsNotification.__slots__}
 
 
 def test_a_list_of_notifications_is_written_where_it_is_wanted(box: Running, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.outcome import Ending, from_event
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.systems.aps.message import Message
+from airflow_provider_taskwatch.systems.aps.notification import ApsNotification
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
@@ -25,13 +25,13 @@ NO_PAUSE = {"poke_interval": 0.02, "deferrable": False}
 def activity(box: Running, context: str = "load.1", **rule: Any) -> str:
     """The id of an activity of another application."""
     box.sandbox.add_rule(context, system="aps", **{"duration": 0.0, **rule})
-    message = Message(message=LocalizedMessage(message="Load"), account_id="account-1", context=context)
+    message = ApsNotification(message=LocalizedMessage(message="Load"), account_id="account-1", context=context)
     return QuickApsHook("aps_other").send_notification(message).id
 
 
 def warning(box: Running, **rule: Any) -> str:
     box.sandbox.add_rule("quota", system="aps", **{"duration": 0.0, **rule})
-    message = Message(
+    message = ApsNotification(
         type="warning",
         status="existing",
         message=LocalizedMessage(message="Disk is full"),

@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import SystemDefaults
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
-from airflow_provider_taskwatch.remotes import REMOTES, Remote, Remotes, load
+from airflow_provider_taskwatch.remotes import REMOTES, Remotes, RemoteSpec, load
 from tests.rows import each_row
 
 FORM = Form(connection_type="sixth", title="Sixth", auths=("bearer",))
@@ -28,7 +28,7 @@ def from_settings(settings: Settings) -> Sixth:
     return Sixth()
 
 
-SIXTH = Remote(
+SIXTH = RemoteSpec(
     connection_type="sixth",
     form=f"{__name__}.FORM",
     hook=".hooks.sixth.SixthHook",

@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phas
 from airflow_provider_taskwatch.core.system import unquoted
 from airflow_provider_taskwatch.systems.moment import moment
 
-from .message import PERSONAL, Message, as_result, phase_of, read_message, shown, wire_name
+from .notification import PERSONAL, ApsNotification, as_result, phase_of, read_notification, shown, wire_name
 
 Item = Mapping[str, Any]
 
@@ -83,9 +83,9 @@ class Listing:
             return "".join(unseen)
         return _common([one.partition(ANY)[0] for one in unseen]) + ANY
 
-    def last(self, ref: str) -> Message | None:
+    def last(self, ref: str) -> ApsNotification | None:
         """The notification that was changed last, None where no list has one."""
-        return max(map(read_message, self._found(ref)), key=_changed_at, default=None)
+        return max(map(read_notification, self._found(ref)), key=_changed_at, default=None)
 
     def observation(self, ref: str) -> Observation:
         """The reading of a ref; absent where no list has it."""
@@ -94,7 +94,7 @@ class Listing:
         return self._readings[ref]
 
     def _observation(self, ref: str) -> Observation:
-        found = list(map(read_message, self._found(ref)))
+        found = list(map(read_notification, self._found(ref)))
         if not found:
             return absent(ref)
         phase, told = min(((phase_of(one), one) for one in found), key=lambda pair: ORDER.index(pair[0]))
@@ -143,16 +143,16 @@ def _common(texts: Sequence[str]) -> str:
     return "".join(one for one, _ in alike)
 
 
-def _changed_at(message: Message) -> datetime:
-    return moment(message.modified) or moment(message.created) or _LONG_AGO
+def _changed_at(notification: ApsNotification) -> datetime:
+    return moment(notification.modified) or moment(notification.created) or _LONG_AGO
 
 
-def _words(message: Message, locale: str, count: int) -> str:
-    said = ": ".join(text for name in ("message", "details") if (text := shown(message, name, locale)))
+def _words(notification: ApsNotification, locale: str, count: int) -> str:
+    said = ": ".join(text for name in ("message", "details") if (text := shown(notification, name, locale)))
     return f"{said} (one of {count})" if count > 1 else said
 
 
-def _result(ref: str, told: Message, found: Sequence[Message], locale: str) -> dict[str, Any]:
+def _result(ref: str, told: ApsNotification, found: Sequence[ApsNotification], locale: str) -> dict[str, Any]:
     """The XCom: the notification that decides; of a context, all of them as well."""
     result = as_result(told, locale)
     if context_in(ref) is None:

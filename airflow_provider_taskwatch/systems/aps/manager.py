@@ -14,7 +14,7 @@ from airflow_provider_taskwatch.core.flow import Flow, Retry, read_object, refus
 from airflow_provider_taskwatch.core.system import safe_ref
 from airflow_provider_taskwatch.core.wire import Call, Pause, Query, Reply, get, is_sendable, segment, send
 
-from .message import Message, read_message
+from .notification import ApsNotification, read_notification
 
 T = TypeVar("T")
 Item = Mapping[str, Any]
@@ -66,13 +66,13 @@ class Manager:
         self._id = manager_id and safe_ref(manager_id, "manager")
         self._headers = {name: _sendable(name, value) for name, value in headers.items() if value}
 
-    def message(self, operation: str, content: Item, ref: str = "") -> Flow[Message]:
+    def notification(self, operation: str, content: Item, ref: str = "") -> Flow[ApsNotification]:
         """An operation that answers with the notification."""
         call, reply = yield from self.ask(operation, ref, content=content)
-        message = read_message(read_object(call, reply))
-        if not message.id:
+        notification = read_notification(read_object(call, reply))
+        if not notification.id:
             raise unreadable(call, reply, "names no notification")
-        return message
+        return notification
 
     def items(self, operation: str, **query: str) -> Flow[list[Item]]:
         """A list of notifications. A reply without one is an error, lest it be mistaken for an empty one."""
@@ -99,7 +99,7 @@ class Manager:
             raise unreadable(call, reply, "holds no channel id")
         return str(content["id"])
 
-    def deleted(self, ref: str) -> Flow[Message | str | None]:
+    def deleted(self, ref: str) -> Flow[ApsNotification | str | None]:
         """Delete a notification, and return what comes: the notification, a text, or nothing."""
         _, reply = yield from self.ask("deleteNotification", ref)
         try:
@@ -107,7 +107,7 @@ class Manager:
         except (ValueError, RecursionError):
             content = reply.text()
         if isinstance(content, dict):
-            return read_message(content)
+            return read_notification(content)
         return content if isinstance(content, str) and content else None
 
     def ask(

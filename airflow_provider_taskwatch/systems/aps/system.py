@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.core.system import Options, SystemDefaults, doub
 
 from .listing import Listing, by_context, context_in
 from .manager import GROUPS, Manager, PassingRefusalError, insist
-from .message import DisplayMessages, Message, changed, checked, read_message, write_message
+from .notification import ApsNotification, DisplayMessages, changed, checked, read_notification, write_notification
 from .text import LANGUAGE
 
 
@@ -68,17 +68,17 @@ class Aps(SystemDefaults):
 
     # --- the eight operations
 
-    def send(self, message: Message) -> Flow[Message]:
+    def send(self, notification: ApsNotification) -> Flow[ApsNotification]:
         """Send a notification, and return it with its id. Sent once more only where nothing can have been done."""
-        content = write_message(self.completed(message))
-        return insist(lambda: self._manager.message("sendNotification", content), _may_repeat_send)
+        content = write_notification(self.completed(notification))
+        return insist(lambda: self._manager.notification("sendNotification", content), _may_repeat_send)
 
-    def edit(self, ref: str, message: Message) -> Flow[Message]:
+    def edit(self, ref: str, notification: ApsNotification) -> Flow[ApsNotification]:
         """Put a notification in the place of another; read-only fields are left out."""
-        content, ref = write_message(self.completed(message)), self.check_id(ref)
-        return insist(lambda: self._manager.message("editNotification", content, ref))
+        content, ref = write_notification(self.completed(notification)), self.check_id(ref)
+        return insist(lambda: self._manager.notification("editNotification", content, ref))
 
-    def delete(self, ref: str) -> Flow[Message | str | None]:
+    def delete(self, ref: str) -> Flow[ApsNotification | str | None]:
         """Delete a notification; :class:`NotFoundError` where there is none, and not because of a lost reply.
 
         The vendor's prose says that the deleted notification is returned, its schema a string: what comes is returned,
@@ -86,7 +86,7 @@ class Aps(SystemDefaults):
         """
         ref, tries = self.check_id(ref), 0
 
-        def attempt() -> Flow[Message | str | None]:
+        def attempt() -> Flow[ApsNotification | str | None]:
             nonlocal tries
             tries += 1
             return self._manager.deleted(ref)
@@ -98,22 +98,22 @@ class Aps(SystemDefaults):
                 raise
             return None
 
-    def of_channel(self, channel: str) -> Flow[list[Message]]:
+    def of_channel(self, channel: str) -> Flow[list[ApsNotification]]:
         """The notifications of a channel."""
-        return self._messages("getNotifications", channel=channel)
+        return self._notifications("getNotifications", channel=channel)
 
-    def by_context(self, pattern: str) -> Flow[list[Message]]:
+    def by_context(self, pattern: str) -> Flow[list[ApsNotification]]:
         """The last notifications whose contexts match, ``*`` standing for anything."""
-        return self._messages("getLastNotificationMessagesByContext", context=pattern)
+        return self._notifications("getLastNotificationMessagesByContext", context=pattern)
 
-    def activity_log(self) -> Flow[list[Message]]:
+    def activity_log(self) -> Flow[list[ApsNotification]]:
         """The notifications of the action log."""
-        return self._messages("activityLog")
+        return self._notifications("activityLog")
 
     def display_messages(self) -> Flow[DisplayMessages]:
         """The notifications that a panel shows, in their three groups."""
         groups = yield from insist(self._manager.groups)
-        warnings, in_progress, others = (tuple(map(read_message, groups[name])) for name in GROUPS)
+        warnings, in_progress, others = (tuple(map(read_notification, groups[name])) for name in GROUPS)
         return DisplayMessages(warnings=warnings, in_progress_activities=in_progress, other_activities=others)
 
     def channel(self) -> Flow[str]:
@@ -122,38 +122,38 @@ class Aps(SystemDefaults):
 
     # --- what is made of them
 
-    def announce(self, message: Message, *, under: str = "") -> Flow[Message]:
+    def announce(self, notification: ApsNotification, *, under: str = "") -> Flow[ApsNotification]:
         """Send a notification; or edit the one that has the same context, whoever has sent it.
 
         However often, and whatever reply was lost: there is one of that context.
 
         :param under: the context of its parent; where there is one of that context, it does not pop up.
         """
-        message = self.completed(message)
-        if not message.context:
+        notification = self.completed(notification)
+        if not notification.context:
             raise ConfigurationError("context is missing: by it the notification is found again")
-        return insist(lambda: self._announce(message, under))
+        return insist(lambda: self._announce(notification, under))
 
-    def change(self, ref: str, changes: Mapping[str, Any]) -> Flow[Message]:
+    def change(self, ref: str, changes: Mapping[str, Any]) -> Flow[ApsNotification]:
         """Change some fields of a notification, which is found by its ref; those that are not named stay.
 
         What is not found in any list is edited all the same where the changes make a whole notification.
         """
-        known = yield from self.find_message(ref)
+        known = yield from self.find_notification(ref)
         if known is None and context_in(ref) is not None:
             raise ConfigurationError(f"there is no {self.noun} of the {ref.replace('=', ' ', 1)}; send one first")
-        message = changed(known or Message(), changes)
-        return (yield from self.edit(known.id if known else ref, message))
+        notification = changed(known or ApsNotification(), changes)
+        return (yield from self.edit(known.id if known else ref, notification))
 
-    def find_message(self, ref: str) -> Flow[Message | None]:
+    def find_notification(self, ref: str) -> Flow[ApsNotification | None]:
         """The last notification of a ref, None where there is none in any list."""
         listing = yield from self._listing([ref])
         return listing.last(ref)
 
-    def completed(self, message: Message) -> Message:
+    def completed(self, notification: ApsNotification) -> ApsNotification:
         """The notification with what the connection adds, or one error that names all that is wrong with it."""
-        package_id, service = message.package_id or self._package_id, message.service or self._service
-        return checked(replace(message, package_id=package_id, service=service))
+        package_id, service = notification.package_id or self._package_id, notification.service or self._service
+        return checked(replace(notification, package_id=package_id, service=service))
 
     # --- waiting
 
@@ -203,9 +203,9 @@ class Aps(SystemDefaults):
             yield from self.display_messages()
         return "the credentials are accepted and notifications can be read"
 
-    def _messages(self, operation: str, **query: str) -> Flow[list[Message]]:
+    def _notifications(self, operation: str, **query: str) -> Flow[list[ApsNotification]]:
         found = yield from insist(lambda: self._manager.items(operation, **query))
-        return [read_message(one) for one in found]
+        return [read_notification(one) for one in found]
 
     def _listing(self, refs: Sequence[str]) -> Flow[Listing]:
         """What a panel shows; where that leaves something open, the action log; then the contexts themselves.
@@ -221,15 +221,15 @@ class Aps(SystemDefaults):
             listing.add((yield from self._manager.items("getLastNotificationMessagesByContext", context=pattern)))
         return listing
 
-    def _announce(self, message: Message, under: str) -> Flow[Message]:
+    def _announce(self, notification: ApsNotification, under: str) -> Flow[ApsNotification]:
         parent = (yield from self._last_of(under)) if under else None
-        known = yield from self._last_of(message.context)
-        content = write_message(replace(message, parent_id=parent.id) if parent else message)
+        known = yield from self._last_of(notification.context)
+        content = write_notification(replace(notification, parent_id=parent.id) if parent else notification)
         if known is None:
-            return (yield from self._manager.message("sendNotification", content))
-        return (yield from self._manager.message("editNotification", content, known.id))
+            return (yield from self._manager.notification("sendNotification", content))
+        return (yield from self._manager.notification("editNotification", content, known.id))
 
-    def _last_of(self, context: str) -> Flow[Message | None]:
+    def _last_of(self, context: str) -> Flow[ApsNotification | None]:
         """The last notification of this very context."""
         listing = Listing(self.locale)
         listing.add((yield from self._manager.items("getLastNotificationMessagesByContext", context=context)))

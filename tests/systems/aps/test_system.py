@@ -25,7 +25,7 @@ from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 from airflow_provider_taskwatch.systems.aps import system as aps
 from airflow_provider_taskwatch.systems.aps.form import FORM
 from airflow_provider_taskwatch.systems.aps.manager import OPERATIONS, RESOURCES_PATH, SERVICE_PATH, TYPE
-from airflow_provider_taskwatch.systems.aps.message import DisplayMessages, Message
+from airflow_provider_taskwatch.systems.aps.notification import ApsNotification, DisplayMessages
 from airflow_provider_taskwatch.systems.aps.system import Aps
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
 from tests.play import play, reply, result_of, targets
@@ -51,14 +51,14 @@ ANSWERED = {
     "created": "2026-01-31T06:00:00Z",
     "modified": "2026-01-31T06:00:00Z",
 }
-MESSAGE = Message(
+MESSAGE = ApsNotification(
     message=LocalizedMessage(message="Load __day__", keys={"day": "Monday"}),
     package_id="p-1",
     service="airflow",
     account_id="a-1",
     context="load.monday",
 )
-TOLD = Message(
+TOLD = ApsNotification(
     id=ID,
     message=MESSAGE.message,
     localized_message="Load Monday",
@@ -320,7 +320,7 @@ def test_a_connection_becomes_the_system() -> None:
     assert (settings.auth, settings.base_url) == ("oauth1", "https://oa.test:6308")
     system = aps.from_settings(settings)
     assert isinstance(system, Aps)
-    bare = Message(message=LocalizedMessage(message="x"), user_id="u-1")
+    bare = ApsNotification(message=LocalizedMessage(message="x"), user_id="u-1")
     [call], _ = play(system.send(bare), reply(200, ANSWERED))
     assert call.path == f"{RESOURCES_PATH}/{MANAGER}/notifications"
     assert call.headers["APS-Locale"] == "de"
@@ -376,7 +376,11 @@ def test_announcing_after_a_lost_reply_looks_before_it_sends_again(failure: Repl
 
 def test_without_a_context_there_is_nothing_to_look_for() -> None:
     with pytest.raises(ConfigurationError, match="context is missing"):
-        play(Aps(package_id="p", service="s").announce(Message(message=LocalizedMessage(message="x"), user_id="u")))
+        play(
+            Aps(package_id="p", service="s").announce(
+                ApsNotification(message=LocalizedMessage(message="x"), user_id="u")
+            )
+        )
 
 
 def test_a_child_is_told_under_its_parent_where_there_is_one() -> None:

@@ -114,10 +114,10 @@ def test_of_a_context_the_last_one_is_found() -> None:
     ]
     for shown_items in (items, items[::-1]):
         replies = [shown(*shown_items)]
-        found = result_of(Aps().find_message("context=load"), *replies)
+        found = result_of(Aps().find_notification("context=load"), *replies)
         assert found is not None
         assert found.id == "2"
-    assert result_of(Aps().find_message("n"), shown(), reply(200, [])) is None
+    assert result_of(Aps().find_notification("n"), shown(), reply(200, [])) is None
 
 
 @each_row(

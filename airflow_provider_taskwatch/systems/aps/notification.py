@@ -21,7 +21,7 @@ CONTEXT_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class ApsNotification:
     """One notification, with the vendor's fields and defaults. What a type or a status means is in :data:`PHASES`.
 
     Required are ``message``, ``package_id`` and ``service``; the fields of :data:`READ_ONLY` come from the platform and
@@ -76,9 +76,9 @@ class Message:
 class DisplayMessages:
     """What a panel shows: all warnings, all activities in progress, and the ten latest of the others."""
 
-    warnings: tuple[Message, ...] = ()
-    in_progress_activities: tuple[Message, ...] = ()
-    other_activities: tuple[Message, ...] = ()
+    warnings: tuple[ApsNotification, ...] = ()
+    in_progress_activities: tuple[ApsNotification, ...] = ()
+    other_activities: tuple[ApsNotification, ...] = ()
 
 
 READ_ONLY = frozenset(
@@ -95,7 +95,7 @@ READ_ONLY = frozenset(
         "initiator",
     }
 )
-SETTABLE = tuple(one.name for one in fields(Message) if one.name not in READ_ONLY)
+SETTABLE = tuple(one.name for one in fields(ApsNotification) if one.name not in READ_ONLY)
 REQUIRED = ("message", "package_id", "service")
 TEXTS = ("message", "details", "full_details", "link_more_text")
 PERSONAL = ("user_id", "initiator_id", "initiator", "ip_address")
@@ -124,51 +124,51 @@ def wire_name(name: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
-_NAMES = {one.name: wire_name(one.name) for one in fields(Message)}
+_NAMES = {one.name: wire_name(one.name) for one in fields(ApsNotification)}
 _PLAIN = [(name, wire) for name, wire in _NAMES.items() if name not in (*TEXTS, *FLAGS)]
 
 
-def phase_of(message: Message) -> Phase:
+def phase_of(notification: ApsNotification) -> Phase:
     """Our word for the state of what a notification tells."""
-    if message.type == "warning" and message.resolved:
+    if notification.type == "warning" and notification.resolved:
         return Phase.SUCCEEDED
-    return PHASES.get((message.type, message.status), Phase.UNKNOWN)
+    return PHASES.get((notification.type, notification.status), Phase.UNKNOWN)
 
 
-def read_message(content: Mapping[str, Any]) -> Message:
+def read_notification(content: Mapping[str, Any]) -> ApsNotification:
     """The notification in a reply. Types and statuses that are not known are kept; what makes no sense is left out."""
     values: dict[str, Any] = {name: _plain(content[wire]) for name, wire in _PLAIN if wire in content}
     values |= {name: read_text(content[_NAMES[name]]) for name in TEXTS if _NAMES[name] in content}
     values |= {name: content[name] in (True, "true") for name in FLAGS if name in content}
-    return Message(**(values | {"type": values.get("type") or "activity", "status": values.get("status", "")}))
+    return ApsNotification(**(values | {"type": values.get("type") or "activity", "status": values.get("status", "")}))
 
 
 def _plain(value: object) -> str:
     return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
 
 
-def write_message(message: Message) -> dict[str, Any]:
+def write_notification(notification: ApsNotification) -> dict[str, Any]:
     """What is sent of a notification: all that a client may set."""
-    given = {name: getattr(message, name) for name in SETTABLE}
+    given = {name: getattr(notification, name) for name in SETTABLE}
     written = {
         name: write_text(value) if isinstance(value, LocalizedMessage) else value for name, value in given.items()
     }
     return {_NAMES[name]: value for name, value in written.items() if value}
 
 
-def checked(message: Message) -> Message:
+def checked(notification: ApsNotification) -> ApsNotification:
     """The notification, or one :class:`ConfigurationError` that names every field that is wrong."""
-    texts = {name: getattr(message, name) for name in TEXTS if getattr(message, name) is not None}
+    texts = {name: getattr(notification, name) for name in TEXTS if getattr(notification, name) is not None}
     wrong = [name for name, text in texts.items() if not isinstance(text, LocalizedMessage)]
     problems = [f"{name} must be a LocalizedMessage" for name in wrong]
-    problems += [f"{name} is missing" for name in REQUIRED if _is_missing(getattr(message, name))]
-    problems += _status_problems(message)
-    if "*" in message.context:
+    problems += [f"{name} is missing" for name in REQUIRED if _is_missing(getattr(notification, name))]
+    problems += _status_problems(notification)
+    if "*" in notification.context:
         problems.append("context must not hold '*', which stands for anything when it is looked up")
     problems += _text_problems({name: text for name, text in texts.items() if name not in wrong})
     if problems:
         raise ConfigurationError(f"the notification cannot be sent: {'; '.join(problems)}")
-    return message
+    return notification
 
 
 def _text_problems(texts: Mapping[str, LocalizedMessage]) -> list[str]:
@@ -181,46 +181,47 @@ def _is_missing(value: str | LocalizedMessage | None) -> bool:
     return not (value.message if isinstance(value, LocalizedMessage) else value)
 
 
-def _status_problems(message: Message) -> list[str]:
-    if message.type == "announcement":
+def _status_problems(notification: ApsNotification) -> list[str]:
+    if notification.type == "announcement":
         return ["type 'announcement' is for providers; applications send 'activity' or 'warning'"]
-    if message.type not in STATUSES:
-        return [f"type {message.type!r} is none of {', '.join(STATUSES)}"]
-    if message.status in STATUSES[message.type]:
+    kind, status = notification.type, notification.status
+    if kind not in STATUSES:
+        return [f"type {kind!r} is none of {', '.join(STATUSES)}"]
+    if status in STATUSES[kind]:
         return []
-    return [f"status {message.status!r} of type {message.type!r} is none of {', '.join(STATUSES[message.type])}"]
+    return [f"status {status!r} of type {kind!r} is none of {', '.join(STATUSES[kind])}"]
 
 
 def check_type(kind: str, status: str = "") -> None:
     """Raise :class:`ConfigurationError` for an unknown type, and for a status that it does not have."""
-    if problems := _status_problems(Message(type=kind, status=status or STATUSES.get(kind, ("",))[0])):
+    if problems := _status_problems(ApsNotification(type=kind, status=status or STATUSES.get(kind, ("",))[0])):
         raise ConfigurationError(problems[0])
 
 
-def in_language(message: Message, locale: str) -> dict[str, str]:
+def in_language(notification: ApsNotification, locale: str) -> dict[str, str]:
     """The texts of a notification by field, as they are shown."""
-    return {name: shown(message, name, locale) for name in TEXTS}
+    return {name: shown(notification, name, locale) for name in TEXTS}
 
 
-def shown(message: Message, name: str, locale: str) -> str:
+def shown(notification: ApsNotification, name: str, locale: str) -> str:
     """One text of a notification, as the platform shows it, else as it would be shown."""
-    return str(getattr(message, f"localized_{name}")) or render(getattr(message, name), locale)
+    return str(getattr(notification, f"localized_{name}")) or render(getattr(notification, name), locale)
 
 
-def as_result(message: Message, locale: str, *, personal: bool = False) -> dict[str, Any]:
+def as_result(notification: ApsNotification, locale: str, *, personal: bool = False) -> dict[str, Any]:
     """A notification as plain JSON for people and XComs, under the vendor's names, its texts in one language.
 
     :param personal: whether fields that tell of people belong in there, too.
     """
-    kept = {name: getattr(message, name) for name in _NAMES if not name.startswith("localized_")}
-    told = {**kept, **in_language(message, locale)}
+    kept = {name: getattr(notification, name) for name in _NAMES if not name.startswith("localized_")}
+    told = {**kept, **in_language(notification, locale)}
     return {_NAMES[name]: value for name, value in told.items() if personal or name not in PERSONAL}
 
 
-def changed(message: Message, changes: Mapping[str, Any]) -> Message:
+def changed(notification: ApsNotification, changes: Mapping[str, Any]) -> ApsNotification:
     """The notification with some fields changed, and without what the platform had made of the old ones."""
     outdated: dict[str, Any] = {f"localized_{name}": "" for name in TEXTS}
-    return replace(message, **outdated, **changes)
+    return replace(notification, **outdated, **changes)
 
 
 def run_context(dag_id: str, run_id: str, *, group: str = "") -> str:

@@ -9,22 +9,22 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.systems.aps.message import (
+from airflow_provider_taskwatch.systems.aps.notification import (
     PERSONAL,
     READ_ONLY,
     STATUSES,
     TEXTS,
-    Message,
+    ApsNotification,
     as_result,
     changed,
     check_type,
     checked,
     context_for,
-    read_message,
+    read_notification,
     run_context,
     task_context,
     wire_name,
-    write_message,
+    write_notification,
 )
 from airflow_provider_taskwatch.systems.aps.text import (
     LocalizedMessage,
@@ -85,24 +85,24 @@ NEVER_SENT = {
     "modified",
     "initiator",
 }
-GOOD = Message(message=LocalizedMessage(message="x"), package_id="p", service="s", user_id="u")
+GOOD = ApsNotification(message=LocalizedMessage(message="x"), package_id="p", service="s", user_id="u")
 
 
 def test_there_is_a_field_for_each_of_the_vendors_page() -> None:
-    assert {wire_name(one.name) for one in fields(Message)} == set(PAGE)
+    assert {wire_name(one.name) for one in fields(ApsNotification)} == set(PAGE)
     assert {wire_name(name) for name in READ_ONLY} == NEVER_SENT
 
 
 def test_every_field_is_read_and_those_that_a_client_may_set_are_written() -> None:
-    message = read_message(PAGE)
-    assert all(getattr(message, one.name) for one in fields(Message))
+    message = read_notification(PAGE)
+    assert all(getattr(message, one.name) for one in fields(ApsNotification))
     assert message.message == TEXT
-    assert write_message(message) == {name: value for name, value in PAGE.items() if name not in NEVER_SENT}
+    assert write_notification(message) == {name: value for name, value in PAGE.items() if name not in NEVER_SENT}
 
 
 def test_type_and_status_are_always_sent() -> None:
-    assert write_message(GOOD)["type"] == "activity"
-    assert write_message(GOOD)["status"] == "inProgress"
+    assert write_notification(GOOD)["type"] == "activity"
+    assert write_notification(GOOD)["status"] == "inProgress"
 
 
 @pytest.mark.parametrize(
@@ -110,27 +110,27 @@ def test_type_and_status_are_always_sent() -> None:
 )
 @pytest.mark.parametrize("name", PAGE)
 def test_whatever_a_field_holds_it_is_read(name: str, odd: Any) -> None:
-    result = as_result(read_message({**PAGE, name: odd}), "en", personal=True)
+    result = as_result(read_notification({**PAGE, name: odd}), "en", personal=True)
     json.dumps(result)
 
 
 def test_a_value_that_is_not_known_is_kept_and_shown() -> None:
-    message = read_message({**PAGE, "type": "alarm", "status": "panic"})
+    message = read_notification({**PAGE, "type": "alarm", "status": "panic"})
     assert (message.type, message.status) == ("alarm", "panic")
     assert as_result(message, "en")["status"] == "panic"
 
 
 def test_a_result_has_the_vendors_names_and_the_texts_that_are_shown() -> None:
-    result = as_result(read_message(PAGE), "de")
+    result = as_result(read_notification(PAGE), "de")
     assert result["message"] == "Load of Monday"
     assert not set(result) & {wire_name(name) for name in PERSONAL}
-    bare = read_message({**PAGE, "localizedMessage": None})
+    bare = read_notification({**PAGE, "localizedMessage": None})
     assert as_result(bare, "de")["message"] == "Lauf of Monday"
     assert as_result(bare, "de", personal=True)["initiator"] == "Jane"
 
 
 def test_what_the_platform_made_of_an_old_text_does_not_outlive_a_change() -> None:
-    message = changed(read_message(PAGE), {"message": LocalizedMessage(message="new")})
+    message = changed(read_notification(PAGE), {"message": LocalizedMessage(message="new")})
     assert as_result(message, "en")["message"] == "new"
     assert message.id == "n-1"
 
@@ -169,7 +169,7 @@ def test_what_could_not_be_sent_is_named_before_it_is(changes: dict[str, Any], w
 
 def test_one_error_names_all_that_is_wrong() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        checked(Message(type="x"))
+        checked(ApsNotification(type="x"))
     assert all(name in str(caught.value) for name in ("message", "package_id", "service", "type"))
 
 
@@ -270,7 +270,7 @@ def test_a_number_is_a_text() -> None:
 
 
 def test_only_texts_have_languages() -> None:
-    assert {name for name in TEXTS if getattr(read_message(PAGE), name) is None} == set()
+    assert {name for name in TEXTS if getattr(read_notification(PAGE), name) is None} == set()
 
 
 # --- contexts
