@@ -200,6 +200,24 @@ def _emit(url: str, events: Mapping[str, Any]) -> None:
     requests.post(f"{url}/_control/emit", json=events, timeout=60).raise_for_status()
 
 
+class CountedFeed:
+    """A feed that counts what is read of it."""
+
+    def __init__(self, feed: Any) -> None:
+        self._feed = feed
+        self.events = 0
+        self.batches = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._feed, name)
+
+    def batch(self, reply: Any, position: str) -> Any:
+        batch = self._feed.batch(reply, position)
+        self.batches += 1
+        self.events += len(batch.events)
+        return batch
+
+
 async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[str, float]:
     """Figures of a reader that finds so many events."""
     from airflow_provider_taskwatch.config.inbox import aopen_inbox, open_seal
@@ -210,17 +228,17 @@ async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[
 
     hub = hub_for(conn_id)
     async with hub:
-        feed = await feed_of(hub, options)
+        feed: Any = CountedFeed(await feed_of(hub, options))
         reader = Pump(feed, aopen_inbox, lambda flow: hub.connection.converse(flow, separate=True), open_seal)
         async with reader.serving(Waiter(EventFilter(since=time.time() - 3600), hear=lambda _: None)):
-            await _until(lambda: reader.events > 0)
-            first, began, cpu = reader.events, time.monotonic(), time.process_time()
-            await _until(lambda: reader.events >= events)
+            await _until(lambda: feed.events > 0)
+            first, began, cpu = feed.events, time.monotonic(), time.process_time()
+            await _until(lambda: feed.events >= events)
             took, used = time.monotonic() - began, time.process_time() - cpu
         return {
             "events": events,
             "events a second": (events - first) / took,
-            "reads": reader.batches,
+            "reads": feed.batches,
             "share of a core": used / took,
         }
 

@@ -17,18 +17,18 @@ from airflow_provider_taskwatch.inbox.message import Message, Received
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 SKEW_SECONDS = 60.0
-"""So far the clocks of those who write may differ."""
+"""The greatest difference between the clocks of two writers."""
 BACK_SECONDS = 15.0
-"""For so long an inbox that has gone back may be a replica that has not come so far."""
+"""How long a reading may be older than the last one, as of a replica that lags, before the inbox counts as restored."""
 
 
 def deletions_of(inbox: Inbox, channel: str) -> Deletions:
-    """What is gone of a channel."""
+    """What was deleted of a channel."""
     return deletions_from(inbox.position(deletions_name(channel)))
 
 
 def checkpoint_at(inbox: Inbox, channel: str, number: int) -> Checkpoint:
-    """The spot of a reader that begins after a number."""
+    """The checkpoint of a reader that begins after a number."""
     while True:
         deletions = deletions_of(inbox, channel)
         passed = deletions.count + inbox.held(channel, number)
@@ -40,25 +40,25 @@ def checkpoint_at(inbox: Inbox, channel: str, number: int) -> Checkpoint:
 
 
 def counted(inbox: Inbox, channel: str, checkpoint: Checkpoint) -> Checkpoint:
-    """A spot with how much it has passed, where that can still be known."""
+    """The checkpoint with the count of passed messages, if that is still known."""
     if checkpoint.passed is None and deletions_of(inbox, channel).number <= checkpoint.number:
         return replace(checkpoint, passed=checkpoint_at(inbox, channel, checkpoint.number).passed)
     return checkpoint
 
 
 def read_page(inbox: Inbox, channel: str, checkpoint: Checkpoint) -> Page:
-    """What comes after a spot, and whether the spot is still what it was."""
+    """The messages after a checkpoint, and whether the inbox has gone back behind it."""
     view = inbox.page(channel, checkpoint.number)
     return Page(rows=view.rows, deletions=view.deletions, is_back=_is_back(view, channel, checkpoint), held=view.held)
 
 
 def has_gone_back(inbox: Inbox, channel: str, checkpoint: Checkpoint) -> bool:
-    """Whether an inbox is an older one than that which was read up to a spot."""
+    """Whether the inbox is older than the one that was read up to the checkpoint."""
     return _is_back(inbox.page(channel, checkpoint.number), channel, checkpoint)
 
 
 def _is_back(view: View, channel: str, checkpoint: Checkpoint) -> bool:
-    """Numbers may have grown past the spot since it was read, so the message that was read last is looked for."""
+    """Compares the last message that was read, as numbers may have grown past the checkpoint again."""
     if view.newest < checkpoint.number:
         return True
     if checkpoint.delivery is None:
@@ -69,10 +69,10 @@ def _is_back(view: View, channel: str, checkpoint: Checkpoint) -> bool:
 
 
 def is_older(inbox: Inbox, last: int, mark: Received | None) -> bool:
-    """The same for who reads all channels. A mark that is not there may have been deleted, so that tells nothing.
+    """The same for a reader of all channels. A missing mark proves nothing, as it may have been deleted.
 
     :param last: the greatest number that was read.
-    :param mark: a message that was read last.
+    :param mark: the last message that was read; None if it is not known.
     """
     if inbox.newest() < last:
         return True

@@ -1,4 +1,4 @@
-"""Reading the events of a feed in their order for a name, and remembering how far whoever bears it has got."""
+"""Reads the events of a feed in their order for one asset watcher, and stores its position."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.thread import in_thread
 
 from .pump import LEASE_SECONDS, RENEW_SECONDS
-from .reading import back_words, lost_message
+from .reading import lost_message, restored_message
 
 log = logging.getLogger(__name__)
 
 UNCONFIRMED_BUNDLES = 64
-"""Airflow 3.3.2 fails a subscriber that is 1,024 behind, and does not slow down whoever feeds it. About once a second
-its triggerer stores all that has come, in some 10 ms each, before it does anything else."""
+"""Airflow 3.3.2 fails a subscriber that is 1,024 events behind, and does not slow down the producer. About once a
+second its triggerer stores all new events, in some 10 ms each, before it does anything else."""
 BATCH_BYTES = 256 * 1024
 QUIET_SECONDS = 30.0
-"""Longer than the scheduler usually takes from one pass to the next."""
+"""Longer than the usual time between two passes of the scheduler."""
 BEGINNING = Checkpoint()
 OPEN, CLOSED = "open", "closed"
-"""What the inbox says of a name's burst."""
+"""The stored states of a burst."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """Events that go out together; none in the one that closes a burst.
+    """Events that go out together; an empty bundle closes a burst.
 
-    :param checkpoint: up to which the feed is read when they have arrived.
+    :param checkpoint: how far the feed is read once they have arrived.
     """
 
     events: Sequence[dict[str, Any]]
@@ -57,24 +57,24 @@ class Bundle:
 
     @property
     def number(self) -> int:
-        """That of the spot."""
+        """The number of the checkpoint."""
         return self.checkpoint.number
 
 
 class FeedFollower:
-    """One reader of one feed. Several of a name take turns; what is confirmed stays confirmed.
+    """Reads one feed for one name. Several followers of a name take turns; what is confirmed stays confirmed.
 
-    Airflow 3.3.2 gives a run only the asset events that are no newer than the one which queued it; what comes between
-    that one and the scheduler's pass waits for the next event of the asset. So a burst, bundles that follow each other
-    more closely than ``quiet_seconds``, is closed by an empty one when there has been none for so long.
+    Airflow 3.3.2 gives a run only the asset events that are no newer than the event which queued it. An event between
+    that one and the scheduler's pass waits for the next event of the asset. So a burst (bundles that follow each other
+    within ``quiet_seconds``) is closed by an empty bundle after ``quiet_seconds`` without one.
 
-    :param name: to which the position belongs.
-    :param fingerprint: tells apart who bears the same name and wants something else.
+    :param name: the name that the position belongs to.
+    :param fingerprint: equal for followers of the same name that want the same.
     :param channel: key of the feed.
-    :param batch_size: how many events go out together at most.
-    :param confirmed: up to there all has arrived, even where nobody could write that down.
-    :param back_seconds: for so long an inbox that has gone back may be a replica that has not come so far.
-    :param count: takes the name of a counter and what to add to it.
+    :param batch_size: the greatest number of events in a bundle.
+    :param confirmed: the checkpoint up to which all has arrived, even if it could not be stored.
+    :param back_seconds: how long a reading may be older than the last one before the inbox counts as restored.
+    :param count: adds a number to a counter, by its name.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class FeedFollower:
         name: str,
         fingerprint: str,
         channel: str,
-        want: EventFilter,
+        event_filter: EventFilter,
         batch_size: int = 100,
         confirmed: Checkpoint = BEGINNING,
         lease_seconds: float = LEASE_SECONDS,
@@ -98,7 +98,7 @@ class FeedFollower:
         self._name = name
         self._fingerprint = fingerprint
         self._channel = channel
-        self._want = want
+        self._event_filter = event_filter
         self._batch_size = batch_size
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
@@ -110,18 +110,18 @@ class FeedFollower:
         self._spot_name = f"spot of {self._lease.name}"
         self._renew_at = 0.0
         self.reached = confirmed
-        """Up to there all has arrived."""
+        """The checkpoint up to which all has arrived."""
         self._back_since: float | None = None
         self._has_gone_back = False
         self._unconfirmed: deque[Bundle] = deque()
         self._room = asyncio.Event()
         self._burst = 0
-        self._told_at = 0.0
+        self._confirmed_at = 0.0
 
     async def bundles(self) -> AsyncIterator[Bundle]:
-        """What has come and is wanted, without end.
+        """The bundles of wanted events, without end.
 
-        :raises LeaseError: where somebody else bears the name by now.
+        :raises LeaseError: when another process holds the name's lease.
         """
         await self._take()
         checkpoint = await self._start()
@@ -133,7 +133,7 @@ class FeedFollower:
                 checkpoint = await self._go_back(checkpoint)
                 continue
             self._back_since = None
-            for bundle in _bundles(page, checkpoint, self._want, self._batch_size, self._name):
+            for bundle in _bundles(page, checkpoint, self._event_filter, self._batch_size, self._name):
                 await self._wait_for_room()
                 await self._open_burst()
                 self._unconfirmed.append(bundle)
@@ -150,13 +150,13 @@ class FeedFollower:
                 await happens(self.news, min(self._renew_seconds, self._quiet_seconds))
 
     async def confirm(self, number: int) -> None:
-        """Write down that all up to this number has arrived.
+        """Store that all up to this number has arrived.
 
-        What was told before the inbox has gone back had other numbers; it is left alone.
+        Numbers from before a restore of the inbox are ignored: they mean other events.
 
-        :raises LeaseError: where somebody else bears the name by now.
+        :raises LeaseError: when another process holds the name's lease.
         """
-        self._told_at = asyncio.get_running_loop().time()
+        self._confirmed_at = asyncio.get_running_loop().time()
         if self._has_gone_back and all(bundle.number != number for bundle in self._unconfirmed):
             return
         checkpoint = Checkpoint(number=number)
@@ -166,19 +166,19 @@ class FeedFollower:
         await self._save(checkpoint)
 
     async def close(self) -> None:
-        """Let somebody else bear the name at once."""
+        """Release the name's lease, so that another process can follow at once."""
         await in_thread(self._inbox.release, self._lease.name, self._lease.holder)
 
     async def _take(self) -> None:
-        """Wait for the name; two that want different things under one are told so."""
-        has_told = False
+        """Wait for the name's lease; log an error if its holder wants something else."""
+        has_warned = False
         while not await self._is_ours():
             other = await in_thread(self._inbox.holder, self._lease.name) or self._fingerprint
-            if not has_told and other.partition(" ")[0] != self._fingerprint:
-                has_told = True
+            if not has_warned and other.partition(" ")[0] != self._fingerprint:
+                has_warned = True
                 log.error(
-                    "two triggers have the name %r and differ in something else; this one waits until the other one is "
-                    "gone: give each a name of its own",
+                    "two triggers with different arguments have the name %r; this one waits until the other one ends: "
+                    "give each trigger a name of its own",
                     self._name,
                 )
             await asyncio.sleep(self._renew_seconds)
@@ -189,35 +189,35 @@ class FeedFollower:
 
     async def _keep(self) -> None:
         if asyncio.get_running_loop().time() >= self._renew_at and not await self._is_ours():
-            raise LeaseError(f"the lease {self._lease.name!r} has gone to somebody else")
+            raise LeaseError(f"the lease {self._lease.name!r} is held by another process now")
 
     async def _start(self) -> Checkpoint:
-        """Where to read on; at the end of what is there for a new name."""
+        """The checkpoint to continue from; the end of the feed for a new name."""
         stored = await in_thread(self._stored)
         if stored is None:
             await self._save(await in_thread(self._end))
         elif stored.number >= self.reached.number:
             self.reached = stored
-        self._told_at = asyncio.get_running_loop().time()
+        self._confirmed_at = asyncio.get_running_loop().time()
         if await in_thread(self._inbox.position, self._burst_name) == OPEN:
-            self._burst = 2  # whoever bore the name before did not come to close it
+            self._burst = 2  # the last holder of the name did not close it
         return self.reached
 
     def _stored(self) -> Checkpoint | None:
-        """What the inbox knows of the name; of before this version it knows the number only."""
+        """The stored checkpoint; a position alone has the number only."""
         number = self._inbox.position(self._lease.name)
         if number is None:
             return None
-        told: dict[str, Any] = json.loads(self._inbox.position(self._spot_name) or "{}")
-        is_of_it = told.get("number") == int(number)
-        checkpoint = Checkpoint(**told) if is_of_it else Checkpoint(number=int(number))
+        stored: dict[str, Any] = json.loads(self._inbox.position(self._spot_name) or "{}")
+        is_current = stored.get("number") == int(number)
+        checkpoint = Checkpoint(**stored) if is_current else Checkpoint(number=int(number))
         return counted(self._inbox, self._channel, checkpoint)
 
     def _end(self) -> Checkpoint:
         return checkpoint_at(self._inbox, self._channel, self._inbox.number_before(self._channel, math.inf))
 
     async def _go_back(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Where to read on, once it is sure that the inbox is an older one, and no replica that is on its way."""
+        """The checkpoint to continue from, once ``back_seconds`` show that the inbox is no replica that lags."""
         now = asyncio.get_running_loop().time()
         if self._back_since is None:
             self._back_since = now
@@ -225,7 +225,7 @@ class FeedFollower:
             await asyncio.sleep(min(self._renew_seconds, self._back_seconds / 5))
             return checkpoint
         again = await in_thread(restored_checkpoint, self._inbox, self._channel, checkpoint)
-        log.error("the trigger %r: %s", self._name, back_words(self._channel, checkpoint.number, again.number))
+        log.error("the trigger %r: %s", self._name, restored_message(self._channel, checkpoint.number, again.number))
         self._count("inbox.went_back", 1)
         self._has_gone_back, self._back_since = True, None
         self._unconfirmed.clear()
@@ -245,12 +245,12 @@ class FeedFollower:
 
     @property
     def _is_quiet(self) -> bool:
-        """Whether all that was told has arrived, and long enough ago for the scheduler to have seen it."""
-        silence = asyncio.get_running_loop().time() - self._told_at
+        """Whether all bundles have arrived, long enough ago for the scheduler to have seen them."""
+        silence = asyncio.get_running_loop().time() - self._confirmed_at
         return self._burst > 0 and not self._unconfirmed and silence >= self._quiet_seconds
 
     async def _close_burst(self) -> Bundle | None:
-        """The empty bundle that takes the tail along; None for one bundle alone, which is in a run, as that one is."""
+        """The empty bundle that puts the last events into a run; None after a single bundle."""
         if self._burst > 1:
             self._burst = 1
             return Bundle(events=(), checkpoint=self.reached)
@@ -259,12 +259,12 @@ class FeedFollower:
         return None
 
     async def _pass(self, checkpoint: Checkpoint) -> None:
-        """Write down what was passed without anything wanted in it, where nothing is on its way."""
+        """Store a checkpoint behind unwanted events, if no bundle is unconfirmed."""
         if not self._unconfirmed:
             await self._save(checkpoint)
 
     async def _save(self, checkpoint: Checkpoint) -> None:
-        """Never a smaller one than before: what was told a second time may be confirmed late."""
+        """Store a checkpoint, but never an earlier one: a bundle that was sent twice may be confirmed late."""
         if (checkpoint.number, checkpoint.passed is not None) >= (self.reached.number, self.reached.passed is not None):
             self.reached = checkpoint
         also = {self._spot_name: json.dumps(asdict(self.reached))}
@@ -278,25 +278,27 @@ class FeedFollower:
             await self._keep()
 
 
-def _bundles(page: Page, checkpoint: Checkpoint, want: EventFilter, batch_size: int, name: str) -> Iterator[Bundle]:
-    """What is wanted of a page, bounded in number and in bytes.
+def _bundles(
+    page: Page, checkpoint: Checkpoint, event_filter: EventFilter, batch_size: int, name: str
+) -> Iterator[Bundle]:
+    """The wanted events of a page in bundles, bounded in number and in bytes.
 
-    :param checkpoint: after which the page comes.
+    :param checkpoint: the one before the page.
     """
     events: list[dict[str, Any]] = []
     size, end = 0, 0
     for index, one in enumerate(page.rows):
         event = event_of(one.message)
-        if not want.accepts(event):
+        if not event_filter.accepts(event):
             continue
-        told = fitted(event)
-        if told.loss:
-            log.warning("an event of %s is too long for an asset's event: %s; its id is %s", name, told.loss, event.id)
-        length = len(json.dumps(told.value))
+        fitting = fitted(event)
+        if fitting.loss:
+            log.warning("an event of %s is too long for an asset event: %s; its id is %s", name, fitting.loss, event.id)
+        length = len(json.dumps(fitting.value))
         if events and (len(events) >= batch_size or size + length > BATCH_BYTES):
             yield Bundle(events=events, checkpoint=checkpoint.after(page.rows[:end], page)[0])
             events, size = [], 0
-        events.append(told.value)
+        events.append(fitting.value)
         size, end = size + length, index + 1
     if events:
         yield Bundle(events=events, checkpoint=checkpoint.after(page.rows[:end], page)[0])

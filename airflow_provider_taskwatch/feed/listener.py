@@ -1,4 +1,4 @@
-"""The one reader of the inbox in a triggerer process, for all who wait for callbacks or for events."""
+"""The one reader of the inbox in a triggerer process; it serves all waits for callbacks and for events."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ SUBJECTS = 500
 
 
 class Listener:
-    """Reads the inbox once a second, however many wait, and tells them what concerns them. Lives in one event loop.
+    """Reads the inbox once a second for all waits, and passes each message on. Belongs to one event loop.
 
-    Whoever begins to listen is also told what came before: a remote may be quicker than Airflow.
+    A wait also receives what came before it began: a remote may be quicker than Airflow.
 
-    :param open_inbox: opens the inbox, when somebody listens for the first time.
+    :param open_inbox: opens the inbox, when the first wait begins.
+    :param back_seconds: how long a reading may be older than the last one before the inbox counts as restored.
+    :param clock: monotonic seconds.
+    :param count: adds a number to a counter, by its name.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Listener:
         count: Callable[[str, int], object] = lambda _name, _number: None,
     ) -> None:
         self.reads = 0
+        """How often the inbox was read."""
         self._back_seconds = back_seconds
         self._count = count
         self._mark: Received | None = None
@@ -70,7 +74,7 @@ class Listener:
 
     @contextmanager
     def listening(self, subject: str, wakeup: Wakeup) -> Iterator[None]:
-        """Ring the bell for each message that concerns the subject."""
+        """Wake a wait for each message with its subject."""
         self._wakeups.setdefault(subject, []).append(wakeup)
         self._new.add(subject)
         self._start()
@@ -81,7 +85,7 @@ class Listener:
 
     @contextmanager
     def hearing(self, channel: str, waiter: Waiter) -> Iterator[None]:
-        """Tell a waiter of the events of a feed, those first that came in since the moment from which he wants them."""
+        """Pass the events of a feed to a waiter: first the stored ones that it asks for, then new ones."""
         self._newcomers[waiter] = channel
         self._start()
         try:
@@ -91,7 +95,7 @@ class Listener:
 
     @contextmanager
     def following(self, channel: str, hear: Callable[[], object]) -> Iterator[None]:
-        """Say each time that a feed may have something new, to who reads it himself."""
+        """Notify a reader of the inbox each time that a feed may have new events."""
         self._followers.setdefault(channel, []).append(hear)
         self._start()
         try:
@@ -103,7 +107,7 @@ class Listener:
 
     @contextmanager
     def expecting(self, channel: str, waiter: Waiter) -> Iterator[None]:
-        """Tell a waiter, and the triggerer's log, where no receiver is there to take the events of a feed."""
+        """Warn a waiter, and the triggerer's log, while no receiver is alive that takes a pushed feed's events."""
         self._expecting[waiter] = channel
         self._start()
         try:
@@ -113,17 +117,17 @@ class Listener:
 
     def _start(self) -> None:
         if self.is_idle:
-            self._hear_again()
+            self._restart_waiters()
             self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
 
-    def _hear_again(self) -> None:
+    def _restart_waiters(self) -> None:
         self._new.update(self._wakeups)
         self._newcomers |= {waiter: channel for channel, all_ in self._waiter_indexes.items() for waiter in all_}
         self._waiter_indexes.clear()
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is read, as nobody listens."""
+        """Whether the inbox is not read, because nothing waits."""
         return self._task is None or self._task.done()
 
     def _forget(self, subject: str, wakeup: Wakeup) -> None:
@@ -134,16 +138,16 @@ class Listener:
             self._new.discard(subject)
 
     def _dismiss(self, channel: str, waiter: Waiter) -> None:
-        if self._newcomers.pop(waiter, None) is None and (audience := self._waiter_indexes.get(channel)) is not None:
-            audience.leave(waiter)
-            if not audience:
+        if self._newcomers.pop(waiter, None) is None and (index := self._waiter_indexes.get(channel)) is not None:
+            index.leave(waiter)
+            if not index:
                 del self._waiter_indexes[channel]
 
     def _is_wanted(self) -> bool:
         return bool(self._wakeups or self._newcomers or self._waiter_indexes or self._followers or self._expecting)
 
     async def _live(self) -> None:
-        """Read while anybody listens; whoever comes later begins with a cursor of its own."""
+        """Read until nothing waits. The next wait starts with a new cursor."""
         try:
             while self._is_wanted():
                 began = self._clock()
@@ -156,7 +160,7 @@ class Listener:
                 later(inbox.close)
 
     async def _round(self) -> float:
-        """One round, and the seconds until the next one. Whatever is wrong is told once; looks go on without it."""
+        """One round; return the seconds until the next one. A failure is logged once, and polls continue without it."""
         try:
             inbox = await self._opened()
             while await self._read(inbox):
@@ -164,30 +168,32 @@ class Listener:
             await self._catch_up(inbox)
             if (self._wakeups or self._expecting) and self._clock() >= self._check_from:
                 await self._check(inbox)
-        except Exception as error:  # noqa: BLE001 - no wait may go deaf without a word
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - every failure is logged and retried
+            self._log(error)
             return CHECK_SECONDS if isinstance(error, ConfigurationError) else self._read_seconds
         self._failing_since = None
         return self._read_seconds
 
-    def _tell(self, error: Exception) -> None:
-        """In the triggerer's log at once, in those of the tasks when it has lasted."""
-        words = f"the inbox cannot be read for now: {described(error)}"
+    def _log(self, error: Exception) -> None:
+        """Log a failure in the triggerer's log at once, and in the log of each task once it has lasted."""
+        message = f"the inbox cannot be read for now: {described(error)}"
         if self._failing_since is None:
             self._failing_since = self._clock()
-            log.warning(words)
+            log.warning(message)
         if isinstance(error, ConfigurationError) or self._clock() - self._failing_since >= SILENT_SECONDS:
-            self._doubt_all(words)
+            self._doubt_all(message)
 
-    def _doubt(self, words: str) -> None:
+    def _doubt(self, message: str) -> None:
+        """Warn the waits for callbacks."""
         for wakeups in list(self._wakeups.values()):
             for wakeup in wakeups:
-                wakeup.doubt(words)
+                wakeup.doubt(message)
 
-    def _doubt_all(self, words: str) -> None:
-        self._doubt(words)
-        for waiter in [*self._newcomers, *(one for audience in self._waiter_indexes.values() for one in audience)]:
-            waiter.doubt(words)
+    def _doubt_all(self, message: str) -> None:
+        """Warn the waits for callbacks and for events."""
+        self._doubt(message)
+        for waiter in [*self._newcomers, *(one for index in self._waiter_indexes.values() for one in index)]:
+            waiter.doubt(message)
 
     async def _opened(self) -> Inbox:
         if self._inbox is None:
@@ -195,7 +201,7 @@ class Listener:
         return self._inbox
 
     async def _read(self, inbox: Inbox) -> bool:
-        """One read; whether another one is due at once."""
+        """Read once; return whether more is to be read at once."""
         if self._cursor is None:
             self._cursor = await in_thread(inbox.end)
             self._mark = await in_thread(inbox.at, self._cursor.last)
@@ -211,8 +217,8 @@ class Listener:
         for one in received:
             for wakeup in self._wakeups.get(one.message.subject, ()):
                 wakeup.ring(one.message.content)
-            if (audience := self._waiter_indexes.get(one.message.channel)) is not None:
-                audience.tell(event_of(one.message), one.number)
+            if (index := self._waiter_indexes.get(one.message.channel)) is not None:
+                index.tell(event_of(one.message), one.number)
         for channel in self._followers.keys() & {one.message.channel for one in received}:
             for hear in list(self._followers[channel]):
                 hear()
@@ -220,9 +226,9 @@ class Listener:
         return is_full or bool(self._new)
 
     async def _is_back(self, inbox: Inbox, received: Sequence[Received]) -> bool:
-        """Whether what was read comes from an older inbox than what was read before; where that lasts, begin anew.
+        """Whether the inbox is older than at the last read: a restored backup, or a replica that lags.
 
-        Looked at before a mark moves on, and now and then: numbers may have grown past it since.
+        Starts anew if that lasts. Checked before the mark moves on, and regularly: numbers may grow past the mark.
         """
         last = 0 if self._cursor is None else self._cursor.last
         is_due = received or self._back_since is not None or self._clock() >= self._mark_from
@@ -235,41 +241,41 @@ class Listener:
         if self._back_since is None:
             self._back_since = self._clock()
         if self._clock() - self._back_since >= self._back_seconds:
-            self._begin_anew(last)
+            self._start_anew(last)
         return True
 
-    def _begin_anew(self, number: int) -> None:
-        """Hear everything again, as after a restart; whoever has heard it has ended, or takes it for a hint."""
+    def _start_anew(self, number: int) -> None:
+        """Pass everything on again, as after a restart: a finished wait is gone, and any other takes it for a hint."""
         log.error(
-            "the inbox has gone back: what it had at number %d is not there any more. A backup was restored, or "
-            "another database has taken its place; all who wait are told again what it holds for them",
+            "the inbox has gone back: it does not hold number %d any more. A backup was restored, or another database "
+            "has taken its place; all waits receive again what it holds for them",
             number,
         )
         self._count("inbox.went_back", 1)
         self._mark, self._back_since, self._cursor = None, None, None
-        self._hear_again()
+        self._restart_waiters()
 
     async def _catch_up(self, inbox: Inbox) -> None:
-        """Tell newcomers what is there already; then they are told with the others."""
+        """Pass the stored events to new waiters, and add them to the index of their feed."""
         for channel in sorted(set(self._newcomers.values())):
             group = [waiter for waiter, of in self._newcomers.items() if of == channel]
-            number = await self._tell_past(inbox, channel, group)
-            audience = self._waiter_indexes.setdefault(channel, WaiterIndex())
+            number = await self._replay(inbox, channel, group)
+            index = self._waiter_indexes.setdefault(channel, WaiterIndex())
             for waiter in group:
                 if self._newcomers.pop(waiter, None) is not None:
-                    audience.join(waiter, number)
-            if not audience:
+                    index.join(waiter, number)
+            if not index:
                 del self._waiter_indexes[channel]
 
-    async def _tell_past(self, inbox: Inbox, channel: str, group: list[Waiter]) -> int:
-        """Tell a group what came in since it wants to know; the number up to which it has heard of everything."""
+    async def _replay(self, inbox: Inbox, channel: str, group: list[Waiter]) -> int:
+        """Pass the stored events to a group of waiters; return the number up to which they have received all."""
         past = WaiterIndex()
         for waiter in group:
             past.join(waiter)
-        since = min(waiter.want.received_since for waiter in group)
+        since = min(waiter.event_filter.received_since for waiter in group)
         deletions = await in_thread(deletions_of, inbox, channel)
         for waiter in group:
-            if missed := deletions.since(waiter.want.since):
+            if missed := deletions.since(waiter.event_filter.since):
                 waiter.miss(missed)
         number = await in_thread(inbox.number_before, channel, since)
         while page := await in_thread(inbox.after, channel, number):
@@ -280,7 +286,7 @@ class Listener:
         return number
 
     async def _check(self, inbox: Inbox) -> None:
-        """Whoever waits for callbacks, or for what is pushed, into an inbox that nobody writes to should know."""
+        """Warn waits for callbacks and pushed events while no receiver is alive."""
         self._check_from = self._clock() + CHECK_SECONDS
         silent = await in_thread(silence, inbox)
         if not silent:

@@ -1,4 +1,4 @@
-"""What feeds the stream of one asset watcher, and hears what Airflow has stored of it."""
+"""Produces the shared stream of one asset watcher, and takes Airflow's confirmations."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class FeedWatch(Protocol):
 
 
 class FeedProducer(SharedStreamProducer):
-    """Lives through whatever is transient: Airflow restarts a watcher that has failed about once a second.
+    """Retries every failure itself: Airflow restarts a failed watcher about once a second.
 
-    What it needs is held until :meth:`aclose`, as Airflow confirms even after it has ended the stream.
+    It keeps its resources until :meth:`aclose`, because Airflow confirms even after it has ended the stream.
     """
 
     def __init__(self, trigger: FeedWatch) -> None:
@@ -62,38 +62,38 @@ class FeedProducer(SharedStreamProducer):
                 async for bundle in self._follower.bundles():
                     yield bundle.events, bundle.number
             except TaskWatchError as error:
-                log.warning("the trigger %r does not hear of its feed for now: %s", self._trigger.name, error)
+                log.warning("the trigger %r receives no events for now: %s", self._trigger.name, error)
                 await self.aclose()
                 is_wrong = isinstance(error, ConfigurationError)
                 await asyncio.sleep(AGAIN_CONFIGURED_SECONDS if is_wrong else AGAIN_SECONDS)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         if not all(item.outcome.is_clean for item in batch):
-            raise RuntimeError(f"Airflow has not stored what {self._trigger.name!r} told it; it is told again")
+            raise RuntimeError(f"Airflow has not stored the events of {self._trigger.name!r}; they are sent again")
         await self.confirm(batch[-1].broker_payload)
 
     async def confirm(self, number: int) -> None:
-        """All up to this number has arrived; where that cannot be written down now, it is when the stream goes on."""
+        """Store that all up to this number has arrived; if that fails, it is stored when the stream continues."""
         if self._follower is None:
             self._late = max(self._late, number)
             return
         try:
             await self._follower.confirm(number)
         except TaskWatchError as error:
-            log.warning("how far the trigger %r has come cannot be written down: %s", self._trigger.name, error)
+            log.warning("the position of the trigger %r cannot be stored: %s", self._trigger.name, error)
 
     async def aclose(self) -> None:
-        """Give back what is held; a name that cannot be given back is free when its lease has run out."""
+        """Release all resources; a lease that cannot be released expires by itself."""
         if self._follower is not None:
             self._reached = self._follower.reached
         self._follower = None
         try:
             await self._held.aclose()
         except TaskWatchError as error:
-            log.warning("the trigger %r has not given back all that it held: %s", self._trigger.name, error)
+            log.warning("the trigger %r could not release all its resources: %s", self._trigger.name, error)
 
     def _confirmed(self) -> Checkpoint:
-        """Up to where all has arrived, as far as is known here."""
+        """The checkpoint up to which all has arrived, as known in this process."""
         from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 
         reached, late = self._reached or Checkpoint(), self._late
@@ -101,7 +101,7 @@ class FeedProducer(SharedStreamProducer):
         return Checkpoint(number=late) if late > reached.number else reached
 
     async def _open(self, held: AsyncExitStack) -> FeedFollower:
-        """Everything that is needed while the stream is open."""
+        """Open all resources of the stream."""
         from airflow_provider_taskwatch.config.inbox import aopen_inbox
         from airflow_provider_taskwatch.config.metric import count
         from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
@@ -112,10 +112,10 @@ class FeedProducer(SharedStreamProducer):
         from .waiter_index import Waiter
 
         mine = self._trigger
-        want = EventFilter(names=mine.names, subject=mine.subject, match=mine.match)
+        event_filter = EventFilter(names=mine.names, subject=mine.subject, match=mine.match)
         hub = await held.enter_async_context(hub_for(mine.conn_id))
         feed = await feed_of(hub, mine.feed)
-        feed.check(want.match)
+        feed.check(event_filter.match)
         inbox = await aopen_inbox()
         held.push_async_callback(in_thread, inbox.close)
         follower = FeedFollower(
@@ -123,14 +123,14 @@ class FeedProducer(SharedStreamProducer):
             name=mine.name,
             fingerprint=mine.fingerprint,
             channel=feed.key,
-            want=want,
+            event_filter=event_filter,
             batch_size=mine.batch_size,
             confirmed=self._confirmed(),
             count=count,
         )
         held.push_async_callback(follower.close)
-        await held.enter_async_context(reading(hub, feed, Waiter(want, hear=lambda _: None)))
+        await held.enter_async_context(reading(hub, feed, Waiter(event_filter, hear=lambda _: None)))
         held.enter_context(listener().following(feed.key, follower.news.set))
-        what, reader = want.describe(mine.names or mine.feed.get("types") or ()), delivery(feed)
+        what, reader = event_filter.describe(mine.names or mine.feed.get("types") or ()), delivery(feed)
         log.info("the trigger %r waits for events %s, from the feed %s; %s", mine.name, what, feed.key, reader)
         return follower

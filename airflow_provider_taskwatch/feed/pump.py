@@ -1,4 +1,4 @@
-"""The one reader of a feed in the whole installation, as far as this process is concerned: it tries to be it."""
+"""Competes for the lease of a feed, and reads the feed into the inbox while it holds the lease."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 20.0
 RENEW_SECONDS = 5.0
-"""Also how often those who do not hold the lease try to take it."""
+"""Between two attempts to take the lease, and between two renewals."""
 LIMIT_SECONDS = 60.0
-BREATH_SECONDS = 1.0
-"""Between reads that brought nothing, at least: not every remote keeps a request open."""
+PAUSE_SECONDS = 1.0
+"""The shortest pause after an empty read: not every remote holds a request open."""
 GRACE_SECONDS = 300.0
-"""For so long a refusal may be a mistake that somebody mends."""
+"""How long a refusal is retried before the waits fail: a wrong setting may be corrected meanwhile."""
 REMARK_SECONDS = 60.0
+"""Between two log lines of one level about what cannot be read."""
 
 _PATIENCE = Retry(first_seconds=1.0, limit_seconds=LIMIT_SECONDS)
 
@@ -45,12 +46,12 @@ Converse = Callable[[Flow[Any]], Awaitable[Any]]
 
 
 class Pump:
-    """Reads one feed into the inbox while anybody in this process waits for it, and nobody else reads it.
+    """Reads one feed into the inbox while this process has waiters for it and holds its lease.
 
     :param open_inbox: opens the inbox; the pump closes it.
-    :param converse: holds one conversation with the remote.
-    :param open_seal: for feeds that forget what was read, and for what cannot be read.
-    :param count: takes the name of a counter and what to add to it.
+    :param converse: runs one flow against the remote.
+    :param open_seal: encrypts the replies of feeds that forget what was read, and events that cannot be read.
+    :param count: adds a number to a counter, by its name.
     """
 
     def __init__(
@@ -65,8 +66,6 @@ class Pump:
         clock: Callable[[], float] = time.time,
         count: Callable[[str, int], object] = lambda _name, _number: None,
     ) -> None:
-        self.batches = 0
-        self.events = 0
         self._feed = feed
         self._open_inbox = open_inbox
         self._converse = converse
@@ -85,7 +84,7 @@ class Pump:
 
     @asynccontextmanager
     async def serving(self, waiter: Waiter) -> AsyncIterator[None]:
-        """Read the feed while somebody waits."""
+        """Keep the feed read for as long as the waiter waits."""
         self._waiters[waiter] = None
         if self.is_idle:
             self._task = asyncio.get_running_loop().create_task(self._live(), context=contextvars.Context())
@@ -96,11 +95,11 @@ class Pump:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is read, as nobody waits."""
+        """Whether the feed is not read, because no waiter is left."""
         return self._task is None or self._task.done()
 
     async def _live(self) -> None:
-        """Until nobody waits; a read that is under way is not broken off, as the remote may forget what it brings."""
+        """Read until no waiter is left. A read is never cancelled: the remote may forget what it returned."""
         inbox: Inbox | None = None
         lease = Lease(name=lease_name(self._feed), holder=new_holder())
         try:
@@ -108,31 +107,31 @@ class Pump:
                 try:
                     inbox = inbox or await self._open_inbox()
                     pause = await self._compete(inbox, lease)
-                except Exception as error:  # noqa: BLE001 - no feed may fall silent without a word
+                except Exception as error:  # noqa: BLE001 - every failure is logged and retried
                     pause = self._failed(error)
                 await self._sleep(pause)
         finally:
             if inbox is not None:
-                later(_leave, inbox, lease)
+                later(_release, inbox, lease)
 
     async def _compete(self, inbox: Inbox, lease: Lease) -> float:
-        """Read while the lease is ours; return the seconds until the next attempt to take it."""
+        """Take the lease and read while it is held; return the seconds until the next attempt."""
         if not await in_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds):
             return self._renew_seconds
-        enough = asyncio.Event()
-        renewing = asyncio.create_task(self._renew(inbox, lease, enough))
+        stop = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(inbox, lease, stop))
         try:
             await self._read(await in_thread(self._reading, inbox, lease), renewing)
         except LeaseError as error:
             log.warning("another process reads the feed %s now: %s", self._feed.key, error)
             return self._renew_seconds
         finally:
-            enough.set()
+            stop.set()
             await asyncio.gather(renewing, return_exceptions=True)
         return 0.0
 
     def _reading(self, inbox: Inbox, lease: Lease) -> Reading:
-        """In a thread, as a key may come from a command, and the library that uses it is slow to import."""
+        """Blocking: a key may come from a command, and the encryption library is slow to import."""
         return Reading(self._feed, inbox, lease, seal_for(self._feed, self._open_seal), self._clock)
 
     async def _read(self, reading: Reading, renewing: asyncio.Task[None]) -> None:
@@ -141,35 +140,37 @@ class Pump:
             began = asyncio.get_running_loop().time()
             batch = await self._drive(reading.turn(place))
             place = place.at(batch.position)
-            self._succeeded(len(batch.events))
+            self._succeeded()
             self._remark(batch)
             took = asyncio.get_running_loop().time() - began
-            breath = 0.0 if batch.count else max(0.0, BREATH_SECONDS - took)
-            await self._sleep(max(batch.pause_seconds, breath), renewing.done)
+            pause = 0.0 if batch.count else max(0.0, PAUSE_SECONDS - took)
+            await self._sleep(max(batch.pause_seconds, pause), renewing.done)
         if renewing.done():
             await renewing
 
     async def _sleep(self, seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Pause, but not for those who have left, and no longer than until something is over."""
+        """Sleep; return early when the last waiter leaves, or when ``is_over`` returns True."""
         ends_at = asyncio.get_running_loop().time() + seconds
         while self._waiters and not is_over():
             left = ends_at - asyncio.get_running_loop().time()
             if left <= 0:
                 return
-            await asyncio.sleep(min(left, BREATH_SECONDS))
+            await asyncio.sleep(min(left, PAUSE_SECONDS))
 
-    async def _renew(self, inbox: Inbox, lease: Lease, enough: asyncio.Event) -> None:
-        """Keep the lease; raise where it has gone. An inbox that does not answer is left to whoever writes into it.
+    async def _renew(self, inbox: Inbox, lease: Lease, stop: asyncio.Event) -> None:
+        """Renew the lease until ``stop`` is set. An inbox that does not answer is retried: the writes report it.
 
-        Never broken off: a renewal in a thread that goes on would take the lease again after it was given back.
+        Never cancelled: the thread of a cancelled renewal would take the lease again after its release.
+
+        :raises LeaseError: when another process holds it.
         """
-        while not await happens(enough, self._renew_seconds):
+        while not await happens(stop, self._renew_seconds):
             try:
                 is_ours = await in_thread(inbox.lease, lease.name, lease.holder, self._lease_seconds)
             except InboxError:
                 continue
             if not is_ours:
-                raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")
+                raise LeaseError(f"the lease {lease.name!r} is held by another process now")
 
     async def _drive(self, program: Program[T]) -> T:
         run: Run[Step, T] = Run(program)
@@ -180,30 +181,28 @@ class Pump:
         return run.result
 
     def _since(self) -> float | None:
-        """The earliest moment that somebody waits for; None where all wait for what comes."""
-        return min((waiter.want.since for waiter in self._waiters if waiter.want.since), default=None)
+        """The earliest moment from which a waiter wants events; None when all want new events only."""
+        return min((waiter.event_filter.since for waiter in self._waiters if waiter.event_filter.since), default=None)
 
-    # --- good and bad times
+    # --- what is counted and logged
 
-    def _succeeded(self, events: int) -> None:
+    def _succeeded(self) -> None:
         if self._failures:
             log.info("the feed %s is read again", self._feed.key)
         self._refused_since, self._failing_since, self._failures = None, None, 0
-        self.batches += 1
-        self.events += events
 
     def _remark(self, batch: Batch) -> None:
-        """Count and tell what a batch brings beside its events; a flood of it is told once a minute."""
+        """Count and log what a batch brings besides its events; each log level at most once a minute."""
         if batch.unreadable:
             self._count("feed.unreadable", len(batch.unreadable))
         now = asyncio.get_running_loop().time()
-        for level, words in [*remarks(self._feed.key, batch), *self._refusals(batch, now)]:
+        for level, message in [*remarks(self._feed.key, batch), *self._refusals(batch, now)]:
             if now >= self._remark_from.get(level, now):
                 self._remark_from[level] = now + REMARK_SECONDS
-                self._tell(level, words)
+                self._log(level, message)
 
     def _refusals(self, batch: Batch, now: float) -> Iterator[tuple[int, str]]:
-        """What to say of a remote that has not been willing to answer for so long."""
+        """A warning about a remote that has refused reads for longer than :data:`GRACE_SECONDS`."""
         if not batch.refusal:
             self._kept_since = None
             return
@@ -214,24 +213,24 @@ class Pump:
             yield logging.WARNING, f"the feed {self._feed.key} was not read for {minutes:.0f} minutes: {batch.refusal}"
 
     def _failed(self, error: Exception) -> float:
-        """Tell what is wrong, once to everybody; seconds until the next attempt."""
+        """Log a failure for all waiters; return the seconds until the next attempt."""
         self._failures += 1
-        words = f"the feed {self._feed.key} cannot be read for now: {described(error)}"
-        self._tell(logging.ERROR if self._has_lasted() else logging.WARNING, words)
+        message = f"the feed {self._feed.key} cannot be read for now: {described(error)}"
+        self._log(logging.ERROR if self._has_lasted() else logging.WARNING, message)
         if self._is_over(error):
             for waiter in list(self._waiters):
                 waiter.fail(error)
         return _PATIENCE.seconds(self._failures, getattr(error, "retry_after", None))
 
     def _has_lasted(self) -> bool:
-        """Whether nothing could be read for so long that it is no trouble that passes."""
+        """Whether reads have failed for longer than :data:`GRACE_SECONDS`."""
         now = asyncio.get_running_loop().time()
         if self._failing_since is None:
             self._failing_since = now
         return now - self._failing_since >= GRACE_SECONDS
 
     def _is_over(self, error: Exception) -> bool:
-        """Whether it makes no sense to wait any longer: settings are wrong, or the remote has refused long enough."""
+        """Whether waits must fail: a setting is wrong, or the remote has refused for :data:`GRACE_SECONDS`."""
         if not isinstance(error, TaskWatchError) or error.transient:
             return False
         now = asyncio.get_running_loop().time()
@@ -239,22 +238,22 @@ class Pump:
             self._refused_since = now
         return isinstance(error, ConfigurationError) or now - self._refused_since >= GRACE_SECONDS
 
-    def _tell(self, level: int, words: str) -> None:
-        """In the triggerer's log, and in that of each task that waits."""
-        log.log(level, words)
+    def _log(self, level: int, message: str) -> None:
+        """Log in the triggerer's log, and in the log of each task that waits."""
+        log.log(level, message)
         for waiter in list(self._waiters):
-            waiter.doubt(words)
+            waiter.doubt(message)
 
 
 def lease_name(feed: Feed) -> str:
-    """Of the lease that its one reader holds."""
+    """The name of the lease that the reader of a feed holds."""
     return f"pump {feed.key}"
 
 
-def _leave(inbox: Inbox, lease: Lease) -> None:
-    """Let somebody else read at once."""
+def _release(inbox: Inbox, lease: Lease) -> None:
+    """Release the lease, so that another process can read at once."""
     try:
         inbox.release(lease.name, lease.holder)
     except InboxError as error:
-        log.warning("the lease %r runs out by itself: %s", lease.name, error)
+        log.warning("the lease %r could not be released and expires by itself: %s", lease.name, error)
     inbox.close()

@@ -1,6 +1,6 @@
-"""Reading a feed into the inbox, step by step; pumps in the triggerer and workers run the same program.
+"""The program that reads a feed into the inbox; pumps in the triggerer and workers run it.
 
-A step is a flow, a conversation with the remote, or a function without arguments that asks the inbox.
+Each step is either a flow (requests to the remote), or a function without arguments that reads or writes the inbox.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ Program = Generator[Step, Any, T]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a reader of a feed is.
+class FeedPosition:
+    """How far a feed was read, and by which reader.
 
-    :param reader: a UUID that stands for all readers of the feed, one after the other; kept in the inbox.
+    :param reader: a UUID that all readers of the feed share, one after the other; kept in the inbox.
     """
 
     position: str
     reader: str
 
-    def at(self, position: str) -> Place:
-        """The place after a read."""
+    def at(self, position: str) -> FeedPosition:
+        """The position after a read."""
         return replace(self, position=position)
 
 
 class Reading:
-    """One feed, and the inbox that it is read into.
+    """Reads one feed into one inbox.
 
-    :param lease: under which it is read; what is written after it has gone is refused.
-    :param seal: closes what is set aside, and the replies of a feed that forgets what was read; None where there is no
-        key, which such a feed needs.
+    :param lease: the reader's lease; the inbox refuses writes once another process holds it.
+    :param seal: encrypts what is set aside, and the replies of a feed that forgets what was read. None where no key is
+        set; a feed that forgets needs one.
     :param clock: seconds since the epoch.
     """
 
@@ -59,8 +59,8 @@ class Reading:
         self._seal = seal
         self._clock = clock
 
-    def begin(self, since: float | None) -> Program[Place]:
-        """Find out where to read on.
+    def begin(self, since: float | None) -> Program[FeedPosition]:
+        """Find the position to read on from.
 
         :param since: see :meth:`~..core.feed.Feed.begin`.
         """
@@ -69,10 +69,10 @@ class Reading:
         if position is None:
             position = yield self._feed.begin(since)
             yield partial(self._inbox.save_position, self._feed.key, position, self._lease)
-        return Place(position=position, reader=reader)
+        return FeedPosition(position=position, reader=reader)
 
-    def turn(self, place: Place, *, waits: bool = True) -> Program[Batch]:
-        """Read once: what has come is stored before the remote is told so.
+    def turn(self, place: FeedPosition, *, waits: bool = True) -> Program[Batch]:
+        """Read once, store what came, and only then acknowledge it to the remote.
 
         :param waits: see :meth:`~..core.feed.Feed.read`.
         """
@@ -103,30 +103,30 @@ class Reading:
         return batch
 
     def _known(self, position: str) -> str:
-        """Where the inbox knows the feed to be: nobody else moves that, but a backup that was restored is behind."""
+        """The stored position. No other process moves it, but a restored backup of the inbox is behind."""
         stored = None if self._feed.is_positioned else self._inbox.position(self._feed.key)
         return position if stored is None else stored
 
     def _batch(self, reply: object, position: str) -> Batch:
-        """What a reply holds; one of a shape that nobody has thought of is no reason to stop for ever."""
+        """The batch in a reply; an unexpected shape is a :class:`ReplyError`, so that the feed is retried."""
         try:
             return self._feed.batch(reply, position)
         except SHAPE_ERRORS as error:
             raise ReplyError(f"a reply cannot be understood ({type(error).__name__})") from None
 
     def _append(self, batch: Batch, position: str | None, number: int | None) -> int:
-        """All in one transaction: what comes again after a crash is there already, and what was set aside, too."""
+        """Store all in one transaction: after a crash, a second delivery finds what the first one has stored."""
         channel, now = self._feed.key, self._clock()
         messages = [message_of(channel, event, now) for event in batch.events]
         messages += [set_aside(channel, one, now, self._seal) for one in batch.unreadable]
         return self._inbox.append(channel, messages, lease=self._lease, position=position, unsealed=number)
 
     def _close(self, seal: Seal, reply: Reply) -> int:
-        """Write the reply down, whoever holds the lease by now: nobody can fetch it a second time."""
+        """Store the encrypted reply, even without the lease: the remote does not return it again."""
         return self._inbox.keep_sealed(self._feed.key, seal.close(reply.body), self._clock())
 
     def _unseal(self, seal: Seal) -> Program[None]:
-        """Store what was read, and not stored, before something broke; what could not be read stays as it is."""
+        """Store the events of replies that an interrupted reader has left; a reply that cannot be read is kept."""
         left: list[Sealed] = yield partial(self._inbox.sealed, self._feed.key, unread=True)
         for one in left:
             content = yield partial(seal.open, one.content)
@@ -137,7 +137,7 @@ class Reading:
                 continue
 
     def _reader(self) -> str:
-        """The UUID that stands for us; several that make one at once agree on the last."""
+        """The reader's UUID. Processes that create one at the same time all use the last one."""
         name = f"{self._feed.key} reader"
         if self._inbox.position(name) is None:
             self._inbox.save_position(name, str(uuid.uuid4()), self._lease)
@@ -145,11 +145,9 @@ class Reading:
 
 
 def seal_for(feed: Feed, open_seal: Callable[[], Seal]) -> Seal | None:
-    """What closes that which a feed brings and nobody can read.
+    """The keys that encrypt what a feed brings and cannot be read; None where no key is set.
 
-    Without a key it is kept as it is, as all events of such a feed are. One that forgets what was read needs a key.
-
-    :raises ConfigurationError: where such a feed has none.
+    :raises ConfigurationError: where the feed forgets what was read, which needs a key.
     """
     try:
         return open_seal()
@@ -160,7 +158,7 @@ def seal_for(feed: Feed, open_seal: Callable[[], Seal]) -> Seal | None:
 
 
 def remarks(feed: str, batch: Batch) -> Iterator[tuple[int, str]]:
-    """What people should know of a batch, each with its level in a log."""
+    """The log lines about a batch, each with its level."""
     if batch.unreadable:
         problem = batch.unreadable[0].problem
         yield logging.ERROR, f"the feed {feed}: {len(batch.unreadable)} of its events {_SET_ASIDE}: {problem}"
@@ -171,18 +169,18 @@ def remarks(feed: str, batch: Batch) -> Iterator[tuple[int, str]]:
 
 
 def lost_message(feed: str, number: int, *, is_exact: bool = True) -> str:
-    """What to say of events that were deleted from the inbox before they were read."""
+    """The message about events that were deleted from the inbox before they were read."""
     return (
         f"the feed {feed}: {'' if is_exact else 'up to '}{number} of its events were deleted before they could be read "
         "here, as they were older than [taskwatch] inbox_retention_days, or were pruned"
     )
 
 
-def back_words(feed: str, before: int, number: int) -> str:
-    """What to say of an inbox that has gone back."""
+def restored_message(feed: str, before: int, number: int) -> str:
+    """The message about an inbox that was restored from a backup."""
     return (
-        f"the inbox has gone back: what the feed {feed} had at number {before} is not there any more. A backup was "
-        f"restored, or another database has taken its place; it is read on after number {number}"
+        f"the inbox has gone back: it does not hold number {before} of the feed {feed} any more. A backup was "
+        f"restored, or another database has taken its place; reading continues after number {number}"
     )
 
 

@@ -46,9 +46,9 @@ async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[[str], ob
 
 @asynccontextmanager
 async def reading(hub: Hub, feed: Feed, waiter: Waiter) -> AsyncIterator[None]:
-    """See to it that some process reads a feed while somebody waits for it.
+    """Keep a feed read, by this process or another one, for as long as the waiter waits.
 
-    One that its remote sends by itself is not read; where no receiver takes it, whoever waits is told.
+    A pushed feed is not read; the waiter is warned while no receiver is alive.
     """
     if feed.is_pushed:
         with listener().expecting(feed.key, waiter):
@@ -59,7 +59,7 @@ async def reading(hub: Hub, feed: Feed, waiter: Waiter) -> AsyncIterator[None]:
 
 
 def _pump_for(hub: Hub, feed: Feed) -> Pump:
-    """The pump of a feed in the running loop; over the hub of the first who asked."""
+    """The pump of a feed in the running loop, over the hub of the first waiter."""
     key = asyncio.get_running_loop(), feed.key
     if key not in _pumps or _pumps[key].is_idle:
         for ended in [other for other, pump in _pumps.items() if pump.is_idle]:
@@ -69,6 +69,6 @@ def _pump_for(hub: Hub, feed: Feed) -> Pump:
 
 
 async def _converse(hub: Hub, flow: Flow[Any]) -> Any:
-    """Apart from the looks of others; a read may outlive all who waited, and what it needs lives as long."""
+    """Run a flow over a session of its own. It keeps the hub open, because a read may outlive its waiters."""
     async with hub:
         return await hub.connection.converse(flow, separate=True)

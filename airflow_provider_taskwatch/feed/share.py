@@ -79,7 +79,7 @@ class Shares:
         return Reached(text=text, end=Checkpoint(number=stored["end"], **rest))
 
     def claim(self, reached: Reached | None, start: Checkpoint, end: Checkpoint, size: int) -> bool:
-        """Take what lies between two spots for this run; False where another run has taken it in between."""
+        """Take what lies between two checkpoints for this run; return False if another run took it meanwhile."""
         share = Share(start=start.number, end=end.number, size=size)
         behind = {"end": end.number, "passed": end.passed, "delivery": end.delivery, "at": end.at}
         position = {"run": self._run, "start": share.start, **behind}

@@ -1,29 +1,29 @@
-"""Whether anybody writes into an inbox what remotes send; whoever waits for that should know where nobody does."""
+"""Explains to waits for callbacks and pushed events that no receiver is alive."""
 
 from __future__ import annotations
 
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 
 SILENT_SECONDS = 300.0
-"""A receiver writes a heartbeat each minute; whoever was not heard of for so long is taken for gone."""
+"""A receiver writes a heartbeat each minute, and counts as dead this long after the last one."""
 
 
 def silence(inbox: Inbox) -> str:
-    """What is the matter where no receiver has been heard of, with both causes; empty where one has been. Blocking."""
+    """Explains why no receiver is alive; empty if one is. Blocking."""
     if any(one.age_seconds < SILENT_SECONDS for one in inbox.heartbeats()):
         return ""
     return (
-        f"no receiver has been heard of in {inbox!r} for {SILENT_SECONDS / 60:.0f} minutes: either none runs (the API "
-        "server's plugin, or `airflow taskwatch receiver`), or it writes into another inbox ([taskwatch] inbox_url "
-        "differs between here and there)"
+        f"no receiver has been heard of in {inbox!r} for {SILENT_SECONDS / 60:.0f} minutes: either none runs (the "
+        "plugin on the API server, or `airflow taskwatch receiver`), or it writes into another inbox ([taskwatch] "
+        "inbox_url differs)"
     )
 
 
 def of_callbacks(silent: str) -> str:
-    """What :func:`silence` has told, for who waits for a callback."""
-    return f"{silent}. Until then only the looks in between find the end"
+    """The same for waits for a callback."""
+    return f"{silent}. Until a receiver is alive, only polls notice the end"
 
 
 def of_feed(channel: str, silent: str) -> str:
-    """What :func:`silence` has told, for who waits for an event of a feed that is pushed."""
-    return f"the feed {channel} is pushed to a receiver, and {silent}. Until then none of its events is heard of"
+    """The same for waits for an event of a pushed feed."""
+    return f"the feed {channel} is pushed to a receiver, and {silent}. Until then none of its events arrives"

@@ -1,4 +1,4 @@
-"""Reading a feed on a worker: as its only reader while nobody else is, and from the inbox in any case."""
+"""Reads a feed on a worker: from the remote while it holds the feed's lease, and from the inbox always."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 
 from .pump import lease_name
-from .reading import Place, Program, Reading, Step, back_words, lost_message, remarks, seal_for
+from .reading import FeedPosition, Program, Reading, Step, lost_message, remarks, restored_message, seal_for
 from .silence import of_feed, silence
 
 T = TypeVar("T")
@@ -34,17 +34,17 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 120.0
-"""Longer than a read may take, as nobody renews it meanwhile."""
+"""Longer than a read may take, because the lease is not renewed during a read."""
 
 
 class WorkerFeedReader:
-    """One worker's way to the events of a feed.
+    """Gives one worker the events of a feed.
 
-    :param converse: holds one conversation with the remote.
-    :param open_seal: for feeds that forget what was read, and for what cannot be read.
+    :param converse: runs one flow against the remote.
+    :param open_seal: encrypts the replies of feeds that forget what was read, and events that cannot be read.
     :param clock: seconds since the epoch.
-    :param count: takes the name of a counter and what to add to it.
-    :param now: seconds of a clock that does not jump.
+    :param count: adds a number to a counter, by its name.
+    :param now: monotonic seconds.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class WorkerFeedReader:
         self._count = count
         self._now = now
         self._sleep = sleep
-        self._place: Place | None = None
+        self._place: FeedPosition | None = None
 
     def fetch(self, since: float | None, limit: int) -> None:
-        """Read the feed until it has nothing more, or enough has come; not at all where somebody else reads it.
+        """Read the feed until it is empty or ``limit`` is reached; not at all while another process reads it.
 
         :param since: seconds since the epoch, of the earliest event that is wanted.
-        :param limit: how many events are enough.
+        :param limit: number of events after which no further read is made.
         """
         fetched = 0
         while fetched < limit and (new := self._read(since)):
@@ -92,55 +92,57 @@ class WorkerFeedReader:
         self._place = self._place.at(batch.position)
         if batch.unreadable:
             self._count("feed.unreadable", len(batch.unreadable))
-        for level, words in remarks(self.feed.key, batch):
-            log.log(level, words)
+        for level, message in remarks(self.feed.key, batch):
+            log.log(level, message)
         return batch.count
 
     def doubt(self) -> str:
-        """What keeps events from coming, in words; empty where nothing is known to."""
+        """Why no events may come; empty if no reason is known."""
         silent = silence(self.inbox) if self.feed.is_pushed else ""
         return of_feed(self.feed.key, silent) if silent else ""
 
     def begin(self, number: int) -> Checkpoint:
-        """The spot of a reader that begins after a number."""
+        """The checkpoint of a reader that begins after a number."""
         return checkpoint_at(self.inbox, self.feed.key, number)
 
     def again(self, checkpoint: Checkpoint) -> Checkpoint:
-        """The spot of a reader that comes back; another one where the inbox has gone back, which is told."""
+        """The checkpoint from which a reader continues; an earlier one if the inbox was restored."""
         ends_at = self._now() + BACK_SECONDS
         while has_gone_back(self.inbox, self.feed.key, checkpoint):
             if self._now() >= ends_at:
                 again = restored_checkpoint(self.inbox, self.feed.key, checkpoint)
                 self._count("inbox.went_back", 1)
-                log.error(back_words(self.feed.key, checkpoint.number, again.number))
+                log.error(restored_message(self.feed.key, checkpoint.number, again.number))
                 return again
             self._sleep(BACK_SECONDS / 10)
         return counted(self.inbox, self.feed.key, checkpoint)
 
     def pages(self, checkpoint: Checkpoint) -> Iterator[Page]:
-        """What the inbox holds after a spot, in the order of the feed; the last page is empty."""
+        """The pages after a checkpoint, in the order of the feed; the last page is empty."""
         while True:
             page = read_page(self.inbox, self.feed.key, checkpoint)
             if page.is_back:
-                raise InboxError(f"{self.inbox!r} has gone back while {self.feed.key} was read; it is read again")
+                raise InboxError(
+                    f"{self.inbox!r} has gone back while {self.feed.key} was read; the next attempt reads it again"
+                )
             yield page
             if not page.rows:
                 return
             checkpoint, _ = checkpoint.after(page.rows, page)
 
     def between(self, start: int, end: int) -> Iterator[Message]:
-        """What the inbox holds after a number and up to another one."""
+        """The messages after ``start`` and up to ``end``, in the order of the feed."""
         while page := [one for one in self.inbox.after(self.feed.key, start) if one.number <= end]:
             yield from (one.message for one in page)
             start = page[-1].number
 
     def lose(self, number: int, *, is_exact: bool = True) -> str:
-        """Count events that were deleted before they were read; what to say of them."""
+        """Count events that were deleted before they were read; return the message about them."""
         self._count("feed.lost", number)
         return lost_message(self.feed.key, number, is_exact=is_exact)
 
     def close(self) -> None:
-        """Let somebody else read the feed at once."""
+        """Release the lease, so that another process can read at once, and close the inbox."""
         self.inbox.release(self._lease.name, self._lease.holder)
         self.inbox.close()
 

@@ -51,7 +51,7 @@ def follower_of(inbox: Inbox, *, fingerprint: str = "f", **changes: Any) -> Feed
     given = {
         "name": "mine",
         "channel": FEED,
-        "want": EventFilter(),
+        "event_filter": EventFilter(),
         "lease_seconds": 0.5,
         "renew_seconds": 0.05,
         **changes,
@@ -178,7 +178,7 @@ async def test_a_late_word_about_what_was_told_before_a_restart_does_not_take_it
 
 
 async def test_what_nobody_wants_is_passed(inbox: Inbox) -> None:
-    async with following(inbox, want=EventFilter(names=["moved"])) as reader:
+    async with following(inbox, event_filter=EventFilter(names=["moved"])) as reader:
         bring(inbox, 1, 2)
         await moves_to(inbox, last(inbox))
         bring(inbox, 3, name="moved")
@@ -188,7 +188,7 @@ async def test_what_nobody_wants_is_passed(inbox: Inbox) -> None:
 
 
 async def test_what_nobody_wants_is_not_passed_while_something_before_it_is_on_its_way(inbox: Inbox) -> None:
-    async with following(inbox, want=EventFilter(names=["moved"])) as reader:
+    async with following(inbox, event_filter=EventFilter(names=["moved"])) as reader:
         bring(inbox, 1, name="moved")
         await has(reader, 1)
         before = position(inbox)
@@ -270,7 +270,7 @@ async def test_one_of_the_same_name_that_wants_something_else_is_told_so_once(
     task.cancel()
 
     [record] = caplog.records
-    assert "two triggers have the name 'mine' and differ in something else" in record.getMessage()
+    assert "two triggers with different arguments have the name 'mine'" in record.getMessage()
 
 
 async def test_one_that_is_gone_is_followed_when_its_lease_has_run_out(inbox: Inbox) -> None:

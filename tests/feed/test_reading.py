@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.feed import Batch, read_items
 from airflow_provider_taskwatch.core.flow import said_at
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.wire import Reply
-from airflow_provider_taskwatch.feed.reading import Place, Program, Reading, Step, remarks, seal_for
+from airflow_provider_taskwatch.feed.reading import FeedPosition, Program, Reading, Step, remarks, seal_for
 from airflow_provider_taskwatch.inbox.aside import asides
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Lease
@@ -76,8 +76,8 @@ def stored(inbox: Inbox) -> list[str]:
     return [one.message.delivery for one in inbox.after("fake queue", 0)]
 
 
-def place(position: str = "0") -> Place:
-    return Place(position=position, reader="reader")
+def place(position: str = "0") -> FeedPosition:
+    return FeedPosition(position=position, reader="reader")
 
 
 def crash_at(path: str) -> Callable[[str], None]:

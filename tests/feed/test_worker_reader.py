@@ -104,7 +104,7 @@ def test_a_reader_of_an_inbox_that_was_restored_is_told_and_reads_from_there(cap
 
     assert read(reader, checkpoint)[0] == ["11", "12", "13"]
     assert (time.seconds, counted) == (BACK_SECONDS, [("inbox.went_back", 1)])
-    assert "what the feed fake queue had at number 4 is not there any more" in caplog.text
+    assert "it does not hold number 4 of the feed fake queue any more" in caplog.text
 
 
 def test_a_replica_that_lags_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:

@@ -240,7 +240,9 @@ async def test_a_cancel_is_tried_under_this_lease(inbox: SpiedInbox) -> None:
 
 
 def test_a_follower_has_these_positions_and_this_lease(inbox: SpiedInbox, url: str) -> None:
-    follower = FeedFollower(inbox, name="mine", fingerprint="f00d", channel=FEED, want=EventFilter(), quiet_seconds=0.0)
+    follower = FeedFollower(
+        inbox, name="mine", fingerprint="f00d", channel=FEED, event_filter=EventFilter(), quiet_seconds=0.0
+    )
 
     async def follow() -> None:
         bundles = follower.bundles()

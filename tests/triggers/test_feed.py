@@ -228,7 +228,7 @@ async def test_what_airflow_could_not_store_ends_the_stream_and_is_not_confirmed
         emit("1")
         await until(lambda: bool(told))
         before, [(_, number)] = inbox.position(POSITION), told
-        with pytest.raises(RuntimeError, match="Airflow has not stored what 'orders' told it; it is told again"):
+        with pytest.raises(RuntimeError, match="Airflow has not stored the events of 'orders'; they are sent again"):
             await running.advance([AdvanceItem(number, STORED), AdvanceItem(number, LOST)])
         assert inbox.position(POSITION) == before
         await running.advance([AdvanceItem(number, STORED)])
@@ -267,7 +267,7 @@ async def test_an_inbox_that_is_down_for_a_while_is_lived_through_and_nothing_st
             for name in ("save_position", "after", "lease"):
                 broken.setattr(SqlInbox, name, down)
             await running.advance([AdvanceItem(told[0][1], STORED)])
-            await until(lambda: "does not hear of its feed for now: the inbox is down" in caplog.text)
+            await until(lambda: "receives no events for now: the inbox is down" in caplog.text)
         emit("2")
         await until(lambda: len(told) == 2)
 
