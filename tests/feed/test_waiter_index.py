@@ -86,7 +86,7 @@ def test_nothing_is_left_of_those_who_have_left(want: dict[str, Any]) -> None:
     assert (listening.heard, bool(audience)) == (["1"], True)
     audience.leave(second)
     audience.leave(second)
-    assert (bool(audience), list(audience), vars(audience)) == (False, [], {"_by_clue": {}, "_others": {}})
+    assert (bool(audience), list(audience), vars(audience)) == (False, [], {"_by_key": {}, "_others": {}})
 
 
 def test_one_may_leave_while_he_hears() -> None:
