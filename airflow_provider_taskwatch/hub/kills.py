@@ -1,4 +1,4 @@
-"""The kills of this process: Airflow is made ready for them, and one canceller per event loop retries them."""
+"""The kills of this process: each is carried out or kept, and one canceller per event loop retries what was kept."""
 
 from __future__ import annotations
 
@@ -7,25 +7,56 @@ import contextvars
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow_provider_taskwatch.config.inbox import aopen_inbox
 from airflow_provider_taskwatch.config.metric import count
 from airflow_provider_taskwatch.config.supervisor import is_triggerer, task_state, warm_up
-from airflow_provider_taskwatch.core.cancel import Cancel
-from airflow_provider_taskwatch.core.error import described
+from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
+from airflow_provider_taskwatch.core.error import TaskWatchError, described
 
 from .canceller import Canceller, Kill
 from .hub import hub_for
 
 log = logging.getLogger(__name__)
 
+KILL_SECONDS = 20.0
+KEEP_SECONDS = 8.0
+"""Airflow gives up on a kill after 30 seconds (``[triggerer] on_kill_timeout``)."""
+
 _cancellers: dict[asyncio.AbstractEventLoop, Canceller] = {}
 _warming: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
 
-def kill_of(cancel: Cancel) -> Kill:
-    """A user's kill, carried out over the hub of its connection."""
-    return Kill(cancel, hub_for, task_state)
+async def kill(cancel: Cancel, log: Any) -> None:
+    """Cancels at the remote where a user ended the task; keeps the cancel where that fails.
+
+    :param log: the log of the task.
+    """
+    attempt = Kill(cancel, hub_for, task_state)
+    try:
+        async with asyncio.timeout(KILL_SECONDS):
+            log.log(*await attempt.settle())
+    except TimeoutError:
+        await _keep(attempt.cancel, f"no answer within {KILL_SECONDS:g} s", log)
+    except TaskWatchError as error:
+        await _keep(attempt.cancel, str(error), log)
+    except asyncio.CancelledError:
+        await _keep(attempt.cancel, "the triggerer ends, or gives up on it", log)
+        raise
+
+
+async def _keep(cancel: Cancel, reason: str, log: Any) -> None:
+    """Keeps a cancel, in a task of its own: Airflow may give up on the present one."""
+    keeping = asyncio.get_running_loop().create_task(canceller().keep(cancel))
+    keeping.add_done_callback(lambda done: done.cancelled() or done.exception())  # logged here, or too late
+    try:
+        async with asyncio.timeout(KEEP_SECONDS):
+            where = await asyncio.shield(keeping)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user must know that the remote task goes on
+        log.error(lost_message(cancel.ref, reason, described(error)))
+    else:
+        log.warning(kept_message(cancel.ref, reason, where))
 
 
 def canceller() -> Canceller:

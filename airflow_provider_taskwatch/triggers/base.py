@@ -1,4 +1,4 @@
-"""What all triggers share: an event that is logged without its payload, and the clock of their worker."""
+"""The common parts of triggers: an event that is logged without its payload, and the clock of the worker."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.text import safe
 
 RESUMABLE_SECONDS = 60.0
-TOLD_SECONDS = 5.0
-"""A result that is held back for longer is worth a line in the log."""
+LOGGED_SECONDS = 5.0
+"""A longer delay of an event is logged."""
 
 
 class BriefEvent(TriggerEvent):
     """An event that is logged without its payload.
 
-    Airflow 3.3.2 logs each event as it fires. The payload would show people's data there, and such long lines keep the
+    Airflow 3.3.2 logs each event as it fires. The payload would show people's data there. Long lines also keep the
     triggerer's supervisor, which reads 4 kB of log at a time, from its other work.
 
-    :param payload: JSON; Airflow's runner would end with one that it cannot encode, so it is made safe here.
-    :param words: what the log says instead.
+    :param payload: JSON; made safe here, because Airflow's runner ends with one that it cannot encode.
+    :param summary: logged instead of the payload.
     """
 
-    _words: str = PrivateAttr()
+    _summary: str = PrivateAttr()
 
-    def __init__(self, payload: Mapping[str, Any], *, words: str) -> None:
+    def __init__(self, payload: Mapping[str, Any], *, summary: str) -> None:
         super().__init__(safe(payload))  # type: ignore[no-untyped-call]
-        self._words = words
+        self._summary = summary
 
     def __repr__(self) -> str:
-        return f"TriggerEvent<{self._words}>"
+        return f"TriggerEvent<{self._summary}>"
 
     __str__ = __repr__
 
 
 class WorkerClock:
-    """The time, as far as a trigger knows that of its worker. The class that it is mixed into has the arguments."""
+    """The time of the worker, as far as its trigger knows it. The class that it is mixed into has the arguments."""
 
     ahead_seconds: float
     resumable_from: str | None
@@ -61,26 +61,28 @@ class WorkerClock:
         """When an outcome that rests on a clock was due; None where the wait had no such limit."""
         return self.deadline_at if outcome.ending is Ending.TIMED_OUT else None
 
-    def _told(self, outcome: Outcome) -> dict[str, Any]:
-        """The event of an outcome; one that rests on a clock lets the worker go on with the wait if its own differs."""
-        told = outcome.to_event()
-        return told | {"at": self._now().isoformat(), "wait": self.serialize()[1]} if rests_on_clock(outcome) else told
+    def _payload(self, outcome: Outcome) -> dict[str, Any]:
+        """The event of an outcome; one that rests on a clock carries the wait, as the worker's clock may differ."""
+        payload = outcome.to_event()
+        if rests_on_clock(outcome):
+            payload |= {"at": self._now().isoformat(), "wait": self.serialize()[1]}
+        return payload
 
     async def _until_resumable(self) -> None:
-        """Wait until Airflow has noticed that the worker has let go of the task.
+        """Sleeps until Airflow knows that the worker has let go of the task; see ``resumable_from``.
 
-        No longer than the worker can have meant, as its clock may be another one.
+        The sleep is limited, because the clock of the worker may differ.
         """
-        if self.resumable_from is not None:
-            left = (datetime.fromisoformat(self.resumable_from) - self._now()).total_seconds()
-            await self._hold(min(max(0.0, left), RESUMABLE_SECONDS))
-
-    async def _hold(self, seconds: float) -> None:
-        if seconds > TOLD_SECONDS:
-            words = (
-                f"the wait is over; it is told in {seconds:.0f} s, when Airflow knows that the worker let the task go"
+        if self.resumable_from is None:
+            return
+        left = (datetime.fromisoformat(self.resumable_from) - self._now()).total_seconds()
+        seconds = min(max(0.0, left), RESUMABLE_SECONDS)
+        if seconds > LOGGED_SECONDS:
+            await asyncio.to_thread(
+                self.log.info,
+                f"the wait is over; the event is sent in {seconds:.0f} s, when Airflow knows that the worker let the "
+                "task go",
             )
-            await asyncio.to_thread(self.log.info, words)
         await asyncio.sleep(seconds)
 
     def _seconds_left(self) -> float | None:
@@ -88,5 +90,4 @@ class WorkerClock:
         return None if deadline is None else max(0.0, (deadline - self._now()).total_seconds())
 
     def _now(self) -> datetime:
-        """The time by the clock of the worker, as far as it is known."""
         return datetime.now(UTC) - timedelta(seconds=self.ahead_seconds)

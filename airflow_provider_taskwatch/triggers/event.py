@@ -83,7 +83,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
         """One event, and no await after it."""
         outcome = await self._outcome()
         await self._until_resumable()
-        yield BriefEvent(self._told(outcome), words=outcome.message)
+        yield BriefEvent(self._payload(outcome), summary=outcome.message)
 
     async def _outcome(self) -> Outcome:
         from airflow_provider_taskwatch.hub.hub import hub_for

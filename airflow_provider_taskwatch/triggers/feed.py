@@ -106,4 +106,4 @@ class FeedTrigger(BaseEventTrigger):
             await producer.aclose()
 
     def _event(self, events: Sequence[Any]) -> TriggerEvent:
-        return BriefEvent({"name": self.name, "events": events}, words=f"{len(events)} events of {self.name}")
+        return BriefEvent({"name": self.name, "events": events}, summary=f"{len(events)} events of {self.name}")

@@ -89,7 +89,7 @@ def test_an_event_of_any_remote_leaves_the_runner_and_reaches_the_worker() -> No
     def tried(content: Any, name: str, message: str) -> None:
         outcome = Outcome(ending=Ending.FAILED, ref=name, status=name, message=message, result={"a": content})
         for one in (outcome, found(Event(id=name, name=name, subject=name, at=0.0, content={"a": content}))):
-            event = BriefEvent(one.to_event(), words=one.message)
+            event = BriefEvent(one.to_event(), summary=one.message)
             assert fired(event) == one.to_event() == resumed(one.to_event())
             assert from_event(resumed(fired(event))) == one
             assert str(event).encode()
@@ -103,7 +103,7 @@ def test_the_events_of_a_watcher_leave_the_runner_whatever_is_in_them() -> None:
     def tried(contents: list[Any], at: float) -> None:
         told = [shown(Event(id="1", name="n", subject="", at=at, content={"a": one})) for one in contents]
         payload = {"name": "n", "events": told}
-        assert fired(BriefEvent(payload, words="w")) == payload == resumed(payload)
+        assert fired(BriefEvent(payload, summary="w")) == payload == resumed(payload)
 
     tried()
 
@@ -112,7 +112,7 @@ def test_the_events_of_a_watcher_leave_the_runner_whatever_is_in_them() -> None:
 @given(REMOTE)
 def test_no_event_that_we_fire_can_end_the_runner(payload: Any) -> None:
     """The last door: even one that was made without any care."""
-    event = BriefEvent({"a": payload, "b": (payload, {payload_key(payload): b"\xff"})}, words="w")
+    event = BriefEvent({"a": payload, "b": (payload, {payload_key(payload): b"\xff"})}, summary="w")
     assert resumed(fired(event)) == event.payload
 
 

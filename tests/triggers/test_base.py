@@ -1,4 +1,4 @@
-"""Events that are logged in few words go through Airflow whole."""
+"""Events that are logged by a summary go through Airflow whole."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_taskwatch.triggers.base import BriefEvent
 
-EVENT = BriefEvent({"patient": "Ada Lovelace"}, words="one event")
+EVENT = BriefEvent({"patient": "Ada Lovelace"}, summary="one event")
 
 
-def test_the_log_shows_the_words_alone() -> None:
+def test_the_log_shows_the_summary_alone() -> None:
     assert f"{EVENT} {EVENT!r}".count("Ada") == 0
     assert repr(EVENT) == "TriggerEvent<one event>"
 

@@ -47,7 +47,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Slow:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, inbox: SqlInbox) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.KILL_SECONDS", 0.5)
+    monkeypatch.setattr("airflow_provider_taskwatch.hub.kills.KILL_SECONDS", 0.5)
 
 
 def killed(box: Running, **arguments: Any) -> WatchTrigger:
@@ -113,7 +113,7 @@ async def test_a_kill_that_a_rejoined_task_follows_is_dropped(box: Running, supe
 async def test_a_triggerer_that_ends_during_a_kill_keeps_it(
     box: Running, supervisor: Slow, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.KILL_SECONDS", 60.0)
+    monkeypatch.setattr("airflow_provider_taskwatch.hub.kills.KILL_SECONDS", 60.0)
     supervisor.deaf_to = (GetTaskStates,)
     killing = asyncio.create_task(killed(box).on_kill())
     await until(lambda: any(isinstance(one, GetTaskStates) for one in supervisor.asked))

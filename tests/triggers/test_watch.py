@@ -248,7 +248,7 @@ async def test_a_result_that_cannot_be_pushed_goes_by_a_worker(box: Running, sup
 async def test_a_result_that_a_silent_supervisor_does_not_take_says_so_by_name(
     box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.AIRFLOW_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_provider_taskwatch.config.supervisor.XCOM_SECONDS", 0.1)
     supervisor.deaf_to = (SetXCom,)
     event = await first_event(trigger_for(automic_task(box), finish="push"))
 
@@ -276,15 +276,15 @@ async def test_a_quick_end_that_needs_a_worker_waits_until_airflow_knows_of_the_
     assert ((datetime.now(UTC) - began).total_seconds() >= 1.5) is is_held
 
 
-@pytest.mark.parametrize("told_seconds, lines", [(0.0, 1), (60.0, 0)])
+@pytest.mark.parametrize("logged_seconds, lines", [(0.0, 1), (60.0, 0)])
 async def test_a_result_that_is_held_back_for_long_is_told_so(
     box: Running,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    told_seconds: float,
+    logged_seconds: float,
     lines: int,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.base.TOLD_SECONDS", told_seconds)
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.base.LOGGED_SECONDS", logged_seconds)
     soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     await first_event(trigger_for(automic_task(box, duration=0.0), resumable_from=soon))
 
@@ -406,7 +406,7 @@ async def test_a_kill_after_our_own_event_cancels_nothing(box: Running, supervis
 async def test_a_kill_that_airflow_does_not_explain_cancels_nothing(
     box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.KILL_SECONDS", 0.1)
+    monkeypatch.setattr("airflow_provider_taskwatch.hub.kills.KILL_SECONDS", 0.1)
     supervisor.deaf_to = (object,)
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
     await trigger.on_kill()
@@ -415,9 +415,8 @@ async def test_a_kill_that_airflow_does_not_explain_cancels_nothing(
 
 
 async def test_a_kill_waits_for_a_supervisor_that_is_slow_to_say_who_ended_the_task(
-    box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+    box: Running, supervisor: Supervisor
 ) -> None:
-    monkeypatch.setattr("airflow_provider_taskwatch.triggers.watch.AIRFLOW_SECONDS", 0.1)
     supervisor.slowness = 0.3
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
     await trigger.on_kill()
