@@ -1,0 +1,96 @@
+"""The messages that docs/troubleshooting.md explains are those that a user sees."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
+from airflow_provider_taskwatch.hooks.aps import ApsHook
+from airflow_provider_taskwatch.hooks.automic import AutomicHook
+from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook
+from airflow_provider_taskwatch.sandbox.server import Running
+from tests.task.life import Life
+from tests.task.quick import Acquia, Automic, AutomicSensor
+
+PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
+ROWS = [re.findall(r"`([^`]+)`", row) for row in re.findall(r"^\| (`[^|]*) \|", PAGE, re.MULTILINE)]
+EXPLAINED = [message.split("...") for row in ROWS for message in row]
+"""What the first cells of the page's tables quote; ``...`` stands for anything."""
+
+
+def is_explained(message: str) -> bool:
+    return any(all(part.strip() in message for part in parts) for parts in EXPLAINED)
+
+
+WAITS: tuple[tuple[type, dict[str, Any], dict[str, Any]], ...] = (
+    (Automic, {"outcome": "failure"}, {}),
+    (Automic, {"outcome": "cancelled"}, {}),
+    (Automic, {"outcome": "skipped"}, {"on_skipped": "fail"}),
+    (Automic, {"outcome": "blocked"}, {"fail_on_blocked": True}),
+    (Automic, {"outcome": "unknown"}, {"unknown_status_grace": 0.01}),
+    (Automic, {"outcome": "gone"}, {"not_found_grace": 0.01}),
+    (Automic, {"outcome": "stuck"}, {"timeout": 0.1}),
+    (Automic, {"refuse": 400}, {}),
+    (Automic, {}, {"poll_interval": "often"}),
+    (Acquia, {"options": {"shape": "none"}}, {}),
+)
+
+
+def failure(kind: type, rule: dict[str, Any], arguments: dict[str, Any], box: Running) -> str:
+    """Why a task fails that waits on the worker."""
+    box.sandbox.rules.reset()
+    box.sandbox.add_rule(**{"duration": 0.0, **rule})
+    named = {"object_name": "JOBS.T"} if kind is Automic else {"path": "environments/1-u/files"}
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - whichever it is, its message counts
+        Life(kind, **{**named, "deferrable": False, "poll_interval": 0.02, **arguments}).execute()
+    return str(raised.value)
+
+
+def test_each_message_of_a_failed_task_is_explained(box: Running) -> None:
+    for kind, rule, arguments in WAITS:
+        message = failure(kind, rule, arguments, box)
+        assert is_explained(message), message
+
+
+def test_an_uncertain_start_is_explained(box: Running) -> None:
+    box.sandbox.add_fault("lost_reply", system="acquia", endpoint="api")
+    assert is_explained(failure(Acquia, {}, {}, box))
+
+
+def test_a_sensor_that_finds_nothing_is_explained(box: Running) -> None:
+    sensor = Life(AutomicSensor, run_id=4711, deferrable=False, poll_interval=0.02, not_found_grace=0.01)
+    with pytest.raises(Exception, match="is not found") as raised:
+        sensor.execute()
+    assert is_explained(str(raised.value))
+
+
+def test_each_mistake_in_a_connection_is_explained(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections = {name: json.loads(value) for name, value in box.environment().items()}
+    automic, acquia, aps = (connections[f"AIRFLOW_CONN_{name}_DEFAULT"] for name in ("AUTOMIC", "ACQUIA", "APS"))
+    secure = automic["host"].replace("http:", "https:")
+    box.sandbox.change({"acquia": {"require_scope": True}}, 0.0)
+    for hook, connection in (
+        (AutomicHook, {**automic, "conn_type": "http"}),
+        (AutomicHook, {**automic, "extra": {"clent": 100}}),
+        (AutomicHook, {**automic, "password": ""}),
+        (AutomicHook, {**automic, "password": "wrong-secret"}),
+        (AutomicHook, {**automic, "host": box.url}),
+        (AutomicHook, {**automic, "host": "http://127.0.0.1:9/ae/api/v1"}),
+        (AutomicHook, {**automic, "host": secure}),
+        (AutomicHook, {**automic, "host": "https://nowhere.invalid"}),
+        (AcquiaHook, {**acquia, "password": "wrong-secret"}),
+        (AcquiaHook, acquia),
+        (ApsHook, {**aps, "password": "wrong-secret"}),
+    ):
+        monkeypatch.setenv("AIRFLOW_CONN_MINE", json.dumps(connection))
+        is_good, message = hook("mine").test_connection()
+        assert (is_good, is_explained(message)) == (False, True), message
+
+
+def test_a_missing_connection_is_explained() -> None:
+    assert is_explained(TaskWatchHook("nowhere").test_connection()[1])
