@@ -26,8 +26,6 @@ class Poll:
 
     :param spread: share of the time that may be cut off at random, so that many waits do not look together.
     :param selector: watches with equal selectors may be read together.
-    :param known: the last reading. A shared read that brings nothing else is not told, and another one follows after
-        the same time, until ``hold`` seconds have passed.
     :param id_space: where the ref is to be read, and nowhere else; empty where that is not known.
     :param patience: seconds until the wait ends if what the last look brought does not change; None for never.
     """
@@ -37,8 +35,6 @@ class Poll:
     after: float
     spread: float = 0.0
     selector: str = ""
-    known: Observation | None = None
-    hold: float = 0.0
     patience: float | None = None
 
 
@@ -85,17 +81,14 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     selector = system.selector(plan.options)
     after, spread = plan.first(age)
     following = SPREAD if spread < 1.0 else 1.0
-    hold, left, trouble = 0.0, None, ""
+    left, trouble = None, ""
     while True:
-        known, held = (last, hold) if selector else (None, 0.0)
         poll = Poll(
             ref=memory.ref or plan.ref,
             id_space=plan.id_space,
             after=after,
             spread=spread,
             selector=selector,
-            known=known,
-            hold=held,
             patience=left,
         )
         try:
@@ -111,7 +104,6 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             plan = replace(plan, callback=None)  # it came early and comes once, or what took over was asked for none
         trouble = "" if weighed.error is None else str(weighed.error)
         after = plan.pause(memory, weighed.error, seen.age, last)
-        hold = plan.hold(memory, after, seen.age)
         spread = 0.0 if selector else following  # those who are read together stay together
         following = SPREAD
         del seen, weighed  # they hold the reply; a thousand waits would hold a thousand until the next look

@@ -81,38 +81,9 @@ def follow(*answers, **plan):
 # --- looking
 
 
-def together(*answers, **plan):
-    """The looks of a watch that may be read together with others."""
-    looks, _ = run(*answers, system=Remote(), options={"together": "A-*"}, **plan)
-    return looks
-
-
-def test_a_shared_look_that_says_nothing_new_need_not_be_told_for_a_while():
-    _, second, third = together(seen(0.0), seen(20.0), seen(33.0, Phase.SUCCEEDED))
-    assert (second.known.phase, second.hold, second.spread) == (Phase.RUNNING, 9 * second.after, 0.0)
-    assert third.hold == 9 * third.after
-
-
-def test_a_shared_look_is_told_in_time_for_the_last_one():
-    _, second = together(seen(0.0), seen(20.0, Phase.SUCCEEDED), ends_at=50.0)
-    assert second.hold == 48.0
-
-
-@pytest.mark.parametrize("told", [failed(20.0), seen(20.0, Phase.UNKNOWN), seen(20.0, Phase.BLOCKED)])
-def test_each_shared_look_is_told_where_patience_is_counted(told):
-    looks = together(seen(0.0), told, seen(40.0, Phase.SUCCEEDED))
-    assert looks[2].hold == 0.0
-
-
-def test_each_shared_look_is_told_where_the_end_is_far():
-    rhythm = Rhythm(limit_seconds=30.0, far_seconds=60.0)
-    looks = together(seen(0.0), seen(100.0, progress=1.0), seen(160.0, Phase.SUCCEEDED), rhythm=rhythm)
-    assert (looks[2].after, looks[2].hold) == (60.0, 0.0)
-
-
-def test_a_look_of_its_own_is_always_told():
-    looks, _ = run(seen(0.0), seen(20.0, Phase.SUCCEEDED))
-    assert [(one.known, one.hold) for one in looks] == [(None, 0.0)] * 2
+def test_polls_that_may_share_a_read_stay_together():
+    looks, _ = run(seen(0.0), seen(20.0, Phase.SUCCEEDED), system=Remote(), options={"together": "A-*"})
+    assert [(poll.selector, poll.spread) for poll in looks] == [("A-*", 0.0)] * 2
 
 
 def test_a_wait_looks_at_once_and_then_less_and_less_often():

@@ -93,22 +93,6 @@ async def test_what_a_list_does_not_hold_is_read_singly(box: Running, open_hub: 
     assert polled(box) == (1, 1)
 
 
-async def test_shared_readings_wake_only_those_for_whom_they_are_news(box: Running, open_hub: OpenHub) -> None:
-    box.sandbox.add_rule("*", duration=600.0, stages=[(0.0, 1550)])
-    async with open_hub("automic") as hub:
-        refs = await executions(hub, 5)
-        first = await asyncio.gather(*(hub.poll(Poll(ref=ref, after=0.0, selector="DAILY-*")) for ref in refs))
-        looks = [Poll(ref=one.ref, after=0.1, selector="DAILY-*", known=one, hold=60.0) for one in first]
-        waiting = [asyncio.ensure_future(hub.poll(poll)) for poll in looks]
-        await until(lambda: polled(box)[0] >= 4)
-        assert not any(one.done() for one in waiting)
-        box.sandbox.end(refs[0], "success", time.time())
-        await until(waiting[0].done)
-
-    assert (await waiting[0]).phase is Phase.SUCCEEDED
-    assert [one.done() for one in waiting[1:]] == [False] * 4
-
-
 async def test_a_shared_reading_that_fails_is_told_to_all(box: Running, open_hub: OpenHub) -> None:
     async with open_hub("automic") as hub:
         refs = await executions(hub, 3)

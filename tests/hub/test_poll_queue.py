@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.hub.poll_queue import Entry, PollQueue
 
@@ -86,20 +85,10 @@ def test_what_was_answered_otherwise_leaves_nothing_behind(agenda: PollQueue, lo
 
 
 def test_what_is_put_back_has_another_turn(agenda: PollQueue, loop: asyncio.AbstractEventLoop) -> None:
-    entry = add(agenda, loop, due=1.0, selector="A-*", hold=12.0)
+    entry = add(agenda, loop, due=1.0, selector="A-*")
     [[taken]] = agenda.take(1.0)
     agenda.put_back(taken, 11.0)
 
     assert agenda.take(10.9) == []
     [[again]] = agenda.take(11.0)
-    assert (again.answer, again.until) == (entry.answer, 13.0)
-
-
-def test_only_news_cannot_wait(agenda: PollQueue, loop: asyncio.AbstractEventLoop) -> None:
-    running = Observation(ref="1", phase=Phase.RUNNING)
-    entry = add(agenda, loop, due=1.0, known=running, hold=5.0)
-
-    assert entry.can_wait(running, 6.0)
-    assert not entry.can_wait(running, 6.1)
-    assert not entry.can_wait(Observation(ref="1", phase=Phase.BLOCKED), 6.0)
-    assert not add(agenda, loop, due=1.0).can_wait(running, 2.0)
+    assert again.answer is entry.answer
