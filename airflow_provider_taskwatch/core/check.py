@@ -19,7 +19,7 @@ from .text import storable
 Check = Callable[[str, Any], object]
 
 CENTURY_SECONDS = 100 * 365 * 86400.0
-"""A deadline beyond it is none; it might not even be a date."""
+"""The longest duration: a later deadline might be no date that Python knows."""
 
 
 def seconds(value: float | timedelta) -> float:
@@ -28,46 +28,43 @@ def seconds(value: float | timedelta) -> float:
 
 
 def seconds_or_none(value: float | timedelta | None) -> float | None:
-    """The same for a duration that need not be given."""
+    """A duration in seconds; None stays None."""
     return None if value is None else seconds(value)
 
 
-def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
-    """``value``, or an error that names the argument and what it may be."""
-    if not isinstance(value, str) or value not in allowed:
-        raise ConfigurationError(f"{name}={shown(value)} is not one of {', '.join(map(repr, allowed))}")
-    return value
+def choice(*allowed: str) -> Check:
+    """A check of an argument that has few values."""
 
+    def one_of(name: str, value: object) -> None:
+        if not isinstance(value, str) or value not in allowed:
+            raise ConfigurationError(f"{name}={shown(value)} is not one of {', '.join(map(repr, allowed))}")
 
-def choice(*allowed: str) -> Callable[[str, Any], str]:
-    """A check of an argument that may be one of few texts."""
-    return lambda name, value: one_of(name, value, allowed)
+    return one_of
 
 
 def flag(name: str, value: object) -> None:
-    """Raise an error for what is neither True nor False: any text would count as True."""
+    """Check for True or False. Any other value would count as one of them."""
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name} must be True or False, not {shown(value)}")
 
 
 def flag_or_none(name: str, value: object) -> None:
-    """The same for an argument that need not be given."""
+    """Check for True, False or None."""
     if value is not None:
         flag(name, value)
 
 
 def duration(name: str, value: object) -> None:
-    """Raise an error for what is no duration; a trigger would find that out too, but only after the start."""
+    """Check a duration before the start: a trigger would find a wrong one only after it."""
     if not is_duration(name, value):
         least = "greater than 0" if name in _ABOVE_ZERO else "not negative"
         raise ConfigurationError(
-            f"{name}={shown(value)}: a duration is a number of seconds or a timedelta, {least}, finite, and of "
-            "100 years at most"
+            f"{name}={shown(value)} must be a number of seconds or a timedelta, {least}, finite, and 100 years at most"
         )
 
 
 def shown(value: object) -> str:
-    """A value for an error; Python refuses to write down a number of thousands of digits."""
+    """A value for an error message. Python refuses to print an integer of thousands of digits."""
     try:
         return f"{value!r:.80}"
     except ValueError:
@@ -75,7 +72,7 @@ def shown(value: object) -> str:
 
 
 _ABOVE_ZERO = ("poll_interval", "poke_interval", "timeout", "callback_poll_interval")
-_MAY_BE_ENDLESS = ("timeout",)
+_MAY_BE_INFINITE = ("timeout",)
 _MAY_BE_NONE = ("poll_interval", "timeout", "blocked_timeout")
 
 
@@ -87,18 +84,18 @@ def is_duration(name: str, value: object) -> bool:
         return False
     length = seconds(value)
     is_above = length > 0 if name in _ABOVE_ZERO else length >= 0
-    return is_above and (length < math.inf if name in _MAY_BE_ENDLESS else length <= CENTURY_SECONDS)
+    return is_above and (length < math.inf if name in _MAY_BE_INFINITE else length <= CENTURY_SECONDS)
 
 
 def text(name: str, value: object) -> str:
-    """``value`` as text, or an error that names the argument: an XCom that brought nothing ends here."""
+    """``value`` as a string that is not empty. It may be an integer, or an enum's member."""
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not (made := _written(value)).strip():
-        raise ConfigurationError(f"{name} must be a text that is not empty, not {shown(value)}")
+        raise ConfigurationError(f"{name} must be a non-empty string, not {shown(value)}")
     return made
 
 
 def _written(value: str | int) -> str:
-    """A text or a number as text, an enum's value for it; empty for a number that Python refuses to write down."""
+    """The string; empty for an integer that Python refuses to print."""
     try:
         return str(value.value if isinstance(value, Enum) else value)
     except ValueError:
@@ -106,36 +103,36 @@ def _written(value: str | int) -> str:
 
 
 def text_or_empty(name: str, value: object) -> str:
-    """The same for an argument that need not be given, and that Airflow's database is to hold."""
+    """``value`` as a string that Airflow's database can store; empty where it is not given."""
     if value is None or value == "":
         return ""
     made = text(name, value)
     if storable(made) != made:
-        raise ConfigurationError(f"{name}={made!a:.80} holds NUL or half of a surrogate pair; leave that out")
+        raise ConfigurationError(f"{name}={made!a:.80} holds NUL or half of a surrogate pair; remove it")
     return made
 
 
 def connection_id(name: str, value: object) -> None:
-    """A check of the name of a connection; an XCom that brought nothing ends here."""
+    """Check the id of a connection."""
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f"{name} must be the id of an Airflow connection, not {shown(value)}")
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:
-    """``value`` as a dict that can be sent as JSON, or an error that names the argument; None is an empty one."""
+    """``value`` as a dict that can be sent as JSON; empty for None."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise ConfigurationError(
-            f"{name} must be a dict, not {shown(value)}; a template that yields one needs a DAG with "
-            "render_template_as_native_obj=True, or an XComArg in its place"
+            f"{name} must be a dict, not {shown(value)}; a template that renders a dict needs a DAG with "
+            "render_template_as_native_obj=True; or give an XComArg instead"
         )
     made: dict[str, Any] = plain(name, value)
     return made
 
 
 def listed(name: str, value: object) -> list[Any] | None:
-    """One or many values as a list that a trigger can carry, or an error that names the argument; None stays None."""
+    """One value or many as a list of plain JSON; None stays None."""
     if value is None:
         return None
     held = members(value)
@@ -144,9 +141,9 @@ def listed(name: str, value: object) -> list[Any] | None:
 
 
 def moment_of(name: str, value: object) -> float | None:
-    """An argument that is a time, in seconds since the epoch; None where it is not given.
+    """A time in seconds since the epoch; None where it is not given.
 
-    :param value: a datetime, or a text in ISO 8601; without a zone it is UTC.
+    :param value: a datetime, or a string in ISO 8601; without a zone it is UTC.
     """
     if value is None or value == "":
         return None
@@ -154,4 +151,6 @@ def moment_of(name: str, value: object) -> float | None:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as cause:
-        raise ConfigurationError(f"{name}={shown(value)} is no time; write it as 2026-01-31T12:00:00+00:00") from cause
+        raise ConfigurationError(
+            f"{name}={shown(value)} is not a time; write it as 2026-01-31T12:00:00+00:00"
+        ) from cause

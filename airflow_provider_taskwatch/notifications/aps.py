@@ -1,4 +1,4 @@
-"""The notifier that keeps users of an APS platform informed of what a DAG run or a task does."""
+"""The notifier that informs users of an APS platform about a DAG run or a task."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ TITLES = {"dag_run": "__dag__", "task": "__dag__: __task__"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a callback is about, as far as its context says so; what it does not say is empty.
+    """The subject of a callback, from its context; what the context does not say is empty.
 
     :param map_index: -1, or None, for a task that is not mapped.
-    :param reason: why it has come to the callback: an exception, Airflow's own reason, a missed deadline.
+    :param reason: the reason of the callback: an exception, Airflow's own reason, a missed deadline.
     """
 
     dag_id: str = ""
@@ -42,12 +42,12 @@ class Subject:
 
     @property
     def run_context(self) -> str:
-        """By which the notification of the DAG run is found; empty where no run is known."""
+        """The context of the DAG run's notification; empty where no run is known."""
         return run_context(self.dag_id, self.run_id) if self.dag_id and self.run_id else ""
 
     @property
     def task_context(self) -> str:
-        """The same for the task instance."""
+        """The context of the task instance's notification."""
         ids = (self.dag_id, self.run_id, self.task_id, self.map_index)
         return task_context(*ids) if self.run_context and self.task_id else ""
 
@@ -178,17 +178,17 @@ class ApsNotifier(CheckedMixin, HookMixin["ApsHook"], BaseNotifier, metaclass=Ch
         yield ("type", "status"), lambda: check_type(self.type, self.status)
 
     def notify(self, context: Context) -> None:
-        """Tell it from where callbacks run: a worker, or the DAG processor."""
-        told, under = self._told(context)
-        self.hook.run(self.hook.system.announce(told, under=under))
+        """Send or edit the notification, on a worker or in the DAG processor."""
+        message, under = self._message(context)
+        self.hook.run(self.hook.system.announce(message, under=under))
 
     async def async_notify(self, context: Context) -> None:
-        """Tell it from a triggerer, where deadline alerts run."""
-        told, under = self._told(context)
+        """Send or edit the notification, in a triggerer, where deadline alerts run."""
+        message, under = self._message(context)
         system = await self.hook.asystem()
-        await self.hook.arun(system.announce(told, under=under))
+        await self.hook.arun(system.announce(message, under=under))
 
-    def _told(self, context: Context) -> tuple[ApsNotification, str]:
+    def _message(self, context: Context) -> tuple[ApsNotification, str]:
         """The notification, and the context of its parent."""
         self.check_arguments()
         subject = subject_of(context)

@@ -1,4 +1,4 @@
-"""Operators that tell users of an APS platform what a DAG does, and read what they are told."""
+"""Operators that send, edit, delete and read the notifications of an APS platform."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class ApsSendNotificationOperator(ApsMessageOperator):
             else task_context(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, group=group)
         )
         sent = self.hook.announce(ApsNotification(**fields_of(self), context=mine))
-        self.log.info("notification %s tells that it is %s", sent.id, sent.status)
+        self.log.info("notification %s shows the status %s", sent.id, sent.status)
         return self.result(sent)
 
 
@@ -214,7 +214,7 @@ class ApsEditNotificationOperator(ApsMessageOperator):
         self.check_arguments()
         ref = self.hook.system.check_ref(notification_ref(self.notification_id, self.context))
         edited = self.hook.run(self.hook.system.change(ref, fields_of(self)))
-        self.log.info("notification %s tells that it is %s", edited.id, edited.status)
+        self.log.info("notification %s shows the status %s", edited.id, edited.status)
         return self.result(edited)
 
 

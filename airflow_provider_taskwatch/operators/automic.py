@@ -1,4 +1,4 @@
-"""The operator that starts an object on an Automic Automation Engine and waits for its execution, and its callback."""
+"""The operator that starts an object on an Automic Automation Engine, and the callback that it may ask for."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class AutomicCallback:
     keep: Sequence[str] = ()
 
     def check(self) -> None:
-        """Raise :class:`ConfigurationError` for what the engine, or the receiver, would not understand."""
+        """Raise :class:`ConfigurationError` for what the engine or the receiver would refuse."""
         check_names(self.payload)
         if isinstance(self.keep, str):
             raise ConfigurationError(f"keep must be a list of names, not {self.keep!r:.80}")
         if mine := [name for name in self.headers if name.lower() == "authorization"]:
             raise ConfigurationError(
-                f"the header {mine[0]} of a callback is ours: it proves to the receiver who calls; name another one"
+                f"the header {mine[0]} of a callback is reserved: it authenticates the engine; use another one"
             )
 
     def request(self, start_id: str, deadline: datetime | None) -> dict[str, Any]:
@@ -221,25 +221,25 @@ class AutomicExecutionOperator(StartOperator):
         yield ("callback", "execution_option", "wait_for_completion"), self._check_callback
 
     def _check_callback(self) -> None:
-        """What asks for a callback that would not come, or that nobody would hear, asks for a mistake."""
+        """Refuse a callback that would not come, or that no wait would receive."""
         if not self.callback:
             return
         if self.execution_option == "recurring":
             raise ConfigurationError(
-                "callback: the engine carries out recurring executions and does not call back; leave callback out"
+                "callback: the engine does not call back for recurring executions; remove callback"
             )
         if not self.wait_for_completion:
-            raise ConfigurationError("callback: with wait_for_completion=False nobody waits for it; leave callback out")
+            raise ConfigurationError("callback: with wait_for_completion=False no wait receives it; remove callback")
         self._callback.check()
 
     @property
     def _callback(self) -> AutomicCallback:
-        """What the user has said about the callback, where there is one."""
+        """The options of the callback."""
         return self.callback if isinstance(self.callback, AutomicCallback) else AutomicCallback()
 
     @property
     def _is_called_back(self) -> bool:
-        """Whether to ask for a callback: only a triggerer hears of it."""
+        """Whether to ask for a callback: only a triggerer receives it."""
         return bool(self.callback) and self.waits_in_triggerer()
 
     def expectation(self) -> Expectation | None:
@@ -252,9 +252,11 @@ class AutomicExecutionOperator(StartOperator):
         )
 
     def prepare(self) -> None:
-        """With ``validate_inputs`` the object is asked for its inputs first."""
+        """Check the inputs against the object, with ``validate_inputs``."""
         if self.callback and not self._is_called_back:
-            self.log.info("a worker that waits does not hear of callbacks, so the execution is looked at instead")
+            self.log.info(
+                "polling instead of a callback: callbacks reach triggerers only, and this task waits on the worker"
+            )
         if not self.validate_inputs:
             return
         problems = self.hook.run(self._system.inputs_problems(self.object_name, self.inputs or {}))
@@ -265,7 +267,7 @@ class AutomicExecutionOperator(StartOperator):
         return self._system.start({**self._request(self.marker(start_id)), **self._callback_request(start_id)})
 
     def _callback_request(self, start_id: str) -> dict[str, Any]:
-        """What asks the engine to call back for this start; a secret, so it is no part of the inputs."""
+        """The part of the request that asks for a callback. It holds a secret, so it is no input of the start."""
         if not self._is_called_back:
             return {}
         deadline = deadline_of(self._ti, seconds_or_none(self.timeout))
@@ -281,7 +283,7 @@ class AutomicExecutionOperator(StartOperator):
     def _request(self, alias: str) -> dict[str, Any]:
         details = json_object("details", self.details)
         if mine := sorted(details.keys() & {"object_name", "alias", "queue", "inputs", "timezone"}):
-            raise ConfigurationError(f"details holds {', '.join(mine)}: that is an argument of the operator itself")
+            raise ConfigurationError(f"details holds {', '.join(mine)}: give it as an argument of the operator instead")
         return execution_request(
             text("object_name", self.object_name),
             alias=alias,

@@ -92,20 +92,20 @@ class DocplannerReleaseNotificationsOperator(
         self._release(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> None:
-        """Back on a worker when the time has come: somebody else may have used it."""
+        """Resume on a worker when a release is allowed again. Another one may have come first."""
         self._release(context)
 
     def _release(self, context: Context) -> None:
         while (seconds := self._seconds_too_early()) is not None:
-            told = f"Docplanner allows a release once an hour; the next one in {seconds:.0f} s"
+            message = f"Docplanner allows a release once an hour; the next one in {seconds:.0f} s"
             if self.on_rate_limit == "skip":
-                raise AirflowSkipException(told)
-            self.log.info(told)
+                raise AirflowSkipException(message)
+            self.log.info(message)
             self._wait(context, seconds)
-        self.log.info("Docplanner pushes again what was not taken")
+        self.log.info("Docplanner pushes the notifications again that were not accepted")
 
     def _seconds_too_early(self) -> float | None:
-        """Release; where it is too early for that, the seconds until it is not."""
+        """Release; None where that was allowed, else the seconds until it is."""
         try:
             self.hook.release_notifications()
         except RemoteError as error:

@@ -14,41 +14,44 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, described
 H = TypeVar("H")
 
 _ODD = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError)
-"""What Python raises where a check meets a value of a kind that nobody has thought of."""
+"""What Python raises where a check meets a value of an unexpected type."""
 _JINJA = ("{{", "{%", "{#")
 DEPTH = 20
 
 
 class CheckedType(type):
-    """Whose instances are checked once they are whole: ``__init__`` may only assign, and subclasses add to it."""
+    """Checks the arguments of an instance after all of its ``__init__``, which only assign."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        made = super().__call__(*args, **kwargs)
-        made.check_arguments(is_rendered=False)
-        return made
+        instance = super().__call__(*args, **kwargs)
+        instance.check_arguments(is_rendered=False)
+        return instance
 
 
 class CheckedOperatorType(CheckedType, BaseOperatorMeta):
-    """The same for operators and sensors."""
+    """The metaclass of operators and sensors whose arguments are checked."""
 
 
 class CheckedMixin:
-    """Has arguments that can be checked one by one, and together. The class that it is mixed into takes them."""
+    """Checks arguments one by one, and together. The class that it is mixed into takes them.
+
+    They are checked twice: when the operator is made, without those that hold a template, and once rendered.
+    """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {}
-    """How an argument is checked, whatever the others are; those of all superclasses count."""
+    """The check of each argument by itself; those of all superclasses count."""
 
     template_fields: Collection[str]
     template_ext: Sequence[str]
 
     def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
-        """What is checked of several arguments together: their names, and what raises where they do not fit."""
+        """Checks of several arguments together: their names, and a function that raises where they do not fit."""
         return ()
 
     def check_arguments(self, *, is_rendered: bool = True) -> None:
         """Raise one :class:`ConfigurationError` for all arguments that are wrong.
 
-        :param is_rendered: False: what holds a template is left out.
+        :param is_rendered: False leaves out arguments that hold a template.
         """
         open_names = set() if is_rendered else {name for name in self.template_fields if self._holds_template(name)}
         given = {name: getattr(self, name) for name in checks_of(type(self)) if name not in open_names}
@@ -63,7 +66,7 @@ class CheckedMixin:
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """As Airflow has it; a mapped operator is made when its task runs, which is late to hear of a wrong value."""
+        """As Airflow's, and checks the arguments: a mapped operator itself is made only when its task runs."""
         fields = set(cls.template_fields)
         check_each(
             cls, {name: value for name, value in kwargs.items() if name not in fields or not holds_template(value)}
@@ -72,14 +75,14 @@ class CheckedMixin:
 
 
 class HookMixin(Generic[H]):
-    """Has a connection, and the hook that goes with it."""
+    """Has a connection and its hook."""
 
     hook_class: ClassVar[str]
     """Dotted path of the hook; it is imported when a task runs, as requests and Authlib are slow to import."""
 
     @property
     def conn_id(self) -> str:
-        """The connection, whatever the subclass calls it."""
+        """The connection's id; each subclass has an argument of its own for it."""
         raise NotImplementedError
 
     @cached_property
@@ -91,7 +94,7 @@ class HookMixin(Generic[H]):
 
 
 def checks_of(kind: type) -> dict[str, Check]:
-    """The checks of a class and its superclasses, by argument; that of its connection is the same for all."""
+    """The checks of a class and its superclasses, by argument."""
     fields: Collection[str] = getattr(kind, "template_fields", ())
     connections = {name: connection_id for name in fields if name.endswith("conn_id")}
     own = {name: one for base in reversed(kind.__mro__) for name, one in vars(base).get("argument_checks", {}).items()}
@@ -99,7 +102,7 @@ def checks_of(kind: type) -> dict[str, Check]:
 
 
 def check_each(kind: type, given: Mapping[str, Any]) -> None:
-    """Raise one error for all of the given arguments that are wrong by themselves."""
+    """Raise one error for all of the given arguments that are wrong."""
     problems = []
     for name, check in checks_of(kind).items():
         if name not in given:
@@ -113,7 +116,7 @@ def check_each(kind: type, given: Mapping[str, Any]) -> None:
 
 
 def tried(names: Collection[str], check: Callable[[], object]) -> None:
-    """Run a check; whatever it stumbles over is an error that names the arguments."""
+    """Run a check; any error of Python becomes one that names the arguments."""
     try:
         check()
     except _ODD as cause:
@@ -121,7 +124,7 @@ def tried(names: Collection[str], check: Callable[[], object]) -> None:
 
 
 def holds_template(value: object, depth: int = DEPTH) -> bool:
-    """Whether a value is rendered before the task runs: Jinja, what another task returns, or something with either."""
+    """Whether a value is rendered before the task runs: it holds Jinja, or the result of another task."""
     if isinstance(value, str):
         return any(mark in value for mark in _JINJA)
     if depth == 0 or hasattr(value, "iter_references"):  # Airflow's XComArgs, literals and mapped arguments
@@ -131,6 +134,6 @@ def holds_template(value: object, depth: int = DEPTH) -> bool:
     if isinstance(value, (list, tuple, set, frozenset)):
         return any(holds_template(one, depth - 1) for one in value)
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return True  # mapped output, each item of which costs a request; it is read once, when the task runs
+        return True  # mapped output: each item costs a request, so it is read only when the task runs
     names: Sequence[str] = getattr(value, "template_fields", ())
     return any(holds_template(getattr(value, name), depth - 1) for name in names)

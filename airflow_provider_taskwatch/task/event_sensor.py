@@ -1,4 +1,4 @@
-"""The life of every sensor that waits for an event of a feed."""
+"""The sensor that waits for an event of a feed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.inbox.event import event_of
 
 from .base import CheckedMixin, CheckedOperatorType
 from .deferral import backstop, deadline_of, is_deferrable, now, resumable_from, until
-from .feed_operator import ON_EVENTS_LOST, FeedMixin, tell_lost
+from .feed_operator import ON_EVENTS_LOST, FeedMixin, report_lost
 from .result import WaitTimedOut, result_of
 from .watch import outcome_of
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 POKE_SECONDS = 10.0
 POKE_EVENTS = 10_000
-"""Enough for one poke; more would keep it from looking at what has come."""
+"""The most that one poke reads: a longer read would delay the check of what has arrived."""
 
 
 class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=CheckedOperatorType):
@@ -85,7 +85,7 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
         self._trouble = ""
 
     def event_names(self) -> list[str]:
-        """What may have happened; empty: anything."""
+        """Names of events to wait for, with ``*`` for any characters; empty: any."""
         return []
 
     def event_types(self) -> Sequence[str]:
@@ -99,13 +99,13 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
         self.feed.check(want.match)
         is_deferred = is_deferrable(self.deferrable)
         if is_deferred or not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
-            self._tell_wait(context, want, is_deferred)
+            self._log_wait(context, want, is_deferred)
         if is_deferred:
             self._defer(context, want)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Back on a worker: the trigger's event says how the wait ended."""
+        """Resume on a worker with the trigger's event."""
         from airflow_provider_taskwatch.triggers.event import EventTrigger
 
         try:
@@ -114,7 +114,7 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
             raise AirflowSensorTimeout(str(timed_out)) from None
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
-        """Read what the feed has, and look into the inbox, for ``deferrable=False``."""
+        """Read the feed into the inbox, then the inbox, for ``deferrable=False``."""
         want = self._want(context)
         with self.open_reader() as reader:
             self._fetch(reader, want)
@@ -127,12 +127,12 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
                         return self._found(event)
                 checkpoint, lost = checkpoint.after(page.rows, page)
                 if lost:
-                    tell_lost(self.log, self.on_events_lost, reader.lose(lost))
+                    report_lost(self.log, self.on_events_lost, reader.lose(lost))
                 self._checkpoint = checkpoint
         return False
 
     def _fetch(self, reader: WorkerFeedReader, want: EventFilter) -> None:
-        """Read what there is; trouble that passes is lived through, as in the triggerer, and told when it changes."""
+        """Read the feed. As in the triggerer, transient errors do not end the wait; they are logged once."""
         try:
             reader.fetch(want.since, POKE_EVENTS)
         except TaskWatchError as error:
@@ -148,13 +148,13 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
             self._trouble = ""
 
     def _begin(self, context: Context, reader: WorkerFeedReader, want: EventFilter) -> Checkpoint:
-        """Where to begin. What is gone by the time of a later poke was there for the first one."""
+        """Where to begin reading. What is lost by the time of a later poke was there for the first one."""
         if doubt := reader.doubt():
             self.log.warning(doubt)
         is_later = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
         lost = deletions_of(reader.inbox, reader.feed.key).since(want.since)
         if lost and not is_later:
-            tell_lost(self.log, self.on_events_lost, reader.lose(lost, is_exact=False))
+            report_lost(self.log, self.on_events_lost, reader.lose(lost, is_exact=False))
         return reader.begin(reader.inbox.number_before(reader.feed.key, want.received_since))
 
     def _found(self, event: Event) -> PokeReturnValue:
@@ -166,13 +166,13 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
         result = result_of(outcome)
         if outcome.loss:
             self.log.warning(
-                "the event is too long for an XCom: %s; an operator that reads events writes all to its output_path",
+                "the event is too long for an XCom: %s; an operator that reads events can write it to output_path",
                 outcome.loss,
             )
         return result
 
-    def _tell_wait(self, context: Context, want: EventFilter, is_deferred: bool) -> None:
-        """Say what is waited for, and who brings it."""
+    def _log_wait(self, context: Context, want: EventFilter, is_deferred: bool) -> None:
+        """Log what is waited for, and which process reads the feed."""
         is_read_here = not (is_deferred or self.feed.is_pushed)
         here = f"this worker reads it every {self.poke_interval:g} s, unless another process does"
         self.log.info(

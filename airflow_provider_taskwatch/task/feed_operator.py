@@ -1,4 +1,4 @@
-"""The life of every operator that reads the events of a feed: a bounded batch, each event once."""
+"""The operator that reads the events of a feed: a bounded batch per run, each event once."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 
 class FeedMixin(HookMixin["TaskWatchHook"]):
-    """Finds the feed and the inbox of a task. The class that it is mixed into has the arguments."""
+    """Finds the feed and the inbox. The class that it is mixed into has the arguments."""
 
     def feed_options(self) -> dict[str, Any]:
-        """Which of the connection's feeds; see the remote's ``feed_of``."""
+        """Select one of the connection's feeds; see the remote's ``feed_of``."""
         return {}
 
     @cached_property
@@ -54,7 +54,7 @@ class FeedMixin(HookMixin["TaskWatchHook"]):
 
     @contextmanager
     def open_reader(self) -> Iterator[WorkerFeedReader]:
-        """The way to the feed's events from a worker, for the duration of a block."""
+        """A reader of the feed's events on this worker, for the duration of a block."""
         from airflow_provider_taskwatch.config.inbox import open_named_inbox, open_seal
         from airflow_provider_taskwatch.config.metric import count
         from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
@@ -70,7 +70,7 @@ ON_EVENTS_LOST = choice("continue", "fail")
 
 
 def _limit_of(name: str, value: object) -> int:
-    """It may have come out of a template."""
+    """A whole number above 0; a template renders it as a string."""
     text = str(value)
     if not text.isdecimal() or not int(text):
         raise ConfigurationError(f"{name} must be a whole number above 0, not {value!r:.80}")
@@ -138,7 +138,7 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
             return self._next(reader, shares, want, limit) if mine is None else self._again(reader, mine, want)
 
     def _next(self, reader: WorkerFeedReader, shares: Shares, want: EventFilter, limit: int) -> Any:
-        """What has come since the last run; once more where another run has taken it meanwhile."""
+        """The events since the last run. Takes them again where another run has taken them meanwhile."""
         reached = shares.reached()
         start, lost = self._begin(reader) if reached is None else (reader.again(reached.end), 0)
         is_exact = reached is not None and start.passed is not None
@@ -157,25 +157,25 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
             start = reader.again(reached.end) if reached else start
         if room.is_full:
             self.log.warning(
-                "an XCom has no room for more than these %d events: the rest is for the next run; output_path= has it",
+                "an XCom has room for these %d events, the rest is for the next run; output_path= has no such limit",
                 len(taken.events),
             )
-        self.log.info("%d events were read, up to number %d of the inbox", len(taken.events), taken.end.number)
+        self.log.info("read %d events, up to number %d of the inbox", len(taken.events), taken.end.number)
         return result
 
     def _again(self, reader: WorkerFeedReader, mine: Share, want: EventFilter) -> Any:
-        """What this run has got before."""
+        """The events that this run has read before."""
         messages = list(reader.between(mine.start, mine.end))
         events = [event for event in map(event_of, messages) if want.accepts(event)]
         deletions = deletions_of(reader.inbox, reader.feed.key)
         unknown = deletions.count if deletions.number > mine.start else 0
         lost = unknown if mine.size is None else mine.size - len(messages)
         result = self._result(events, lost, reader, is_exact=mine.size is not None)
-        self.log.info("%d events are those that this run has read before", len(events))
+        self.log.info("read the same %d events again that this run has read before", len(events))
         return result
 
     def _begin(self, reader: WorkerFeedReader) -> tuple[Checkpoint, int]:
-        """Where a new reader begins, and how many events of those that it wants are gone, at most."""
+        """Where a new reader begins, and how many of its events were deleted, at most."""
         since = moment_of("since", self.since)
         moment = now().timestamp() if since is None else since
         lost = deletions_of(reader.inbox, reader.feed.key).since(moment)
@@ -183,7 +183,7 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
 
     def _result(self, events: list[Event], lost: int, reader: WorkerFeedReader, *, is_exact: bool) -> Any:
         if lost:
-            tell_lost(self.log, self.on_events_lost, reader.lose(lost, is_exact=is_exact))
+            report_lost(self.log, self.on_events_lost, reader.lose(lost, is_exact=is_exact))
         return self._deliver(events)
 
     @property
@@ -204,7 +204,7 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
 
 
 class Room:
-    """What an XCom has room for: so many characters of JSON, and one event in any case.
+    """The room of an XCom, in characters of JSON. One event fits in any case.
 
     :param limit: :data:`~..core.text.EVENTS_CHARACTERS`, or infinite.
     """
@@ -226,11 +226,11 @@ class Room:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """The first events that are wanted.
+    """The first events that match.
 
-    :param end: up to where all were looked at.
-    :param size: how many that were.
-    :param lost: how many were deleted before they could be.
+    :param end: how far the feed was read.
+    :param size: how many events were read, matching or not.
+    :param lost: how many were deleted before they could be read.
     """
 
     events: list[Event]
@@ -240,7 +240,7 @@ class Taken:
 
 
 def take(pages: Iterable[Page], start: Checkpoint, want: EventFilter, limit: int, room: Room) -> Taken:
-    """Take the first events that are wanted, as far as there is room."""
+    """Take the first events that match, up to the limit and the room."""
     events, checkpoint, size, lost = list[Event](), start, 0, 0
     for page in pages:
         rows, is_full = list[Received](), False
@@ -258,8 +258,8 @@ def take(pages: Iterable[Page], start: Checkpoint, want: EventFilter, limit: int
     return Taken(events=events, end=checkpoint, size=size, lost=lost)
 
 
-def tell_lost(log: Any, on_events_lost: str, words: str) -> None:
-    """Say that events are lost, or fail because of that; a retry would find as little, so there is none."""
+def report_lost(log: Any, on_events_lost: str, message: str) -> None:
+    """Log that events are lost, or fail. There is no retry: it would not find them either."""
     if on_events_lost == "fail":
-        raise AirflowFailException(f"{words}; on_events_lost='continue' goes on without them")
-    log.error(words)
+        raise AirflowFailException(f"{message}; on_events_lost='continue' goes on without them")
+    log.error(message)

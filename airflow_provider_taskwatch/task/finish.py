@@ -1,4 +1,4 @@
-"""May a success end in the triggerer, without a worker? Only where nothing is lost by it."""
+"""Whether a success may end in the triggerer, without a worker: only where nothing is lost by it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from airflow.sdk import BaseOperator
 
 
 def how_to_finish(task: Any, execute_complete: Callable[..., Any]) -> str:
-    """What to tell the trigger: ``resume`` a worker, ``succeed``, or ``push`` the result and succeed.
+    """How the trigger ends a success: ``resume`` a worker, ``succeed``, or ``push`` the result and succeed.
 
-    Airflow 3.3.2 leaves out all that a worker does after the wait when a trigger ends the task, hence the list.
+    When a trigger ends the task, Airflow 3.3.2 skips all that a worker does after the wait, hence the list.
 
-    :param execute_complete: what the sensor of this package does; an overridden one is the user's code.
+    :param execute_complete: that of this package; an overridden one is the user's code, and needs a worker.
     """
     if any(needs(task) for needs in _NEEDS_A_WORKER) or type(task).execute_complete is not execute_complete:
         return "resume"
@@ -53,7 +53,7 @@ def _has_custom_xcom(task: Any) -> bool:
 
 
 def _has_listeners(task: Any) -> bool:
-    """Such as OpenLineage: they hear of a completion on workers only."""
+    """Such as OpenLineage: Airflow calls them on workers only."""
     from airflow.sdk.listener import get_listener_manager
 
     return get_listener_manager().has_listeners

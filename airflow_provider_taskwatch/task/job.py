@@ -1,4 +1,4 @@
-"""What a task instance starts once, what its user wants where that is in doubt, and the record that is kept of it."""
+"""What a task instance starts once, its policy for doubtful cases, and where the record of the start is kept."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ KEY = "taskwatch_start"
 
 
 class Work(Protocol):
-    """What is started: the part of an operator that its class says."""
+    """What is started: the part of an operator that its class defines."""
 
     def prepare(self) -> None:
-        """Ask the remote what must be known before anything is started."""
+        """Ask the remote what must be known before the start."""
 
     def start_flow(self, start_id: str) -> Flow[Started]:
         """Send the start, with the marker in it where the remote has a place for one."""
@@ -32,7 +32,7 @@ class Work(Protocol):
         """What :meth:`start_flow` leaves at the remote, where it keeps markers."""
 
     def options(self, start_id: str) -> dict[str, Any]:
-        """How the remote's answers are understood; see the system. Without a start id the marker is not compared."""
+        """How the system reads the remote's replies. Without a start id the marker is not compared."""
 
     def expectation(self) -> Expectation | None:
         """What is expected of the callback, where :meth:`start_flow` asks for one."""
@@ -78,7 +78,7 @@ class Instance:
 
     @property
     def clears(self) -> dict[str, Any]:
-        """What tells a clear from a retry, by the names that the record has for it."""
+        """The fields of a record that tell a clear from a retry."""
         return {"max_tries": self.max_tries, "clear_number": self.clear_number, "carrier": self.carrier}
 
 
@@ -100,15 +100,14 @@ def instance_of(context: Mapping[str, Any]) -> Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What a task instance has to start once, and what its user wants where that is in doubt.
+    """What a task instance starts once, and its policy for doubtful cases.
 
-    :param inputs: all that makes the start what it is, as JSON by name.
-    :param conn_id: the connection.
-    :param id_space: where a ref means anything; see :meth:`~..core.system.System.id_space`.
+    :param inputs: of the start, as JSON by name.
+    :param id_space: where the connection's refs are valid; see :meth:`~..core.system.System.id_space`.
     :param on_unknown_start: ``fail`` or ``start_again``; see :class:`~.operator.StartOperator`, as for the next two.
     :param on_changed_inputs: ``rejoin``, ``start`` or ``fail``.
-    :param cancel_on_kill: whether a clear cancels, too.
-    :param look_up_seconds: how long a marker is looked for until *not there* is believed.
+    :param cancel_on_kill: whether a clear cancels as well.
+    :param look_up_seconds: how long a marker is looked up until *not found* is believed.
     :param look_up_interval_seconds: between two look-ups that find nothing.
     :param look_up_retry: the patience with look-ups that fail.
     """
@@ -130,7 +129,7 @@ class Job:
         return fingerprint(list(self.inputs.values()))
 
     def recorded(self, start_id: str) -> dict[str, Any]:
-        """What a record keeps of the job, by the names of its fields."""
+        """The fields of a record that come from the job."""
         return {
             "fingerprint": self.fingerprint,
             "conn_id": self.conn_id,

@@ -1,4 +1,4 @@
-"""The life of every operator that starts something: start once, wait, hand over the result, end it when told to."""
+"""The operator that starts a remote task: start once, wait, return the result, cancel when it is killed."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     operator_extra_links = (RemoteTaskLink(),)
     is_own_start = True
     look_up_seconds = 30.0
-    """How long a marker is looked for until 'not there' is believed."""
+    """How long a marker is looked up until *not found* is believed."""
     look_up_interval_seconds = 5.0
     look_up_retry = PATIENT
 
@@ -142,11 +142,11 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     # --- what subclasses say
 
     def start_inputs(self) -> Mapping[str, Any]:
-        """All that makes the start what it is, as JSON by name; see ``on_changed_inputs``."""
+        """The inputs of the start, as JSON by name; see ``on_changed_inputs``."""
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """What the remote must be asked before anything is started."""
+        """Ask the remote what must be known before the start."""
 
     def start_flow(self, start_id: str) -> Flow[Started]:
         """Send the start, with the marker in it where the remote has a place for one."""
@@ -157,7 +157,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         raise NotImplementedError
 
     def options(self, start_id: str) -> dict[str, Any]:
-        """How the remote's answers are understood; see the system."""
+        """How the system reads the remote's replies."""
         return {}
 
     def expectation(self) -> Expectation | None:
@@ -165,20 +165,20 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         return None
 
     def subject(self) -> str:
-        """What is started, in a few words for the log."""
+        """What is started, for the log."""
         return ""
 
     def without_ref(self, started: Started) -> Any:
-        """What it means that the reply to the start names no task."""
+        """The result of a start whose reply names no task; it may raise."""
         raise AirflowFailException(f"the reply to the start names no {self.hook.system.noun}: {started.summary}")
 
     @cached_property
     def remote(self) -> Remote:
-        """The remote, for what this operator starts."""
+        """The remote of this task instance."""
         return Remote(self.hook, self, self.log)
 
     def _job(self, context: Context) -> Job:
-        """What this operator starts once, and its policy, from the rendered arguments."""
+        """The job of this task instance, from the rendered arguments."""
         return Job(
             inputs={name: plain(name, value) for name, value in self.start_inputs().items()},
             conn_id=self.conn_id,
@@ -210,7 +210,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         return self._wait(context, record) if self.wait_for_completion else record.ref
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Back on a worker: the trigger's event says how the wait ended."""
+        """Resume on a worker with the trigger's event."""
         self._ti = context["ti"]
         self._check_start(context, event)
         return self._finish(context, self.outcome_of(event), place_of(event))
@@ -262,7 +262,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         return self._finish(context, self._wait_here(plan, age))
 
     def _plan_of(self, record: Record, deadline: datetime | None) -> Plan:
-        """What to wait for and how; callbacks count only in the triggerer, which hears of them."""
+        """What to wait for and how. Only a triggerer receives callbacks."""
         started_at = datetime.fromisoformat(record.started_at)
         ends_at = (deadline - started_at).total_seconds() if deadline else None
         return replace(
@@ -289,15 +289,15 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         )
 
     def _check_start(self, context: Context, event: Any) -> None:
-        """Wait on where the event tells of an earlier start.
+        """Ignore an event that belongs to an earlier start, and defer again.
 
         SQLite gives the id of a deleted trigger to the next one, so the event of a wait that was cleared can reach the
         wait that came after it (3.3.2).
         """
-        told = event.get("start_id") if isinstance(event, Mapping) else None
-        record = self._records(context).load() if told else None
-        if record is not None and record.ref is not None and record.start_id != told:
-            self.log.info("the event tells of an earlier start; the wait for %s goes on", record.ref)
+        start_id = event.get("start_id") if isinstance(event, Mapping) else None
+        record = self._records(context).load() if start_id else None
+        if record is not None and record.ref is not None and record.start_id != start_id:
+            self.log.info("ignoring an event of an earlier start; the wait for %s goes on", record.ref)
             deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
             self._defer(record, self._plan_of(record, deadline), deadline)
 
@@ -306,28 +306,28 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
 
         changes = ChangeLog(self.hook.system.noun)
 
-        def tell(told: Observation | TaskWatchError, then: Poll | None) -> None:
-            if isinstance(told, Observation):
-                self.remote.ref = told.ref  # that of a restart, where one is followed
-            if line := changes.line(told, then):
-                self.log.log(logging.WARNING if isinstance(told, TaskWatchError) else logging.INFO, line)
+        def note(seen: Observation | TaskWatchError, then: Poll | None) -> None:
+            if isinstance(seen, Observation):
+                self.remote.ref = seen.ref  # that of a restart, where one is followed
+            if line := changes.line(seen, then):
+                self.log.log(logging.WARNING if isinstance(seen, TaskWatchError) else logging.INFO, line)
 
-        return wait(self.hook.driver, self.hook.system, plan, age=age, tell=tell)
+        return wait(self.hook.driver, self.hook.system, plan, age=age, tell=note)
 
     # --- the end
 
-    def _finish(self, context: Context, outcome: Outcome, place: str = "") -> Any:
-        """The result or the right exception.
+    def _finish(self, context: Context, outcome: Outcome, id_space: str = "") -> Any:
+        """The result, or the exception that stands for the outcome.
 
-        :param place: the id space that the wait was in, where the record does not say it.
+        ``is_delivered`` is written last, and for a failure only: the next attempt then starts anew. After a success
+        only a clear starts anew. Where the worker dies before Airflow hears of a success, the next attempt takes it.
 
-        'Delivered' is written last, and of a failure only. Behind a success there is only a clear; where the worker
-        dies before Airflow hears of the success, the next attempt must find it again.
+        :param id_space: of the wait, where no record says it.
         """
         records = self._records(context)
         record = records.load()
         if outcome.ending is Ending.TIMED_OUT:
-            outcome = self._timed_out(outcome, record, record.id_space if record else place)
+            outcome = self._timed_out(outcome, record, record.id_space if record else id_space)
         try:
             result = result_of(outcome, on_skipped=self.on_skipped)
         except AirflowSkipException:
@@ -338,17 +338,17 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
             raise
         return self.delivered_outcome(outcome, result)
 
-    def _timed_out(self, passed: Outcome, record: Record | None, place: str) -> Outcome:
-        """What became of a task whose time is over; it is cancelled where it still runs, and is surely ours."""
+    def _timed_out(self, passed: Outcome, record: Record | None, id_space: str) -> Outcome:
+        """The end of a task whose deadline has passed. Where it still runs, and is ours, it is cancelled."""
         options = self.remote.options_of(record if record is not None and record.ref == passed.ref else None)
         try:
-            self.check_place(place)
+            self.check_place(id_space)
             outcome = self.end_after_deadline(passed, options)
             if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
                 self.remote.check_own(outcome.ref, options)
                 self.remote.cancel(outcome.ref)
         except (MovedError, StrangerError) as error:
-            self.log.warning("%s %s is left alone: %s", self.hook.system.noun, passed.ref, error)
+            self.log.warning("%s %s is left alone at the timeout: %s", self.hook.system.noun, passed.ref, error)
             return passed
         return outcome
 
@@ -357,5 +357,5 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
 
 
 def _is_delivered_by(outcome: Outcome) -> bool:
-    """Whether the next attempt shall start anew: the remote task has ended, and Airflow knows how."""
+    """Whether the next attempt starts anew: the remote task has ended, and Airflow learns how."""
     return outcome.ending.is_of_remote and (outcome.ending.is_ok or bool(outcome.status))

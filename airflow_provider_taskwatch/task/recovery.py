@@ -1,4 +1,4 @@
-"""What an attempt does about a start that an earlier one has written down, or whose reply was lost."""
+"""What an attempt does about the record of an earlier start, and about a start whose reply was lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RUNS_TWICE = "For work that may run twice, set on_unknown_start='start_again'."
 
 
 class Recovery:
-    """Decides about an earlier start: go on with it, end it, or leave it alone.
+    """Decides about an earlier start: rejoin it, cancel it, or leave it alone.
 
     :param records: where the record is kept.
     :param log: the log of the task.
@@ -44,7 +44,7 @@ class Recovery:
         self._log = log
 
     def rejoin(self, record: Record) -> Record | None:
-        """The record of what this attempt goes on with; None where it has to start.
+        """The record of the execution that this attempt rejoins; None where it has to start one.
 
         :raises AirflowFailException: where a person must decide.
         """
@@ -81,7 +81,7 @@ class Recovery:
         self._log.info("%s %s was started all the same", self._system.noun, ref)
         return self._with_ref(record, ref)
 
-    # --- going on
+    # --- rejoining
 
     def _adopted(self, record: Record) -> Record:
         """A person has named the ref, so it is waited for however it ended; a later clear of it counts as one."""
@@ -116,9 +116,9 @@ class Recovery:
         return record
 
     def _failure(self, record: Record) -> Observation | None:
-        """The bad end of an execution; None where it has none, and where the remote cannot be asked now.
+        """The bad end of an execution; None where it has none, or where the remote cannot be asked now.
 
-        A restart that the options follow is no bad end. The wait lives through a remote that cannot be asked.
+        A failure whose restart is followed is no bad end.
         """
         system, options = self._system, self._remote.options_of(record)
         try:
@@ -153,8 +153,8 @@ class Recovery:
                 "task to cancel it and start with the new inputs, or set on_changed_inputs to 'rejoin' or 'start'"
             )
         self._log.warning(
-            "the inputs changed (%s) since %s was started: going on with its old inputs; clear the task to cancel it "
-            "and start with the new ones (on_changed_inputs)",
+            "the inputs changed (%s) since %s was started: rejoining it with its old inputs; clear the task to cancel "
+            "it and start with the new ones (on_changed_inputs)",
             names,
             named,
         )
@@ -185,7 +185,11 @@ class Recovery:
         if self._system.keeps_marker:
             ref = self._find(record)
             if ref is None:
-                self._log.info("no trace of an earlier start after %g s: starting", self._job.look_up_seconds)
+                self._log.info(
+                    "no %s with the marker of the earlier start was found in %g s: starting",
+                    self._system.noun,
+                    self._job.look_up_seconds,
+                )
                 return None
             self._log.info("found %s %s, which an earlier attempt started before it died", self._system.noun, ref)
             record = self._with_ref(record, ref)
@@ -196,10 +200,10 @@ class Recovery:
         raise AirflowFailException(self._ways_on())
 
     def _find(self, record: Record) -> str | None:
-        """The ref that carries the marker; looked for again and again, until *not there* is to be believed.
+        """The ref that carries the marker; looked up repeatedly, until *not found* is to be believed.
 
-        A look-up that fails says nothing. A remote in trouble gets the patience that a start has, as it would use up
-        the attempts of the task otherwise.
+        A look-up that fails says nothing. It is repeated with the patience of a start; otherwise a remote in trouble
+        would use up the attempts of the task.
         """
         job, marker = self._job, record.marker or self._remote.work.marker(record.start_id)
         end, failures, paused = time.monotonic() + job.look_up_seconds, 0, 0.0
@@ -214,7 +218,7 @@ class Recovery:
                 if retry.is_over(failures, paused + pause, error.patience) or not error.transient:
                     raise
                 left = retry.left_seconds(failures, paused, error.patience)
-                self._log.warning(trouble(f"looking for the start {record.start_id}: {error}", pause, left))
+                self._log.warning(trouble(f"looking up the start {record.start_id}: {error}", pause, left))
                 paused += pause
             else:
                 if ref is not None or is_last:
@@ -252,7 +256,7 @@ class Recovery:
             self._log.info("the task was cleared: starting anew; %s has ended", seen.ref)
         elif self._job.cancel_on_kill and ref is not None:
             ref = seen.ref if seen else ref  # what cannot be asked may run
-            self._log.info("the task was cleared: %s is cancelled if it still runs, and started anew", ref)
+            self._log.info("the task was cleared: cancelling %s if it still runs, then starting anew", ref)
             self._cancel(record, ref)
         else:
             self._log.info("the task was cleared: starting anew; %s is left alone", ref or "the earlier start")
@@ -279,17 +283,19 @@ class Recovery:
             self._log.info("%s %s %s", noun, ref, effect)
 
     def _stand_back(self, record: Record, error: TaskWatchError) -> None:
-        """It may still run: ``on_unknown_start`` says whether to start beside it. The record stays as it is."""
+        """It may still run: ``on_unknown_start`` says whether to start beside it. The record is kept."""
         named = self._named(record)
         if self._job.on_unknown_start == "start_again":
             self._log.warning(
-                "%s could not be cancelled and may go on; starting beside it, as on_unknown_start says: %s",
+                "%s could not be cancelled and may go on; starting another one, as on_unknown_start says: %s",
                 named,
                 error,
             )
             return
         if error.transient:
-            self._log.warning("%s could not be cancelled yet, so nothing is started beside it", named)
+            self._log.warning(
+                "%s could not be cancelled yet, so this attempt starts nothing; the next one tries again", named
+            )
             raise error
         raise AirflowFailException(
             f"{named} of the cleared attempt could not be cancelled: {error}. It may still run, so nothing is started "
@@ -299,10 +305,10 @@ class Recovery:
             f"{RUNS_TWICE}"
         ) from error
 
-    # --- words
+    # --- messages
 
     def _named(self, record: Record) -> str:
-        """What an earlier attempt has started, by its ref where that is known."""
+        """The earlier execution, by its ref where that is known."""
         noun = self._system.noun
         return f"{noun} {record.ref}" if record.ref is not None else f"the {noun} of the start {record.start_id}"
 

@@ -1,4 +1,4 @@
-"""What a task instance does at its remote: start, observe, cancel. All of it goes over the connection's hook."""
+"""Starts, observes and cancels one task instance's work at its remote, over the connection's hook."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Remote:
             raise AirflowFailException("a user ended the task while it was being started")
 
     def prepare(self, start_id: str) -> None:
-        """Do all of the start but sending it: what can fail on our side fails here."""
+        """Do everything but send the start, so that errors on our side come before the record is written."""
         _ = self.hook.driver
         self.work.prepare()
         flow = self.work.start_flow(start_id)
@@ -75,7 +75,7 @@ class Remote:
         return self.hook.driver.run(_claiming(self.work.start_flow(start_id), claim))
 
     def options_of(self, record: Record | None) -> dict[str, Any]:
-        """The options of a wait; without the marker where what is waited for does not have it, or need not."""
+        """The options of a wait; without the marker for an adopted ref, which need not carry it."""
         return self.work.options("" if record is None or record.is_adopted else record.start_id)
 
     def observe(self, ref: str, record: Record | None) -> Observation | None:
@@ -91,7 +91,7 @@ class Remote:
             return None
 
     def check_own(self, ref: str, options: dict[str, Any]) -> None:
-        """Raise :class:`StrangerError` where the ref belongs to another start. No answer counts as ours."""
+        """Raise :class:`StrangerError` where the ref belongs to another start. Without an answer it counts as ours."""
         try:
             seen = self.hook.run(self.system.observe(ref))
         except TaskWatchError:

@@ -1,4 +1,4 @@
-"""The life of every sensor that waits for one remote task which somebody else has started."""
+"""The sensor that waits for one remote task, which others have started."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         self._memory: Memory | None = None
         self._moved: MovedError | None = None
         self._is_kept = False
-        self._story: ChangeLog | None = None
+        self._changes: ChangeLog | None = None
         self._began: datetime | None = None
         self._deadline: datetime | None = None
 
@@ -106,7 +106,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         raise NotImplementedError
 
     def options(self) -> dict[str, Any]:
-        """How the remote's answers are understood; see the system."""
+        """How the system reads the remote's replies."""
         return {}
 
     def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
@@ -119,7 +119,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         self.validate()
         ref = self.ref()
         if doubt := self.hook.system.doubt(ref):
-            self.log.warning("%s; it is waited for all the same", doubt)
+            self.log.warning("%s; the sensor waits for it anyway", doubt)
         self.push_page(context["ti"], ref)
         if self.waits_in_triggerer():
             self._defer(context, ref)
@@ -129,7 +129,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Back on a worker: the trigger's event says how the wait ended."""
+        """Resume on a worker with the trigger's event."""
         if event == "success":
             # Only dag.test() comes here with an event that has ended the task; the trigger has pushed the result.
             return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
@@ -139,18 +139,19 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         return self._finish(outcome)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """As Airflow has it; where its own timeout came before the trigger's, the task may have ended all the same."""
+        """As Airflow's; where Airflow ended the deferral before a triggerer did, the remote is asked once more."""
         if (
             next_method == TRIGGER_FAIL_REPR
             and (next_kwargs or {}).get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
         ):
             ref = self.ref()
-            passed = Outcome(ending=Ending.TIMED_OUT, ref=ref, message=f"{ref} did not end, and no triggerer said so")
+            message = f"{ref} did not end in time, and no triggerer reported it"
+            passed = Outcome(ending=Ending.TIMED_OUT, ref=ref, message=message)
             next_method, next_kwargs = "execute_complete", {"event": passed.to_event()}
         return super().resume_execution(next_method, next_kwargs, context)
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
-        """One look, for ``deferrable=False``; none where an edit of the connection has led elsewhere since the last."""
+        """Poll once, for ``deferrable=False``; not where the connection leads elsewhere than in the last poke."""
         from airflow_provider_taskwatch.drive.blocking import poll
 
         system, plan, memory = self.hook.system, self.plan(self.ref(), self.options()), self._recall(context)
@@ -159,7 +160,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         weighed = self.hook.run(weigh(system, plan, memory, seen))
         self._remember(context, weighed.memory)
         left = None if weighed.outcome else self._until(context, plan, seen.age).patience(weighed.memory, seen.age)
-        self._tell(weighed.observation or seen.error, Poll(ref=plan.ref, after=self.poke_interval, patience=left))
+        self._log(weighed.observation or seen.error, Poll(ref=plan.ref, after=self.poke_interval, patience=left))
         if weighed.outcome is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self._finish_here(weighed.outcome))
@@ -167,7 +168,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
     # --- waiting
 
     def _until(self, context: Context, plan: Plan, age: float) -> Plan:
-        """The plan with the end of the wait, which Airflow keeps for a sensor that pokes."""
+        """The plan with the end of the wait, which Airflow itself enforces for a sensor that pokes."""
         self._deadline = self._deadline or deadline_of(context["ti"], self.timeout - (age if self.reschedule else 0.0))
         left = (self._deadline - now()).total_seconds() if self._deadline else None
         return plan if left is None else replace(plan, ends_at=age + left)
@@ -193,7 +194,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         )
 
     def _age(self, context: Context) -> float:
-        """Seconds since the first look, also over reschedules."""
+        """Seconds since the first poll, reschedules included."""
         if self._began is None:
             first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
             self._began = first or now()
@@ -210,23 +211,23 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         return self._memory
 
     def _remember(self, context: Context, memory: Memory) -> None:
-        """In the task state store where the next look is made by another process."""
+        """Keep the memory; in the task state store where another process makes the next poll."""
         if self.reschedule and (memory != self._memory or not self._is_kept):
             stored: Any = {"of": self._identity(context), "memory": memory.to_json(), "id_space": self.id_space}
             context["task_state_store"].set(MEMORY_KEY, stored)
         self._memory, self._is_kept = memory, True
 
     def _identity(self, context: Context) -> list[Any]:
-        """What a memory is good for: Airflow's store also outlives retries and clears, which begin a new wait."""
+        """Of the wait. Airflow's store also outlives retries and clears, which begin a new wait."""
         return [self.ref(), context["ti"].try_number]
 
-    def _tell(self, told: Observation | TaskWatchError | None, then: Poll) -> None:
-        self._story = self._story or ChangeLog(self.hook.system.noun)
-        if told is not None and (line := self._story.line(told, then)):
-            self.log.log(logging.WARNING if isinstance(told, TaskWatchError) else logging.INFO, line)
+    def _log(self, seen: Observation | TaskWatchError | None, then: Poll) -> None:
+        self._changes = self._changes or ChangeLog(self.hook.system.noun)
+        if seen is not None and (line := self._changes.line(seen, then)):
+            self.log.log(logging.WARNING if isinstance(seen, TaskWatchError) else logging.INFO, line)
 
     def _finish_here(self, outcome: Outcome) -> dict[str, Any]:
-        """As after a deferral: there, ``soft_fail`` makes a skip of every failure, here only of some."""
+        """The result. As after a deferral, ``soft_fail`` makes a skip of every failure, not only of a timeout."""
         try:
             return self._finish(outcome)
         except AirflowException as failure:

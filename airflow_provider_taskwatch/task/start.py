@@ -1,4 +1,4 @@
-"""One attempt's way to exactly one execution: what was started before is rejoined, else it is started here."""
+"""How one attempt gets to exactly one execution: it rejoins an earlier one, or starts it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Attempt:
-    """One try of a task instance to have its job started once.
+    """One attempt of a task instance to have its job started once.
 
-    :param records: what earlier attempts have written down.
+    :param records: the record that earlier attempts have left.
     :param log: the log of the task.
     """
 
@@ -31,13 +31,13 @@ class Attempt:
         self._log = log
 
     def obtain(self) -> tuple[Record, Started | None]:
-        """The record of the one start, and the reply to it if this attempt has sent it."""
+        """The record of the one start, and its reply where this attempt has sent it."""
         before = self._records.load()
         rejoined = None if before is None else self._recovery().rejoin(before)
         return self._start() if rejoined is None else (rejoined, None)
 
     def _start(self) -> tuple[Record, Started | None]:
-        """Write down the intent, send the start, write down the ref."""
+        """Write the intent, send the start, write the ref."""
         start_id = secrets.token_hex(6)
         self._remote.prepare(start_id)
         self._remote.check_wanted()

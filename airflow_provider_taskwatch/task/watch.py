@@ -106,13 +106,13 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
 
     @property
     def id_space(self) -> str:
-        """Where the refs of the connection mean anything; see :meth:`~..core.system.System.id_space`."""
+        """Where the connection's refs are valid; see :meth:`~..core.system.System.id_space`."""
         return self.hook.system.id_space(self.hook.settings)
 
     def check_place(self, started_at: str) -> None:
-        """Raise :class:`MovedError` where the connection leads elsewhere than where something was started.
+        """Raise :class:`MovedError` where the connection no longer leads to an id space.
 
-        :param started_at: the id space; empty where it is not known.
+        :param started_at: the id space of the start; empty where it is not known.
         """
         if has_moved(started_at, self.id_space):
             raise MovedError(self.conn_id, started_at, self.id_space)

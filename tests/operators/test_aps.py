@@ -144,7 +144,7 @@ def test_a_send_that_failed_on_its_way_is_made_once(box: Running, fault: str) ->
         ({"details": 7}, "details must be a text"),
         ({"about": "dag"}, "about='dag' is not one of 'task', 'dag_run'"),
         ({"context_group": "a*"}, "context must not hold"),
-        ({"status": []}, r"status must be a text"),
+        ({"status": []}, r"status must be a non-empty string"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_sent(box: Running, arguments: dict[str, Any], words: str) -> None:
@@ -188,7 +188,7 @@ def test_an_edit_finds_a_notification_by_its_context(box: Running) -> None:
     [
         ({}, "give one of notification_id and context"),
         ({"notification_id": "a", "context": "b"}, "give one of notification_id and context, and not both"),
-        ({"notification_id": {}}, "notification_id must be a text"),
+        ({"notification_id": {}}, "notification_id must be a non-empty string"),
         ({"notification_id": "../a"}, "is not a notification id"),
         ({"context": "b"}, "there is no notification of the context b"),
     ],
@@ -271,7 +271,7 @@ def test_the_view_of_a_panel_has_three_groups(box: Running) -> None:
 
 @pytest.mark.parametrize(
     "arguments, words",
-    [({"view": "all"}, "view='all' is not one of"), ({"view": "context"}, "context must be a text")],
+    [({"view": "all"}, "view='all' is not one of"), ({"view": "context"}, "context must be a non-empty string")],
 )
 def test_a_wrong_view_is_named_before_any_request(box: Running, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):

@@ -146,7 +146,7 @@ def test_a_worker_that_waits_asks_for_no_callback_and_says_so(
     automic(deferrable=False).execute()
 
     assert asked(box) == [None]
-    assert f"{capsys.readouterr().out}{caplog.text}".count("does not hear of callbacks") == 1
+    assert f"{capsys.readouterr().out}{caplog.text}".count("callbacks reach triggerers only") == 1
 
 
 def test_without_a_callback_nothing_is_asked_for(box: Running) -> None:
@@ -159,7 +159,7 @@ def test_without_a_callback_nothing_is_asked_for(box: Running) -> None:
     "arguments, words",
     [
         ({"execution_option": "recurring", "details": {"execute_at": "06:30"}}, "recurring executions"),
-        ({"wait_for_completion": False}, "nobody waits for it"),
+        ({"wait_for_completion": False}, "no wait receives it"),
         ({"callback": AutomicCallback(headers={"authorization": "x"})}, "the header authorization"),
         ({"callback": AutomicCallback(payload={"execution_id": "runid"})}, "what is read from a callback"),
         ({"callback": AutomicCallback(keep="archive_key1")}, "keep must be a list"),

@@ -106,8 +106,8 @@ def test_a_wait_has_an_end(box: Running) -> None:
         ({}, "give one of notification_id and context"),
         ({"notification_id": "a", "context": "b"}, "and not both"),
         ({"notification_id": "../a"}, "is not a notification id"),
-        ({"notification_id": {"name": "x"}}, "notification_id must be a text"),
-        ({"context": " "}, "context must be a text"),
+        ({"notification_id": {"name": "x"}}, "notification_id must be a non-empty string"),
+        ({"context": " "}, "context must be a non-empty string"),
     ],
 )
 def test_a_wrong_argument_is_named_before_any_request(box: Running, arguments: dict[str, Any], words: str) -> None:

@@ -106,8 +106,8 @@ def test_all_wrong_durations_are_in_one_error(box: Running) -> None:
 @pytest.mark.parametrize(
     "argument, value, words",
     [
-        ("object_name", "", "object_name must be a text"),
-        ("object_name", None, "object_name must be a text"),
+        ("object_name", "", "object_name must be a non-empty string"),
+        ("object_name", None, "object_name must be a non-empty string"),
         ("inputs", "{'DAY': 1}", "inputs must be a dict"),
         ("inputs", ["DAY"], "inputs must be a dict"),
         ("inputs", {"DAY": {"a": 1}}, "input DAY must be a text or a list of texts"),
@@ -131,13 +131,13 @@ def test_a_wrong_argument_of_automic_is_named(argument: str, value: Any, words: 
 @pytest.mark.parametrize(
     "argument, value, words",
     [
-        ("path", "", "path must be a text"),
-        ("path", None, "path must be a text"),
+        ("path", "", "path must be a non-empty string"),
+        ("path", None, "path must be a non-empty string"),
         ("path", "https://elsewhere/x", "no URL"),
         ("path", "a/../b", "no '..'"),
         ("path", "a?b=c", "'?'"),
         ("method", "GET", "starts nothing"),
-        ("method", None, "method must be a text"),
+        ("method", None, "method must be a non-empty string"),
         ("json", '{"a": 1}', "json must be a dict"),
         ("json", [1], "json must be a dict"),
         ("json", {"a": datetime.now(UTC)}, "json cannot be sent as JSON"),
@@ -153,7 +153,7 @@ def test_a_wrong_argument_of_acquia_is_named(argument: str, value: Any, words: s
 @pytest.mark.parametrize("kind", STARTS[1:5])
 def test_an_id_that_an_xcom_did_not_bring_is_named(kind: Any, value: Any, box: Running) -> None:
     for argument in NEEDED[kind]:
-        assert refused(kind, box, **{argument: value}).startswith(f"{argument} must be a text")
+        assert refused(kind, box, **{argument: value}).startswith(f"{argument} must be a non-empty string")
 
 
 @pytest.mark.parametrize("kind", [AcquiaCreateDatabaseOperator, AcquiaSwitchCodeOperator])

@@ -64,12 +64,16 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (AutomicExecutionOperator, {**AUTOMIC, "success_statuses": ["FINE"]}, "'FINE' is not an Automic status"),
     (AutomicExecutionOperator, {**AUTOMIC, "execution_option": "twice"}, "execution_option 'twice'"),
     (AutomicExecutionOperator, {**AUTOMIC, "inputs": ["DAY"]}, "inputs must be a dict"),
-    (AutomicExecutionOperator, {"object_name": ""}, "object_name must be a text"),
+    (AutomicExecutionOperator, {"object_name": ""}, "object_name must be a non-empty string"),
     (AutomicExecutionOperator, {"object_name": "{{ ds }}", "inputs": {"A": object()}}, "inputs cannot be sent as JSON"),
     (AcquiaTaskOperator, {"path": "a/../b"}, "no '..'"),
     (AcquiaTaskOperator, {"path": "{{ ds }}", "json": [1]}, "json must be a dict"),
     (AcquiaTaskOperator, {"path": "a/b", "on_missing_notification": "ignore"}, "on_missing_notification='ignore'"),
-    (AcquiaCreateDatabaseOperator, {"application_uuid": " ", "database_name": "n"}, "application_uuid must be a text"),
+    (
+        AcquiaCreateDatabaseOperator,
+        {"application_uuid": " ", "database_name": "n"},
+        "application_uuid must be a non-empty string",
+    ),
     (AutomicExecutionSensor, {"run_id": "hello"}, "is not an execution id"),
     (AutomicExecutionSensor, {"run_id": "{{ ds }}", "blocked_timeout": "1h"}, "blocked_timeout='1h'"),
     (AutomicExecutionSensor, {"run_id": 7, "poke_interval": 1e308}, "poll_interval=1e+308"),
@@ -78,7 +82,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (ApsNotificationSensor, {}, "give one of notification_id and context"),
     (AcronisEventSensor, {**TYPES, "deferrable": "yes"}, "deferrable must be"),
     (AcronisEventSensor, {**TYPES, "poke_interval": 1e308}, "poke_interval=1e+308"),
-    (DocplannerNotificationSensor, {"since": "yesterday"}, "since='yesterday' is no time"),
+    (DocplannerNotificationSensor, {"since": "yesterday"}, "since='yesterday' is not a time"),
     (AcronisReadEventsOperator, {**TYPES, "limit": 0}, "limit must be a whole number"),
     (AcronisCreateSubscriptionOperator, {**TYPES, "consumer": "me"}, "consumer"),
     (DocplannerReleaseNotificationsOperator, {"on_rate_limit": "fail"}, "on_rate_limit='fail'"),
@@ -86,13 +90,13 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (ApsDeleteNotificationOperator, {"notification_id": "n", "on_missing": "skip"}, "on_missing='skip'"),
     (ApsListNotificationsOperator, {"view": "all"}, "view='all'"),
     (ApsEditNotificationOperator, {"notification_id": "n", "literal": "false"}, "literal must be True or False"),
-    (AcronisEventSensor, {**TYPES, "subject": ["7"]}, "subject must be a text"),
+    (AcronisEventSensor, {**TYPES, "subject": ["7"]}, "subject must be a non-empty string"),
     (AutomicExecutionOperator, {**AUTOMIC, "success_statuses": ["FINE"]}, "success_statuses: 'FINE'"),
     (AutomicExecutionOperator, {**AUTOMIC, "execution_option": ["once"]}, "execution_option ['once'] is none of"),
-    (AutomicExecutionOperator, {**AUTOMIC, "alias": ["A"]}, "alias must be a text"),
+    (AutomicExecutionOperator, {**AUTOMIC, "alias": ["A"]}, "alias must be a non-empty string"),
     (AutomicExecutionOperator, {**AUTOMIC, "alias": "A\0"}, "alias='A\\x00' holds NUL"),
     (AutomicExecutionOperator, {**AUTOMIC, "timezone": "\ud83d"}, "timezone='\\ud83d' holds NUL or half"),
-    (AutomicExecutionOperator, {**AUTOMIC, "automic_queue": {}}, "automic_queue must be a text"),
+    (AutomicExecutionOperator, {**AUTOMIC, "automic_queue": {}}, "automic_queue must be a non-empty string"),
     (AutomicExecutionOperator, {**AUTOMIC, "automic_conn_id": None}, "automic_conn_id must be the id of"),
     (AutomicExecutionOperator, {**AUTOMIC, "output_path": "/tmp/a\0b"}, "output_path='/tmp/a\\x00b' holds NUL"),
     (AutomicExecutionOperator, {**AUTOMIC, "inputs": 10**5000}, "inputs must be a dict, not a huge int"),
@@ -101,7 +105,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
         {**AUTOMIC, "callback": AutomicCallback(headers={1: "x"})},
         "callback, execution",
     ),
-    (AutomicExecutionOperator, {"object_name": 10**5000}, "object_name must be a text"),
+    (AutomicExecutionOperator, {"object_name": 10**5000}, "object_name must be a non-empty string"),
     (AutomicExecutionSensor, {"run_id": 10**5000}, "run_id, automic_conn_id, output_path: a value cannot"),
     (AcquiaTaskOperator, {"path": "a/\ud83d"}, "'/a/\\ud83d' contains half"),
     (AcquiaTaskOperator, {"path": "a/b", "on_skipped": "x" * 10_000}, "is not one of"),
@@ -179,7 +183,7 @@ def test_a_connection_that_a_template_did_not_bring_is_named_when_the_task_runs(
 
 
 def test_a_cel_that_is_no_text_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="cel must be a text"):
+    with pytest.raises(ConfigurationError, match="cel must be a non-empty string"):
         made(AcronisEventSensor, {**TYPES, "cel": ["event.type"]}).feed_options()
 
 

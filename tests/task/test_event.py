@@ -143,7 +143,7 @@ def test_a_wait_that_only_the_triggerer_s_clock_has_ended_goes_on(box: Running) 
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ({"since": "yesterday"}, "since='yesterday' is no time"),
+        ({"since": "yesterday"}, "since='yesterday' is not a time"),
         ({"match": {"a": None}}, "match: 'a' must be a dotted path"),
         ({"topic": "tenants"}, "topic must begin with"),
     ],

@@ -120,7 +120,7 @@ def test_events_are_written_to_object_storage(box: Running, since: str, tmp_path
     [
         ({"limit": 0}, "limit must be a whole number above 0, not 0"),
         ({"limit": "many"}, "limit must be a whole number above 0, not 'many'"),
-        ({"since": "yesterday"}, "since='yesterday' is no time"),
+        ({"since": "yesterday"}, "since='yesterday' is not a time"),
         ({"names": [""]}, "names must be a list of strings"),
         ({"topic": "tenants"}, "topic must begin with"),
         ({"on_events_lost": "ignore"}, "on_events_lost='ignore' is not one of 'continue', 'fail'"),
