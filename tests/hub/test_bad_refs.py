@@ -46,8 +46,8 @@ def failing(*replies: Reply | TransportError) -> Answer:
 def test_good_refs_are_polled_as_ever_beside_bad_ones(
     refs: list[str], answers: tuple[Reply | TransportError, ...]
 ) -> None:
-    fleet = Fleet(refs, failing(*answers)).watched(SECONDS)
-    assert fleet.polls("good") >= 0.95 * HEALTHY
+    fleet = Fleet(refs, failing(*answers)).watched(SECONDS / 2)
+    assert fleet.polls("good") >= 0.95 * HEALTHY / 2
     assert max(gap for ref in GOOD[::20] for gap in fleet.gaps(ref)) < 7.0
 
 

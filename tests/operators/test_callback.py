@@ -143,7 +143,7 @@ def test_a_worker_that_waits_asks_for_no_callback_and_says_so(
     box: Running, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     box.sandbox.add_rule("JOBS.T", duration=0.0)
-    automic(deferrable=False).execute()
+    automic(deferrable=False, poll_interval=0.05).execute()
 
     assert asked(box) == [None]
     assert f"{capsys.readouterr().out}{caplog.text}".count("callbacks reach triggerers only") == 1
