@@ -13,6 +13,7 @@ from airflow_provider_taskwatch.receiver.framing import framing_problem
 from tests.receiver.served import serving
 from tests.receiver.test_server import head, talk
 from tests.receiver.visitor import Desk
+from tests.rows import each_row
 
 BODY = b'{"a":1}'
 CHUNKED = b"7\r\n" + BODY + b"\r\n0\r\n\r\n"
@@ -74,7 +75,7 @@ def test_what_can_be_read_in_one_way_only_is_taken(desk: Desk, url: str, case: s
         assert case in ("two equal lengths", "a folded header")
 
 
-@pytest.mark.parametrize("case", AMBIGUOUS)
+@each_row("case", AMBIGUOUS)
 def test_what_can_be_read_in_two_ways_is_refused_and_what_follows_is_not_read(desk: Desk, url: str, case: str) -> None:
     headers, body = AMBIGUOUS[case]
     smuggled = head(desk, url, "Content-Length: 15") + b'{"smuggled": 1}'

@@ -31,7 +31,7 @@ def test_every_default_is_allowed(remote: Any) -> None:
     check_settings(remote.name, remote.settings_type, json.loads(json.dumps(asdict(remote.settings_type()))))
 
 
-@pytest.mark.parametrize("remote, name", EVERY)
+@each_row("remote, name", EVERY)
 def test_no_setting_takes_what_is_of_another_type(remote: Any, name: str, sandbox: Sandbox) -> None:
     """At most the null that some settings have beside their type."""
     default = getattr(remote.settings_type(), name)
@@ -43,7 +43,7 @@ def test_no_setting_takes_what_is_of_another_type(remote: Any, name: str, sandbo
             sandbox.change({remote.name: {name: value}}, NOW)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "system, settings, words",
     [
         ("acquia", {"token_lifetime": "x"}, "token_lifetime must be a number from 0 to 1e+10, not 'x'"),

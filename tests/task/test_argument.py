@@ -53,8 +53,8 @@ def refused(kind: type[BaseOperator], box: Running, **arguments: Any) -> str:
 # --- wrong values
 
 
-@pytest.mark.parametrize("kind", NEEDED)
-@pytest.mark.parametrize(
+@each_row("kind", NEEDED)
+@each_row(
     "argument, value",
     [
         ("poll_interval", 0),
@@ -79,8 +79,8 @@ def test_a_wrong_value_is_named_before_any_request(kind: Any, argument: str, val
     assert f"{argument}={value!r:.80}" in refused(kind, box, **{argument: value})
 
 
-@pytest.mark.parametrize("kind", STARTS)
-@pytest.mark.parametrize(
+@each_row("kind", STARTS)
+@each_row(
     "argument, value",
     [
         ("poll_interval", "30"),
@@ -103,7 +103,7 @@ def test_all_wrong_durations_are_in_one_error(box: Running) -> None:
     assert all(name in told for name in ("poll_interval=0", "timeout=-1", "blocked_timeout='x'"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "argument, value, words",
     [
         ("object_name", "", "object_name must be a non-empty string"),
@@ -128,7 +128,7 @@ def test_a_wrong_argument_of_automic_is_named(argument: str, value: Any, words: 
     assert words in refused(AutomicExecutionOperator, box, **{argument: value})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "argument, value, words",
     [
         ("path", "", "path must be a non-empty string"),
@@ -149,8 +149,8 @@ def test_a_wrong_argument_of_acquia_is_named(argument: str, value: Any, words: s
     assert words in refused(AcquiaTaskOperator, box, **{argument: value})
 
 
-@pytest.mark.parametrize("value", [None, "", "  ", True, {"a": 1}])
-@pytest.mark.parametrize("kind", STARTS[1:5])
+@each_row("value", [None, "", "  ", True, {"a": 1}])
+@each_row("kind", STARTS[1:5])
 def test_an_id_that_an_xcom_did_not_bring_is_named(kind: Any, value: Any, box: Running) -> None:
     for argument in NEEDED[kind]:
         assert refused(kind, box, **{argument: value}).startswith(f"{argument} must be a non-empty string")
@@ -163,12 +163,12 @@ def test_an_id_with_a_slash_stays_one_part_of_the_path(kind: Any, box: Running) 
     assert "/a%2Fb%23c/" in box.sandbox.log()[-1]["path"]
 
 
-@pytest.mark.parametrize("reference", ["", None, "a/b", "a?b", "a#b", "..", "no json", {"message": "x"}, 5])
+@each_row("reference", ["", None, "a/b", "a?b", "a#b", "..", "no json", {"message": "x"}, 5])
 def test_what_names_no_notification_is_refused_before_any_request(reference: Any, box: Running) -> None:
     assert "notification" in refused(AcquiaNotificationSensor, box, notification_uuid=reference)
 
 
-@pytest.mark.parametrize("run_id", ["", None, "a", "1/2", "-1", "0", 0, 1.5, True, "1" * 30])
+@each_row("run_id", ["", None, "a", "1/2", "-1", "0", 0, 1.5, True, "1" * 30])
 def test_what_is_no_run_id_is_refused_before_any_request(run_id: Any, box: Running) -> None:
     assert "is not an execution id" in refused(AutomicExecutionSensor, box, run_id=run_id)
 

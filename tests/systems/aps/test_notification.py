@@ -105,10 +105,8 @@ def test_type_and_status_are_always_sent() -> None:
     assert write_notification(GOOD)["status"] == "inProgress"
 
 
-@pytest.mark.parametrize(
-    "odd", [None, [], {}, "x", 7, True, {"message": 7}, {"keys": []}, {"keys": {"a": []}}], ids=str
-)
-@pytest.mark.parametrize("name", PAGE)
+@each_row("odd", [None, [], {}, "x", 7, True, {"message": 7}, {"keys": []}, {"keys": {"a": []}}])
+@each_row("name", PAGE)
 def test_whatever_a_field_holds_it_is_read(name: str, odd: Any) -> None:
     result = as_result(read_notification({**PAGE, name: odd}), "en", personal=True)
     json.dumps(result)

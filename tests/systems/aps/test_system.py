@@ -156,10 +156,8 @@ def test_every_operation_of_the_vendors_page_has_its_contract() -> None:
     assert set(CONTRACTS) == set(OPERATIONS)
 
 
-@pytest.mark.parametrize(
-    "name, answer", [(name, answer) for name, one in CONTRACTS.items() for answer in one.answers], ids=str
-)
-@pytest.mark.parametrize("prefix, arguments", PREFIXES.values(), ids=PREFIXES)
+@each_row("name, answer", [(name, answer) for name, one in CONTRACTS.items() for answer in one.answers])
+@each_row("prefix, arguments", PREFIXES.values(), ids=PREFIXES)
 def test_an_operation_is_called_and_read_as_documented(
     prefix: str, arguments: dict[str, str], name: str, answer: str
 ) -> None:
