@@ -20,7 +20,7 @@ Filter = str | int | bool | Sequence[str | int]
 class AcronisHook(SystemHook):
     """Requests to a data centre of Acronis: its Event Manager and its Task Manager (https://developer.acronis.com).
 
-    Offsets and ids of tasks are numbers beyond 2^53; ids are accepted as texts, too.
+    Offsets and ids of tasks are numbers beyond 2^53; ids may also be texts.
 
     :param acronis_conn_id: an Airflow connection of the type ``acronis``.
     """
@@ -40,11 +40,11 @@ class AcronisHook(SystemHook):
         return from_settings(self.settings)
 
     def topics(self, topic: str = "") -> list[dict[str, Any]]:
-        """What topics there are, or the one with this id; their retention and ordering."""
+        """Returns all topics, or the one with this id, with retention and ordering."""
         return self.run(acronis_event.topics(topic))
 
     def topic_offset(self, topic: str, position: str, at: datetime | str | None = None) -> int:
-        """The offset of a position in a topic.
+        """Returns the offset of a position in a topic.
 
         :param position: ``EARLIEST``, ``CURRENT`` or ``TIMESTAMP``.
         :param at: a time with its zone, for ``TIMESTAMP``; the offset is that of the first event at it or later.
@@ -54,11 +54,11 @@ class AcronisHook(SystemHook):
     def event_types(
         self, topic: str = "", event_type: str = "", *, include_schema: bool = False
     ) -> list[dict[str, Any]]:
-        """What types of events there are; ``data_schema`` is a JSON schema as a text."""
+        """Returns the types of events; ``data_schema`` is a JSON schema as text."""
         return self.run(acronis_event.event_types(topic, event_type, include_schema=include_schema))
 
     def create_subscription(self, **wishes: Any) -> dict[str, Any]:
-        """Subscribe, and return the subscription; the same wishes lead to the same one.
+        """Subscribes, and returns the subscription. Equal arguments lead to the same subscription.
 
         :param wishes: ``topic`` and ``types``; ``tenant_depth``, ``tenant_id``, ``subject_types``, ``cel``,
             ``consumer``, ``session_timeout`` and ``auto_commit_interval`` where they are not as usual. See
@@ -68,11 +68,11 @@ class AcronisHook(SystemHook):
         return subscription
 
     def subscription_offset(self, subscription_id: str) -> int:
-        """The offset that was last committed."""
+        """Returns the last committed offset."""
         return self.run(acronis_event.subscription_offset(subscription_id))
 
     def commit_offset(self, subscription_id: str, offset: int | str) -> dict[str, Any]:
-        """Say that everything up to an offset was processed; return what the server says to that."""
+        """Commits an offset: all events up to it are processed. Returns the server's reply."""
         return self.run(acronis_event.commit_offset(subscription_id, offset))
 
     def events(
@@ -84,10 +84,10 @@ class AcronisHook(SystemHook):
         limit: int = acronis_event.EVENTS_LIMIT,
         timeout_seconds: int | None = None,
     ) -> dict[str, Any]:
-        """Events behind an offset, and where to go on: ``{"offset": 5, "events": [...]}``; waits for the first one.
+        """Waits for events after an offset, and returns them with the next one: ``{"offset": 5, "events": [...]}``.
 
         :param consumer_id: a UUID; of several readers of one subscription, one is served at a time.
-        :param limit: how many at most, up to 100.
+        :param limit: the largest number of events, up to 100.
         :param timeout_seconds: how long to wait; default: 10 seconds less than the connection's read timeout.
         :raises RemoteError: with the status 429, another reader was served all the time.
         """
@@ -96,30 +96,30 @@ class AcronisHook(SystemHook):
         return self.run(acronis_event.events(call))
 
     def task(self, task_id: str | int) -> dict[str, Any]:
-        """One task, as the Task Manager tells it."""
+        """Returns one task in the Task Manager's form."""
         return self.run(self.system.task(str(task_id)))
 
     def tasks(self, *, limit: int = 100, **filters: Filter) -> list[dict[str, Any]]:
-        """Tasks by the vendor's filters, as the Task Manager tells them.
+        """Returns tasks by the vendor's filters, in the Task Manager's form.
 
         ``hook.tasks(policyId=..., resourceId=..., enqueuedAt="gt(2026-01-31T06:00:00Z)", order="desc(enqueuedAt)")``
 
-        :param limit: how many at most.
+        :param limit: the largest number of tasks.
         :param filters: by name; several values as a list.
         """
         return self.run(self.system.tasks(limit, filters))
 
     def activity(self, activity_id: str | int) -> dict[str, Any]:
-        """One activity, a part of a task, as the Task Manager tells it."""
+        """Returns one activity, a part of a task, in the Task Manager's form."""
         return self.run(self.system.activity(activity_id))
 
     def activities(self, *, limit: int = 100, **filters: Filter) -> list[dict[str, Any]]:
-        """Activities by the vendor's filters: ``hook.activities(taskId="9007199254742001", resultCode="error")``."""
+        """Returns activities by the vendor's filters, such as ``taskId="9007199254742001", resultCode="error"``."""
         return self.run(self.system.activities(limit, filters))
 
     def run_policy(self, policy_id: str, resource_ids: Sequence[str]) -> str:
-        """Start a protection plan on resources, and return the server's time of it.
+        """Starts a protection plan on resources, and returns the server's time of the start.
 
-        The answer names no task; :meth:`tasks` finds it by ``policyId``, ``resourceId`` and ``enqueuedAt``.
+        The reply names no task; :meth:`tasks` finds it by ``policyId``, ``resourceId`` and ``enqueuedAt``.
         """
         return self.run(self.system.run_policy(policy_id, resource_ids))

@@ -15,9 +15,10 @@ class ApsHook(SystemHook):
     """Calls to the Notification Manager of a CloudBlue Commerce platform: all its operations, by their own names.
 
     :param aps_conn_id: an Airflow connection of the type ``aps``.
-    :param transaction_id: of the platform's call that this is an answer to (``APS-Transaction-ID``).
-    :param locale: language of the texts in answers (``APS-Locale``), where it is not that of the connection.
-    :param resource_id: on whose behalf to call (``APS-Resource-ID``), where it is not as the connection says.
+    :param transaction_id: the transaction of the platform's call that this one answers (``APS-Transaction-ID``).
+    :param locale: language of the texts in replies (``APS-Locale``). Empty: that of the connection.
+    :param resource_id: APS id of the resource on whose behalf calls are made (``APS-Resource-ID``). Empty: that of the
+        connection.
     """
 
     conn_name_attr = "aps_conn_id"
@@ -43,49 +44,49 @@ class ApsHook(SystemHook):
         return from_settings(self.settings, **self._headers)
 
     def send_notification(self, notification: ApsNotification) -> ApsNotification:
-        """Send a notification; the one returned has its id.
+        """Sends a notification, and returns it with its id.
 
         :raises ConfigurationError: names every field that is missing or wrong, before anything is sent.
         """
         return self.run(self.system.send(notification))
 
     def edit_notification(self, notification_id: str, notification: ApsNotification) -> ApsNotification:
-        """Put a notification in the place of another; the fields that only the platform sets are left out."""
+        """Replaces a notification. Fields that only the platform sets are not sent."""
         return self.run(self.system.edit(notification_id, notification))
 
     def delete_notification(self, notification_id: str) -> ApsNotification | str | None:
-        """Delete a notification, and return what the platform answers: the notification, a text, or nothing.
+        """Deletes a notification, and returns the platform's reply: the notification, a text, or nothing.
 
         :raises NotFoundError: where there is none of that id.
         """
         return self.run(self.system.delete(notification_id))
 
     def get_notifications(self, channel: str | None = None) -> list[ApsNotification]:
-        """The notifications of a channel; None: of the caller's own, which is asked for first."""
+        """Returns the notifications of a channel. None: the caller's own channel, which is looked up first."""
         return self.run(self.system.of_channel(self.get_notification_channel() if channel is None else channel))
 
     def get_last_notification_messages_by_context(self, context: str) -> list[ApsNotification]:
-        """The last notifications whose contexts match, ``*`` standing for anything."""
+        """Returns the last notifications whose context matches; ``*`` stands for any characters."""
         return self.run(self.system.by_context(context))
 
     def activity_log(self) -> list[ApsNotification]:
-        """The notifications of the action log."""
+        """Returns the notifications of the activity log."""
         return self.run(self.system.activity_log())
 
     def get_display_messages(self) -> DisplayMessages:
-        """The notifications that a panel shows: warnings, activities in progress, and the ten latest others."""
+        """Returns the notifications that a panel shows: warnings, activities in progress, and the ten latest others."""
         return self.run(self.system.display_messages())
 
     def get_notification_channel(self) -> str:
-        """The id of the caller's channel."""
+        """Returns the id of the caller's channel."""
         return self.run(self.system.channel())
 
     def announce(self, notification: ApsNotification) -> ApsNotification:
-        """Send a notification, or edit the one that has the same context: however often, there is one of it."""
+        """Sends a notification, or edits the one with the same context, so there is never a second one."""
         return self.run(self.system.announce(notification))
 
     async def asystem(self) -> Aps:
-        """The manager, in an event loop, which reading the connection does not block."""
+        """Returns the manager; reads the connection without blocking the event loop."""
         from airflow_provider_taskwatch.config.connection import read_settings
 
         self.settings = await read_settings(self.conn_id, self.form)

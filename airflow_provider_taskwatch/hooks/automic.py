@@ -32,11 +32,11 @@ class AutomicHook(SystemHook):
         return from_settings(self.settings)
 
     def list_executions(self, *, limit: int = 500, **filters: str | int | bool) -> list[dict[str, Any]]:
-        """Executions by the vendor's filters, the newest first, as the engine describes them.
+        """Returns executions by the vendor's filters, the newest first, in the engine's form.
 
         ``hook.list_executions(type="CBCK")`` shows what the engine did with its callbacks.
 
-        :param limit: how many at most.
+        :param limit: the largest number of executions.
         :param filters: ``name``, ``alias``, ``type``, ``status``, ``user``, ``time_frame_from``, ...; lists as texts
             with commas. Those that have ended and were deactivated are left out without ``include_deactivated``.
         """

@@ -18,8 +18,8 @@ from .taskwatch import TaskWatchHook
 class DocplannerHook(TaskWatchHook):
     """Requests to the Docplanner integration API v3 (https://integrations.docplanner.com/).
 
-    A pull deletes at Docplanner what it returns, and the queue belongs to the client: whoever pulls by hand takes
-    notifications away from all that wait for them. They hold patients' data; keep them out of XComs and logs.
+    A pull deletes at Docplanner what it returns, and the queue belongs to the client: a pull by hand takes
+    notifications away from the tasks that wait for them. They hold patients' data; keep them out of XComs and logs.
 
     :param docplanner_conn_id: an Airflow connection of the type ``docplanner``.
     """
@@ -34,7 +34,7 @@ class DocplannerHook(TaskWatchHook):
         super().__init__(docplanner_conn_id)
 
     def request(self, method: str, path: str, **kwargs: Any) -> Reply:
-        """As in any other hook; but a pull is refused, as a read may be sent again."""
+        """Sends one request. A pull is refused, because a read may be repeated; use :meth:`pull_notifications`."""
         if method.upper() == "GET" and path.strip("/").split("/")[0] == "notifications":
             raise ConfigurationError(
                 f"GET {path} deletes what it reads, and a request may be repeated; use pull_notifications()"
@@ -42,7 +42,7 @@ class DocplannerHook(TaskWatchHook):
         return super().request(method, path, **kwargs)
 
     def pull_notification(self) -> Mapping[str, Any] | None:
-        """Take the earliest notification out of the queue; None where it is empty.
+        """Takes the earliest notification out of the queue; None if it is empty.
 
         :return: ``{"name", "data", "created_at"}``, as Docplanner sent it.
         :raises LossError: the reply was lost, and perhaps the notification with it.
@@ -54,9 +54,9 @@ class DocplannerHook(TaskWatchHook):
         return pulled.notifications[0] if pulled.notifications else None
 
     def pull_notifications(self, limit: int = 100) -> Pulled:
-        """Take the earliest notifications out of the queue, and learn how many remain.
+        """Takes the earliest notifications out of the queue, and returns how many remain.
 
-        :param limit: at most so many, 1 to 100.
+        :param limit: the largest number of notifications, 1 to 100.
         :raises LossError: the reply was lost, and perhaps the notifications with it.
         :raises ReplyError: what came are no notifications.
         """
@@ -66,7 +66,7 @@ class DocplannerHook(TaskWatchHook):
         return pulled
 
     def release_notifications(self) -> None:
-        """Have Docplanner push again what was not taken.
+        """Makes Docplanner push again what was not accepted.
 
         :raises RemoteError: 403 where it does not push to this client; 429 where it was asked to within the last hour,
             with ``retry_after`` in seconds.

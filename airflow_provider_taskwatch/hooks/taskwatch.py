@@ -93,7 +93,7 @@ class TaskWatchHook(BaseHook):
         return self.driver
 
     def get_token(self) -> str:
-        """An access token that is good for a while, without the word ``Bearer``.
+        """Returns a valid access token, without the word ``Bearer``.
 
         :raises ConfigurationError: where the connection has none, as it uses Basic authentication or OAuth 1.0a.
         :raises TokenError: in the remote's words.
@@ -112,7 +112,7 @@ class TaskWatchHook(BaseHook):
         query: Query | None = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """Send one request, and return the 2xx reply; reads are repeated where the remote is in trouble.
+        """Sends one request, and returns the 2xx reply. Reads are repeated after transient errors.
 
         :param path: below the connection's host, never another host's address; what is percent-encoded in it stays
             so. It may have a query of its own.
@@ -131,11 +131,11 @@ class TaskWatchHook(BaseHook):
         return call
 
     def run(self, flow: Flow[T]) -> T:
-        """Run a flow on the spot."""
+        """Runs a flow in this process, and blocks until it ends."""
         return self.driver.run(flow)
 
     async def arun(self, flow: Flow[T]) -> T:
-        """Run a flow without blocking the event loop, over a session of its own."""
+        """Runs a flow in an event loop without blocking it, over a session of its own."""
         from airflow_provider_taskwatch.config.connection import read_settings
         from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 
@@ -155,14 +155,14 @@ class TaskWatchHook(BaseHook):
         return self._credential[1]
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for a token and read something; says in one sentence what is wrong."""
+        """Requests a token and reads something harmless. The second value says what is wrong."""
         try:
             return True, "; ".join(text for _, text in self.check())
         except TaskWatchError as error:
             return False, str(error)
 
     def check(self) -> Iterator[tuple[str, str]]:
-        """The connection test step by step: pairs of what was tried and what it showed."""
+        """Tests the connection step by step: yields the name of each step and its result."""
         yield "settings", f"{self.settings.base_url} by {self.settings.auth}"
         if warning := self.settings.tls_warning:
             yield "warning", warning
