@@ -37,7 +37,7 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Poll, Seen, watch
+from airflow_provider_taskwatch.core.watch import Poll, PollResult, watch
 from airflow_provider_taskwatch.receiver.token import Keys, Ticket
 from benchmarks.figure import percentile
 from benchmarks.population import start_id_of
@@ -80,7 +80,9 @@ def looks(plan: Plan, duration: float, *, is_called: bool, chance: random.Random
         made += 1
         phase = Phase.SUCCEEDED if age >= duration else Phase.RUNNING
         try:
-            step = program.send(Seen(age=age, observation=Observation(ref="1", phase=phase), is_called=age >= duration))
+            step = program.send(
+                PollResult(age=age, observation=Observation(ref="1", phase=phase), is_called=age >= duration)
+            )
         except StopIteration:
             return made
     raise RuntimeError(f"the wait asked for {step}")

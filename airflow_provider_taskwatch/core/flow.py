@@ -110,11 +110,11 @@ E = TypeVar("E", bound=TaskWatchError)
 def _given_up(error: E) -> E:
     """The error that was lived through until its patience was over, with how to have more of it."""
     if error.patience is not None:
-        error.args = (f"{error}; given up, as waiting does not cure it; {FOR_HOW_LONG}",)
+        error.args = (f"{error}; given up, as waiting does not cure it; {PATIENCE_HINT}",)
     return error
 
 
-FOR_HOW_LONG = "'patience' in the connection is for how long it is tried"
+PATIENCE_HINT = "'patience' of the connection limits the retries"
 
 
 def trouble(words: str, pause: float, left: float) -> str:

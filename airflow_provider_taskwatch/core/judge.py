@@ -1,4 +1,4 @@
-"""Is a wait over? Pure judgement of one reading after the other, with bounded patience for what is unclear."""
+"""Decides whether a wait is over, from one observation after the other. What is unclear gets a limited patience."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from .text import bounded, cut
 
 NOT_FOUND_YET = "not found yet"
 WHY_ABSENT = (
-    "there is none of that id, or the connection's credentials may not see it, or the base path of its host is a "
-    "wrong one"
+    "there is none of that id, or the connection's credentials may not see it, or the base path of its host is wrong"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How much patience a wait has. Times are seconds; ages count from the start of the wait.
+class WaitRules:
+    """How much patience a wait has. Times are in seconds.
 
-    :param not_found_grace: how long a ref that was never seen may be unknown to the remote.
-    :param unknown_status_grace: how long a status may be one that we do not know.
+    :param not_found_grace: how long after its start the remote may not know a ref that was never observed.
+    :param unknown_status_grace: how long a status may be one that the system does not know.
     :param fail_on_blocked: end the wait as soon as the task waits for a person.
-    :param blocked_timeout: or after so long in that state; None for as long as it takes.
+    :param blocked_timeout: end it after that time in this state; None for never.
     """
 
     not_found_grace: float = 300.0
@@ -36,13 +35,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What a wait remembers of earlier looks; times are ages of the wait.
+    """What a wait remembers of earlier polls; times are ages of the wait. Airflow's task state store keeps it as JSON.
 
-    :param ref: what is watched now, where a restart took over; None for what the wait began with.
-    :param since: when it began to be watched; its own grace periods count from there.
-    :param failures: how many looks in a row brought nothing.
+    :param ref: the restart that is watched now; None for the ref that the wait began with.
+    :param since: when the watch of that ref began; its grace periods count from there.
+    :param failures: how many polls in a row brought no observation.
+    :param seen: whether the remote has known the ref.
+    :param unknown_since: when its present unknown status was first observed.
+    :param blocked_since: when it was first observed to be blocked, this time.
     :param reached: whether the remote has answered since the wait began.
-    :param failing_since: when the first of the present failures was, before anything was reached.
+    :param failing_since: when the first of the present failures was, where the remote was never reached.
     """
 
     ref: str | None = None
@@ -59,83 +61,57 @@ class Memory:
 
 
 def from_json(stored: object) -> Memory:
-    """The memory that :meth:`Memory.to_json` wrote, an empty one where there is none."""
+    """The memory that :meth:`Memory.to_json` wrote; an empty one where there is none."""
     known = stored if isinstance(stored, Mapping) else {}
     return Memory(**{one.name: known[one.name] for one in fields(Memory) if one.name in known})
 
 
 def judge(
-    memory: Memory, seen: Observation, rules: Rules, age: float, noun: str
+    memory: Memory, observation: Observation, rules: WaitRules, age: float, noun: str
 ) -> tuple[Memory, Observation, Outcome | None]:
-    """What is remembered from here on, the reading as it counts, and the outcome if the wait is over."""
-    if _is_absent(seen):
-        return _judge_absent(memory, seen, rules, age, noun)
-    memory = _remembering(memory, seen, age)
-    if seen.phase.is_final:
-        return memory, seen, outcome(Ending(str(seen.phase)), seen, f"{noun} {seen.ref}: {seen.describe()}")
-    if memory.unknown_since is not None and age - memory.unknown_since >= rules.unknown_status_grace:
-        return memory, seen, outcome(Ending.UNKNOWN, seen, _unknown_words(seen, rules, noun))
-    if memory.blocked_since is not None and _blocked_too_long(age - memory.blocked_since, rules):
-        words = f"{noun} {seen.ref} waits for a person: {seen.describe()}; unblock it there and retry"
-        return memory, seen, outcome(Ending.BLOCKED, seen, words)
-    return memory, seen, None
-
-
-def _remembering(memory: Memory, seen: Observation, age: float) -> Memory:
-    """The memory with a reading that is there; the same one where nothing has changed, as at most looks."""
-    is_there = memory.seen or _is_there(seen)
-    unknown_since = _since(memory.unknown_since, seen.phase is Phase.UNKNOWN, age)
-    blocked_since = _since(memory.blocked_since, seen.phase is Phase.BLOCKED, age)
-    known = (0, is_there, unknown_since, blocked_since)
-    if known == (memory.failures, memory.seen, memory.unknown_since, memory.blocked_since):
-        return memory
-    return replace(memory, failures=0, seen=is_there, unknown_since=unknown_since, blocked_since=blocked_since)
-
-
-def outcome(ending: Ending, seen: Observation, message: str) -> Outcome:
-    """The outcome that a last reading stands for."""
-    kept = bounded(seen.result, shown=partial(seen.mask.data, keep=seen.ref))
-    return Outcome(
-        ending=ending,
-        ref=seen.ref,
-        phase=seen.phase,
-        status=cut(seen.status, shown=seen.mask.text),
-        message=message,
-        result=kept.value,
-        loss=kept.loss,
-    )
-
-
-def patience(memory: Memory, rules: Rules, age: float) -> float | None:
-    """Seconds until what was read last ends the wait if it does not change; None where it does not, or not for that."""
-    if memory.unknown_since is not None:
-        return max(0.0, memory.unknown_since + rules.unknown_status_grace - age)
-    if memory.blocked_since is not None:
-        return None if rules.blocked_timeout is None else max(0.0, memory.blocked_since + rules.blocked_timeout - age)
-    return None if memory.seen else max(0.0, memory.since + rules.not_found_grace - age)
-
-
-def _is_there(seen: Observation) -> bool:
-    """Whether the reading shows that the remote knows the ref; one that cannot be understood may be anything."""
-    return seen.phase is not Phase.UNKNOWN or bool(seen.status)
-
-
-def _is_absent(seen: Observation) -> bool:
-    return seen.phase is Phase.LOST and not seen.status
+    """The memory after an observation, the observation as it counts, and the outcome if the wait is over."""
+    if observation.phase is Phase.LOST and not observation.status:
+        return _judge_absent(memory, observation, rules, age, noun)
+    memory, task = _updated(memory, observation, age), f"{noun} {observation.ref}"
+    if observation.phase.is_final:
+        ending, message = Ending(str(observation.phase)), f"{task}: {observation.describe()}"
+    elif memory.unknown_since is not None and age - memory.unknown_since >= rules.unknown_status_grace:
+        ending = Ending.UNKNOWN
+        message = f"{task} has the unknown status {observation.status_line!r}"
+        message += f" for more than {rules.unknown_status_grace:g} s"
+        message += f": {observation.message_line}" if observation.message else ""
+    elif memory.blocked_since is not None and _blocked_too_long(age - memory.blocked_since, rules):
+        ending = Ending.BLOCKED
+        message = f"{task} waits for a person: {observation.describe()}; unblock it there and retry"
+    else:
+        return memory, observation, None
+    return memory, observation, outcome_from(observation, ending, message)
 
 
 def _judge_absent(
-    memory: Memory, seen: Observation, rules: Rules, age: float, noun: str
+    memory: Memory, observation: Observation, rules: WaitRules, age: float, noun: str
 ) -> tuple[Memory, Observation, Outcome | None]:
-    memory = replace(memory, failures=0, unknown_since=None, blocked_since=None)
-    if not memory.seen and age - memory.since < rules.not_found_grace:
-        return memory, replace(seen, phase=Phase.PENDING, message=NOT_FOUND_YET), None
-    words = (
-        f"{noun} {seen.ref} was there and is not found any more: it was removed or archived"
-        if memory.seen
-        else f"{noun} {seen.ref} is not found after {age - memory.since:.0f} s: {WHY_ABSENT}"
-    )
-    return memory, seen, outcome(Ending.LOST, seen, words)
+    """The same where the remote does not know the ref."""
+    memory, watched = replace(memory, failures=0, unknown_since=None, blocked_since=None), age - memory.since
+    if not memory.seen and watched < rules.not_found_grace:
+        return memory, replace(observation, phase=Phase.PENDING, message=NOT_FOUND_YET), None
+    if memory.seen:
+        state = "was there and is not found any more: it was removed or archived"
+    else:
+        state = f"is not found after {watched:.0f} s: {WHY_ABSENT}"
+    return memory, observation, outcome_from(observation, Ending.LOST, f"{noun} {observation.ref} {state}")
+
+
+def _updated(memory: Memory, observation: Observation, age: float) -> Memory:
+    """The memory after an observation of a ref that the remote knows; mostly the same object."""
+    is_known = observation.phase is not Phase.UNKNOWN or bool(observation.status)  # an unreadable reply proves nothing
+    seen = memory.seen or is_known
+    unknown_since = _since(memory.unknown_since, observation.phase is Phase.UNKNOWN, age)
+    blocked_since = _since(memory.blocked_since, observation.phase is Phase.BLOCKED, age)
+    updated = (0, seen, unknown_since, blocked_since)
+    if updated == (memory.failures, memory.seen, memory.unknown_since, memory.blocked_since):
+        return memory
+    return replace(memory, failures=0, seen=seen, unknown_since=unknown_since, blocked_since=blocked_since)
 
 
 def _since(since: float | None, holds: bool, age: float) -> float | None:
@@ -144,12 +120,28 @@ def _since(since: float | None, holds: bool, age: float) -> float | None:
     return age if since is None else since
 
 
-def _blocked_too_long(seconds: float, rules: Rules) -> bool:
+def _blocked_too_long(seconds: float, rules: WaitRules) -> bool:
     return rules.fail_on_blocked or (rules.blocked_timeout is not None and seconds >= rules.blocked_timeout)
 
 
-def _unknown_words(seen: Observation, rules: Rules, noun: str) -> str:
-    return (
-        f"{noun} {seen.ref} has the unknown status {seen.status_line!r} for more than "
-        f"{rules.unknown_status_grace:g} s" + (f": {seen.message_line}" if seen.message else "")
+def outcome_from(observation: Observation, ending: Ending, message: str) -> Outcome:
+    """The outcome of a wait whose last observation this is."""
+    kept = bounded(observation.result, shown=partial(observation.mask.data, keep=observation.ref))
+    return Outcome(
+        ending=ending,
+        ref=observation.ref,
+        phase=observation.phase,
+        status=cut(observation.status, shown=observation.mask.text),
+        message=message,
+        result=kept.value,
+        loss=kept.loss,
     )
+
+
+def patience(memory: Memory, rules: WaitRules, age: float) -> float | None:
+    """Seconds until the last observation ends the wait if nothing changes; None where it does not end it."""
+    if memory.unknown_since is not None:
+        return max(0.0, memory.unknown_since + rules.unknown_status_grace - age)
+    if memory.blocked_since is not None:
+        return None if rules.blocked_timeout is None else max(0.0, memory.blocked_since + rules.blocked_timeout - age)
+    return None if memory.seen else max(0.0, memory.since + rules.not_found_grace - age)

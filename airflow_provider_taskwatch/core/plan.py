@@ -10,7 +10,7 @@ from typing import Any
 from .callback import Expectation
 from .error import ConfigurationError, TaskWatchError
 from .flow import Retry
-from .judge import Memory, Rules, patience
+from .judge import Memory, WaitRules, patience
 from .phase import Observation
 from .schedule import FIRST_SECONDS, Rhythm, remaining_seconds
 from .system import Options
@@ -44,7 +44,7 @@ class Plan:
     ref: str
     id_space: str = ""
     options: Options = field(default_factory=dict)
-    rules: Rules = field(default_factory=Rules)
+    rules: WaitRules = field(default_factory=WaitRules)
     rhythm: Rhythm = field(default_factory=Rhythm)
     callback: Expectation | None = None
     personal: bool = False
@@ -74,7 +74,7 @@ class Plan:
             callback = stored.get("callback")
             return cls(
                 **{name: value for name, value in stored.items() if name not in ("version", *_VALUES)},
-                rules=Rules(**stored["rules"]),
+                rules=WaitRules(**stored["rules"]),
                 rhythm=Rhythm(**stored["rhythm"]),
                 callback=None if callback is None else Expectation(**callback),
             )
@@ -101,7 +101,7 @@ class Plan:
         if self.callback is None:
             return f"the first poll is {first}, then {self.rhythm.describe()}"
         polls = self.callback.rhythm.describe()
-        return f"it is to call back; until it does, it is polled {polls}, the first time {first}"
+        return f"a callback is expected; until then it is polled {polls}, the first time {first}"
 
     def patience(self, memory: Memory, age: float) -> float | None:
         """Seconds until the wait ends if the next polls bring what the last one brought; None for never."""

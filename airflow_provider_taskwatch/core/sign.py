@@ -14,7 +14,7 @@ from .outcome import Outcome
 from .phase import Observation
 from .record import Started
 from .run import Run
-from .watch import Weighed
+from .watch import Assessment
 from .wire import Call, Pause, Reply
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ def _with_mask(result: object, mask: Mask) -> object:
         return result.with_mask(mask)
     if isinstance(result, Outcome):
         return result.masked(mask)
-    if isinstance(result, Weighed):
+    if isinstance(result, Assessment):
         seen = result.observation and result.observation.with_mask(mask)
         return replace(result, observation=seen, outcome=result.outcome and result.outcome.masked(mask))
     if isinstance(result, Mapping) and any(isinstance(one, Observation) for one in result.values()):

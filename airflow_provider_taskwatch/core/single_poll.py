@@ -9,7 +9,7 @@ from .outcome import Outcome
 from .phase import Observation
 from .plan import Plan
 from .system import Options, System
-from .watch import Seen, weigh
+from .watch import PollResult, assess
 
 
 def last_poll(system: System, plan: Plan, age: float) -> Flow[Outcome | None]:
@@ -19,8 +19,8 @@ def last_poll(system: System, plan: Plan, age: float) -> Flow[Outcome | None]:
     """
     seen = yield from system.observe(plan.ref)
     check_own(system, seen, plan.options)
-    weighed = yield from weigh(system, plan, Memory(seen=True), Seen(age=age, observation=seen))
-    outcome = weighed.outcome
+    assessed = yield from assess(system, plan, Memory(seen=True), PollResult(age=age, observation=seen))
+    outcome = assessed.outcome
     return outcome if outcome is not None and outcome.ending.is_of_remote and outcome.status else None
 
 

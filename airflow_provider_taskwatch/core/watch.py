@@ -1,4 +1,4 @@
-"""The one program of a wait, run by a worker that sleeps and by a triggerer that does not."""
+"""A wait for one remote task, as one program. A worker runs it with sleeps, a triggerer with its hub."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, cast
 
 from .error import DeadlineError, MovedError, RemoteError, ReplyError, TaskWatchError
-from .flow import FOR_HOW_LONG, Flow
-from .judge import NOT_FOUND_YET, WHY_ABSENT, Memory, judge, outcome
+from .flow import PATIENCE_HINT, Flow
+from .judge import NOT_FOUND_YET, WHY_ABSENT, Memory, judge, outcome_from
 from .outcome import MOVED, Ending, Outcome
 from .phase import Observation, Phase
 from .plan import POLL_RETRY, SPREAD, Plan
@@ -22,12 +22,13 @@ from .wire import Call, Pause
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
-    """A step of a watch: read ``ref`` after so many seconds; answered by a :class:`Seen`.
+    """A step of a watch, answered by a :class:`PollResult`.
 
-    :param spread: share of the time that may be cut off at random, so that many waits do not look together.
-    :param selector: watches with equal selectors may be read together.
-    :param id_space: where the ref is to be read, and nowhere else; empty where that is not known.
-    :param patience: seconds until the wait ends if what the last look brought does not change; None for never.
+    :param id_space: the only place where the ref may be polled; empty: not known.
+    :param after: seconds until the poll.
+    :param spread: share of ``after`` that may be cut off at random, so that waits do not poll together.
+    :param selector: polls with equal selectors may share a request; empty: none may.
+    :param patience: seconds until the wait ends if the next polls bring what the last one brought; None for never.
     """
 
     ref: str
@@ -39,8 +40,8 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What a look brought: a reading or an error, and the age of the wait at that moment.
+class PollResult:
+    """An observation or an error, and the age of the wait at that moment.
 
     :param is_called: whether the remote has called back by then.
     """
@@ -51,14 +52,18 @@ class Seen:
     is_called: bool = False
 
     @property
-    def told(self) -> Observation | TaskWatchError:
-        """The one that it brought."""
+    def content(self) -> Observation | TaskWatchError:
         return self.observation or cast("TaskWatchError", self.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
-    """What a look means: what to remember, the reading or the error that counts, the outcome if the wait is over."""
+class Assessment:
+    """What a poll means for its wait.
+
+    :param observation: as the system and the user's options understand it.
+    :param error: set where the poll failed, and the wait goes on or ends for that.
+    :param outcome: set where the wait is over.
+    """
 
     memory: Memory
     observation: Observation | None = None
@@ -70,18 +75,18 @@ Watch = Generator[Poll | Call | Pause, Any, Outcome]
 
 
 def watch(system: System, plan: Plan, age: float) -> Watch:
-    """Look until the task has ended, and return how.
+    """Polls until the remote task has ended, and returns the outcome.
 
-    The driver throws :class:`DeadlineError` in when the time is over.
+    The driver throws :class:`DeadlineError` in at the deadline; see :func:`expire`.
 
     :param age: seconds since the wait began; more than 0 after a restart.
     """
-    memory = Memory(reached=age >= FIRST_SECONDS)  # after a restart, what once could be reached is worth patience
+    memory = Memory(reached=age >= FIRST_SECONDS)  # after a restart, the remote counts as reached before
     last: Observation | None = None
     selector = system.selector(plan.options)
     after, spread = plan.first(age)
-    following = SPREAD if spread < 1.0 else 1.0
-    left, trouble = None, ""
+    next_spread = SPREAD if spread < 1.0 else 1.0
+    patience, failure = None, ""
     while True:
         poll = Poll(
             ref=memory.ref or plan.ref,
@@ -89,60 +94,66 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             after=after,
             spread=spread,
             selector=selector,
-            patience=left,
+            patience=patience,
         )
         try:
-            seen: Seen = yield poll
+            result: PollResult = yield poll
         except DeadlineError as passed:
-            return _timed_out(system, memory.ref or plan.ref, last, passed, trouble)
-        weighed = yield from weigh(system, plan, memory, seen)
-        if weighed.outcome is not None:
-            return weighed.outcome
-        left = plan.patience(weighed.memory, seen.age) if weighed.memory.ref == memory.ref else None
-        memory, last = weighed.memory, weighed.observation.brief() if weighed.observation else last
-        if plan.callback is not None and (seen.is_called or memory.ref is not None):
-            plan = replace(plan, callback=None)  # it came early and comes once, or what took over was asked for none
-        trouble = "" if weighed.error is None else str(weighed.error)
-        after = plan.pause(memory, weighed.error, seen.age, last)
-        spread = 0.0 if selector else following  # those who are read together stay together
-        following = SPREAD
-        del seen, weighed  # they hold the reply; a thousand waits would hold a thousand until the next look
+            return _timed_out(system, memory.ref or plan.ref, last, passed, failure)
+        assessed = yield from assess(system, plan, memory, result)
+        if assessed.outcome is not None:
+            return assessed.outcome
+        patience = plan.patience(assessed.memory, result.age) if assessed.memory.ref == memory.ref else None
+        memory, last = assessed.memory, assessed.observation.brief() if assessed.observation else last
+        if plan.callback is not None and (result.is_called or memory.ref is not None):
+            plan = replace(plan, callback=None)  # it comes once, and came too early; a restart was not asked for one
+        failure = "" if assessed.error is None else str(assessed.error)
+        after = plan.pause(memory, assessed.error, result.age, last)
+        spread = 0.0 if selector else next_spread  # polls that share a request stay together
+        next_spread = SPREAD
+        del result, assessed  # they hold the reply, which a thousand waits would keep until their next polls
 
 
-def weigh(system: System, plan: Plan, memory: Memory, seen: Seen) -> Flow[Weighed]:
-    """What one look means for a wait. Transient errors are lived through; a restart is followed if asked."""
+def assess(system: System, plan: Plan, memory: Memory, result: PollResult) -> Flow[Assessment]:
+    """What one poll means for a wait. A transient error does not end it; restarts are followed where options say so."""
     ref = memory.ref or plan.ref
-    if seen.error is not None and not isinstance(seen.error, ReplyError):
-        return _failed(system, memory, ref, seen.error, seen.age)
-    reading = system.understand(_reading(ref, seen), plan.options)
-    judged, reading, verdict = judge(memory, reading, plan.rules, seen.age, system.noun)
+    if result.error is not None and not isinstance(result.error, ReplyError):
+        return _failed(system, memory, ref, result.error, result.age)
+    # A reply that cannot be read counts as an unknown status, so that it is bounded too.
+    observation = result.observation or Observation(ref=ref, phase=Phase.UNKNOWN, message=str(result.error))
+    observation = system.understand(observation, plan.options)
+    judged, observation, outcome = judge(memory, observation, plan.rules, result.age, system.noun)
     if not judged.reached:
         judged = replace(judged, reached=True, failing_since=None)
-    if verdict is None:
-        return Weighed(memory=judged, observation=reading)
+    if outcome is None:
+        return Assessment(memory=judged, observation=observation)
     try:
-        if successor := (yield from _successor(system, plan, reading, verdict)):
-            return Weighed(memory=Memory(ref=successor.ref, since=seen.age, reached=True), observation=successor)
+        if restart := (yield from _restart(system, plan, observation, outcome)):
+            return Assessment(memory=Memory(ref=restart.ref, since=result.age, reached=True), observation=restart)
     except TaskWatchError as error:
-        if error.transient:  # as if the look had brought it: bounded as that is, and followed by another one
-            lived = yield from weigh(system, plan, memory, Seen(age=seen.age, error=error))
-            return replace(lived, observation=lived.observation or reading)
-        verdict = _unresolved(system, reading, verdict, error)
-    told = yield from _told(system, plan, reading, verdict)
-    return Weighed(memory=judged, observation=reading, outcome=told)
+        if error.transient:  # it counts as the result of the poll: it is bounded, and another poll follows
+            failed = yield from assess(system, plan, memory, PollResult(age=result.age, error=error))
+            return replace(failed, observation=failed.observation or observation)
+        if isinstance(error, DeadlineError):
+            outcome = _timed_out(system, observation.ref, observation, error)
+        else:
+            unknown = f"(whether something took over could not be asked: {error})"
+            outcome = replace(outcome, message=f"{outcome.message}\n{unknown}")
+    outcome = yield from _completed(system, plan, observation, outcome)
+    return Assessment(memory=judged, observation=observation, outcome=outcome)
 
 
 def expire(run: Run[Any, Outcome], passed: DeadlineError) -> None:
-    """End a watch because its time is over; what it would still ask about a failure is left out.
+    """Ends a watch at its deadline, without the requests that it would still make about a failure.
 
-    Where it was asking for what came after the task, the wait has timed out: a restart may well be running.
+    A watch that was asking for a restart has timed out, because a restart may be running.
     """
     while not run.is_over:
         run.throw(passed)
 
 
-def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError, age: float) -> Weighed:
-    """A look that brought nothing: another one follows, or the remote refuses to tell."""
+def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError, age: float) -> Assessment:
+    """A poll that brought no observation: another one follows, or the remote refuses to answer."""
     memory = replace(
         memory,
         failures=memory.failures + 1,
@@ -150,73 +161,54 @@ def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError, age
         failing_since=age if memory.failing_since is None else memory.failing_since,
     )
     if error.transient and not _is_out_of_patience(memory, error, age):
-        return Weighed(memory=memory, error=error)
-    why = f"; given up, as {_UNREACHED}" if error.transient else ""
+        return Assessment(memory=memory, error=error)
+    why = f"; given up, as nothing was reached and waiting does not cure it; {PATIENCE_HINT}" if error.transient else ""
     refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}{why}")
     if isinstance(error, MovedError):
         refused = replace(refused, status=MOVED, message=f"{refused.message}; {error.remedy}")
-    return Weighed(memory=memory, error=error, outcome=refused)
+    return Assessment(memory=memory, error=error, outcome=refused)
 
 
 def _is_out_of_patience(memory: Memory, error: TaskWatchError, age: float) -> bool:
-    """Whether the next poll is too late for an error that time does not cure, where nothing was reached before."""
+    """Whether the next poll is too late for an error that time does not cure, where the remote was never reached."""
     if error.patience is None or memory.reached or memory.failing_since is None:
         return False
     return age - memory.failing_since + POLL_RETRY.seconds(memory.failures) > error.patience
 
 
-_UNREACHED = f"nothing was reached and waiting does not cure it; {FOR_HOW_LONG}"
-
-
-def _reading(ref: str, seen: Seen) -> Observation:
-    """The observation; a reply that cannot be read counts as an unknown status, so that it is bounded too."""
-    return seen.observation or Observation(ref=ref, phase=Phase.UNKNOWN, message=str(seen.error))
-
-
-def _successor(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Observation | None]:
-    """What took over from a task that ended badly, before it was read itself."""
-    if verdict.ending.is_ok or not verdict.ending.is_of_remote:
+def _restart(system: System, plan: Plan, last: Observation, outcome: Outcome) -> Flow[Observation | None]:
+    """The restart of a task that ended badly, before its first poll; None where there is none, or none is followed."""
+    if outcome.ending.is_ok or not outcome.ending.is_of_remote:
         return None
-    successor = yield from system.successor(last, plan.options)
-    return Observation(ref=successor, phase=Phase.PENDING, message=f"took over from {last.ref}") if successor else None
+    ref = yield from system.successor(last, plan.options)
+    return Observation(ref=ref, phase=Phase.PENDING, message=f"took over from {last.ref}") if ref else None
 
 
-def _unresolved(system: System, last: Observation, verdict: Outcome, error: TaskWatchError) -> Outcome:
-    """The verdict where nobody can say what came after it."""
-    if isinstance(error, DeadlineError):
-        return _timed_out(system, last.ref, last, error)
-    return replace(verdict, message=f"{verdict.message}\n(whether something took over could not be asked: {error})")
-
-
-def _told(system: System, plan: Plan, last: Observation, verdict: Outcome) -> Flow[Outcome]:
-    """The outcome with what the user asked to know: the reason of a failure, personal data."""
+def _completed(system: System, plan: Plan, last: Observation, outcome: Outcome) -> Flow[Outcome]:
+    """The outcome with what takes more requests, or the user's consent: the reason of a failure, personal data."""
     personal = bounded(last.personal if plan.personal else {}, shown=partial(last.mask.data, keep=last.ref))
-    verdict = replace(verdict, result={**verdict.result, **personal.value}, loss=verdict.loss or personal.loss)
-    if verdict.ending.is_ok:
-        return verdict
+    outcome = replace(outcome, result={**outcome.result, **personal.value}, loss=outcome.loss or personal.loss)
+    if outcome.ending.is_ok:
+        return outcome
     try:
         reason = yield from system.explain(last, plan.options)
     except TaskWatchError as error:
         reason = f"(the remote could not be asked why: {error})"
-    message = f"{verdict.message}\n{last.mask.text(reason)}" if reason else verdict.message
-    return replace(verdict, message=message)
+    return replace(outcome, message=f"{outcome.message}\n{last.mask.text(reason)}") if reason else outcome
 
 
-def _timed_out(system: System, ref: str, last: Observation | None, passed: DeadlineError, trouble: str = "") -> Outcome:
-    """The outcome of a wait whose time is over.
+def _timed_out(system: System, ref: str, last: Observation | None, passed: DeadlineError, failure: str = "") -> Outcome:
+    """The outcome of a wait whose deadline has passed.
 
-    :param trouble: what the last poll has brought instead of a reading.
+    :param failure: why the last poll brought no observation; empty where it brought one.
     """
-    message = f"{system.noun} {ref} {_state_at_end(last, passed)}"
-    if trouble:
-        message += f"; the last poll failed: {trouble}" if last else f": {trouble}"
+    if last is not None and last.message == NOT_FOUND_YET:
+        message = f"{system.noun} {ref} was not found at the remote in time ({passed}): {WHY_ABSENT}"
+    else:
+        state = f"it was {last.describe()}" if last else "it could not be read once"
+        message = f"{system.noun} {ref} did not end in time ({passed}); {state}"
+    if failure:
+        message += f"; the last poll failed: {failure}" if last else f": {failure}"
     if last is None:
         return Outcome(ending=Ending.TIMED_OUT, ref=ref, message=message)
-    return outcome(Ending.TIMED_OUT, last, message)
-
-
-def _state_at_end(last: Observation | None, passed: DeadlineError) -> str:
-    if last is not None and last.message == NOT_FOUND_YET:
-        return f"was not found at the remote in time ({passed}): {WHY_ABSENT}"
-    state = f"it was {last.describe()}" if last else "it could not be read once"
-    return f"did not end in time ({passed}); {state}"
+    return outcome_from(last, Ending.TIMED_OUT, message)

@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.system import System
-from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, watch
+from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, watch
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for
@@ -124,7 +124,7 @@ def wait(
             sleep(step.after)
             seen = poll(driver, system, step.ref, clock() - born)
             run.send(seen)
-            tell(seen.told, _next_poll(run))
+            tell(seen.content, _next_poll(run))
     return run.result
 
 
@@ -132,9 +132,9 @@ def _next_poll(run: Run[Any, Outcome]) -> Poll | None:
     return run.step if not run.is_over and isinstance(run.step, Poll) else None
 
 
-def poll(driver: BlockingDriver, system: System, ref: str, age: float) -> Seen:
+def poll(driver: BlockingDriver, system: System, ref: str, age: float) -> PollResult:
     """Read a ref now."""
     try:
-        return Seen(age=age, observation=driver.run(system.observe(ref)))
+        return PollResult(age=age, observation=driver.run(system.observe(ref)))
     except TaskWatchError as error:
-        return Seen(age=age, error=error)
+        return PollResult(age=age, error=error)

@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import LIMIT_SECONDS
 from airflow_provider_taskwatch.core.system import has_moved
-from airflow_provider_taskwatch.core.watch import Poll, Seen, weigh
+from airflow_provider_taskwatch.core.watch import Poll, PollResult, assess
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
 from .base import CheckedOperatorType
@@ -156,14 +156,14 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
 
         system, plan, memory = self.hook.system, self.plan(self.ref(), self.options()), self._recall(context)
         ref, age = memory.ref or plan.ref, self._age(context)
-        seen = Seen(age=age, error=self._moved) if self._moved else poll(self.hook.driver, system, ref, age)
-        weighed = self.hook.run(weigh(system, plan, memory, seen))
-        self._remember(context, weighed.memory)
-        left = None if weighed.outcome else self._until(context, plan, seen.age).patience(weighed.memory, seen.age)
-        self._log(weighed.observation or seen.error, Poll(ref=plan.ref, after=self.poke_interval, patience=left))
-        if weighed.outcome is None:
+        seen = PollResult(age=age, error=self._moved) if self._moved else poll(self.hook.driver, system, ref, age)
+        assessed = self.hook.run(assess(system, plan, memory, seen))
+        self._remember(context, assessed.memory)
+        left = None if assessed.outcome else self._until(context, plan, seen.age).patience(assessed.memory, seen.age)
+        self._log(assessed.observation or seen.error, Poll(ref=plan.ref, after=self.poke_interval, patience=left))
+        if assessed.outcome is None:
             return False
-        return PokeReturnValue(is_done=True, xcom_value=self._finish_here(weighed.outcome))
+        return PokeReturnValue(is_done=True, xcom_value=self._finish_here(assessed.outcome))
 
     # --- waiting
 

@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.core.check import (
 )
 from airflow_provider_taskwatch.core.clock import ahead_seconds, rests_on_clock
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
-from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.judge import WaitRules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
@@ -126,7 +126,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
             ref=ref,
             id_space=self.id_space,
             options=options,
-            rules=Rules(
+            rules=WaitRules(
                 not_found_grace=seconds(self.not_found_grace),
                 unknown_status_grace=seconds(self.unknown_status_grace),
                 fail_on_blocked=self.fail_on_blocked,

@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.core.watch import Poll, Seen, expire, watch
+from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, watch
 
 from .base import BriefEvent, WorkerClock
 
@@ -166,7 +166,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             with run.answering() as answer:
                 answer.value = await hub.connection.converse(one_step(run.step), id_space=self._plan.id_space)
 
-    async def _poll(self, poll: Poll, hub: Hub, born: float) -> Seen:
+    async def _poll(self, poll: Poll, hub: Hub, born: float) -> PollResult:
         observation, failure, callback = None, None, self._callback
         try:
             observation = await hub.poll(poll, callback.wakeup if callback else None)
@@ -176,14 +176,18 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             self._ended_at = observation.ended_at
             self._was_seen = self._was_seen or observation.phase is not Phase.LOST
         age = asyncio.get_running_loop().time() - born
-        return Seen(age=age, observation=observation, error=failure, is_called=bool(callback and callback.is_called))
+        return PollResult(
+            age=age, observation=observation, error=failure, is_called=bool(callback and callback.is_called)
+        )
 
-    def _log_change(self, run: Run[Poll | Call | Pause, Outcome], hub: Hub, changes: ChangeLog, seen: Seen) -> None:
+    def _log_change(
+        self, run: Run[Poll | Call | Pause, Outcome], hub: Hub, changes: ChangeLog, seen: PollResult
+    ) -> None:
         """Logs what is new in an observation or an error. The worker logs the end, where one comes back."""
         if run.is_over and self._plan.finish == "resume":
             return
         then = run.step if not run.is_over and isinstance(run.step, Poll) else None
-        line = changes.line(seen.told, then)
+        line = changes.line(seen.content, then)
         if self._callback:
             line = self._callback.with_call(line)
         if line:

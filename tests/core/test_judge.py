@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_provider_taskwatch.core.judge import Memory, Rules, from_json, judge, outcome
+from airflow_provider_taskwatch.core.judge import Memory, WaitRules, from_json, judge, outcome_from
 from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
@@ -19,7 +19,7 @@ def read(*ages_and_readings, rules=None, memory=None):
     """Judge one reading after the other; what the last of them means."""
     memory = memory or Memory()
     for age, reading in ages_and_readings:
-        memory, counts, outcome = judge(memory, reading, rules or Rules(), age, "execution")
+        memory, counts, outcome = judge(memory, reading, rules or WaitRules(), age, "execution")
     return memory, counts, outcome
 
 
@@ -55,7 +55,7 @@ def test_after_its_grace_an_unknown_ref_is_lost_and_both_reasons_are_named():
 
 def test_the_grace_is_one_of_the_wait_and_not_of_the_process():
     assert read((301.0, ABSENT))[2].ending is Ending.LOST
-    assert read((5.0, ABSENT), rules=Rules(not_found_grace=0.0))[2].ending is Ending.LOST
+    assert read((5.0, ABSENT), rules=WaitRules(not_found_grace=0.0))[2].ending is Ending.LOST
 
 
 def test_what_was_there_and_is_gone_is_lost_at_once():
@@ -106,13 +106,13 @@ def test_a_blocked_task_is_waited_for_as_long_as_it_takes():
 
 
 def test_a_blocked_task_ends_the_wait_where_the_user_says_so():
-    _, _, outcome = read((0.0, BLOCKED), rules=Rules(fail_on_blocked=True))
+    _, _, outcome = read((0.0, BLOCKED), rules=WaitRules(fail_on_blocked=True))
     assert (outcome.ending, outcome.phase) == (Ending.BLOCKED, Phase.BLOCKED)
     assert "waits for a person" in outcome.message
 
 
 def test_the_time_in_the_blocked_state_counts_from_its_beginning():
-    rules = Rules(blocked_timeout=60.0)
+    rules = WaitRules(blocked_timeout=60.0)
     memory, _, outcome = read((0.0, RUNNING), (100.0, BLOCKED), (159.0, BLOCKED), rules=rules)
     assert (memory.blocked_since, outcome) == (100.0, None)
     assert read((160.0, BLOCKED), memory=memory, rules=rules)[2].ending is Ending.BLOCKED
@@ -120,7 +120,7 @@ def test_the_time_in_the_blocked_state_counts_from_its_beginning():
 
 
 def test_a_blocked_timeout_of_zero_does_not_wait():
-    assert read((0.0, BLOCKED), rules=Rules(blocked_timeout=0.0))[2].ending is Ending.BLOCKED
+    assert read((0.0, BLOCKED), rules=WaitRules(blocked_timeout=0.0))[2].ending is Ending.BLOCKED
 
 
 @pytest.mark.parametrize("reading", [RUNNING, ABSENT, ODD])
@@ -164,7 +164,7 @@ def test_only_what_is_kept_of_a_long_reading_is_masked(result: dict[str, object]
     long = Observation(
         ref="1", phase=Phase.FAILED, status="+" * 2_000_000, message="%41" * 700_000, result=result, mask=mask
     )
-    outcome(Ending.FAILED, long, long.describe())
+    outcome_from(long, Ending.FAILED, long.describe())
     assert CountingMask.seen < 500_000
 
 
@@ -173,6 +173,6 @@ def test_no_part_of_a_secret_is_left_where_a_long_text_was_cut(before: int) -> N
     secret = "a-secret-of-the-connection"
     text = "x" * before + secret + "y" * 200_000 + secret + "z" * before
     seen = Observation(ref="1", phase=Phase.FAILED, result={"log": text}, mask=Mask((secret,)))
-    shown = outcome(Ending.FAILED, seen, "").result["log"]
+    shown = outcome_from(seen, Ending.FAILED, "").result["log"]
     assert len(shown) <= 4000
     assert not any(secret[at : at + 6] in shown for at in range(len(secret) - 5))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import RemoteError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import ask, ask_json, refusal, unreadable
-from airflow_provider_taskwatch.core.judge import Memory, Rules, judge
+from airflow_provider_taskwatch.core.judge import Memory, WaitRules, judge
 from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, is_secret_name, mask_error
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plan import Plan
@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.sign import masking, rejects_token
 from airflow_provider_taskwatch.core.single_poll import last_poll
 from airflow_provider_taskwatch.core.system import SystemDefaults
-from airflow_provider_taskwatch.core.watch import Seen, watch, weigh
+from airflow_provider_taskwatch.core.watch import PollResult, assess, watch
 from airflow_provider_taskwatch.core.wire import Reply, get
 from tests.play import play, reply, result_of
 from tests.rows import each_row
@@ -141,7 +141,7 @@ def test_a_reading_is_as_it_came_and_its_outcome_shows_nothing():
         result={"id": ref, "said": ["acme-production"]},
     )
     assert (seen.ref, seen.status, seen.result["said"]) == (ref, "acme-production", ["acme-production"])
-    _, _, outcome = judge(Memory(), seen, Rules(), 1.0, "task")
+    _, _, outcome = judge(Memory(), seen, WaitRules(), 1.0, "task")
     assert outcome is not None
     assert (outcome.ref, outcome.result) == (ref, {"id": ref, "said": ["***"]})
     assert (outcome.status, outcome.message) == ("***", "task acme-production-7: failed (***): sent ***")
@@ -280,17 +280,19 @@ def test_the_last_word_of_a_task_shows_no_secret():
 
 def test_one_poll_that_is_weighed_shows_no_secret():
     seen = result_of(masking(Echoing().observe("7")), ECHO)
-    weighed = result_of(masking(weigh(Echoing(), Plan(ref="7"), Memory(), Seen(age=1.0, observation=seen))), ECHO)
-    assert "client-secret" not in repr(weighed.outcome)
-    assert weighed.observation.status == "client-secret-7"
-    assert "client-secret" not in weighed.observation.describe()
-    alone = result_of(masking(weigh(Echoing(), Plan(ref="7"), Memory(), Seen(age=1.0, observation=absent("7")))))
+    assessed = result_of(
+        masking(assess(Echoing(), Plan(ref="7"), Memory(), PollResult(age=1.0, observation=seen))), ECHO
+    )
+    assert "client-secret" not in repr(assessed.outcome)
+    assert assessed.observation.status == "client-secret-7"
+    assert "client-secret" not in assessed.observation.describe()
+    alone = result_of(masking(assess(Echoing(), Plan(ref="7"), Memory(), PollResult(age=1.0, observation=absent("7")))))
     assert alone.outcome is None
 
 
 def test_a_whole_wait_shows_no_secret_in_its_outcome():
     seen = result_of(masking(Echoing().observe("7")), ECHO)
-    _, outcome = play(watch(Echoing(), Plan(ref="7"), 0.0), Seen(age=1.0, observation=seen), ECHO)
+    _, outcome = play(watch(Echoing(), Plan(ref="7"), 0.0), PollResult(age=1.0, observation=seen), ECHO)
     assert "client-secret" not in repr(outcome)
     assert outcome.message == "job 7: failed (***): ***\n***"
 

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.judge import WaitRules
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from tests.rows import each_row
@@ -15,7 +15,7 @@ PLAN = Plan(
     ref="1000001",
     id_space="automic https://ae.example.com/100",
     options={"alias": "JOBS-T-0123456789ab", "success_statuses": [1900]},
-    rules=Rules(not_found_grace=9.0, unknown_status_grace=8.0, fail_on_blocked=True, blocked_timeout=7.0),
+    rules=WaitRules(not_found_grace=9.0, unknown_status_grace=8.0, fail_on_blocked=True, blocked_timeout=7.0),
     rhythm=Rhythm(limit_seconds=5.0, far_seconds=60.0, adaptive=False, is_own_start=True),
     callback=Expectation(poll_seconds=300.0, names={"runid": "id"}, keep=["archive_key1"]),
     personal=True,
@@ -69,3 +69,25 @@ def test_a_damaged_plan_is_an_error_of_its_own(change, missing):
     stored = {name: value for name, value in {**STORED, **change}.items() if name != missing}
     with pytest.raises(ConfigurationError, match="is damaged"):
         Plan.from_json(stored)
+
+
+@each_row(
+    "plan, age, words",
+    [
+        (Plan(ref="7"), 0.0, "the first poll is now, then at most every 30 s"),
+        (
+            Plan(ref="7", rhythm=Rhythm(is_own_start=True, far_seconds=60.0)),
+            0.0,
+            "the first poll is in 8 s, then at most every 30 s, or 60 s while the end is far",
+        ),
+        (Plan(ref="7", rhythm=Rhythm(limit_seconds=5.0, adaptive=False)), 0.0, "the first poll is now, then every 5 s"),
+        (Plan(ref="7"), 3600.0, "the first poll is within 30 s, then at most every 30 s"),
+        (
+            Plan(ref="7", callback=Expectation(poll_seconds=300.0)),
+            0.0,
+            "a callback is expected; until then it is polled every 300 s, the first time in 300 s",
+        ),
+    ],
+)
+def test_a_plan_says_when_it_polls(plan, age, words):
+    assert plan.describe(age) == words

@@ -134,7 +134,7 @@ def test_a_name_that_does_not_exist_ends_a_start_in_seconds(unknown_name: Callab
     told = Told(make("https://no.such.example"))
     error = told.start()
     assert (error.is_lasting, len(told.slept), sum(told.slept) < 10) == (True, 2, True)
-    assert str(error).endswith("waiting does not cure it; 'patience' in the connection is for how long it is tried")
+    assert str(error).endswith("waiting does not cure it; 'patience' of the connection limits the retries")
     words = (
         r"^POST /jobs: .*the host name of .*no.such.example.* cannot be resolved; trying again in 2 s, and for 6 s more"
     )

@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.core.settings import Settings
-from airflow_provider_taskwatch.core.watch import Seen, watch
+from airflow_provider_taskwatch.core.watch import PollResult, watch
 from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.drive.waiting import WaitingDriver
 from airflow_provider_taskwatch.hub.hub import Hub
@@ -95,9 +95,9 @@ class Fleet:
         program = Run(watch(system, Plan(ref=ref, options=self._options, rhythm=self._rhythm), 0.0))
         while not program.is_over:
             try:
-                program.send(Seen(age=now(), observation=await hub.poll(program.step)))
+                program.send(PollResult(age=now(), observation=await hub.poll(program.step)))
             except TaskWatchError as error:
-                program.send(Seen(age=now(), error=error))
+                program.send(PollResult(age=now(), error=error))
         self.ended[ref] = now()
 
     def _driver(self, settings: Settings, **kwargs: Any) -> WaitingDriver:

@@ -136,7 +136,7 @@ def test_a_new_secret_is_no_changed_input(box: Running, monkeypatch: pytest.Monk
 def test_a_wait_says_that_it_is_to_be_called_back(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     automic().defer()
     [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
-    assert "it is to call back; until it does, it is polled every 300 s, the first time in 300 s" in line
+    assert "a callback is expected; until then it is polled every 300 s, the first time in 300 s" in line
 
 
 def test_a_worker_that_waits_asks_for_no_callback_and_says_so(

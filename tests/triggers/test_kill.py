@@ -11,7 +11,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates
 
 from airflow_provider_taskwatch.core.cancel import cancel_from
-from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.judge import WaitRules
 from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -70,7 +70,7 @@ async def test_airflow_is_asked_to_get_ready_when_the_first_wait_begins_and_once
 async def test_a_wait_does_not_stand_still_while_airflow_gets_ready(box: Running, supervisor: Slow) -> None:
     supervisor.deaf_to = (GetDRCount,)
     async with asyncio.timeout(20):
-        assert await first_event(killed(box, rules=Rules(fail_on_blocked=True), ends_at=1.0))
+        assert await first_event(killed(box, rules=WaitRules(fail_on_blocked=True), ends_at=1.0))
 
 
 async def test_a_kill_that_a_remote_does_not_take_in_time_is_kept_and_carried_out_later(

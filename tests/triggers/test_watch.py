@@ -19,7 +19,7 @@ from airflow.sdk.execution_time.comms import SetXCom, TaskStatesResult
 from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_taskwatch.core.judge import Rules
+from airflow_provider_taskwatch.core.judge import WaitRules
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.plan import Plan
@@ -207,7 +207,7 @@ async def test_a_wrong_connection_ends_the_wait_with_the_reason(box: Running) ->
 
 def test_an_end_that_rests_on_a_clock_is_due_so_long_after_the_start_of_the_wait() -> None:
     began = datetime(2026, 1, 31, 6, tzinfo=UTC)
-    trigger = trigger_for("7", started_at=began.isoformat(), rules=Rules(not_found_grace=30.0), ends_at=60.0)
+    trigger = trigger_for("7", started_at=began.isoformat(), rules=WaitRules(not_found_grace=30.0), ends_at=60.0)
     assert trigger.due(Outcome(ending=Ending.LOST, ref="7")) == began + timedelta(seconds=30)
     assert trigger.due(Outcome(ending=Ending.TIMED_OUT, ref="7")) == began + timedelta(seconds=60)
     assert trigger_for("7").due(Outcome(ending=Ending.TIMED_OUT, ref="7")) is None
@@ -395,7 +395,7 @@ async def test_another_triggerer_that_took_over_cancels_nothing(box: Running, su
 
 async def test_a_kill_after_our_own_event_cancels_nothing(box: Running, supervisor: Supervisor) -> None:
     ref = automic_task(box, duration=600.0, outcome="blocked", stages=[(0.0, 1560)])
-    trigger = trigger_for(ref, cancel_on_kill=True, rules=Rules(fail_on_blocked=True))
+    trigger = trigger_for(ref, cancel_on_kill=True, rules=WaitRules(fail_on_blocked=True))
     assert from_event((await first_event(trigger)).payload).ending is Ending.BLOCKED
 
     await trigger.on_kill()
