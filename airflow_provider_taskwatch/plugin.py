@@ -17,9 +17,9 @@ PREFIX = "/taskwatch"
 
 
 def receiver_apps() -> list[dict[str, Any]]:
-    """The receiver as Airflow wants it; nothing where ``[taskwatch] callback_secrets`` is not set.
+    """The receiver in Airflow's form; empty if ``[taskwatch] callback_secrets`` is not set.
 
-    What is wrong with the settings is logged, and the API server starts without the receiver.
+    A wrong setting is logged, and the API server starts without the receiver.
     """
     from airflow_provider_taskwatch.config.callback import callback_options
     from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
@@ -43,10 +43,11 @@ def _mounted(settings: CallbackOptions) -> dict[str, Any]:
 
 
 class _Apps:
-    """The apps, made once, when they are asked for.
+    """The apps, made once on first access.
 
-    Every process of Airflow imports the plugin; its API server, and ``airflow plugins``, ask for apps. No other one
-    should pay for FastAPI. Airflow asks an instance or the class, whichever way it has found the plugin.
+    Every Airflow process imports the plugin, but only the API server and ``airflow plugins`` read the apps, so no other
+    process imports FastAPI. Airflow reads the attribute from an instance or from the class, depending on how it found
+    the plugin.
     """
 
     @cached_property
@@ -58,7 +59,7 @@ class _Apps:
 
 
 class TaskWatchPlugin(AirflowPlugin):
-    """The receiver of callbacks, below ``/taskwatch`` of the API server, where ``callback_secrets`` is set."""
+    """Mounts the receiver of callbacks below ``/taskwatch`` of the API server if ``callback_secrets`` is set."""
 
     name = "taskwatch"
     fastapi_apps = _Apps()

@@ -1,7 +1,7 @@
-"""The table of remotes: one row for each connection type, which names all that implements it.
+"""The table of remotes: one row per connection type, with the paths of its implementation.
 
-A row holds plain values and paths, so a remote is imported when something of it is asked for. A path that begins with a
-dot is one of this package.
+A row holds plain values, so a module of a remote is imported on first use. A path that begins with a dot is relative to
+this package.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RemoteSpec:
     :param connection_type: also the name of the remote's modules in each room.
     :param form: path of its :class:`~.core.form.Form`.
     :param hook: path of its hook.
-    :param system: path of a function that makes a :class:`~.core.system.System` of a connection's settings; empty where
+    :param system: path of a function that makes a :class:`~.core.system.System` of a connection's settings; empty if
         the remote has no tasks to watch.
     :param feed: path of a function that makes a :class:`~.core.feed.Feed` of settings and options; empty where the
         remote has no events.

@@ -1,4 +1,4 @@
-"""What commands print."""
+"""Output of the commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ out = Console()
 
 
 def say(style: str, head: str, rest: str = "") -> None:
-    """Print one line as it is: what a remote says may look like rich's markup."""
+    """Print one line without rich's markup, which text of a remote may contain."""
     out.print(Text.assemble((head, style), f" {rest}" if rest else ""), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Connection types as tables of fields: each gives a form in Airflow, and says what a connection may hold."""
+"""Connection types as tables of fields. Airflow's form and the checks of a connection are made from them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Field:
     """One extra field of a connection.
 
     :param kind: ``string``, ``integer``, ``number``, ``boolean`` or ``object``.
-    :param choices: the allowed values, where there are few.
-    :param default: what an absent or empty field means.
-    :param is_secret: whether a form must not show it.
-    :param is_address: whether it is an address or the name of a file, which no number is.
+    :param choices: the allowed values; empty: any value of the kind.
+    :param default: the value of an absent or empty field.
+    :param is_secret: whether the form hides the value.
+    :param is_address: whether the value is an address or a file name; a number is refused.
     """
 
     name: str
@@ -30,21 +30,21 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """One connection type: what Airflow's form shows, and what a connection of that type may hold.
+    """One connection type.
 
-    :param auths: the ways to authenticate that the remote offers, the default first.
-    :param host: the base URL where the connection names none; None where it must.
-    :param host_prefix: what the remote's host names begin with; put before a bare domain that does not.
-    :param base_path: appended to a host that is given without a path.
-    :param token_url: the token endpoint where the connection names none (OAuth2 only): a path below the connection's
-        base URL, or an address in which ``{host}`` stands for the name and port of its host.
-    :param client_auth: how client id and secret are sent where the connection does not say (OAuth2 only).
-    :param scope: the scope made from other fields where the connection names none, a format string.
-    :param charset: how Basic credentials are encoded.
-    :param expired: what a 403 of the remote says where the token has expired, a regular expression; empty where it
-        never does.
-    :param token_headers: further ways to authenticate, each with the header in which the password is sent.
-    :param fields: what this type adds to the fields that all types share.
+    :param auths: the remote's authentication methods, the default first.
+    :param host: the base URL of a connection without a host; None: a host is required.
+    :param host_prefix: the first part of the remote's host names; added to a bare domain without it.
+    :param base_path: appended to a host without a path.
+    :param token_url: the token endpoint of a connection that names none (OAuth2 only): a path below its base URL, or an
+        address in which ``{host}`` stands for name and port of its host.
+    :param client_auth: the default of the field ``client_auth`` (OAuth2 only).
+    :param scope: the scope of a connection that names none: a format string over its other fields.
+    :param charset: the encoding of Basic credentials.
+    :param expired: a regular expression that matches the message of a 403 if the token has expired; empty: a 403 never
+        means that.
+    :param token_headers: further authentication methods, each with the header in which the password is sent.
+    :param fields: of this type, besides those that all types share.
     """
 
     connection_type: str
@@ -64,7 +64,7 @@ class Form:
 
     @property
     def all_fields(self) -> tuple[Field, ...]:
-        """The type's own fields, then those that all types share."""
+        """The fields of this type, then those that all types share."""
         return (*self.fields, *_shared_fields(self))
 
 

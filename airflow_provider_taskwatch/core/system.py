@@ -1,4 +1,4 @@
-"""What one remote API is like: how to start, observe, cancel and find a task. Pure code, no I/O."""
+"""The protocol of a remote with tasks: how to start, observe, cancel and find one. Pure code, no I/O."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .phase import Observation
 from .settings import Settings
 
 Options = Mapping[str, Any]
-"""Plain JSON: how one watch wants its readings understood. Each system documents its own keys."""
+"""Plain JSON: how one watch interprets its observations. Each system documents its keys."""
 
 
 class Effect(StrEnum):
-    """What a cancel has done, in words that follow the ref."""
+    """The effect of a cancel. The value completes a sentence that begins with the ref."""
 
     CANCELLED = "was cancelled"
     ENDED = "had ended already"
@@ -28,88 +28,91 @@ class Effect(StrEnum):
 
 
 class System(Protocol):
-    """One remote. Instances are built from a connection's settings and hold nothing that belongs to one task."""
+    """One remote. An instance belongs to a connection and holds no state of a task."""
 
     name: str
     noun: str
-    """What a ref names, for messages: ``notification``, ``execution``."""
+    """The remote's term for a task, for messages: ``notification``, ``execution``."""
     can_cancel: bool
     keeps_marker: bool
-    """Whether a start can carry a marker that :meth:`find` looks up later."""
+    """Whether a start can carry a marker by which :meth:`find` finds the task."""
     reads_alone: bool
-    """Whether one ref is read for less than many; where not, each read is worth waiting for the others."""
+    """Whether a read of one ref costs less than a read of many. If not, the hub waits for more refs before a read."""
 
     def check_ref(self, ref: str) -> str:
-        """The ref as it is sent, or :class:`ConfigurationError` before any request."""
+        """The ref in the form that is sent.
+
+        :raises ConfigurationError: it cannot be a ref. No request was sent.
+        """
 
     def doubt(self, ref: str) -> str:
-        """Why a ref is likely to be a mistake, although the remote may know it; empty where it has the usual form."""
+        """A warning about a ref of an unusual form, which the remote may still know; empty for the usual form."""
 
     def id_space(self, settings: Settings) -> str:
-        """Where the refs and markers of this connection mean anything, in words for people.
+        """The scope in which a ref or marker is unique, as text for people: an address, and a client if there is one.
 
-        Two connections with the same one may differ in their credentials. Nothing is rejoined or cancelled elsewhere
-        than where it was started, as the same ref may be somebody else's there.
+        Connections with different credentials may share an id space. A task is rejoined and cancelled in its own id
+        space only, because the same ref may name another task elsewhere.
         """
 
     def is_own(self, seen: Observation, options: Options) -> bool:
-        """Whether a reading may be that of our start: False where it carries another marker."""
+        """Whether an observation can belong to our start; False if it carries another marker."""
 
     def observe(self, ref: str) -> Flow[Observation]:
-        """Read one ref. An unknown ref is :func:`~.phase.absent`, not an error."""
+        """Read one ref. The observation of an unknown ref is :func:`~.phase.absent`, not an error."""
 
     def selector(self, options: Options) -> str:
-        """What one request can ask for instead of an id; watches with equal selectors are read together.
+        """The filter of a request that reads many refs. Watches with equal selectors are read together.
 
-        Empty where this watch needs single reads.
+        Empty if this watch needs single reads.
         """
 
     def observe_many(self, selector: str, refs: Sequence[str]) -> Flow[Mapping[str, Observation]]:
-        """Read many refs in few calls; refs that are missing in the answer need a single read."""
+        """Read many refs in few requests. A ref that is missing in the result needs a single read."""
 
     def understand(self, seen: Observation, options: Options) -> Observation:
-        """The reading as one watch wants it understood (its own success statuses, for example)."""
+        """The observation by the options of one watch (its own success statuses, for example)."""
 
     def cancel(self, ref: str, options: Options | None = None) -> Flow[Effect]:
-        """End the task at the remote, and say whether it was: a task that has ended, or is unknown, is left as it is.
+        """Cancel the task at the remote. A task that has ended, or is unknown, is no error.
 
-        :param options: those of the watch; how much is cancelled with the task may depend on them.
+        :param options: of the watch. They may say what else is cancelled with the task.
         """
 
     def find(self, marker: str) -> Flow[str | None]:
-        """The ref of the task that was started with this marker."""
+        """The ref of the task that was started with a marker; None if there is none."""
 
     def successor(self, seen: Observation, options: Options) -> Flow[str | None]:
-        """The ref that took over from an ended one (a restart), where the options ask to follow it."""
+        """The ref that replaces an ended one (a restart), if the options ask to follow it; else None."""
 
     def explain(self, seen: Observation, options: Options) -> Flow[str]:
-        """Why a task ended badly, in the remote's words; empty where it has nothing to add."""
+        """Details of a failure from the remote; empty if there are none."""
 
     def read_callback(self, content: object, names: Mapping[str, str]) -> Callback:
-        """What the payload of a callback says; whatever it is, it is read without an error.
+        """The content of a callback's payload. No payload is an error.
 
-        :param names: this system's own names, and those that a template of the user has for them.
+        :param names: the names of this system, each with the name that the user's template has for it.
         """
 
     def page(self, ref: str) -> Mapping[str, str]:
-        """The names that a connection's ``ui_url`` template may use for this ref."""
+        """The values that a connection's ``ui_url`` template may use for this ref."""
 
     def was_refused(self, error: TaskWatchError) -> bool:
-        """Whether a start that ended in this error surely did nothing, so that it may be sent again.
+        """Whether a start that failed with this error did nothing for certain, so that it may be repeated.
 
-        An interim reply (1xx) never says so: the final one is still to come.
+        False for an interim reply (1xx), as the final reply is still to come.
         """
 
     def probe(self) -> Flow[str]:
-        """A cheap authenticated read for the connection test; returns what it proved, in words."""
+        """A cheap authenticated read for the connection test. The result is a sentence about what it proved."""
 
 
 _MAY_BE_DONE = (303, 408)
-"""A redirect to a result, and the server's own timeout."""
+"""A redirect to a result, and the server's own timeout: the start may have been done."""
 
 
 class SystemDefaults:
-    """What most systems answer: no cancel, no marker, one ref per request, nothing to add."""
+    """Defaults: no cancel, no marker, one ref per request, no details of a failure."""
 
     name = ""
     noun = "task"
@@ -173,7 +176,7 @@ def has_moved(started_at: str, is_at: str) -> bool:
 
 
 def doubt_unless_uuid(ref: str, noun: str) -> str:
-    """See :meth:`System.doubt`, for remotes whose ids are UUIDs as a rule; their groups may be of any length."""
+    """:meth:`System.doubt` for remotes whose ids usually are UUIDs. Groups of any length count as a UUID."""
     if _LIKE_A_UUID.fullmatch(ref):
         return ""
     return f"{ref} does not look like a {noun} id, which is a UUID such as 6992a41d-a953-4ded-ae99-41d2f4d32ecb"
@@ -183,7 +186,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def address(url: str) -> str:
-    """A base URL without what makes no difference: a default port, the case of its host, the spelling of its path."""
+    """The canonical form of a base URL: no default port, the host in lower case, one encoding of the path."""
     parts = urlsplit(url)
     host = _host((parts.hostname or "").rstrip("."))
     port = "" if parts.port in (None, _PORTS.get(parts.scheme)) else f":{parts.port}"
@@ -192,7 +195,7 @@ def address(url: str) -> str:
 
 
 def _host(name: str) -> str:
-    """A host in its one spelling: an address of IPv6 in short, a name in ASCII."""
+    """The canonical form of a host: an IPv6 address compressed, a name in ASCII."""
     try:
         return ip_address(name).compressed
     except ValueError:
@@ -204,24 +207,27 @@ def _host(name: str) -> str:
 
 
 _DEVIATIONS = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
-"""What Python's IDNA 2003 takes for other letters, or for none, and makes another host's name of."""
+"""Letters that Python's codec (IDNA 2003) maps to other letters, which would name another host."""
 
 
 REF_CHARACTERS = 500
 
 _QUOTES = ('"', "'")
-_UNSAFE = frozenset("/?#\\%\"'`“”„‘’‚«»")  # noqa: RUF001 - what editors and chats make of quotation marks
+_UNSAFE = frozenset("/?#\\%\"'`“”„‘’‚«»")  # noqa: RUF001 - typographic quotation marks
 
 
 def unquoted(text: str) -> str:
-    """``text`` without surrounding blanks and quotation marks; the template filter ``tojson`` puts some around it."""
+    """``text`` without surrounding blanks and quotation marks, which the template filter ``tojson`` adds."""
     text = text.strip()
     is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES
     return text[1:-1].strip() if is_quoted else text
 
 
 def safe_ref(ref: object, noun: str) -> str:
-    """``ref`` :func:`unquoted`, or an error where it could change the address that is asked."""
+    """``ref`` after :func:`unquoted`.
+
+    :raises ConfigurationError: it could change the path of a request.
+    """
     text = unquoted(ref) if isinstance(ref, str) else ""
     if not text:
         found = "empty" if ref is None or isinstance(ref, str) else f"{ref!r:.80}, which is no text"

@@ -47,7 +47,7 @@ class AcronisHook(SystemHook):
         """Returns the offset of a position in a topic.
 
         :param position: ``EARLIEST``, ``CURRENT`` or ``TIMESTAMP``.
-        :param at: a time with its zone, for ``TIMESTAMP``; the offset is that of the first event at it or later.
+        :param at: a time with its zone, for ``TIMESTAMP``. The offset is that of the first event at this time or later.
         """
         return self.run(acronis_event.topic_offset(topic, position, at))
 
@@ -57,14 +57,14 @@ class AcronisHook(SystemHook):
         """Returns the types of events; ``data_schema`` is a JSON schema as text."""
         return self.run(acronis_event.event_types(topic, event_type, include_schema=include_schema))
 
-    def create_subscription(self, **wishes: Any) -> dict[str, Any]:
+    def create_subscription(self, **options: Any) -> dict[str, Any]:
         """Subscribes, and returns the subscription. Equal arguments lead to the same subscription.
 
-        :param wishes: ``topic`` and ``types``; ``tenant_depth``, ``tenant_id``, ``subject_types``, ``cel``,
-            ``consumer``, ``session_timeout`` and ``auto_commit_interval`` where they are not as usual. See
+        :param options: ``topic`` and ``types``; optional: ``tenant_depth``, ``tenant_id``, ``subject_types``, ``cel``,
+            ``consumer``, ``session_timeout`` and ``auto_commit_interval``. See
             :class:`~..systems.acronis.subscription.Subscription`.
         """
-        subscription, _ = self.run(acronis_event.create_subscription(read_subscription(self.settings, wishes)))
+        subscription, _ = self.run(acronis_event.create_subscription(read_subscription(self.settings, options)))
         return subscription
 
     def subscription_offset(self, subscription_id: str) -> int:
@@ -91,8 +91,8 @@ class AcronisHook(SystemHook):
         :param timeout_seconds: how long to wait; default: 10 seconds less than the connection's read timeout.
         :raises RemoteError: with the status 429, another reader was served all the time.
         """
-        waits = acronis_event.poll_seconds(self.settings) if timeout_seconds is None else timeout_seconds
-        call = acronis_event.poll(subscription_id, consumer_id, offset, limit=limit, timeout_seconds=waits)
+        seconds = acronis_event.poll_seconds(self.settings) if timeout_seconds is None else timeout_seconds
+        call = acronis_event.poll(subscription_id, consumer_id, offset, limit=limit, timeout_seconds=seconds)
         return self.run(acronis_event.events(call))
 
     def task(self, task_id: str | int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .taskwatch import SystemHook
 
 
 class ApsHook(SystemHook):
-    """Calls to the Notification Manager of a CloudBlue Commerce platform: all its operations, by their own names.
+    """All operations of the Notification Manager of a CloudBlue Commerce platform, by the vendor's names.
 
     :param aps_conn_id: an Airflow connection of the type ``aps``.
     :param transaction_id: the transaction of the platform's call that this one answers (``APS-Transaction-ID``).

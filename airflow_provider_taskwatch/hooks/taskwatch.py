@@ -39,8 +39,8 @@ _WITHOUT_TOKEN = {
 class TaskWatchHook(BaseHook):
     """Requests to one REST API, with the credentials of an Airflow connection.
 
-    A token is asked for once and renewed before it expires; a call whose token was rejected is replayed once.
-    Credentials go to the connection's host and token URL only, and no redirect is followed with them.
+    A token is obtained once and renewed before it expires. A call is repeated once after a rejected token. Credentials
+    are sent to the connection's host and token URL only, and redirects with credentials are not followed.
 
     :param taskwatch_conn_id: an Airflow connection of the type ``taskwatch``.
     """
@@ -60,8 +60,8 @@ class TaskWatchHook(BaseHook):
     def settings(self) -> Settings:
         """The connection, read and checked.
 
-        :raises ConfigurationError: names everything that is missing or malformed.
-        :raises TransportError: where Airflow could not look for it.
+        :raises ConfigurationError: names every missing or malformed field.
+        :raises TransportError: Airflow could not read the connection.
         """
         from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
@@ -83,7 +83,7 @@ class TaskWatchHook(BaseHook):
 
     @cached_property
     def driver(self) -> BlockingDriver:
-        """What sends this hook's requests."""
+        """The driver that sends this hook's requests."""
         from airflow_provider_taskwatch.drive.blocking import BlockingDriver
 
         return BlockingDriver(self.settings, self._shared_credential(self.settings))
@@ -127,7 +127,7 @@ class TaskWatchHook(BaseHook):
         return self.run(ask(self._with_quota(call), retry=Retry()))
 
     def _with_quota(self, call: Call) -> Call:
-        """The call with the name of the limit that it counts against, where the remote has more than one."""
+        """The call with the name of the rate limit that it counts against, for a remote with several."""
         return call
 
     def run(self, flow: Flow[T]) -> T:
@@ -147,7 +147,7 @@ class TaskWatchHook(BaseHook):
             await driver.close()
 
     def _shared_credential(self, settings: Settings) -> Credential:
-        """The same for all calls of :meth:`arun`, so that each does not cost a token request."""
+        """The credential that all calls of :meth:`arun` share, so that each does not request a token."""
         from airflow_provider_taskwatch.drive.credential import credential_for
 
         if self._credential is None or self._credential[0] != settings:
@@ -171,11 +171,11 @@ class TaskWatchHook(BaseHook):
                 self.get_token()
             yield "token", f"obtained from {self.settings.token_url}"
         with at_step("read"):
-            seen = self.run(self._probe())
-        yield "read", seen
+            proved = self.run(self._probe())
+        yield "read", proved
 
     def _probe(self) -> Flow[str]:
-        """Any answer but a rejection shows that the credentials are accepted."""
+        """Any reply except a rejection shows that the credentials are accepted."""
         try:
             yield from ask(get("/"))
         except RemoteError as error:
@@ -185,7 +185,7 @@ class TaskWatchHook(BaseHook):
 
 
 class SystemHook(TaskWatchHook):
-    """A hook for a remote that we know how to watch."""
+    """A hook for a remote with tasks to watch."""
 
     @cached_property
     def system(self) -> System:
@@ -193,7 +193,7 @@ class SystemHook(TaskWatchHook):
         return REMOTES.system_for(self.settings)
 
     def page(self, ref: str) -> str:
-        """The remote's own page of a task; empty where the connection has no ``ui_url``."""
+        """The remote's own page of a task; empty if the connection has no ``ui_url``."""
         return self.settings.page(self.system.page(ref))
 
     def _probe(self) -> Flow[str]:

@@ -1,4 +1,4 @@
-"""Any REST API behind OAuth2, OAuth 1.0a, HTTP Basic or a bearer token: a form, and nothing to watch."""
+"""Any REST API behind OAuth2, OAuth 1.0a, HTTP Basic or a bearer token: a form, no tasks and no events."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ LATEST = pendulum.datetime(9999, 12, 31, 23, 59, 59, 999_999)
 
 
 def moment(value: object) -> DateTime | None:
-    """The time in an ISO 8601 text or a datetime, in UTC; None where there is none, or it names no zone.
+    """An ISO 8601 string or a datetime as a time in UTC; None if it is neither, or has no zone.
 
-    Any number of fraction digits and all of ``Z``, ``+01:00`` and ``-0500`` are understood, and so are leap seconds and
-    24:00. A time that is out of range in UTC is the nearest one that is not.
+    Accepts any number of fraction digits, the zones ``Z``, ``+01:00`` and ``-0500``, leap seconds and 24:00. A time
+    that is out of range in UTC becomes the nearest time in range.
     """
     text = value.isoformat() if isinstance(value, datetime) else value
     written, beyond = _regular(text.upper()) if isinstance(text, str) and len(text) <= TIME_CHARACTERS else ("", _NONE)
@@ -31,20 +31,20 @@ def moment(value: object) -> DateTime | None:
 
 
 def day(value: object) -> str | None:
-    """A date as ``YYYY-MM-DD``; None where ``value`` is none, or is written otherwise."""
+    """A date as ``YYYY-MM-DD``; None if ``value`` is anything else."""
     text = value.isoformat() if isinstance(value, date) else value
     parsed = _parsed(text)
     return str(text) if isinstance(parsed, date) and parsed.isoformat() == text else None
 
 
 def duration(value: object) -> str | None:
-    """An ISO 8601 duration longer than nothing (``PT5M``), as written; None where ``value`` is none."""
+    """A positive ISO 8601 duration (``PT5M``), unchanged; None if ``value`` is anything else."""
     parsed = _parsed(value)
     return str(value) if isinstance(parsed, Duration) and parsed.total_seconds() > 0 else None
 
 
 def seconds_between(start: object, end: object) -> float | None:
-    """Seconds from one ISO 8601 time to a later one; None where either is unknown or the order is wrong."""
+    """Seconds from one ISO 8601 time to a later one; None if either is unknown or the order is wrong."""
     first, last = moment(start), moment(end)
     if first is None or last is None or last < first:
         return None
@@ -52,7 +52,7 @@ def seconds_between(start: object, end: object) -> float | None:
 
 
 def _parsed(value: object) -> object:
-    """What pendulum makes of a text. It would also read ``now`` and intervals, which no remote means."""
+    """The value that pendulum parses from a string, without ``now`` and intervals, which pendulum accepts, too."""
     if not isinstance(value, str) or value[:1] not in "0123456789P" or "/" in value:
         return None
     try:
@@ -70,7 +70,7 @@ _MIDNIGHT = re.compile(r"([0-9W-]+[T ])24((?::?00){0,2}(?:[.,]0+)?(?:|[Z+-].*))"
 
 
 def _regular(text: str) -> tuple[str, timedelta]:
-    """A time that Python has, and what to add to it: ISO 8601 has a second 60, and an hour 24 without minutes."""
+    """A time that Python can represent, and the difference to the given one: ISO 8601 has a second 60 and 24:00."""
     if found := _LEAP_SECOND.fullmatch(text):
         return f"{found[1]}59{found[2]}", timedelta(seconds=1)
     if found := _MIDNIGHT.fullmatch(text):

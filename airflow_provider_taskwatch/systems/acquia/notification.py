@@ -1,4 +1,4 @@
-"""A notification of Acquia Cloud: the state of a task, read.
+"""The observation in a notification of Acquia Cloud.
 
 * https://docs.acquia.com/acquia-cloud-platform/scripting-api-tasks-notification-parameter
 """
@@ -30,7 +30,7 @@ _PEOPLE = ("author", "user")
 
 
 def read_notification(ref: str, content: Mapping[str, Any]) -> Observation:
-    """The reading in a notification; only ``status`` says whether it is over."""
+    """The observation in a notification. Only ``status`` says whether the task has ended."""
     phase = phase_of(content.get("status"))
     message = content.get("message") or content.get("description") or content.get("label")
     return Observation(
@@ -81,14 +81,14 @@ def _progress(value: object) -> float | None:
 
 
 def _text(value: object) -> str:
-    """What the remote says, for people: at most 500 characters, whatever shape it has."""
+    """Any JSON value as text of at most 500 characters."""
     if value is None:
         return ""
     return (value if isinstance(value, str) else json.dumps(shortened(value)))[:LINE_CHARACTERS]
 
 
 def member_of(content: Mapping[str, Any], *names: str) -> Any:
-    """A member of nested objects, None where any of them is missing."""
+    """A member of nested objects; None if any of them is missing."""
     value: Any = content
     for name in names:
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""Operations of the Acquia Cloud API that have an operator of their own.
+"""Operations of the Acquia Cloud API, each with its own operator.
 
 * https://cloudapi-docs.acquia.com/
 """
@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_taskwatch.core.wire import segment
 
 Operation = tuple[str, str, dict[str, Any]]
-"""Method, path and JSON body of a call that answers with a notification."""
+"""Method, path and JSON body of a call whose reply names a notification."""
 
 
 def create_database(application_uuid: str, name: str) -> Operation:

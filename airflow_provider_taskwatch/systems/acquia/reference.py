@@ -17,7 +17,10 @@ from .notification import member_of
 
 
 def reference_of(value: object) -> str:
-    """The notification id in a UUID, a notification URL, or a whole start reply (a mapping, or JSON text)."""
+    """The notification id in a UUID, a notification URL, or a whole reply to a start (a mapping, or JSON).
+
+    :raises ConfigurationError: there is none.
+    """
     content = _loaded(value)
     found = find_reference(content) if isinstance(content, Mapping) else _id_in(content)
     if found is None:
@@ -30,9 +33,9 @@ def reference_of(value: object) -> str:
 
 
 def find_reference(reply: Mapping[str, Any]) -> str | None:
-    """The notification id that a start reply names, in all known shapes; None where it names none.
+    """The notification id in a reply to a start, in all known shapes; None if there is none.
 
-    Links give an id only, whatever host they name. ``_links.self``, operations and other ids do not count.
+    Only the id of a link is used, never its host. ``_links.self``, operations and other ids do not count.
     """
     named = (
         member_of(reply, "_links", "notification"),
@@ -46,7 +49,7 @@ def find_reference(reply: Mapping[str, Any]) -> str | None:
 
 
 def _loaded(value: object) -> object:
-    """What a template has rendered as JSON: a whole reply, or a text in quotation marks."""
+    """The value that a template has rendered as JSON: a whole reply, or a quoted string."""
     if not isinstance(value, str) or not value.strip().startswith(("{", '"')):
         return value
     try:
@@ -57,7 +60,7 @@ def _loaded(value: object) -> object:
 
 
 def _id_in(value: object) -> str | None:
-    """The id in a bare id or in the address of a notification; None where it is neither."""
+    """The id in a bare id or in the address of a notification; None if it is neither."""
     if not isinstance(value, str):
         return None
     try:

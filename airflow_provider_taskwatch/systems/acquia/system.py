@@ -1,8 +1,8 @@
-"""Acquia Cloud API v2: any writing call queues work, and names the notification that tells how it goes.
+"""Acquia Cloud API v2: a writing call queues a task, and its reply names the notification with the task's state.
 
 * Notifications: https://docs.acquia.com/acquia-cloud-platform/scripting-api-tasks-notification-parameter
-* Tokens, which live 300 s: https://docs.acquia.com/acquia-cloud/develop/api/auth/; an expired one is answered 401 or,
-  as public reports have it, 403 with the slug ``unauthorized``, which a missing permission has, too
+* Tokens: https://docs.acquia.com/acquia-cloud/develop/api/auth/. A token lives 300 s. An expired one gets 401 or,
+  by public reports, 403 with the slug ``unauthorized``, which a missing permission has, too
 * All operations: https://cloudapi-docs.acquia.com/
 """
 
@@ -37,7 +37,7 @@ def from_settings(settings: Settings) -> System:
 
 
 class Acquia(SystemDefaults):
-    """Starts work on Acquia Cloud and reads its notifications. There is no cancel and no idempotency key."""
+    """Starts work on Acquia Cloud and reads its notifications. The API has no cancel and no idempotency key."""
 
     name = "acquia"
     noun = "notification"
@@ -46,7 +46,7 @@ class Acquia(SystemDefaults):
         return doubt_unless_uuid(ref, self.noun)
 
     def start(self, method: str, path: str, content: object = None) -> Flow[Started]:
-        """Send any writing call; the ref is None where the reply names no notification.
+        """Send a writing call. The ref is None if the reply names no notification.
 
         :param path: below the API's base, percent-encoded where needed: ``environments/12-ab/databases``.
         :param content: the JSON body; empty means ``{}`` for POST, and no body for the other methods.
@@ -80,7 +80,7 @@ class Acquia(SystemDefaults):
 
 
 def _hinted(flow: Flow[T]) -> Flow[T]:
-    """Acquia's words for a token without the organization's scope do not say what to do."""
+    """Adds the remedy to the error about a token without the organization's scope."""
     try:
         return (yield from flow)
     except RemoteError as error:
@@ -99,7 +99,7 @@ def _start_call(method: str, path: str, content: object) -> Call:
 
 
 def _start_path(path: str) -> str:
-    """``path`` below the API's base, whether it was given with ``/`` or ``/api/`` in front or without."""
+    """``path`` below the API's base, with or without a leading ``/`` or ``/api/``."""
     below = path.strip().lstrip("/").removeprefix("api/").rstrip("/")
     if not below or "://" in path or ".." in unquote(path) or {"?", "#", "\\"} & set(path) or "//" in below:
         raise ConfigurationError(
@@ -110,7 +110,7 @@ def _start_path(path: str) -> str:
 
 
 def _object_or_nothing(reply: Reply) -> Mapping[str, Any]:
-    """A reply to a start was accepted, readable or not; one that cannot be read names no notification."""
+    """The content of a reply to an accepted start; empty if it cannot be read, as the start is done all the same."""
     try:
         content = reply.json()
     except (ValueError, RecursionError):
@@ -119,7 +119,7 @@ def _object_or_nothing(reply: Reply) -> Mapping[str, Any]:
 
 
 def _check(call: Call, reply: Reply, content: Mapping[str, Any]) -> None:
-    """A body with both ``error`` and ``message`` is a failure, even under 200."""
+    """Raise the refusal in a body with both ``error`` and ``message``, which Acquia also sends with status 200."""
     if content.get("error") and content.get("message"):
         raise refusal(call, reply)
 

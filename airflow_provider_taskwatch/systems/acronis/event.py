@@ -1,4 +1,4 @@
-"""Acronis' Event Manager v1: topics, subscriptions, offsets, and the long poll that brings events.
+"""Acronis' Event Manager v1: topics, subscriptions, offsets, and the long poll for events.
 
 https://developer.acronis.com/doc/event-manager/v1/guide/ ("Listening for the events")
 """
@@ -29,7 +29,7 @@ EVENTS = f"{BASE}/events"
 POSITIONS = ("EARLIEST", "CURRENT", "TIMESTAMP")
 EVENTS_LIMIT = 100
 POLL_MARGIN_SECONDS = 10.0
-"""The reply to a long poll must be there before the connection's read timeout takes the remote for silent."""
+"""A long poll ends this long before the read timeout of the connection."""
 
 RETRY = Retry(attempts=3, first_seconds=1.0, limit_seconds=2.0)
 """The vendor's advice for 5xx."""
@@ -38,12 +38,12 @@ _OFFSET_LIMIT = 2**63
 
 
 def topics(topic: str = "") -> Flow[list[dict[str, Any]]]:
-    """What topics there are, or the one with this id."""
+    """All topics, or the one with this id."""
     return _list(TOPICS, {"topic_id": topic} if topic else {})
 
 
 def event_types(topic: str = "", event_type: str = "", *, include_schema: bool = False) -> Flow[list[dict[str, Any]]]:
-    """What types of events there are; a schema is a JSON schema as a text."""
+    """All types of events, or those with these ids. A schema is a JSON schema as a string."""
     named = {"topic_id": topic, "type_id": event_type}
     query: Query = {name: value for name, value in named.items() if value}
     return _list(TYPES, {**query, "include_schema": include_schema})
@@ -52,10 +52,10 @@ def event_types(topic: str = "", event_type: str = "", *, include_schema: bool =
 def topic_offset(topic: str, position: str, at: datetime | str | None = None) -> Flow[int]:
     """The offset of a position in a topic.
 
-    The guide has the topic in the path, the API description has not: the second is asked where the first is unknown.
+    The guide has the topic in the path, the API description has not. If the first path is unknown, the second is used.
 
     :param position: one of :data:`POSITIONS`.
-    :param at: for TIMESTAMP; gives the nearest offset at or after it.
+    :param at: for TIMESTAMP. The result is the nearest offset at or after it.
     """
     query = {"topic_id": topic, "position": position, **_timestamp(position, at)}
     try:
@@ -65,7 +65,7 @@ def topic_offset(topic: str, position: str, at: datetime | str | None = None) ->
 
 
 def create_subscription(subscription: Subscription) -> Flow[tuple[dict[str, Any], bool]]:
-    """The subscription as the server tells it, and whether it is new; one that is there is told as it was wished."""
+    """Create a subscription; return it, and whether it is new. Of an existing one, the request is returned."""
     call = send("POST", SUBSCRIPTIONS, subscription.body)
     try:
         reply = yield from ask(call, retry=RETRY, refused=lambda _: True)
@@ -77,36 +77,33 @@ def create_subscription(subscription: Subscription) -> Flow[tuple[dict[str, Any]
 
 
 def subscription_offset(subscription_id: str) -> Flow[int]:
-    """The offset that was last committed, by whomever."""
+    """The offset that was committed last, by any client."""
     return _offset(get(SUBSCRIPTION_OFFSET, {"subscription_id": check_uuid("subscription_id", subscription_id)}))
 
 
 def committed_offset(subscription_id: str) -> Flow[int | None]:
-    """The same; None where the server names none, as before the first commit."""
+    """The same; None if the server names none, as before the first commit."""
     call = get(SUBSCRIPTION_OFFSET, {"subscription_id": check_uuid("subscription_id", subscription_id)})
     reply = yield from ask(call, retry=RETRY)
     return offset_in(read_object(call, reply))
 
 
 def commit_offset(subscription_id: str, offset: object) -> Flow[dict[str, Any]]:
-    """Say that everything up to an offset was processed; return what the server says, ``{}`` where that is nothing.
+    """Commit an offset; return the server's reply, ``{}`` if it is no object.
 
-    The vendor documents neither body nor answer: any 2xx is taken for a yes.
+    The vendor documents neither body nor reply: any 2xx counts as success.
     """
-    content = {
-        "subscription_id": check_uuid("subscription_id", subscription_id),
-        "offset": check_offset(offset),
-    }
-    reply = yield from ask(send("POST", SUBSCRIPTION_OFFSET, content), retry=RETRY, refused=lambda _: True)
+    body = {"subscription_id": check_uuid("subscription_id", subscription_id), "offset": check_offset(offset)}
+    reply = yield from ask(send("POST", SUBSCRIPTION_OFFSET, body), retry=RETRY, refused=lambda _: True)
     try:
-        said = reply.json()
+        content = reply.json()
     except (ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def poll(subscription_id: str, consumer_id: str, offset: object, *, limit: int, timeout_seconds: int) -> Call:
-    """The call that waits for events after an offset. A 429 often says that another consumer is served just now."""
+    """The long poll for events after an offset. A 429 often means that the server serves another consumer."""
     query: Query = {
         "subscription_id": check_uuid("subscription_id", subscription_id),
         "consumer_id": check_uuid("consumer_id", consumer_id),
@@ -118,12 +115,12 @@ def poll(subscription_id: str, consumer_id: str, offset: object, *, limit: int, 
 
 
 def poll_seconds(settings: Settings) -> int:
-    """How long a poll may stay open."""
+    """How long a long poll stays open."""
     return max(1, int(settings.read_timeout - POLL_MARGIN_SECONDS))
 
 
 def events(call: Call) -> Flow[dict[str, Any]]:
-    """The answer to a poll: ``{"offset": ..., "events": [...]}``, without events where there are none yet."""
+    """The content of a long poll: ``{"offset": ..., "events": [...]}``; the list is empty if there are none yet."""
     content = answer((yield from ask(call, retry=RETRY)))
     offset = offset_in(content)
     sent = int(dict(call.query)["offset"])
@@ -131,14 +128,14 @@ def events(call: Call) -> Flow[dict[str, Any]]:
 
 
 def answer(reply: Reply) -> dict[str, Any]:
-    """What the 2xx reply to a poll holds; 202 and 204 without a body say that there is nothing yet."""
+    """The content of a 2xx reply to a long poll. 202 and 204 without a body mean that there are no events yet."""
     if not reply.body.strip() and reply.status in (202, 204):
         return {}
     return read_object(get(EVENTS), reply)
 
 
 def offset_in(content: Mapping[str, Any]) -> int | None:
-    """The offset in an answer, None where it holds none."""
+    """The offset in a reply; None if there is none."""
     value = content.get("offset")
     if isinstance(value, str) and value.isdecimal() and len(value) < 20:
         return int(value)
@@ -146,7 +143,10 @@ def offset_in(content: Mapping[str, Any]) -> int | None:
 
 
 def check_offset(value: object) -> int:
-    """An offset to send, or :class:`ConfigurationError`."""
+    """An offset to send.
+
+    :raises ConfigurationError: it is no offset.
+    """
     offset = offset_in({"offset": value})
     if offset is None:
         raise ConfigurationError(f"offset must be a whole number from 0 on, not {value!r:.80}")
@@ -154,7 +154,10 @@ def check_offset(value: object) -> int:
 
 
 def check_uuid(name: str, value: object) -> str:
-    """A UUID to send, or :class:`ConfigurationError` that names the argument."""
+    """A UUID to send.
+
+    :raises ConfigurationError: it is no UUID; the error names the argument.
+    """
     try:
         return str(uuid.UUID(str(value).strip()))
     except ValueError:

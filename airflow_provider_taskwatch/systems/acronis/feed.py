@@ -33,16 +33,16 @@ from .subscription import CTI_CHARACTERS, Subscription, read_subscription
 
 ON_OFFSET_LOST = ("earliest", "current", "fail")
 SHORT_SECONDS = 1
-"""For so long a read stays open that is not to wait: the shortest of the vendor's durations that surely is one."""
+"""How long a read without waiting stays open: the shortest duration that the vendor documents."""
 EMPTY_SECONDS = 1.0
-"""The pause after an answer without events, where the server names none: it may not have waited at all."""
+"""The pause after a reply without events, if the server names none: it may have answered at once."""
 REFUSED_SECONDS = 10.0
-"""The pause after a 429 without ``Retry-After``: another reader is served until it was silent for a while."""
+"""The pause after a 429 without ``Retry-After``: the server serves another reader until that reader is silent."""
 
 LEAP = 1_000_000
-"""So many events of a topic may be held back by a filter in one answer."""
+"""How many events of a topic a filter may skip in one reply."""
 ASIDE_BYTES = 65536
-"""What is kept of an event that cannot be read; the vendor promises that none is longer."""
+"""How much of an unreadable event is kept. By the vendor, no event is longer."""
 
 _NO_JSON = "is not JSON, or names no offset"
 _IN_USE = (
@@ -50,16 +50,16 @@ _IN_USE = (
     "id and 'environment'?), or is asked too often"
 )
 _OFFSET_LOST = (400, 404, 410, 416, 422)
-"""What the server may answer to an offset that is older than what it keeps; the vendor does not say."""
+"""Statuses that may mean that an offset is no longer kept; the vendor documents none."""
 _KEY_CHARACTERS = 60
 
 
 def feed_of(settings: Settings, options: Mapping[str, Any]) -> AcronisFeed:
-    """The feed that a waiter's options ask for.
+    """The feed of a connection, with these options.
 
     :param options: those of :func:`~.subscription.read_subscription`, and ``on_offset_lost``: ``earliest``,
         ``current`` or ``fail``.
-    :raises ConfigurationError: names all that is wrong.
+    :raises ConfigurationError: names every problem.
     """
     wishes = dict(options)
     on_offset_lost = wishes.pop("on_offset_lost", None) or ON_OFFSET_LOST[0]
@@ -68,11 +68,11 @@ def feed_of(settings: Settings, options: Mapping[str, Any]) -> AcronisFeed:
 
 
 class AcronisFeed:
-    """The events of one subscription, which is made on first use.
+    """The events of one subscription, which is created on first use.
 
-    :param subscription: the same for all who want the same feed; their ``on_offset_lost`` is not a part of it.
-    :param on_offset_lost: where to go on when the server no longer keeps what comes next: at the ``earliest`` event
-        that it keeps, at the ``current`` end; or ``fail``.
+    :param subscription: identifies the feed; ``on_offset_lost`` does not.
+    :param on_offset_lost: where to continue if the server no longer keeps the next event: at the ``earliest`` event
+        that it keeps, or at the ``current`` end; or ``fail``.
     :param timeout_seconds: how long a read may stay open.
     """
 
@@ -91,10 +91,10 @@ class AcronisFeed:
         self.key = f"acronis {subscription.conn_id[:_KEY_CHARACTERS]} {topic[:_KEY_CHARACTERS]} {subscription.id}"
 
     def check(self, fields: Collection[str]) -> None:
-        """All of an event is stored."""
+        """Every field can be matched, as events are stored whole."""
 
     def begin(self, since: float | None) -> Flow[str]:
-        """Subscribe, and choose the start; a stateless consumer goes on where the server knows it to be."""
+        """Subscribe, and choose the first offset. A stateless consumer continues at the offset that the server has."""
         _, is_new = yield from create_subscription(self.subscription)
         if not is_new and self.subscription.consumer != "stateful":
             committed = yield from committed_offset(self.subscription.id)
@@ -103,11 +103,11 @@ class AcronisFeed:
             return str((yield from topic_offset(self.subscription.topic, "CURRENT")))
         at = instant(since)
         offset = yield from topic_offset(self.subscription.topic, "TIMESTAMP", at)
-        # It is that of the event itself, and what is delivered comes after an offset.
+        # The offset is that of the event itself, and a read delivers the events after an offset.
         return str(max(0, offset - 1))
 
     def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply | Batch]:
-        """What comes after an offset: all that one reply may hold, or less where it could not be read then."""
+        """The events after an offset: as many as a reply may hold, or fewer if that reply cannot be read."""
         offset = offset_in({"offset": position})
         if offset is None:
             return (yield from self._without_position(position))
@@ -143,16 +143,16 @@ class AcronisFeed:
             pause_seconds=asked or (0.0 if is_further else EMPTY_SECONDS),
             warning=""
             if is_further or not has_any
-            else f"events come, and the server says to read on at {offset} again",
+            else f"a reply has events, and the server still names {offset} as the next offset",
         )
 
     def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
-        """A stateless consumer commits; without events it might be one that is not served, and know an old offset."""
+        """Commit the offset of a stateless consumer. A reader that is not served gets no events and an old offset."""
         if self.subscription.consumer == "stateless" and batch.count:
             yield from commit_offset(self.subscription.id, batch.position)
 
     def _asked(self, reader: str, offset: int, limit: int, seconds: int = SHORT_SECONDS) -> Flow[Reply | Batch]:
-        """One poll. A reply that is too long comes cut, and so as one that cannot be read."""
+        """One long poll. A reply that is too long is cut, so it cannot be read."""
         call = poll(self.subscription.id, reader, offset, limit=limit, timeout_seconds=seconds)
         try:
             reply: Reply = yield call
@@ -163,9 +163,9 @@ class AcronisFeed:
         return (yield from self._without_offset(refusal(call, reply), offset))
 
     def _believed(self, found: Reply, offset: int) -> Flow[Batch]:
-        """An answer whose offset leaps ahead of all events is only believed as far as the topic goes.
+        """The batch of a reply. An offset far ahead of the events is limited to the end of the topic.
 
-        Behind the end of its topic, a feed would hear of nothing for years.
+        Beyond the end of its topic, a feed would get no events for years.
         """
         batch = self.batch(found, str(offset))
         if int(batch.position) <= offset + LEAP or int(batch.position) <= max(_sequences(answer(found)), default=0):
@@ -173,14 +173,14 @@ class AcronisFeed:
         end = yield from topic_offset(self.subscription.topic, "CURRENT")
         if int(batch.position) <= end:
             return batch
-        warning = f"the server says to read on at {batch.position}, which is behind the end of its topic, {end}"
+        warning = f"the server names {batch.position} as the next offset, which is beyond the end of its topic, {end}"
         return replace(batch, position=str(end), pause_seconds=EMPTY_SECONDS, warning=warning)
 
     def _past_one(self, reader: str, offset: int, found: Reply) -> Flow[Reply | Batch]:
-        """Set aside the one event after an offset, whose reply cannot be read.
+        """Set aside the one event after an offset whose reply cannot be read.
 
-        The API tells no more of it than that, so its offset is searched for: it is the next one as long as the answer
-        is the same. Where nothing can be read at the end of the topic either, it is no event that is at fault.
+        The reply does not name the event's offset, so a binary search finds it: an earlier offset gives the same reply.
+        If a reply at the end of the topic cannot be read either, no event is the cause.
         """
         end = yield from topic_offset(self.subscription.topic, "CURRENT")
         if end <= offset or not is_legible((yield from self._asked(reader, end, 1))):
@@ -199,9 +199,9 @@ class AcronisFeed:
         return Batch(position=str(high), unreadable=(aside,))
 
     def _without_position(self, position: str) -> Flow[Batch]:
-        """What the inbox holds is no offset; go on like one whose offset the server has lost."""
+        """Continue as after a lost offset, because the position in the inbox is none."""
         offset = yield from self._position_lost("the inbox", position)
-        loss = f"the inbox knows {position!r:.80} as its offset, which is none; it is read on at {offset}"
+        loss = f"the inbox knows {position!r:.80} as its offset, which is none; reading continues at {offset}"
         return Batch(position=offset, pause_seconds=EMPTY_SECONDS, loss=loss)
 
     def _position_lost(self, whose: str, position: str | None) -> Flow[str]:
@@ -213,9 +213,9 @@ class AcronisFeed:
         return str((yield from topic_offset(self.subscription.topic, self._on_offset_lost.upper())))
 
     def _without_offset(self, error: RemoteError, position: int) -> Flow[Batch]:
-        """Go on at an offset which the server keeps; else the refusal stands.
+        """Continue at an offset that the server keeps, or raise the refusal.
 
-        It may also be that the server has lost the subscription.
+        The server may also have lost the subscription, which is then created again.
         """
         if error.status not in _OFFSET_LOST:
             raise error
@@ -234,7 +234,7 @@ class AcronisFeed:
 
 
 def is_legible(found: Reply | Batch) -> bool:
-    """Whether events can be told apart in an answer; 202, 204 and 429 hold none."""
+    """Whether the events of a reply can be read; 202, 204 and 429 have none."""
     if isinstance(found, Batch) or found.status == 429:
         return True
     try:
@@ -245,12 +245,12 @@ def is_legible(found: Reply | Batch) -> bool:
 
 
 def is_busy(found: Reply | Batch) -> bool:
-    """Whether the server serves another reader, or was asked too often."""
+    """Whether the server serves another reader, or gets too many requests."""
     return isinstance(found, Reply) and found.status == 429
 
 
 def is_same(found: Reply | Batch, other: Reply) -> bool:
-    """Whether an answer is that of the same event; of one that is too long, by its beginning."""
+    """Whether two replies hold the same event. Of a reply that is too long, the beginning is compared."""
     return isinstance(found, Reply) and found.body == other.body
 
 
@@ -266,7 +266,7 @@ def _lost(error: RemoteError, position: int, earliest: int) -> RemoteError:
 
 
 def _moved_to(content: Mapping[str, Any]) -> int | None:
-    """The offset in an answer; where it is none, that of the last event, which is the same in the vendor's sample."""
+    """The offset in a reply, or that of its last event, which is equal in the vendor's sample."""
     if (offset := offset_in(content)) is not None:
         return offset
     return max(_sequences(content), default=None)
@@ -287,9 +287,9 @@ def _listed(reply: Reply, content: Mapping[str, Any]) -> list[object]:
 
 
 def _number(held: Mapping[str, Any]) -> object:
-    """What tells an event apart: what is delivered again has the same sequence.
+    """The identity of an event: an event that is delivered again has the same sequence.
 
-    Where a topic has none, the producer's id counts; 0, or a text that is no number, may be that of all events.
+    Without a sequence, the producer's id counts. A sequence of 0, or one that is no number, may repeat for all events.
     """
     sequence, own = held.get("sequence"), held.get("id")
     if sequence is None:

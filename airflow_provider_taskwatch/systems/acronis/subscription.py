@@ -1,4 +1,4 @@
-"""What a client of Acronis' Event Manager subscribes to: wishes, checked, and the id that follows from them.
+"""A subscription of Acronis' Event Manager: its options, checked, and the id that is made of them.
 
 https://developer.acronis.com/doc/event-manager/v1/guide/ ("Subscribing to the events")
 """
@@ -21,10 +21,10 @@ TOPIC_PREFIX = "cti.a.p.em.topic.v1.0~"
 TYPE_PREFIXES = ("cti.a.p.em.event.v1.0~", "cti.a.p.em.msg.v1.0~")
 DEPTHS = ("CURRENT", "DIRECT", "ALL")
 CONSUMERS = ("stateful", "stateless", "auto_commit")
-"""Who keeps the offset, in the vendor's words: a stateful consumer itself; the server for a stateless one, which
-commits it after processing; with auto-commit the server does that, too."""
+"""Who keeps the offset, by the vendor's terms: a stateful consumer keeps it itself; a stateless consumer commits it to
+the server after processing; with auto-commit, the server commits it."""
 SESSION_TIMEOUT = "PT30S"
-"""Always sent, as the vendor's pages name two defaults."""
+"""Always sent, because the vendor's pages name two defaults."""
 
 CTI_CHARACTERS = 1024
 CEL_CHARACTERS = 4096
@@ -35,7 +35,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://developer.acronis.com/doc/e
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What to hear of. Equal wishes have the same id, as the server can neither list nor delete subscriptions.
+    """A subscription. Equal options give the same id, because the server can neither list nor delete subscriptions.
 
     :param conn_id: of the connection.
     :param environment: of the connection; another one has subscriptions of its own.
@@ -45,8 +45,8 @@ class Subscription:
     :param subject_types: CTI patterns; none: of any type.
     :param cel: a condition in CEL on ``event.``; empty: none.
     :param consumer: one of :data:`CONSUMERS`.
-    :param session_timeout: ISO 8601; so long the server waits for a reader that is silent before it serves another.
-    :param auto_commit_interval: ISO 8601, for the consumer ``auto_commit``; empty: as the server has it.
+    :param session_timeout: ISO 8601; how long the server waits for a silent reader before it serves another.
+    :param auto_commit_interval: ISO 8601, for the consumer ``auto_commit``; empty: the server's default.
     """
 
     conn_id: str
@@ -68,7 +68,7 @@ class Subscription:
 
     @property
     def body(self) -> dict[str, Any]:
-        """As ``POST /subscriptions`` wants it; the server refuses keys that it does not know."""
+        """The body of ``POST /subscriptions``. The server refuses unknown keys."""
         return {"subscription_id": self.id, **self._wishes()}
 
     def _wishes(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Subscription:
 
 
 def check_wish(name: str, value: object) -> None:
-    """Raise :class:`ConfigurationError` for a wrong value of one field; what is None or empty is not given."""
+    """Raise :class:`ConfigurationError` for a wrong value of one option. None and empty values are not checked."""
     if value in (None, "", []):
         return
     try:
@@ -99,10 +99,10 @@ def check_wish(name: str, value: object) -> None:
 
 
 def read_subscription(settings: Settings, options: Mapping[str, Any]) -> Subscription:
-    """The subscription that options wish for, or one :class:`ConfigurationError` that names all that is wrong.
+    """The subscription of these options, or one :class:`ConfigurationError` that names every problem.
 
     :param options: the fields of :class:`Subscription` but the first two; ``types`` and ``subject_types``
-        are lists, or one text. What is None or empty is not given.
+        are lists, or one string. None and empty values count as not given.
     """
     wishes = plain("subscription", options)
     given = {name: value for name, value in wishes.items() if value not in (None, "", [])}
@@ -136,7 +136,7 @@ def _subject_types(value: object) -> tuple[str, ...]:
 
 
 def _patterns(value: object, prefixes: tuple[str, ...]) -> tuple[str, ...]:
-    """In an order of their own, as theirs means nothing."""
+    """CTI patterns, sorted: their order has no meaning, and equal options must give the same id."""
     many = members(value)
     patterns = sorted({_cti(one, prefixes) for one in ([value] if many is None else many)})
     if len(patterns) > TYPES_LIMIT:

@@ -2,7 +2,7 @@
 
 * Tasks: https://developer.acronis.com/doc/resource-policy-management/v4/guide/ and the Task Manager's API reference
 * Tokens: https://developer.acronis.com/doc/account-management/v2/guide/getting-started/authentication
-* Events: :mod:`.acronis_event`
+* Events: see :mod:`.event`
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIVITIES = "/api/task_manager/v2/activities"
 RUN_POLICY = "/api/policy_management/v4/applications/run"
 
 PAGE_ENTRIES = 100
-"""Asked for in one request: ids of 20 digits make an address of 2,500 characters then."""
+"""Ids per request: 100 ids of 20 digits make an address of 2,500 characters."""
 
 _OPTIONS = ("fail_on_warnings",)
 _SELECTOR = "tasks"
@@ -42,9 +42,9 @@ def from_settings(settings: Settings) -> Acronis:
 class Acronis(SystemDefaults):
     """Reads tasks of the Task Manager. Its public part has no cancel, and tasks carry no marker.
 
-    Option of a watch: ``fail_on_warnings``, true where an end with warnings is a failure.
+    Option of a watch: ``fail_on_warnings``: true if an end with warnings is a failure.
 
-    :param many_values: how many values of a filter are written: ``repeated``, or ``or``.
+    :param many_values: the syntax of a filter with several values: ``repeated``, or ``or``.
     """
 
     name = "acronis"
@@ -78,7 +78,7 @@ class Acronis(SystemDefaults):
         return _SELECTOR
 
     def observe_many(self, selector: str, refs: Sequence[str]) -> Flow[Mapping[str, Observation]]:
-        """Read those that have not ended from lists, which hold the short form; an end deserves a full reading."""
+        """Read the tasks that have not ended from lists, which hold the short form. Ended tasks get a single read."""
         seen: dict[str, Observation] = {}
         for first in range(0, len(refs), PAGE_ENTRIES):
             wanted = refs[first : first + PAGE_ENTRIES]
@@ -93,42 +93,42 @@ class Acronis(SystemDefaults):
         return seen
 
     def probe(self) -> Flow[str]:
-        """Read from both services; a client may have been given the scopes of one of them only."""
-        told, closed = [], []
+        """Read from both services, as a client may have the scopes of one of them only."""
+        findings, closed = [], []
         for noun, call in _PROBES.items():
             try:
                 yield from ask(call)
-                told.append(f"{noun} can be read")
+                findings.append(f"{noun} can be read")
             except RemoteError as error:
                 if error.status != 403:
                     raise
                 closed.append(error)
-                told.append(f"{noun} are closed to this client: {error.message}")
+                findings.append(f"{noun} are closed to this client: {error.message}")
         if len(closed) == len(_PROBES):
             raise closed[0]
-        return "; ".join(told)
+        return "; ".join(findings)
 
     def task(self, ref: str) -> Flow[dict[str, Any]]:
-        """One task, as it is."""
+        """One task, as the Task Manager describes it."""
         return ask_json(get(f"{TASKS}/{segment(self.check_ref(ref))}"), retry=_READ_RETRY)
 
     def tasks(self, limit: int, filters: Mapping[str, Any]) -> Flow[list[dict[str, Any]]]:
-        """Tasks by the vendor's filters, as they are; page by page."""
+        """Tasks by the vendor's filters, page by page."""
         return self._list(TASKS, filters, limit, _READ_RETRY)
 
     def activity(self, activity: str | int) -> Flow[dict[str, Any]]:
-        """One activity, a part of a task, as it is. The vendor's ids are whole numbers."""
+        """One activity (a part of a task). The vendor's ids are whole numbers."""
         ref = task_id(activity) or safe_ref(activity, "activity")
         return ask_json(get(f"{ACTIVITIES}/{segment(ref)}"), retry=_READ_RETRY)
 
     def activities(self, limit: int, filters: Mapping[str, Any]) -> Flow[list[dict[str, Any]]]:
-        """Activities by the vendor's filters, as they are; page by page."""
+        """Activities by the vendor's filters, page by page."""
         return self._list(ACTIVITIES, filters, limit, _READ_RETRY)
 
     def run_policy(self, policy_id: str, resource_ids: Sequence[str]) -> Flow[str]:
-        """Start a protection plan on resources. The reply names no task; return the server's time of it.
+        """Start a protection plan on resources, and return the server's time of the reply, which names no task.
 
-        The tasks are those of ``tasks(policyId=..., resourceId=..., enqueuedAt="gt(<a moment before>)")``.
+        ``tasks(policyId=..., resourceId=..., enqueuedAt="gt(<shortly before that time>)")`` finds the tasks.
         """
         many = members(resource_ids)
         resources = plain("resource_ids", [resource_ids] if many is None else many)
@@ -139,7 +139,7 @@ class Acronis(SystemDefaults):
     def _list(
         self, path: str, filters: Mapping[str, Any], limit: int, retry: Retry = ONCE
     ) -> Flow[list[dict[str, Any]]]:
-        """Entries of a list, at most ``limit``. A reply without one is an error, lest it be taken for an empty one."""
+        """At most ``limit`` entries of a list. A reply without a list is an error and not an empty list."""
         found: list[dict[str, Any]] = []
         query = {name: self._filter(value) for name, value in filters.items()}
         while True:
@@ -148,11 +148,11 @@ class Acronis(SystemDefaults):
             found += entries
             if not entries or not after or len(found) >= limit:
                 return found[:limit]
-            query = {"after": after}  # which stands for the filters, too
+            query = {"after": after}  # the cursor includes the filters
 
 
 def _page(call: Call, reply: Reply) -> tuple[list[dict[str, Any]], str]:
-    """The entries of one page, and the cursor of the next one; empty where there is none."""
+    """The entries of one page, and the cursor of the next one; empty if there is none."""
     content = read_object(call, reply)
     items = content.get("items")
     if not isinstance(items, list):
@@ -161,7 +161,7 @@ def _page(call: Call, reply: Reply) -> tuple[list[dict[str, Any]], str]:
 
 
 def _after(content: Mapping[str, Any]) -> str:
-    """The vendor's API description has cursors at the top, its samples have them inside of ``paging``."""
+    """The cursor of the next page: at the top by the vendor's API description, inside ``paging`` by its samples."""
     after = _inside(content, "cursors").get("after")
     return after if isinstance(after, str) else ""
 

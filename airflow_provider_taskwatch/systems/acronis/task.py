@@ -1,4 +1,7 @@
-"""What Acronis' Task Manager tells about a task, read: alone, or as the short form that lists hold."""
+"""A task as Acronis' Task Manager describes it, alone or in the short form of lists.
+
+* https://developer.acronis.com/doc/resource-policy-management/v4/guide/
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ CODES: Mapping[str, Phase] = {
 
 COMPLETED = "completed"
 WARNING = f"{COMPLETED}, warning"
-"""The status of a task that has ended with remarks."""
+"""The status of a task that has ended with warnings."""
 
 _ID = re.compile(r"0*([1-9][0-9]{0,18})")
 _TOTAL_LIMIT = 10**18
@@ -38,7 +41,7 @@ _ABOUT = ("id", "name", "type")
 
 
 def task_id(value: object) -> str | None:
-    """The id of a task, which is a number beyond 2^53, from a number or a text; None where it is none."""
+    """The id of a task from a number or a string; None if it is neither. Ids exceed 2^53."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None  # a float has lost the last digits
     matched = _ID.fullmatch(str(value).strip()) if not isinstance(value, int) or 0 < value < 10**19 else None
@@ -46,12 +49,12 @@ def task_id(value: object) -> str | None:
 
 
 def id_in(content: Mapping[str, Any]) -> str | None:
-    """The id that a task or an entry of a list names; some name it once more, as a text."""
+    """The id in a task or in an entry of a list. Some repeat it as a string."""
     return task_id(content.get("idString")) or task_id(content.get("id"))
 
 
 def read_task(ref: str, content: Mapping[str, Any]) -> Observation:
-    """The reading in a task, whether it was read alone or is an entry of a list."""
+    """The observation in a task, whether it was read alone or is an entry of a list."""
     state, code = _text(content.get("state")), _text(_inside(content, "result").get("code"))
     ended = moment(content.get("completedAt"))
     return Observation(
@@ -67,14 +70,14 @@ def read_task(ref: str, content: Mapping[str, Any]) -> Observation:
 
 
 def phase_of(state: str, code: str, *, is_blocked: bool) -> Phase:
-    """Our word for a state, and for the code of a result where the state says that there is one."""
+    """The phase of a state, and of the result code of a completed task."""
     if state == COMPLETED:
         return CODES.get(code, Phase.UNKNOWN)
     return Phase.BLOCKED if is_blocked else STATES.get(state, Phase.UNKNOWN)
 
 
 def _result(ref: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The XCom; what the Task Manager leaves out is None. ``duration`` is in seconds."""
+    """The XCom. What the Task Manager omits is None. ``duration`` is in seconds."""
     result, tenant = _inside(content, "result"), _inside(content, "tenant")
     return {
         "id": ref,
@@ -106,11 +109,11 @@ def _personal(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _message(content: Mapping[str, Any]) -> str:
-    """Why it has failed, what it remarks, or what it waits for; in the remote's words."""
+    """The error, the warnings, or what the task waits for."""
     result = _inside(content, "result")
-    said = result.get("error") or result.get("warnings") or _blockers(content) or ""
-    asked = "its cancellation was asked for" if content.get("cancelRequested") is True and not said else ""
-    return told(said) or asked
+    stated = result.get("error") or result.get("warnings") or _blockers(content) or ""
+    asked = "its cancellation was asked for" if content.get("cancelRequested") is True and not stated else ""
+    return told(stated) or asked
 
 
 def _blockers(content: Mapping[str, Any]) -> list[object]:
@@ -120,7 +123,7 @@ def _blockers(content: Mapping[str, Any]) -> list[object]:
 
 
 def _progress(progress: Mapping[str, Any]) -> float | None:
-    """Percent, where the numbers make sense."""
+    """The progress in percent; None if the numbers are implausible."""
     total, current = progress.get("total"), progress.get("current")
     if not isinstance(total, (int, float)) or not isinstance(current, (int, float)):
         return None
@@ -128,7 +131,7 @@ def _progress(progress: Mapping[str, Any]) -> float | None:
 
 
 def _inside(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The object in a member, an empty one where it is anything else."""
+    """The object in a member; empty if it is anything else."""
     value = content.get(name)
     return value if isinstance(value, Mapping) else {}
 

@@ -1,4 +1,7 @@
-"""What lists of APS notifications say about those that are waited for."""
+"""Observations from lists of APS notifications.
+
+* https://docs.cloudblue.com/cbc/sdk/21.0/api/types/platform-types/onscreennotification/onscreennotification-OnScreenNotificationManager-page/
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ _CONTEXT = "context="
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 ORDER = (Phase.FAILED, Phase.RUNNING, Phase.PENDING, Phase.BLOCKED, Phase.UNKNOWN, Phase.SUCCEEDED)
-"""Of several notifications the first phase counts: one failure fails, and all must succeed."""
+"""The phase of several notifications is the first of these: one failure fails, and all must succeed."""
 
 
 def context_in(ref: str) -> str | None:
-    """The context that a ref asks for, None where it is the id of one notification."""
+    """The context in a ref; None if it is the id of one notification."""
     return ref.removeprefix(_CONTEXT) if ref.startswith(_CONTEXT) else None
 
 
@@ -49,9 +52,9 @@ def notification_ref(notification: object, context: object) -> str:
 
 
 class Listing:
-    """Notifications by id and by context, from one list or several; what comes later is newer.
+    """Notifications by id and by context, from one list or several. Later lists are newer.
 
-    :param locale: language of the texts, where the platform has not chosen one.
+    :param locale: language of the texts if the platform has chosen none.
     """
 
     def __init__(self, locale: str) -> None:
@@ -62,21 +65,21 @@ class Listing:
         self._readings: dict[str, Observation] = {}
 
     def add(self, items: Iterable[Item]) -> None:
-        """Learn from a list."""
+        """Add the notifications of a list."""
         self._items |= {one["id"]: one for one in items if isinstance(one.get("id"), str)}
         self._groups = None
         self._readings = {}
 
     def is_settled(self, ref: str) -> bool:
-        """Whether what a panel shows is enough: all that goes on, and the newest of what has ended.
+        """Whether the lists so far answer a ref. A panel shows all that is running, and the newest that has ended.
 
-        The success of a context is not: it may be that of others as well, which have failed before.
+        The success of a context is not settled: earlier notifications of that context may have failed.
         """
         seen = self.observation(ref)
         return seen.phase is not Phase.LOST and not (context_in(ref) is not None and seen.phase.is_ok)
 
     def missing(self, refs: Iterable[str]) -> str:
-        """One pattern for all contexts that are in no list; empty where there is none."""
+        """One pattern for all contexts that are in no list; empty if there is none."""
         asked = [context for ref in refs if (context := context_in(ref)) is not None]
         unseen = [context for context in asked if not self._matching(context)]
         if len(unseen) < 2:
@@ -84,11 +87,11 @@ class Listing:
         return _common([one.partition(ANY)[0] for one in unseen]) + ANY
 
     def last(self, ref: str) -> ApsNotification | None:
-        """The notification that was changed last, None where no list has one."""
+        """The notification that was changed last; None if no list has one."""
         return max(map(read_notification, self._found(ref)), key=_changed_at, default=None)
 
     def observation(self, ref: str) -> Observation:
-        """The reading of a ref; absent where no list has it."""
+        """The observation of a ref; absent if no list has it."""
         if ref not in self._readings:
             self._readings[ref] = self._observation(ref)
         return self._readings[ref]
@@ -97,17 +100,17 @@ class Listing:
         found = list(map(read_notification, self._found(ref)))
         if not found:
             return absent(ref)
-        phase, told = min(((phase_of(one), one) for one in found), key=lambda pair: ORDER.index(pair[0]))
+        phase, decisive = min(((phase_of(one), one) for one in found), key=lambda pair: ORDER.index(pair[0]))
         locale = self._locale
-        ended = moment(told.modified) if phase.is_final else None
+        ended = moment(decisive.modified) if phase.is_final else None
         return Observation(
             ref=ref,
             phase=phase,
-            status=told.status,
-            message=_words(told, locale, len(found)),
+            status=decisive.status,
+            message=_message(decisive, locale, len(found)),
             ended_at=ended.timestamp() if ended else None,
-            result=LazyMapping(lambda: _result(ref, told, found, locale)),
-            personal=LazyMapping(lambda: {wire_name(name): getattr(told, name) for name in PERSONAL}),
+            result=LazyMapping(lambda: _result(ref, decisive, found, locale)),
+            personal=LazyMapping(lambda: {wire_name(name): getattr(decisive, name) for name in PERSONAL}),
         )
 
     def _found(self, ref: str) -> list[Item]:
@@ -117,7 +120,7 @@ class Listing:
         return self._matching(context)
 
     def _matching(self, pattern: str) -> list[Item]:
-        """The notifications whose contexts match."""
+        """The notifications whose contexts match a pattern."""
         groups = self._grouped()
         prefix, asterisk, _ = pattern.partition(ANY)
         if not asterisk:
@@ -126,7 +129,7 @@ class Listing:
         return [item for one in alike if matches(pattern, one) for item in groups[one]]
 
     def _grouped(self) -> dict[str, list[Item]]:
-        """Notifications by context; the contexts are in order."""
+        """Notifications by context; sorts the names of the contexts, too."""
         if self._groups is None:
             self._groups = {}
             for item in self._items.values():
@@ -137,7 +140,7 @@ class Listing:
 
 
 def _common(texts: Sequence[str]) -> str:
-    """How all of these begin."""
+    """The common prefix of texts."""
     first, last = min(texts), max(texts)
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return "".join(one for one, _ in alike)
@@ -147,14 +150,14 @@ def _changed_at(notification: ApsNotification) -> datetime:
     return moment(notification.modified) or moment(notification.created) or _LONG_AGO
 
 
-def _words(notification: ApsNotification, locale: str, count: int) -> str:
-    said = ": ".join(text for name in ("message", "details") if (text := shown(notification, name, locale)))
-    return f"{said} (one of {count})" if count > 1 else said
+def _message(notification: ApsNotification, locale: str, count: int) -> str:
+    text = ": ".join(part for name in ("message", "details") if (part := shown(notification, name, locale)))
+    return f"{text} (one of {count})" if count > 1 else text
 
 
-def _result(ref: str, told: ApsNotification, found: Sequence[ApsNotification], locale: str) -> dict[str, Any]:
-    """The XCom: the notification that decides; of a context, all of them as well."""
-    result = as_result(told, locale)
+def _result(ref: str, decisive: ApsNotification, found: Sequence[ApsNotification], locale: str) -> dict[str, Any]:
+    """The XCom: the decisive notification, and for a context all notifications of it."""
+    result = as_result(decisive, locale)
     if context_in(ref) is None:
         return result
     return result | {"notifications": [as_result(one, locale) for one in found]}

@@ -1,4 +1,4 @@
-"""Where the platform's notification manager is found, how its operations are called, and what they answer.
+"""The platform's notification manager: its address, its operations and their replies.
 
 * https://docs.cloudblue.com/cbc/sdk/21.0/api/types/platform-types/onscreennotification/onscreennotification-OnScreenNotificationManager-page/
 """
@@ -18,13 +18,13 @@ from .notification import ApsNotification, read_notification
 
 T = TypeVar("T")
 Item = Mapping[str, Any]
-"""A notification as it is in a reply."""
+"""A notification in a reply."""
 
 TYPE = "http://www.parallels.com/pa/pa-core-services/notification-manager/1.0"
 SERVICE_PATH = "/aps/2/services/notification-manager"
 RESOURCES_PATH = "/aps/2/resources"
 TRANSIENT = "aps-transient-error"
-"""The header of a refusal that the platform itself says will pass."""
+"""The header by which the platform marks a refusal as transient."""
 RETRY = Retry(attempts=5)
 
 OPERATIONS: Mapping[str, tuple[str, str]] = {
@@ -43,7 +43,7 @@ GROUPS = ("warnings", "inProgressActivities", "otherActivities")
 
 
 class PassingRefusalError(RemoteError):
-    """A refusal that the platform itself says will pass, whatever its status."""
+    """A refusal that the platform marks as transient, whatever its status."""
 
     @property
     def transient(self) -> bool:  # type: ignore[override]
@@ -51,13 +51,13 @@ class PassingRefusalError(RemoteError):
 
 
 class Manager:
-    """The notification manager of one platform; each method is one operation, asked once.
+    """The notification manager of one platform. Each method is one operation, sent once.
 
-    Its id, once it is looked up, is remembered: it is the same for all who ask.
+    The id of the manager is looked up once and kept, as it is the same for all callers.
 
     :param path: ``service`` for the path of the type, ``resource`` for that of a resource.
-    :param manager_id: of the resource; empty to look it up.
-    :param headers: sent along with each call; those without a value are left out.
+    :param manager_id: of the resource; empty: it is looked up.
+    :param headers: sent with each call; empty ones are not sent.
     """
 
     def __init__(self, *, path: str, manager_id: str, headers: Mapping[str, str]) -> None:
@@ -67,7 +67,7 @@ class Manager:
         self._headers = {name: _sendable(name, value) for name, value in headers.items() if value}
 
     def notification(self, operation: str, content: Item, ref: str = "") -> Flow[ApsNotification]:
-        """An operation that answers with the notification."""
+        """An operation whose reply is a notification."""
         call, reply = yield from self.ask(operation, ref, content=content)
         notification = read_notification(read_object(call, reply))
         if not notification.id:
@@ -75,7 +75,7 @@ class Manager:
         return notification
 
     def items(self, operation: str, **query: str) -> Flow[list[Item]]:
-        """A list of notifications. A reply without one is an error, lest it be mistaken for an empty one."""
+        """A list of notifications. A reply without a list is an error and not an empty list."""
         call, reply = yield from self.ask(operation, query=query)
         content = _json(call, reply)
         if not isinstance(content, list):
@@ -83,7 +83,7 @@ class Manager:
         return _objects(content)
 
     def groups(self) -> Flow[Mapping[str, list[Item]]]:
-        """What a panel shows. The vendor's type says one object, its prose a list of them."""
+        """The groups that a panel shows. By the vendor's type they are one object, by its prose a list of objects."""
         call, reply = yield from self.ask("getDisplayMessages")
         content = _json(call, reply)
         parts = _objects(content if isinstance(content, list) else [content])
@@ -100,7 +100,7 @@ class Manager:
         return str(content["id"])
 
     def deleted(self, ref: str) -> Flow[ApsNotification | str | None]:
-        """Delete a notification, and return what comes: the notification, a text, or nothing."""
+        """Delete a notification, and return the reply: the notification, a string, or None."""
         _, reply = yield from self.ask("deleteNotification", ref)
         try:
             content = reply.json()
@@ -113,7 +113,7 @@ class Manager:
     def ask(
         self, operation: str, ref: str = "", *, content: object = None, query: Query | None = None
     ) -> Flow[tuple[Call, Reply]]:
-        """One operation. Where the manager was looked up and is not there any more, it is looked up again."""
+        """Send one operation. A manager that was looked up and has moved is looked up again."""
         method, path = OPERATIONS[operation]
         below = path.format(notificationId=segment(ref))
         call = send(method, (yield from self._base()) + below, content, self._headers, query)
@@ -134,7 +134,7 @@ class Manager:
         return f"{RESOURCES_PATH}/{segment(self._id)}"
 
     def _moved(self) -> Flow[str]:
-        """The path of the manager where it is another one by now; empty where it is not."""
+        """The path of the manager if another one is in its place now; else empty."""
         if self._is_service or self._is_given:
             return ""
         before, self._id = self._id, ""
@@ -142,9 +142,9 @@ class Manager:
         return base if self._id != before else ""
 
     def _find_manager(self) -> Flow[str]:
-        """The manager is the one resource of its type, whose version clients write as ``1.0`` and as ``1``."""
+        """The id of the only resource of the manager's type, whose version clients write as ``1.0`` and as ``1``."""
         for kind in (TYPE, TYPE.removesuffix(".0")):
-            # The query is no pair of name and value, and the signature covers it as it is sent.
+            # The query has no value, and the signature covers the query in the form that is sent.
             call = get(f"{RESOURCES_PATH}?implementing({quote(kind, safe='')})", headers=self._headers)
             resources = _objects(_json(call, (yield from _once(call))))
             if found := next(filter(None, map(_resource_id, resources)), ""):
@@ -156,10 +156,10 @@ class Manager:
 
 
 def insist(make: Callable[[], Flow[T]], is_safe: Callable[[TaskWatchError], bool] = lambda _: True) -> Flow[T]:
-    """What a flow brings, which is run again after failures that pass.
+    """The result of a flow that is repeated after transient errors.
 
     :param make: makes the flow.
-    :param is_safe: whether it may be run again after this failure; any flow that may be run twice may.
+    :param is_safe: whether the flow may be repeated after this error.
     """
     failures, paused = 0, 0.0
     while True:
@@ -170,9 +170,9 @@ def insist(make: Callable[[], Flow[T]], is_safe: Callable[[TaskWatchError], bool
             pause = RETRY.seconds(failures, getattr(error, "retry_after", None))
             if RETRY.is_over(failures, paused + pause, error.patience) or not (error.transient and is_safe(error)):
                 raise
-            words = trouble(str(error), pause, RETRY.left_seconds(failures, paused, error.patience))
+            reason = trouble(str(error), pause, RETRY.left_seconds(failures, paused, error.patience))
             paused += pause
-        yield Pause(seconds=pause, spread=0.2, trouble=words)
+        yield Pause(seconds=pause, spread=0.2, trouble=reason)
 
 
 def _once(call: Call) -> Flow[Reply]:

@@ -1,4 +1,4 @@
-"""A notification of the APS platform as a value: its fields, what may be sent of them, and what they mean.
+"""A notification of the APS platform: its fields, its checks and its phases.
 
 * https://docs.cloudblue.com/cbc/sdk/21.0/api/types/platform-types/onscreennotification/onscreennotification-OnScreenNotificationManager-page/
 """
@@ -22,7 +22,7 @@ CONTEXT_CHARACTERS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApsNotification:
-    """One notification, with the vendor's fields and defaults. What a type or a status means is in :data:`PHASES`.
+    """One notification, with the vendor's fields and defaults. :data:`PHASES` maps types and statuses to phases.
 
     Required are ``message``, ``package_id`` and ``service``; the fields of :data:`READ_ONLY` come from the platform and
     are never sent.
@@ -33,13 +33,13 @@ class ApsNotification:
     :param details: a short text in the list of notifications.
     :param full_details: the text of the opened notification.
     :param link: a view of the panel, such as ``/v/aps/samples/async1pn/servers``; no URL.
-    :param link_more: another one, labelled ``link_more_text``.
+    :param link_more: another view, labelled ``link_more_text``.
     :param package_id: APS id of the package whose icons and translations are used.
-    :param service: name of the service that has started the activity.
-    :param account_id: APS id of an account, all of whose users are addressed.
-    :param user_id: APS id of the user who is addressed.
-    :param context: by which notifications are grouped and found again.
-    :param initiator_id: APS id of the user who has started the activity; ``initiator`` is the name.
+    :param service: name of the service that started the activity.
+    :param account_id: APS id of an account; all its users are addressed.
+    :param user_id: APS id of the addressed user.
+    :param context: groups notifications, and finds them again.
+    :param initiator_id: APS id of the user who started the activity; ``initiator`` is the name.
     :param parent_id: id of another notification; its children do not pop up.
     :param created: ISO 8601, as the platform writes it; so is ``modified``.
     """
@@ -74,7 +74,7 @@ class ApsNotification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisplayMessages:
-    """What a panel shows: all warnings, all activities in progress, and the ten latest of the others."""
+    """The content of a panel: all warnings, all activities in progress, and the ten latest others."""
 
     warnings: tuple[ApsNotification, ...] = ()
     in_progress_activities: tuple[ApsNotification, ...] = ()
@@ -105,7 +105,7 @@ STATUSES: Mapping[str, tuple[str, ...]] = {
     "activity": ("inProgress", "ready", "error"),
     "warning": ("upcoming", "existing"),
 }
-"""What an application may send, by type."""
+"""The statuses that an application may send, by type."""
 
 PHASES: Mapping[tuple[str, str], Phase] = {
     ("activity", "inProgress"): Phase.RUNNING,
@@ -115,7 +115,7 @@ PHASES: Mapping[tuple[str, str], Phase] = {
     ("warning", "upcomming"): Phase.PENDING,  # once in the vendor's prose
     ("warning", "existing"): Phase.BLOCKED,
 }
-"""Anything else is unknown; a warning that is resolved is over."""
+"""Other combinations are unknown. A resolved warning has succeeded."""
 
 
 def wire_name(name: str) -> str:
@@ -129,14 +129,14 @@ _PLAIN = [(name, wire) for name, wire in _NAMES.items() if name not in (*TEXTS, 
 
 
 def phase_of(notification: ApsNotification) -> Phase:
-    """Our word for the state of what a notification tells."""
+    """The phase of a notification."""
     if notification.type == "warning" and notification.resolved:
         return Phase.SUCCEEDED
     return PHASES.get((notification.type, notification.status), Phase.UNKNOWN)
 
 
 def read_notification(content: Mapping[str, Any]) -> ApsNotification:
-    """The notification in a reply. Types and statuses that are not known are kept; what makes no sense is left out."""
+    """The notification in a reply. Unknown types and statuses are kept; values of a wrong type are left out."""
     values: dict[str, Any] = {name: _plain(content[wire]) for name, wire in _PLAIN if wire in content}
     values |= {name: read_text(content[_NAMES[name]]) for name in TEXTS if _NAMES[name] in content}
     values |= {name: content[name] in (True, "true") for name in FLAGS if name in content}
@@ -148,7 +148,7 @@ def _plain(value: object) -> str:
 
 
 def write_notification(notification: ApsNotification) -> dict[str, Any]:
-    """What is sent of a notification: all that a client may set."""
+    """The content to send: all fields that a client may set."""
     given = {name: getattr(notification, name) for name in SETTABLE}
     written = {
         name: write_text(value) if isinstance(value, LocalizedMessage) else value for name, value in given.items()
@@ -157,14 +157,17 @@ def write_notification(notification: ApsNotification) -> dict[str, Any]:
 
 
 def checked(notification: ApsNotification) -> ApsNotification:
-    """The notification, or one :class:`ConfigurationError` that names every field that is wrong."""
+    """The notification, unchanged.
+
+    :raises ConfigurationError: names every wrong field.
+    """
     texts = {name: getattr(notification, name) for name in TEXTS if getattr(notification, name) is not None}
     wrong = [name for name, text in texts.items() if not isinstance(text, LocalizedMessage)]
     problems = [f"{name} must be a LocalizedMessage" for name in wrong]
     problems += [f"{name} is missing" for name in REQUIRED if _is_missing(getattr(notification, name))]
     problems += _status_problems(notification)
     if "*" in notification.context:
-        problems.append("context must not hold '*', which stands for anything when it is looked up")
+        problems.append("context must not hold '*', which stands for any text in a look-up")
     problems += _text_problems({name: text for name, text in texts.items() if name not in wrong})
     if problems:
         raise ConfigurationError(f"the notification cannot be sent: {'; '.join(problems)}")
@@ -193,33 +196,33 @@ def _status_problems(notification: ApsNotification) -> list[str]:
 
 
 def check_type(kind: str, status: str = "") -> None:
-    """Raise :class:`ConfigurationError` for an unknown type, and for a status that it does not have."""
+    """Raise :class:`ConfigurationError` for an unknown type, or a status that the type does not have."""
     if problems := _status_problems(ApsNotification(type=kind, status=status or STATUSES.get(kind, ("",))[0])):
         raise ConfigurationError(problems[0])
 
 
 def in_language(notification: ApsNotification, locale: str) -> dict[str, str]:
-    """The texts of a notification by field, as they are shown."""
+    """The texts of a notification by field, in one language."""
     return {name: shown(notification, name, locale) for name in TEXTS}
 
 
 def shown(notification: ApsNotification, name: str, locale: str) -> str:
-    """One text of a notification, as the platform shows it, else as it would be shown."""
+    """One text of a notification: the platform's own rendering, or ours if there is none."""
     return str(getattr(notification, f"localized_{name}")) or render(getattr(notification, name), locale)
 
 
 def as_result(notification: ApsNotification, locale: str, *, personal: bool = False) -> dict[str, Any]:
     """A notification as plain JSON for people and XComs, under the vendor's names, its texts in one language.
 
-    :param personal: whether fields that tell of people belong in there, too.
+    :param personal: whether to include fields about people.
     """
     kept = {name: getattr(notification, name) for name in _NAMES if not name.startswith("localized_")}
-    told = {**kept, **in_language(notification, locale)}
-    return {_NAMES[name]: value for name, value in told.items() if personal or name not in PERSONAL}
+    values = {**kept, **in_language(notification, locale)}
+    return {_NAMES[name]: value for name, value in values.items() if personal or name not in PERSONAL}
 
 
 def changed(notification: ApsNotification, changes: Mapping[str, Any]) -> ApsNotification:
-    """The notification with some fields changed, and without what the platform had made of the old ones."""
+    """The notification with some fields changed, and without the platform's renderings of its old texts."""
     outdated: dict[str, Any] = {f"localized_{name}": "" for name in TEXTS}
     return replace(notification, **outdated, **changes)
 
@@ -238,10 +241,10 @@ def task_context(dag_id: str, run_id: str, task_id: str, map_index: int | None, 
 
 
 def context_for(*ids: object, group: str = "") -> str:
-    """A context that belongs to one thing and to nothing else: readable, and told apart by a digest.
+    """A readable context that is unique for these ids, by a digest of them.
 
-    :param ids: what the thing is known by, such as DAG, run and task.
-    :param group: what stands before the digest, for look-ups of several (``group.*``); made of the ids where empty.
+    :param ids: such as DAG, run and task.
+    :param group: the part before the digest, for look-ups of several (``group.*``); empty: made of the ids.
     """
     readable = group or re.sub(r"[^A-Za-z0-9._-]", "-", ".".join(["airflow", *map(str, ids)]))[:CONTEXT_CHARACTERS]
     digest = hashlib.sha256(json.dumps([*map(str, ids)]).encode()).hexdigest()[:12]

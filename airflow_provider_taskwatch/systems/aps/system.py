@@ -1,7 +1,7 @@
 """The APS Notification Manager of CloudBlue Commerce (formerly Odin): on-screen notifications, sent and waited for.
 
 * Its eight operations: https://docs.cloudblue.com/cbc/sdk/21.0/api/types/platform-types/onscreennotification/onscreennotification-OnScreenNotificationManager-page/
-* What they are for: https://docs.cloudblue.com/cbc/sdk/21.0/concepts/frontend/ux1/notifications
+* Their purpose: https://docs.cloudblue.com/cbc/sdk/21.0/concepts/frontend/ux1/notifications
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def from_settings(settings: Settings, **headers: str) -> Aps:
 
 
 class Aps(SystemDefaults):
-    """Sends notifications, and reads those of others. What is waited for is an activity, or that a warning is resolved.
+    """Sends notifications, and reads those of other clients. A watch waits for an activity, or for a resolved warning.
 
     A ref is a notification's id, or ``context=<pattern>`` for all whose context matches, ``*`` standing for anything.
 
     :param package_id: of notifications that name none; so is ``service``.
-    :param path: ``service`` or ``resource``: where the manager is found.
-    :param manager_id: for the latter; empty to look it up.
+    :param path: ``service`` or ``resource``: how the manager is addressed.
+    :param manager_id: for ``resource``; empty: it is looked up.
     :param locale: language of the texts in answers.
-    :param resource_id: on whose behalf to call.
-    :param transaction_id: of the platform's call that this is an answer to.
+    :param resource_id: the resource on whose behalf calls are made.
+    :param transaction_id: of the platform's call that these calls belong to.
     """
 
     name = "aps"
@@ -69,20 +69,21 @@ class Aps(SystemDefaults):
     # --- the eight operations
 
     def send(self, notification: ApsNotification) -> Flow[ApsNotification]:
-        """Send a notification, and return it with its id. Sent once more only where nothing can have been done."""
+        """Send a notification, and return it with its id. A send is repeated only if it did nothing for certain."""
         content = write_notification(self.completed(notification))
         return insist(lambda: self._manager.notification("sendNotification", content), _may_repeat_send)
 
     def edit(self, ref: str, notification: ApsNotification) -> Flow[ApsNotification]:
-        """Put a notification in the place of another; read-only fields are left out."""
+        """Replace a notification; read-only fields are not sent."""
         content, ref = write_notification(self.completed(notification)), self.check_id(ref)
         return insist(lambda: self._manager.notification("editNotification", content, ref))
 
     def delete(self, ref: str) -> Flow[ApsNotification | str | None]:
-        """Delete a notification; :class:`NotFoundError` where there is none, and not because of a lost reply.
+        """Delete a notification, and return the reply: the notification, a string, or None.
 
-        The vendor's prose says that the deleted notification is returned, its schema a string: what comes is returned,
-        None where nothing comes.
+        The vendor's prose names the deleted notification, its schema a string.
+
+        :raises NotFoundError: there is none. After a lost reply, a missing notification counts as deleted.
         """
         ref, tries = self.check_id(ref), 0
 
@@ -103,7 +104,7 @@ class Aps(SystemDefaults):
         return self._notifications("getNotifications", channel=channel)
 
     def by_context(self, pattern: str) -> Flow[list[ApsNotification]]:
-        """The last notifications whose contexts match, ``*`` standing for anything."""
+        """The last notification of each context that matches; ``*`` stands for any text."""
         return self._notifications("getLastNotificationMessagesByContext", context=pattern)
 
     def activity_log(self) -> Flow[list[ApsNotification]]:
@@ -120,24 +121,24 @@ class Aps(SystemDefaults):
         """The id of the caller's channel."""
         return insist(self._manager.channel)
 
-    # --- what is made of them
+    # --- composed of the operations
 
     def announce(self, notification: ApsNotification, *, under: str = "") -> Flow[ApsNotification]:
-        """Send a notification; or edit the one that has the same context, whoever has sent it.
+        """Send a notification, or edit the existing one with the same context.
 
-        However often, and whatever reply was lost: there is one of that context.
+        Repeated calls and lost replies leave one notification of that context.
 
-        :param under: the context of its parent; where there is one of that context, it does not pop up.
+        :param under: the context of its parent. If there is such a notification, this one does not pop up.
         """
         notification = self.completed(notification)
         if not notification.context:
-            raise ConfigurationError("context is missing: by it the notification is found again")
+            raise ConfigurationError("context is missing; the notification is found again by its context")
         return insist(lambda: self._announce(notification, under))
 
     def change(self, ref: str, changes: Mapping[str, Any]) -> Flow[ApsNotification]:
-        """Change some fields of a notification, which is found by its ref; those that are not named stay.
+        """Change some fields of a notification, and keep the others.
 
-        What is not found in any list is edited all the same where the changes make a whole notification.
+        A notification that is in no list is edited if the changes make a whole notification.
         """
         known = yield from self.find_notification(ref)
         if known is None and context_in(ref) is not None:
@@ -146,12 +147,15 @@ class Aps(SystemDefaults):
         return (yield from self.edit(known.id if known else ref, notification))
 
     def find_notification(self, ref: str) -> Flow[ApsNotification | None]:
-        """The last notification of a ref, None where there is none in any list."""
+        """The last notification of a ref; None if no list has one."""
         listing = yield from self._listing([ref])
         return listing.last(ref)
 
     def completed(self, notification: ApsNotification) -> ApsNotification:
-        """The notification with what the connection adds, or one error that names all that is wrong with it."""
+        """The notification with the connection's defaults.
+
+        :raises ConfigurationError: names every problem of it.
+        """
         package_id, service = notification.package_id or self._package_id, notification.service or self._service
         return checked(replace(notification, package_id=package_id, service=service))
 
@@ -173,7 +177,10 @@ class Aps(SystemDefaults):
         return ref
 
     def check_id(self, ref: str) -> str:
-        """An id as it is sent, or an error before any request."""
+        """An id in the form that is sent.
+
+        :raises ConfigurationError: it cannot be an id. No request was sent.
+        """
         return safe_ref(ref, self.noun)
 
     def observe(self, ref: str) -> Flow[Observation]:
@@ -181,11 +188,11 @@ class Aps(SystemDefaults):
         return found[ref]
 
     def selector(self, options: Options) -> str:
-        """There is no way to read one: whoever waits on a connection is served by the same lists."""
+        """The same for all watches: the API reads lists only."""
         return "notifications"
 
     def observe_many(self, selector: str, refs: Sequence[str]) -> Flow[Mapping[str, Observation]]:
-        """All of them, those that are in no list as absent; so nobody is left to be read alone."""
+        """All refs; those that are in no list are absent, so none needs a single read."""
         listing = yield from self._listing(refs)
         return {ref: listing.observation(ref) for ref in refs}
 
@@ -208,9 +215,9 @@ class Aps(SystemDefaults):
         return [read_notification(one) for one in found]
 
     def _listing(self, refs: Sequence[str]) -> Flow[Listing]:
-        """What a panel shows; where that leaves something open, the action log; then the contexts themselves.
+        """The lists that answer these refs: the panel, then the action log, then the contexts, as far as needed.
 
-        At most three requests, however many refs there are.
+        At most three requests.
         """
         listing = Listing(self.locale)
         groups = yield from self._manager.groups()
@@ -230,12 +237,12 @@ class Aps(SystemDefaults):
         return (yield from self._manager.notification("editNotification", content, known.id))
 
     def _last_of(self, context: str) -> Flow[ApsNotification | None]:
-        """The last notification of this very context."""
+        """The last notification of exactly this context."""
         listing = Listing(self.locale)
         listing.add((yield from self._manager.items("getLastNotificationMessagesByContext", context=context)))
         return listing.last(by_context(context))
 
 
 def _may_repeat_send(error: TaskWatchError) -> bool:
-    """Whether a send that ended in this error surely did nothing."""
+    """Whether a send that failed with this error did nothing for certain."""
     return not isinstance(error, PassingRefusalError) and SystemDefaults().was_refused(error)

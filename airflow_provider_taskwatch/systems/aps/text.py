@@ -1,4 +1,7 @@
-"""Texts of the APS platform that readers see in their own languages: what may be in them, and what becomes of them."""
+"""Texts of the APS platform in the languages of its users.
+
+* https://docs.cloudblue.com/cbc/sdk/21.0/concepts/frontend/ux1/notifications
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 from airflow_provider_taskwatch.core.error import ConfigurationError
 
 LANGUAGE = "en"
-"""What is shown where a text is not there in the reader's language."""
+"""The language of a text that is missing in the reader's language."""
 
 _KEY = re.compile(r"__([^\W_](?:[_.-]?[^\W_])*)__")
 
@@ -20,8 +23,8 @@ class LocalizedMessage:
     """A text with places for other texts.
 
     :param message: the text; ``__key__`` in it is replaced.
-    :param keys: what stands for a key, whatever the language.
-    :param multilang_keys: what stands for a key in each language, by language code (``en``, ``de``).
+    :param keys: the text of a key in all languages.
+    :param multilang_keys: the text of a key by language code (``en``, ``de``).
     """
 
     message: str = ""
@@ -30,7 +33,7 @@ class LocalizedMessage:
 
     @classmethod
     def literal(cls, text: str) -> LocalizedMessage:
-        """A text that is shown as it is, whatever ``__name__`` is in it: the platform replaces no key inside a key."""
+        """A text that is shown unchanged, even with ``__name__`` in it: the platform replaces no key inside a key."""
         return cls(message="__text__", keys={"text": text}) if _KEY.search(text) else cls(message=text)
 
 
@@ -39,10 +42,10 @@ Text = str | Mapping[str, Any] | LocalizedMessage
 
 
 def localized(name: str, value: object, *, literal: bool = False) -> LocalizedMessage | None:
-    """The text that a user has given: as it is, as a dict in the vendor's form, or plain; None where there is none.
+    """The text in an argument: a :class:`LocalizedMessage`, a dict in the vendor's form, or a string; None if empty.
 
     :param name: of the argument, for the error.
-    :param literal: the text has no place for keys, whatever is in it; see :meth:`LocalizedMessage.literal`.
+    :param literal: whether the text has no keys; see :meth:`LocalizedMessage.literal`.
     """
     text = _localized(name, value)
     return LocalizedMessage.literal(text.message) if literal and text else text
@@ -68,7 +71,7 @@ _WRITTEN = ("message", "keys", "multilangKeys")
 
 
 def read_text(value: object) -> LocalizedMessage | None:
-    """The text in a reply, as much of it as makes sense."""
+    """The text in a reply; values of a wrong type are left out."""
     if isinstance(value, str):
         return LocalizedMessage(message=value)
     if not isinstance(value, Mapping):
@@ -83,19 +86,19 @@ def read_text(value: object) -> LocalizedMessage | None:
 
 
 def write_text(text: LocalizedMessage) -> dict[str, Any]:
-    """The text as it is sent."""
+    """The text in the form that is sent."""
     languages = {key: dict(texts) for key, texts in text.multilang_keys.items()}
     content = dict(zip(_WRITTEN, (text.message, dict(text.keys), languages), strict=True))
     return {name: value for name, value in content.items() if value or name == "message"}
 
 
 def placeholders(text: LocalizedMessage) -> set[str]:
-    """The keys that a text has a place for."""
+    """The keys in a text."""
     return set(_KEY.findall(text.message))
 
 
 def text_problems(text: LocalizedMessage) -> list[str]:
-    """What readers would stumble over: keys without a text, texts without a place, gaps in a language."""
+    """The problems of a text: keys without a text, texts without a key, languages with missing texts."""
     wanted, given = placeholders(text), {*text.keys, *text.multilang_keys}
     languages = {language for texts in text.multilang_keys.values() for language in texts}
     problems = [f"__{key}__ is not among its keys" for key in sorted(wanted - given)]
@@ -104,12 +107,12 @@ def text_problems(text: LocalizedMessage) -> list[str]:
     return problems + [
         f"key {key!r} has no text in {', '.join(sorted(missing))}"
         for key, texts in sorted(text.multilang_keys.items())
-        if (missing := (languages or {LANGUAGE}) - {language for language, words in texts.items() if words})
+        if (missing := (languages or {LANGUAGE}) - {language for language, translation in texts.items() if translation})
     ]
 
 
 def render(text: LocalizedMessage | None, locale: str = LANGUAGE) -> str:
-    """What a reader sees whose language is ``locale`` (``de``, ``de_DE``); a key that is not known stays as it is."""
+    """The text in the language of ``locale`` (``de``, ``de_DE``). An unknown key stays in the text."""
     if text is None:
         return ""
     known = {key: _in_language(texts, locale) for key, texts in text.multilang_keys.items()} | dict(text.keys)
@@ -126,5 +129,5 @@ def _members(value: object) -> Iterator[tuple[str, object]]:
 
 
 def _texts(value: object) -> dict[str, str]:
-    """Numbers are texts, too: a public client sends one."""
+    """The texts by key. Numbers count, too, as a public client sends one."""
     return {key: str(one) for key, one in _members(value) if isinstance(one, (str, int, float))}

@@ -1,4 +1,4 @@
-"""How an Automation Engine calls back: once for a start that asked for it, when the execution has ended.
+"""The callback of an Automation Engine: one per start that asks for it, when the execution has ended.
 
 https://docs.automic.com/documentation/WEBHELP/English/all/components/DOCU/21.0.5/Automic%20Automation%20Guides/Content/REST_API/AE_REST_API_General_PollingCallback.htm
 """
@@ -21,19 +21,20 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "last_error_code": ("last_error_code",),
     "last_error_insert": ("last_error_insert",),
 }
-"""What is read from a payload, by its name in the vendor's template, and the names that the default payloads have."""
+"""The values that are read from a payload, by their names in the vendor's template, with the names of the default
+payloads."""
 
 _TROUBLE = ("last_error_message", "last_error_code", "last_error_insert")
 _NO_ERROR = ("", "00000000")
 
 
 def callback_section(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
-    """The part of a start request that asks for a callback."""
+    """The section of a start request that asks for a callback."""
     return {"type": "http", "http": {"url": url, "headers": dict(headers)}}
 
 
 def check_names(names: Mapping[str, str]) -> None:
-    """Raise :class:`ConfigurationError` where a template's names are given for something that is not read."""
+    """Raise :class:`ConfigurationError` if names are given for values that are not read."""
     if unknown := sorted(set(names) - set(NAMES)):
         raise ConfigurationError(
             f"payload names {', '.join(unknown)}, and what is read from a callback is {', '.join(NAMES)}; write for "
@@ -42,7 +43,7 @@ def check_names(names: Mapping[str, str]) -> None:
 
 
 def read_callback(content: object, names: Mapping[str, str]) -> Callback:
-    """What a payload says; the default ones are numbers or texts, padded with zeros or not."""
+    """The callback in a payload. Values may be numbers or strings, padded with zeros or not."""
     if not isinstance(content, Mapping):
         return Callback()
     status = _value(content, "execution_status", names)

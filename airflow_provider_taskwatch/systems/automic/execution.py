@@ -41,7 +41,7 @@ _RESULT = (
 
 
 def read_execution(ref: str, content: Mapping[str, Any]) -> Observation:
-    """The reading in an execution, whether it was read alone or is an entry of a list."""
+    """The observation in an execution, whether it was read alone or is an entry of a list."""
     number = number_of(content.get("status"))
     return Observation(
         ref=ref,
@@ -57,7 +57,7 @@ def read_execution(ref: str, content: Mapping[str, Any]) -> Observation:
 
 
 def _result(ref: str, number: int | None, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The XCom; what the engine leaves out is None. ``duration`` and ``runtime`` are in seconds."""
+    """The XCom. What the engine omits is None. ``duration`` and ``runtime`` are in seconds."""
     return {
         "run_id": int(ref),
         "status": content.get("status") if number is None else number,
@@ -83,7 +83,7 @@ def agrees(seen: Observation, name: str, expected: str) -> bool:
 
 
 def run_id(value: object) -> str | None:
-    """A run id without zero padding, from a number or a text."""
+    """A run id without zero padding, from a number or a string; None if it is none."""
     if type(value) is int and 0 < value < 10**19:
         return str(value)
     matched = _RUN_ID.fullmatch(unquoted(str(value))) if isinstance(value, (str, int)) else None

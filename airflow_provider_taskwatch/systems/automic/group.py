@@ -66,7 +66,7 @@ GROUPS: Mapping[str, frozenset[int]] = {
 }
 """The task states of the vendor's public Java API (``com.uc4.api.objects.TaskState``).
 
-The vendor's documents spell some names ``INACTIV``, which :func:`expand` takes as well. The ``USER_`` states are return
+The vendor's documents spell some names ``INACTIV``, which :func:`expand` accepts, too. The ``USER_`` states are return
 codes of jobs, below the range of the system's own.
 """
 
@@ -74,7 +74,7 @@ _INACTIV = re.compile(r"INACTIV(?!E)")
 
 
 def expand(statuses: object) -> frozenset[int]:
-    """All the numbers that a list of numbers and group names means (one of them need not be a list)."""
+    """The numbers of a list of numbers and group names, or of a single one."""
     many = members(statuses)
     return frozenset().union(*map(_expand_one, (statuses,) if many is None else many))
 

@@ -1,4 +1,4 @@
-"""Automic's start request: its fields, and how an execution is marked so that it can be found again.
+"""Automic's start request: its fields, and the alias that marks an execution.
 
 * https://docs.automic.com/documentation/WEBHELP/English/all/components/DOCU/21.0.5/Automic%20Automation%20Guides/Content/REST_API/AE_REST_API_General_PollingCallback.htm
 """
@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.systems.moment import day, duration, moment
 
 _BOOLEANS = {"true": True, "false": False}
 JSON_INPUT = "|json"
-"""The end of an input's name by which the engine's own clients say that its value is JSON, and not a text."""
+"""The suffix of an input's name by which the engine's own clients mark a JSON value."""
 _COUNT = re.compile(r"0*[1-9][0-9]{0,8}")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _UNUSUAL = re.compile(r"[^A-Za-z0-9-]")
@@ -27,11 +27,12 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9-]")
 class _Kind:
     """How a value is written in the request.
 
-    :param read: the value as the engine wants it, None where it is malformed.
+    :param read: makes the engine's form of a value; None if the value is malformed.
+    :param expected: the accepted values, for errors.
     """
 
     read: Callable[[object], object]
-    words: str
+    expected: str
 
 
 def _boolean(value: object) -> bool | None:
@@ -82,7 +83,7 @@ FIELDS: Mapping[str, Mapping[str, _Kind]] = {
         "adjust_start_time": _BOOLEAN_TEXT,  # the vendor's schema has a text here, and a boolean above
     },
 }
-"""The execution options, and the fields that each of them takes."""
+"""The execution options, and the fields of each."""
 
 _OPTION_OF = {name: option for option, kinds in FIELDS.items() for name in kinds}
 
@@ -90,8 +91,8 @@ _OPTION_OF = {name: option for option, kinds in FIELDS.items() for name in kinds
 def alias_for(alias: str, object_name: str, start_id: str) -> str:
     """The alias that marks one start: the user's alias, or the object's name, and the start id.
 
-    A name is reduced to what an alias may hold by default, without ``#``: the engine's list filters do not
-    match that, and the marker must be found again.
+    A name is reduced to the characters of an alias, without ``#``: the engine's list filters do not match ``#``, and
+    the marker must be found again.
     """
     return f"{alias or _UNUSUAL.sub('-', object_name)}-{start_id}"
 
@@ -106,14 +107,14 @@ def execution_request(
     timezone: str = "",
     **details: object,
 ) -> dict[str, Any]:
-    """The body of ``POST executions``, or one :class:`ConfigurationError` that names all that is wrong.
+    """The body of ``POST executions``, or one :class:`ConfigurationError` that names every problem.
 
-    :param inputs: PromptSet variable to a text or a list of texts; numbers become texts. Where the name ends in
-        ``|json``, the value is any JSON.
-    :param details: the fields of the execution option, see :data:`FIELDS`; empty ones are left out.
+    :param inputs: a string or a list of strings by PromptSet variable; numbers become strings. The value of a name that
+        ends in ``|json`` is any JSON.
+    :param details: the fields of the execution option, see :data:`FIELDS`; empty ones are not sent.
     """
     problems = [] if object_name.strip() else ["object_name is empty"]
-    if execution_option not in tuple(FIELDS):  # what is wrong need not have a hash
+    if execution_option not in tuple(FIELDS):  # a wrong value may be unhashable
         problems.append(f"execution_option {execution_option!r:.80} is none of {', '.join(FIELDS)}")
     section = _read_details(execution_option, details, problems)
     request = {
@@ -131,7 +132,10 @@ def execution_request(
 
 
 def input_problem(known: Mapping[str, Any], name: str, value: object) -> str | None:
-    """What is wrong with one input, where ``known`` maps the object's inputs to their defaults."""
+    """The problem of one input; None if there is none.
+
+    :param known: the object's inputs, with their defaults.
+    """
     if name.removesuffix(JSON_INPUT) not in known:
         return f"unknown input {name!r}; known are {line(', '.join(map(repr, known))) or 'none'}"
     default = known.get(name)
@@ -154,7 +158,7 @@ def _read_detail(option: str, name: str, value: object, problems: list[str]) -> 
     kind = FIELDS[belongs][name]
     written = kind.read(value)
     if written is None:
-        problems.append(f"{name} must be {kind.words}, not {value!r}")
+        problems.append(f"{name} must be {kind.expected}, not {value!r}")
     return written
 
 

@@ -1,7 +1,7 @@
-"""Automic's status numbers: what each one means.
+"""Automic's status numbers, with their phases.
 
-Numbers are compared, never texts: those depend on language and version. The texts here are shortened, and
-shown where the engine sends none.
+Only numbers are compared, as texts depend on language and version. The texts here are shortened, and shown if the
+engine sends none.
 
 * https://docs.automic.com/documentation/WEBHELP/English/AA/21.0/DOCU/21.0.11/Automic%20Automation%20Guides/Content/AWA/Executions/ReturnCodesExec.htm
 """
@@ -189,7 +189,7 @@ _NUMBER_LIMIT = 10**9
 
 
 def number_of(status: object) -> int | None:
-    """A number of up to nine digits, whether it came as a number or as text; None where it is neither."""
+    """A number of up to nine digits, from a number or a string; None if it is neither."""
     if isinstance(status, str):
         text = status.strip()
         return int(text) if text.isdecimal() and len(text) < 10 else None
@@ -199,7 +199,7 @@ def number_of(status: object) -> int | None:
 
 
 def phase_of(number: int | None) -> Phase:
-    """Our word for a number; one that the table does not hold is read by its range."""
+    """The phase of a number. A number that the table does not list is judged by its range."""
     if number in PHASES:
         return PHASES[number]
     return next((phase for numbers, phase in _RANGES if number in numbers), Phase.UNKNOWN)

@@ -46,12 +46,13 @@ class Automic(SystemDefaults):
     Options of a watch:
 
     * ``success_statuses``, ``skip_statuses``: lists of status numbers and of the vendor's group names;
-    * ``alias``: the whole alias that marks the execution; those whose aliases begin alike are read together;
+    * ``alias``: the whole alias that marks the execution; executions whose aliases have the same beginning are read
+      together;
     * ``follow_restarts``: true to go on with the execution that restarts an ended one;
     * ``cancel_children``: false to leave the children of a cancelled execution running;
-    * ``report_tail``: how many last lines of the report belong into the explanation of a failure.
+    * ``report_tail``: how many of the report's last lines the explanation of a failure includes.
 
-    :param client: as the paths shall hold it; empty for paths without it.
+    :param client: as it is written in paths; empty: paths without a client.
     """
 
     name = "automic"
@@ -94,7 +95,10 @@ class Automic(SystemDefaults):
             raise ConfigurationError("report_tail must be a number of lines")
 
     def start(self, request: Mapping[str, Any]) -> Flow[Started]:
-        """Send a request of :func:`execution_request`. A reply without a run id leaves open what was done."""
+        """Send a request of :func:`execution_request`.
+
+        :raises ReplyError: the reply has no run id, so the execution may have been started.
+        """
         call = send("POST", self._executions, dict(request))
         reply = yield from ask(call, retry=PATIENT)
         content = read_object(call, reply)
@@ -104,7 +108,7 @@ class Automic(SystemDefaults):
         return Started(ref=ref, reply=content)
 
     def inputs_problems(self, object_name: str, inputs: Mapping[str, Any]) -> Flow[list[str]]:
-        """What is wrong with ``inputs``, as the object's PromptSets see it; an empty list where they fit."""
+        """The problems of ``inputs`` by the object's PromptSets; empty if there are none."""
         call = get(self._path("objects", object_name, "inputs"))
         content = yield from ask_json(call, retry=Retry(attempts=3))
         sets = (one for one in content.values() if isinstance(one, Mapping))
@@ -126,7 +130,7 @@ class Automic(SystemDefaults):
         return read_waiting(self._executions, selector, refs)
 
     def understand(self, seen: Observation, options: Options) -> Observation:
-        """A named status ends the wait, even an active one; a good end that is not named is a failure."""
+        """A status that an option names ends the wait, even an active one. A good end that none names is a failure."""
         number = number_of(seen.status)
         success, skip = options.get("success_statuses"), options.get("skip_statuses")
         if number is None or (success is None and skip is None):
@@ -142,11 +146,11 @@ class Automic(SystemDefaults):
         return replace(seen, phase=Phase.FAILED, message=message)
 
     def cancel(self, ref: str, options: Options | None = None) -> Flow[Effect]:
-        """Cancel an execution, with its children unless the options say otherwise.
+        """Cancel an execution, and its children unless the options say otherwise.
 
-        The vendor documents that workflows, schedules and groups can be cancelled recursively, and names no field for
-        it in public. The section is named like that of a restart, ``{"action": "restart", "restart": {...}}``. An
-        engine that does not know it answers 400 and has done nothing.
+        The vendor documents a recursive cancel of workflows, schedules and groups, but no field for it. The section has
+        the form of a restart's, ``{"action": "restart", "restart": {...}}``. An engine that does not know the section
+        answers 400 and does nothing.
         """
         try:
             if (options or {}).get("cancel_children", True):
@@ -187,7 +191,7 @@ class Automic(SystemDefaults):
     def probe(self) -> Flow[str]:
         try:
             yield from ask(get("/ping"))
-        except NotFoundError as error:  # each engine has it, so the address is a wrong one
+        except NotFoundError as error:  # every engine has /ping, so the address is wrong
             if "base path" in error.message:
                 raise
             raise error.with_message(f"{error.message}; check host, port and base path of the connection") from None
@@ -199,7 +203,7 @@ class Automic(SystemDefaults):
         return newest(self._executions, limit, filters)
 
     def _path(self, *parts: str) -> str:
-        """A path below the client, with every part percent-encoded (``#`` occurs in names)."""
+        """A path below the client. Every part is percent-encoded, as names may contain ``#``."""
         return "".join(f"/{segment(part)}" for part in ((self._client, *parts) if self._client else parts))
 
 

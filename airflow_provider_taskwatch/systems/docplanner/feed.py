@@ -1,4 +1,7 @@
-"""Docplanner's notifications as a feed: each read deletes what it answers; what is pushed is the same event."""
+"""Docplanner's notifications as a feed. A read deletes what it returns. A pushed notification is the same event.
+
+* https://integrations.docplanner.com/guide/callbacks/push-vs-pull.html
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from .notification import event_of, is_reduced
 from .system import EXPIRY_SECONDS, MAX_LIMIT, is_empty, pull, read_pulled
 
 IDLE_SECONDS = 10.0
-"""Between two pulls of a queue that was empty: 30 of the 500 requests in 5 minutes that the firewall grants."""
+"""The pause after an empty queue: 30 of the 500 requests in 5 minutes that the firewall allows."""
 HOUR_SECONDS = 3600.0
 WARNING_SECONDS = EXPIRY_SECONDS - 12 * HOUR_SECONDS
 
@@ -35,7 +38,7 @@ def feed_of(settings: Settings, options: Mapping[str, Any]) -> DocplannerFeed:
 class DocplannerFeed:
     """The queue of one connection's credentials.
 
-    A queue belongs to the client, not to who pulls: a second deployment with the same credentials takes its events.
+    The queue belongs to the client id: a second deployment with the same credentials takes events out of it.
     """
 
     is_positioned = False
@@ -58,31 +61,31 @@ class DocplannerFeed:
             )
 
     def begin(self, since: float | None) -> Flow[str]:
-        """There is no way back: the queue begins with the earliest that nobody has pulled."""
+        """No position: the queue begins with the earliest notification that was not pulled yet."""
         return nothing("")
 
     def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
-        """Pull as many as is allowed. A reply without any gets no body, so that nobody writes it down."""
+        """Pull as many as allowed. An empty reply becomes a 204 without a body, so that it is not stored."""
         reply = yield from pull(MAX_LIMIT)
         return Reply(status=204, headers=reply.headers) if is_empty(reply) else reply
 
     def batch(self, reply: Reply, position: str) -> Batch:
-        """The position is the hour of the last pull, by the remote's clock; it tells for how long nobody has pulled."""
-        pulled, heard_at = read_pulled(reply), said_at(reply) or 0.0
-        read = partial(event_of, store_payload=self._store_payload, heard_at=heard_at)
+        """The position is the hour of the last pull, by the remote's clock; it shows how long nothing was pulled."""
+        pulled, received_at = read_pulled(reply), said_at(reply) or 0.0
+        read = partial(event_of, store_payload=self._store_payload, received_at=received_at)
         events, unreadable = read_items([*pulled.notifications, *pulled.others], read)
         rest = (Unreadable(content=pulled.rest, problem="a reply was too long, and its rest cannot be read"),)
         is_drained = pulled.remaining == 0 or not (events or unreadable)
         return Batch(
             events=events,
             unreadable=(*unreadable, *rest) if pulled.rest else unreadable,
-            position=str(int(heard_at // HOUR_SECONDS)) if heard_at else position,
+            position=str(int(received_at // HOUR_SECONDS)) if received_at else position,
             pause_seconds=IDLE_SECONDS if is_drained else 0.0,
             loss=pulled.loss,
             warning=expiry_warning(
-                oldest_at=min((one.at for one in events), default=heard_at),
-                pulled_at=float(position) * HOUR_SECONDS if position.isdecimal() else heard_at,
-                now=heard_at,
+                oldest_at=min((one.at for one in events), default=received_at),
+                pulled_at=float(position) * HOUR_SECONDS if position.isdecimal() else received_at,
+                now=received_at,
             ),
         )
 
@@ -91,29 +94,29 @@ class DocplannerFeed:
 
 
 def push_event(body: bytes, store_payload: str, *, now: float = 0.0) -> Event:
-    """The event in a pushed notification, the same as if it had been pulled.
+    """The event in a pushed notification, equal to that of a pulled one.
 
-    :param store_payload: of the connection: how much of it may be stored.
-    :param now: seconds since the epoch, for one that does not say when it was made.
-    :raises ReplyError: where it is no notification.
+    :param store_payload: the connection's setting.
+    :param now: seconds since the epoch, the time of a notification without ``created_at``.
+    :raises ReplyError: it is no notification.
     """
     pushed = read_pulled(Reply(status=200, body=body))
     if len(pushed.notifications) != 1:
         raise ReplyError("what was pushed is no notification")
-    return event_of(pushed.notifications[0], store_payload=store_payload, heard_at=now)
+    return event_of(pushed.notifications[0], store_payload=store_payload, received_at=now)
 
 
 def expiry_warning(*, oldest_at: float, pulled_at: float, now: float) -> str:
-    """What to warn of as Docplanner deletes notifications unread, or soon will; empty where nothing is.
+    """A warning that Docplanner deletes notifications unread, or will do so soon; empty if there is no need.
 
     All times are seconds since the epoch.
 
-    :param oldest_at: when the oldest notification of a pull was made; now where there was none.
-    :param pulled_at: when the pull before this one was answered; now where there was none.
+    :param oldest_at: the creation of the oldest notification of a pull; now if there was none.
+    :param pulled_at: the reply to the previous pull; now if there was none.
     """
     ages = {
         "its oldest notification was made {} h ago": now - oldest_at,
         "nobody had pulled it for {} h": now - pulled_at,
     }
-    told = [words.format(int(age / HOUR_SECONDS)) for words, age in ages.items() if age >= WARNING_SECONDS]
-    return f"{', and '.join(told)}; Docplanner deletes what was not pulled for 72 h" if told else ""
+    late = [text.format(int(age / HOUR_SECONDS)) for text, age in ages.items() if age >= WARNING_SECONDS]
+    return f"{', and '.join(late)}; Docplanner deletes what was not pulled for 72 h" if late else ""

@@ -1,4 +1,6 @@
-"""A notification of Docplanner as an event: what tells it apart, what it is about, and how much of it may be stored.
+"""A notification of Docplanner as an event: its identity, its subject, and the part of it that may be stored.
+
+* https://integrations.docplanner.com/guide/callbacks/push-vs-pull.html
 
 ``{"name": "slot-booked", "data": {...}, "created_at": "2026-01-31T07:00:00+01:00"}``. It has no id of its own.
 """
@@ -22,9 +24,9 @@ SUBJECTS: Mapping[str, str] = {
     "booking-confirmed": "visit_booking",
     "booking-payment-status-changed": "visit_booking",
     "presence-marked": "visit_booking",
-    "booking-moved": "old_visit_booking",  # the id changes; whoever waits knows the old one
+    "booking-moved": "old_visit_booking",  # the id changes, and waiters know the old one
     "booking-moving": "canceling_booking",
-    "slot-booking": "visit_booking_request",  # it has no id yet
+    "slot-booking": "visit_booking_request",  # without an id so far
     "break-created": "break",
     "break-moved": "break",
     "break-removed": "break",
@@ -35,7 +37,7 @@ SUBJECTS: Mapping[str, str] = {
     "address-assigned": "address",
     "address-unassigned": "address",
 }
-"""All known names, and which member of ``data`` each is about. Other names pass through."""
+"""The known names, each with the member of ``data`` that is its subject. Other names pass through."""
 
 _OBJECTS = frozenset(
     {
@@ -69,18 +71,18 @@ _LEAVES = frozenset(
         "changed_at",
     }
 )
-"""What is kept of a notification by ``store_payload="ids"``: these members, directly in ``data`` or in its objects."""
+"""The members that ``store_payload="ids"`` keeps, directly in ``data`` or in its objects."""
 _DEPTH = 4
 
-_TELLING = frozenset({"id", "start_at", "since", "till", "status_from", "status_to", "presence", "commercial_type"})
-"""What can differ between two notifications of one name and second. A status is not in it: it may change in between."""
+_DISTINCTIVE = frozenset({"id", "start_at", "since", "till", "status_from", "status_to", "presence", "commercial_type"})
+"""Members that tell two notifications of one name and second apart. A status may change between two deliveries."""
 
 
-def event_of(notification: object, *, store_payload: str, heard_at: float) -> Event:
-    """A notification as an event; its content is its ``data``, or as much of that as may be stored.
+def event_of(notification: object, *, store_payload: str, received_at: float) -> Event:
+    """A notification as an event. Its content is the part of ``data`` that may be stored.
 
-    :param heard_at: seconds since the epoch, for one whose ``created_at`` cannot be read.
-    :raises ReplyError: where it has no name, or data that are no object.
+    :param received_at: seconds since the epoch, the time of a notification whose ``created_at`` cannot be read.
+    :raises ReplyError: it has no name, or its data are no object.
     """
     if not isinstance(notification, Mapping):
         raise ReplyError("what stands in the place of a notification is none; it is not shown, for the patients")
@@ -93,20 +95,20 @@ def event_of(notification: object, *, store_payload: str, heard_at: float) -> Ev
         id=_identity(name, created.isoformat() if created else told(notification.get("created_at")), data, kept),
         name=line(name),
         subject=subject_of(name, kept),
-        at=created.timestamp() if created else heard_at,
+        at=created.timestamp() if created else received_at,
         content=shortened(data if store_payload == "full" else kept),
     )
 
 
 def subject_of(name: str, data: Mapping[str, Any]) -> str:
-    """The id of what a notification is about: a booking, a break, a service, an address; empty where it has none."""
+    """The id of a notification's booking, break, service or address; empty if it has none."""
     candidates = [SUBJECTS[name]] if name in SUBJECTS else [*dict.fromkeys(SUBJECTS.values())]
     about: Mapping[str, Any] = next((data[one] for one in candidates if one in data), {})
     return line(str(about.get("id") or ""))
 
 
 def reduced(data: Mapping[str, Any], depth: int = _DEPTH) -> dict[str, Any]:
-    """Ids, times and statuses only: what is not known to be harmless is left out."""
+    """Only ids, times and statuses: members that are not on the list may concern patients."""
     kept: dict[str, Any] = {}
     for name, value in data.items():
         if name in _OBJECTS and isinstance(value, Mapping) and depth:
@@ -117,15 +119,15 @@ def reduced(data: Mapping[str, Any], depth: int = _DEPTH) -> dict[str, Any]:
 
 
 def is_reduced(path: str) -> bool:
-    """Whether a dotted path into ``data`` leads to something that :func:`reduced` keeps."""
+    """Whether :func:`reduced` keeps the member at a dotted path into ``data``."""
     *objects, leaf = path.split(".")
     return len(objects) <= _DEPTH and _OBJECTS.issuperset(objects) and leaf in _LEAVES
 
 
 def _identity(name: str, created: str, data: Mapping[str, Any], kept: Mapping[str, Any]) -> str:
-    """The same for one that comes again, pulled or pushed."""
-    is_told_by_ids = name in SUBJECTS and subject_of(name, kept)
-    facts: object = sorted(_facts(kept)) if is_told_by_ids else shortened(data)
+    """An id that is equal for a notification that comes again, pulled or pushed."""
+    has_ids = name in SUBJECTS and subject_of(name, kept)
+    facts: object = sorted(_facts(kept)) if has_ids else shortened(data)
     text = json.dumps([name, created, facts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -134,5 +136,5 @@ def _facts(data: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]
     for name, value in data.items():
         if isinstance(value, Mapping):
             yield from _facts(value, f"{path}{name}.")
-        elif name in _TELLING:
+        elif name in _DISTINCTIVE:
             yield f"{path}{name}", str(value)

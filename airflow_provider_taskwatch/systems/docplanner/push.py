@@ -1,8 +1,8 @@
-"""Docplanner's notifications as it pushes them, and what each is answered.
+"""Docplanner's pushed notifications, and the reply to each.
 
 * https://integrations.docplanner.com/guide/callbacks/push-vs-pull.html
-* https://integrations.docplanner.com/guide/callbacks/real-time-requests.html: what waits for an answer
-* https://integrations.docplanner.com/guide/fundamentals/errors.html: how a denial names its reason
+* https://integrations.docplanner.com/guide/callbacks/real-time-requests.html: requests of patients
+* https://integrations.docplanner.com/guide/fundamentals/errors.html: the reason of a denial
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from airflow_provider_taskwatch.core.wire import Reply
 from .feed import push_event
 
 BLOCKING = frozenset({"slot-booking", "booking-moving"})
-"""A patient waits for the answer to these: any 2xx approves what he wants, anything else denies it."""
+"""A patient waits for the reply to these: any 2xx approves the request, any other status denies it."""
 TAKEN = Reply(status=204)
 
 
 def options_of(settings: Settings) -> dict[str, Any]:
-    """How much may be stored, and by which code requests of patients are denied; None approves them.
+    """How much is stored, and the code that denies requests of patients; None: they are approved.
 
-    :raises ConfigurationError: where the connection says that notifications are pulled.
+    :raises ConfigurationError: the connection is set to pull.
     """
     if settings.own["delivery"] != "push":
         raise ConfigurationError(
@@ -45,7 +45,7 @@ def read(body: bytes, options: Mapping[str, Any], now: float) -> Pushed:
 
 
 def denial(code: int) -> Reply:
-    """The answer by which a patient is told why; Docplanner reads the code of a 4xx only."""
+    """The reply that gives a patient the reason. Docplanner reads the code of a 4xx only."""
     return Reply(
         status=409, headers={"content-type": "application/json"}, body=json.dumps({"error_code": code}).encode()
     )

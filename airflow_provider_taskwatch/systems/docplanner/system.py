@@ -1,8 +1,8 @@
-"""Docplanner integration API v3: a queue of notifications that forgets what it has given away, and its release.
+"""Docplanner integration API v3: a queue that deletes each notification as it sends it, and its release.
 
 * https://integrations.docplanner.com/
-* APINotificationCallbacksApi.md of the vendor's PHP client: the four operations
-* Tokens are of OAuth v2, although the API is v3
+* The four operations: APINotificationCallbacksApi.md of the vendor's PHP client
+* The token endpoint is OAuth v2, although the API is v3
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, LengthEr
 
 MAX_LIMIT = 100
 EXPIRY_SECONDS = 72 * 3600.0
-"""What was not pulled for so long is deleted."""
+"""Docplanner deletes a notification that was not pulled within this time."""
 RELEASE_SECONDS = 3600.0
-"""A release is allowed once in that time."""
+"""The shortest time between two releases."""
 
 _RELEASE = "/notifications/release"
 _ERRORS = "application/vnd.error+docplanner+json"
 _HEADERS = {
     "Accept": f"application/vnd.docplanner+json; charset=UTF-8, {_ERRORS}",
-    "User-Agent": "airflow-provider-taskwatch",  # without one the firewall takes us for a bot
+    "User-Agent": "airflow-provider-taskwatch",  # the firewall blocks clients without one as bots
 }
 _EMPTY = "no notifications found"
 _GATEWAYS = (502, 504)
@@ -61,12 +61,13 @@ _RELEASE_HINTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """What a pull has taken out of the queue.
+    """The content of a pull.
 
-    :param notifications: ``{"name", "data", "created_at"}``, the earliest first; no repr shows them, for the patients.
-    :param remaining: how many are left in the queue; None where the reply does not say.
-    :param others: what else stands in their place.
-    :param rest: what cannot be read of a reply that was cut, as it grew too long.
+    :param notifications: ``{"name", "data", "created_at"}``, the earliest first. No repr shows them, as they hold data
+        of patients.
+    :param remaining: how many the queue still has; None if the reply does not say.
+    :param others: entries that are no notifications.
+    :param rest: the unreadable end of a reply that was cut because it is too long.
     """
 
     notifications: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
@@ -76,7 +77,7 @@ class Pulled:
 
     @property
     def loss(self) -> str:
-        """What is lost, with its number; empty where nothing is."""
+        """A sentence about lost notifications, with their number; empty if none is lost."""
         if not self.rest:
             return ""
         read = len(self.notifications) + len(self.others)
@@ -87,11 +88,12 @@ class Pulled:
 
 
 def pull(limit: int | None = None) -> Flow[Reply]:
-    """Take the earliest notifications out of the queue; :func:`read_pulled` reads the reply, also an empty one.
+    """Take the earliest notifications out of the queue. :func:`read_pulled` reads the reply, an empty one included.
 
-    It is sent once: what it answers is deleted at Docplanner, and a lost reply is :class:`LossError`.
+    The request is sent once, because Docplanner deletes what it sends.
 
-    :param limit: at most so many, 1 to 100; None asks for a single one by the call that is there for that.
+    :param limit: the maximum, 1 to 100; None: one notification, by the operation for a single one.
+    :raises LossError: the reply was lost.
     """
     call = _pull_call(limit)
     try:
@@ -110,10 +112,10 @@ def pull(limit: int | None = None) -> Flow[Reply]:
 
 
 def quota(method: str, path: str) -> str:
-    """Which of Docplanner's limits a request counts against.
+    """The limit of Docplanner that a request counts against.
 
-    GET may be sent 8,000 times an hour, everything else 40 times a minute (OpenAPI). The release has a limit of its
-    own, and so have the slots of each address: 429 says that the last ones are still worked on.
+    GET is limited to 8,000 requests an hour, other methods to 40 a minute (OpenAPI). The release has its own limit, and
+    so have the slots of each address: 429 means that Docplanner still processes the last ones.
     """
     if path == _RELEASE:
         return "release"
@@ -123,21 +125,21 @@ def quota(method: str, path: str) -> str:
 
 
 def release() -> Flow[None]:
-    """Have Docplanner push again what was not taken, once an hour at most.
+    """Ask Docplanner to push undelivered notifications again, at most once an hour.
 
-    :raises RemoteError: 403 where it does not push; 429 where it is too early, with ``retry_after``.
+    :raises RemoteError: 403 if Docplanner does not push to this client; 429 if it is too early, with ``retry_after``.
     """
     call = Call(method="POST", path=_RELEASE, headers={**_HEADERS, "Accept": _ERRORS}, quota=quota("POST", _RELEASE))
     yield from _asked(call, _RELEASE_HINTS)
 
 
 def patience(error: RemoteError) -> float:
-    """Seconds until a release that came too early may be sent again."""
+    """Seconds until the next release is allowed."""
     return RELEASE_SECONDS if error.retry_after is None else error.retry_after
 
 
 def probe() -> Flow[str]:
-    """A cheap authenticated read that takes nothing out of the queue; returns what it proved, in words."""
+    """A cheap authenticated read that leaves the queue alone. The result is a sentence about what it proved."""
     yield from _asked(_read("/facilities"), _HINTS)
     return "the token is accepted and the facilities can be listed"
 
@@ -154,9 +156,9 @@ def is_empty(reply: Reply) -> bool:
 
 
 def read_pulled(reply: Reply) -> Pulled:
-    """What a reply to either pull holds.
+    """The content of a reply to a pull of one or of many.
 
-    :raises ReplyError: where it has neither shape; its words name members only, as the values may concern patients.
+    :raises ReplyError: it has neither shape. The error names members only, as values may concern patients.
     """
     if is_empty(reply):
         return Pulled(remaining=0)
@@ -184,7 +186,7 @@ def _pulled(found: list[Any], *, remaining: int | None = None, rest: bytes = b""
 
 
 def _cut(body: bytes, begin: int) -> Pulled:
-    """What a reply holds that was cut somewhere after its list of notifications had begun."""
+    """The notifications of a reply that was cut within its list."""
     text, end, found = body[begin:].decode(errors="replace"), 0, list[Any]()
     while True:
         try:
@@ -212,7 +214,7 @@ def _read(path: str) -> Call:
 
 
 def _asked(call: Call, hints: Mapping[int, str]) -> Flow[Reply]:
-    """Send a call once, and explain its refusal."""
+    """Send a call once; a refusal gets the hint for its status."""
     reply: Reply = yield call
     if not reply.is_ok:
         raise _refused(call, reply, hints)
@@ -241,7 +243,7 @@ def _refused(call: Call, reply: Reply, hints: Mapping[int, str]) -> TaskWatchErr
 
 
 def _content(reply: Reply) -> Any:
-    """The JSON of a reply, None where it holds none."""
+    """The JSON of a reply; None if it is not JSON."""
     try:
         return reply.json()
     except (ValueError, RecursionError):

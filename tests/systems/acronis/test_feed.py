@@ -183,7 +183,7 @@ def test_a_sequence_that_is_the_same_for_all_events_makes_them_no_single_one(seq
 def test_a_server_that_does_not_move_on_is_not_asked_at_once_again_and_told(offset: int) -> None:
     batch = feed().batch(reply(200, {"events": [SAMPLE], "offset": offset}), "5")
     assert (batch.position, batch.pause_seconds, len(batch.events)) == (str(offset), 1.0, 1)
-    assert f"the server says to read on at {offset} again" in batch.warning
+    assert f"the server still names {offset} as the next offset" in batch.warning
 
 
 def test_without_a_sequence_the_producer_s_id_counts_together_with_the_type():
@@ -412,7 +412,7 @@ def test_an_offset_behind_the_end_of_its_topic_is_not_believed(events):
     answer = reply(200, {"offset": 2**63 - 1, "events": events})
     batch = feed().batch(result_of(feed().read("5", READER), answer, offset(9)), "5")
     assert (batch.position, len(batch.events), batch.pause_seconds) == ("9", len(events), 1.0)
-    assert "which is behind the end of its topic, 9" in batch.warning
+    assert "which is beyond the end of its topic, 9" in batch.warning
 
 
 def test_a_429_says_what_may_be_the_matter():
@@ -433,7 +433,7 @@ def test_a_leap_that_the_topic_has_made_is_believed():
 def test_a_position_that_is_none_is_told_and_left(position):
     steps, batch = play(feed().read(position, READER), offset(40))
     assert "position=EARLIEST" in targets(steps)[0]
-    assert (batch.position, "its offset, which is none; it is read on at 40" in batch.loss) == ("40", True)
+    assert (batch.position, "its offset, which is none; reading continues at 40" in batch.loss) == ("40", True)
     with pytest.raises(ConfigurationError, match="on_offset_lost='earliest' or 'current' goes on"):
         play(feed(on_offset_lost="fail").read(position, READER))
 

@@ -47,7 +47,7 @@ def notification(
 
 
 def event(content: Any, store_payload: str = "ids") -> Any:
-    return event_of(content, store_payload=store_payload, heard_at=5.0)
+    return event_of(content, store_payload=store_payload, received_at=5.0)
 
 
 def test_a_booking_becomes_an_event():
