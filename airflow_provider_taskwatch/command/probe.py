@@ -15,7 +15,8 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
     at_step,
 )
-from airflow_provider_taskwatch.core.flow import Flow, words
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.refusal import error_message
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply, get, send
 from airflow_provider_taskwatch.receiver.callback import PATH, SERVICE
@@ -117,4 +118,6 @@ def _refusal(base_url: str, reply: Reply, *, is_receiver: bool) -> TaskWatchErro
             f"the receiver at {base_url} has another secret: its [taskwatch] callback_secrets must hold the first one "
             "of here, and it reads them when it starts"
         )
-    return RemoteError(method="POST", path=f"{PATH}***", status=reply.status, message=f"{words(reply)}; see its log")
+    return RemoteError(
+        method="POST", path=f"{PATH}***", status=reply.status, message=f"{error_message(reply)}; see its log"
+    )

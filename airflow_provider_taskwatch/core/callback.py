@@ -1,4 +1,4 @@
-"""What a remote says when it calls back: a hint that a task has ended, and whatever else it was told to send."""
+"""The callback of a remote: a hint that a task has ended, with the values that it was asked to send."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .text import line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callback:
-    """A payload as its system reads it. Nothing of it is believed.
+    """A payload as its system reads it. None of it is believed before a poll confirms it.
 
-    :param ref: the task that it names, None where it names none.
-    :param status: the remote's word for how that has ended; empty where there is none.
-    :param trouble: what it says of errors, by the remote's names for it.
+    :param ref: the task that it names; None where it names none.
+    :param status: the remote's word for the end of the task; empty where there is none.
+    :param trouble: its error messages, by the remote's names for them.
     """
 
     ref: str | None = None
@@ -28,11 +28,11 @@ class Callback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """That a remote will call back, and what is wanted from its payload. A plan carries it as plain JSON.
+    """That a remote will call back, and what its payload is to bring. A plan carries it as plain JSON.
 
-    :param poll_seconds: the interval of the looks that are taken all the same.
-    :param names: the system's own names for what it reads, and the names that the user's template has for them.
-    :param keep: names in the payload whose values belong into the result.
+    :param poll_seconds: the interval of the polls until the callback comes.
+    :param names: the system's own names, each with the name in the user's template.
+    :param keep: names in the payload whose values go into the result.
     """
 
     poll_seconds: float = 300.0
@@ -41,7 +41,7 @@ class Expectation:
 
     @property
     def rhythm(self) -> Rhythm:
-        """Of the looks that are taken all the same."""
+        """The rhythm of the polls until the callback comes."""
         return Rhythm(limit_seconds=self.poll_seconds, adaptive=False)
 
     def __post_init__(self) -> None:
@@ -50,11 +50,11 @@ class Expectation:
 
 
 def enriched(outcome: Outcome, content: Mapping[str, Any], callback: Callback, keep: Sequence[str]) -> Outcome:
-    """The outcome with what the callback has brought: kept values, and the remote's errors where it ended badly.
+    """The outcome with the values to keep, and with the error messages where the task ended badly.
 
-    Where values were to be kept, the result has a ``callback`` even if none came.
+    Where values are to be kept, the result has a ``callback`` even if none came.
     """
     kept = {name: content[name] for name in keep if name in content}
     result = {**outcome.result, "callback": {"is_confirmed": False, **kept}} if keep else outcome.result
-    told = [f"{name}: {line(text)}" for name, text in callback.trouble.items() if not outcome.ending.is_ok]
-    return replace(outcome, message="\n".join([outcome.message, *told]), result=result)
+    errors = [f"{name}: {line(text)}" for name, text in callback.trouble.items() if not outcome.ending.is_ok]
+    return replace(outcome, message="\n".join([outcome.message, *errors]), result=result)

@@ -1,4 +1,4 @@
-"""Two clocks: is an end that rests on a triggerer's clock due by the clock of the worker that hears of it?"""
+"""The clocks of triggerer and worker may differ: was an end that rests on the triggerer's clock too early?"""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime
 from .outcome import Ending, Outcome
 
 TOLERANCE_SECONDS = 10.0
-"""Hosts whose clocks differ by less agree."""
+"""Clocks that differ by less count as equal."""
 
 
 def rests_on_clock(outcome: Outcome) -> bool:
-    """Whether the wall clock has ended the wait: its deadline, or the patience with an id that is not found."""
+    """Whether a wall clock has ended the wait: its deadline, or the grace period for an id that is not found."""
     return outcome.ending is Ending.TIMED_OUT or (outcome.ending is Ending.LOST and not outcome.status)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from math import ceil, inf
 
-from .flow import RETRY_AFTER_LIMIT_SECONDS, plain_seconds, retry_after, until_reset
+from .retry_after import RETRY_AFTER_LIMIT_SECONDS, plain_seconds, retry_after, until_reset
 from .wire import Reply
 
 FIRST_SECONDS = 1.0

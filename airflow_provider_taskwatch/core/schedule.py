@@ -1,4 +1,4 @@
-"""When to look next: arithmetic on the age of a wait, so that a restarted wait goes on where it was."""
+"""When to poll next: a function of the age of the wait, so that a restarted wait keeps its rhythm."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ NEAR_INTERVALS = 200
 
 
 def interval(age: float, left: float | None, limit: float, far: float) -> float:
-    """Seconds until the next look, ``age`` seconds after the start of a wait whose end seems to be ``left`` away.
+    """Seconds until the next poll, ``age`` seconds after the start of a wait.
 
-    * The end is not announced: 8 s and a quarter of the age, so that the delay stays in proportion to the task.
-    * It is far, even if the rest takes half an age less than it seems: until then, at most ``far`` or four ages.
-    * It is near: half as long again as is left, rather late than twice, but no sooner than if it were not announced;
-      at most 0.8 ``limit``. From an age of 200 ``limit`` on the whole, which bounds what a stuck progress may cost.
+    * The end is not known: 8 s and a quarter of the age, so that the delay stays in proportion to the task.
+    * It is far, even if ``left`` is too long by half an age: until then, at most ``far`` or four ages.
+    * It is near: 1.5 ``left``, so that one late poll replaces two, but no sooner than if the end were not known; at
+      most 0.8 ``limit``, or ``limit`` from an age of 200 ``limit`` on, which bounds the cost of a stuck progress.
 
-    Only a far end is not held to ``limit``. ``benchmarks/schedule.py`` weighs the numbers.
+    Only a far end exceeds ``limit``. ``benchmarks/schedule.py`` compares the numbers.
+
+    :param left: the estimated seconds until the end; None where there is no estimate.
     """
     grown = FIRST_SECONDS + AGE_SHARE * max(0.0, age)
     if left is None:
@@ -36,12 +38,12 @@ def interval(age: float, left: float | None, limit: float, far: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
-    """How often one wait looks.
+    """How often one wait polls.
 
     :param limit_seconds: the longest interval; the only one where ``adaptive`` is False.
-    :param far_seconds: the longest one while the remote says that the end is far; None for ``limit_seconds``.
-    :param adaptive: grow with the age of the wait, and heed what the remote says of its progress.
-    :param is_own_start: the wait began with our own start, so that there is nothing to see at once.
+    :param far_seconds: the longest interval while the end is far; None for ``limit_seconds``.
+    :param adaptive: the interval grows with the age of the wait, and follows the progress of the task.
+    :param is_own_start: the wait began with our own start, so the first poll can be later.
     """
 
     limit_seconds: float = LIMIT_SECONDS
@@ -54,17 +56,17 @@ class Rhythm:
             raise ConfigurationError(f"poll_interval must be greater than 0 seconds, not {self.limit_seconds:g}")
 
     def describe(self) -> str:
-        """How often it looks, for people."""
+        """How often it polls, for people."""
         far = self.far_seconds or self.limit_seconds
         far_words = f", or {far:g} s while the end is far" if self.adaptive and far > self.limit_seconds else ""
         return f"{'at most ' if self.adaptive else ''}every {self.limit_seconds:g} s{far_words}"
 
     def first(self, age: float) -> float:
-        """Seconds until the first look of a wait that has just begun."""
+        """Seconds until the first poll of a wait that has just begun."""
         return max(0.0, self.interval(0.0) - age) if self.adaptive and self.is_own_start else 0.0
 
     def interval(self, age: float, left: float | None = None) -> float:
-        """Seconds until the next look; see :func:`interval`."""
+        """Seconds until the next poll; see :func:`interval`."""
         if not self.adaptive:
             return self.limit_seconds
         return interval(age, left, self.limit_seconds, self.far_seconds or self.limit_seconds)
@@ -73,9 +75,9 @@ class Rhythm:
 def remaining_seconds(
     age: float, progress: float | None, elapsed: float | None = None, expected: float | None = None
 ) -> float | None:
-    """What seems to be left of a task: by its usual duration where the remote knows it, else by its progress.
+    """The estimated rest of a task: by its usual duration where the remote knows it, else by its progress.
 
-    Of an end that is overdue nothing is left. 0 and 100 % say nothing.
+    An overdue end is 0 seconds away. A progress of 0 or 100 % gives no estimate.
     """
     ran = age if elapsed is None else elapsed
     if expected:
@@ -86,5 +88,5 @@ def remaining_seconds(
 
 
 def stretch(demand: float, capacity: float) -> float:
-    """The factor for all intervals where ``demand`` looks a second are more than ``capacity`` allows."""
+    """The factor for all intervals where ``demand`` polls per second exceed ``capacity``."""
     return max(1.0, demand / capacity) if capacity > 0 else 1.0

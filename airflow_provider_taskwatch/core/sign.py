@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from .error import TaskWatchError
-from .flow import Flow, words
+from .flow import Flow
 from .mask import NO_MASK, Mask, mask_error
 from .outcome import Outcome
 from .phase import Observation
 from .record import Started
+from .refusal import error_message
 from .run import Run
 from .watch import Assessment
 from .wire import Call, Pause, Reply
@@ -99,6 +100,6 @@ def rejects_token(reject_403: bool, expired: str = "") -> Callable[[Reply], bool
             return reply.status in (401, 403)
         if "invalid_token" in reply.headers.get("www-authenticate", ""):
             return True
-        return pattern is not None and bool(pattern.search(words(replace(reply, mask=NO_MASK))))
+        return pattern is not None and bool(pattern.search(error_message(replace(reply, mask=NO_MASK))))
 
     return is_rejected

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .error import TokenError
-from .flow import retry_after, said_at, told, words
+from .refusal import error_message, summary
+from .retry_after import retry_after, said_at
 from .text import place
 from .wire import Reply, is_sendable
 
@@ -101,7 +102,7 @@ def _refused(reply: Reply, content: Mapping[str, Any], url: str) -> TokenError:
     else:
         remedy = ""
     reply = replace(reply, mask=reply.mask.also(*_tokens_in(content)))
-    answer = _without_token(reply, content) if reply.is_ok else f"{reply.status}: {words(reply)}"
+    answer = _without_token(reply, content) if reply.is_ok else f"{reply.status}: {error_message(reply)}"
     transient = reply.status in (408, 429) or reply.status >= 500
     seconds = retry_after(reply.headers, reply.received_at) if transient else None
     endpoint = reply.mask.text(place(url))
@@ -116,5 +117,5 @@ def _tokens_in(content: Mapping[str, Any]) -> tuple[str, ...]:
 def _without_token(reply: Reply, content: Mapping[str, Any]) -> str:
     """Some endpoints refuse with status 200. Other members are not shown, as one may be a token under another name."""
     named = [content[name] for name in ("error", "error_description", "message") if content.get(name)]
-    messages = [reply.mask.text(told(one, 200)) for one in named]
+    messages = [reply.mask.text(summary(one, 200)) for one in named]
     return ": ".join(("a reply without a usable access token", *messages))

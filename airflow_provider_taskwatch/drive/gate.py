@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from airflow_provider_taskwatch.core.flow import RETRY_AFTER_LIMIT_SECONDS
 from airflow_provider_taskwatch.core.limit import hold_seconds, is_failure
+from airflow_provider_taskwatch.core.retry_after import RETRY_AFTER_LIMIT_SECONDS
 from airflow_provider_taskwatch.core.wire import Reply
 
 T = TypeVar("T", bound=Hashable)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import MovedError, NotFoundError, RemoteError, StrangerError, TaskWatchError
-from airflow_provider_taskwatch.core.flow import refusal, trouble
+from airflow_provider_taskwatch.core.flow import trouble
 from airflow_provider_taskwatch.core.record import Record, changed_inputs
+from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.single_poll import check_own
 from airflow_provider_taskwatch.core.start import Decision, decide

@@ -8,17 +8,9 @@ import pytest
 
 from airflow_provider_taskwatch.core import flow as flows
 from airflow_provider_taskwatch.core.error import NotFoundError, RemoteError, ReplyError, TokenError, TransportError
-from airflow_provider_taskwatch.core.flow import (
-    Retry,
-    ask,
-    ask_json,
-    nothing,
-    one_step,
-    retry_after,
-    said_at,
-    told,
-    words,
-)
+from airflow_provider_taskwatch.core.flow import Retry, ask, ask_json, nothing, one_step
+from airflow_provider_taskwatch.core.refusal import error_message, summary
+from airflow_provider_taskwatch.core.retry_after import retry_after, said_at
 from airflow_provider_taskwatch.core.wire import Pause, Reply, get, send
 from tests.play import play, reply, result_of
 from tests.rows import each_row
@@ -270,7 +262,7 @@ def test_any_other_body_is_one_error_that_shows_where_it_came_from(body, problem
     ],
 )
 def test_the_remotes_words_are_found_in_all_shapes(content, told):
-    assert words(reply(400, content)) == told
+    assert error_message(reply(400, content)) == told
 
 
 @each_row(
@@ -290,30 +282,32 @@ def test_json_is_read_whatever_its_charset_is_said_to_be(body):
 
 
 def test_words_are_harmless_and_few():
-    said = words(reply(500, {"error": "\x1b[31mbad\n2026-01-31 INFO forged", "message": "\ud800\0" * 10**3}))
+    said = error_message(reply(500, {"error": "\x1b[31mbad\n2026-01-31 INFO forged", "message": "\ud800\0" * 10**3}))
     assert said.startswith("\ufffd[31mbad 2026-01-31 INFO forged: ")
     assert (said.isprintable(), len(said)) == (True, 500)
 
 
 def test_the_words_of_megabytes_cost_no_more_than_those_of_a_line():
-    said = words(reply(500, '{"message": "first", "rest": [' + "{}," * 2_000_000 + "{}]}"))
+    said = error_message(reply(500, '{"message": "first", "rest": [' + "{}," * 2_000_000 + "{}]}"))
     assert said.startswith('{"message": "first", "rest": [{},')
 
 
 @pytest.mark.parametrize("content", [json.loads("[" * 600 + "]" * 600), list(range(10**6)), {"message": "x\n" * 10**6}])
 def test_a_value_of_any_shape_is_told_in_a_few_words(content):
-    assert len(told(content, 200)) <= 200
+    assert len(summary(content, 200)) <= 200
 
 
 @each_row("depth", [5_000, 100_000])
 @each_row("opening", ['{"error":', "["])
 def test_an_error_nested_without_end_is_shown_as_it_begins(depth, opening):
-    assert words(reply(500, opening * depth + "1" + {"[": "]"}.get(opening, "}") * depth)).startswith(opening * 20)
+    assert error_message(reply(500, opening * depth + "1" + {"[": "]"}.get(opening, "}") * depth)).startswith(
+        opening * 20
+    )
 
 
 @pytest.mark.parametrize("status", [300, 302, 399])
 def test_a_redirect_is_told_with_its_remedy_and_without_its_target(status):
-    told = words(reply(status, {"message": "moved"}, location="https://elsewhere.example"))
+    told = error_message(reply(status, {"message": "moved"}, location="https://elsewhere.example"))
     assert told.startswith("a redirect, which is not followed")
     assert "elsewhere" not in told
 

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import RemoteError, TaskWatchError
-from airflow_provider_taskwatch.core.flow import ask, ask_json, refusal, unreadable
+from airflow_provider_taskwatch.core.flow import ask, ask_json, unreadable
 from airflow_provider_taskwatch.core.judge import Memory, WaitRules, judge
 from airflow_provider_taskwatch.core.mask import NO_MASK, Mask, is_secret_name, mask_error
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.record import Started
+from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.sign import masking, rejects_token
 from airflow_provider_taskwatch.core.single_poll import last_poll
 from airflow_provider_taskwatch.core.system import SystemDefaults

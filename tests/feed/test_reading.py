@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, read_items
-from airflow_provider_taskwatch.core.flow import said_at
+from airflow_provider_taskwatch.core.retry_after import said_at
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.wire import Reply
 from airflow_provider_taskwatch.feed.reading import FeedPosition, Program, Reading, Step, remarks, seal_for

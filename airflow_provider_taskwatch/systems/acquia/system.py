@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
-from airflow_provider_taskwatch.core.flow import PATIENT, Flow, ask, ask_json, read_object, refusal
+from airflow_provider_taskwatch.core.flow import PATIENT, Flow, ask, ask_json, read_object
 from airflow_provider_taskwatch.core.phase import Observation, absent
 from airflow_provider_taskwatch.core.record import Started
+from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import System, SystemDefaults, doubt_unless_uuid
 from airflow_provider_taskwatch.core.wire import Call, Reply, canonical_path, get, segment, send

@@ -11,7 +11,9 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, instant, read_items
-from airflow_provider_taskwatch.core.flow import Flow, refusal, retry_after, told, unreadable
+from airflow_provider_taskwatch.core.flow import Flow, unreadable
+from airflow_provider_taskwatch.core.refusal import refusal, summary
+from airflow_provider_taskwatch.core.retry_after import retry_after
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.text import distinct, line, stored
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, LengthError, Reply, get
@@ -309,7 +311,7 @@ def _event(content: object) -> Event:
     return Event(
         id=distinct(f"{number} {name}"),
         name=line(name, CTI_CHARACTERS),
-        subject=distinct(subject if isinstance(subject, str) else "" if subject is None else told(subject)),
+        subject=distinct(subject if isinstance(subject, str) else "" if subject is None else summary(subject)),
         at=at.timestamp(),
         content=stored(held),
     )

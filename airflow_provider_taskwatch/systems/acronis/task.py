@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_taskwatch.core.flow import told
 from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase
+from airflow_provider_taskwatch.core.refusal import summary
 from airflow_provider_taskwatch.systems.moment import moment, seconds_between
 
 STATES: Mapping[str, Phase] = {
@@ -113,7 +113,7 @@ def _message(content: Mapping[str, Any]) -> str:
     result = _inside(content, "result")
     stated = result.get("error") or result.get("warnings") or _blockers(content) or ""
     asked = "its cancellation was asked for" if content.get("cancelRequested") is True and not stated else ""
-    return told(stated) or asked
+    return summary(stated) or asked
 
 
 def _blockers(content: Mapping[str, Any]) -> list[object]:
@@ -137,4 +137,4 @@ def _inside(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str:
-    return told(value) if value is not None else ""
+    return summary(value) if value is not None else ""

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
-from airflow_provider_taskwatch.core.flow import Flow, Retry, read_object, refusal, trouble, unreadable
+from airflow_provider_taskwatch.core.flow import Flow, Retry, read_object, trouble, unreadable
+from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.system import safe_ref
 from airflow_provider_taskwatch.core.wire import Call, Pause, Query, Reply, get, is_sendable, segment, send
 

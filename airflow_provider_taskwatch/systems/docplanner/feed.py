@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
 from airflow_provider_taskwatch.core.feed import Batch, Event, Unreadable, read_items
-from airflow_provider_taskwatch.core.flow import Flow, nothing, said_at
+from airflow_provider_taskwatch.core.flow import Flow, nothing
+from airflow_provider_taskwatch.core.retry_after import said_at
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply
 

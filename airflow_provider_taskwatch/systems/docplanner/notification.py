@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.error import ReplyError
 from airflow_provider_taskwatch.core.feed import Event
-from airflow_provider_taskwatch.core.flow import told
+from airflow_provider_taskwatch.core.refusal import summary
 from airflow_provider_taskwatch.core.text import line, shortened
 from airflow_provider_taskwatch.systems.moment import moment
 
@@ -92,7 +92,7 @@ def event_of(notification: object, *, store_payload: str, received_at: float) ->
     created = moment(notification.get("created_at"))
     kept = reduced(data)
     return Event(
-        id=_identity(name, created.isoformat() if created else told(notification.get("created_at")), data, kept),
+        id=_identity(name, created.isoformat() if created else summary(notification.get("created_at")), data, kept),
         name=line(name),
         subject=subject_of(name, kept),
         at=created.timestamp() if created else received_at,

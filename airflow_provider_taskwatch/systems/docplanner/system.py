@@ -21,7 +21,8 @@ from airflow_provider_taskwatch.core.error import (
     TaskWatchError,
     TransportError,
 )
-from airflow_provider_taskwatch.core.flow import Flow, refusal
+from airflow_provider_taskwatch.core.flow import Flow
+from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.text import line
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, LengthError, Reply, pairs
 
