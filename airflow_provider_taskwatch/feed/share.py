@@ -21,7 +21,7 @@ KEY = "taskwatch_share"
 class Share:
     """The events of a run: those after ``start``, up to ``end``.
 
-    :param size: how many events of the feed that were, wanted or not; None where nobody has counted.
+    :param size: how many events of the feed those are, wanted or not; None where they were not counted.
     """
 
     start: int

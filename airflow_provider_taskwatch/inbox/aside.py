@@ -1,4 +1,4 @@
-"""What feeds have brought and nobody can read: kept beside their events, encrypted where there is a key."""
+"""Events that cannot be read: set aside beside the feed's events, encrypted where a key is set."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 from .seal import Seal
 
 CHANNEL = "aside"
-"""One for all feeds; the subject names the feed."""
+"""The channel of all feeds; the subject names the feed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aside:
-    """One item that was set aside.
+    """One event that was set aside.
 
     :param received_at: seconds since the epoch.
-    :param content: encrypted, where ``is_sealed``.
+    :param content: what the remote sent, encrypted if ``is_sealed``.
     """
 
     feed: str
@@ -32,15 +32,15 @@ class Aside:
     is_sealed: bool
 
     def open(self, open_seal: Callable[[], Seal]) -> bytes:
-        """What the remote has sent.
+        """What the remote sent.
 
-        :raises ConfigurationError: where it is sealed, and no key opens it.
+        :raises ConfigurationError: where it is encrypted, and no key decrypts it.
         """
         return open_seal().open(self.content) if self.is_sealed else self.content
 
 
 def set_aside(feed: str, one: Unreadable, now: float, seal: Seal | None) -> Message:
-    """The message that an item becomes; the same item, delivered again, is the same message.
+    """The message of an unreadable event; the same event, delivered again, is the same message.
 
     :param now: seconds since the epoch.
     """
@@ -51,7 +51,7 @@ def set_aside(feed: str, one: Unreadable, now: float, seal: Seal | None) -> Mess
 
 
 def asides(inbox: Inbox) -> Iterator[Aside]:
-    """All that was set aside, the oldest first."""
+    """All events that were set aside, the oldest first."""
     number = 0
     while page := inbox.after(CHANNEL, number):
         yield from (_aside(one.message) for one in page)
@@ -63,12 +63,12 @@ def _text(seal: Seal, content: bytes) -> str:
 
 
 def _aside(message: Message) -> Aside:
-    told: Any = message.content
-    sealed = told.get("sealed")
+    stored: Any = message.content
+    sealed = stored.get("sealed")
     return Aside(
         feed=message.subject,
         received_at=message.received_at,
-        problem=told["problem"],
-        content=(told["plain"] if sealed is None else sealed).encode(),
+        problem=stored["problem"],
+        content=(stored["plain"] if sealed is None else sealed).encode(),
         is_sealed=sealed is not None,
     )

@@ -1,4 +1,4 @@
-"""How far a reader of a channel has come, and what was deleted before it came."""
+"""How far a reader of one channel has come, and what was deleted before it was read."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 from .message import DAY_SECONDS, Message, Received
 
 KEPT_DAYS = 60
-"""For so many days of arrival it is remembered how much was deleted."""
+"""How many days of arrival keep a count of their deleted messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletions:
-    """What was deleted of a channel, as its time was over.
+    """The messages of a channel that the retention has deleted.
 
-    :param number: the greatest that was deleted.
-    :param count: how many were, since the channel began.
-    :param at: when the latest of them had come in, in seconds since the epoch.
-    :param days: how many of them by the day on which they came in, in days since the epoch.
+    :param number: the greatest number among them.
+    :param count: how many there are, since the channel began.
+    :param at: when the latest of them arrived, in seconds since the epoch.
+    :param days: how many arrived on each day, by days since the epoch.
     """
 
     number: int = 0
@@ -30,9 +30,9 @@ class Deletions:
     days: Mapping[int, int] = field(default_factory=dict)
 
     def with_(self, deleted: Sequence[tuple[int, float]]) -> Deletions:
-        """What is gone after a further deletion.
+        """The value after a further deletion.
 
-        :param deleted: the number of each message, and when it came in, in seconds since the epoch.
+        :param deleted: the number of each message, and when it arrived, in seconds since the epoch.
         """
         days = Counter(self.days) + Counter(_day(at) for _, at in deleted)
         return Deletions(
@@ -43,36 +43,36 @@ class Deletions:
         )
 
     def since(self, moment: float) -> int:
-        """How many came in after a moment, at most: those of its day count as such."""
+        """The greatest possible number that arrived after a moment: all of its day count."""
         if moment >= self.at:
             return 0
         return sum(count for day, count in self.days.items() if day >= _day(moment))
 
     def to_text(self) -> str:
-        """As it is kept among the positions."""
+        """The text that is stored among the positions."""
         return json.dumps({"number": self.number, "count": self.count, "at": self.at, "days": dict(self.days)})
 
 
 def deletions_from(text: str | None) -> Deletions:
-    """What :meth:`Deletions.to_text` has written."""
-    told: Mapping[str, Any] = json.loads(text or "{}")
-    days = {int(day): count for day, count in told.get("days", {}).items()}
-    return Deletions(number=told.get("number", 0), count=told.get("count", 0), at=told.get("at", 0.0), days=days)
+    """The value in a text of :meth:`Deletions.to_text`."""
+    stored: Mapping[str, Any] = json.loads(text or "{}")
+    days = {int(day): count for day, count in stored.get("days", {}).items()}
+    return Deletions(number=stored.get("number", 0), count=stored.get("count", 0), at=stored.get("at", 0.0), days=days)
 
 
 def deletions_name(channel: str) -> str:
-    """Of the position that says what is gone of a channel."""
+    """The name of the position that stores a channel's deletions."""
     return f"pruned {channel}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Where a reader of a channel is.
+    """How far a reader of a channel has read.
 
-    :param number: up to which it has read.
-    :param passed: how many messages the channel has had up to there; None where nobody has counted.
-    :param delivery: of the last message that it has read, by which it knows its inbox again; None where it has none.
-    :param at: when that one came in, in seconds since the epoch.
+    :param number: the number up to which it has read.
+    :param passed: how many messages the channel has had up to there; None where they were not counted.
+    :param delivery: of the last message that it has read, which identifies the inbox; None where it has read none.
+    :param at: when that message arrived, in seconds since the epoch.
     """
 
     number: int = 0
@@ -81,11 +81,11 @@ class Checkpoint:
     at: float = 0.0
 
     def after(self, rows: Sequence[Received], page: Page) -> tuple[Checkpoint, int]:
-        """The spot behind some messages, and how many were deleted before they could be read.
+        """The checkpoint after some messages, and how many were deleted before they were read.
 
-        Where nobody has counted, it is so many at most.
+        Where ``passed`` is None, the number is an upper bound.
 
-        :param rows: the first ones of the page.
+        :param rows: the first messages of the page.
         """
         deletions = page.deletions
         if deletions.number <= self.number:
@@ -97,7 +97,7 @@ class Checkpoint:
         return self._behind(rows, none, deletions.count + page.held + len(rows)), lost
 
     def at_message(self, message: Message) -> Checkpoint:
-        """The spot, where this is the last message that was read."""
+        """The checkpoint with this message as the last one that was read."""
         return replace(self, delivery=message.delivery, at=message.received_at)
 
     def _behind(self, rows: Sequence[Received], none: Checkpoint, passed: int | None) -> Checkpoint:
@@ -109,14 +109,14 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What a reader finds.
+    """What an inbox returns to a reader.
 
     :param rows: the messages of its channel after its number.
-    :param deletions: what is gone of the channel.
-    :param held: how many messages the channel still has up to that number, of the same moment as these two; only
-        counted where something beyond the number is gone.
-    :param newest: the greatest number that was ever given.
-    :param there: the message at its number, of whichever channel; None where there is none.
+    :param deletions: what was deleted of the channel.
+    :param held: how many messages the channel still has up to the reader's number, of the same moment as ``rows`` and
+        ``deletions``; counted only where a message after that number was deleted.
+    :param newest: the greatest number that was ever assigned.
+    :param there: the message with the reader's number, of any channel; None where there is none.
     """
 
     rows: Sequence[Received]
@@ -128,12 +128,12 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What comes after a spot.
+    """What follows a checkpoint.
 
     :param deletions: see :class:`View`.
     :param held: see :class:`View`.
-    :param is_back: that the inbox is not the one that was read up to the spot: a backup was restored, or a replica has
-        not come so far. Then the messages mean nothing.
+    :param is_back: whether the inbox is older than the checkpoint: a restored backup, or a replica that lags. Then the
+        messages mean nothing.
     """
 
     rows: Sequence[Received]

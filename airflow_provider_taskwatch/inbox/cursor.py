@@ -1,9 +1,9 @@
-"""How far a reader has come, where numbers are given before they become visible.
+"""The cursor of a reader of all channels, where numbers are assigned before they become visible.
 
-A database numbers a row when it is inserted and shows it when its transaction commits, so a smaller number can show up
-after a greater one. A cursor therefore remembers the numbers that it has passed without seeing them, and asks for them
-again until the database says that each transaction which may hold them has ended. No clock is involved: a commit may
-take minutes, where a disk or a standby stands still.
+A database numbers a row at its insertion and shows it at the commit of its transaction, so a smaller number can become
+visible after a greater one. A cursor therefore remembers the numbers that it has passed without seeing them (holes),
+and asks for them again until the database says that every transaction which may hold them has ended. It uses no clock:
+a commit may take minutes while a disk or a standby is stalled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_HOLES = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Horizon:
-    """Which transactions of a database may still show something. Transactions are numbered as they begin.
+    """The running transactions of a database. Transactions are numbered as they begin.
 
     :param ended: each transaction below this number has ended.
     :param begun: each transaction that has begun is below this number.
@@ -32,16 +32,16 @@ class Horizon:
 
 
 CLEAR = Horizon(ended=0, begun=0)
-"""Of a database whose writers take turns: a number that is not visible never will be."""
+"""The horizon of a database whose writers take turns: a number that is not visible never becomes visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a reader is.
+    """How far a reader has come.
 
     :param last: the greatest number that it has passed.
-    :param holes: smaller ones that it has not seen, each with the number of a transaction: once all below it have
-        ended, the hole stays one. None where that number is not known yet.
+    :param holes: smaller numbers that it has not seen, each with the number of a transaction: once all transactions
+        below that have ended, the hole is never filled. None where that number is not known yet.
     """
 
     last: int = 0
@@ -55,8 +55,8 @@ class Cursor:
     def moved(self, numbers: Collection[int], horizon: Horizon | None = None) -> Cursor:
         """The cursor after a read that brought these numbers.
 
-        :param horizon: of the database, asked for before that read and after the one before; None where it was not, or
-            where the read had a limit, and may not have brought all that is visible.
+        :param horizon: the database's, read between the last read and this one. None if it was not read, or if
+            this read was limited and may not have returned all that is visible.
         """
         seen = set(numbers)
         last = max(self.last, *seen) if seen else self.last
@@ -65,9 +65,9 @@ class Cursor:
         return Cursor(last=last, holes=tuple([*kept, *_holes(passed, seen)][-MAX_HOLES:]))
 
     def _open(self, horizon: Horizon | None) -> list[tuple[int, int | None]]:
-        """The holes that may still be filled. Whoever can fill one had begun before it was passed.
+        """The holes that may still be filled. A transaction that can fill one began before the hole was passed.
 
-        Transactions are numbered anew in a database that was restored; what ran in the former one has ended.
+        A restored database numbers transactions anew; the transactions of the former one have ended.
         """
         if horizon is None:
             return list(self.holes)

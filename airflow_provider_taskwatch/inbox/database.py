@@ -1,4 +1,4 @@
-"""A database that several hosts share: connections, transactions, patience, and errors in our words."""
+"""A database that several hosts share: connections, transactions, one retry, and translated errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NEVER = object()
 
 
 class Database:
-    """Connects, and makes its tables, when it is first asked for something. May be used by many threads.
+    """Connects, and creates its tables, at its first use. Threads may share it.
 
     :param url: SQLAlchemy's URL.
     :param keeps: see :func:`~.engine.engine_for`.
@@ -41,7 +41,7 @@ class Database:
         self._counting = threading.Lock()
 
     def __repr__(self) -> str:
-        """Without the query of the address, as that may hold a password too."""
+        """Without the query of the URL, which may hold a password too."""
         return f"the inbox {self.engine.url.set(query={}).render_as_string(hide_password=True)}"
 
     @property
@@ -49,13 +49,13 @@ class Database:
         return self.engine.dialect.name == "postgresql"
 
     def share(self) -> bool:
-        """Let one more user close it; False where the last one has."""
+        """Count one more user, who will close it; return False if it is closed already."""
         with self._counting:
             self._users += bool(self._users)
             return self._users > 0
 
     def close(self) -> None:
-        """Close all connections, once all who share it have."""
+        """Close all connections once every user has closed it."""
         with self._counting:
             self._users = max(0, self._users - 1)
             is_last = self._users == 0
@@ -84,7 +84,7 @@ class Database:
         return self._patiently(lambda: self._transact(change))
 
     def _transact(self, change: Callable[[sa.Connection], T]) -> T:
-        """What was committed into a file that is not there any more may be lost, so it is not acknowledged."""
+        """A commit into a file that has vanished may be lost, so it is not acknowledged."""
         with self.engine.begin() as connection:
             info, result = connection.info, change(connection)
         if problem := self._place.problem(info):
@@ -92,7 +92,7 @@ class Database:
         return result
 
     def take_number(self, connection: sa.Connection) -> None:
-        """Have the transaction numbered before its rows are, so that a reader sees that they may still come."""
+        """Number the transaction before its rows, so that readers know that the rows may still become visible."""
         if self.is_postgresql:
             connection.execute(sa.select(sa.func.pg_current_xact_id()))
 
@@ -103,7 +103,7 @@ class Database:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
     def _patiently(self, act: Callable[[], T]) -> T:
-        """Once more where the connection was gone, as after a restart of the database; all that is done may be."""
+        """Retry once after a lost connection, as at a restart of the database: all operations are repeatable."""
         with self._translated():
             try:
                 return act()
@@ -113,7 +113,7 @@ class Database:
             return act()
 
     def _get_ready(self) -> None:
-        """Make the tables, or bring them to this version; once for each database, and by one process at a time."""
+        """Create or migrate the tables; once for each database, and by one process at a time."""
         with self._getting_ready:
             if self._ready != self._place.identity():
                 with self._translated():
@@ -129,11 +129,11 @@ class Database:
 
 
 def _reason(error: Exception) -> str:
-    """What the database says, without the statement."""
+    """The database's message, without the statement."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    words = described(cause).partition("\n")[0]
-    has_no_table = getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or "no such table" in words
-    return f"{words}; {RESTORE}" if has_no_table else words
+    message = described(cause).partition("\n")[0]
+    has_no_table = getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or "no such table" in message
+    return f"{message}; {RESTORE}" if has_no_table else message
 
 
 _UNDEFINED_TABLE = "42P01"

@@ -1,4 +1,4 @@
-"""How the databases of inboxes are talked to."""
+"""Creates the SQLAlchemy engine of an inbox, with the settings of each database."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from . import schema
 log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 10
-"""After so long, PostgreSQL ends a statement, and a transaction whose writer says nothing more."""
+"""After this, PostgreSQL ends a statement, and a transaction that is idle."""
 BUSY_SECONDS = 15
 BUSY_AGAIN_SECONDS = 0.02
 CONNECT_SECONDS = 5
 CONNECTIONS = 4
-"""Of one process, kept open; as many more while it is busy."""
+"""How many connections a process keeps open; it opens as many more while it is busy."""
 
 _TIMES = {
     "connect_timeout": CONNECT_SECONDS,
@@ -31,13 +31,14 @@ _TIMES = {
     "keepalives_count": 3,
     "tcp_user_timeout": WRITE_SECONDS * 1000,
 }
-"""A host that vanished would keep a thread waiting for hours."""
+"""Without these, a host that vanishes blocks a thread for hours."""
 
 
 def engine_for(url: str, *, keeps: bool = True) -> sa.Engine:
-    """The engine for an inbox, or :class:`ConfigurationError`. Nothing is opened yet.
+    """The engine of an inbox. Opens no connection yet.
 
-    :param keeps: whether connections to a server stay open while nothing is asked.
+    :param keeps: whether idle connections to a server stay open.
+    :raises ConfigurationError: where the URL is malformed, or of another database.
     """
     try:
         parsed = sa.make_url(url)
@@ -60,14 +61,14 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: object) -> None:
-        """Readers do not wait for writers; what was committed survives a loss of power; we begin transactions."""
+        """Readers do not wait for writers; a commit survives a power loss; transactions begin explicitly."""
         connection.isolation_level = None
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous=FULL")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        """Writers queue at the beginning: one that has read and then wants to write would be refused at once."""
+        """Writers queue at BEGIN: SQLite refuses at once a reader that becomes a writer."""
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -75,13 +76,13 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """SQLite itself does not wait here, though somebody who has just made the file is about to be done."""
+    """Retries itself: SQLite does not wait here for a process that is just creating the file."""
     ends_at = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # whatever the busy one is doing
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # any of its extended codes
             if not is_busy or time.monotonic() >= ends_at:
                 raise
             time.sleep(BUSY_AGAIN_SECONDS)
@@ -109,7 +110,7 @@ def _postgresql(url: sa.URL, pool: dict[str, Any]) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: object) -> None:
-        """SQLAlchemy passes on what is raised here as it is."""
+        """Translates errors itself, as SQLAlchemy does not wrap those of this hook."""
         try:
             _mend_numbers(connection)
         except engine.dialect.loaded_dbapi.Error as cause:
@@ -119,9 +120,9 @@ def _postgresql(url: sa.URL, pool: dict[str, Any]) -> sa.Engine:
 
 
 def _mend_numbers(connection: Any) -> None:
-    """Set the sequences on behind what is there: neither a logical replica nor a copy of the data alone has them.
+    """Advance the sequences past the stored numbers: a logical replica, or a copy of the data alone, resets them.
 
-    Numbers that begin anew are passed already by all who read.
+    Readers would skip numbers that are assigned a second time.
     """
     for table in (schema.message, schema.sealed):
         if connection.execute("SELECT to_regclass(%s)", [table.name]).fetchone() == (None,):

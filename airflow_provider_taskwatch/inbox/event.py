@@ -1,4 +1,4 @@
-"""How an event of a feed is written down in an inbox."""
+"""Turns the events of a feed into messages of an inbox, and back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.inbox.message import Message
 
 INDEXED_BYTES = 1_200
-"""Of a channel and a delivery, PostgreSQL's index holds 2,704 bytes together."""
+"""PostgreSQL's index holds at most 2,704 bytes of a channel and a delivery together."""
 
 
 def message_of(channel: str, event: Event, now: float) -> Message:
-    """The message that an event becomes; the same event, read again, is the same delivery.
+    """The message of an event; the same event, read again, is the same delivery.
 
     :param now: seconds since the epoch.
     """
@@ -29,14 +29,14 @@ def message_of(channel: str, event: Event, now: float) -> Message:
 
 
 def event_of(message: Message) -> Event:
-    """The event that a message was made of."""
-    told: Any = message.content
-    subject = told.get("subject", message.subject)
-    return Event(id=message.delivery, name=told["name"], subject=subject, at=told["at"], content=told["content"])
+    """The event of a message."""
+    stored: Any = message.content
+    subject = stored.get("subject", message.subject)
+    return Event(id=message.delivery, name=stored["name"], subject=subject, at=stored["at"], content=stored["content"])
 
 
 def _indexed(text: str) -> str:
-    """A text that fits into an index; of one that does not, its beginning and what tells it apart from others."""
+    """A text that fits into an index; a longer one is cut and ends with its hash."""
     held = text.encode(errors="replace")
     if len(held) <= INDEXED_BYTES:
         return text

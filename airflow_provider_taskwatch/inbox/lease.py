@@ -8,5 +8,5 @@ import uuid
 
 
 def new_holder() -> str:
-    """A name for one who holds a lease, with his host and process for whoever looks for him."""
+    """A unique name for the holder of a lease, with its host and process, by which people find it."""
     return f"{socket.gethostname()} {os.getpid()} {uuid.uuid4()}"

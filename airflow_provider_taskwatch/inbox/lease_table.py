@@ -54,4 +54,4 @@ class LeaseTable:
         ours = sa.and_(table.c.name == lease.name, table.c.holder == lease.holder)
         kept = connection.scalar(table.update().where(ours).values(until=table.c.until).returning(table.c.name))
         if kept is None:
-            raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")
+            raise LeaseError(f"the lease {lease.name!r} is held by another process now")

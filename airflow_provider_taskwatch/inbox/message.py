@@ -7,22 +7,22 @@ from typing import Any
 
 PAGE_MESSAGES = 1_000
 PRUNE_MESSAGES = 500
-"""Deleted in one step."""
+"""How many messages one step deletes."""
 RETENTION_DAYS = 14.0
 DAY_SECONDS = 86_400.0
 SEALED_SECONDS = 3 * DAY_SECONDS
-"""A sealed reply that nobody could read is forgotten after so long."""
+"""How long a sealed reply that could not be read is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A signal or an event, as it came in.
+    """A callback, or an event of a feed.
 
     :param channel: where it came from: the callbacks of a system, or a feed.
-    :param subject: whom it concerns: the start id of what called back, or what an event tells of.
-    :param delivery: tells deliveries of a channel apart: the sender's id, or a hash of the content.
-    :param content: JSON, None where it could not be read.
-    :param received_at: seconds since the epoch, by the clock of whoever wrote it down.
+    :param subject: the start id of a callback; the object that an event is about.
+    :param delivery: identifies a delivery in its channel: the sender's id, or a hash of the content.
+    :param content: JSON; None where it could not be read.
+    :param received_at: seconds since the epoch, by the writer's clock.
     """
 
     channel: str
@@ -34,7 +34,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A message in an inbox; numbers grow, but a smaller one can show up later than a greater one."""
+    """A message in an inbox. Numbers grow, but a smaller one can become visible after a greater one."""
 
     number: int
     message: Message
@@ -44,8 +44,8 @@ class Received:
 class Heartbeat:
     """A receiver that writes into this inbox.
 
-    :param url: where it says that it can be reached.
-    :param age_seconds: how long ago it last said that it is there.
+    :param url: its own statement of where it can be reached.
+    :param age_seconds: seconds since its last heartbeat.
     """
 
     host: str
@@ -55,7 +55,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """That somebody has taken a lease; what is written under it is refused once somebody else has."""
+    """A lease and its holder. Writes under it are refused once another process holds it."""
 
     name: str
     holder: str
@@ -63,9 +63,9 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """A reply of a remote that has forgotten it, encrypted, until its events are stored.
+    """An encrypted reply that its remote has forgotten, kept until its events are stored.
 
-    :param problem: why it could not be read; empty where nobody has tried.
+    :param problem: why it could not be read; empty before the first attempt.
     """
 
     number: int

@@ -1,7 +1,7 @@
-"""Where a database is, and whether it is still the one that was opened.
+"""Checks that a connection still leads to the database that it opened.
 
-SQLite goes on writing into a file that was deleted, moved or replaced, and reports success. So the file is checked
-before a connection is used, and once more after a commit: what was committed elsewhere is not acknowledged.
+SQLite keeps writing into a file that was deleted, moved or replaced, and reports success. So the file is checked
+before a connection is used, and again after a commit: what was committed into another file is not acknowledged.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ Info = MutableMapping[Any, Any]
 
 
 class Place:
-    """Of a database that a server keeps."""
+    """The place of a database on a server, which needs no check."""
 
     def identity(self) -> object:
-        """Equal as long as it is the same database."""
+        """Equal for as long as it is the same database."""
         return None
 
     def problem(self, info: Info) -> str:
-        """Why a connection does not lead there any more; empty where it does.
+        """Explains why a connection does not lead there any more; empty if it does.
 
-        :param info: what SQLAlchemy keeps with a connection.
+        :param info: the data that SQLAlchemy keeps with a connection.
         """
         return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What a connection has opened.
+    """The file that a connection has opened.
 
-    :param identity: of the file.
+    :param identity: device and inode of the file.
     :param size: in bytes, when it was opened; a database in use does not shrink.
     :param log: the path of its write-ahead log.
     """
@@ -56,9 +56,9 @@ class Opened:
 
 
 class FilePlace(Place):
-    """Of a database in a file. It is made where this process has not seen it yet, and not a second time.
+    """The place of a database in a file. A process creates the file once, and not again after it has vanished.
 
-    :param engine: whose connections lead there.
+    :param engine: the engine whose connections lead there.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -84,7 +84,7 @@ class FilePlace(Place):
         return _problem_of_log(opened.log, info)
 
     def _prepare(self) -> None:
-        """What remotes tell is for this account only."""
+        """Create the file, readable for this account only: it holds what remotes send."""
         if self._seen is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.touch(mode=ACCOUNT_ONLY)
@@ -100,13 +100,13 @@ class FilePlace(Place):
         info.pop("log", None)
 
     def _check(self, info: Info) -> None:
-        """Have all connections opened again where one leads elsewhere."""
+        """Open all connections again if one leads to another file."""
         if problem := self.problem(info):
             raise InvalidatePoolError(problem)
 
 
 def _problem_of_log(path: str, info: Info) -> str:
-    """It is there while a connection is, once something was written; it is deleted with the last one."""
+    """Explains what is wrong with the write-ahead log, which exists while a connection does, after the first write."""
     found = _stat(Path(path))
     noted = info.get("log")
     if found is not None and noted is None:

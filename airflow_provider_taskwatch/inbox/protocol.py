@@ -1,4 +1,4 @@
-"""What can be done with an inbox, whichever database it is in."""
+"""The operations of an inbox, whichever database it is in."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from .message import Heartbeat, Lease, Message, Received, Sealed
 
 
 class Inbox(Protocol):
-    """The durable store of signals, events, positions of feeds, and leases. Blocking; may be used by many threads.
+    """The durable store of callbacks, events, positions of feeds, and leases. Blocking; threads may share it.
 
-    Every method raises :class:`~..core.error.InboxError` where the database cannot be asked.
+    Every method raises :class:`~..core.error.InboxError` where the database does not answer.
     """
 
     def add(self, messages: Sequence[Message]) -> int:
-        """Store what is not there yet, all or nothing, and return how many that were."""
+        """Store the messages that are new, all or nothing, and return how many were."""
 
     def keep_newest(self, subjects: Collection[str], limit: int) -> int:
-        """Delete all but the newest messages of each channel that concern these subjects, and return how many."""
+        """Delete all but the newest ``limit`` messages of each subject; return how many were deleted."""
 
     def keep_bytes(self, channel: str, limit: int) -> int:
-        """Delete the oldest messages of a channel, until what the others hold is no more than that; return how many."""
+        """Delete the oldest messages of a channel until the others hold ``limit`` bytes; return how many."""
 
     def end(self) -> Cursor:
-        """A cursor for what comes from now on."""
+        """A cursor for the messages from now on."""
 
     def horizon(self) -> Horizon:
-        """Which writers may still show a number that a reader has passed: for a cursor that has holes."""
+        """The running writers, which may still fill the holes of a cursor."""
 
     def read(self, cursor: Cursor, subjects: Collection[str] = ()) -> list[Received]:
-        """What has come since the cursor was moved last, and all that concerns these subjects, in ascending order.
+        """The messages since the cursor, and all of these subjects, in ascending order.
 
-        At most :data:`PAGE_MESSAGES`; where it is so many, there may be more. The caller moves the cursor.
+        At most :data:`~.message.PAGE_MESSAGES`; a full page may have a successor. The caller moves the cursor.
         """
 
     def prune(self, before: float, limit: int) -> int:
-        """Delete the oldest of what came in before a moment, and return how many; ``limit`` of them at most.
+        """Delete the oldest ``limit`` messages that arrived before a moment; return how many were deleted.
 
-        What is gone of a channel is written down as :class:`~.checkpoint.Deletions`.
+        The deletions of each channel are stored as :class:`~.checkpoint.Deletions`.
         """
 
     def forget_sealed(self, before: float, *, unread: bool = False) -> int:
-        """Delete the sealed replies that came in before a moment and could not be read, and return how many.
+        """Delete sealed replies that arrived before a moment and could not be read; return how many were deleted.
 
-        :param unread: those, too, that nobody has tried to read: their events are lost.
+        :param unread: include replies that no reader has tried yet: their events are lost.
         """
 
     def append(
@@ -60,22 +60,22 @@ class Inbox(Protocol):
     ) -> int:
         """Store the events of a feed, all or nothing, and return how many were new.
 
-        Unlike those of :meth:`add`, their numbers show up in their order: whoever has read a channel up to a number
-        has missed nothing in it.
+        Unlike those of :meth:`add`, their numbers become visible in their order: a reader of the channel up to a number
+        has missed nothing before it.
 
-        :param lease: only while it is ours; else :class:`~..core.error.LeaseError`.
-        :param position: how far the feed was read, saved along.
-        :param unsealed: number of the sealed reply that held them, deleted along.
+        :param lease: the writer's lease; :class:`~..core.error.LeaseError` where another process holds it.
+        :param position: how far the feed was read; stored in the same transaction.
+        :param unsealed: number of the sealed reply that held the events; deleted in the same transaction.
         """
 
     def after(self, channel: str, number: int, limit: int = ...) -> list[Received]:
-        """The next messages of a channel that was read up to a number, in ascending order."""
+        """The next messages of a channel after a number, in ascending order."""
 
     def page(self, channel: str, number: int) -> View:
-        """What a reader that was at a number finds in a channel."""
+        """What a reader of a channel finds after a number."""
 
     def newest(self) -> int:
-        """The greatest number that was ever given to a message, whether it is still there or not."""
+        """The greatest number that a message ever had, deleted ones included."""
 
     def at(self, number: int) -> Received | None:
         """The message with a number."""
@@ -87,10 +87,10 @@ class Inbox(Protocol):
         """One message of a channel."""
 
     def claim(self, name: str, before: str | None, position: str, message: Message) -> bool:
-        """Write a position and a message down, if the position is still what it was before; whether it was."""
+        """Store a position and a message if the position is still ``before``; return whether it was."""
 
     def number_before(self, channel: str, moment: float) -> int:
-        """The number up to which a channel is old news for who wants what came in from a moment on.
+        """Last number received before ``moment``.
 
         :param moment: seconds since the epoch.
         """
@@ -101,37 +101,37 @@ class Inbox(Protocol):
     def save_position(
         self, feed: str, position: str, lease: Lease | None = None, *, also: Mapping[str, str] = ...
     ) -> None:
-        """Write down how far a feed was read.
+        """Store how far a feed was read.
 
-        :param also: other positions, by their names.
+        :param also: other positions to store in the same transaction, by their names.
         """
 
     def lease(self, name: str, holder: str, seconds: float) -> bool:
-        """Take or renew a lease for so long from now, by the inbox's clock; False where somebody else holds it."""
+        """Take or renew a lease for ``seconds``, by the inbox's clock; return False if another holder has it."""
 
     def release(self, name: str, holder: str) -> None:
-        """Give a lease back; nothing happens to somebody else's."""
+        """Release a lease, if ``holder`` has it."""
 
     def holder(self, name: str) -> str | None:
-        """Who holds a lease; None where it is free."""
+        """The holder of a lease; None if it is free."""
 
     def holders(self) -> dict[str, str]:
-        """Who holds which lease, by its name."""
+        """The holder of each lease, by its name."""
 
     def keep_sealed(self, feed: str, content: bytes, received_at: float) -> int:
-        """Write a sealed reply down, and return its number."""
+        """Store a sealed reply, and return its number."""
 
     def sealed(self, feed: str | None = None, *, unread: bool = False) -> list[Sealed]:
-        """The sealed replies of a feed, or of all, the oldest first; a page of them.
+        """A page of the sealed replies of a feed, or of all feeds, the oldest first.
 
-        :param unread: without those that could not be read.
+        :param unread: only those that no reader has tried yet.
         """
 
     def set_problem(self, number: int, problem: str) -> None:
-        """Say why a sealed reply could not be read."""
+        """Store why a sealed reply could not be read."""
 
     def beat(self, host: str, url: str) -> None:
-        """Write down that a receiver is there."""
+        """Store the heartbeat of a receiver."""
 
     def heartbeats(self) -> list[Heartbeat]:
         """The last heartbeat of each receiver, the youngest first."""

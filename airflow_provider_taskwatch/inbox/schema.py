@@ -1,4 +1,4 @@
-"""The tables of an inbox, and how they came to be: one step for each version."""
+"""The tables of an inbox, and one migration step for each version of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from airflow_provider_taskwatch.core.error import InboxError
 
 LOCK = 0x7461736B77617463
-"""The advisory lock under which PostgreSQL's tables are made."""
+"""The advisory lock of a migration in PostgreSQL."""
 
 tables = sa.MetaData()
 
@@ -28,7 +28,7 @@ message = sa.Table(
     sa.Index("taskwatch_message_subject", "subject"),
     sa.Index("taskwatch_message_channel", "channel", "number"),
     sa.Index("taskwatch_message_received_at", "received_at"),
-    sqlite_autoincrement=True,  # else the number of a pruned row would be given away again
+    sqlite_autoincrement=True,  # else the number of a pruned row would be assigned again
 )
 
 position = sa.Table(
@@ -65,11 +65,11 @@ receiver = sa.Table(
 )
 
 STEPS: tuple[Callable[[sa.Connection], None], ...] = (tables.create_all,)
-"""What leads from each version to the next; a step that was released never changes."""
+"""The step from each version to the next; a released step never changes."""
 
 
 def migrate(connection: sa.Connection) -> None:
-    """Bring the tables to this version, in a transaction that has the database for itself."""
+    """Bring the tables to the newest version, in a transaction that holds an exclusive lock."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
     found = _found(connection)
@@ -85,7 +85,7 @@ def migrate(connection: sa.Connection) -> None:
 
 
 def _found(connection: sa.Connection) -> int:
-    """The version of the tables that are there, 0 for none."""
+    """The version of the existing tables; 0 for none."""
     if not sa.inspect(connection).has_table(version.name):
         return 0
     return connection.execute(sa.select(version.c.version)).scalar() or 0

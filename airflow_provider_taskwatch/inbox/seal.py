@@ -1,4 +1,4 @@
-"""Encrypting what may concern people and cannot be fetched a second time."""
+"""Encrypts replies and events that may hold personal data and cannot be fetched again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 
 
 class Seal:
-    """The keys of sealed replies: the newest seals, all open.
+    """The keys of sealed replies: the newest encrypts, all decrypt, so that keys can be rotated.
 
-    :param keys: the newest first, as :func:`fresh_key` makes them.
-    :raises ConfigurationError: where there is none, or one that is no key.
+    :param keys: the newest first, as :func:`fresh_key` returns them.
+    :raises ConfigurationError: where there is no key, or one is malformed.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -27,17 +27,17 @@ class Seal:
         self._newest = keys[0].encode()
 
     def close(self, content: bytes) -> bytes:
-        """What only a key opens."""
+        """The encrypted content."""
         return self._fernet.encrypt(content)
 
     def name(self, content: bytes) -> str:
-        """Tells contents apart without telling anything of them."""
+        """A keyed hash of the content, which reveals nothing of it."""
         return hmac.new(self._newest, content, "sha256").hexdigest()
 
     def open(self, sealed: bytes) -> bytes:
-        """What was closed.
+        """The decrypted content.
 
-        :raises ConfigurationError: where none of the keys opens it.
+        :raises ConfigurationError: where none of the keys decrypts it.
         """
         try:
             return self._fernet.decrypt(sealed)
@@ -51,5 +51,5 @@ _REMEDY = "`airflow taskwatch inbox key` prints a fresh one; set it wherever tri
 
 
 def fresh_key() -> str:
-    """A key that nobody has used before."""
+    """A new random key."""
     return Fernet.generate_key().decode()

@@ -1,8 +1,8 @@
-"""The receiver: the HTTP endpoint that remotes call, as an app for whoever serves it.
+"""The receiver: the HTTP endpoint that remotes call, as an ASGI app.
 
-Nobody who serves it authenticates anybody (Airflow mounts the apps of plugins as they are), so every route says for
-itself who may ask: ``/health`` and ``/ready`` anybody, everything else only who has both secrets of a callback, or that
-of a push, or both where its token says so.
+Airflow mounts the apps of plugins without authentication, so every route authenticates its requests itself.
+``/health`` and ``/ready`` are open. A callback needs its token and its bearer; a push needs its token, and its API key
+where the token says so.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from . import callback, push
 from .body_reader import BODY_BYTES, BODY_SECONDS, BodyReader
 from .framing import CLOSE, Framing
 from .health import BEAT_SECONDS, Readiness, beating
-from .route import Callbacks, Pushes
+from .route import CallbackRoute, PushRoute
 from .token import Keys
 from .writer import PushedFeeds, Signals
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 COUNTER = "taskwatch.callback."
 """Followed by received, duplicate, dropped, unreadable, refused, too_large, too_slow or unavailable."""
 PUSH_COUNTER = "taskwatch.push."
-"""Followed by the same; but whoever is refused is counted as above, as nobody knows what he wanted."""
+"""Followed by the same, except refused: a request without a valid token belongs to neither kind."""
 
 
 def _ignore(_: str) -> None:
@@ -62,19 +62,19 @@ def create_app(
     body_seconds: float = BODY_SECONDS,
     beat_seconds: float = BEAT_SECONDS,
 ) -> FastAPI:
-    """The receiver as an ASGI app, to be served or mounted; whoever does so must enter its lifespan.
+    """The receiver as an ASGI app, to be served or mounted. The server must run its lifespan.
 
-    :param url: where remotes reach it, for whoever reads its heartbeat.
-    :param host: where it runs; None: this host's name.
+    :param url: the address at which remotes reach it; written into its heartbeat.
+    :param host: written into its heartbeat; None: this host's name.
     :param seal: encrypts a push that is no event, so that it can be kept.
-    :param count: told the name of a counter, :data:`COUNTER` and so on, each time that it goes up.
+    :param count: called with the name of a counter for each event, see :data:`COUNTER`.
     :param clock: seconds since the epoch.
     :param body_seconds: how long a body may take to arrive.
     """
     app = FastAPI(
         title="Receiver of callbacks and pushes",
         version=__version__,
-        openapi_url=None,  # nobody is told what could be asked; app.openapi() tells us
+        openapi_url=None,  # the routes are not published; tests read app.openapi()
         redirect_slashes=False,
         lifespan=_lifespan(inbox, host or socket.gethostname(), url, beat_seconds),
     )
@@ -85,32 +85,32 @@ def create_app(
     )
     feeds = PushedFeeds(inbox, partial(_repeat, count, f"{PUSH_COUNTER}dropped"))
     events = BodyReader(feeds.append, lambda name: count(f"{PUSH_COUNTER}{name}"), body_seconds)
-    callbacks, pushes = Callbacks(keys, signals, clock), Pushes(keys, events, clock, seal)
+    callbacks, pushes = CallbackRoute(keys, signals, clock), PushRoute(keys, events, clock, seal)
     app.add_api_route(f"{callback.PATH}{{token}}", callbacks.take, methods=["POST"], **_TAKE)
     app.add_api_route(f"{push.PATH}{{token}}", pushes.take, methods=["POST"], **_TAKE_PUSH)
-    for path, answer, words in (("/health", _health, _HEALTH), ("/ready", _ready(Readiness(inbox)), _READY)):
-        app.add_api_route(path, answer, methods=["GET"], **words)
+    for path, answer, texts in (("/health", _health, _HEALTH), ("/ready", _ready(Readiness(inbox)), _READY)):
+        app.add_api_route(path, answer, methods=["GET"], **texts)
         app.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
     app.add_exception_handler(AnyHTTPException, _refusing(count))
     app.add_middleware(Framing, refuse=partial(_note_refusal, count))
-    app.add_middleware(_Discretion)
+    app.add_middleware(_MaskPaths)
     return app
 
 
 def _taking(summary: str, header: dict[str, Any], responses: dict[int, str]) -> dict[str, Any]:
-    """What a route that takes something says of itself."""
+    """The OpenAPI texts of a route that takes something."""
     answers = {
-        404: "Not to be found, or not by you",
+        404: "Unknown path, or invalid credentials",
         408: "The body did not arrive in time",
         413: f"The body is larger than {BODY_BYTES} bytes",
-        503: "The inbox cannot be asked; try again",
+        503: "The inbox is not available; try again",
         **responses,
     }
     return {
         "summary": summary,
         "status_code": 204,
         "response_class": Response,
-        "responses": {status: {"description": words} for status, words in answers.items()},
+        "responses": {status: {"description": text} for status, text in answers.items()},
         "openapi_extra": {
             "parameters": [{"in": "header", "schema": {"type": "string"}, **header}],
             "requestBody": {"content": {"application/json": {"schema": {}}}},
@@ -122,18 +122,18 @@ _TAKE = _taking("Take a callback", {"name": "Authorization", "required": True}, 
 _TAKE_PUSH = _taking(
     "Take an event of a feed",
     {"name": push.API_KEY, "required": False},
-    {409: "It is taken, and what it asks for is denied", 422: "It is no event of that feed"},
+    {409: "The event is stored, and what it asks for is denied", 422: "The body is no event of that feed"},
 )
 _HEALTH: dict[str, Any] = {"summary": "Whether the process is up"}
 _READY: dict[str, Any] = {
-    "summary": "Whether the inbox can be asked",
-    "responses": {503: {"description": "It cannot"}},
+    "summary": "Whether the inbox is available",
+    "responses": {503: {"description": "The inbox is not available"}},
 }
 
 
 def _refusing(count: Callable[[str], None]) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def refuse(request: Request, error: Exception) -> Response:
-        """The one answer to whoever cannot be authenticated, whatever was asked for."""
+        """The same answer to every request that cannot be authenticated."""
         _note_refusal(count, request.scope, getattr(error, "detail", ""))
         return JSONResponse({"detail": "Not Found"}, status_code=404, headers=CLOSE)
 
@@ -168,8 +168,8 @@ def _lifespan(inbox: Inbox, host: str, url: str, beat_seconds: float) -> Callabl
     return lifespan
 
 
-class _Discretion:
-    """Takes the token out of a request's path after it was answered: servers write paths into their logs then."""
+class _MaskPaths:
+    """Masks the token in a request's path after the answer, before a server writes the path into its log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What a callback is taken for, once it is known who has sent it."""
+"""Turns an authenticated callback into a message of the inbox."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from airflow_provider_taskwatch.inbox.message import Message
 from .token import Ticket
 
 PATH = "/callbacks/"
-"""Where a receiver takes callbacks; a token follows."""
+"""The path of callbacks; a token follows."""
 SERVICE = "taskwatch receiver"
-"""How ``/health`` tells a receiver from anything else that answers."""
+"""The name by which ``/health`` identifies a receiver."""
 
 
 def message_of(ticket: Ticket, body: bytes, now: float) -> Message:
-    """The signal that a callback is. The same body, sent again, is the same delivery.
+    """The message of a callback. The same body, sent again, is the same delivery.
 
     :param now: seconds since the epoch.
     """
@@ -31,9 +31,9 @@ def message_of(ticket: Ticket, body: bytes, now: float) -> Message:
 
 
 def content_of(body: bytes) -> Any:
-    """The JSON object in a body, shortened; None where there is none, and even then it has been called.
+    """The JSON object in a body, shortened; None where there is none, which still counts as a callback.
 
-    What is nested deeper than an inbox can write down is left out. The content type is not asked, it may be anything.
+    Values that are nested deeper than an inbox can store are left out. The content type is ignored.
     """
     try:
         content = read_json(body)

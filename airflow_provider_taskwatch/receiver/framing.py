@@ -1,4 +1,4 @@
-"""Where the body of a request ends. What could be read in two ways, a proxy may read otherwise than the server does.
+"""Refuses requests whose end is ambiguous: a proxy could find another end than the server (request smuggling).
 
 https://www.rfc-editor.org/rfc/rfc9112#section-6
 """
@@ -11,17 +11,17 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 CLOSE = {"Connection": "close"}
-"""With an answer to who may still be sending a body: what he sends is not read."""
+"""Closes the connection: the body is left unread."""
 
 
 def framing_problem(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> str:
-    """Why nobody can tell where a body ends; empty where it is told once, and clearly.
+    """Explains why the end of a body is ambiguous; empty if it is not.
 
-    :param headers: their names in small letters.
+    :param headers: names in lower case.
     """
-    told = list(headers)
-    lengths = {one.strip() for name, value in told if name == b"content-length" for one in value.split(b",")}
-    codings = [value.strip().lower() for name, value in told if name == b"transfer-encoding"]
+    given = list(headers)
+    lengths = {one.strip() for name, value in given if name == b"content-length" for one in value.split(b",")}
+    codings = [value.strip().lower() for name, value in given if name == b"transfer-encoding"]
     if lengths and codings:
         return "it has both Content-Length and Transfer-Encoding"
     if len(lengths) > 1 or not all(one.isdigit() for one in lengths):
@@ -32,9 +32,9 @@ def framing_problem(headers: Iterable[tuple[bytes, bytes]], http_version: str) -
 
 
 class Framing:
-    """Refuses what could be read in two ways, and closes its connection. Servers differ in what they let by.
+    """Refuses ambiguous requests and closes their connection. Servers differ in what they accept.
 
-    :param refuse: told why.
+    :param refuse: called with the reason.
     """
 
     def __init__(self, app: ASGIApp, refuse: Callable[[Scope, str], None]) -> None:

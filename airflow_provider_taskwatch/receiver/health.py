@@ -1,4 +1,4 @@
-"""Whether a receiver is there and can do its work: its heartbeat in the inbox, and its readiness."""
+"""The heartbeat of a receiver in the inbox, and its readiness."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 60.0
 READY_SECONDS = 1.0
-"""For so long an answer about the readiness is good for everybody: the question needs no secret, and costs a thread."""
+"""How long an answer about the readiness is reused: the request needs no secret, and each check takes a thread."""
 
 
 @asynccontextmanager
 async def beating(inbox: Inbox, host: str, url: str, seconds: float) -> AsyncIterator[None]:
-    """Write down that a receiver is there, at once and then again and again, while the block runs."""
+    """Write a heartbeat at once and then at intervals, while the block runs."""
     task = asyncio.create_task(_beat(inbox, host, url, seconds))
     try:
         yield
@@ -35,15 +35,15 @@ async def _beat(inbox: Inbox, host: str, url: str, seconds: float) -> None:
     while True:
         try:
             await anyio.to_thread.run_sync(inbox.beat, host, url, abandon_on_cancel=True)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
+        except Exception as error:  # noqa: BLE001 - every failure is logged and retried
             log.error("the receiver cannot write its heartbeat into the inbox: %s", described(error))
         await asyncio.sleep(seconds)
 
 
 class Readiness:
-    """Whether the inbox can be asked.
+    """Whether the inbox can be read.
 
-    :param clock: seconds, monotonic.
+    :param clock: monotonic seconds.
     """
 
     def __init__(self, inbox: Inbox, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,14 +54,14 @@ class Readiness:
         self._is_ready = False
 
     async def ask(self) -> bool:
-        """One question at a time, and the answer is everybody's."""
+        """Check at most once per :data:`READY_SECONDS`; requests that arrive meanwhile share the answer."""
         async with self._lock:
             if self._asked_at is None or self._clock() - self._asked_at >= READY_SECONDS:
-                self._is_ready = await anyio.to_thread.run_sync(self._poll)
+                self._is_ready = await anyio.to_thread.run_sync(self._check)
                 self._asked_at = self._clock()
             return self._is_ready
 
-    def _poll(self) -> bool:
+    def _check(self) -> bool:
         try:
             self._inbox.heartbeats()
         except InboxError as error:

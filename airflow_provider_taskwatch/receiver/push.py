@@ -1,4 +1,4 @@
-"""What a push is taken for, once it is known for which feed it is."""
+"""Turns an authenticated push into a message of the inbox."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .callback import bearer_in
 from .token import PushTicket
 
 PATH = "/push/"
-"""Where a receiver takes pushes; a token follows."""
+"""The path of pushes; a token follows."""
 API_KEY = "X-Api-Key"
-"""The header of the key that goes with the token; ``Authorization: Bearer`` will do, too."""
+"""The header of the token's API key; ``Authorization: Bearer`` is accepted, too."""
 
 
 def ticket_for(settings: Settings, *, needs_key: bool) -> PushTicket:
-    """What the token says that the remote behind a connection pushes with.
+    """The content of the token with which a connection's remote pushes.
 
-    :raises ConfigurationError: where that remote pushes nothing, or is not to.
+    :raises ConfigurationError: where that remote does not push, or the connection does not allow it.
     """
     system = settings.connection_type
     options = REMOTES.push_of(system).options(settings)
@@ -30,7 +30,7 @@ def ticket_for(settings: Settings, *, needs_key: bool) -> PushTicket:
 
 
 def taken(ticket: PushTicket, body: bytes, now: float) -> tuple[Message, Reply]:
-    """The message that a push becomes, and what is answered when it is stored. The same event is the same delivery.
+    """The message of a push, and the answer once it is stored. The same event is the same delivery.
 
     :param now: seconds since the epoch.
     :raises ReplyError: where the body is no event.
@@ -40,8 +40,8 @@ def taken(ticket: PushTicket, body: bytes, now: float) -> tuple[Message, Reply]:
 
 
 def key_in(headers: Mapping[str, str]) -> str:
-    """The API key that a request brings; empty where there is none.
+    """The API key of a request; empty where there is none.
 
-    :param headers: by names in small letters.
+    :param headers: names in lower case.
     """
     return headers.get(API_KEY.lower(), "").strip() or bearer_in(headers.get("authorization", ""))

@@ -1,4 +1,4 @@
-"""The routes on which remotes bring something: who may, what it is taken for, and what is answered."""
+"""The routes of callbacks and pushes: authentication, storing, answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Route:
-    """What every route needs.
+    """What both routes share.
 
     :param clock: seconds since the epoch.
     """
@@ -34,11 +34,11 @@ class Route:
         self._clock = clock
 
 
-class Callbacks(Route):
-    """The route of callbacks: each is a signal, whatever it says."""
+class CallbackRoute(Route):
+    """Takes callbacks. Each one wakes its wait, whatever its body says."""
 
     async def take(self, token: str, request: Request) -> Response:
-        """Store a callback, and only then say so: what is not acknowledged is sent again."""
+        """Store a callback, then answer: the remote sends again what is not acknowledged."""
         ticket = self._ticket(token, request)
         what = f"a callback for the start {ticket.start_id}"
         body = await self._body_reader.read(request, what)
@@ -48,7 +48,7 @@ class Callbacks(Route):
         return await self._body_reader.store(message, what) or self._accept(message)
 
     def _ticket(self, token: str, request: Request) -> Ticket:
-        """Who calls. Both secrets are looked at in any case, so that the time does not tell which one is wrong."""
+        """Authenticate. Both secrets are always compared, so that the time does not reveal which one is wrong."""
         ticket = self._keys.read(token, self._clock())
         is_bearer = self._keys.is_bearer(token, callback.bearer_in(request.headers.get("authorization", "")))
         if ticket is None:
@@ -61,15 +61,15 @@ class Callbacks(Route):
         is_unreadable = message.content is None
         if is_unreadable:
             self._body_reader.count("unreadable")
-        words = ", but what it says cannot be read" if is_unreadable else ""
-        log.info("a callback for the start %s of %s is in the inbox%s", message.subject, message.channel, words)
+        remark = ", but its body cannot be read" if is_unreadable else ""
+        log.info("a callback for the start %s of %s is in the inbox%s", message.subject, message.channel, remark)
         return Response(status_code=204)
 
 
-class Pushes(Route):
-    """The route of pushes: each is an event of a feed.
+class PushRoute(Route):
+    """Takes pushes. Each one is an event of a feed.
 
-    :param seal: encrypts what is no event, as it may concern people; None: such a push is not kept.
+    :param seal: encrypts a push that is no event, as it may hold personal data; None: such a push is not kept.
     """
 
     def __init__(self, keys: Keys, body_reader: BodyReader, clock: Callable[[], float], seal: Seal | None) -> None:
@@ -77,7 +77,7 @@ class Pushes(Route):
         self._seal = seal
 
     async def take(self, token: str, request: Request) -> Response:
-        """Store an event, and only then answer: what was not taken the remote keeps, and may send again."""
+        """Store an event, then answer: the remote keeps what was not taken, and may send it again."""
         ticket = self._ticket(token, request)
         what = f"a push into the feed {ticket.channel}"
         body = await self._body_reader.read(request, what)
@@ -90,7 +90,7 @@ class Pushes(Route):
         return await self._body_reader.store(message, what) or self._answer(what, reply)
 
     def _ticket(self, token: str, request: Request) -> PushTicket:
-        """Who pushes. The key is looked at in any case, as that of a callback is."""
+        """Authenticate. The key is always compared, as the bearer of a callback is."""
         ticket = self._keys.read_push(token)
         is_key = self._keys.is_push_key(token, push.key_in(request.headers))
         if ticket is None:
@@ -100,9 +100,9 @@ class Pushes(Route):
         return ticket
 
     async def _set_aside(self, ticket: PushTicket, what: str, body: bytes, error: TaskWatchError) -> Response:
-        """Keep what is no event, as a remote may push it once only. Without a key it is left to the remote.
+        """Keep a push that is no event, as the remote may send it once only. Without a key it is refused.
 
-        Nothing of it is shown, not even in the words of the error, as it may concern people.
+        Neither the log nor the answer shows its content, which may be personal data.
         """
         self._body_reader.count("unreadable")
         problem = f"it is none of its events ({type(error).__name__}, {len(body)} bytes)"

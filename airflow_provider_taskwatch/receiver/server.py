@@ -1,4 +1,4 @@
-"""Serving a receiver on its own, as in a DMZ: plain HTTP, for a proxy that adds TLS."""
+"""Serves a receiver on its own, as in a DMZ: plain HTTP, behind a proxy that adds TLS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .body_reader import BODY_SECONDS
 
 HEAD_SECONDS = 10.0
-"""How long the first line and the headers of a request may take to arrive."""
+"""How long the request line and the headers may take to arrive."""
 BACKLOG = 2048
 
 
@@ -22,7 +22,7 @@ def serve(app: ASGIApp, host: str, port: int, *, show: Callable[[str], None]) ->
     """Serve until interrupted.
 
     :param port: 0: any free one.
-    :param show: told the address as soon as it is taken.
+    :param show: called with the address once the socket is bound.
     :raises OSError: where it cannot be.
     """
     with listen(host, port) as listener:
@@ -32,19 +32,19 @@ def serve(app: ASGIApp, host: str, port: int, *, show: Callable[[str], None]) ->
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on which requests can arrive."""
+    """A listening socket."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 def address_of(listener: socket.socket) -> str:
-    """Where a socket listens, as a URL."""
+    """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def config_for(app: ASGIApp, *, head_seconds: float = HEAD_SECONDS) -> uvicorn.Config:
-    """How a receiver is served. Logs are left to who serves it, and no log of requests is kept: paths hold tokens."""
+    """The server's settings. It configures no logging and keeps no access log, as paths hold tokens."""
     return uvicorn.Config(
         app,
         http=_punctual(head_seconds),
@@ -62,7 +62,7 @@ def _punctual(head_seconds: float) -> type[H11Protocol]:
 
 
 class _PunctualProtocol(H11Protocol):
-    """HTTP/1.1 where the head of a request must arrive in time; uvicorn would wait for it for ever."""
+    """HTTP/1.1 with a time limit for the head of a request; uvicorn has none."""
 
     head_seconds: float
 
@@ -83,6 +83,6 @@ class _PunctualProtocol(H11Protocol):
         self._overdue = self.loop.call_later(self.head_seconds, self._close_without, self.cycle)
 
     def _close_without(self, last: object) -> None:
-        """Close the connection, unless a request has come after the last one."""
+        """Close the connection, unless a new request has begun."""
         if self.cycle is last:
             self.transport.close()

@@ -1,4 +1,4 @@
-"""The address and the secret of a callback or a push: signed by us, carried by the remote, known when it calls.
+"""The token and the secret of a callback or a push: signed here, carried by the remote, verified when it calls.
 
 https://itsdangerous.palletsprojects.com
 """
@@ -18,7 +18,7 @@ from itsdangerous import BadData, Signer, URLSafeSerializer
 from airflow_provider_taskwatch.core.error import ConfigurationError
 
 SECRET_CHARACTERS = 32
-"""What is shorter could be guessed by somebody who has seen a token."""
+"""A shorter secret could be found by trial from a token."""
 AFTER_DEADLINE = timedelta(days=1)
 WITHOUT_DEADLINE = timedelta(days=30)
 
@@ -27,9 +27,9 @@ _SIGNING: dict[str, Any] = {"key_derivation": "hmac", "digest_method": hashlib.s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """What a token says.
+    """The content of a callback's token.
 
-    :param channel: where its callback will be found in the inbox: the system that calls.
+    :param channel: the channel of the inbox that the callback goes to: the system that calls.
     :param start_id: of the start that the callback belongs to.
     :param expires_at: seconds since the epoch.
     """
@@ -41,10 +41,10 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushTicket:
-    """What the token of a push says: all that a receiver must know, as it cannot ask anybody. It does not expire.
+    """The content of a push's token: all that a receiver must know. It does not expire.
 
     :param system: the connection type of the remote that pushes.
-    :param channel: where its events will be found in the inbox: the key of its feed.
+    :param channel: the channel of the inbox that its events go to: the key of its feed.
     :param needs_key: whether the remote must also send the API key that goes with the token.
     :param options: see :class:`~..core.feed.Push`.
     """
@@ -56,9 +56,9 @@ class PushTicket:
 
 
 class Keys:
-    """The secrets of callbacks: the newest signs, all verify, so that they can be changed while remotes work.
+    """The secrets of callbacks: the newest signs, all verify, so that secrets can be rotated.
 
-    A callback's token is none of a push, and its bearer no API key; nor the other way round.
+    Tokens and secrets of callbacks are not valid for pushes, and the other way round.
 
     :param secrets: the newest first.
     :raises ConfigurationError: where there is none, or one that could be guessed.
@@ -75,24 +75,24 @@ class Keys:
         return f"Keys({self._count} secrets)"
 
     def mint(self, ticket: Ticket) -> str:
-        """The token, which can stand in a URL; the same for the same ticket, until there is a newer secret."""
+        """The URL-safe token of a ticket; the same for the same ticket until the secret is rotated."""
         return self._callbacks.mint([ticket.channel, ticket.start_id, ticket.expires_at])
 
     def read(self, token: str, now: float) -> Ticket | None:
-        """What a token says; None where it is not ours, or has expired."""
-        told = self._callbacks.read(token)
-        if told is None:
+        """The content of a token; None where its signature is invalid, or it has expired."""
+        content = self._callbacks.read(token)
+        if content is None:
             return None
-        channel, start_id, expires_at = told
+        channel, start_id, expires_at = content
         ticket = Ticket(channel=channel, start_id=start_id, expires_at=expires_at)
         return ticket if now < ticket.expires_at else None
 
     def bearer(self, token: str) -> str:
-        """The secret that goes with a token: its address may show up in the logs of proxies, this may not."""
+        """The secret of a token, sent in a header: a proxy may log the address with the token, but not this."""
         return self._callbacks.bearer(token)
 
     def is_bearer(self, token: str, presented: str) -> bool:
-        """Whether this is the token's secret; how long the answer takes does not tell how near a guess was."""
+        """Whether this is the token's secret. Compares in constant time."""
         return self._callbacks.is_bearer(token, presented)
 
     def mint_push(self, ticket: PushTicket) -> str:
@@ -100,15 +100,15 @@ class Keys:
         return self._pushes.mint([ticket.system, ticket.channel, ticket.needs_key, dict(ticket.options)])
 
     def read_push(self, token: str) -> PushTicket | None:
-        """What the token of a push says; None where it is not ours."""
-        told = self._pushes.read(token)
-        if told is None:
+        """The content of a push's token; None where its signature is invalid."""
+        content = self._pushes.read(token)
+        if content is None:
             return None
-        system, channel, needs_key, options = told
+        system, channel, needs_key, options = content
         return PushTicket(system=system, channel=channel, needs_key=needs_key, options=options)
 
     def push_key(self, token: str) -> str:
-        """The API key that goes with the token of a push."""
+        """The API key of a push's token."""
         return self._pushes.bearer(token)
 
     def is_push_key(self, token: str, presented: str) -> bool:
@@ -127,15 +127,15 @@ class _Pair:
         self._tokens = URLSafeSerializer(oldest_first, salt=f"{use}.token", signer_kwargs=_SIGNING)
         self._bearers = [Signer(secret, salt=f"{use}.bearer", **_SIGNING) for secret in reversed(oldest_first)]
 
-    def mint(self, told: list[Any]) -> str:
-        return self._tokens.dumps(told)
+    def mint(self, content: list[Any]) -> str:
+        return self._tokens.dumps(content)
 
     def read(self, token: str) -> list[Any] | None:
         try:
-            told: list[Any] = self._tokens.loads(_bytes(token))
+            content: list[Any] = self._tokens.loads(_bytes(token))
         except BadData:
             return None
-        return told
+        return content
 
     def bearer(self, token: str) -> str:
         return self._bearers[0].get_signature(_bytes(token)).decode()
@@ -161,7 +161,7 @@ _REMEDY = "`airflow taskwatch check --callbacks` prints a fresh one where none i
 
 
 def fresh_secret() -> str:
-    """A secret that nobody has used before."""
+    """A new random secret."""
     return random.token_urlsafe(SECRET_CHARACTERS)
 
 

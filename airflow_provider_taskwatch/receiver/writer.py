@@ -1,4 +1,4 @@
-"""Writing messages down, several in one transaction: a commit waits for the disk as long for one as for all."""
+"""Stores messages in batches: a commit waits as long for the disk with one message as with several."""
 
 from __future__ import annotations
 
@@ -18,17 +18,15 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 log = logging.getLogger(__name__)
 
 THREADS = 2
-"""Of our own, as those of the API server are for all its routes. In SQLite, more would only wait for each other."""
+"""Separate from the API server's threads, which serve all its routes. In SQLite, more would wait for each other."""
 BATCH_MESSAGES = 5
-"""In one transaction: with one each, a commit costs most; with many, the first waits for the last."""
-
-
+"""The size of a batch. Smaller ones cost more commits; in larger ones the first message waits for the last."""
 CALLBACKS = 20
-"""Of one start that are kept: whoever has its token may call as often as he likes, but fill no disk."""
+"""How many callbacks of one start are kept: the holder of its token must not be able to fill the disk."""
 CHECKED = 10
-"""Every so many callbacks of a start, the older ones are deleted. Most starts call once, and cost no question."""
+"""After this many callbacks of a start, the older ones are deleted. Most starts call once and cost no query."""
 COUNTED = 10_000
-"""Starts whose callbacks are counted, the newest."""
+"""How many starts have their callbacks counted; the newest ones."""
 
 
 def _ignore(_: int) -> None:
@@ -36,19 +34,19 @@ def _ignore(_: int) -> None:
 
 
 class Signals:
-    """Stores callbacks, and keeps the newest :data:`CALLBACKS` of each start, and for a moment some more.
+    """Stores callbacks, and keeps about the newest :data:`CALLBACKS` of each start.
 
-    :param tell: told how many older ones were deleted, where some were.
+    :param count_deleted: called with the number of older ones that were deleted.
     """
 
-    def __init__(self, inbox: Inbox, tell: Callable[[int], object] = _ignore) -> None:
+    def __init__(self, inbox: Inbox, count_deleted: Callable[[int], object] = _ignore) -> None:
         self._inbox = inbox
-        self._tell = tell
+        self._count_deleted = count_deleted
         self._counts: dict[str, int] = {}
         self._counting = threading.Lock()
 
     def add(self, messages: Sequence[Message]) -> int:
-        """Store signals; return how many were new."""
+        """Store callbacks; return how many were new."""
         new = self._inbox.add(sorted(messages, key=_key))
         if subjects := self._due(messages):
             self._keep_newest(subjects)
@@ -63,11 +61,11 @@ class Signals:
             for subject in due:
                 del self._counts[subject]
             while len(self._counts) > COUNTED:
-                del self._counts[next(iter(self._counts))]  # the one that has not called for longest
+                del self._counts[next(iter(self._counts))]  # the one whose last callback is the oldest
         return due
 
     def _keep_newest(self, subjects: Sequence[str]) -> None:
-        """What was added is stored, whatever becomes of the older ones."""
+        """Delete older callbacks. A failure is logged: what was added is stored already."""
         try:
             deleted = self._inbox.keep_newest(subjects, CALLBACKS)
         except InboxError as error:
@@ -76,28 +74,30 @@ class Signals:
         if deleted:
             names = ", ".join(sorted(subjects))
             log.warning("more than %d callbacks for a start (%s): the oldest %d are deleted", CALLBACKS, names, deleted)
-            self._tell(deleted)
+            self._count_deleted(deleted)
 
 
 PUSHED_BYTES = 1 << 30
-"""Of one feed: what a remote pushes it pushes once, so none of it is refused, and the oldest makes room."""
+"""The limit of one feed. A remote pushes an event once, so none is refused; the oldest ones are deleted."""
 
 
 class PushedFeeds:
-    """Stores events that were pushed, and keeps each feed within bounds.
+    """Stores pushed events, and keeps each feed within bounds.
 
-    :param tell: told how many older events were deleted, where some were.
-    :param limit: of each feed, in bytes; its size is looked at whenever a sixteenth of that has come.
+    :param count_deleted: called with the number of older events that were deleted.
+    :param limit: of each feed, in bytes; its size is checked after each sixteenth of that.
     """
 
-    def __init__(self, inbox: Inbox, tell: Callable[[int], object] = _ignore, *, limit: int = PUSHED_BYTES) -> None:
+    def __init__(
+        self, inbox: Inbox, count_deleted: Callable[[int], object] = _ignore, *, limit: int = PUSHED_BYTES
+    ) -> None:
         self._inbox = inbox
-        self._tell = tell
+        self._count_deleted = count_deleted
         self._limit = limit
         self._since: dict[str, int] = {}
 
     def append(self, messages: Sequence[Message]) -> int:
-        """Store events in the order in which they came, those of each feed in one transaction; how many were new."""
+        """Store events in their order, each feed in one transaction; return how many were new."""
         channels = dict.fromkeys(one.channel for one in messages)
         return sum(self._append(channel, [one for one in messages if one.channel == channel]) for channel in channels)
 
@@ -111,7 +111,7 @@ class PushedFeeds:
         return new
 
     def _make_room(self, channel: str, limit: int) -> None:
-        """What was appended is stored, whatever becomes of this."""
+        """Delete the oldest events. A failure is logged: what was appended is stored already."""
         try:
             deleted = self._inbox.keep_bytes(channel, limit)
         except InboxError as error:
@@ -119,49 +119,49 @@ class PushedFeeds:
             return
         if deleted:
             log.error(
-                "the feed %s fills the inbox: its oldest %d events are deleted, whether they were read or not; "
-                "it may hold %d bytes",
+                "the feed %s exceeds its limit in the inbox: its oldest %d events are deleted, read or unread; "
+                "the limit is %d bytes",
                 channel,
                 deleted,
                 self._limit,
             )
-            self._tell(deleted)
+            self._count_deleted(deleted)
 
 
 class Writer:
-    """Adds messages to an inbox; those that arrive while it is busy share the next transaction.
+    """Stores messages; those that arrive during a commit share the next one.
 
-    :param store: stores several, and returns how many were new; runs in a thread.
-    :param tell: told after each commit how many messages were new, and how many were there already.
+    :param store: stores several and returns how many were new; runs in a thread.
+    :param note: called after each commit with the number of new messages and of known ones.
     """
 
-    def __init__(self, store: Callable[[Sequence[Message]], int], tell: Callable[[int, int], None]) -> None:
+    def __init__(self, store: Callable[[Sequence[Message]], int], note: Callable[[int, int], None]) -> None:
         self._store = store
-        self._tell = tell
+        self._note = note
         self._free = asyncio.Semaphore(THREADS)
         self._threads = anyio.CapacityLimiter(THREADS)
         self._open: list[Message] = []
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, message: Message) -> None:
-        """Return as soon as the message is committed.
+        """Return once the message is committed.
 
-        :raises InboxError: where it may not be.
+        :raises InboxError: where it may not be committed.
         """
         if self._task is None or not 0 < len(self._open) < BATCH_MESSAGES:
             self._open = []
             self._task = asyncio.create_task(self._write(self._open))
         self._open.append(message)
-        await asyncio.shield(self._task)  # others wait for it, too
+        await asyncio.shield(self._task)  # other requests wait for the same batch
 
     async def _write(self, batch: list[Message]) -> None:
         async with self._free:
             if batch is self._open:
                 self._open = []
             new = await anyio.to_thread.run_sync(self._store, batch, limiter=self._threads)
-        self._tell(new, len(batch) - new)
+        self._note(new, len(batch) - new)
 
 
 def _key(message: Message) -> tuple[str, str]:
-    """One order for all: two transactions that wait for each other's deliveries would both be lost."""
+    """One order for all transactions: two that wait for each other's rows would deadlock."""
     return message.channel, message.delivery

@@ -191,7 +191,7 @@ class MemoryInbox:
 
     def _check(self, lease: Lease | None) -> None:
         if lease is not None and self._leases.get(lease.name, ("", 0.0))[0] != lease.holder:
-            raise LeaseError(f"the lease {lease.name!r} has gone to somebody else")
+            raise LeaseError(f"the lease {lease.name!r} is held by another process now")
 
     def keep_sealed(self, feed: str, content: bytes, received_at: float) -> int:
         with self._lock:

@@ -219,7 +219,7 @@ def test_nothing_is_written_under_a_lease_that_has_gone(inbox: Inbox) -> None:
         lambda: inbox.save_position("tasks", "2", lease),
     ]
     for write in writes:
-        with pytest.raises(LeaseError, match="the lease 'tasks' has gone to somebody else"):
+        with pytest.raises(LeaseError, match="the lease 'tasks' is held by another process now"):
             write()
     assert (deliveries(inbox.after("tasks", 0)), inbox.position("tasks"), inbox.sealed()) == (["1"], None, [])
 

@@ -223,7 +223,7 @@ async def test_nothing_is_acknowledged_while_the_file_of_the_inbox_is_gone(
 
     assert statuses == [204, 503, 503, 503, 204]
     assert len(desk.messages) == 2
-    assert "was put off: the inbox" in caplog.text
+    assert "was not stored and must be sent again: the inbox" in caplog.text
     assert "its file was deleted, moved or emptied; restore it" in caplog.text
     desk.inbox.close()
 
@@ -241,11 +241,11 @@ async def test_no_log_shows_a_token_a_bearer_or_a_body(desk: Desk, caplog: pytes
     await ask(app, "POST", path, headers, ())
     await ask(down, "POST", path, headers, [b"hush-hush"])
     assert [record.getMessage() for record in caplog.records if "receiver" in record.name] == [
-        "a callback for the start 0123456789ab of automic is in the inbox, but what it says cannot be read",
+        "a callback for the start 0123456789ab of automic is in the inbox, but its body cannot be read",
         "refused a request from 192.0.2.1: its bearer is not that of the start 0123456789ab",
         "refused a request from 192.0.2.1: its token is not ours, or has expired",
         "a callback for the start 0123456789ab was not taken: its body did not arrive in time, or not as a whole",
-        "a callback for the start 0123456789ab was put off: the database is down",
+        "a callback for the start 0123456789ab was not stored and must be sent again: the database is down",
     ]
 
 

@@ -240,5 +240,5 @@ async def test_no_log_shows_a_token_a_key_or_a_body(desk: Desk, caplog: pytest.L
         f"a push into the feed {feed} is in the inbox, and was denied with 409",
         f"refused a request from 192.0.2.1: its API key is not that of the feed {feed}",
         "refused a request from 192.0.2.1: its token is not ours",
-        f"a push into the feed {feed} was put off: the database is down",
+        f"a push into the feed {feed} was not stored and must be sent again: the database is down",
     ]

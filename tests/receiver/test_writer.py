@@ -182,7 +182,7 @@ def test_a_feed_that_fills_the_disk_loses_its_oldest_events_and_says_how_many(ca
     assert (kept[0], kept[-1]) == (f"{500 - len(kept):03}", "499")
     assert len(kept) + sum(deleted) == 500
     assert len(inbox.after("another", 0)) == 500
-    assert "the feed docplanner fills the inbox: its oldest" in caplog.text
+    assert "the feed docplanner exceeds its limit in the inbox: its oldest" in caplog.text
 
 
 def test_a_feed_that_was_too_large_before_a_restart_is_bounded_at_once() -> None:
