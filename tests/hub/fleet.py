@@ -41,6 +41,7 @@ class Fleet:
         interval: float = 5.0,
         latency: Callable[[str], float] = lambda ref: 0.05,
         options: Mapping[str, Any] | None = None,
+        count: Callable[[str, int], object] = lambda name, number: None,
         **settings: Any,
     ) -> None:
         self.asked: list[tuple[str, float]] = []
@@ -51,6 +52,7 @@ class Fleet:
         self._rhythm = Rhythm(limit_seconds=interval, adaptive=False)
         self._latency = latency
         self._options = options or {}
+        self._count = count
         self._settings = Settings(
             **{
                 "conn_id": "acquia_default",
@@ -78,7 +80,7 @@ class Fleet:
         return [later - earlier for earlier, later in itertools.pairwise(times)]
 
     async def _watch(self, seconds: float) -> None:
-        hub = Hub("acquia_default", self._read, make_driver=self._driver, clock=now)
+        hub = Hub("acquia_default", self._read, count=self._count, make_driver=self._driver, clock=now)
         async with hub:
             tasks = [asyncio.create_task(self._follow(hub, ref)) for ref in self._refs]
             await asyncio.sleep(seconds)

@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED, Canceller, K
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.hub.conftest import OpenHub
+from tests.hub.conftest import Hubs
 from tests.inbox.memory import MemoryInbox
 from tests.until import until
 
@@ -243,19 +243,19 @@ async def test_an_inbox_that_cannot_be_had_is_the_callers_to_tell(new: NewCancel
 
 
 @asynccontextmanager
-async def killing(open_hub: OpenHub, state: str | None, **changes: Any) -> AsyncIterator[Kill]:
+async def killing(hubs: Hubs, state: str | None, **changes: Any) -> AsyncIterator[Kill]:
     """A kill of an Automic execution, of whose task Airflow says this."""
 
     async def told(**_: Any) -> str | None:
         return state
 
-    async with open_hub("automic") as hub:
+    async with hubs.open("automic") as hub:
         cancel = Cancel(**{"cancel_id": "c", "conn_id": "automic_default", "ref": "1", **changes})
         yield Kill(cancel, lambda _: hub, told)
 
 
-async def test_an_id_that_the_remote_does_not_know_is_not_called_cancelled(open_hub: OpenHub, box: Running) -> None:
-    async with killing(open_hub, "failed") as kill:
+async def test_an_id_that_the_remote_does_not_know_is_not_called_cancelled(hubs: Hubs, box: Running) -> None:
+    async with killing(hubs, "failed") as kill:
         level, words = await kill.settle()
         assert (level, words) == (
             logging.INFO,
@@ -264,15 +264,13 @@ async def test_an_id_that_the_remote_does_not_know_is_not_called_cancelled(open_
         assert kill.cancel.is_users
 
 
-async def test_a_task_that_is_deferred_again_asks_the_remote_nothing(open_hub: OpenHub, box: Running) -> None:
-    async with killing(open_hub, "deferred") as kill:
+async def test_a_task_that_is_deferred_again_asks_the_remote_nothing(hubs: Hubs, box: Running) -> None:
+    async with killing(hubs, "deferred") as kill:
         assert "still deferred" in (await kill.settle())[1]
     assert box.sandbox.log() == []
 
 
-async def test_a_wait_that_was_over_before_airflow_answered_is_left_to_its_worker(
-    open_hub: OpenHub, box: Running
-) -> None:
-    async with killing(open_hub, "failed", valid_until=1.0, kept_at=1.0) as kill:
+async def test_a_wait_that_was_over_before_airflow_answered_is_left_to_its_worker(hubs: Hubs, box: Running) -> None:
+    async with killing(hubs, "failed", valid_until=1.0, kept_at=1.0) as kill:
         assert "its wait was over" in (await kill.settle())[1]
     assert box.sandbox.log() == []
