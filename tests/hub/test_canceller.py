@@ -86,7 +86,7 @@ def new(inbox: MemoryInbox, time: Time, monkeypatch: pytest.MonkeyPatch) -> NewC
 
         monkeypatch.setattr("airflow_provider_taskwatch.hub.canceller.Kill", Faked)
         canceller = Canceller(opened, _no_hub, _no_state, clock=lambda: time.now, wait=time.wait)
-        time.is_busy = lambda: any(one.is_running for one in canceller._pending.values())
+        time.is_busy = lambda: bool(canceller._attempts)
         return canceller
 
     return made

@@ -140,13 +140,24 @@ async def test_a_ref_that_a_list_does_not_hold_is_polled_alone(box: Running, hub
     assert polled(box) == (1, 1)
 
 
-async def test_the_failure_of_a_list_is_the_answer_to_all_its_polls(box: Running, hubs: Hubs) -> None:
-    async with hubs.open("automic") as hub:
-        refs = await executions(hub, 3)
-        box.sandbox.add_fault("server_error", system="automic", method="GET")
-        errors = await poll_all(hub, refs, SELECTOR)
+async def test_a_failed_list_fails_the_polls_whose_refs_cannot_be_read_alone(box: Running, hubs: Hubs) -> None:
+    box.sandbox.add_fault("server_error", system="aps", method="GET")
+    async with hubs.open("aps") as hub:
+        selector = (await hub.connection.current()).system.selector({})
+        errors = await poll_all(hub, ["n-1", "n-2", "n-3"], selector)
 
     assert [type(one) for one in errors] == [RemoteError] * 3
+    assert len({id(one) for one in errors}) == 1
+
+
+async def test_the_refs_of_a_failed_list_are_polled_alone(box: Running, hubs: Hubs) -> None:
+    box.sandbox.add_fault("server_error", system="automic", method="GET", path="executions$")
+    async with hubs.open("automic") as hub:
+        refs = await executions(hub, 3)
+        seen = await poll_all(hub, refs, SELECTOR)
+
+    assert [one.ref for one in seen] == refs
+    assert polled(box) == (1, 3)
 
 
 async def test_refs_are_polled_alone_for_a_while_after_a_list_was_refused(box: Running, hubs: Hubs) -> None:
