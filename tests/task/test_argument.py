@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseOperator
 
+from airflow_provider_taskwatch.core.check import duration, flag, flag_or_none
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.operators.acquia import (
     AcquiaCreateDatabaseBackupOperator,
@@ -23,6 +24,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+from airflow_provider_taskwatch.task.base import checks_of
 from tests.rows import each_row
 from tests.task.life import Life
 
@@ -54,48 +56,35 @@ def refused(kind: type[BaseOperator], box: Running, **arguments: Any) -> str:
 
 
 @each_row("kind", NEEDED)
+def test_every_wait_checks_the_arguments_of_a_wait(kind: Any) -> None:
+    checks, is_start = checks_of(kind), kind in STARTS
+    durations = {"poll_interval", "not_found_grace", "unknown_status_grace", "blocked_timeout"}
+    durations |= {"timeout"} if is_start else {"poke_interval"}
+    flags = {"adaptive", "fail_on_blocked", "include_personal"}
+    flags |= {"wait_for_completion", "cancel_on_kill", "durable"} if is_start else set()
+    choices = {"on_skipped"} | ({"on_timeout", "on_unknown_start", "on_changed_inputs"} if is_start else set())
+    assert {checks[name] for name in durations} == {duration}
+    assert {checks[name] for name in flags} == {flag}
+    assert checks["deferrable"] is flag_or_none
+    for name in choices:
+        with pytest.raises(ConfigurationError, match=f"{name}='x' is not one of"):
+            checks[name](name, "x")
+
+
 @each_row(
-    "argument, value",
+    "kind, argument, value",
     [
-        ("poll_interval", 0),
-        ("poll_interval", 1e308),
-        ("poll_interval", 10**400),
-        ("poll_interval", True),
-        ("poll_interval", float("nan")),
-        ("poll_interval", timedelta.max),
-        ("not_found_grace", 1e308),
-        ("blocked_timeout", timedelta.max),
-        ("not_found_grace", -1),
-        ("not_found_grace", None),
-        ("not_found_grace", "5 min"),
-        ("not_found_grace", True),
-        ("unknown_status_grace", float("nan")),
-        ("unknown_status_grace", float("inf")),
-        ("blocked_timeout", timedelta(seconds=-1)),
-        ("on_skipped", "ignore"),
+        (AutomicExecutionOperator, "poll_interval", 1e308),
+        (AutomicExecutionOperator, "timeout", "1h"),
+        (AutomicExecutionOperator, "on_timeout", "kill"),
+        (AutomicExecutionOperator, "on_unknown_start", "retry"),
+        (AutomicExecutionSensor, "poll_interval", timedelta.max),
+        (AutomicExecutionSensor, "blocked_timeout", timedelta(seconds=-1)),
+        (AutomicExecutionSensor, "on_skipped", "ignore"),
     ],
 )
 def test_a_wrong_value_is_named_before_any_request(kind: Any, argument: str, value: Any, box: Running) -> None:
     assert f"{argument}={value!r:.80}" in refused(kind, box, **{argument: value})
-
-
-@each_row("kind", STARTS)
-@each_row(
-    "argument, value",
-    [
-        ("poll_interval", "30"),
-        ("timeout", 0),
-        ("timeout", float("inf")),
-        ("timeout", float("nan")),
-        ("timeout", -1),
-        ("timeout", True),
-        ("timeout", "1h"),
-        ("on_timeout", "kill"),
-        ("on_unknown_start", "retry"),
-    ],
-)
-def test_a_start_that_could_not_be_waited_for_is_not_made(kind: Any, argument: str, value: Any, box: Running) -> None:
-    assert f"{argument}={value!r}" in refused(kind, box, **{argument: value})
 
 
 def test_all_wrong_durations_are_in_one_error(box: Running) -> None:
