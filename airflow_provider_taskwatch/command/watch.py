@@ -64,7 +64,7 @@ def _watched_by_bar(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Ou
             else:
                 bar.update(row, phase=str(polled))
 
-        outcome = wait(hook.driver, hook.system, plan, tell=show)
+        outcome = wait(hook.driver, hook.system, plan, report=show)
         if outcome.ending.is_ok:
             bar.update(row, total=100, completed=100)
     return outcome
@@ -83,7 +83,7 @@ def _watched_by_line(hook: SystemHook, plan: Plan, seen: list[Observation]) -> O
         if line := changes.line(polled, next_poll):
             say("", line)
 
-    return wait(hook.driver, hook.system, plan, tell=show)
+    return wait(hook.driver, hook.system, plan, report=show)
 
 
 def _bar() -> Progress:

@@ -1,4 +1,4 @@
-"""A cancel that a user wants: what is kept of it until it has reached the remote, and whether it still holds."""
+"""The cancel of a remote task whose Airflow task a user has ended. It is kept until it has reached the remote."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from .system import Options, System
 
 AGE_SECONDS = 86_400.0
 REFUSALS = 5
-"""A remote that has refused a cancel so often is not asked again."""
+"""After this number of refusals the remote is not asked again."""
 PATIENCE = Retry(first_seconds=2.0, limit_seconds=600.0)
 """Between two attempts."""
 
 _OF_THE_NEXT_ATTEMPT = ("scheduled", "queued", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting")
-"""States of a task whose record is taken up by an attempt, which goes on with the remote task, or cancels it."""
+"""States of a task whose next attempt goes on with the remote task, or cancels it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """A cancel on its way to the remote. Plain values, no secret.
+    """A cancel that is to reach the remote. Plain values without secrets.
 
-    :param cancel_id: random; tells apart two kills of the same remote task.
-    :param id_space: where the ref means anything; see :meth:`~.system.System.id_space`. Empty: not known.
-    :param options: how the remote's answers are understood; see the system.
-    :param keeps_record: whether the next attempt of the Airflow task knows of this remote task.
-    :param is_users: Airflow has said that a user ended the task. False: it could not be asked so far.
-    :param unknown_until: until then the remote may not know its own id yet; seconds since the epoch.
-    :param valid_until: when the wait would have ended by itself; None for never.
-    :param kept_at: when it was written down; seconds since the epoch.
+    :param cancel_id: random; distinguishes two kills of the same remote task.
+    :param id_space: where the ref means this task; see :meth:`~.system.System.id_space`. Empty: not known.
+    :param options: how the system reads the remote's replies.
+    :param keeps_record: whether the next attempt of the Airflow task knows this remote task.
+    :param is_users: whether Airflow has confirmed that a user ended the task; it may not have answered yet.
+    :param unknown_until: until then the remote may not know its own id; seconds since the epoch.
+    :param valid_until: the deadline of the wait, in seconds since the epoch; None for none.
+    :param kept_at: when the cancel was stored; seconds since the epoch.
     """
 
     cancel_id: str
@@ -54,7 +54,7 @@ class Cancel:
 
     @property
     def task(self) -> str:
-        """The Airflow task, in words for a log."""
+        """The Airflow task, for a log."""
         index = "" if self.map_index < 0 else f"[{self.map_index}]"
         return f"{self.dag_id}.{self.task_id}{index} of {self.run_id}"
 
@@ -63,7 +63,7 @@ class Cancel:
 
 
 def cancel_from(content: object) -> Cancel | None:
-    """What :meth:`Cancel.to_json` has made, also by another version; None where it cannot be read."""
+    """The cancel that :meth:`Cancel.to_json` made, perhaps in another version; None where it cannot be read."""
     if not isinstance(content, Mapping):
         return None
     known = {one.name for one in fields(Cancel)}
@@ -74,12 +74,12 @@ def cancel_from(content: object) -> Cancel | None:
 
 
 def why_left(cancel: Cancel, state: str | None) -> str:
-    """Why the remote task is left alone, in words for a log; empty where it is to be cancelled.
+    """Why the remote task is not cancelled, for a log; empty where it is to be cancelled.
 
     :param state: of the Airflow task; ``cleared`` where it has none, None where Airflow knows no such task.
     """
     if state is None and not cancel.is_users:
-        return "Airflow knows no such task, so nobody can say whether a user ended it"
+        return "Airflow does not know the task any more, so it is unknown whether a user ended it"
     if state == "deferred" and not cancel.is_users:
         return "the task is still deferred, and another triggerer waits for it"
     if cancel.keeps_record and state in _OF_THE_NEXT_ATTEMPT:
@@ -88,17 +88,17 @@ def why_left(cancel: Cancel, state: str | None) -> str:
 
 
 def kept_message(ref: str, reason: str, where: str) -> str:
-    """That a cancel is kept, for the log of the task."""
-    return f"{ref} was not cancelled: {reason}. It is kept in {where}; the triggerers that share it try on for a day"
+    """A cancel failed and is kept: the line for the log of the task."""
+    return f"{ref} was not cancelled: {reason}. It is kept in {where}; the triggerers that share it retry it for a day"
 
 
 def lost_message(ref: str, reason: str, failure: str) -> str:
-    """That a cancel could not even be kept, for the log of the task."""
+    """A cancel failed and could not be kept: the line for the log of the task."""
     return f"{ref} was not cancelled ({reason}), nor could that be kept ({failure}): cancel it at the remote by hand"
 
 
 class CancelEnd(StrEnum):
-    """What became of a cancel."""
+    """How a cancel ended."""
 
     CANCELLED = "was cancelled, as the task was ended by a user"
     ENDED = "had ended before it could be cancelled"
@@ -107,7 +107,7 @@ class CancelEnd(StrEnum):
 
 
 def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEnd, str]]:
-    """Cancel what still runs at the remote; what became of it, and the ref of that, which may be a restart's.
+    """Cancels the remote task, or its restart, if it still runs; how that ended, and the ref of the task.
 
     :param now: seconds since the epoch.
     :raises ReplyError: where the remote does not know the ref yet.

@@ -14,11 +14,11 @@ from .text import bounded, cut, printable, storable
 
 EVENT_VERSION = 1
 MOVED = "moved"
-"""The status of a refusal that no retry can cure: the connection leads elsewhere than where the wait began."""
+"""The status of a refusal that no retry cures: the connection leads to another place than where the wait began."""
 
 
 class Ending(StrEnum):
-    """Why a wait is over. The first five are final phases of the remote task, the others are ours."""
+    """Why a wait is over. The first five are final phases of the remote task."""
 
     SUCCEEDED = "succeeded"
     SKIPPED = "skipped"
@@ -26,11 +26,11 @@ class Ending(StrEnum):
     CANCELLED = "cancelled"
     LOST = "lost"
     UNKNOWN = "unknown"
-    """Its status could not be understood for longer than ``unknown_status_grace``."""
+    """Its status was unknown for longer than ``unknown_status_grace``."""
     BLOCKED = "blocked"
-    """It waits for a person, and the wait was told not to."""
+    """It waits for a person, and ``fail_on_blocked`` or ``blocked_timeout`` ended the wait."""
     REFUSED = "refused"
-    """The remote refuses to tell (400, 401, 403, ...)."""
+    """The remote refuses the poll (400, 401, 403, ...)."""
     TIMED_OUT = "timed_out"
     """The wait's deadline has passed."""
 
@@ -49,12 +49,12 @@ _OF_REMOTE = frozenset({Ending.SUCCEEDED, Ending.SKIPPED, Ending.FAILED, Ending.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The end of one wait, small and plain enough for the row of Airflow's database in which its event lives.
+    """The end of one wait, small enough for the row of Airflow's database that holds its event.
 
-    :param phase: the last phase that was read, None where nothing was.
+    :param phase: the last observed phase; None where there was no observation.
     :param result: what the task pushes as its XCom, within the bounds of :func:`~.text.bounded`.
-    :param loss: what is not in the result, in words; empty where it is whole.
-    :param message: for people; on failures it holds the remote's own words.
+    :param loss: what was left out of the result; empty where it is whole.
+    :param message: for people; after a failure with the messages of the remote.
     """
 
     ending: Ending
@@ -74,7 +74,7 @@ class Outcome:
         object.__setattr__(self, "loss", kept.loss or self.loss)
 
     def masked(self, mask: Mask) -> Outcome:
-        """The same without any of the secrets; the ref is used, and stays."""
+        """The same without secrets. The ref stays, because it is used."""
         return replace(
             self,
             status=mask.text(self.status),
@@ -104,7 +104,10 @@ class Outcome:
 
 
 def from_event(event: object) -> Outcome:
-    """The outcome in a trigger's event; :class:`EventError` where it is missing, malformed or of a newer version."""
+    """The outcome in a trigger's event.
+
+    :raises EventError: where the event is missing, malformed or of a newer version.
+    """
     if not isinstance(event, Mapping):
         raise EventError(f"the trigger sent {event!r:.80} instead of an event; clear the task to start again")
     version = event.get("version")

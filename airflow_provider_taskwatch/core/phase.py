@@ -1,4 +1,4 @@
-"""Our words for the state of one remote task, and one reading of it."""
+"""The phases of a remote task, and an observation of one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATUS_CHARACTERS = 100
 
 
 class Phase(StrEnum):
-    """The state of a remote task. Only :attr:`is_final` ends a wait."""
+    """The state of a remote task, the same for all remotes. A phase that :attr:`is_final` ends a wait."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -40,7 +40,7 @@ _FINAL = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLE
 
 
 class LazyMapping(Mapping[str, Any]):
-    """A mapping that is made when somebody looks into it: of most readings, nobody wants the result.
+    """A mapping that is made when it is first read. Most results are never read, and making one costs more than a poll.
 
     :param make: returns the mapping; called at most once.
     """
@@ -67,17 +67,17 @@ class LazyMapping(Mapping[str, Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One reading of a ref.
+    """What one poll of a ref has found.
 
     :param status: the remote's own word or number, as text; empty where it gave none.
-    :param progress: 0..100 as the remote reports it; shown, never believed.
-    :param message: what the remote says in words, for people.
-    :param elapsed_seconds: how long the remote says that the task has run.
+    :param progress: 0..100 as the remote reports it; it is logged and sets the next poll, and ends nothing.
+    :param message: a text of the remote, for people.
+    :param elapsed_seconds: how long the task has run, as the remote reports it.
     :param expected_seconds: how long such a task usually takes, where the remote knows.
     :param ended_at: when it ended, by the remote's clock, in seconds since the epoch.
-    :param result: what the task pushes as its XCom when this is the last reading: plain JSON, no personal data.
+    :param result: what the task pushes as its XCom when this is the last observation: plain JSON, no personal data.
     :param personal: what is added to the result only when the user asks for it.
-    :param mask: what must not be shown of it; the fields are as the remote gave them.
+    :param mask: hides secrets where a field is shown; the fields are as the remote gave them.
     """
 
     ref: str
@@ -93,11 +93,11 @@ class Observation:
     mask: Mask = field(default=NO_MASK, repr=False, compare=False)
 
     def brief(self) -> Observation:
-        """The same without result: what a wait of hours keeps in memory is kept a thousand times."""
+        """The same without results, for the memory of a wait: a thousand waits keep one each."""
         return replace(self, result={}, personal={})
 
     def with_mask(self, mask: Mask) -> Observation:
-        """The same with that mask; made by hand, as ``replace`` takes twice as long, for each poll."""
+        """The same with another mask. ``replace`` would take twice as long, for each poll."""
         return Observation(
             ref=self.ref,
             phase=self.phase,
@@ -130,8 +130,8 @@ class Observation:
 
 
 def absent(ref: str) -> Observation:
-    """The reading of a ref that the remote does not know (a 404).
+    """The observation of a ref that the remote does not know (a 404).
 
-    Whether that means *not yet* or *gone* depends on the age of the wait, which :mod:`.judge` knows.
+    :mod:`.judge` decides by the age of the wait whether that means *not yet* or *gone*.
     """
     return Observation(ref=ref, phase=Phase.LOST, message="not found")

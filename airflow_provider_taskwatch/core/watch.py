@@ -72,6 +72,7 @@ class Assessment:
 
 
 Watch = Generator[Poll | Call | Pause, Any, Outcome]
+WatchRun = Run[Poll | Call | Pause, Outcome]
 
 
 def watch(system: System, plan: Plan, age: float) -> Watch:
@@ -143,7 +144,12 @@ def assess(system: System, plan: Plan, memory: Memory, result: PollResult) -> Fl
     return Assessment(memory=judged, observation=observation, outcome=outcome)
 
 
-def expire(run: Run[Any, Outcome], passed: DeadlineError) -> None:
+def next_poll(run: WatchRun) -> Poll | None:
+    """The poll that a watch asks for; None where it asks for something else, or is over."""
+    return run.step if not run.is_over and isinstance(run.step, Poll) else None
+
+
+def expire(run: WatchRun, passed: DeadlineError) -> None:
     """Ends a watch at its deadline, without the requests that it would still make about a failure.
 
     A watch that was asking for a restart has timed out, because a restart may be running.

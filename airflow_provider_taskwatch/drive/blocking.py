@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import requests
 
@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.system import System
-from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, watch
+from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, next_poll, watch
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for
@@ -102,14 +102,14 @@ def wait(
     plan: Plan,
     *,
     age: float = 0.0,
-    tell: Callable[[Observation | TaskWatchError, Poll | None], None] = lambda told, then: None,
+    report: Callable[[Observation | TaskWatchError, Poll | None], None] = lambda _content, _then: None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Wait on the spot, sleeping between the looks.
+    """Waits in the present thread, with sleeps between the polls.
 
     :param age: seconds since the wait began.
-    :param tell: hears of every reading and every error, and of the look that follows, None where the wait is over.
+    :param report: called with each observation or error, and with the next poll; None where no poll comes next.
     """
     born = clock() - age
     run = Run(watch(system, plan, age))
@@ -122,18 +122,14 @@ def wait(
             expire(run, DeadlineError(f"{plan.ends_at:.0f} s after its start"))
         else:
             sleep(step.after)
-            seen = poll(driver, system, step.ref, clock() - born)
-            run.send(seen)
-            tell(seen.content, _next_poll(run))
+            result = poll(driver, system, step.ref, clock() - born)
+            run.send(result)
+            report(result.content, next_poll(run))
     return run.result
 
 
-def _next_poll(run: Run[Any, Outcome]) -> Poll | None:
-    return run.step if not run.is_over and isinstance(run.step, Poll) else None
-
-
 def poll(driver: BlockingDriver, system: System, ref: str, age: float) -> PollResult:
-    """Read a ref now."""
+    """Polls a ref now."""
     try:
         return PollResult(age=age, observation=driver.run(system.observe(ref)))
     except TaskWatchError as error:

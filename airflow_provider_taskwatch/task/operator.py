@@ -312,7 +312,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
             if line := changes.line(seen, then):
                 self.log.log(logging.WARNING if isinstance(seen, TaskWatchError) else logging.INFO, line)
 
-        return wait(self.hook.driver, self.hook.system, plan, age=age, tell=note)
+        return wait(self.hook.driver, self.hook.system, plan, age=age, report=note)
 
     # --- the end
 

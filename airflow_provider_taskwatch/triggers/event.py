@@ -1,4 +1,4 @@
-"""The trigger that waits for one event of a feed; one pump reads the feed, and one reader the inbox."""
+"""The trigger that waits for one event of a feed. One pump reads the feed, and one listener the inbox."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ YOUNG_SECONDS = 3600.0
 
 
 class EventTrigger(WorkerClock, BaseTrigger):
-    """Wait for one event.
+    """Waits for one event.
 
     :param conn_id: the connection; its type names the remote.
-    :param feed: which of its feeds; see the remote's ``feed_of``.
+    :param feed: the feed, as its sensor describes it.
     :param want: arguments of :class:`~..core.event_filter.EventFilter`.
     :param deadline: when the wait ends at the latest (ISO 8601, UTC), None for never.
     :param ahead_seconds: how far a triggerer's clock was seen to be ahead of the worker's, which has set the deadline.
     :param resumable_from: until then no event asks for a worker (ISO 8601); see
         :func:`~..task.deferral.resumable_from`. None: at once.
-    :param on_events_lost: ``continue`` or ``fail`` where events that are wanted were deleted before the wait began.
-    :param asked_at: when it began, in seconds since the epoch; None: nobody knows.
+    :param on_events_lost: ``continue`` or ``fail`` where wanted events were deleted before the wait began.
+    :param asked_at: when the wait began, in seconds since the epoch; None: not known.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
         return datetime.fromisoformat(self.deadline) if self.deadline else None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event, and no await after it."""
+        """One event, and no await after it; see :meth:`~.watch.WatchTrigger.run`."""
         outcome = await self._outcome()
         await self._until_resumable()
         yield BriefEvent(self._payload(outcome), summary=outcome.message)
@@ -97,10 +97,10 @@ class EventTrigger(WorkerClock, BaseTrigger):
             return Outcome(ending=Ending.REFUSED, ref="", message=str(error))
 
     async def _event(self, hub: Hub) -> Event:
-        """The first event that is wanted."""
+        """The first event that the filter accepts."""
         from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
 
-        wait = _Wait(self, hub)
+        wait = _EventWait(self, hub)
         want = EventFilter(**self.want)
         try:
             feed = await feed_of(hub, self.feed, wait.warn)
@@ -114,27 +114,30 @@ class EventTrigger(WorkerClock, BaseTrigger):
 
     @property
     def is_young(self) -> bool:
-        """Whether the wait has just begun. One that goes on in another triggerer has heard what is gone by now."""
+        """Whether the wait has just begun. One that was restarted later has got the events that are gone now."""
         return self.asked_at is not None and self._now().timestamp() - self.asked_at < YOUNG_SECONDS
 
 
-class _Wait:
-    """Takes what a waiter is told to the task's log, or to the end of its wait."""
+class _EventWait:
+    """Passes what the listener says to the log of the task, or to the end of its wait."""
 
     def __init__(self, trigger: EventTrigger, hub: Hub) -> None:
         self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._trigger = trigger
-        self._tell = partial(hub.log_throttle.log, trigger, trigger.log)
-        self.warn = partial(self._tell, logging.WARNING)
-        self._mine, self._said = contextvars.copy_context(), set[str]()  # by which Airflow finds the log of a task
+        self._log = partial(hub.log_throttle.log, trigger, trigger.log)
+        self.warn = partial(self._log, logging.WARNING)
+        self._context = contextvars.copy_context()  # by which Airflow finds the log of the task
+        self._logged = set[str]()
 
     def waiter(self, want: EventFilter, channel: str) -> Waiter:
-        """The one who waits for events of a channel."""
+        """The waiter for the listener."""
         from airflow_provider_taskwatch.feed.waiter_index import Waiter
 
-        return Waiter(want, self._hear, partial(self._say, logging.WARNING), self._fail, partial(self._miss, channel))
+        return Waiter(
+            want, self._got, partial(self._log_once, logging.WARNING), self._fail, partial(self._lost, channel)
+        )
 
-    def _hear(self, event: Event) -> None:
+    def _got(self, event: Event) -> None:
         if not self.answer.done():
             self.answer.set_result(event)
 
@@ -142,22 +145,22 @@ class _Wait:
         if not self.answer.done():
             self.answer.set_exception(error)
 
-    def _miss(self, channel: str, number: int) -> None:
+    def _lost(self, channel: str, number: int) -> None:
         from airflow_provider_taskwatch.config.metric import count
         from airflow_provider_taskwatch.feed.reading import lost_message
 
-        words = lost_message(channel, number, is_exact=False)
-        if not self._trigger.is_young or words in self._said:
+        message = lost_message(channel, number, is_exact=False)
+        if not self._trigger.is_young or message in self._logged:
             return
         count("feed.lost", number)
-        self._say(logging.ERROR, words)
+        self._log_once(logging.ERROR, message)
         if self._trigger.on_events_lost == "fail":
-            self._fail(EventsLostError(f"{words}; on_events_lost='continue' waits all the same"))
+            self._fail(EventsLostError(f"{message}; on_events_lost='continue' waits all the same"))
 
-    def _say(self, level: int, words: str) -> None:
-        if words not in self._said:
-            self._said.add(words)
-            self._mine.run(self._tell, level, words)
+    def _log_once(self, level: int, message: str) -> None:
+        if message not in self._logged:
+            self._logged.add(message)
+            self._context.run(self._log, level, message)
 
 
 def found(event: Event) -> Outcome:

@@ -21,19 +21,19 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
-from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, watch
+from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, next_poll, watch
 
 from .base import BriefEvent, WorkerClock
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.system import System
-    from airflow_provider_taskwatch.core.wire import Call, Pause
+    from airflow_provider_taskwatch.core.watch import WatchRun
     from airflow_provider_taskwatch.feed.callback_wait import CallbackWait
     from airflow_provider_taskwatch.hub.hub import Hub
 
 
 class WatchTrigger(WorkerClock, BaseTrigger):
-    """Wait for one remote task.
+    """Waits for one remote task.
 
     :param conn_id: the connection; its type names the remote.
     :param started_at: when the wait began (ISO 8601, UTC); interval and grace periods go on from there after a restart.
@@ -135,7 +135,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         born = asyncio.get_running_loop().time() - age
         warn = partial(hub.log_throttle.log, self, self.log, logging.WARNING)
         self._callback = callback = self._expect(plan, warn)
-        run: Run[Poll | Call | Pause, Outcome] | None = None
+        run: WatchRun | None = None
         system: System | None = None
         try:
             async with asyncio.timeout(left):
@@ -151,17 +151,17 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         self._count_delay(run.result)
         return callback.enriched(run.result, system, self._ended_at) if callback else run.result
 
-    async def _drive(self, run: Run[Poll | Call | Pause, Outcome], hub: Hub, changes: ChangeLog, born: float) -> None:
+    async def _drive(self, run: WatchRun, hub: Hub, changes: ChangeLog, born: float) -> None:
         """Answers the steps of a wait.
 
         :param born: when the wait began, by the clock of the event loop.
         """
         while not run.is_over:
             if isinstance(run.step, Poll):
-                seen = await self._poll(run.step, hub, born)
-                run.send(seen)
-                self._log_change(run, hub, changes, seen)
-                del seen  # it may hold a large reply, which would be kept until the next poll
+                result = await self._poll(run.step, hub, born)
+                run.send(result)
+                self._log_change(run, hub, changes, result)
+                del result  # it may hold a large reply, which would be kept until the next poll
                 continue
             with run.answering() as answer:
                 answer.value = await hub.connection.converse(one_step(run.step), id_space=self._plan.id_space)
@@ -180,18 +180,15 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             age=age, observation=observation, error=failure, is_called=bool(callback and callback.is_called)
         )
 
-    def _log_change(
-        self, run: Run[Poll | Call | Pause, Outcome], hub: Hub, changes: ChangeLog, seen: PollResult
-    ) -> None:
+    def _log_change(self, run: WatchRun, hub: Hub, changes: ChangeLog, result: PollResult) -> None:
         """Logs what is new in an observation or an error. The worker logs the end, where one comes back."""
         if run.is_over and self._plan.finish == "resume":
             return
-        then = run.step if not run.is_over and isinstance(run.step, Poll) else None
-        line = changes.line(seen.content, then)
+        line = changes.line(result.content, next_poll(run))
         if self._callback:
             line = self._callback.with_call(line)
         if line:
-            hub.log_throttle.log(self, self.log, logging.WARNING if seen.error else logging.INFO, line)
+            hub.log_throttle.log(self, self.log, logging.WARNING if result.error else logging.INFO, line)
 
     def _expect(self, plan: Plan, warn: Callable[[str], object]) -> CallbackWait | None:
         if plan.callback is None:

@@ -94,7 +94,7 @@ def test_without_a_record_a_users_kill_holds_whatever_the_task_does_now(state):
     assert not why_left(replace(WANTED, is_users=True), state)
 
 
-@pytest.mark.parametrize("state, words", [("deferred", "another triggerer"), (None, "no such task")])
+@pytest.mark.parametrize("state, words", [("deferred", "another triggerer"), (None, "does not know the task")])
 def test_what_may_be_no_users_kill_cancels_nothing(state, words):
     assert words in why_left(WANTED, state)
 

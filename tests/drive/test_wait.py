@@ -1,4 +1,4 @@
-"""Waiting on the spot: a wait over the blocking driver, against the sandbox, with a clock of the test's."""
+"""A wait over the blocking driver, against the sandbox, with a clock of the test."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.automic import system as automic
 from airflow_provider_taskwatch.systems.automic.form import FORM
 
-Told = list[Observation | TaskWatchError]
-
 
 class Waiter:
     """Waits for executions of the sandbox; its time passes only while it sleeps."""
@@ -30,7 +28,7 @@ class Waiter:
         self.settings = read_connection(FORM, raw)
         self.system = automic.from_settings(self.settings)
         self.driver = BlockingDriver(self.settings)
-        self.told: Told = []
+        self.reported: list[Observation | TaskWatchError] = []
         self.now = 0.0
 
     def start(self) -> str:
@@ -43,7 +41,7 @@ class Waiter:
             self.driver,
             self.system,
             plan,
-            tell=lambda told, _: self.told.append(told),
+            report=lambda content, _: self.reported.append(content),
             sleep=self.sleep,
             clock=lambda: 1000 + self.now,
         )
@@ -64,26 +62,26 @@ def test_a_wait_ends_with_its_task(box: Running, waiter: Waiter) -> None:
     ref = waiter.start()
     outcome = waiter.wait(ref)
     assert (outcome.ending, outcome.result["run_id"]) == (Ending.SUCCEEDED, int(ref))
-    assert [one.phase for one in waiter.told if isinstance(one, Observation)] == [Phase.SUCCEEDED]
+    assert [one.phase for one in waiter.reported if isinstance(one, Observation)] == [Phase.SUCCEEDED]
 
 
-def test_a_wait_outlives_trouble_and_tells_of_it(box: Running, waiter: Waiter) -> None:
+def test_a_wait_outlives_failures_and_reports_them(box: Running, waiter: Waiter) -> None:
     box.sandbox.add_rule(duration=0)
     ref = waiter.start()
     box.sandbox.add_fault("server_error", times=2)
     box.sandbox.add_fault("lost_reply", times=1)
     assert waiter.wait(ref).ending is Ending.SUCCEEDED
-    assert [type(one) for one in waiter.told] == [RemoteError, RemoteError, TransportError, Observation]
+    assert [type(one) for one in waiter.reported] == [RemoteError, RemoteError, TransportError, Observation]
     assert waiter.now > 3
 
 
-def test_a_failure_is_explained_by_the_remote(box: Running, waiter: Waiter) -> None:
+def test_a_failure_comes_with_the_message_of_the_remote(box: Running, waiter: Waiter) -> None:
     box.sandbox.add_rule(duration=0, outcome="failure", message="disk full")
     outcome = waiter.wait(waiter.start())
     assert (outcome.ending, "disk full" in outcome.message) == (Ending.FAILED, True)
 
 
-def test_a_failure_that_cannot_be_explained_is_still_a_failure(box: Running, waiter: Waiter) -> None:
+def test_a_failure_without_a_message_is_still_a_failure(box: Running, waiter: Waiter) -> None:
     box.sandbox.add_rule(duration=0, outcome="failure")
     ref = waiter.start()
     box.sandbox.add_fault("lost_reply", path="/(children|reports)")
@@ -97,7 +95,7 @@ def test_a_wait_ends_at_its_deadline(box: Running, waiter: Waiter) -> None:
     assert 30 < waiter.now <= 60
 
 
-def test_a_wait_that_may_ask_no_more_ends_at_once(box: Running, waiter: Waiter) -> None:
+def test_a_refusal_ends_a_wait_at_once(box: Running, waiter: Waiter) -> None:
     box.sandbox.add_rule(outcome="stuck")
     ref = waiter.start()
     box.sandbox.add_fault("unauthorized")
