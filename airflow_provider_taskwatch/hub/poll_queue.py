@@ -80,11 +80,6 @@ class PollQueue:
             self._by_selector.setdefault(entry.poll.selector, {})[entry.number] = entry
         return entry
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no entry is kept."""
-        return not self._heap and not self._by_selector
-
     def next_due(self) -> float | None:
         """When :meth:`take` has an entry; None for an empty queue."""
         while self._heap and self._heap[0].is_over:

@@ -1,4 +1,4 @@
-"""The gate for all requests of a connection, in virtual time."""
+"""The limits and holds of the requests of a connection, in virtual time."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Remote:
         await asyncio.gather(*(self.ask() for _ in range(count)))
 
 
-def limiter(concurrency: int = 100, rate: float | None = None) -> Limiter:
+def new_limiter(concurrency: int = 100, rate: float | None = None) -> Limiter:
     return Limiter(concurrency, rate, clock=now)
 
 
-def test_no_more_than_so_many_requests_at_a_time() -> None:
+def test_concurrency_limits_the_requests_at_a_time() -> None:
     async def work() -> Remote:
-        remote = Remote(limiter(concurrency=3))
+        remote = Remote(new_limiter(concurrency=3))
         await remote.ask_at_once(7)
         return remote
 
@@ -70,9 +70,9 @@ def test_no_more_than_so_many_requests_at_a_time() -> None:
     assert (remote.most, remote.asked_at) == (3, [0, 0, 0, 1, 1, 1, 2])
 
 
-def test_no_more_than_so_many_requests_a_second() -> None:
+def test_rate_limits_the_requests_a_second() -> None:
     async def work() -> Remote:
-        remote = Remote(limiter(rate=2))
+        remote = Remote(new_limiter(rate=2))
         await remote.ask_at_once(5)
         await asyncio.sleep(10)
         await remote.ask_at_once(2)
@@ -81,9 +81,9 @@ def test_no_more_than_so_many_requests_a_second() -> None:
     assert run(work()).asked_at == [0, 0.5, 1, 1.5, 2, 13, 13.5]
 
 
-def test_after_429_nobody_asks_before_the_time_and_one_probes_for_all() -> None:
+def test_after_429_one_request_probes_when_the_hold_is_over() -> None:
     async def work() -> Remote:
-        remote = Remote(limiter(), lambda number: BUSY if number == 1 else GOOD)
+        remote = Remote(new_limiter(), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask()
         await remote.ask_at_once(20)
         return remote
@@ -93,9 +93,9 @@ def test_after_429_nobody_asks_before_the_time_and_one_probes_for_all() -> None:
     assert others == [probe + 1] * 19
 
 
-def test_a_failed_probe_holds_everybody_again() -> None:
+def test_a_failed_probe_holds_all_requests_again() -> None:
     async def work() -> Remote:
-        remote = Remote(limiter(), lambda number: BUSY if number <= 3 else GOOD)
+        remote = Remote(new_limiter(), lambda number: BUSY if number <= 3 else GOOD)
         await remote.ask()
         await remote.ask_at_once(5)
         return remote
@@ -108,12 +108,12 @@ def test_a_failed_probe_holds_everybody_again() -> None:
 
 def test_without_retry_after_the_hold_grows_with_each_failure_in_a_row() -> None:
     async def work() -> list[float]:
-        gate = limiter()
+        limiter = new_limiter()
         holds = []
         for reply in (DOWN, None, Reply(status=429), GOOD, DOWN):
-            async with gate.passage() as passage:
+            async with limiter.passage() as passage:
                 passage.note(reply)
-            holds.append(gate.held_seconds())
+            holds.append(limiter.held_seconds())
         return holds
 
     holds = run(work())
@@ -123,46 +123,48 @@ def test_without_retry_after_the_hold_grows_with_each_failure_in_a_row() -> None
 
 def test_many_failures_at_once_count_as_one() -> None:
     async def work() -> float:
-        remote = Remote(limiter(), lambda number: DOWN)
+        remote = Remote(new_limiter(), lambda number: DOWN)
         await remote.ask_at_once(16)
         return remote.limiter.held_seconds()
 
     assert 1 <= run(work()) <= 1.2
 
 
-def test_what_was_under_way_does_not_lift_a_hold() -> None:
+def test_a_good_reply_to_an_earlier_request_does_not_end_a_hold() -> None:
     async def work() -> float:
-        gate = limiter()
-        remote = Remote(gate, lambda number: BUSY if number == 1 else GOOD)
+        limiter = new_limiter()
+        remote = Remote(limiter, lambda number: BUSY if number == 1 else GOOD)
         await asyncio.gather(remote.ask(seconds=1), remote.ask(seconds=2))
-        return gate.held_seconds()
+        return limiter.held_seconds()
 
     assert 9 <= run(work()) <= 11
 
 
 def test_a_hold_is_never_shortened() -> None:
     async def work() -> float:
-        gate = limiter()
-        remote = Remote(gate, lambda number: BUSY if number == 1 else Reply(status=429, headers={"retry-after": "1"}))
+        limiter = new_limiter()
+        remote = Remote(
+            limiter, lambda number: BUSY if number == 1 else Reply(status=429, headers={"retry-after": "1"})
+        )
         await asyncio.gather(remote.ask(seconds=1), remote.ask(seconds=1))
-        return gate.held_seconds()
+        return limiter.held_seconds()
 
     assert 10 <= run(work()) <= 12
 
 
 def test_a_used_up_allowance_holds_until_it_is_renewed() -> None:
     async def work() -> float:
-        gate = limiter()
-        async with gate.passage() as passage:
+        limiter = new_limiter()
+        async with limiter.passage() as passage:
             passage.note(Reply(status=200, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}))
-        return gate.held_seconds()
+        return limiter.held_seconds()
 
     assert 30 <= run(work()) <= 36
 
 
-def test_a_hold_that_begins_while_others_wait_for_their_turn_holds_them_too() -> None:
+def test_a_hold_concerns_requests_that_wait_for_the_rate() -> None:
     async def work() -> Remote:
-        remote = Remote(limiter(rate=1), lambda number: BUSY if number == 1 else GOOD)
+        remote = Remote(new_limiter(rate=1), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask_at_once(4)
         return remote
 
@@ -173,7 +175,7 @@ def test_a_hold_that_begins_while_others_wait_for_their_turn_holds_them_too() ->
 
 def test_with_a_rate_the_others_follow_the_probe_one_by_one() -> None:
     async def work() -> Remote:
-        remote = Remote(limiter(rate=1), lambda number: BUSY if number == 1 else GOOD)
+        remote = Remote(new_limiter(rate=1), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask()
         await remote.ask_at_once(4)
         return remote
@@ -183,48 +185,48 @@ def test_with_a_rate_the_others_follow_the_probe_one_by_one() -> None:
     assert min(gaps) >= 0.999
 
 
-# --- what a reply is about
+# --- which requests a reply concerns
 
 
-async def note(gate: Limiter, reply: Reply | None, about: str, quota: str = "", *, sent: bool = True) -> None:
-    async with gate.passage(about, quota) as passage:
+async def note(limiter: Limiter, reply: Reply | None, about: str, quota: str = "", *, sent: bool = True) -> None:
+    async with limiter.passage(about, quota) as passage:
         passage.note(reply, sent=sent)
 
 
 LIMITED = Reply(status=429, headers={"retry-after": "3599"})
 
 
-def seconds_held(gate: Limiter, *quotas: str) -> list[bool]:
-    return [gate.held_seconds("/other", quota) > 3000 for quota in quotas]
+def seconds_held(limiter: Limiter, *quotas: str) -> list[bool]:
+    return [limiter.held_seconds("/other", quota) > 3000 for quota in quotas]
 
 
-def test_what_is_said_of_one_quota_holds_nothing_else() -> None:
+def test_a_429_of_a_quota_holds_no_other_quota() -> None:
     async def work() -> list[bool]:
-        gate = limiter()
-        await note(gate, LIMITED, "/release", "release")
+        limiter = new_limiter()
+        await note(limiter, LIMITED, "/release", "release")
         async with asyncio.timeout(1):
-            await note(gate, GOOD, "/pull", "reads")
-            await note(gate, GOOD, "/pull")
-        return seconds_held(gate, "release", "reads", "")
+            await note(limiter, GOOD, "/pull", "reads")
+            await note(limiter, GOOD, "/pull")
+        return seconds_held(limiter, "release", "reads", "")
 
     assert run(work()) == [True, False, False]
 
 
-def test_what_is_said_of_the_connection_holds_every_quota() -> None:
+def test_a_429_of_the_connection_holds_every_quota() -> None:
     async def work() -> list[bool]:
-        gate = limiter()
-        await note(gate, LIMITED, "/tasks")
-        return seconds_held(gate, "release", "reads", "")
+        limiter = new_limiter()
+        await note(limiter, LIMITED, "/tasks")
+        return seconds_held(limiter, "release", "reads", "")
 
     assert run(work()) == [True, True, True]
 
 
-def test_a_quota_is_probed_by_one_and_open_to_all_when_that_was_answered_well() -> None:
+def test_a_quota_opens_after_one_good_probe() -> None:
     async def work() -> list[float]:
-        gate, times = limiter(), []
+        limiter, times = new_limiter(), []
 
         async def ask(reply: Reply) -> None:
-            async with gate.passage("/slots", "slots") as passage:
+            async with limiter.passage("/slots", "slots") as passage:
                 times.append(now())
                 await asyncio.sleep(1.0)
                 passage.note(reply)
@@ -237,46 +239,46 @@ def test_a_quota_is_probed_by_one_and_open_to_all_when_that_was_answered_well() 
     assert (first, 11 <= probe <= 13.3, others) == (0, True, [probe + 1] * 2)
 
 
-def test_who_waits_for_a_ref_takes_no_slot_from_others() -> None:
+def test_a_request_that_waits_for_its_ref_occupies_no_slot() -> None:
     async def work() -> float:
-        gate = limiter(concurrency=1)
-        await note(gate, Reply(status=503, headers={"retry-after": "100"}), "bad")
-        waiting = [asyncio.create_task(note(gate, GOOD, "bad")) for _ in range(5)]
+        limiter = new_limiter(concurrency=1)
+        await note(limiter, Reply(status=503, headers={"retry-after": "100"}), "bad")
+        waiting = [asyncio.create_task(note(limiter, GOOD, "bad")) for _ in range(5)]
         await asyncio.sleep(1.0)
-        await note(gate, GOOD, "good")
+        await note(limiter, GOOD, "good")
         await asyncio.gather(*waiting)
         return now()
 
     assert 100.0 <= run(work()) <= 101.0
 
 
-def test_who_probes_for_all_and_must_wait_for_its_ref_lets_another_probe() -> None:
+def test_a_prober_that_must_wait_for_its_ref_lets_another_probe() -> None:
     async def work() -> float:
-        gate = limiter()
-        await note(gate, None, "a", sent=False)
-        waiting = asyncio.create_task(note(gate, GOOD, "bad"))
+        limiter = new_limiter()
+        await note(limiter, None, "a", sent=False)
+        waiting = asyncio.create_task(note(limiter, GOOD, "bad"))
         await asyncio.sleep(0)
-        gate._subject_gate("bad").hold(gate.passage("bad"), Reply(status=503, headers={"retry-after": "100"}))
+        limiter._subject_gate("bad").hold(limiter.passage("bad"), Reply(status=503, headers={"retry-after": "100"}))
         async with asyncio.timeout(10):
-            await note(gate, GOOD, "good")
+            await note(limiter, GOOD, "good")
         waiting.cancel()
         return now()
 
     assert run(work()) < 5.0
 
 
-def test_what_was_slow_to_fail_has_a_quarter_of_the_slots_the_next_time() -> None:
+def test_subjects_that_were_slow_to_fail_share_a_quarter_of_the_slots() -> None:
     async def work() -> Remote:
-        gate = limiter(concurrency=8)
-        remote = Remote(gate)
+        limiter = new_limiter(concurrency=8)
+        remote = Remote(limiter)
 
         async def fail(about: str) -> None:
-            async with gate.passage(about) as passage:
+            async with limiter.passage(about) as passage:
                 await asyncio.sleep(30.0)
                 passage.note(None)
 
-        await asyncio.gather(*(fail(f"slow-{number}") for number in range(8)), note(gate, GOOD, "good"))
-        await note(gate, GOOD, "good")
+        await asyncio.gather(*(fail(f"slow-{number}") for number in range(8)), note(limiter, GOOD, "good"))
+        await note(limiter, GOOD, "good")
         again = [asyncio.create_task(fail(f"slow-{number}")) for number in range(8)]
         await asyncio.sleep(5.0)
         before = now()
@@ -289,19 +291,19 @@ def test_what_was_slow_to_fail_has_a_quarter_of_the_slots_the_next_time() -> Non
     assert run(work()).most == 6
 
 
-def test_subjects_that_failed_once_are_not_kept_for_ever() -> None:
+def test_subjects_that_failed_once_are_forgotten() -> None:
     async def work() -> int:
-        gate = limiter()
+        limiter = new_limiter()
         for number in range(5000):
-            await note(gate, DOWN, f"ref-{number}")
-            await note(gate, GOOD, "good")
+            await note(limiter, DOWN, f"ref-{number}")
+            await note(limiter, GOOD, "good")
             await asyncio.sleep(0.5)
-        return len(gate._subjects)
+        return len(limiter._subjects)
 
     assert run(work()) <= 1001
 
 
-# --- whatever is answered
+# --- any replies
 
 ANSWERS = [
     GOOD,
@@ -326,7 +328,7 @@ REQUEST = st.tuples(
 
 
 @given(requests=st.lists(REQUEST, max_size=25), concurrency=st.integers(1, 4), rate=st.sampled_from([None, 2.0]))
-def test_whatever_is_answered_nobody_waits_for_ever_and_no_bound_is_broken(
+def test_after_any_replies_all_requests_pass_and_no_limit_is_exceeded(
     requests: list[tuple[float, str, str, Reply | None, bool, float, float | None]],
     concurrency: int,
     rate: float | None,
@@ -334,11 +336,11 @@ def test_whatever_is_answered_nobody_waits_for_ever_and_no_bound_is_broken(
     under_way, most, starts = 0, 0, list[float]()
 
     async def ask(
-        gate: Limiter, at: float, about: str, quota: str, reply: Reply | None, sent: bool, takes: float
+        limiter: Limiter, at: float, about: str, quota: str, reply: Reply | None, sent: bool, takes: float
     ) -> None:
         nonlocal under_way, most
         await asyncio.sleep(at)
-        async with gate.passage(about, quota) as passage:
+        async with limiter.passage(about, quota) as passage:
             under_way += 1
             most = max(most, under_way)
             starts.append(now())
@@ -349,14 +351,14 @@ def test_whatever_is_answered_nobody_waits_for_ever_and_no_bound_is_broken(
                 under_way -= 1
 
     async def work() -> None:
-        gate = limiter(concurrency, rate)
+        limiter = new_limiter(concurrency, rate)
         tasks = []
         for *request, given_up in requests:
-            tasks.append(asyncio.create_task(asyncio.wait_for(ask(gate, *request), given_up)))
+            tasks.append(asyncio.create_task(asyncio.wait_for(ask(limiter, *request), given_up)))
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         assert {type(one) for one in ends} <= {type(None), TimeoutError}
         for about in ("a", "b", "c", "d"):  # and nothing is left behind
-            await ask(gate, 0.0, about, "release", GOOD, True, 0.1)
+            await ask(limiter, 0.0, about, "release", GOOD, True, 0.1)
 
     run(work())
     assert most <= concurrency
@@ -368,7 +370,7 @@ def test_whatever_is_answered_nobody_waits_for_ever_and_no_bound_is_broken(
 
 
 class NoToken:
-    """A credential whose endpoint is down, for so many times."""
+    """A credential whose endpoint fails a number of times."""
 
     is_ready = False
 
@@ -392,7 +394,7 @@ async def test_a_token_endpoint_that_is_down_holds_the_connection(remote: Statio
     assert driver.limiter.held_seconds() > 0.5
 
 
-async def test_a_token_that_is_to_be_had_again_leaves_nothing_held(remote: Station) -> None:
+async def test_a_token_after_a_failure_opens_all_gates(remote: Station) -> None:
     driver = WaitingDriver(settings_for(remote), credential=(credential := NoToken(times=1)))
     with pytest.raises(TokenError):
         await driver.run(ask(get("/")))
@@ -402,7 +404,7 @@ async def test_a_token_that_is_to_be_had_again_leaves_nothing_held(remote: Stati
     assert (credential.asked, driver.limiter.held_seconds("a token"), driver.limiter._is_calm) == (2, 0.0, True)
 
 
-async def test_who_comes_later_hears_at_once_why_there_is_no_token(remote: Station) -> None:
+async def test_later_requests_get_the_lasting_failure_of_the_token_at_once(remote: Station) -> None:
     driver = WaitingDriver(settings_for(remote), credential=(credential := NoToken(is_lasting=True)))
     for _ in range(20):
         with pytest.raises(TokenError, match="the endpoint is down"):
@@ -416,9 +418,9 @@ async def test_who_comes_later_hears_at_once_why_there_is_no_token(remote: Stati
 
 @each_row("seconds", [0.0, 0.5, 1.5, 9.0, 12.5])
 @each_row("rate", [None, 1.0])
-def test_a_waiter_that_is_cancelled_at_any_moment_leaves_its_place(seconds: float, rate: float | None) -> None:
+def test_a_request_that_is_cancelled_at_any_moment_leaves_its_slot(seconds: float, rate: float | None) -> None:
     async def work() -> tuple[int, int]:
-        remote = Remote(limiter(concurrency=2, rate=rate), lambda number: BUSY if number == 1 else GOOD)
+        remote = Remote(new_limiter(concurrency=2, rate=rate), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask()
         waiting = [asyncio.create_task(remote.ask()) for _ in range(6)]
         await asyncio.sleep(seconds)
@@ -436,7 +438,7 @@ def test_a_waiter_that_is_cancelled_at_any_moment_leaves_its_place(seconds: floa
 
 def test_a_probe_that_is_cancelled_lets_another_probe() -> None:
     async def work() -> Remote:
-        remote = Remote(limiter(), lambda number: BUSY if number == 1 else GOOD)
+        remote = Remote(new_limiter(), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask()
         waiting = [asyncio.create_task(remote.ask()) for _ in range(4)]
         await remote.second.wait()
@@ -450,9 +452,9 @@ def test_a_probe_that_is_cancelled_lets_another_probe() -> None:
     assert others == [second + 1] * 2
 
 
-def test_a_probe_that_is_cancelled_while_it_waits_for_its_turn_lets_another_probe() -> None:
+def test_a_probe_that_is_cancelled_while_it_waits_for_the_rate_lets_another_probe() -> None:
     async def work() -> int:
-        remote = Remote(limiter(rate=0.01), lambda number: BUSY if number == 1 else GOOD)
+        remote = Remote(new_limiter(rate=0.01), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask()
         probe = asyncio.create_task(remote.ask())
         await asyncio.sleep(20)
@@ -464,9 +466,9 @@ def test_a_probe_that_is_cancelled_while_it_waits_for_its_turn_lets_another_prob
     assert run(work()) == 2
 
 
-def test_a_probe_that_learns_nothing_lets_another_probe() -> None:
+def test_a_probe_without_a_reply_lets_another_probe() -> None:
     async def work() -> int:
-        remote = Remote(limiter(), lambda number: BUSY if number == 1 else GOOD)
+        remote = Remote(new_limiter(), lambda number: BUSY if number == 1 else GOOD)
         await remote.ask()
         with pytest.raises(ZeroDivisionError):
             async with remote.limiter.passage():
@@ -481,7 +483,7 @@ def test_a_probe_that_learns_nothing_lets_another_probe() -> None:
 # --- in the driver
 
 
-async def test_a_release_that_is_too_early_holds_nothing_else(remote: Station) -> None:
+async def test_a_429_of_docplanners_release_holds_no_pull(remote: Station) -> None:
     remote.answer = lambda request: (http(429, Retry_After="3599") if "release" in request.target else http(204),)
     driver = WaitingDriver(settings_for(remote))
     with pytest.raises(RemoteError, match="429"):
@@ -492,15 +494,15 @@ async def test_a_release_that_is_too_early_holds_nothing_else(remote: Station) -
     assert driver.limiter.held_seconds("/", "release") > 3000
 
 
-async def test_the_driver_asks_no_more_at_a_time_than_its_connection_allows(remote: Station) -> None:
-    driver = WaitingDriver(settings_for(remote, concurrency=3), limiter=(gate := Counting(3)))
+async def test_the_driver_keeps_the_concurrency_of_its_connection(remote: Station) -> None:
+    driver = WaitingDriver(settings_for(remote, concurrency=3), limiter=(limiter := Counting(3)))
     await asyncio.gather(*(driver.run(ask(get("/"))) for _ in range(12)))
     await driver.close()
-    assert (gate.most, len(remote.requests)) == (3, 12)
+    assert (limiter.most, len(remote.requests)) == (3, 12)
 
 
 @pytest.mark.parametrize("answer", [(http(503),), ()], ids=["503", "lost"])
-async def test_the_driver_tells_its_limiter_of_trouble(remote: Station, answer: tuple[bytes, ...]) -> None:
+async def test_a_failure_in_the_driver_holds_its_subject(remote: Station, answer: tuple[bytes, ...]) -> None:
     remote.answer = lambda request: answer
     driver = WaitingDriver(settings_for(remote))
     with pytest.raises(Exception, match=r"503|lost"):
@@ -538,7 +540,7 @@ async def test_a_cancelled_request_gives_its_slot_back(remote: Station) -> None:
 
 
 @pytest.mark.parametrize("sudden", [2.0, 1000.0])
-def test_the_usual_latency_forgives_a_moment_in_which_everything_is_late(sudden: float) -> None:
+def test_the_usual_latency_ignores_a_moment_in_which_all_replies_are_late(sudden: float) -> None:
     latency = usual(0.0, 0.1)
     for _ in range(64):
         latency = usual(latency, sudden)
@@ -548,7 +550,7 @@ def test_the_usual_latency_forgives_a_moment_in_which_everything_is_late(sudden:
     assert latency == pytest.approx(0.1, rel=0.02)
 
 
-def test_the_usual_latency_follows_a_remote_that_has_become_slower() -> None:
+def test_the_usual_latency_follows_a_slower_remote() -> None:
     latency = 0.1
     for _ in range(1000):
         latency = usual(latency, 0.5)
@@ -563,7 +565,7 @@ async def test_the_latency_is_that_of_the_remote(remote: Station) -> None:
 
 
 class Counting(Limiter):
-    """Notes how many were inside at a time."""
+    """Counts the requests that are inside at a time."""
 
     most = inside = 0
 

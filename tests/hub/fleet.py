@@ -1,4 +1,4 @@
-"""Many waits over one hub in virtual time, and a remote whose refs answer as a test wants."""
+"""Many waits over one hub in virtual time, and a remote whose refs answer as a test defines."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tests.drive.virtual import now, run
 RUNNING = Reply(status=200, body=json.dumps({"uuid": "1", "status": "in-progress", "progress": 0}).encode())
 
 Answer = Callable[[str, float], Reply | TransportError]
-"""What a ref answers at a moment."""
+"""The answer of a ref at a time."""
 
 
 class Fleet:
-    """Waits for refs of Acquia, whose requests are noted as ``(ref, seconds)``.
+    """Waits for refs of Acquia. ``asked`` lists the requests as ``(ref, seconds)``.
 
-    :param answer: what a ref answers when.
     :param latency: how long a ref takes to answer.
-    :param settings: of the connection, another remote's perhaps.
+    :param count: see :class:`Hub`.
+    :param settings: of the connection; they may name another remote.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Fleet:
         )
 
     def watched(self, seconds: float) -> Fleet:
-        """The same, after so long."""
+        """The same fleet, after a number of seconds."""
         run(self._watch(seconds))
         return self
 
     def polls(self, name: str = "", since: float = 0.0) -> int:
-        """How often refs of that name were asked."""
+        """How often refs whose ids begin with ``name`` were asked."""
         return sum(ref.startswith(name) and at >= since for ref, at in self.asked)
 
     def gaps(self, name: str) -> list[float]:

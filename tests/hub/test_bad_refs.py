@@ -1,4 +1,4 @@
-"""What a remote says of a few refs does not keep the others of the connection from being polled; in virtual time."""
+"""Failures of a few refs do not hold the polls of the others; in virtual time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def failing(*replies: Reply | TransportError) -> Answer:
     ],
     ids=["500", "503 with Retry-After", "502 for an hour", "lost"],
 )
-def test_good_refs_are_polled_as_ever_beside_bad_ones(
+def test_good_refs_are_polled_as_usual_beside_bad_ones(
     refs: list[str], answers: tuple[Reply | TransportError, ...]
 ) -> None:
     fleet = Fleet(refs, failing(*answers)).watched(SECONDS / 2)
@@ -51,18 +51,18 @@ def test_good_refs_are_polled_as_ever_beside_bad_ones(
     assert max(gap for ref in GOOD[::20] for gap in fleet.gaps(ref)) < 7.0
 
 
-def test_refs_that_turn_bad_and_good_again_harm_nobody() -> None:
+def test_refs_that_fail_for_a_while_delay_no_others() -> None:
     fleet = Fleet(interleaved(40), lambda ref, at: BROKEN if ref < "c" and 30 < at < 60 else RUNNING).watched(SECONDS)
     assert fleet.polls("good") >= 0.95 * HEALTHY
     assert fleet.polls("bad", since=90.0) >= 0.95 * 40 * 30 / 5.05
 
 
-def test_retry_after_holds_the_ref_for_so_long_and_no_longer() -> None:
+def test_retry_after_holds_the_ref_for_that_time() -> None:
     fleet = Fleet(["bad", *GOOD], failing(Reply(status=503, headers={"retry-after": "20"}))).watched(70.0)
     assert [20.0 <= gap < 21.0 for gap in fleet.gaps("bad")[:2]] == [True] * 2
 
 
-def test_a_good_ref_that_polls_rarely_passes_beside_many_bad_ones() -> None:
+def test_a_good_ref_with_a_long_interval_is_polled_beside_many_bad_ones() -> None:
     fleet = Fleet([*bad(100), "good"], failing(BROKEN), interval=60.0).watched(1200.0)
     assert fleet.polls("good") >= 19
 
@@ -86,7 +86,7 @@ def automic(list_answers: Reply | TransportError, until: float = 1e9) -> Answer:
 ACTIVE = b'{"status": 1550, "data": [], "hasmore": false}'
 
 
-def test_what_a_broken_list_does_not_bring_is_read_one_by_one() -> None:
+def test_the_refs_of_a_failing_list_are_polled_alone() -> None:
     options = {"alias": "DAILY-0123456789ab"}
     fleet = Fleet(RUNS, automic(BROKEN), options=options, **AUTOMIC).watched(SECONDS)
     assert 3 <= fleet.polls("executions") < 20
@@ -96,7 +96,7 @@ def test_what_a_broken_list_does_not_bring_is_read_one_by_one() -> None:
 @pytest.mark.parametrize(
     "reply", [BROKEN, Reply(status=503, headers={"retry-after": "3600"}), TransportError("lost")], ids=str
 )
-def test_a_broken_list_takes_no_polls_from_those_in_it(reply: Reply | TransportError) -> None:
+def test_a_failing_list_delays_none_of_its_refs(reply: Reply | TransportError) -> None:
     fleet = Fleet(RUNS, automic(reply), options={"alias": "DAILY-0123456789ab"}, **AUTOMIC).watched(300.0)
     assert min(fleet.polls(run) for run in RUNS) >= 0.9 * 300 / 5
     assert max(gap for run in RUNS for gap in fleet.gaps(run)) < 8.0
@@ -124,7 +124,7 @@ def test_a_remote_that_is_down_from_the_beginning_gets_few_probes() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"concurrency": 4}, {"rate_limit": 20.0}], ids=str)
-def test_when_the_remote_is_back_all_follow_within_seconds_and_no_faster_than_allowed(
+def test_when_the_remote_is_back_all_refs_are_polled_within_seconds_and_no_faster_than_allowed(
     settings: dict[str, float],
 ) -> None:
     fleet = Fleet(GOOD, down(30.0, until=60.0), **settings).watched(200.0)
@@ -137,7 +137,7 @@ def test_when_the_remote_is_back_all_follow_within_seconds_and_no_faster_than_al
         assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 0.99 / rate
 
 
-def test_all_hear_at_once_of_what_time_does_not_cure_and_one_asks() -> None:
+def test_a_lasting_failure_reaches_all_waits_at_once_by_one_probe() -> None:
     unknown = TransportError("the host name cannot be resolved", sent=False, is_lasting=True)
     fleet = Fleet(GOOD, down(0.0, reply=unknown), patience=10.0).watched(120.0)
     assert fleet.ended.keys() == set(GOOD)
@@ -145,7 +145,7 @@ def test_all_hear_at_once_of_what_time_does_not_cure_and_one_asks() -> None:
     assert fleet.polls() < 40
 
 
-# --- what is said of everybody
+# --- holds of the connection
 
 
 @pytest.mark.parametrize("seconds", [10.0, 40.0])
@@ -161,7 +161,7 @@ def used_up(reset: float, until: float) -> Answer:
     return lambda ref, at: Reply(status=200, headers=headers, body=RUNNING.body) if 30.0 <= at < until else RUNNING
 
 
-def test_an_allowance_that_is_used_up_for_an_hour_holds_for_five_minutes_and_is_told_once(
+def test_an_allowance_that_is_used_up_for_an_hour_holds_for_five_minutes_and_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     fleet = Fleet(GOOD, used_up(3600.0, until=31.0)).watched(600.0)
@@ -172,7 +172,7 @@ def test_an_allowance_that_is_used_up_for_an_hour_holds_for_five_minutes_and_is_
     assert fleet.polls(since=395.0) > 1000
 
 
-def test_an_allowance_that_never_changes_is_not_believed_twice(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_allowance_that_stays_used_up_is_ignored_after_a_good_probe(caplog: pytest.LogCaptureFixture) -> None:
     fleet = Fleet(GOOD, used_up(3600.0, until=1e9)).watched(600.0)
     assert fleet.polls(since=400.0) >= 0.95 * 200 * 200 / 5.05
     assert [one.message for one in caplog.records if "ignored" in one.message]

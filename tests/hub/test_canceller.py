@@ -1,4 +1,4 @@
-"""Kills that did not reach their remote: kept in the inbox, and tried on by whoever polls next."""
+"""Kills that did not reach their remote are kept in the inbox and retried."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WANTED = Cancel(cancel_id="c1", conn_id="x", ref="7", dag_id="d", run_id="r", ta
 
 
 class Remote:
-    """Stands in for a hub: what each attempt brings, the last for ever."""
+    """A fake remote: the end of each attempt; the last one is repeated."""
 
     def __init__(self, *ends: Exception | str) -> None:
         self.ends = list(ends)
@@ -42,7 +42,7 @@ class Remote:
 
 
 class Time:
-    """A clock that jumps to whatever is waited for."""
+    """A clock that jumps to the end of each wait."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -51,7 +51,7 @@ class Time:
 
     async def wait(self, event: asyncio.Event, seconds: float) -> bool:
         await asyncio.sleep(0)
-        while self.is_busy() and not event.is_set():  # noqa: ASYNC110 - what it waits for needs threads
+        while self.is_busy() and not event.is_set():  # noqa: ASYNC110 - attempts need threads
             await asyncio.sleep(0.001)
         if not event.is_set():
             self.pauses.append(seconds)
@@ -101,7 +101,7 @@ async def _no_state(**_: Any) -> str:
 
 
 async def ended(canceller: Canceller) -> None:
-    """Wait until nothing is left that it knows of."""
+    """Waits until the canceller has ended."""
     await until(lambda: canceller._task is not None and canceller._task.done())
 
 
@@ -109,7 +109,7 @@ def settled(inbox: MemoryInbox) -> list[str]:
     return [one.message.content["words"] for one in inbox.after(SETTLED, 0)]
 
 
-async def test_a_kept_cancel_is_tried_on_until_it_succeeds(
+async def test_a_kept_cancel_is_retried_until_it_succeeds(
     new: NewCanceller, inbox: MemoryInbox, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -132,9 +132,7 @@ async def test_the_pauses_between_attempts_grow(new: NewCanceller, time: Time) -
     assert max(time.pauses) <= 30.0
 
 
-async def test_the_next_poller_of_another_process_tries_what_one_that_ended_has_kept(
-    new: NewCanceller, inbox: MemoryInbox
-) -> None:
+async def test_a_cancel_that_another_process_has_kept_is_retried(new: NewCanceller, inbox: MemoryInbox) -> None:
     inbox.add([Message(channel=KEPT, subject="s", delivery="c1", content=WANTED.to_json(), received_at=1.0)])
     remote = Remote("done")
     canceller = new(remote)
@@ -145,7 +143,7 @@ async def test_the_next_poller_of_another_process_tries_what_one_that_ended_has_
     await ended(canceller)
 
 
-async def test_what_is_settled_is_not_tried_again_after_a_restart(new: NewCanceller, inbox: MemoryInbox) -> None:
+async def test_a_settled_cancel_is_not_retried_after_a_restart(new: NewCanceller, inbox: MemoryInbox) -> None:
     first = new(Remote("done"))
     await first.keep(WANTED)
     await ended(first)
@@ -158,21 +156,21 @@ async def test_what_is_settled_is_not_tried_again_after_a_restart(new: NewCancel
     assert remote.tried == []
 
 
-async def test_two_processes_do_not_try_the_same_at_once(new: NewCanceller, inbox: MemoryInbox, time: Time) -> None:
-    assert inbox.lease("cancel c1", "the other one", 60.0)
+async def test_two_processes_do_not_retry_one_cancel_at_once(new: NewCanceller, inbox: MemoryInbox, time: Time) -> None:
+    assert inbox.lease("cancel c1", "another process", 60.0)
     remote = Remote("done")
     canceller = new(remote)
     await canceller.keep(WANTED)
     await until(lambda: len(time.pauses) > 2)
     assert remote.tried == []
 
-    inbox.release("cancel c1", "the other one")
+    inbox.release("cancel c1", "another process")
     await ended(canceller)
     assert len(remote.tried) == 1
 
 
 @pytest.mark.parametrize("error", [NO, KeyError("conn_id")])
-async def test_a_remote_that_refuses_is_given_up_after_some_attempts_and_that_is_an_error(
+async def test_a_refused_cancel_is_given_up_after_some_attempts_with_an_error(
     new: NewCanceller, inbox: MemoryInbox, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     remote = Remote(error)
@@ -185,7 +183,7 @@ async def test_a_remote_that_refuses_is_given_up_after_some_attempts_and_that_is
     assert "given up, and 7 may go on" in settled(inbox)[0]
 
 
-async def test_a_remote_that_stays_away_is_given_up_after_a_day(new: NewCanceller, time: Time) -> None:
+async def test_a_cancel_that_never_reaches_its_remote_is_given_up_after_a_day(new: NewCanceller, time: Time) -> None:
     canceller = new(Remote(DOWN))
     await canceller.keep(WANTED)
     await ended(canceller)
@@ -193,7 +191,7 @@ async def test_a_remote_that_stays_away_is_given_up_after_a_day(new: NewCancelle
     assert AGE_SECONDS <= time.now - 1_000.0 < AGE_SECONDS + 700.0
 
 
-async def test_a_remote_that_does_not_answer_holds_up_no_kill_for_another_one(
+async def test_a_remote_that_does_not_answer_delays_no_kill_for_another_one(
     new: NewCanceller, inbox: MemoryInbox
 ) -> None:
     class Hanging(Remote):
@@ -210,7 +208,7 @@ async def test_a_remote_that_does_not_answer_holds_up_no_kill_for_another_one(
     assert set(canceller._pending) == {f"h{number}" for number in range(10)}
 
 
-async def test_an_inbox_that_cannot_be_asked_is_told_once_and_asked_again(
+async def test_an_inbox_that_fails_is_logged_once_and_read_again(
     new: NewCanceller, inbox: MemoryInbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Shaky(MemoryInbox):
@@ -231,7 +229,7 @@ async def test_an_inbox_that_cannot_be_asked_is_told_once_and_asked_again(
     assert caplog.text.count("the disk is full") == 1
 
 
-async def test_an_inbox_that_cannot_be_had_is_the_callers_to_tell(new: NewCanceller) -> None:
+async def test_an_inbox_that_cannot_be_opened_is_an_error_for_the_caller(new: NewCanceller) -> None:
     async def none() -> Any:
         raise ConfigurationError("no inbox")
 
@@ -244,27 +242,27 @@ async def test_an_inbox_that_cannot_be_had_is_the_callers_to_tell(new: NewCancel
 
 @asynccontextmanager
 async def killing(hubs: Hubs, state: str | None, **changes: Any) -> AsyncIterator[Kill]:
-    """A kill of an Automic execution, of whose task Airflow says this."""
+    """A kill of an Automic execution whose Airflow task has a state."""
 
-    async def told(**_: Any) -> str | None:
+    async def state_of(**_: Any) -> str | None:
         return state
 
     async with hubs.open("automic") as hub:
         cancel = Cancel(**{"cancel_id": "c", "conn_id": "automic_default", "ref": "1", **changes})
-        yield Kill(cancel, lambda _: hub, told)
+        yield Kill(cancel, lambda _: hub, state_of)
 
 
-async def test_an_id_that_the_remote_does_not_know_is_not_called_cancelled(hubs: Hubs, box: Running) -> None:
+async def test_an_unknown_id_is_not_reported_as_cancelled(hubs: Hubs, box: Running) -> None:
     async with killing(hubs, "failed") as kill:
-        level, words = await kill.settle()
-        assert (level, words) == (
+        level, message = await kill.settle()
+        assert (level, message) == (
             logging.INFO,
             "execution 1 is not known to the remote any more, so nothing was cancelled",
         )
         assert kill.cancel.is_users
 
 
-async def test_a_task_that_is_deferred_again_asks_the_remote_nothing(hubs: Hubs, box: Running) -> None:
+async def test_a_task_that_is_deferred_again_sends_no_request(hubs: Hubs, box: Running) -> None:
     async with killing(hubs, "deferred") as kill:
         assert "still deferred" in (await kill.settle())[1]
     assert box.sandbox.log() == []
