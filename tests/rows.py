@@ -35,7 +35,7 @@ def each_row(names: str, rows: Iterable[Any], ids: Iterable[str] | None = None) 
             for number, row in enumerate(table):
                 try:
                     test(*args, **fixtures, **dict(zip(columns, row, strict=True)))
-                except (Exception, pytest.fail.Exception) as failure:  # noqa: BLE001 - whatever a row raises is reported
+                except (Exception, pytest.fail.Exception, pytest.skip.Exception) as failure:  # noqa: BLE001 - all are reported
                     label = named[number] if named else _shown(number, row)
                     failure.add_note(f"row: {label}")
                     failures.append(failure)
