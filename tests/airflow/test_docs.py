@@ -75,6 +75,7 @@ def at_sandbox(home: Path) -> Iterator[dict[str, str]]:
         yield {"http://127.0.0.1:8900": box.url}
 
 
+@pytest.mark.process
 def test_the_quickstart_leads_to_a_green_task(home: Path, at_sandbox: dict[str, str]) -> None:
     typed = "".join(blocks("docs/quickstart.md", "bash"))
     typed = re.sub(r"^(pip install|airflow db migrate|airflow taskwatch sandbox).*\n", "", typed, flags=re.MULTILINE)
@@ -98,6 +99,7 @@ def test_readme_shows_a_part_of_the_quickstart() -> None:
         assert line.partition("  #")[0].strip() in known
 
 
+@pytest.mark.process
 def test_a_dag_is_tested_as_the_page_on_the_sandbox_says(home: Path) -> None:
     (home / "tests").mkdir()
     (home / "tests" / "test_nightly_load.py").write_text(block("docs/sandbox.md", "python", "nightly_load.test()"))

@@ -25,7 +25,7 @@ TRIGGERERS = ("triggerer", "triggerer-2")
 EVENTS, BURST = 10_000, 250
 SENSORS = 20
 SESSION_SECONDS = 30.0
-REFUSING_SECONDS = 30.0
+REFUSING_SECONDS = 12.0
 
 pytestmark = pytest.mark.e2e
 

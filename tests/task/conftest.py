@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.systems.acronis import feed
 
 
 @pytest.fixture
-def box(connected: Running) -> Running:
+def box(connected: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
     """The emulators as new, and quick; Airflow connections lead to them."""
     connected.sandbox.add_rule(duration=0.0)
+    monkeypatch.setattr(feed, "SHORT_SECONDS", 0)  # else each read that finds no event takes a second
     return connected
