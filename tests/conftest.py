@@ -19,7 +19,6 @@ from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo import postgres
 from demo.configuration import environment
 
-
 # A busy machine is slow now and then: what must be quick has a limit in its own test.
 patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("patient", patient)
