@@ -44,7 +44,7 @@ def prove(options: CallbackOptions, inbox: Inbox) -> Iterator[tuple[str, str]]:
     yield "inbox", receivers
     with at_step("delivered"):
         _send(options.base_url, address)
-    yield "delivered", f"{options.base_url} has taken a callback"
+    yield "delivered", f"{options.base_url} has accepted a callback"
     with at_step("found"):
         _require(inbox, start_id, options.base_url)
     yield "found", "it is in the inbox"
@@ -52,15 +52,15 @@ def prove(options: CallbackOptions, inbox: Inbox) -> Iterator[tuple[str, str]]:
 
 def _receivers(inbox: Inbox) -> str:
     there = [f"{one.host} {one.age_seconds:.0f} s ago" for one in inbox.heartbeats()]
-    return f"{inbox!r}; receivers: {', '.join(there) or 'none has been there for a day'}"
+    return f"{inbox!r}; receivers: {', '.join(there) or 'none within a day'}"
 
 
 def _require(inbox: Inbox, start_id: str, base_url: str) -> None:
     if not any(one.message.subject == start_id for one in inbox.read(inbox.end(), [start_id])):
         raise ConfigurationError(
-            f"the receiver at {base_url} has taken the callback, but it is not in {inbox!r}: there is another "
-            "inbox; [taskwatch] inbox_url must name one database for the receiver and for the triggerers, and a SQLite "
-            "file is one on one host only"
+            f"the receiver at {base_url} has accepted the callback, but it is not in {inbox!r}: the receiver uses "
+            "another inbox; [taskwatch] inbox_url must name the same database for the receiver and the triggerers, and "
+            "a SQLite file is the same on one host only"
         )
 
 
@@ -111,12 +111,12 @@ def _refusal(base_url: str, reply: Reply, *, is_receiver: bool) -> TaskWatchErro
         return ConfigurationError(
             f"{base_url} answers {reply.status}, and {base_url}/health is not a receiver's: [taskwatch] "
             "callback_base_url must be the address of a receiver; the one on Airflow's API server is below /taskwatch, "
-            "and there only where callback_secrets is set (where a proxy hides /health, it may also be another secret)"
+            "and there only where callback_secrets is set (where a proxy hides /health, the secret may be wrong)"
         )
     if reply.status == 404:
         return ConfigurationError(
-            f"the receiver at {base_url} has another secret: its [taskwatch] callback_secrets must hold the first one "
-            "of here, and it reads them when it starts"
+            f"the receiver at {base_url} has another secret: its [taskwatch] callback_secrets must contain the first "
+            "secret of this process, and the receiver must be restarted to read it"
         )
     return RemoteError(
         method="POST", path=f"{PATH}***", status=reply.status, message=f"{error_message(reply)}; see its log"

@@ -102,8 +102,8 @@ def base_url_problem(base_url: str, require_https: bool) -> str:
     if parts is None or "@" in parts.netloc or parts.query or parts.fragment:
         return (
             f"[taskwatch] callback_base_url is {'not set' if not base_url else 'no http(s) URL without credentials'}; "
-            "it is the address of the receiver as remotes see it, such as https://airflow.example.com/taskwatch for "
-            "the one on Airflow's API server"
+            "set it to the address of the receiver as remotes see it, such as https://airflow.example.com/taskwatch "
+            "for the one on Airflow's API server"
         )
     if require_https and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         return (

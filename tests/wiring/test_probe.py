@@ -54,7 +54,7 @@ def test_a_secret_that_the_receiver_does_not_have_is_named(url: str, inbox: Memo
 
 
 def test_a_receiver_with_another_inbox_is_named(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{url} has taken the callback, but it is not in .*another inbox"):
+    with pytest.raises(ConfigurationError, match=f"{url} has accepted the callback, but it is not in .*another inbox"):
         list(prove(options_for(url), MemoryInbox()))
 
 
@@ -77,7 +77,7 @@ def test_wrong_options_are_refused_before_a_request(inbox: MemoryInbox) -> None:
 
 
 @each_row(
-    "status, health, kind, words",
+    "status, health, kind, message",
     [
         (503, {"service": "taskwatch receiver"}, RemoteError, r"/callbacks/\*\*\* answered 503: .*; see its log"),
         (404, {"service": "taskwatch receiver"}, ConfigurationError, "has another secret"),
@@ -85,8 +85,8 @@ def test_wrong_options_are_refused_before_a_request(inbox: MemoryInbox) -> None:
         (301, [], ConfigurationError, "is not a receiver's"),
     ],
 )
-def test_each_refusal_names_its_cause(status: int, health: object, kind: type[Exception], words: str) -> None:
-    with pytest.raises(kind, match=words) as caught:
+def test_each_refusal_names_its_cause(status: int, health: object, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message) as caught:
         play(delivery("https://calls.test", CALLBACK), reply(status), reply(200, health))
     assert "hush-hush" not in str(caught.value)
 
