@@ -47,7 +47,7 @@ def _prune(store: Inbox, days: float, *, with_sealed: bool) -> None:
     if forgotten := store.forget_sealed(before, unread=with_sealed):
         say("", f"{forgotten} sealed replies older than {days:g} days are deleted")
     if left := sum(one.received_at < before for one in store.sealed(unread=True)):
-        say("yellow", f"{left} sealed replies that nobody has read yet are kept;", "--sealed deletes them, too")
+        say("yellow", f"{left} unread sealed replies are kept;", "--sealed deletes them, too")
 
 
 def _show_status(store: Inbox) -> None:

@@ -39,7 +39,7 @@ def test_every_number_on_the_command_line_is_in_the_table_below() -> None:
 
 
 @pytest.mark.parametrize("line, flag, right", NUMBERS)
-def test_a_number_that_makes_no_sense_is_refused_by_its_name(
+def test_a_malformed_number_is_refused_by_the_argument_s_name(
     capsys: pytest.CaptureFixture[str], line: str, flag: str, right: str
 ) -> None:
     name, *rest = line.split()
@@ -64,7 +64,7 @@ def test_no_help_holds_what_rich_takes_for_markup() -> None:
     assert [text for text in helps if "[" in text] == []
 
 
-def test_airflow_s_own_parser_refuses_it_as_well(airflow: Airflow) -> None:
+def test_airflows_own_parser_refuses_a_wrong_number(airflow: Airflow) -> None:
     done = airflow("taskwatch", "inbox", "prune", "--older-than-days=-5")
 
     assert done.returncode == 2

@@ -54,7 +54,7 @@ def test_the_connection_types_are_what_airflow_wants() -> None:
 
 
 @pytest.mark.process
-def test_all_that_the_info_names_is_there() -> None:
+def test_each_path_of_the_info_can_be_imported() -> None:
     script = f"""
         import importlib, json
         from {MODULE}.get_provider_info import get_provider_info
@@ -73,7 +73,7 @@ def test_all_that_the_info_names_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "command, words",
+    "command, texts",
     [
         (("providers", "list"), (PACKAGE, __version__)),
         (("providers", "get", PACKAGE), (PACKAGE, __version__)),
@@ -83,10 +83,10 @@ def test_all_that_the_info_names_is_there() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) and value[0] in ("providers", "plugins") else "",
 )
-def test_airflow_shows_the_provider(airflow: Airflow, command: tuple[str, ...], words: tuple[str, ...]) -> None:
+def test_airflow_shows_the_provider(airflow: Airflow, command: tuple[str, ...], texts: tuple[str, ...]) -> None:
     shown = airflow(*command, "--output", "json")
     assert shown.returncode == 0, shown.stderr
-    assert [word for word in words if word not in shown.stdout] == []
+    assert [text for text in texts if text not in shown.stdout] == []
     assert MODULE not in shown.stderr
 
 
@@ -167,7 +167,7 @@ def test_the_hooks_import_no_http_library_before_they_are_used() -> None:
 
 
 @pytest.mark.process
-def test_the_command_line_imports_its_work_only_when_it_is_called() -> None:
+def test_the_command_line_imports_a_command_only_when_it_is_called() -> None:
     script = f"""
         import sys
         import airflow.cli.cli_config
@@ -209,8 +209,8 @@ def test_check_warns_of_tls_that_is_not_verified(airflow: Airflow, box: Running)
     given = box.connections()["acquia_default"]
     content = {**given, "host": "https://127.0.0.1:1", "extra": {**given["extra"], "verify": False}}
     checked = airflow("taskwatch", "check", "lax", variables={"AIRFLOW_CONN_LAX": json.dumps(content)})
-    words = "!!  warning     'verify' is false, so the certificate of 127.0.0.1:1 is not checked"
-    assert words in " ".join(checked.stdout.split("\n"))
+    text = "!!  warning     'verify' is false, so the certificate of 127.0.0.1:1 is not checked"
+    assert text in " ".join(checked.stdout.split("\n"))
 
 
 def test_check_tests_a_connection_step_by_step(airflow: Airflow, box: Running) -> None:
@@ -237,7 +237,7 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
 
 
 @pytest.mark.parametrize(
-    "conn_id, words",
+    "conn_id, text",
     [
         ("nowhere", "FAILED  settings    connection 'nowhere' cannot be read: The conn_id `nowhere` isn't defined"),
         (
@@ -246,10 +246,10 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
         ),
     ],
 )
-def test_check_of_a_connection_that_is_not_ours(airflow: Airflow, conn_id: str, words: str) -> None:
+def test_check_of_a_connection_that_is_not_ours(airflow: Airflow, conn_id: str, text: str) -> None:
     shown = airflow("taskwatch", "check", conn_id, variables={"AIRFLOW_CONN_FILES": '{"conn_type": "fs"}'})
     [line] = shown.stdout.splitlines()
-    assert (shown.returncode, line.startswith("FAILED  settings    connection"), words in line) == (1, True, True)
+    assert (shown.returncode, line.startswith("FAILED  settings    connection"), text in line) == (1, True, True)
 
 
 def test_watch_ends_with_the_task(airflow: Airflow, box: Running) -> None:
@@ -287,23 +287,21 @@ def test_watch_of_a_task_that_fails_says_why(watch: Watch, box: Running) -> None
     assert (code, "[/disk] is [red]full" in shown) == (1, True)
 
 
-def test_watch_gives_up_when_it_is_told_to(watch: Watch, box: Running) -> None:
+def test_watch_gives_up_after_its_timeout(watch: Watch, box: Running) -> None:
     code, shown = watch("automic_default", started(box, outcome="stuck"), timeout=0.5)
     assert (code, "0 s after its start" in shown) == (1, True)
 
 
 @pytest.mark.parametrize(
-    "seen, words",
+    "seen, text",
     [
         ([], "could not be read at the remote so far"),
         ([absent("7")], "was not found at the remote so far"),
         ([Observation(ref="7", phase=Phase.RUNNING)], "goes on at the remote"),
     ],
 )
-def test_what_is_not_watched_any_more_is_said_to_go_on_only_where_it_was_seen(
-    seen: list[Observation], words: str
-) -> None:
-    assert watch_command._left_as(seen) == words
+def test_a_stopped_watch_says_that_the_task_goes_on_only_after_a_reading(seen: list[Observation], text: str) -> None:
+    assert watch_command._left_as(seen) == text
 
 
 def test_watch_calls_an_id_that_is_not_there_not_found(watch: Watch) -> None:
@@ -314,7 +312,7 @@ def test_watch_calls_an_id_that_is_not_there_not_found(watch: Watch) -> None:
 
 
 @pytest.mark.parametrize(
-    "conn_id, ref, words",
+    "conn_id, ref, text",
     [
         ("automic_default", "9" * 20, "of at most 19 digits"),
         ("automic_default", "../x", "is not an execution id"),
@@ -322,9 +320,9 @@ def test_watch_calls_an_id_that_is_not_there_not_found(watch: Watch) -> None:
         ("general", "1", "connection 'general' has no tasks to watch"),
     ],
 )
-def test_watch_of_nothing_that_can_be_watched(watch: Watch, conn_id: str, ref: str, words: str) -> None:
+def test_watch_of_a_wrong_connection_or_id_is_an_error(watch: Watch, conn_id: str, ref: str, text: str) -> None:
     code, shown = watch(conn_id, ref)
-    assert (code, words in shown) == (2, True)
+    assert (code, text in shown) == (2, True)
 
 
 def started(box: Running, **rule: Any) -> str:

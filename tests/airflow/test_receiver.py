@@ -267,7 +267,7 @@ def test_sealed_replies_that_nobody_has_read_are_pruned_only_where_that_is_asked
     _, [_, kept] = run("inbox", action="prune", older_than_days=1.0, sealed=False)
     _, [_, deleted] = run("inbox", action="prune", older_than_days=1.0, sealed=True)
 
-    assert kept == "1 sealed replies that nobody has read yet are kept; --sealed deletes them, too"
+    assert kept == "1 unread sealed replies are kept; --sealed deletes them, too"
     assert deleted == "1 sealed replies older than 1 days are deleted"
     assert inbox.sealed() == []
 

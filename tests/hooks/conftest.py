@@ -66,5 +66,5 @@ def no_secret_is_told(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFix
     """Whatever a test does, neither the log nor the output may show a secret."""
     caplog.set_level("DEBUG")
     yield
-    told = caplog.text + "".join(capfd.readouterr())
-    assert not [name for name, secret in SECRETS.items() if secret in told]
+    output = caplog.text + "".join(capfd.readouterr())
+    assert not [name for name, secret in SECRETS.items() if secret in output]

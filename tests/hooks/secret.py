@@ -5,10 +5,10 @@ from __future__ import annotations
 SECRETS = {"password": "hush-hush-password", "token": "hush-hush-token", "param": "hush-hush-param"}
 
 
-def is_clean(*told: object) -> bool:
+def is_clean(*texts: object) -> bool:
     """Whether no secret is in any of these, nor in what caused an error."""
     texts = []
-    for one in told:
+    for one in texts:
         error = one if isinstance(one, BaseException) else None
         texts += [str(one), repr(one)]
         while error is not None and error.__cause__ is not None:

@@ -33,23 +33,23 @@ def test_the_organization_becomes_the_scope(connect: Connect, endpoint: Mocker) 
 def test_the_test_reads_the_account(connect: Connect, endpoint: Mocker) -> None:
     endpoint.get("https://acquia.test/api/account", json={"id": "x"})
     connect("x", ACQUIA)
-    is_good, words = AcquiaHook("x").test_connection()
+    is_good, message = AcquiaHook("x").test_connection()
     assert is_good
-    assert words.endswith(f"obtained from {TOKEN_URL}; the token is accepted and the account can be read")
+    assert message.endswith(f"obtained from {TOKEN_URL}; the token is accepted and the account can be read")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_missing_organization_is_told_with_the_remedy(connect: Connect, endpoint: Mocker, status: int) -> None:
+def test_a_missing_organization_is_reported_with_the_remedy(connect: Connect, endpoint: Mocker, status: int) -> None:
     slug = {"error": "additional_authentication_required", "message": "Sign in through your organization."}
     endpoint.get("https://acquia.test/api/account", json=slug, status_code=status)
     connect("x", ACQUIA)
-    is_good, words = AcquiaHook("x").test_connection()
+    is_good, message = AcquiaHook("x").test_connection()
     assert not is_good
-    assert f"answered {status}: additional_authentication_required: Sign in" in words
-    assert words.endswith("set 'organization' in the connection to its UUID")
+    assert f"answered {status}: additional_authentication_required: Sign in" in message
+    assert message.endswith("set 'organization' in the connection to its UUID")
 
 
-def test_another_refusal_is_told_as_it_is(connect: Connect, endpoint: Mocker) -> None:
+def test_another_refusal_is_reported_unchanged(connect: Connect, endpoint: Mocker) -> None:
     refusal = {"error": "forbidden", "message": "You may not."}
     endpoint.get("https://acquia.test/api/account", json=refusal, status_code=403)
     connect("x", ACQUIA)
@@ -59,11 +59,11 @@ def test_another_refusal_is_told_as_it_is(connect: Connect, endpoint: Mocker) ->
     )
 
 
-def test_a_page_instead_of_the_account_is_told(connect: Connect, endpoint: Mocker) -> None:
+def test_a_page_instead_of_the_account_is_reported(connect: Connect, endpoint: Mocker) -> None:
     endpoint.get("https://acquia.test/api/account", text="<html>Sign in</html>")
     connect("x", ACQUIA)
-    words = "acquia.test/api: the reply to GET /account (200) is not JSON: <html>Sign in</html>"
-    assert AcquiaHook("x").test_connection() == (False, words)
+    message = "acquia.test/api: the reply to GET /account (200) is not JSON: <html>Sign in</html>"
+    assert AcquiaHook("x").test_connection() == (False, message)
 
 
 def test_basic_authentication_is_not_offered(connect: Connect) -> None:
@@ -119,6 +119,6 @@ def test_a_missing_permission_is_not_asked_for_twice(connect: Connect, endpoint:
 def test_a_base_path_that_is_not_as_usual_is_named_where_a_path_is_unknown(connect: Connect, endpoint: Mocker) -> None:
     endpoint.post("https://acquia.test/v2/environments/12-ab/databases", status_code=404, text="<h1>Not Found</h1>")
     connect("x", ACQUIA, host="https://acquia.test/v2")
-    words = r"^acquia.test/v2: POST /environments/12-ab/databases answered 404: .*is '/v2', and usually '/api'$"
-    with pytest.raises(RemoteError, match=words):
+    message = r"^acquia.test/v2: POST /environments/12-ab/databases answered 404: .*is '/v2', and usually '/api'$"
+    with pytest.raises(RemoteError, match=message):
         AcquiaHook("x").run(Acquia().start("POST", "environments/12-ab/databases"))

@@ -59,9 +59,9 @@ def test_a_connection_without_a_data_centre_says_so(connect: Connect) -> None:
 
 
 def test_the_connection_test_reads_from_both_services(connected: Running) -> None:
-    is_good, words = AcronisHook().test_connection()
+    is_good, message = AcronisHook().test_connection()
     assert is_good
-    assert words == (
+    assert message == (
         f"{connected.url}/acronis by oauth2; obtained from {connected.url}/acronis/api/2/idp/token; "
         "tasks can be read; topics of events can be read"
     )
@@ -119,7 +119,7 @@ def test_events_are_read_a_hundred_at_a_time(connected: Running, emit: Emit) -> 
     assert (len(first["events"]), len(last["events"]), last["offset"]) == (100, 50, 150)
 
 
-def test_nothing_is_told_when_the_time_is_over(connected: Running) -> None:
+def test_a_poll_without_events_ends_with_its_timeout(connected: Running) -> None:
     hook = AcronisHook()
     id_ = hook.create_subscription(**WISHES)["subscription_id"]
     assert hook.events(id_, READER, 0, timeout_seconds=1) == {"offset": 0, "events": []}
@@ -158,7 +158,7 @@ def test_a_plan_s_task_is_found_and_read(connected: Running) -> None:
     assert len(hook.tasks(state=["completed", "started"], limit=1)) == 1
 
 
-def test_a_task_that_is_not_there_is_told_in_the_remote_s_words(connected: Running) -> None:
+def test_a_missing_task_is_an_error_with_the_remotes_message(connected: Running) -> None:
     with pytest.raises(RemoteError, match="answered 404: NotFound: There is no such object"):
         AcronisHook().task("5")
 
@@ -183,7 +183,7 @@ def test_a_feed_brings_every_event_once_and_goes_on_where_it_was(connected: Runn
 
 
 @pytest.mark.parametrize("lost, position", [("earliest", "3"), ("current", "5")])
-def test_a_feed_that_was_away_for_too_long_goes_on_as_it_was_told(
+def test_a_feed_with_a_lost_offset_continues_by_its_option(
     connected: Running, emit: Emit, lost: str, position: str
 ) -> None:
     hook = AcronisHook()

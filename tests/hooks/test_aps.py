@@ -48,7 +48,7 @@ def test_a_token_may_be_used_instead(connect: Connect, requests_mock: Mocker) ->
     assert hook.get_token() == SECRETS["password"]
 
 
-def test_what_is_missing_is_named_before_anything_is_sent(connect: Connect, requests_mock: Mocker) -> None:
+def test_missing_fields_are_named_before_any_request(connect: Connect, requests_mock: Mocker) -> None:
     connect("x", APS, extra={})
     with pytest.raises(ConfigurationError, match=r"package_id is missing; service is missing"):
         ApsHook("x").send_notification(MESSAGE)
@@ -91,14 +91,14 @@ def test_the_connection_test_reads_with_either_credential(
     content = connected.connections()["aps_default"]
     password = APS_TOKEN if auth else content["password"]
     connect("x", content, password=password, extra={**content["extra"], **auth})
-    is_good, words = ApsHook("x").test_connection()
-    assert (is_good, words.startswith(f"{connected.url}/aps by ")) == (True, True), words
+    is_good, message = ApsHook("x").test_connection()
+    assert (is_good, message.startswith(f"{connected.url}/aps by ")) == (True, True), message
 
 
-def test_a_wrong_secret_is_told_and_not_shown(connected: Running, connect: Connect) -> None:
+def test_a_wrong_secret_is_reported_and_not_shown(connected: Running, connect: Connect) -> None:
     connect("x", connected.connections()["aps_default"], password=SECRETS["password"])
-    is_good, words = ApsHook("x").test_connection()
-    assert (is_good, "the signature is wrong" in words) == (False, True)
+    is_good, message = ApsHook("x").test_connection()
+    assert (is_good, "the signature is wrong" in message) == (False, True)
 
 
 def test_the_page_of_a_notification_is_that_of_the_connection(connected: Running) -> None:

@@ -40,23 +40,23 @@ def test_a_token_may_be_used_instead(connect: Connect, endpoint: Mocker) -> None
     assert endpoint.last_request.headers["Authorization"] == f"Bearer {SECRETS['token']}"
 
 
-def test_a_wrong_password_is_told(connect: Connect, requests_mock: Mocker) -> None:
+def test_a_wrong_password_is_reported(connect: Connect, requests_mock: Mocker) -> None:
     refusal = {"code": 401, "error": "Access denied"}
     requests_mock.get("https://ae.test/ae/api/v1/100/ping", json=refusal, status_code=401)
     requests_mock.get("https://ae.test/ae/api/v1/ping", json=refusal, status_code=401)
     requests_mock.get("https://ae.test/ae/api/v1/100/executions", json=refusal, status_code=401)
     connect("x", AUTOMIC)
-    is_good, words = AutomicHook("x").test_connection()
-    assert (is_good, "answered 401: " in words, "Access denied" in words) == (False, True, True)
+    is_good, message = AutomicHook("x").test_connection()
+    assert (is_good, "answered 401: " in message, "Access denied" in message) == (False, True, True)
 
 
-def test_a_host_that_does_not_know_the_path_of_the_check_is_told_with_what_to_check(
+def test_a_host_without_the_path_of_the_check_is_reported_with_a_remedy(
     connect: Connect, requests_mock: Mocker
 ) -> None:
     requests_mock.get("https://ae.test/ae/api/v1/ping", json={"error": "Not Found"}, status_code=404)
     connect("x", AUTOMIC)
-    _, words = AutomicHook("x").test_connection()
-    assert words.endswith("404: Not Found; check host, port and base path of the connection")
+    _, message = AutomicHook("x").test_connection()
+    assert message.endswith("404: Not Found; check host, port and base path of the connection")
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +68,15 @@ def box() -> Iterator[Running]:
 def test_it_works_with_the_sandbox(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in box.environment().items():
         monkeypatch.setenv(name, value)
-    is_good, words = AutomicHook().test_connection()
-    assert (is_good, words.startswith(f"{box.url}/automic/ae/api/v1 by basic; ")) == (True, True)
+    is_good, message = AutomicHook().test_connection()
+    assert (is_good, message.startswith(f"{box.url}/automic/ae/api/v1 by basic; ")) == (True, True)
 
 
-def test_a_wrong_client_is_told(box: Running, connect: Connect) -> None:
+def test_a_wrong_client_is_reported(box: Running, connect: Connect) -> None:
     content = box.connections()["automic_default"]
     connect("x", content, extra={**content["extra"], "client": "999"})
-    is_good, words = AutomicHook("x").test_connection()
-    assert (is_good, words.count("\n")) == (False, 0)
+    is_good, message = AutomicHook("x").test_connection()
+    assert (is_good, message.count("\n")) == (False, 0)
 
 
 def test_executions_are_listed_page_by_page_as_the_engine_shows_them(connect: Connect, requests_mock: Mocker) -> None:

@@ -50,14 +50,14 @@ def test_a_token_is_asked_for_on_the_host_with_the_scope(remote: Mocker) -> None
 
 def test_the_test_lists_the_facilities(remote: Mocker) -> None:
     remote.get(f"{BASE}/facilities", json={"_items": []})
-    is_good, words = DocplannerHook().test_connection()
-    assert (is_good, words.endswith("accepted and the facilities can be listed")) == (True, True)
+    is_good, message = DocplannerHook().test_connection()
+    assert (is_good, message.endswith("accepted and the facilities can be listed")) == (True, True)
 
 
 def test_the_firewall_on_the_token_url_is_explained(remote: Mocker) -> None:
     remote.post(TOKEN, text="<html>Are you a robot?</html>", status_code=405)
-    is_good, words = DocplannerHook().test_connection()
-    assert (is_good, "firewalls also answer 405" in words) == (False, True)
+    is_good, message = DocplannerHook().test_connection()
+    assert (is_good, "firewalls also answer 405" in message) == (False, True)
 
 
 def test_one_notification_is_pulled(remote: Mocker) -> None:
@@ -161,7 +161,7 @@ def test_a_reply_that_the_sandbox_loses_is_a_possible_loss(connected: Running) -
 
 
 @pytest.mark.parametrize(
-    "fault, kind, words",
+    "fault, kind, message",
     [
         ({"name": "html", "status": 404}, NotFoundError, "check host and path"),
         ({"name": "html", "status": 405}, TransportError, "the web firewall"),
@@ -171,15 +171,15 @@ def test_a_reply_that_the_sandbox_loses_is_a_possible_loss(connected: Running) -
         ({"name": "redirect", "status": 301}, RemoteError, "hosts begin with 'www.'"),
     ],
 )
-def test_what_goes_wrong_is_told_apart(
-    connected: Running, fault: dict[str, Any], kind: type[Exception], words: str
+def test_errors_are_distinguished(
+    connected: Running, fault: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
     connected.sandbox.add_fault(path="notifications", **fault)
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=message):
         DocplannerHook().pull_notifications()
 
 
-def test_a_bare_domain_is_told_by_the_sandbox(connected: Running) -> None:
+def test_the_sandbox_reports_a_bare_domain(connected: Running) -> None:
     connected.sandbox.change({"docplanner": {"bare_hosts": ["127.0.0.1"]}}, time.time())
-    is_good, words = DocplannerHook().test_connection()
-    assert (is_good, "answered 301: a redirect" in words) == (False, True)
+    is_good, message = DocplannerHook().test_connection()
+    assert (is_good, "answered 301: a redirect" in message) == (False, True)

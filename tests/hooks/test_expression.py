@@ -1,4 +1,4 @@
-"""The regular expressions of the package, whoever writes the text that they are asked about."""
+"""The regular expressions of the package, with hostile text."""
 
 from __future__ import annotations
 

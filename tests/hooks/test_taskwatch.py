@@ -60,10 +60,10 @@ def test_a_ready_token_is_given_as_it_is(connect: Connect) -> None:
     assert TaskWatchHook("api").get_token() == SECRETS["password"]
 
 
-@pytest.mark.parametrize("auth, words", [("basic", "uses Basic authentication"), ("oauth1", "signs each request")])
-def test_some_ways_to_authenticate_have_no_token(connect: Connect, auth: str, words: str) -> None:
+@pytest.mark.parametrize("auth, message", [("basic", "uses Basic authentication"), ("oauth1", "signs each request")])
+def test_some_ways_to_authenticate_have_no_token(connect: Connect, auth: str, message: str) -> None:
     connect("api", GENERAL, extra={"auth": auth})
-    with pytest.raises(ConfigurationError, match=f"connection 'api' {words}: it has no token"):
+    with pytest.raises(ConfigurationError, match=f"connection 'api' {message}: it has no token"):
         TaskWatchHook("api").get_token()
 
 
@@ -123,7 +123,7 @@ def test_a_query_is_one_wherever_it_stands(
 
 
 @pytest.mark.parametrize(
-    "value, words",
+    "value, message",
     [
         (float("nan"), "is a number that JSON does not have"),
         (float("inf"), "is a number that JSON does not have"),
@@ -138,13 +138,13 @@ def test_a_query_is_one_wherever_it_stands(
         (1 + 2j, "is of the type complex"),
     ],
 )
-def test_a_query_that_cannot_be_sent_is_named(hook: TaskWatchHook, endpoint: Mocker, value: Any, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(words)):
+def test_a_query_that_cannot_be_sent_is_named(hook: TaskWatchHook, endpoint: Mocker, value: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
         hook.request("GET", "/jobs", query={"when": value})
 
 
 @pytest.mark.parametrize(
-    "value, words",
+    "value, message",
     [
         (float("nan"), "body['a'][1] is a number that JSON does not have"),
         (float("-inf"), "body['a'][1] is a number that JSON does not have"),
@@ -155,21 +155,21 @@ def test_a_query_that_cannot_be_sent_is_named(hook: TaskWatchHook, endpoint: Moc
     ],
 )
 def test_a_body_that_is_no_json_is_named_and_not_sent(
-    hook: TaskWatchHook, endpoint: Mocker, value: Any, words: str
+    hook: TaskWatchHook, endpoint: Mocker, value: Any, message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(words)):
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
         hook.request("POST", "/jobs", json={"a": [1, value]})
     assert endpoint.call_count == 0
 
 
-def test_a_refusal_has_status_and_words(hook: TaskWatchHook, endpoint: Mocker) -> None:
+def test_a_refusal_has_a_status_and_a_message(hook: TaskWatchHook, endpoint: Mocker) -> None:
     endpoint.post(f"{API}/jobs", json={"message": "name is missing"}, status_code=422)
     with pytest.raises(RemoteError, match=r"^api.test/v1: POST /jobs answered 422: name is missing$") as caught:
         hook.request("POST", "/jobs", json={})
     assert (caught.value.status, caught.value.message) == (422, "name is missing")
 
 
-def test_what_is_not_there_has_an_error_of_its_own(hook: TaskWatchHook, endpoint: Mocker) -> None:
+def test_a_404_is_a_not_found_error(hook: TaskWatchHook, endpoint: Mocker) -> None:
     endpoint.get(f"{API}/jobs/1", status_code=404)
     with pytest.raises(NotFoundError):
         hook.request("GET", "/jobs/1")
@@ -213,7 +213,7 @@ async def test_a_flow_runs_in_the_event_loop_with_one_token_for_all_calls(connec
 # --- the connection test
 
 
-def test_a_good_connection_says_what_was_tried(hook: TaskWatchHook, endpoint: Mocker) -> None:
+def test_a_good_connection_lists_its_steps(hook: TaskWatchHook, endpoint: Mocker) -> None:
     endpoint.get(f"{API}/", json={})
     assert list(hook.check()) == [
         ("settings", f"{API} by oauth2"),
@@ -290,16 +290,16 @@ TEST_ERRORS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("token, api, words", TEST_ERRORS.values(), ids=TEST_ERRORS)
-def test_a_bad_connection_is_told_in_one_sentence(
-    hook: TaskWatchHook, endpoint: Mocker, token: dict[str, Any], api: dict[str, Any], words: str
+@pytest.mark.parametrize("token, api, message", TEST_ERRORS.values(), ids=TEST_ERRORS)
+def test_a_bad_connection_is_reported_in_one_sentence(
+    hook: TaskWatchHook, endpoint: Mocker, token: dict[str, Any], api: dict[str, Any], message: str
 ) -> None:
     endpoint.post(TOKEN_URL, **token)
     endpoint.get(f"{API}/", **api)
-    assert hook.test_connection() == (False, words)
+    assert hook.test_connection() == (False, message)
 
 
-def test_a_host_that_does_not_exist_is_told(connect: Connect) -> None:
+def test_a_host_that_does_not_exist_is_reported(connect: Connect) -> None:
     connect("api", GENERAL, host="https://no.such.invalid", extra={"auth": "bearer"})
     assert TaskWatchHook("api").test_connection() == (
         False,
@@ -307,19 +307,21 @@ def test_a_host_that_does_not_exist_is_told(connect: Connect) -> None:
     )
 
 
-def test_a_token_host_that_does_not_exist_is_told(connect: Connect) -> None:
+def test_a_token_host_that_does_not_exist_is_reported(connect: Connect) -> None:
     connect("api", GENERAL, extra={"token_url": "https://no.such.invalid/token"})
-    words = "no token: the host name of no.such.invalid/token cannot be resolved"
-    assert TaskWatchHook("api").test_connection() == (False, words)
+    message = "no token: the host name of no.such.invalid/token cannot be resolved"
+    assert TaskWatchHook("api").test_connection() == (False, message)
 
 
-def test_a_host_that_speaks_no_tls_is_told(connect: Connect) -> None:
+def test_a_host_without_tls_is_reported(connect: Connect) -> None:
     with station() as remote:
         url = remote.url.replace("http:", "https:")
         connect("api", GENERAL, host=url, extra={"auth": "bearer"})
-        is_good, told = TaskWatchHook("api").test_connection()
+        is_good, message = TaskWatchHook("api").test_connection()
     assert not is_good
-    assert told.startswith(f"no secure connection to {url}: WRONG_VERSION_NUMBER; the server there does not speak TLS")
+    assert message.startswith(
+        f"no secure connection to {url}: WRONG_VERSION_NUMBER; the server there does not speak TLS"
+    )
 
 
 # --- wrong connections
@@ -376,10 +378,10 @@ def test_all_that_is_malformed_is_in_one_error(connect: Connect) -> None:
     connect("x", GENERAL, host="https://me:hush-hush-password@api.test", extra=extra)
     with pytest.raises(ConfigurationError) as caught:
         TaskWatchHook("x").get_token()
-    told = str(caught.value)
+    message = str(caught.value)
     for name in ("host", "token_url", "client_auth", "verify", "read_timeout", "concurrency", "token_params"):
-        assert name in told
-    assert "unknown extra 'tokenurl'; known are audience, auth, ca_bundle, " in told
+        assert name in message
+    assert "unknown extra 'tokenurl'; known are audience, auth, ca_bundle, " in message
     assert is_clean(caught.value)
 
 
@@ -446,15 +448,15 @@ def test_a_page_that_repeats_what_we_sent_does_not_bring_it_into_the_error(conne
 # --- what Airflow and we warn of
 
 
-def test_tls_that_is_not_verified_is_told_once_and_by_each_check(
+def test_unverified_tls_is_logged_once_and_by_each_check(
     connect: Connect, endpoint: Mocker, caplog: pytest.LogCaptureFixture
 ) -> None:
     connect("lax", GENERAL, extra={"token_url": TOKEN_URL, "verify": False})
     endpoint.get(f"{API}/", json={})
     for _ in range(2):
-        is_good, words = TaskWatchHook("lax").test_connection()
+        is_good, message = TaskWatchHook("lax").test_connection()
         assert is_good
-        assert "the certificate of api.test and id.test is not checked" in words
+        assert "the certificate of api.test and id.test is not checked" in message
     warnings = [one for one in caplog.records if "'verify' is false" in one.getMessage()]
     assert [one.levelname for one in warnings] == ["WARNING"]
 
@@ -471,7 +473,9 @@ def test_a_short_value_of_an_extra_is_no_secret_that_is_too_short(
     assert "elsewhere" in caplog.text, "nothing is held back afterwards"
 
 
-def test_a_password_that_is_too_short_to_be_masked_is_told(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_password_that_is_too_short_to_be_masked_is_reported(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     connect("weak", {**AUTOMIC, "password": "pw"})
     assert AutomicHook("weak").settings.password == "pw"
     assert "connection 'weak': the password has less than 5 characters" in caplog.text

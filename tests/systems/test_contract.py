@@ -82,7 +82,7 @@ def test_a_ref_has_one_form(case: SystemCase) -> None:
     assert case.system.doubt(case.ref) == ""
 
 
-def test_what_is_no_ref_is_refused_before_any_request(case: SystemCase) -> None:
+def test_a_malformed_ref_is_refused_before_any_request(case: SystemCase) -> None:
     for wrong in ("", " ", "..", "a/b", "a?b", "a#b", "%2e%2e", "a\nb", "a\0b", "\ud800", "x" * 10**5, *case.not_refs):
         with pytest.raises(ConfigurationError):
             case.system.check_ref(wrong)
@@ -127,7 +127,7 @@ def test_a_start_that_may_have_been_done_is_not_repeated(starter: SystemCase) ->
         assert not starter.system.was_refused(failed.value)
 
 
-def test_a_start_that_surely_did_nothing_is_repeated(starter: SystemCase) -> None:
+def test_a_start_that_did_nothing_for_certain_is_repeated(starter: SystemCase) -> None:
     assert starter.starting
     for answer, seconds in ((reply(429, retry_after="9"), 9.0), (TransportError("refused", sent=False), 2.0)):
         steps, started = play(starter.starting.start(), answer, starter.starting.reply)
@@ -135,7 +135,7 @@ def test_a_start_that_surely_did_nothing_is_repeated(starter: SystemCase) -> Non
         assert [step.seconds for step in steps if isinstance(step, Pause)] == [seconds]
 
 
-def test_a_reply_that_names_no_ref_leaves_open_what_was_done(starter: SystemCase) -> None:
+def test_a_reply_without_a_ref_does_not_count_as_refused(starter: SystemCase) -> None:
     assert starter.starting
     for answer in (*starter.starting.unnamed, *(reply(200, body) for body in BODIES.values())):
         outcome = ref_or_error(starter.starting, answer)
@@ -163,7 +163,7 @@ def test_a_hostile_reply_to_a_start_names_a_ref_that_can_be_sent_or_none(starter
 # --- observe
 
 
-def test_a_reading_says_what_is_known_of_the_task(case: SystemCase) -> None:
+def test_a_reading_becomes_an_observation(case: SystemCase) -> None:
     call = first_call(case.system.observe(case.ref))
     assert (call.method, call.body) == ("GET", None)
     seen = observed(case, case.content)
@@ -403,7 +403,7 @@ def test_an_event_that_comes_again_has_the_same_id_and_another_has_another(event
     assert (first.id == again.id, first.id == other.id) == (True, False)
 
 
-def test_what_is_no_event_is_set_aside_and_the_others_are_read(events: FeedCase) -> None:
+def test_malformed_events_are_set_aside_and_the_others_are_read(events: FeedCase) -> None:
     odd: list[object] = ["secret-x", None, [], {"secret": "secret-x"}, 12345678901234567890]
     batch = read_of(events, events.answer([events.event, *odd, events.other]))
     assert [one.subject for one in batch.events] == [*events.subjects]

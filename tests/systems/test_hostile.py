@@ -112,7 +112,7 @@ TRICKS = (
 
 
 @each_row("trick", TRICKS)
-def test_an_id_in_a_link_that_is_a_trick_is_none(trick: str) -> None:
+def test_a_malicious_id_in_a_link_is_none(trick: str) -> None:
     found = find_reference({"_links": {"notification": {"href": f"https://h/api/notifications/{trick}"}}})
     assert found is None or not set("/?#\\%\r\n\0") & set(found)
 

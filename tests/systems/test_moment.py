@@ -52,7 +52,7 @@ def test_no_text_is_an_error(text, time):
     for one in (text, time, f"{time}{text}"):
         found = moment(one)
         assert found is None or instant(found.timestamp()).isoformat()
-        assert all(isinstance(told, str | None) for told in (day(one), duration(one)))
+        assert all(isinstance(read, str | None) for read in (day(one), duration(one)))
         assert isinstance(seconds_between(one, time), float | None)
 
 
@@ -79,7 +79,7 @@ def test_no_text_is_an_error(text, time):
         None,
     ],
 )
-def test_what_is_no_time_in_a_zone_is_none(value):
+def test_a_value_without_a_time_and_a_zone_is_none(value):
     assert moment(value) is None
 
 

@@ -14,7 +14,7 @@ FORM = Form(
 )
 
 
-def test_a_form_is_named_as_airflow_wants_it():
+def test_a_form_has_airflows_names():
     info = connection_type(FORM, "demo.DemoHook")
     assert (info["connection-type"], info["hook-name"], info["hook-class-name"]) == ("demo", "Demo", "demo.DemoHook")
     assert info["ui-field-behaviour"] == {
@@ -24,7 +24,7 @@ def test_a_form_is_named_as_airflow_wants_it():
     }
 
 
-def test_each_field_may_be_empty_and_says_what_it_holds():
+def test_each_field_may_be_empty_and_has_a_schema():
     fields = connection_type(FORM, "demo.DemoHook")["conn-fields"]
     assert fields["tenant"] == {"label": "Tenant", "description": "Yours.", "schema": {"type": ["string", "null"]}}
     assert fields["concurrency"]["schema"] == {"type": ["integer", "null"], "default": 16}
@@ -52,19 +52,19 @@ def test_the_fields_of_oauth2_are_shown_only_where_the_remote_offers_it():
     assert "token_url" in connection_type(FORM, "demo.DemoHook")["conn-fields"]
 
 
-def test_a_remote_may_want_its_clients_in_a_basic_header():
+def test_a_form_may_send_its_client_in_a_basic_header():
     assert connection_type(FORM, "d.Hook")["conn-fields"]["client_auth"]["schema"]["default"] == "form"
     basic = Form(connection_type="b", title="B", auths=("oauth2",), client_auth="basic")
     assert connection_type(basic, "b.Hook")["conn-fields"]["client_auth"]["schema"]["default"] == "basic"
 
 
-def test_login_and_password_keep_their_names_where_they_are_the_usual_way():
+def test_login_and_password_keep_their_labels_for_basic_authentication():
     both = connection_type(Form(connection_type="b", title="B", auths=("basic", "oauth2")), "b.Hook")
     assert both["ui-field-behaviour"]["relabeling"] == {}
     assert "token_url" in both["conn-fields"]
 
 
-def test_a_way_with_a_header_of_its_own_says_which():
+def test_an_authentication_method_names_its_own_header():
     form = Form(connection_type="b", title="B", auths=("oauth1", "own"), token_headers={"own": "Own-Token"})
     info = connection_type(form, "b.Hook")
     assert "own: the password is the token, sent in the header Own-Token." in info["conn-fields"]["auth"]["description"]

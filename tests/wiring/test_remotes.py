@@ -94,7 +94,7 @@ def new(before: list[Any], after: list[Any]) -> list[Any]:
 # --- the rows that there are
 
 
-def test_each_row_names_what_there_is() -> None:
+def test_each_row_can_be_loaded() -> None:
     for name, row in REMOTES.rows.items():
         settings = settings_of(name)
         assert load(row.form).connection_type == name
@@ -134,7 +134,7 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @each_row("what", REFUSALS)
-def test_what_a_remote_lacks_is_an_error_that_lists_those_that_have_it(what: str) -> None:
+def test_a_missing_capability_is_an_error_that_lists_the_types_with_it(what: str) -> None:
     ask, message = REFUSALS[what]
     with pytest.raises(ConfigurationError) as refused:
         ask()

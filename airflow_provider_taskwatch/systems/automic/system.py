@@ -88,7 +88,8 @@ class Automic(SystemDefaults):
             raise ConfigurationError(f"unknown option {', '.join(unknown)}; known are {', '.join(_OPTIONS)}")
         for name in ("success_statuses", "skip_statuses"):
             try:
-                expand(options.get(name) or ())
+                if statuses := options.get(name):
+                    expand(statuses)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{name}: {error}") from None
         if number_of(options.get("report_tail") or 0) is None:

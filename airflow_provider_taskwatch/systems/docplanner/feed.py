@@ -117,7 +117,7 @@ def expiry_warning(*, oldest_at: float, pulled_at: float, now: float) -> str:
     """
     ages = {
         "its oldest notification was made {} h ago": now - oldest_at,
-        "nobody had pulled it for {} h": now - pulled_at,
+        "it was not pulled for {} h": now - pulled_at,
     }
     late = [text.format(int(age / HOUR_SECONDS)) for text, age in ages.items() if age >= WARNING_SECONDS]
     return f"{', and '.join(late)}; Docplanner deletes what was not pulled for 72 h" if late else ""

@@ -30,8 +30,8 @@ def options_of(settings: Settings) -> dict[str, Any]:
     """
     if settings.own["delivery"] != "push":
         raise ConfigurationError(
-            f"connection {settings.conn_id!r} says that notifications are pulled; set its 'delivery' to 'push', and "
-            "nobody pulls them any more"
+            f"connection {settings.conn_id!r} says that notifications are pulled; set its 'delivery' to 'push', "
+            "which ends the pulls"
         )
     return {name: settings.own[name] for name in ("store_payload", "denial_code")}
 

@@ -151,7 +151,7 @@ def test_a_reference_may_be_an_id_or_an_address(value):
 
 
 @each_row("value", ["", "..", "a/b", OPERATION, None, 5, "{'notification': 'x'}", "{"])
-def test_what_is_no_reference_is_an_error_with_a_remedy(value):
+def test_a_malformed_reference_is_an_error_with_a_remedy(value):
     with pytest.raises(ConfigurationError, match="tojson"):
         reference_of(value)
 
@@ -253,9 +253,9 @@ def test_an_operation_without_an_id_is_refused_before_any_request():
 
 
 def test_the_probe_reads_the_account():
-    steps, words = play(Acquia().probe(), reply(200, {"uuid": "me"}))
+    steps, message = play(Acquia().probe(), reply(200, {"uuid": "me"}))
     assert targets(steps) == ["GET /account"]
-    assert "can be read" in words
+    assert "can be read" in message
 
 
 def test_a_connection_needs_only_its_key_and_secret():

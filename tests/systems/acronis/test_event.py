@@ -32,7 +32,7 @@ LIMITS = {"limit": 100, "timeout_seconds": 20}
 # --- a subscription
 
 
-def test_a_subscription_says_only_what_was_wished_and_always_its_session_timeout():
+def test_a_subscription_has_the_given_options_and_always_a_session_timeout():
     assert wished().body == {
         "subscription_id": wished().id,
         "topic_id": TOPIC,
@@ -43,7 +43,7 @@ def test_a_subscription_says_only_what_was_wished_and_always_its_session_timeout
     }
 
 
-def test_a_subscription_says_all_that_was_wished():
+def test_a_subscription_has_all_given_options():
     body = wished(
         tenant_depth="DIRECT",
         tenant_id=ID.upper(),
@@ -63,7 +63,7 @@ def test_all_durations_of_whole_numbers_are_taken(duration):
     assert wished(session_timeout=duration).body["session_timeout"] == duration
 
 
-def test_equal_wishes_have_the_same_id_in_whatever_order_they_come():
+def test_equal_options_have_the_same_id_in_any_order():
     other = TYPE.replace("completed", "created")
     assert wished(types=[TYPE, other]).id == wished(types=[other, TYPE, TYPE], tenant_depth=None, cel="").id
     assert uuid.UUID(wished().id).version == 5
@@ -86,11 +86,11 @@ def test_an_id_is_the_same_in_all_versions_of_this_package_or_events_would_be_mi
         {"consumer": "auto_commit"},
     ],
 )
-def test_other_wishes_have_another_id_as_a_subscription_cannot_be_changed(options):
+def test_other_options_have_another_id(options):
     assert wished(**options).id != wished().id
 
 
-def test_another_connection_or_environment_does_not_take_the_events_away():
+def test_another_connection_or_environment_has_its_own_subscription():
     ids = {
         read_subscription(one, OPTIONS).id
         for one in (settings(), settings(conn_id="other"), settings(environment="test"))
@@ -127,12 +127,12 @@ def test_another_connection_or_environment_does_not_take_the_events_away():
         ({"filter": "x"}, "unknown filter; known are topic, types, tenant_depth, "),
     ],
 )
-def test_a_wrong_wish_is_named_with_its_remedy(options, problem):
+def test_a_wrong_option_is_named_with_its_remedy(options, problem):
     with pytest.raises(ConfigurationError, match=f"no subscription for connection 'acronis_default': .*{problem}"):
         wished(**options)
 
 
-def test_all_that_is_wrong_is_named_at_once():
+def test_one_error_names_all_wrong_options():
     with pytest.raises(ConfigurationError, match="topic is missing; tenant_depth must be"):
         wished(topic="", tenant_depth="x")
 
@@ -142,18 +142,18 @@ def test_a_duration_of_whole_numbers_passes(duration):
     assert wished(session_timeout=duration).session_timeout == duration
 
 
-def test_a_new_subscription_is_told_as_the_server_tells_it():
-    steps, (told, is_new) = play(manager.create_subscription(wished()), reply(201, {**wished().body, "more": 1}))
+def test_a_new_subscription_is_returned_as_the_server_describes_it():
+    steps, (created, is_new) = play(manager.create_subscription(wished()), reply(201, {**wished().body, "more": 1}))
     [call] = steps
     assert (call.method, call.path, call.json()) == ("POST", f"{BASE}/subscriptions", wished().body)
-    assert (told["more"], is_new) == (1, True)
+    assert (created["more"], is_new) == (1, True)
 
 
-def test_a_subscription_that_is_there_is_no_error():
+def test_an_existing_subscription_is_no_error():
     assert result_of(manager.create_subscription(wished()), reply(409)) == (wished().body, False)
 
 
-def test_a_refused_subscription_is_told_in_the_remote_s_words():
+def test_a_refused_subscription_is_an_error_with_the_remotes_message():
     answer = reply(400, {"error": {"domain": "EM", "code": "BadCel", "message": "no such field"}})
     with pytest.raises(RemoteError, match="answered 400: BadCel: no such field"):
         play(manager.create_subscription(wished()), answer)
@@ -167,7 +167,7 @@ def test_a_server_in_trouble_is_asked_again_as_the_id_is_ours():
 # --- topics and types
 
 
-def test_topics_are_listed_or_one_is_told():
+def test_all_topics_or_one_are_listed():
     steps, found = play(manager.topics(), reply(200, [{"id": TOPIC}, "odd"]))
     assert (targets(steps), found) == ([f"GET {BASE}/topics"], [{"id": TOPIC}])
     assert targets(play(manager.topics(TOPIC), reply(200, []))[0]) == [f"GET {BASE}/topics?topic_id={TOPIC}"]
@@ -182,7 +182,7 @@ def test_event_types_are_listed_with_their_schemas_on_request():
 
 
 @pytest.mark.parametrize("content", [{"topics": []}, "x", "[" * 100_000])
-def test_what_is_no_list_of_topics_is_an_error(content):
+def test_a_reply_without_a_list_of_topics_is_an_error(content):
     with pytest.raises(ReplyError, match="is not a JSON list"):
         play(manager.topics(), reply(200, content))
 
@@ -216,7 +216,7 @@ def test_an_offset_of_a_time_is_asked_for_in_utc(at):
         ("TIMESTAMP", "2026-01-31T06:00:00", "needs a time with its zone"),
     ],
 )
-def test_a_position_that_is_none_is_refused_before_any_request(position, at, problem):
+def test_a_malformed_position_is_refused_before_any_request(position, at, problem):
     with pytest.raises(ConfigurationError, match=problem):
         next(manager.topic_offset(TOPIC, position, at))
 
@@ -255,7 +255,7 @@ def test_a_poll_names_reader_offset_and_patience():
     )
 
 
-def test_the_refusal_of_one_subscription_is_none_of_another_one():
+def test_each_subscription_has_its_own_rate_limit():
     assert len({poll().quota, poll(subscription_id=READER).quota}) == 2
     assert poll(offset=6, consumer_id=ID).quota == poll().quota
 
@@ -289,11 +289,11 @@ def test_a_poll_ends_before_the_connection_takes_the_remote_for_silent(read_time
         (reply(202, {"offset": 6}), {"offset": 6, "events": []}),
     ],
 )
-def test_events_are_told_in_one_shape_also_where_there_are_none(answer, content):
+def test_events_have_one_shape_even_if_there_are_none(answer, content):
     assert result_of(manager.events(poll()), answer) == content
 
 
-def test_whoever_is_not_served_asks_again_when_told_to():
+def test_a_reader_that_is_not_served_asks_again_after_retry_after():
     steps, _ = play(manager.events(poll()), reply(429, retry_after="7"), reply(204))
     assert [step.seconds for step in steps if isinstance(step, Pause)] == [7.0]
 

@@ -33,13 +33,13 @@ def test_it_is_a_feed_whose_reads_delete_nothing():
     assert one.is_consuming is False
 
 
-def test_its_key_is_the_same_for_all_who_want_the_same():
+def test_equal_options_have_the_same_key():
     assert feed().key == feed(tenant_depth="ALL").key
     assert feed().key != feed(cel="event.source == 'x'").key
     assert feed().key == f"acronis acronis_default a.p.task.v1.0 {feed().subscription.id}"
 
 
-def test_its_key_is_short_whatever_it_is_made_of():
+def test_a_key_is_short():
     topic = f"{TOPIC[:22]}{'x' * 900}"
     assert len(feed_of(settings(conn_id="c" * 250), {**OPTIONS, "topic": topic}).key) < 200
 
@@ -60,7 +60,7 @@ def test_a_wrong_option_is_named(options, problem):
 # --- where it begins
 
 
-def test_it_begins_at_the_first_event_that_somebody_waits_for():
+def test_a_feed_begins_at_the_first_event_of_a_waiter():
     steps, position = play(feed().begin(1_769_839_200.5), reply(201, {}), offset(7))
     create, ask = targets(steps)
     assert (create, position) == (f"POST {BASE}/subscriptions", "6")
@@ -71,7 +71,7 @@ def test_there_is_nothing_before_the_first_offset():
     assert result_of(feed().begin(0.0), reply(409), offset(0)) == "0"
 
 
-def test_it_begins_now_where_nobody_waits_for_what_was():
+def test_a_feed_begins_now_without_a_waiter_for_earlier_events():
     steps, position = play(feed().begin(None), reply(409), offset(7))
     assert (targets(steps)[1].endswith("position=CURRENT"), position) == (True, "7")
 
@@ -109,7 +109,7 @@ def test_a_read_waits_ten_seconds_less_than_the_connection():
 
 
 @each_row("status", [200, 202, 204, 429])
-def test_what_is_no_trouble_is_an_answer(status):
+def test_a_429_and_an_empty_reply_are_replies(status):
     assert result_of(feed().read("5", READER), reply(status)).status == status
 
 
@@ -180,7 +180,7 @@ def test_a_sequence_that_is_the_same_for_all_events_makes_them_no_single_one(seq
 
 
 @pytest.mark.parametrize("offset", [3, 5])
-def test_a_server_that_does_not_move_on_is_not_asked_at_once_again_and_told(offset: int) -> None:
+def test_a_server_that_does_not_advance_is_asked_again_after_a_pause_with_a_warning(offset: int) -> None:
     batch = feed().batch(reply(200, {"events": [SAMPLE], "offset": offset}), "5")
     assert (batch.position, batch.pause_seconds, len(batch.events)) == (str(offset), 1.0, 1)
     assert f"the server still names {offset} as the next offset" in batch.warning
@@ -230,7 +230,7 @@ def test_there_are_many_ways_to_say_that_there_is_nothing_yet(answer, batch):
         ({"events": [{**SAMPLE, "sequence": None}]}, "holds events and no offset"),
     ],
 )
-def test_what_cannot_be_understood_is_loud_and_shows_nobody_s_data(content, problem):
+def test_the_error_of_an_unreadable_reply_shows_no_data(content, problem):
     with pytest.raises(ReplyError, match=problem) as caught:
         feed().batch(reply(200, content), "5")
     assert "account-server" not in str(caught.value) or "events" in problem
@@ -258,7 +258,7 @@ def test_an_event_that_cannot_be_read_is_set_aside_and_the_others_are_read(event
     assert "account-server" not in aside.problem + repr(aside)
 
 
-def test_a_stateless_consumer_commits_what_was_only_set_aside():
+def test_a_stateless_consumer_commits_events_that_were_set_aside():
     one = feed(consumer="stateless")
     steps, _ = play(one.acknowledge(one.batch(reply(200, {"offset": 9, "events": ["x"]}), "5"), READER), reply(204))
     assert json.loads(steps[0].body or b"")["offset"] == 9
@@ -347,7 +347,7 @@ def test_half_as_many_are_asked_for_until_the_reply_can_be_read():
     assert len(seen) == 50
 
 
-def test_a_remote_that_tells_nothing_readable_anywhere_is_asked_again_and_nothing_is_passed():
+def test_no_event_is_skipped_if_no_reply_of_the_remote_can_be_read():
     topic = Topic(_3=sample(3), _9=sample(9))
     topic.is_down = True
     with pytest.raises(ReplyError, match="is not JSON") as caught:
@@ -402,7 +402,7 @@ def test_an_outage_that_passes_during_the_search_costs_no_event():
 
 
 @each_row("odd", ["soon", -1, 1.5, None, {}, 2**63])
-def test_an_offset_that_is_none_is_taken_from_the_last_event(odd):
+def test_a_malformed_offset_is_taken_from_the_last_event(odd):
     found = feed().batch(reply(200, {"offset": odd, "events": [sample(7), sample(8)]}), "5")
     assert (len(found.events), found.position) == (2, "8")
 
@@ -415,7 +415,7 @@ def test_an_offset_behind_the_end_of_its_topic_is_not_believed(events):
     assert "which is beyond the end of its topic, 9" in batch.warning
 
 
-def test_a_429_says_what_may_be_the_matter():
+def test_a_429_names_its_likely_causes():
     assert "it serves another reader of this subscription" in feed().batch(reply(429), "5").refusal
 
 
@@ -430,7 +430,7 @@ def test_a_leap_that_the_topic_has_made_is_believed():
 
 
 @each_row("position", ["", "x", "-1", "1.5", "None", "9" * 30])
-def test_a_position_that_is_none_is_told_and_left(position):
+def test_a_malformed_position_is_reported_and_replaced(position):
     steps, batch = play(feed().read(position, READER), offset(40))
     assert "position=EARLIEST" in targets(steps)[0]
     assert (batch.position, "its offset, which is none; reading continues at 40" in batch.loss) == ("40", True)
@@ -452,5 +452,5 @@ def test_a_stateless_consumer_commits_when_the_events_are_stored():
     "consumer, batch",
     [("stateful", batch_of(SAMPLE)), ("auto_commit", batch_of(SAMPLE)), ("stateless", batch_of())],
 )
-def test_whoever_has_nothing_to_tell_asks_nothing(consumer, batch):
+def test_an_acknowledgement_without_effect_sends_nothing(consumer, batch):
     assert play(feed(consumer=consumer).acknowledge(batch, READER))[0] == []

@@ -46,7 +46,7 @@ def test_without_a_data_centre_there_is_no_connection():
         settings(host=None)
 
 
-def test_how_many_values_are_written_is_a_setting():
+def test_the_syntax_of_many_values_is_a_setting():
     system = from_settings(settings(extra=json.dumps({"many_values": "or"})))
     steps, _ = play(system.observe_many("tasks", ["1", "2"]), listing())
     assert targets(steps) == [f"GET {TASKS}?id=or%281%2C2%29&limit=2"]
@@ -55,7 +55,7 @@ def test_how_many_values_are_written_is_a_setting():
 # --- ids
 
 
-def test_what_is_no_task_id_is_named():
+def test_a_malformed_task_id_is_named():
     with pytest.raises(ConfigurationError, match="is not a task id: it must be a whole number greater than 0"):
         ACRONIS.check_ref("12a")
 
@@ -68,7 +68,7 @@ def test_an_id_is_a_number_or_a_text_and_never_a_float(value, found):
     assert task_id(value) == found
 
 
-def test_an_id_that_is_told_as_a_text_too_is_believed_there():
+def test_an_id_given_as_a_string_too_is_read_from_the_string():
     assert id_in({"id": float(BIG), "idString": str(BIG)}) == str(BIG)
     assert id_in({"id": BIG}) == str(BIG)
     assert id_in({}) is None
@@ -85,7 +85,7 @@ def test_a_task_is_read_by_its_id():
     assert seen.ended_at == pytest.approx(1_769_839_291.123456)
 
 
-def test_its_result_holds_what_the_task_manager_says_and_nobody_s_name():
+def test_the_result_of_a_task_has_no_data_of_people():
     seen = result_of(ACRONIS.observe(str(BIG)), reply(200, TASK))
     assert dict(seen.result) == {
         "id": str(BIG),
@@ -114,7 +114,7 @@ def test_its_result_holds_what_the_task_manager_says_and_nobody_s_name():
     assert dict(seen.personal) == {"startedByUser": "ann@example.com", "tenant_name": "Ann Smith"}
 
 
-def test_a_task_that_tells_little_is_read_all_the_same():
+def test_a_task_with_few_members_is_read():
     seen = read_task("7", {"state": "enqueued"})
     assert (seen.phase, seen.status, seen.progress, seen.ended_at) == (Phase.PENDING, "enqueued", None, None)
     assert (seen.result["policy"], seen.result["tenant"], dict(seen.personal)) == (None, None, {})
@@ -136,7 +136,7 @@ def test_an_abandoned_task_is_lost_and_not_absent():
         ({"result": "ok", "progress": 5}, ""),
     ],
 )
-def test_a_task_says_why_it_is_as_it_is(content, message):
+def test_a_task_has_a_message(content, message):
     assert read_task("7", content).message == message
 
 
@@ -187,7 +187,7 @@ def test_many_ids_are_one_request():
     assert {ref: one.phase for ref, one in seen.items()} == {refs[0]: Phase.RUNNING, refs[1]: Phase.PENDING}
 
 
-def test_what_has_ended_or_is_missing_is_left_to_a_single_read():
+def test_ended_and_missing_tasks_are_left_to_single_reads():
     page = listing(entry(1), entry(2, "completed", result={"code": "ok"}), entry(9), "odd", {"id": 1.5})
     assert set(result_of(ACRONIS.observe_many("tasks", ["1", "2", "3"]), page)) == {"1"}
 
@@ -242,7 +242,7 @@ def test_one_value_of_many_needs_no_or():
     assert targets(steps) == [f"GET {TASKS}?state=paused&order=asc%28id%29&limit=5"]
 
 
-def test_a_task_an_activity_and_activities_are_told_as_they_are():
+def test_tasks_and_activities_are_read_for_the_hook():
     activities = "/api/task_manager/v2/activities"
     assert targets(play(ACRONIS.task("07"), reply(200, TASK))[0]) == [f"GET {TASKS}/7"]
     for given in (7, "7", '"7"', " 07 "):
@@ -251,7 +251,7 @@ def test_a_task_an_activity_and_activities_are_told_as_they_are():
     assert targets(play(ACRONIS.activities(5, {"taskId": 7}), listing())[0]) == [f"GET {activities}?taskId=7&limit=5"]
 
 
-def test_a_plan_is_started_once_and_the_server_s_time_returned():
+def test_a_plan_is_started_once_and_returns_the_servers_time():
     steps, at = play(ACRONIS.run_policy("p", ["r"]), reply(200, date="Sat, 31 Jan 2026 06:00:00 GMT"))
     [call] = steps
     assert (call.method, call.path, at) == ("PUT", acronis.RUN_POLICY, "Sat, 31 Jan 2026 06:00:00 GMT")
@@ -262,17 +262,17 @@ def test_a_plan_is_started_once_and_the_server_s_time_returned():
 
 
 def test_both_services_are_asked():
-    steps, words = play(ACRONIS.probe(), listing(), reply(200, []))
+    steps, message = play(ACRONIS.probe(), listing(), reply(200, []))
     assert targets(steps) == [f"GET {TASKS}?limit=1", "GET /api/event_manager/v1/topics"]
-    assert words == "tasks can be read; topics of events can be read"
+    assert message == "tasks can be read; topics of events can be read"
 
 
 def test_a_service_may_be_closed_to_a_client():
-    words = result_of(ACRONIS.probe(), reply(403, {"code": "Forbidden", "message": "no scope"}), reply(200, []))
-    assert words == "tasks are closed to this client: Forbidden: no scope; topics of events can be read"
+    message = result_of(ACRONIS.probe(), reply(403, {"code": "Forbidden", "message": "no scope"}), reply(200, []))
+    assert message == "tasks are closed to this client: Forbidden: no scope; topics of events can be read"
 
 
 @pytest.mark.parametrize("answers", [(reply(403), reply(403)), (reply(401),), (reply(200, {}), reply(500))])
-def test_a_connection_that_reads_nothing_is_not_good(answers):
+def test_a_connection_without_access_fails_the_test(answers):
     with pytest.raises(RemoteError):
         play(ACRONIS.probe(), *answers)

@@ -127,7 +127,7 @@ def test_a_result_has_the_vendors_names_and_the_texts_that_are_shown() -> None:
     assert as_result(bare, "de", personal=True)["initiator"] == "Jane"
 
 
-def test_what_the_platform_made_of_an_old_text_does_not_outlive_a_change() -> None:
+def test_a_change_drops_the_platforms_rendering_of_the_old_text() -> None:
     message = changed(read_notification(PAGE), {"message": LocalizedMessage(message="new")})
     assert as_result(message, "en")["message"] == "new"
     assert message.id == "n-1"
@@ -143,7 +143,7 @@ def test_what_the_page_allows_passes(kind: str) -> None:
 
 
 @each_row(
-    "changes, words",
+    "changes, problem",
     [
         ({"message": None}, "message is missing"),
         ({"message": LocalizedMessage()}, "message is missing"),
@@ -160,12 +160,12 @@ def test_what_the_page_allows_passes(kind: str) -> None:
         ({"details": LocalizedMessage(message="a", keys={"b": "c"})}, r"details: key 'b' is not .*; literal=True, or"),
     ],
 )
-def test_what_could_not_be_sent_is_named_before_it_is(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_what_could_not_be_sent_is_named_before_it_is(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
         checked(replace(GOOD, **changes))
 
 
-def test_one_error_names_all_that_is_wrong() -> None:
+def test_one_error_names_every_problem() -> None:
     with pytest.raises(ConfigurationError) as caught:
         checked(ApsNotification(type="x"))
     assert all(name in str(caught.value) for name in ("message", "package_id", "service", "type"))
@@ -248,7 +248,7 @@ def test_no_text_is_none(nothing: Any) -> None:
 
 
 @each_row(
-    "value, words",
+    "value, problem",
     [
         (7, "details must be a text"),
         ({"text": "x"}, "details has no text; it has message"),
@@ -256,8 +256,8 @@ def test_no_text_is_none(nothing: Any) -> None:
         ({"keys": {"a": "b"}}, "details has the message None"),
     ],
 )
-def test_a_text_of_another_kind_is_refused(value: Any, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_text_of_another_kind_is_refused(value: Any, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
         localized("details", value)
 
 
@@ -274,7 +274,7 @@ def test_only_texts_have_languages() -> None:
 # --- contexts
 
 
-def test_a_context_is_readable_safe_in_a_look_up_and_nobody_elses() -> None:
+def test_a_context_is_readable_unique_and_without_asterisks() -> None:
     one = context_for("load", "manual__2026-01-31T06:00:00+00:00", "t", -1)
     other = context_for("load", "manual__2026-01-31T06:00:00-00:00", "t", -1)
     assert one.startswith("airflow.load.manual__2026-01-31T06-00-00-00-00.t.-1.")
@@ -292,9 +292,9 @@ def test_a_context_may_belong_to_a_group() -> None:
     assert context_for("d", "r", group="orders").startswith("orders.")
 
 
-@pytest.mark.parametrize("kind, status, words", [("news", "", "type 'news'"), ("warning", "ready", "status 'ready'")])
-def test_a_type_and_its_status_can_be_checked_by_themselves(kind: str, status: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+@pytest.mark.parametrize("kind, status, problem", [("news", "", "type 'news'"), ("warning", "ready", "status 'ready'")])
+def test_a_type_and_its_status_can_be_checked_by_themselves(kind: str, status: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
         check_type(kind, status)
     check_type("warning", "existing")
     check_type("activity")

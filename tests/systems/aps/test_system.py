@@ -58,7 +58,7 @@ MESSAGE = ApsNotification(
     account_id="a-1",
     context="load.monday",
 )
-TOLD = ApsNotification(
+RETURNED = ApsNotification(
     id=ID,
     message=MESSAGE.message,
     localized_message="Load Monday",
@@ -90,50 +90,50 @@ CONTRACTS: Mapping[str, Contract] = {
         method="POST",
         path="/notifications",
         body=SENT,
-        answers={"message": (ANSWERED, TOLD)},
+        answers={"message": (ANSWERED, RETURNED)},
     ),
     "editNotification": Contract(
-        ask=lambda one: one.edit(ID, TOLD),
+        ask=lambda one: one.edit(ID, RETURNED),
         method="PUT",
         path=f"/notifications/{ID}",
         body=SENT,
-        answers={"message": (ANSWERED, TOLD)},
+        answers={"message": (ANSWERED, RETURNED)},
     ),
     "deleteNotification": Contract(
         ask=lambda one: one.delete(ID),
         method="DELETE",
         path=f"/notifications/{ID}",
-        answers={"string": (ID, ID), "object": (ANSWERED, TOLD), "empty": (None, None), "other": ([7], None)},
+        answers={"string": (ID, ID), "object": (ANSWERED, RETURNED), "empty": (None, None), "other": ([7], None)},
     ),
     "getNotifications": Contract(
         ask=lambda one: one.of_channel("c 1&2"),
         method="GET",
         path="/notifications",
         query={"channel": "c 1&2"},
-        answers={"list": ([ANSWERED], [TOLD]), "empty list": ([], [])},
+        answers={"list": ([ANSWERED], [RETURNED]), "empty list": ([], [])},
     ),
     "getLastNotificationMessagesByContext": Contract(
         ask=lambda one: one.by_context("load.*"),
         method="GET",
         path="/notifications/lastMessagesByContext",
         query={"context": "load.*"},
-        answers={"list": ([ANSWERED, "?"], [TOLD]), "empty list": ([], [])},
+        answers={"list": ([ANSWERED, "?"], [RETURNED]), "empty list": ([], [])},
     ),
     "activityLog": Contract(
         ask=lambda one: one.activity_log(),
         method="GET",
         path="/notifications/activitylog",
-        answers={"list": ([ANSWERED], [TOLD])},
+        answers={"list": ([ANSWERED], [RETURNED])},
     ),
     "getDisplayMessages": Contract(
         ask=lambda one: one.display_messages(),
         method="GET",
         path="/notifications/displayMessages",
         answers={
-            "object": (GROUPS, DisplayMessages(in_progress_activities=(TOLD,))),
+            "object": (GROUPS, DisplayMessages(in_progress_activities=(RETURNED,))),
             "list": (
                 [{"warnings": [ANSWERED]}, GROUPS],
-                DisplayMessages(warnings=(TOLD,), in_progress_activities=(TOLD,)),
+                DisplayMessages(warnings=(RETURNED,), in_progress_activities=(RETURNED,)),
             ),
             "no group": ({}, DisplayMessages()),
             "empty list": ([], DisplayMessages()),
@@ -172,13 +172,13 @@ def test_an_operation_is_called_and_read_as_documented(
 
 @each_row("name", sorted(set(CONTRACTS) - {"deleteNotification"}))
 @each_row("body", ["", "<html>", "7", '"ok"', "[" * 100_000])
-def test_an_answer_that_makes_no_sense_is_an_error(name: str, body: str) -> None:
+def test_an_unreadable_reply_is_an_error(name: str, body: str) -> None:
     with pytest.raises(ReplyError, match="the reply to"):
         play(CONTRACTS[name].ask(Aps()), *_often(name, reply(200, body)))
 
 
 @pytest.mark.parametrize("name", ["sendNotification", "editNotification", "getNotificationChannel"])
-def test_an_answer_without_an_id_is_an_error(name: str) -> None:
+def test_a_reply_without_an_id_is_an_error(name: str) -> None:
     with pytest.raises(ReplyError, match=r"names no notification|holds no channel id"):
         play(CONTRACTS[name].ask(Aps()), *_often(name, reply(200, {"type": "activity"})))
 
@@ -189,7 +189,7 @@ def _often(name: str, one: Reply) -> list[Reply]:
 
 
 @each_row("name", CONTRACTS)
-def test_a_refusal_is_told_in_the_platforms_words(name: str) -> None:
+def test_a_refusal_has_the_platforms_message(name: str) -> None:
     refused = reply(403, {"error": "APS::Util::Exception", "message": "Access denied"})
     with pytest.raises(RemoteError, match=r"answered 403: APS::Util::Exception: Access denied"):
         play(CONTRACTS[name].ask(Aps()), refused)
@@ -206,7 +206,7 @@ def test_a_refusal_is_told_in_the_platforms_words(name: str) -> None:
     ],
     ids=["lost", "503", "429", "marked 400"],
 )
-def test_what_may_be_done_twice_is_repeated_after_failures_that_pass(name: str, failure: Reply | Exception) -> None:
+def test_repeatable_operations_are_repeated_after_transient_errors(name: str, failure: Reply | Exception) -> None:
     contract = CONTRACTS[name]
     said, expected = next(iter(contract.answers.values()))
     steps, result = play(contract.ask(Aps()), failure, reply(200, json.dumps(said)))
@@ -226,8 +226,8 @@ def test_a_send_that_may_have_been_done_is_not_repeated(failure: Reply | Excepti
 
 
 @pytest.mark.parametrize("failure", [TransportError("refused", sent=False), reply(429)], ids=["not sent", "429"])
-def test_a_send_that_surely_did_nothing_is_repeated(failure: Reply | Exception) -> None:
-    assert result_of(Aps().send(MESSAGE), failure, reply(200, ANSWERED)) == TOLD
+def test_a_send_that_did_nothing_for_certain_is_repeated(failure: Reply | Exception) -> None:
+    assert result_of(Aps().send(MESSAGE), failure, reply(200, ANSWERED)) == RETURNED
 
 
 def test_patience_ends() -> None:
@@ -235,7 +235,7 @@ def test_patience_ends() -> None:
         play(Aps().activity_log(), *[reply(503)] * 5)
 
 
-def test_a_delete_whose_reply_was_lost_has_succeeded_if_nothing_is_left() -> None:
+def test_a_delete_with_a_lost_reply_has_succeeded_if_the_notification_is_gone() -> None:
     play(Aps().delete(ID), TransportError("the reply was lost"), reply(404))
     with pytest.raises(NotFoundError):
         play(Aps().delete(ID), reply(404))
@@ -275,7 +275,7 @@ def test_the_manager_is_looked_up_by_the_other_spelling_of_its_version_too(nothi
     assert targets(steps)[1].endswith("notification-manager%2F1)")
 
 
-def test_a_platform_without_a_manager_is_told() -> None:
+def test_a_platform_without_a_manager_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="names no resource of the type"):
         play(Aps(path="resource").channel(), reply(200, []), reply(200, []))
 
@@ -297,7 +297,7 @@ def test_a_notification_that_is_not_there_does_not_move_the_manager() -> None:
 
 
 @each_row("trick", ["..", "a/b", "a?b", "", "a b"])
-def test_an_id_that_would_lead_elsewhere_is_refused_before_any_request(trick: str) -> None:
+def test_an_id_that_changes_the_path_is_refused_before_any_request(trick: str) -> None:
     for ask in (Aps().delete, lambda ref: Aps().edit(ref, MESSAGE)):
         with pytest.raises(ConfigurationError, match="notification id"):
             play(ask(trick))
@@ -325,7 +325,7 @@ def test_a_connection_becomes_the_system() -> None:
     assert (json.loads(call.body)["packageId"], json.loads(call.body)["service"]) == ("p-1", "airflow")
 
 
-def test_what_a_caller_says_comes_before_the_connection() -> None:
+def test_arguments_override_the_connection() -> None:
     system = aps.from_settings(connection(locale="de", resource_id="r-1"), locale="fr", transaction_id="t-1")
     [call], _ = play(system.channel(), reply(200, {"id": "c"}))
     assert call.headers == {"APS-Locale": "fr", "APS-Resource-ID": "r-1", "APS-Transaction-ID": "t-1"}
@@ -336,7 +336,7 @@ def test_the_token_has_a_header_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("said", [reply(404), reply(400, {"error": "no user"})])
-def test_the_connection_test_reads_the_channel_or_what_is_shown(said: Reply) -> None:
+def test_the_connection_test_reads_the_channel_or_the_panel(said: Reply) -> None:
     assert "accepted" in result_of(Aps().probe(), reply(200, {"id": "c"}))
     assert "accepted" in result_of(Aps().probe(), said, reply(200, GROUPS))
 
@@ -351,12 +351,12 @@ def test_the_connection_test_fails_where_the_credentials_are_rejected(status: in
 
 
 def test_announcing_sends_where_the_context_is_new() -> None:
-    steps, told = play(Aps().announce(MESSAGE), reply(200, []), reply(200, ANSWERED))
+    steps, returned = play(Aps().announce(MESSAGE), reply(200, []), reply(200, ANSWERED))
     assert targets(steps) == [
         f"GET {SERVICE_PATH}/notifications/lastMessagesByContext?context=load.monday",
         f"POST {SERVICE_PATH}/notifications",
     ]
-    assert told == TOLD
+    assert returned == RETURNED
 
 
 def test_announcing_edits_the_one_that_has_the_very_context() -> None:
@@ -366,13 +366,13 @@ def test_announcing_edits_the_one_that_has_the_very_context() -> None:
 
 
 @pytest.mark.parametrize("failure", [TransportError("the reply was lost"), reply(503), reply(429)])
-def test_announcing_after_a_lost_reply_looks_before_it_sends_again(failure: Reply | Exception) -> None:
+def test_announcing_after_a_lost_reply_reads_before_it_sends_again(failure: Reply | Exception) -> None:
     replies = [reply(200, []), failure, reply(200, [ANSWERED]), reply(200, ANSWERED)]
     steps, _ = play(Aps().announce(MESSAGE), *replies)
     assert [step.method for step in steps if isinstance(step, Call)] == ["GET", "POST", "GET", "PUT"]
 
 
-def test_without_a_context_there_is_nothing_to_look_for() -> None:
+def test_announcing_needs_a_context() -> None:
     with pytest.raises(ConfigurationError, match="context is missing"):
         play(
             Aps(package_id="p", service="s").announce(
@@ -381,7 +381,7 @@ def test_without_a_context_there_is_nothing_to_look_for() -> None:
         )
 
 
-def test_a_child_is_told_under_its_parent_where_there_is_one() -> None:
+def test_a_child_is_announced_under_its_parent_if_there_is_one() -> None:
     parent = {**ANSWERED, "id": "parent", "context": "load"}
     replies = [reply(200, [parent]), reply(200, []), reply(200, ANSWERED)]
     steps, _ = play(Aps().announce(MESSAGE, under="load"), *replies)
@@ -415,14 +415,14 @@ def test_a_whole_change_needs_no_list_that_shows_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "ref, replies, words",
+    "ref, replies, problem",
     [
         (ID, [reply(200, {}), reply(200, [])], "message is missing"),
         ("context=a", [reply(200, {}), reply(200, []), reply(200, [])], "no notification of the context a"),
     ],
 )
-def test_a_change_of_nothing_is_told(ref: str, replies: list[Reply], words: str) -> None:
-    with pytest.raises(TaskWatchError, match=words):
+def test_a_change_without_an_effect_is_an_error(ref: str, replies: list[Reply], problem: str) -> None:
+    with pytest.raises(TaskWatchError, match=problem):
         play(Aps().change(ref, {"status": "ready"}), *replies)
 
 

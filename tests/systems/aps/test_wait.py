@@ -38,14 +38,14 @@ def read(ref: str, *items: dict[str, Any], locale: str = "") -> Observation:
 # --- how many requests
 
 
-def test_all_that_is_shown_is_answered_by_one_list() -> None:
+def test_one_list_answers_for_all_shown_notifications() -> None:
     refs = [f"n{number}" for number in range(1000)]
     steps, found = play(Aps().observe_many("notifications", refs), shown(*map(item, refs)))
     assert targets(steps) == [DISPLAY]
     assert [found[ref].phase for ref in refs] == [Phase.RUNNING] * 1000
 
 
-def test_what_is_not_shown_any_more_is_looked_for_in_the_action_log_once() -> None:
+def test_notifications_that_the_panel_no_longer_shows_are_read_from_the_action_log_once() -> None:
     refs = ["a", "b", "c"]
     steps, found = play(
         Aps().observe_many("notifications", refs),
@@ -83,14 +83,14 @@ def test_a_context_is_found_where_only_the_last_messages_have_it() -> None:
     assert result_of(Aps().observe("context=load.x"), *replies).phase is Phase.SUCCEEDED
 
 
-def test_everybody_on_a_connection_is_read_together() -> None:
+def test_all_watches_of_a_connection_are_read_together() -> None:
     assert Aps().selector({}) == Aps(locale="de").selector({}) != ""
 
 
 # --- what a status means
 
 
-def test_the_reading_says_what_readers_see() -> None:
+def test_an_observation_has_the_texts_that_readers_see() -> None:
     texts = {
         "message": {"message": "__what__ of __who__", "keys": {"who": "us"}, "multilangKeys": {"what": {"de": "Lauf"}}},
         "details": {"message": "disk full"},

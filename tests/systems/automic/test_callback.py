@@ -32,7 +32,7 @@ TEMPLATE = {
         {"run_id": " 1005016 ", "status": "1900"},
     ],
 )
-def test_the_default_payloads_say_who_and_how(content: dict[str, Any]) -> None:
+def test_the_default_payloads_name_run_and_status(content: dict[str, Any]) -> None:
     assert read_callback(content, {}) == Callback(ref="1005016", status="1900")
 
 
@@ -43,7 +43,7 @@ def test_a_template_brings_the_last_error() -> None:
     }
 
 
-def test_no_error_is_none() -> None:
+def test_an_error_code_of_zeros_is_no_error() -> None:
     assert read_callback({**TEMPLATE, "last_error_code": "00000000", "last_error_message": ""}, {}).trouble == {}
 
 
@@ -54,7 +54,7 @@ def test_a_users_own_names_are_read() -> None:
 
 
 @each_row("content", [None, [], "text", 7, {}, {"runid": None, "status": []}, {"runid": "-1"}, {"runid": {"deep": 1}}])
-def test_whatever_else_comes_names_nobody(content: object) -> None:
+def test_other_payloads_name_no_run(content: object) -> None:
     assert read_callback(content, {}).ref is None
 
 

@@ -32,13 +32,13 @@ def entry(run_id: int, status: int = 1550, **more: object) -> dict[str, object]:
 
 
 def seen_as(status: object, phase: Phase = Phase.UNKNOWN) -> Observation:
-    return Observation(ref="7", phase=phase, status=str(status), message="told")
+    return Observation(ref="7", phase=phase, status=str(status), message="text")
 
 
 # --- ids and options
 
 
-def test_what_is_no_run_id_is_named():
+def test_a_malformed_run_id_is_named():
     with pytest.raises(ConfigurationError, match="'12a' is not an execution id: it must be a number greater than 0"):
         AUTOMIC.check_ref("12a")
 
@@ -56,7 +56,7 @@ def test_options_that_are_known_pass():
         ({"report_tail": "many"}, "report_tail must be a number"),
     ],
 )
-def test_options_that_are_wrong_are_named_with_those_that_are_right(options, problem):
+def test_wrong_options_are_named_with_the_valid_ones(options, problem):
     with pytest.raises(ConfigurationError, match=problem):
         AUTOMIC.check_options(options)
 
@@ -77,7 +77,7 @@ def test_a_padded_text_is_a_run_id_too():
 
 
 @each_row("content", [{}, {"run_id": 0}, {"run_id": "abc"}, {"run_id": None}])
-def test_a_reply_without_a_run_id_leaves_open_what_was_done(content):
+def test_a_reply_without_a_run_id_does_not_count_as_refused(content):
     with pytest.raises(ReplyError, match="holds no run id") as caught:
         play(AUTOMIC.start({}), reply(200, content))
     assert not AUTOMIC.was_refused(caught.value)
@@ -108,7 +108,7 @@ def test_the_marker_is_an_alias_and_the_start_id(alias, object_name, marker):
     assert alias_for(alias, object_name, START_ID) == marker
 
 
-def test_a_plain_request_holds_what_was_given():
+def test_a_plain_request_has_the_given_fields():
     assert execution_request("JOBS.A") == {"object_name": "JOBS.A", "execution_option": "execute"}
     request = execution_request("JOBS.A", alias="A", queue="Q", timezone="TZ.UTC", inputs={"X#": 5, "Y": ("a", 1)})
     assert request == {
@@ -211,7 +211,7 @@ def test_a_malformed_value_is_named(option, name, values):
             execution_request("A", execution_option=option, **{name: value})
 
 
-def test_one_error_names_all_that_is_wrong():
+def test_one_error_names_every_problem():
     with pytest.raises(ConfigurationError) as caught:
         execution_request(" ", execution_option="twice", execute_at="noon", inputs={"A": {}})
     parts = ("object_name is empty", "'twice'", "execute_at needs", "execute_at must be", "input A")
@@ -238,7 +238,7 @@ def test_inputs_that_fit_have_no_problems():
     assert result_of(flow, reply(503), reply(200, {"P": {"NAME": "x", "DAYS": []}})) == []
 
 
-def test_an_object_without_inputs_knows_none():
+def test_an_object_without_inputs_accepts_none():
     [problem] = result_of(AUTOMIC.inputs_problems("A", {"X": "1"}), reply(200, {}))
     assert problem == "unknown input 'X'; known are none"
 
@@ -253,7 +253,7 @@ def test_an_execution_becomes_an_observation():
     assert (seen.progress, seen.elapsed_seconds, seen.expected_seconds) == (None, 90.0, 300.0)
 
 
-def test_the_result_holds_what_the_engine_tells_and_no_person():
+def test_the_result_has_no_data_of_people():
     content = {**EXECUTION, "status": "1900", "end_time": "2026-01-31T06:01:30Z"}
     seen = result_of(AUTOMIC.observe("1005016"), reply(200, content))
     assert (seen.result["run_id"], seen.result["status"], seen.result["duration"]) == (1005016, 1900, 90.0)
@@ -319,13 +319,13 @@ def test_a_return_code_of_a_job_can_be_a_success():
         ("", Phase.LOST, {"success_statuses": [1900]}, Phase.LOST),
     ],
 )
-def test_a_watch_has_its_own_understanding(status, phase, options, understood):
+def test_the_options_of_a_watch_decide_about_a_status(status, phase, options, understood):
     assert AUTOMIC.understand(seen_as(status, phase), options).phase is understood
 
 
-def test_a_good_end_that_does_not_count_says_why():
+def test_a_success_that_does_not_count_says_why():
     seen = AUTOMIC.understand(seen_as(1904, Phase.SUCCEEDED), {"success_statuses": [1900]})
-    assert seen.message == "told (status 1904 is not among [1900])"
+    assert seen.message == "text (status 1904 is not among [1900])"
 
 
 # --- many at once
@@ -345,7 +345,7 @@ def test_the_selector_is_what_the_aliases_have_in_common(alias, selector):
     assert AUTOMIC.selector({"alias": alias}) == selector
 
 
-def test_one_list_answers_for_all_that_wait_and_leaves_out_those_that_ended():
+def test_one_list_answers_for_all_waiting_executions():
     flow = AUTOMIC.observe_many("A-*", ["7", "9", "5"])
     page = listing(entry(9, 1800), "odd", {"name": "no id"}, entry(8), entry(7), entry(5, 1700), hasmore=True)
     steps, seen = play(flow, page)
@@ -378,7 +378,7 @@ def test_pages_are_read_until_all_are_found():
         listing(entry(40), hasmore=True),
     ],
 )
-def test_paging_stops_where_nothing_more_can_come(last):
+def test_paging_stops_at_the_last_useful_page(last):
     refs = [str(number) for number in range(50, 90)]
     steps, seen = play(AUTOMIC.observe_many("A-*", refs), listing(entry(200), hasmore=True), last)
     assert (len(steps), seen) == (2, {})
@@ -394,22 +394,22 @@ def test_paging_costs_less_than_single_reads():
 
 
 @each_row("answer, effect", EFFECTS)
-def test_cancel_is_content_with_what_has_ended_and_says_so(answer, effect):
-    steps, told = play(AUTOMIC.cancel("7"), answer)
-    assert told is effect
+def test_a_cancel_of_an_ended_execution_is_no_error(answer, effect):
+    steps, done = play(AUTOMIC.cancel("7"), answer)
+    assert done is effect
     assert targets(steps) == ["POST /0100/executions/7/status"]
     assert steps[0].json() == {"action": "cancel", "cancel": {"recursive": True}}
 
 
-def test_the_children_of_what_is_cancelled_are_left_where_the_user_wants_it_so():
+def test_the_children_of_a_cancelled_execution_keep_running_on_request():
     steps, _ = play(AUTOMIC.cancel("7", {"cancel_children": False}), reply(200, {}))
     assert [step.json() for step in steps] == [{"action": "cancel"}]
 
 
 @each_row("answer, effect", EFFECTS)
 def test_an_engine_that_knows_no_recursive_cancel_gets_the_plain_one(answer, effect):
-    steps, told = play(AUTOMIC.cancel("7", {}), reply(400, {"code": 3704}), answer)
-    assert told is effect
+    steps, done = play(AUTOMIC.cancel("7", {}), reply(400, {"code": 3704}), answer)
+    assert done is effect
     assert [step.json() for step in steps] == [
         {"action": "cancel", "cancel": {"recursive": True}},
         {"action": "cancel"},
@@ -429,7 +429,7 @@ def test_find_asks_for_the_alias_among_all_executions():
     assert ref == "8"
 
 
-def test_find_believes_a_list_that_shows_no_aliases():
+def test_find_accepts_a_list_without_aliases():
     assert result_of(AUTOMIC.find("A"), listing(entry(7))) == "7"
 
 
@@ -440,7 +440,7 @@ def test_find_asks_for_the_end_of_an_alias_that_filters_cannot_match():
 
 
 @pytest.mark.parametrize("content", [{}, {"data": None}, {"total": 0}])
-def test_a_reply_without_a_list_is_not_taken_for_an_empty_one(content):
+def test_a_reply_without_a_list_is_no_empty_list(content):
     with pytest.raises(ReplyError, match="holds no list of executions"):
         play(AUTOMIC.find("A"), reply(200, content))
 
@@ -459,7 +459,7 @@ def test_an_execution_is_not_its_own_successor():
     assert result_of(flow, listing(entry(7))) is None
 
 
-def test_no_restart_is_followed_unasked():
+def test_a_restart_is_not_followed_by_default():
     assert play(AUTOMIC.successor(seen_as(1800), {})) == ([], None)
 
 
@@ -474,12 +474,12 @@ def report(*pages: str, total: int = 1, hasmore: bool = False):
 def test_a_failure_is_explained_by_its_children_and_its_last_messages():
     children = listing(entry(30, 1802), entry(31, 1900), entry(32, 1800, status_text="ENDED_NOT_OK"), entry(33, 1700))
     messages = report("one\r\ntwo &lt;2&gt;\r\n\r\nthree\r\nfour\r\nfive\r\nsix\r\n")
-    steps, words = play(AUTOMIC.explain(seen_as(1800), {}), children, messages)
+    steps, message = play(AUTOMIC.explain(seen_as(1800), {}), children, messages)
     assert targets(steps) == [
         "GET /0100/executions/7/children?max_results=500",
         "GET /0100/executions/7/reports/ACT",
     ]
-    assert words.splitlines() == [
+    assert message.splitlines() == [
         "failed or blocked children:",
         "  JOBS.32 (32): 1800 ENDED_NOT_OK",
         "  JOBS.30 (30): 1802 not run, the workflow was aborted",
@@ -495,8 +495,8 @@ def test_a_failure_is_explained_by_its_children_and_its_last_messages():
 def test_the_children_of_a_nested_workflow_are_shown_below_it():
     children = listing(entry(30, 1560, type="JOBP"), entry(31, 1800))
     nested = listing(*[entry(number, 1800) for number in range(40, 50)])
-    _, words = play(AUTOMIC.explain(seen_as(1560), {}), children, nested, report())
-    assert [line.split(":")[0] for line in words.splitlines()[1:]] == [
+    _, message = play(AUTOMIC.explain(seen_as(1560), {}), children, nested, report())
+    assert [line.split(":")[0] for line in message.splitlines()[1:]] == [
         "  JOBS.30 (30)",
         "    JOBS.40 (40)",
         "    JOBS.41 (41)",
@@ -507,35 +507,35 @@ def test_the_children_of_a_nested_workflow_are_shown_below_it():
 
 def test_nested_children_that_cannot_be_read_hide_nothing():
     children = listing(entry(30, 1800, type="JOBP"))
-    _, words = play(AUTOMIC.explain(seen_as(1800), {}), children, reply(500), reply(500))
-    assert words == "failed or blocked children:\n  JOBS.30 (30): 1800 ended not ok, aborted"
+    _, message = play(AUTOMIC.explain(seen_as(1800), {}), children, reply(500), reply(500))
+    assert message == "failed or blocked children:\n  JOBS.30 (30): 1800 ended not ok, aborted"
 
 
 def test_the_last_pages_of_a_long_report_are_read():
     first = report("old\r\n", total=40, hasmore=True)
-    steps, words = play(AUTOMIC.explain(seen_as(1800), {}), listing(), first, report("new\r\n", "newer"))
+    steps, message = play(AUTOMIC.explain(seen_as(1800), {}), listing(), first, report("new\r\n", "newer"))
     assert targets(steps)[-1] == "GET /0100/executions/7/reports/ACT?start_at=39&max_results=2"
-    assert words == "last messages:\n  new\n  newer"
+    assert message == "last messages:\n  new\n  newer"
 
 
 def test_the_first_page_is_better_than_none():
     first = report("old\r\n", total=2, hasmore=True)
-    _, words = play(AUTOMIC.explain(seen_as(1800), {}), listing(), first, report())
-    assert words == "last messages:\n  old"
+    _, message = play(AUTOMIC.explain(seen_as(1800), {}), listing(), first, report())
+    assert message == "last messages:\n  old"
 
 
 def test_the_reports_tail_comes_on_request():
     flow = AUTOMIC.explain(seen_as(1800), {"report_tail": 2})
-    steps, words = play(flow, listing(), report(), report("a\r\nb\r\nc\r\n"))
+    steps, message = play(flow, listing(), report(), report("a\r\nb\r\nc\r\n"))
     assert targets(steps)[-1] == "GET /0100/executions/7/reports/REP"
-    assert words == "report:\n  b\n  c"
+    assert message == "report:\n  b\n  c"
 
 
 def test_a_log_stands_in_for_a_missing_report():
     flow = AUTOMIC.explain(seen_as(1800), {"report_tail": "1"})
-    steps, words = play(flow, listing(), report(), reply(404), report("a\r\nb\r\n"))
+    steps, message = play(flow, listing(), report(), reply(404), report("a\r\nb\r\n"))
     assert targets(steps)[-1] == "GET /0100/executions/7/reports/LOG"
-    assert words == "report:\n  b"
+    assert message == "report:\n  b"
 
 
 @pytest.mark.parametrize("content", [{}, {"data": "x"}, {"data": ["x", {}]}])
@@ -547,9 +547,9 @@ def test_an_odd_report_has_no_lines(content):
 
 
 def test_the_probe_asks_for_reachability_then_for_the_client():
-    steps, words = play(AUTOMIC.probe(), reply(200), listing())
+    steps, message = play(AUTOMIC.probe(), reply(200), listing())
     assert targets(steps) == ["GET /ping", "GET /0100/executions?max_results=1"]
-    assert "can be listed" in words
+    assert "can be listed" in message
 
 
 def test_an_engine_without_a_ping_is_a_wrong_address():
@@ -573,7 +573,7 @@ def test_executions_are_listed_by_filters_page_by_page():
 
 
 @pytest.mark.parametrize("last", [listing(entry(9), hasmore=True), listing()])
-def test_listing_ends_where_nothing_more_comes(last):
+def test_listing_stops_at_a_repeated_or_empty_page(last):
     steps, found = play(AUTOMIC.executions(5, {}), listing(entry(9), hasmore=True), last)
     assert (len(steps), [one["run_id"] for one in found]) == (2, [9])
 
@@ -608,7 +608,7 @@ def test_run_ids_belong_to_an_address_and_a_client(client, named):
 
 
 @each_row(
-    "told, alias, is_own",
+    "seen_alias, alias, is_own",
     [
         ("DAILY-0123456789ab", "DAILY-0123456789ab", True),
         ("daily-0123456789AB", "OTHER-0123456789ab", True),
@@ -620,8 +620,8 @@ def test_run_ids_belong_to_an_address_and_a_client(client, named):
         (None, "DAILY-0123456789ab", True),
     ],
 )
-def test_an_execution_is_known_by_the_end_of_its_alias_where_it_has_one(told, alias, is_own):
-    seen = result_of(AUTOMIC.observe("7"), reply(200, {"run_id": 7, "status": 1550, "alias": told}))
+def test_an_execution_is_known_by_the_end_of_its_alias_where_it_has_one(seen_alias, alias, is_own):
+    seen = result_of(AUTOMIC.observe("7"), reply(200, {"run_id": 7, "status": 1550, "alias": seen_alias}))
     assert AUTOMIC.is_own(seen, {"alias": alias}) is is_own
     assert AUTOMIC.is_own(absent("7"), {"alias": alias})
 

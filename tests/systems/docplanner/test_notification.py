@@ -72,19 +72,19 @@ def test_a_booking_becomes_an_event():
     }
 
 
-def test_nothing_of_people_is_kept_unless_asked_for():
+def test_data_of_people_is_kept_only_on_request():
     one = event(notification(visit_booking=BOOKING, patient=PATIENT, comment="It hurts."))
     assert [word for word in PEOPLE if word in json.dumps(one.content)] == []
     assert event(notification(), "full").content == notification()["data"]
     assert "Pat" not in repr(event(notification(), "full"))
 
 
-def test_an_object_where_a_plain_value_belongs_is_not_kept():
+def test_an_object_in_place_of_a_plain_value_is_not_kept():
     odd = {"id": {"name": "Pat"}, "status": ["Pat"], "start_at": None}
     assert event(notification(visit_booking=odd)).content["visit_booking"] == {"start_at": None}
 
 
-def test_what_is_nested_without_end_is_cut():
+def test_endless_nesting_is_cut():
     odd: dict[str, Any] = {"id": "1"}
     for _ in range(50):
         odd = {"id": "1", "doctor": odd}
@@ -134,7 +134,7 @@ def test_another_name_time_booking_or_slot_is_another_event(other):
     assert event(other).id != event(notification()).id
 
 
-def test_the_states_that_a_payment_goes_through_in_a_second_are_told_apart():
+def test_several_states_of_a_payment_in_one_second_are_several_events():
     states = ["not-paid", "paid", "refunded"]
     paid = [
         notification("booking-payment-status-changed", visit_booking=BOOKING, visit_payment_status={"status_to": one})
@@ -144,14 +144,14 @@ def test_the_states_that_a_payment_goes_through_in_a_second_are_told_apart():
 
 
 @pytest.mark.parametrize("name", ["slot-booking", "slot-changed"])
-def test_one_without_ids_of_its_own_is_told_apart_by_all_that_it_says(name):
+def test_a_notification_without_ids_is_identified_by_its_whole_content(name):
     asked = [notification(name, visit_booking_request={"comment": one}) for one in ("a", "b", "a")]
     first, second, third = (event(one).id for one in asked)
     assert (first == third, first == second) == (True, False)
 
 
 @each_row("created_at", [None, "", "soon", "2026-01-31T07:00:00", 17, {"a": 1}])
-def test_one_that_does_not_say_its_time_was_made_when_it_was_heard(created_at):
+def test_a_notification_without_a_time_gets_the_time_of_its_receipt(created_at):
     assert event(notification(created_at=created_at)).at == 5.0
 
 
@@ -162,20 +162,20 @@ def test_data_may_be_missing(data):
 
 
 @each_row("content", [{}, {"name": 5}, {"name": "x", "data": ["Pat"]}, {"name": "x", "data": "Pat"}])
-def test_what_is_no_notification_is_told_without_being_shown(content):
+def test_the_error_of_a_malformed_notification_shows_no_content(content):
     with pytest.raises(ReplyError, match="no name, or data that are no object") as caught:
         event(content)
     assert "Pat" not in str(caught.value)
 
 
-def test_what_is_too_long_is_cut_and_has_its_subject_all_the_same():
+def test_a_long_notification_is_cut_and_keeps_its_subject():
     long = dict.fromkeys(("status", "since", "till", "start_at", "end_at", "booked_at"), "x" * 4000)
     names = ("facility", "doctor", "address", "visit_booking", "old_visit_booking", "break")
     one = event({**notification("break-created"), "data": {name: {**long, "id": "4"} for name in names}})
     assert (one.subject, "break" in one.content, len(json.dumps(one.content)) < 120_000) == ("4", False, True)
 
 
-def test_what_a_database_cannot_hold_is_made_harmless():
+def test_characters_that_a_database_cannot_store_are_replaced():
     one = event(notification("slot-\0booked\n", visit_booking={"id": "7\0"}))
     assert (one.name, one.content["visit_booking"]["id"]) == ("slot-\ufffdbooked", "7\ufffd")
 
@@ -203,7 +203,7 @@ def test_a_path_says_whether_it_is_kept(path, is_kept):
 @each_row("text", HOSTILE.values(), ids=HOSTILE)
 @each_row("place", ["@", "@@", "@@@", "@@@@"])
 @each_row("store_payload", ["ids", "full"])
-def test_whatever_it_holds_an_event_can_be_stored(store_payload: str, place: str, text: str) -> None:
+def test_an_event_of_hostile_values_can_be_stored(store_payload: str, place: str, text: str) -> None:
     content = notification("@", "@@", visit_booking={"id": "@@@", "start_at": "@@@@"})
     body = json.dumps(content).replace(f'"{place}"', text).encode()
     try:

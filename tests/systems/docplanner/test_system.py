@@ -29,7 +29,7 @@ from tests.systems.docplanner.case import EMPTY, NOBODY, ONE, TWO, settings_of
 PAGE = "<!DOCTYPE html><title>Are you a robot?</title>"
 
 
-def test_a_domain_is_all_that_a_connection_needs_besides_the_client():
+def test_a_connection_needs_a_domain_and_a_client():
     settings = settings_of()
     assert settings.base_url == "https://www.doctoralia.es/api/v3/integration"
     assert settings.token_url == "https://www.doctoralia.es/oauth/v2/token"
@@ -42,7 +42,7 @@ def test_the_client_may_be_sent_in_a_basic_header_and_all_may_be_stored():
     assert (settings.client_auth, settings.own["store_payload"]) == ("basic", "full")
 
 
-def test_no_other_payload_can_be_stored_nor_delivery_be_chosen():
+def test_other_values_of_store_payload_and_delivery_are_refused():
     with pytest.raises(
         ConfigurationError, match="'delivery' must be one of pull, push; extra 'store_payload' must be one of ids, full"
     ):
@@ -57,7 +57,7 @@ def test_no_other_payload_can_be_stored_nor_delivery_be_chosen():
         (100, "GET /notifications/multiple?limit=100"),
     ],
 )
-def test_a_pull_asks_as_the_vendor_wants_it(limit, target):
+def test_a_pull_is_the_vendors_request(limit, target):
     steps, answer = play(pull(limit), reply(200, ONE))
     [call] = steps
     assert (targets(steps), call.body, answer) == ([target], None, reply(200, ONE))
@@ -69,7 +69,7 @@ def test_a_pull_asks_as_the_vendor_wants_it(limit, target):
 
 
 @each_row("limit", [0, 101, -1, 2.0, True, "5"])
-def test_a_limit_that_the_vendor_does_not_take_is_refused_before_anything_is_asked(limit):
+def test_a_limit_out_of_range_is_refused_before_any_request(limit):
     with pytest.raises(ConfigurationError, match="limit must be a whole number from 1 to 100"):
         play(pull(limit))
 
@@ -91,7 +91,7 @@ def test_many_notifications_keep_their_order(remaining, read):
 
 
 @each_row(
-    "body, words",
+    "body, message",
     [
         ({"_items": [ONE], "page": 1}, "an object with the members _items, page"),
         ({"resource": ONE}, "an object with the members resource"),
@@ -103,20 +103,20 @@ def test_many_notifications_keep_their_order(remaining, read):
         ("[" * 1_000_000, "no JSON"),
     ],
 )
-def test_an_answer_of_another_shape_is_loud_and_shows_no_patient(body, words):
-    with pytest.raises(ReplyError, match=rf"the reply to a pull \(200\) holds no notifications: it is {words}$"):
+def test_a_reply_of_another_shape_is_an_error_that_shows_no_patient(body, message):
+    with pytest.raises(ReplyError, match=rf"the reply to a pull \(200\) holds no notifications: it is {message}$"):
         read_pulled(result_of(pull(100), reply(200, body)))
 
 
 @pytest.mark.parametrize("limit, number", [(None, 1), (100, 100)])
-def test_a_lost_reply_is_told_as_a_possible_loss_and_not_asked_for_again(limit, number):
+def test_a_lost_reply_is_a_possible_loss_and_not_requested_again(limit, number):
     with pytest.raises(LossError, match=rf"was lost: timed out. .* up to {number} notifications may be gone") as caught:
         play(pull(limit), TransportError("timed out"))
     assert (caught.value.transient, caught.value.sent) == (True, True)
 
 
 @pytest.mark.parametrize("status", [502, 504])
-def test_a_gateway_that_has_lost_the_reply_is_a_possible_loss_too(status):
+def test_a_reply_lost_by_a_gateway_is_a_possible_loss(status):
     with pytest.raises(LossError, match=f"was lost: a gateway answered {status}"):
         play(pull(100), reply(status, PAGE))
 
@@ -129,7 +129,7 @@ def test_a_pull_that_never_left_has_lost_nothing():
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_remote_in_trouble_is_not_asked_again_on_the_spot(status):
+def test_a_failing_remote_is_not_asked_again_at_once(status):
     with pytest.raises(RemoteError) as caught:
         play(pull(100), reply(status, retry_after="9"))
     assert (caught.value.status, caught.value.transient, caught.value.retry_after) == (status, True, 9.0)
@@ -152,13 +152,13 @@ def test_a_bare_domain_is_explained(status):
 
 @each_row("answer", [reply(405, PAGE), reply(405, "", content_type="text/html; charset=utf-8")], ids=["page", "header"])
 @each_row("flow", [pull, release, probe])
-def test_the_firewall_is_told_apart_from_the_remote_and_passes(flow, answer):
+def test_the_firewall_is_distinguished_from_the_remote_and_is_transient(flow, answer):
     with pytest.raises(TransportError, match="did not reach Docplanner: the web firewall") as caught:
         play(flow(), answer)
     assert (caught.value.transient, caught.value.sent) == (True, False)
 
 
-def test_a_405_of_the_remote_itself_is_told_as_it_is():
+def test_a_405_of_the_remote_itself_is_a_refusal():
     with pytest.raises(RemoteError, match=r"answered 405: Method Not Allowed$"):
         play(pull(100), reply(405, {"message": "Method Not Allowed"}))
 
@@ -189,8 +189,8 @@ def test_a_release_that_comes_too_early_says_when_it_may_come_again(headers, sec
 
 
 def test_the_probe_takes_nothing_out_of_the_queue():
-    steps, words = play(probe(), reply(200, {"_items": []}))
-    assert (targets(steps), words) == (["GET /facilities"], "the token is accepted and the facilities can be listed")
+    steps, message = play(probe(), reply(200, {"_items": []}))
+    assert (targets(steps), message) == (["GET /facilities"], "the token is accepted and the facilities can be listed")
 
 
 def test_no_repr_shows_a_notification():
