@@ -11,9 +11,10 @@ from airflow_provider_taskwatch.hooks.acronis import AcronisHook
 from airflow_provider_taskwatch.hooks.aps import ApsHook
 from airflow_provider_taskwatch.hooks.automic import AutomicHook
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
+from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
 from airflow_provider_taskwatch.sensors.acquia import AcquiaNotificationSensor
-from airflow_provider_taskwatch.sensors.acronis import AcronisTaskSensor
+from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor, AcronisTaskSensor
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 
@@ -70,4 +71,12 @@ class AutomicSensor(AutomicExecutionSensor):
 
 
 class AcronisSensor(AcronisTaskSensor):
+    hook_class = "tests.task.quick.QuickAcronisHook"
+
+
+class AcronisRead(AcronisReadEventsOperator):
+    hook_class = "tests.task.quick.QuickAcronisHook"
+
+
+class AcronisEvent(AcronisEventSensor):
     hook_class = "tests.task.quick.QuickAcronisHook"

@@ -18,10 +18,10 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.sandbox.acronis.topic import TENANT_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
-from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor
 from airflow_provider_taskwatch.task.result import WaitFailed
 from airflow_provider_taskwatch.triggers.event import EventTrigger, found
 from tests.task.life import Life
+from tests.task.quick import AcronisEvent
 
 WISHES: dict[str, Any] = {"topic": TENANT_TOPIC, "types": [f"{TYPE_PREFIX}a.p.tenant.*"]}
 
@@ -45,7 +45,7 @@ def emit(box: Running, *subjects: str) -> None:
 
 
 def poking(**arguments: Any) -> EventLife:
-    return EventLife(AcronisEventSensor, **{**WISHES, "deferrable": False, "poke_interval": 0.02, **arguments})
+    return EventLife(AcronisEvent, **{**WISHES, "deferrable": False, "poke_interval": 0.02, **arguments})
 
 
 def test_an_event_that_came_before_the_sensor_is_found(box: Running) -> None:
@@ -82,7 +82,7 @@ def test_a_wait_says_at_its_beginning_what_it_waits_for_and_who_reads(
 ) -> None:
     emit(box, "a")
     arguments = {"subject": "a", "match": {"subject": "a"}, "timeout": 20, "poke_interval": 0.02}
-    life = EventLife(AcronisEventSensor, **WISHES, **arguments, deferrable=deferrable)
+    life = EventLife(AcronisEvent, **WISHES, **arguments, deferrable=deferrable)
     with suppress(TaskDeferred):
         life.execute()
     [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
@@ -92,7 +92,7 @@ def test_a_wait_says_at_its_beginning_what_it_waits_for_and_who_reads(
 
 
 def deferred(**arguments: Any) -> tuple[EventLife, EventTrigger]:
-    life = EventLife(AcronisEventSensor, **{**WISHES, "deferrable": True, **arguments})
+    life = EventLife(AcronisEvent, **{**WISHES, "deferrable": True, **arguments})
     with pytest.raises(TaskDeferred) as caught:
         life.execute()
     assert isinstance(caught.value.trigger, EventTrigger)
@@ -150,7 +150,7 @@ def test_a_wait_that_only_the_triggerer_s_clock_has_ended_goes_on(box: Running) 
 )
 def test_a_wrong_argument_is_named_before_it_waits(box: Running, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        EventLife(AcronisEventSensor, **{**WISHES, "deferrable": True, **arguments}).execute()
+        EventLife(AcronisEvent, **{**WISHES, "deferrable": True, **arguments}).execute()
 
 
 def test_a_poke_lives_through_trouble_that_passes_and_tells_it_once(
@@ -158,7 +158,7 @@ def test_a_poke_lives_through_trouble_that_passes_and_tells_it_once(
 ) -> None:
     life = poking(subject="a", timeout=60)
     task, context = life.make(), life.context()
-    box.sandbox.add_fault("server_error", retry_after=0)
+    box.sandbox.add_fault("server_error", retry_after=0, endpoint="api")
     assert [task.poke(context) for _ in range(2)] == [False, False]
     assert capsys.readouterr().out.count("cannot be read for now") == 1
     box.sandbox.clear_faults()
@@ -213,5 +213,5 @@ def test_what_is_deleted_between_two_pokes_is_told(box: Running, capsys: pytest.
 
 
 def test_a_value_that_no_message_to_airflow_can_carry_is_compared_as_a_text(box: Running) -> None:
-    deferred = EventLife(AcronisEventSensor, **{**WISHES, "match": {"data.id": 2**70}}).defer()
+    deferred = EventLife(AcronisEvent, **{**WISHES, "match": {"data.id": 2**70}}).defer()
     assert deferred.trigger.serialize()[1]["want"]["match"] == {"data.id": str(2**70)}

@@ -16,10 +16,10 @@ from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.core.error import ConfigurationError, OutputError
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.inbox.event import message_of
-from airflow_provider_taskwatch.operators.acronis import AcronisReadEventsOperator
 from airflow_provider_taskwatch.sandbox.acronis.topic import TENANT_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.task.life import Life
+from tests.task.quick import AcronisRead
 
 WISHES: dict[str, Any] = {"topic": TENANT_TOPIC, "types": f"{TYPE_PREFIX}a.p.tenant.*", "reader": "r"}
 
@@ -34,7 +34,7 @@ def emit(box: Running, *subjects: str, kind: str = "created") -> None:
 
 
 def life(**arguments: Any) -> Life:
-    return Life(AcronisReadEventsOperator, **{**WISHES, **arguments})
+    return Life(AcronisRead, **{**WISHES, **arguments})
 
 
 def next_run(before: Life) -> Life:
