@@ -48,8 +48,8 @@ def test_a_ref_that_the_remote_knows_is_adopted_and_what_it_is_is_told(lost: Lif
     assert record.is_adopted
 
 
-@pytest.mark.parametrize("ref", ["hello", "0e7a55b4-9d2c-4b53-8c1f-5b1c1d7c0b11", "1/2", "", "-1"])
-@pytest.mark.parametrize("force", [False, True])
+@each_row("ref", ["hello", "0e7a55b4-9d2c-4b53-8c1f-5b1c1d7c0b11", "1/2", "", "-1"])
+@each_row("force", [False, True])
 def test_what_cannot_be_an_id_of_this_remote_is_refused_in_any_case(lost: Life, ref: str, force: bool) -> None:
     with pytest.raises(ConfigurationError, match="id"):
         adopt(lost, ref, force=force)
@@ -77,7 +77,7 @@ def test_a_connection_that_leads_elsewhere_or_nowhere_needs_force(lost: Life) ->
         assert adopt(lost, lost.xcoms["ref"], force=True)[0].ref == lost.xcoms["ref"]
 
 
-@pytest.mark.parametrize("state", ["running", "deferred", "success", "queued"])
+@each_row("state", ["running", "deferred", "success", "queued"])
 def test_a_task_that_waits_or_has_succeeded_needs_force(running: Life, state: str) -> None:
     ref = running.open_record.ref
     with pytest.raises(ConfigurationError, match=f"the task (is|has) .*{state.removesuffix('cess')}.*--force"):

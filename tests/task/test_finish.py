@@ -12,6 +12,7 @@ from airflow.sdk.listener import get_listener_manager
 
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
+from tests.rows import each_row
 from tests.task.life import Life
 
 
@@ -58,7 +59,7 @@ def test_without_an_xcom_nothing_is_pushed(box: Running, kind: Any) -> None:
     assert finish(kind, do_xcom_push=False) == "succeed"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kind, arguments",
     [
         (AutomicExecutionSensor, {"outlets": [Asset("table")]}),

@@ -26,6 +26,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitMoved
 from airflow_provider_taskwatch.task.sensor import MEMORY_KEY
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.rows import each_row
 from tests.task.life import Life, event_of
 from tests.task.quick import AcquiaSensor, AutomicSensor, QuickAcquiaHook, QuickAutomicHook
 
@@ -72,7 +73,7 @@ def test_an_id_that_can_hardly_be_one_is_told_at_once_and_waited_for(
     assert "does not look like" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("form", ["uuid", "padded", "url", "foreign url", "reply", "json"])
+@each_row("form", ["uuid", "padded", "url", "foreign url", "reply", "json"])
 def test_a_notification_is_known_by_its_id_its_url_or_the_whole_reply(box: Running, form: str) -> None:
     reply = start_reply(box)
     url = reply["_links"]["notification"]["href"]
@@ -90,7 +91,7 @@ def test_a_reply_is_understood_in_every_shape(box: Running, shape: str) -> None:
     assert Life(AcquiaSensor, notification_uuid=reply).defer().trigger.ref == task["ref"]
 
 
-@pytest.mark.parametrize("make", [str, int, lambda ref: f" {ref} ", lambda ref: ref.zfill(10)])
+@each_row("make", [str, int, lambda ref: f" {ref} ", lambda ref: ref.zfill(10)])
 def test_an_execution_is_known_by_its_run_id_in_any_form(box: Running, make: Any) -> None:
     ref = execution(box)
     assert Life(AutomicSensor, run_id=make(ref)).defer().trigger.ref == ref
@@ -115,7 +116,7 @@ def test_no_status_at_all_is_not_the_same_as_the_usual_ones(box: Running, status
     assert automic("7", success_statuses=statuses).defer().trigger.plan["options"] == {"success_statuses": []}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given, seconds, far",
     [
         ({}, 30.0, 60.0),
@@ -132,7 +133,7 @@ def test_poll_interval_is_poke_interval_where_it_is_not_given(
     assert rhythm == {"limit_seconds": seconds, "far_seconds": far, "adaptive": True, "is_own_start": False}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "limits, seconds",
     [
         ({"timeout": 600}, 600),
@@ -190,8 +191,8 @@ def test_the_bare_success_of_dag_test_brings_what_the_trigger_has_pushed(box: Ru
     assert life.resume("success") == {"status": 1900}
 
 
-@pytest.mark.parametrize("event", [None, {}, "failed", {"version": 1}, event_of(Ending.FAILED) | {"version": 9}])
-@pytest.mark.parametrize("options", [{}, {"soft_fail": True}])
+@each_row("event", [None, {}, "failed", {"version": 1}, event_of(Ending.FAILED) | {"version": 9}])
+@each_row("options", [{}, {"soft_fail": True}])
 def test_an_event_that_cannot_be_read_is_a_clear_failure(box: Running, event: Any, options: dict[str, Any]) -> None:
     with pytest.raises(EventError):
         automic("7", **options).resume(event)
@@ -219,7 +220,7 @@ def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(box: Running, optio
     assert deferred.value.trigger.ahead_seconds == pytest.approx(3600.0, abs=5.0)
 
 
-@pytest.mark.parametrize("ending, exception", ENDED.items())
+@each_row("ending, exception", ENDED.items())
 def test_a_bad_outcome_is_an_exception_and_a_skip_where_the_user_says_so(
     box: Running, ending: Ending, exception: Any
 ) -> None:
@@ -443,7 +444,7 @@ def test_a_memory_is_not_taken_over_by_another_wait(box: Running, change: str) -
     rescheduled(life)  # and has not failed: not found yet, instead of not found any more
 
 
-@pytest.mark.parametrize("stored", ["text", [], {"memory": {}}, {"of": None}, 5])
+@each_row("stored", ["text", [], {"memory": {}}, {"of": None}, 5])
 def test_a_memory_that_cannot_be_read_is_none(box: Running, stored: Any) -> None:
     life = poking(execution(box), mode="reschedule")
     life.store.set(MEMORY_KEY, stored)

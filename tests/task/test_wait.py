@@ -23,6 +23,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sandbox.token import CLIENT_SECRET
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitTimedOut
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.rows import each_row
 from tests.task.life import Life, event_of
 from tests.task.quick import Acquia, Automic
 
@@ -116,7 +117,7 @@ def test_the_arguments_of_the_trigger_are_plain_json_and_build_it_again(box: Run
     assert plan["rules"]["not_found_grace"] == 9.0
 
 
-@pytest.mark.parametrize("value", [range(1900, 1903), (one for one in (1900, 1901, 1902)), "ANY_OK", 1900, []])
+@each_row("value", [range(1900, 1903), (one for one in (1900, 1901, 1902)), "ANY_OK", 1900, []])
 def test_statuses_in_any_form_reach_the_trigger_as_a_list(box: Running, value: Any) -> None:
     expected = [value] if isinstance(value, (str, int)) else [1900, 1901, 1902] if value != [] else []
     life = automic(success_statuses=value if not hasattr(value, "send") else [*value])
@@ -158,7 +159,7 @@ def test_without_a_limit_there_is_no_deadline(box: Running) -> None:
     assert (deferred.trigger.deadline_at, deferred.timeout) == (None, None)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "limits, seconds",
     [
         ({"timeout": 600}, 600),
@@ -237,7 +238,7 @@ EXCEPTIONS = {
 }
 
 
-@pytest.mark.parametrize("ending, exception", EXCEPTIONS.items())
+@each_row("ending, exception", EXCEPTIONS.items())
 def test_a_bad_outcome_is_an_exception_with_its_message(box: Running, ending: Ending, exception: Any) -> None:
     box.sandbox.add_rule(duration=600.0)
     life = automic()
@@ -251,7 +252,7 @@ def test_every_ending_but_two_is_an_exception() -> None:
     assert set(Ending) - set(EXCEPTIONS) == {Ending.SUCCEEDED, Ending.SKIPPED}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "outcome, options, exception",
     [
         ("failure", {}, RemoteTaskFailed),
@@ -386,7 +387,7 @@ def test_a_remote_without_cancel_goes_on_after_the_timeout_and_the_log_says_so(
 # --- delivered
 
 
-@pytest.mark.parametrize(
+@each_row(
     "ending, status, is_delivered",
     [
         (Ending.SUCCEEDED, "1900", False),
@@ -443,7 +444,7 @@ def test_without_a_record_the_end_writes_nothing(box: Running) -> None:
 # --- events
 
 
-@pytest.mark.parametrize(
+@each_row(
     "event, words",
     [
         (None, "instead of an event"),
