@@ -112,6 +112,13 @@ class Observation:
             mask=mask,
         )
 
+    def is_state_of(self, other: Observation | None) -> bool:
+        """Whether both show the same state of the task; how long it has run does not count."""
+        return other is not None and (
+            (self.status, self.progress, self.message, self.phase, self.ref)
+            == (other.status, other.progress, other.message, other.phase, other.ref)
+        )
+
     def describe(self) -> str:
         """Phase, raw status, progress and message on one line, for logs."""
         status = f" ({self.status_line})" if self.status else ""

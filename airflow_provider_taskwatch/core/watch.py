@@ -28,6 +28,9 @@ class Poll:
     :param after: seconds until the poll.
     :param spread: share of ``after`` that may be cut off at random, so that waits do not poll together.
     :param selector: polls with equal selectors may share a request; empty: none may.
+    :param known: the last observation of the wait.
+    :param hold: for how many seconds shared observations without a change need not be passed on; the ref is polled
+        again after the same interval.
     :param patience: seconds until the wait ends if the next polls bring what the last one brought; None for never.
     """
 
@@ -36,6 +39,8 @@ class Poll:
     after: float
     spread: float = 0.0
     selector: str = ""
+    known: Observation | None = None
+    hold: float = 0.0
     patience: float | None = None
 
 
@@ -87,7 +92,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
     selector = system.selector(plan.options)
     after, spread = plan.first(age)
     next_spread = SPREAD if spread < 1.0 else 1.0
-    patience, failure = None, ""
+    hold, patience, failure = 0.0, None, ""
     while True:
         poll = Poll(
             ref=memory.ref or plan.ref,
@@ -95,6 +100,8 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             after=after,
             spread=spread,
             selector=selector,
+            known=last if selector else None,
+            hold=hold,
             patience=patience,
         )
         try:
@@ -110,6 +117,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             plan = replace(plan, callback=None)  # it comes once, and came too early; a restart was not asked for one
         failure = "" if assessed.error is None else str(assessed.error)
         after = plan.pause(memory, assessed.error, result.age, last)
+        hold = plan.hold(memory, after, result.age) if selector else 0.0
         spread = 0.0 if selector else next_spread  # polls that share a request stay together
         next_spread = SPREAD
         del result, assessed  # they hold the reply, which a thousand waits would keep until their next polls

@@ -122,11 +122,15 @@ class Hub:
                 for entry in group:
                     self._queue.put_back(entry, at)
             else:
-                self._spawn(self._read_list(group))
+                self._spawn(self._read_list(group, now))
         self._set_alarm(self._queue.next_due())
 
-    async def _read_list(self, group: list[Entry]) -> None:
-        """Answers a group from one list; a wait whose ref is not in it reads it alone."""
+    async def _read_list(self, group: list[Entry], due: float) -> None:
+        """Answers a group from one list; a wait whose ref is not in it reads it alone.
+
+        A wait whose observation shows no change is put back on the queue without being woken. Its next poll counts from
+        ``due``, however long the list takes.
+        """
         try:
             found = await self._lists.read([entry.poll for entry in group])
         except asyncio.CancelledError:
@@ -135,10 +139,15 @@ class Hub:
         except Exception as error:  # noqa: BLE001 - whatever it is, the waits must get it
             self._fail(group, error)
             return
+        now = self._clock()
         for entry in group:
-            observation = found.get(entry.poll.ref)
+            observation, again = found.get(entry.poll.ref), max(now, due + entry.poll.after)
             self._polls += observation is not None
-            entry.resolve(Turn.POLL_ALONE if observation is None else observation)
+            if observation is not None and entry.is_held(observation, again):
+                self._queue.put_back(entry, again)
+            else:
+                entry.resolve(Turn.POLL_ALONE if observation is None else observation)
+        self._set_alarm(self._queue.next_due())
 
     @staticmethod
     def _fail(entries: list[Entry], error: Exception) -> None:

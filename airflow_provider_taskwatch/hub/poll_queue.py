@@ -25,11 +25,13 @@ class Turn(Enum):
 class Entry:
     """A poll on the queue, and the future for its answer.
 
+    :param until: from then on the wait gets each observation, even without a change.
     :param answer: an observation from a list, or that it is the wait's own turn to poll.
     """
 
     due: float
     number: int
+    until: float = field(compare=False)
     poll: Poll = field(compare=False)
     answer: Future[Observation | Turn] = field(compare=False)
     is_taken: bool = field(default=False, compare=False)
@@ -47,6 +49,10 @@ class Entry:
     def joins(self, now: float) -> bool:
         """Whether it is answered by a list now, although it is not due yet."""
         return self.due - now <= self.poll.after * BATCH_SHARE
+
+    def is_held(self, observation: Observation, again: float) -> bool:
+        """Whether an observation shows no change, and the next one, at ``again``, is early enough."""
+        return again <= self.until and observation.is_state_of(self.poll.known)
 
     def resolve(self, answer: Observation | Turn) -> None:
         """Answers the poll, unless its wait has ended."""
@@ -68,11 +74,11 @@ class PollQueue:
         self._numbers = itertools.count()
 
     def add(self, due: float, poll: Poll, answer: Future[Observation | Turn]) -> Entry:
-        return self._put(Entry(due, next(self._numbers), poll, answer))
+        return self._put(Entry(due, next(self._numbers), due + poll.hold, poll, answer))
 
     def put_back(self, entry: Entry, due: float) -> None:
         """Adds an entry that was taken once more."""
-        self._put(Entry(due, next(self._numbers), entry.poll, entry.answer))
+        self._put(Entry(due, next(self._numbers), entry.until, entry.poll, entry.answer))
 
     def _put(self, entry: Entry) -> Entry:
         heapq.heappush(self._heap, entry)

@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase, absent
+from tests.rows import each_row
 
 
 def test_five_phases_end_a_task_and_two_of_them_well():
@@ -37,6 +38,19 @@ def test_a_mapping_is_made_when_it_is_looked_into_and_once():
     assert made == []
     assert (later["id"], list(later), len(later), later == {"id": "7"}) == ("7", ["id"], 1, True)
     assert (repr(later), made) == ("{'id': '7'}", ["now"])
+
+
+@each_row("changed", ["status", "progress", "message", "phase", "ref"])
+def test_an_observation_shows_a_change_of_the_state(changed):
+    values = {"ref": "7", "phase": Phase.RUNNING, "status": "s", "progress": 5.0, "message": "m"}
+    other = {"ref": "8", "phase": Phase.BLOCKED, "status": "t", "progress": 6.0, "message": "n"}
+    assert not Observation(**values | {changed: other[changed]}).is_state_of(Observation(**values))
+
+
+def test_time_that_has_passed_is_no_change_of_the_state():
+    before, now = (Observation(ref="7", phase=Phase.RUNNING, elapsed_seconds=age) for age in (5.0, 9.0))
+    assert now.is_state_of(before)
+    assert not now.is_state_of(None)
 
 
 def test_a_reading_with_another_mask_keeps_all_else():

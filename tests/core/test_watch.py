@@ -43,9 +43,42 @@ def follow(*answers, **plan):
 # --- when it polls
 
 
+def together(*answers, **plan):
+    """The polls of a watch that may share requests with others."""
+    polls, _ = run(*answers, system=Talkative(), options={"together": "A-*"}, **plan)
+    return polls
+
+
 def test_polls_that_may_share_a_request_stay_together():
-    polls, _ = run(seen(0.0), seen(20.0, Phase.SUCCEEDED), system=Talkative(), options={"together": "A-*"})
+    polls = together(seen(0.0), seen(20.0, Phase.SUCCEEDED))
     assert [(poll.selector, poll.spread) for poll in polls] == [("A-*", 0.0)] * 2
+
+
+def test_a_shared_observation_without_a_change_may_be_held():
+    _, second, third = together(seen(0.0), seen(20.0), seen(33.0, Phase.SUCCEEDED))
+    assert (second.known.phase, second.hold) == (Phase.RUNNING, 9 * second.after)
+    assert third.hold == 9 * third.after
+
+
+def test_a_shared_observation_is_not_held_beyond_the_last_poll():
+    _, second = together(seen(0.0), seen(20.0, Phase.SUCCEEDED), ends_at=50.0)
+    assert second.hold == 48.0
+
+
+@each_row("result", [failed(20.0), seen(20.0, Phase.UNKNOWN), seen(20.0, Phase.BLOCKED)])
+def test_no_observation_is_held_where_patience_is_counted(result):
+    assert together(seen(0.0), result, seen(40.0, Phase.SUCCEEDED))[2].hold == 0.0
+
+
+def test_no_observation_is_held_where_the_end_is_far():
+    rhythm = Rhythm(limit_seconds=30.0, far_seconds=60.0)
+    polls = together(seen(0.0), seen(100.0, progress=1.0), seen(160.0, Phase.SUCCEEDED), rhythm=rhythm)
+    assert (polls[2].after, polls[2].hold) == (60.0, 0.0)
+
+
+def test_no_observation_of_a_single_ref_is_held():
+    polls, _ = run(seen(0.0), seen(20.0, Phase.SUCCEEDED))
+    assert [(one.known, one.hold) for one in polls] == [(None, 0.0)] * 2
 
 
 def test_a_wait_polls_at_once_and_then_less_and_less_often():

@@ -140,6 +140,20 @@ async def test_a_ref_that_a_list_does_not_hold_is_polled_alone(box: Running, hub
     assert polled(box) == (1, 1)
 
 
+async def test_a_list_wakes_only_the_waits_whose_state_has_changed(box: Running, hubs: Hubs) -> None:
+    box.sandbox.add_rule("*", duration=600.0, stages=[(0.0, 1550)])
+    async with hubs.open("automic") as hub:
+        refs = await executions(hub, 5)
+        first = await poll_all(hub, refs, SELECTOR)
+        polls = [Poll(ref=one.ref, after=0.1, selector=SELECTOR, known=one, hold=60.0) for one in first]
+        waiting = [asyncio.ensure_future(hub.poll(poll)) for poll in polls]
+        await until(lambda: polled(box)[0] >= 4)
+        assert not any(one.done() for one in waiting)
+        box.sandbox.end(refs[0], "success", time.time())
+        assert (await waiting[0]).phase is Phase.SUCCEEDED
+        assert [one.done() for one in waiting[1:]] == [False] * 4
+
+
 async def test_a_failed_list_fails_the_polls_whose_refs_cannot_be_read_alone(box: Running, hubs: Hubs) -> None:
     box.sandbox.add_fault("server_error", system="aps", method="GET")
     async with hubs.open("aps") as hub:

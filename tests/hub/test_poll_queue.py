@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.hub.poll_queue import Entry, PollQueue
 
@@ -85,10 +86,20 @@ def test_answered_polls_leave_nothing_behind(queue: PollQueue, loop: asyncio.Abs
 
 
 def test_a_poll_that_is_put_back_is_taken_again(queue: PollQueue, loop: asyncio.AbstractEventLoop) -> None:
-    entry = add(queue, loop, due=1.0, selector="A-*")
+    entry = add(queue, loop, due=1.0, selector="A-*", hold=12.0)
     [[taken]] = queue.take(1.0)
     queue.put_back(taken, 11.0)
 
     assert queue.take(10.9) == []
     [[again]] = queue.take(11.0)
-    assert again.answer is entry.answer
+    assert (again.answer, again.until) == (entry.answer, 13.0)
+
+
+def test_an_observation_without_a_change_is_held(queue: PollQueue, loop: asyncio.AbstractEventLoop) -> None:
+    running = Observation(ref="1", phase=Phase.RUNNING)
+    entry = add(queue, loop, due=1.0, known=running, hold=5.0)
+
+    assert entry.is_held(running, 6.0)
+    assert not entry.is_held(running, 6.1)
+    assert not entry.is_held(Observation(ref="1", phase=Phase.BLOCKED), 6.0)
+    assert not add(queue, loop, due=1.0).is_held(running, 2.0)
