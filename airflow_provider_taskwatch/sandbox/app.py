@@ -2,7 +2,7 @@
 
 ``create_app()`` runs under any ASGI server. Closing a connection without an answer needs the server's help,
 which :mod:`.server` gives; elsewhere such a fault becomes an error of the app. Callbacks are made while the app
-lives, which a server tells it by ASGI's lifespan protocol.
+lives, which a server signals by ASGI's lifespan protocol.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .sandbox import Sandbox
 DROP = "taskwatch.sandbox.drop"
 """ASGI extension: a function that closes the connection."""
 HOLD_SECONDS = 0.05
-"""A call that is held open is asked again so often."""
+"""Between two attempts to answer a call that is held open."""
 
 
 def create_app(sandbox: Sandbox | None = None, clock: Clock = time.time) -> Starlette:

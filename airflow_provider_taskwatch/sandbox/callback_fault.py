@@ -43,16 +43,16 @@ def _garbage(fault: Fault, post: Post) -> tuple[Post, ...]:
 
 def _run_id(fault: Fault, post: Post) -> tuple[Post, ...]:
     other = int(post.about) + 1 if fault.run_id is None else fault.run_id
-    return (replace(post, ref_told=str(other)),)
+    return (replace(post, claimed_ref=str(other)),)
 
 
 def _status(fault: Fault, post: Post) -> tuple[Post, ...]:
-    opposite = "1800" if post.status_told.startswith("19") else "1900"
-    return (replace(post, status_told=opposite if fault.status is None else str(fault.status)),)
+    opposite = "1800" if post.claimed_status.startswith("19") else "1900"
+    return (replace(post, claimed_status=opposite if fault.status is None else str(fault.status)),)
 
 
 def _turned(found: re.Match[str]) -> str:
-    """Turned round, and a letter longer lest it is a palindrome."""
+    """Reversed, with one more letter, so that a palindrome changes too."""
     return f"{found[0][::-1]}x"
 
 

@@ -42,7 +42,7 @@ def control(sandbox: Sandbox, call: Call, now: float) -> Reply:
     name, _, ref = call.path.strip("/").partition("/")
     answer = _ANSWERS.get((call.method, name, bool(ref)))
     if answer is None:
-        return json_reply(404, {"error": f"no {call.method} {call.path} here; GET /_control tells what there is"})
+        return json_reply(404, {"error": f"no {call.method} {call.path} here; GET /_control lists what there is"})
     try:
         return json_reply(200, answer(sandbox, call, now, ref))
     except KeyError as missing:

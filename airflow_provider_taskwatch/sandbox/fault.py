@@ -68,9 +68,9 @@ class Fault:
     :param seconds: how long ``latency`` holds the reply back (1), or until the connection is closed after
         ``lost_reply``, ``lost_request`` (0) and ``hang`` (for ever). How long ``callback_late`` holds a callback
         back (1), ``callback_duplicate`` its copy (0); how long after the start ``callback_early`` comes (0).
-    :param status: HTTP status, where the fault has a choice; of an execution, as ``callback_status`` tells it
+    :param status: HTTP status, where the fault has a choice; of an execution, as ``callback_status`` claims it
         (1800 instead of a good one, 1900 instead of another).
-    :param run_id: of an execution, as ``callback_run_id`` tells it; None: the next one.
+    :param run_id: of an execution, as ``callback_run_id`` claims it; None: the next one.
     :param retry_after: value of the ``Retry-After`` header of a refusal; None: no header.
     :param headers: names in lower case; added by ``headers`` to any reply, and to a refusal.
     :param location: where ``redirect`` points.

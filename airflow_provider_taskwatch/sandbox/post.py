@@ -1,4 +1,4 @@
-"""One request that a remote makes by itself, as a value: an attempt to call somebody back."""
+"""One request that a remote makes by itself, as a value: an attempt of a callback or a push."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from airflow_provider_taskwatch.core.wire import Call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """One attempt to tell somebody that a task has ended.
+    """One attempt to report that a task has ended.
 
     :param system: name of the remote that makes it.
     :param ref: the entry that stands for the callback at the remote.
     :param about: the task that has ended.
-    :param ref_told: the task that it names.
-    :param status_told: the status that it tells.
-    :param write: makes the body from ``ref_told`` and ``status_told``.
+    :param claimed_ref: the task that it names.
+    :param claimed_status: the status that it reports.
+    :param write: makes the body from ``claimed_ref`` and ``claimed_status``.
     :param due: unix seconds before which it is not sent.
     :param attempt: 1 for the first.
     :param timeout_seconds: for all of it, from the connection to the end of the answer.
@@ -32,8 +32,8 @@ class Post:
     system: str
     ref: str
     about: str
-    ref_told: str
-    status_told: str
+    claimed_ref: str
+    claimed_status: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     write: Callable[[str, str], bytes] = field(repr=False)
@@ -48,7 +48,7 @@ class Post:
 
     @property
     def body(self) -> bytes:
-        return self.write(self.ref_told, self.status_told) if self.garbage is None else self.garbage
+        return self.write(self.claimed_ref, self.claimed_status) if self.garbage is None else self.garbage
 
     @property
     def call(self) -> Call:

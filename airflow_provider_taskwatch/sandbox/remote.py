@@ -1,4 +1,4 @@
-"""What every emulated remote is: a table of routes, a book of tasks, a token desk and settings."""
+"""The base of every emulated remote: a table of routes, a book of tasks, a token endpoint and settings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call, Reply
 
 from .post import Post
-from .rule import Rules
+from .rule import TaskRules
 from .setting import check_fields, check_settings
-from .task import Ending, Reading, Task, Vocabulary, read
+from .task import RequestedEnd, Task, TaskState, Vocabulary, read
 from .token import TokenDesk, TokenSettings
 
 
@@ -25,7 +25,7 @@ class Visit:
 
     :param now: unix seconds.
     :param names: the variable parts of the path, decoded.
-    :param user: who calls, once that is known.
+    :param user: the caller, once it is authenticated.
     :param ref: the task that the call is about; a start fills it in.
     :param open_until: a handler that has nothing to tell yet fills in until when it may be asked again; the reply that
         it gives meanwhile is the one for that moment.
@@ -88,17 +88,17 @@ class Remote(ABC, Generic[T]):
     routes: ClassVar[tuple[Route, ...]]
     token_paths: ClassVar[frozenset[str]] = frozenset()
     options: ClassVar[tuple[str, ...]] = ()
-    """What the options of a rule may be."""
+    """The options that a rule may have."""
     event_keys: ClassVar[Mapping[str, Any]] = {}
-    """What an event to emit may hold, and of which type; empty: there are none."""
+    """The fields of an event to emit, with their types; empty where there are none."""
     settings_type: ClassVar[type[TokenSettings]]
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: TaskRules) -> None:
         self.rules = rules
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Return to the initial state."""
         self.settings: Any = self.settings_type()
         self.tokens = TokenDesk(self.settings)
         self.book: dict[str, T] = {}
@@ -132,7 +132,7 @@ class Remote(ABC, Generic[T]):
         return self.tokens.issue(visit.call, visit.now)
 
     def secrets(self) -> set[str]:
-        """All that opens this remote, or has opened it."""
+        """All secrets that are, or were, valid at this remote."""
         return self.tokens.secrets()
 
     def refuse_call(self, call: Call, status: int, message: str = "") -> Reply:
@@ -171,7 +171,7 @@ class Remote(ABC, Generic[T]):
             "request": dict(task.request),
         }
 
-    def read(self, task: T, now: float) -> Reading:
+    def read(self, task: T, now: float) -> TaskState:
         return read(task, now, self.words)
 
     def tasks(self) -> list[T]:
@@ -181,7 +181,7 @@ class Remote(ABC, Generic[T]):
     def end(self, ref: str, outcome: str | int, message: str, now: float) -> None:
         """End a task now, whatever its rule says. ``KeyError`` where there is none."""
         status = self.words.outcomes.get(str(outcome), str(outcome))
-        self.book[ref].ending = Ending(asked_at=now, at=now, status=status, until_then=status, message=message)
+        self.book[ref].ending = RequestedEnd(asked_at=now, at=now, status=status, until_then=status, message=message)
 
     def release(self, ref: str, now: float) -> None:
         """Let a held task begin. ``KeyError`` where there is none."""
@@ -190,7 +190,7 @@ class Remote(ABC, Generic[T]):
             task.begins_at = now
 
     def emit(self, events: Iterable[Mapping[str, Any]], now: float) -> int:
-        """Let events happen, in the shape that the remote's class describes; return how many."""
+        """Emit events, in the shape that the remote's class describes; return how many."""
         raise NotImplementedError(f"{self.name} has no events")
 
     def check_events(self, events: Iterable[Mapping[str, Any]]) -> None:
@@ -205,15 +205,15 @@ class Remote(ABC, Generic[T]):
         return []
 
     def next_due(self) -> float | None:
-        """When there may be a callback to make; None: not as things stand."""
+        """When a callback may be due, in unix seconds; None where none is expected."""
         return None
 
     def answered(self, post: Post, answer: int | None, now: float) -> None:
-        """Hear how an attempt went: its HTTP status, None where there was no answer."""
-        raise NotImplementedError(f"{self.name} calls nobody back")
+        """Note the result of an attempt: its HTTP status, None where there was no answer."""
+        raise NotImplementedError(f"{self.name} makes no callbacks")
 
     def hasten(self, ref: str, seconds: float) -> bool:
-        """Let the callback of a task be made so long after its start; False where none is owed."""
+        """Make the callback of a task early, ``seconds`` after its start; False where none is due."""
         return False
 
     def _reply(self, route: Route | None, visit: Visit) -> Reply:
@@ -234,7 +234,7 @@ class Remote(ABC, Generic[T]):
 
     @abstractmethod
     def authenticate(self, visit: Visit) -> Reply | None:
-        """The refusal of a call whose credentials are not good; else fill in who calls."""
+        """The refusal of a call with invalid credentials; else None, and the caller is filled in."""
 
     @abstractmethod
     def refuse(self, status: int, message: str = "") -> Reply:

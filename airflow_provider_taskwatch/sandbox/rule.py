@@ -140,7 +140,7 @@ class _Counted:
         return self.rule.times is None or self.used < self.rule.times
 
 
-class Rules:
+class TaskRules:
     """The rules in force, first match wins; behind them stands :data:`DEFAULT`."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:

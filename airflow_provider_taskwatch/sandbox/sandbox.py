@@ -1,4 +1,4 @@
-"""The sandbox: all emulated remotes, the rules and faults in force, and the log of what was asked."""
+"""The sandbox: all emulated remotes, the rules and faults in force, and the log of requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .fault import Fault
 from .post import Post
 from .remote import Remote
 from .remotes import REMOTES
-from .rule import OUTCOMES, Rule, Rules
+from .rule import OUTCOMES, Rule, TaskRules
 from .token import token_id
 
 LOG_LIMIT = 200_000
@@ -39,7 +39,7 @@ class Sandbox:
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._lock = threading.RLock()
         self._listeners: list[Callable[[], object]] = []
-        self.rules = Rules(rules)
+        self.rules = TaskRules(rules)
         self.faults = Faults()
         self.remotes = {remote.name: remote(self.rules) for remote in REMOTES}
         self._log: deque[dict[str, Any]] = deque(maxlen=LOG_LIMIT)
@@ -60,7 +60,7 @@ class Sandbox:
         vars(self).update(state)
 
     def handle(self, call: Call, system: str, now: float, client: str = "") -> Delivery:
-        """Answer one call to a remote. One that is held open is told to :meth:`again`, and to :meth:`over` in the end.
+        """Answer one call to a remote. One that is held open goes to :meth:`again`, and to :meth:`over` in the end.
 
         :param call: its path is the one after the remote's mount point.
         :param client: the other end of the connection, for the log.
@@ -75,12 +75,12 @@ class Sandbox:
             return delivery
 
     def again(self, call: Call, system: str, now: float, held: Delivery) -> Delivery:
-        """Ask once more for a call that is held open; faults have had their turn."""
+        """Answer a call that is held open once more; faults are not applied again."""
         with self._lock:
             return replace(_work(self.remotes[system], call, now), fault=held.fault, delay_seconds=held.delay_seconds)
 
     def over(self, call: Call, system: str, now: float, client: str, delivery: Delivery) -> None:
-        """Hear how a call was answered that was held open."""
+        """Note the answer to a call that was held open."""
         with self._lock:
             self._note(self.remotes[system], call, now, client, delivery)
 
@@ -97,13 +97,13 @@ class Sandbox:
             return [post for post in ready if not post.is_lost]
 
     def next_due(self) -> float | None:
-        """When :meth:`due` may hand out something, in unix seconds; None: not as things stand."""
+        """When :meth:`due` may return something, in unix seconds; None where nothing is expected."""
         with self._lock:
             moments = [remote.next_due() for remote in self.remotes.values()] + [post.due for post in self._outbox]
             return min((one for one in moments if one is not None), default=None)
 
     def answered(self, post: Post, status: int | None, now: float, error: str = "") -> None:
-        """Hear how a callback went.
+        """Note the result of a callback.
 
         :param status: HTTP status; None where there was no answer.
         :param error: why there was none.
@@ -192,17 +192,17 @@ class Sandbox:
             self._stir()
 
     def emit(self, events: Mapping[str, Iterable[Mapping[str, Any]]], now: float) -> dict[str, int]:
-        """Let events happen, by remote: ``{"acronis": [{"type": "a.p.tenant.created"}]}``; return how many."""
+        """Emit events, by remote: ``{"acronis": [{"type": "a.p.tenant.created"}]}``; return how many."""
         with self._lock:
-            told = {system: list(ones) for system, ones in events.items()}
-            for system, ones in told.items():
+            given = {system: list(ones) for system, ones in events.items()}
+            for system, ones in given.items():
                 self._remote(system).check_events(ones)
-            counts = {system: self._remote(system).emit(ones, now) for system, ones in told.items()}
+            counts = {system: self._remote(system).emit(ones, now) for system, ones in given.items()}
             self._stir()
             return counts
 
     def secrets(self) -> set[str]:
-        """Passwords, client secrets, and every token ever issued: for tests that look where these turn up."""
+        """Passwords, client secrets, and every token ever issued: for tests that search for them."""
         with self._lock:
             return set().union(*(remote.secrets() for remote in self.remotes.values()))
 

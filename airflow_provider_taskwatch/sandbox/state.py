@@ -21,7 +21,7 @@ SAVE_SECONDS = 2.0
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[Sandbox]:
-    """The sandbox of a state file, which nobody else can open meanwhile; a new one where no file is named.
+    """The sandbox of a state file, which is locked against other processes; a new one where no file is named.
 
     The lock is on a file beside it, as each save replaces the file itself. It ends with the process, however that ends.
 
@@ -55,7 +55,7 @@ def _lock_file(path: Path) -> BinaryIO:
 def load(path: Path) -> Sandbox:
     """The sandbox that was saved to a file; a new one where there is no file.
 
-    :raises ConfigurationError: where the file cannot be read, or was made by somebody else: it is a pickle, which can
+    :raises ConfigurationError: where the file cannot be read, or belongs to another user: it is a pickle, which can
         run whatever code it holds.
     """
     try:

@@ -39,8 +39,8 @@ class Vocabulary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """An end that somebody asked for.
+class RequestedEnd:
+    """An end that was requested.
 
     :param until_then: the status from ``asked_at`` until ``at``.
     """
@@ -68,7 +68,7 @@ class Task:
     created_at: float
     begins_at: float | None
     held_status: str = ""
-    ending: Ending | None = None
+    ending: RequestedEnd | None = None
     marker: str = ""
     path: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class TaskState:
     """The state of a task at one moment.
 
     :param is_gone: the remote no longer knows it.
@@ -116,7 +116,7 @@ class Reading:
         return self.ended_at is not None
 
 
-def read(task: Task, now: float, words: Vocabulary) -> Reading:
+def read(task: Task, now: float, words: Vocabulary) -> TaskState:
     """The state of ``task`` at ``now``."""
     if task.ending is not None and now >= task.ending.asked_at:
         return _asked(task, task.ending, now, words)
@@ -128,10 +128,10 @@ def read(task: Task, now: float, words: Vocabulary) -> Reading:
     return _settled(task, end, now, words)
 
 
-def _asked(task: Task, ending: Ending, now: float, words: Vocabulary) -> Reading:
+def _asked(task: Task, ending: RequestedEnd, now: float, words: Vocabulary) -> TaskState:
     if now < ending.at:
         return _unended(task, now, words, ending.until_then)
-    return Reading(
+    return TaskState(
         status=ending.status,
         phase=words.phase(ending.status),
         progress=_progress(task, ending.at),
@@ -141,8 +141,8 @@ def _asked(task: Task, ending: Ending, now: float, words: Vocabulary) -> Reading
     )
 
 
-def _unended(task: Task, now: float, words: Vocabulary, status: str) -> Reading:
-    return Reading(
+def _unended(task: Task, now: float, words: Vocabulary, status: str) -> TaskState:
+    return TaskState(
         status=status,
         phase=words.phase(status),
         progress=_progress(task, now),
@@ -150,13 +150,13 @@ def _unended(task: Task, now: float, words: Vocabulary, status: str) -> Reading:
     )
 
 
-def _settled(task: Task, end: float, now: float, words: Vocabulary) -> Reading:
+def _settled(task: Task, end: float, now: float, words: Vocabulary) -> TaskState:
     if task.rule.outcome == "gone":
-        return Reading(status="", phase=Phase.LOST, progress=0, ended_at=end, is_gone=True)
+        return TaskState(status="", phase=Phase.LOST, progress=0, ended_at=end, is_gone=True)
     status = words.outcome(task.rule)
     phase = words.phase(status)
     progress = _progress(task, end) if phase.is_final else _progress(task, now)
-    return Reading(
+    return TaskState(
         status=status,
         phase=phase,
         progress=100 if phase.is_final and task.rule.progress == "rising" else progress,

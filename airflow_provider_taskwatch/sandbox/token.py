@@ -25,7 +25,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(kw_only=True)
 class TokenSettings:
-    """What can be changed about a token endpoint.
+    """The settings of a token endpoint.
 
     :param clients: secrets by client id.
     :param token_lifetime: seconds.
@@ -51,7 +51,7 @@ class Grant:
 
 
 class TokenDesk:
-    """Issues tokens, knows them again, and forgets them when told to."""
+    """Issues, recognises and revokes tokens."""
 
     def __init__(self, settings: TokenSettings) -> None:
         self.settings = settings
@@ -77,17 +77,17 @@ class TokenDesk:
         return grant if grant is not None and now < grant.expires_at else None
 
     def has_expired(self, call: Call, now: float) -> bool:
-        """Whether the call's bearer token was good once, and its time is over."""
+        """Whether the call's bearer token has expired."""
         scheme, token = credentials(call)
         grant = self._grants.get(token) if scheme == "bearer" else None
         return grant is not None and now >= grant.expires_at
 
     def revoke(self) -> None:
-        """Forget all tokens: their next use answers 401."""
+        """Revoke all tokens: their next use answers 401."""
         self._grants.clear()
 
     def secrets(self) -> set[str]:
-        """Every token that was issued, and the secrets of all clients: what must be seen nowhere else."""
+        """Every token that was issued, and the secrets of all clients: which must not appear anywhere else."""
         return {*self._issued, *self.settings.clients.values()}
 
     def refuse(self, status: int, error: str, description: str) -> Reply:

@@ -135,7 +135,7 @@ def test_a_callback_is_not_later_for_being_early(sandbox: Sandbox, automic: Visi
     sandbox.add_fault("callback_early", seconds=60)
     sandbox.add_rule(outcome="failure")
     start(automic)
-    assert [post.status_told for post in due(automic)] == ["1800"]
+    assert [post.claimed_status for post in due(automic)] == ["1800"]
     assert due(automic, 60) == []
 
 
@@ -161,7 +161,7 @@ def test_several_faults_strike_one_callback(sandbox: Sandbox, automic: Visitor) 
     start(automic)
     assert due(automic) == []
     posts = due(automic, 6)
-    assert [(post.is_copy, post.status_told, post.garbage is None) for post in posts] == [
+    assert [(post.is_copy, post.claimed_status, post.garbage is None) for post in posts] == [
         (False, "1800", False),
         (True, "1800", False),
     ]

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.sandbox.rule import DEFAULT, Rule, Rules
+from airflow_provider_taskwatch.sandbox.rule import DEFAULT, Rule, TaskRules
 
 
 def test_the_first_rule_that_matches_wins() -> None:
     narrow, wide = Rule(match="JOBS.A*"), Rule(match="JOBS.*")
-    rules = Rules([narrow, wide])
+    rules = TaskRules([narrow, wide])
     assert rules.take("automic", ("JOBS.A1",)) is narrow
     assert rules.take("automic", ("JOBS.B",)) is wide
     assert rules.take("automic", ("JOBP.X",)) is DEFAULT
@@ -16,31 +16,31 @@ def test_the_first_rule_that_matches_wins() -> None:
 
 def test_new_rules_come_before_old_ones_in_the_order_given() -> None:
     old, first, second = Rule(), Rule(match="a"), Rule(match="b")
-    rules = Rules([old])
+    rules = TaskRules([old])
     rules.add(first, second)
     assert list(rules) == [first, second, old]
 
 
 def test_a_rule_can_be_for_one_system() -> None:
-    rules = Rules([Rule(system="acquia")])
+    rules = TaskRules([Rule(system="acquia")])
     assert rules.take("automic", ("x",)) is DEFAULT
 
 
 def test_a_rule_can_be_for_so_many_starts() -> None:
     failing = Rule(outcome="failure", times=2)
-    rules = Rules([failing])
+    rules = TaskRules([failing])
     taken = [rules.take("acquia", ("x",)) for _ in range(3)]
     assert taken == [failing, failing, DEFAULT]
 
 
 def test_looking_at_a_rule_does_not_use_it_up() -> None:
-    rules = Rules([Rule(outcome="failure", times=1)])
+    rules = TaskRules([Rule(outcome="failure", times=1)])
     assert rules.peek("acquia", ("x",)) is rules.peek("acquia", ("x",))
 
 
 def test_a_reset_brings_the_first_rules_back() -> None:
     first = Rule(times=1)
-    rules = Rules([first])
+    rules = TaskRules([first])
     rules.take("acquia", ("x",))
     rules.add(Rule(match="b"))
     rules.reset()

@@ -5,13 +5,13 @@ import pytest
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import Call
 from airflow_provider_taskwatch.sandbox.automic.remote import Automic
-from airflow_provider_taskwatch.sandbox.rule import Rule, Rules
+from airflow_provider_taskwatch.sandbox.rule import Rule, TaskRules
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from tests.sandbox.visitor import NOW, Visitor
 
 
 def test_a_remote_can_be_asked_directly() -> None:
-    remote = Automic(Rules())
+    remote = Automic(TaskRules())
     assert remote.handle(Call(method="GET", path="/ae/api/v1/ping"), NOW).status == 200
 
 

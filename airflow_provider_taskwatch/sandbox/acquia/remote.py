@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.sandbox.task import Task, Vocabulary
 from airflow_provider_taskwatch.sandbox.token import CLIENT_ID, CLIENT_SECRET, TokenSettings
 
 from .list import arrange, select
-from .start import BULK_SWITCH, SHAPES, SWITCH_SHAPES, Operation, Shape, Started, fields, operation
+from .start import BULK_SWITCH, SHAPES, SWITCH_SHAPES, Operation, Shape, StartReply, fields, operation
 
 HAL = "application/hal+json"
 VENDOR_API = "https://cloud.acquia.com/api"
@@ -241,7 +241,7 @@ class Acquia(Remote[Notification]):
     def _started(self, visit: Visit, task: Notification, wanted: Operation, shape: Shape | None, status: int) -> Reply:
         if shape is None:
             return self.refuse(500, f"The sandbox knows no such shape; it knows {', '.join(SHAPES)}.")
-        started = Started(
+        started = StartReply(
             api=_api(visit),
             foreign_api=self.settings.foreign_api,
             path=task.path,

@@ -164,7 +164,7 @@ def fields(call: Call) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class StartReply:
     """What the shapes of a start reply are made of.
 
     :param api: the API base that links name.
@@ -204,7 +204,7 @@ class Started:
         return {"notification": f"{self.foreign_api}/notifications/{self.ref}"}
 
 
-Shape = Callable[[Started], object]
+Shape = Callable[[StartReply], object]
 
 SHAPES: Mapping[str, Shape] = {
     "link": lambda s: s.reply(s.own | s.notification),

@@ -194,9 +194,9 @@ class EventManager:
         if name not in self._topics:
             raise ValueError(f"there is no topic {name!r}; there are {', '.join(self._topics)}")
         usual = {"time": time_of(now), "source": "sandbox", "tenant_id": TENANT}
-        told = {key: item for key, item in event.items() if key not in ("topic", "count")}
+        given = {key: item for key, item in event.items() if key not in ("topic", "count")}
         for number in range(event.get("count", 1)):
-            content = {"id": str(uuid.uuid4()), **usual, **told, "type": kind}
+            content = {"id": str(uuid.uuid4()), **usual, **given, "type": kind}
             if "subject" in content:
                 content["subject"] = str(content["subject"]).replace("{n}", str(number))
             yield self._topics[name], content

@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.sandbox.answer import json_reply, number, value
 from airflow_provider_taskwatch.sandbox.remote import Answer, Answered, Remote, Route, Visit
 from airflow_provider_taskwatch.sandbox.rule import Rule
-from airflow_provider_taskwatch.sandbox.task import Reading
+from airflow_provider_taskwatch.sandbox.task import TaskState
 from airflow_provider_taskwatch.sandbox.token import CLIENT_ID, CLIENT_SECRET, TokenSettings
 
 from .event import EVENT_KEYS, TENANT, EventManager, EventSettings, error, refusal
@@ -41,7 +41,7 @@ class AcronisSettings(EventSettings, TokenSettings):
     delete_after: float | None = None
 
 
-Show = Callable[[AcronisTask, Reading, float], dict[str, Any]]
+Show = Callable[[AcronisTask, TaskState, float], dict[str, Any]]
 
 
 def _events(name: str) -> Answer:
@@ -53,7 +53,7 @@ class Acronis(Remote[AcronisTask]):
     """Acronis. Rules match the policy or the resource of a task.
 
     Events to emit: ``type`` (``a.p.tenant.created``, or a whole CTI), and any of ``topic``, ``subject``,
-    ``subject_type``, ``tenant_id``, ``source``, ``data``, ``time``, ``id``. With ``count`` there are so many of it,
+    ``subject_type``, ``tenant_id``, ``source``, ``data``, ``time``, ``id``. ``count`` emits it that many times,
     and ``{n}`` in the subject is the number of each.
     """
 
@@ -225,6 +225,6 @@ class Acronis(Remote[AcronisTask]):
         return {**content, **{name: str(content[name]) for name in names}} if self.settings.text_ids else content
 
 
-def _whole(task: AcronisTask, reading: Reading, now: float) -> dict[str, Any]:
+def _whole(task: AcronisTask, reading: TaskState, now: float) -> dict[str, Any]:
     """All that a list can ask about, the short form leaves much of it out."""
     return {**activity(task, reading, now), **full(task, reading, now), "taskId": task.ref}

@@ -1,4 +1,4 @@
-"""Subscriptions of the emulated Event Manager: what they may say, what they let through, and whom they serve."""
+"""Subscriptions of the emulated Event Manager: their checks, their filters, and the consumer that they serve."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Subscription:
 
     :param content: as it was made, with the defaults filled in.
     :param committed: the offset that was committed last.
-    :param leader: who is served.
-    :param leads_until: unix seconds until which nobody else is.
+    :param leader: the consumer that is served.
+    :param leads_until: unix seconds until which no other consumer is served.
     """
 
     content: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Subscription:
 
     @property
     def condition(self) -> Condition:
-        """What its CEL says."""
+        """The filter of its CEL."""
         return condition(str(self.content.get("cel") or ""))
 
     @property
@@ -59,7 +59,7 @@ class Subscription:
         return duration(self.content["session_timeout"])
 
     def serve(self, consumer: str, now: float) -> int | None:
-        """None where the consumer is served, else after how many seconds it may ask again."""
+        """None where the consumer is served, else the seconds after which it may ask again."""
         if self.leader != consumer and now < self.leads_until:
             return max(1, math.ceil(self.leads_until - now))
         self.leader, self.leads_until = consumer, now + self.session_seconds

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Phase
-from airflow_provider_taskwatch.sandbox.task import Reading, Task, Vocabulary
+from airflow_provider_taskwatch.sandbox.task import Task, TaskState, Vocabulary
 
 from .topic import time_of
 
@@ -72,7 +72,7 @@ class AcronisTask(Task):
         return ACTIVITY_OFFSET + int(self.ref)
 
 
-def short(task: AcronisTask, reading: Reading, now: float) -> dict[str, Any]:
+def short(task: AcronisTask, reading: TaskState, now: float) -> dict[str, Any]:
     """A task as an entry of a list."""
     begun = task.begins_at if reading.status != "enqueued" else None
     times = {
@@ -97,7 +97,7 @@ def short(task: AcronisTask, reading: Reading, now: float) -> dict[str, Any]:
     return content
 
 
-def full(task: AcronisTask, reading: Reading, now: float) -> dict[str, Any]:
+def full(task: AcronisTask, reading: TaskState, now: float) -> dict[str, Any]:
     """A task as it is read alone."""
     content = {
         **short(task, reading, now),
@@ -118,7 +118,7 @@ def full(task: AcronisTask, reading: Reading, now: float) -> dict[str, Any]:
     return content
 
 
-def activity(task: AcronisTask, reading: Reading, now: float) -> dict[str, Any]:
+def activity(task: AcronisTask, reading: TaskState, now: float) -> dict[str, Any]:
     """The one activity of a task."""
     whole = full(task, reading, now)
     shared = ("state", "tenant", "updatedAt", "type", "policy", "resource", "result", "startedAt", "completedAt")
@@ -137,7 +137,7 @@ def _assignments(task: AcronisTask, now: float) -> int:
     return len([one for one in stages if one <= task.elapsed(now)]) or 1
 
 
-def _outcome(reading: Reading) -> dict[str, Any]:
+def _outcome(reading: TaskState) -> dict[str, Any]:
     result: dict[str, Any] = {"code": reading.status}
     if reading.status == "warning":
         result["warnings"] = [{"domain": "Sandbox", "code": "Remark", "message": reading.message or "It was slow."}]
@@ -146,7 +146,7 @@ def _outcome(reading: Reading) -> dict[str, Any]:
     return result
 
 
-def _blocker(task: AcronisTask, reading: Reading) -> dict[str, Any]:
+def _blocker(task: AcronisTask, reading: TaskState) -> dict[str, Any]:
     issue = {"key": reading.message or "agent.needs_a_person", "context": {}}
     return {"id": 1, "taskId": int(task.ref), "tenant": {"id": "1", "uuid": task.tenant_id}, "issue": issue}
 

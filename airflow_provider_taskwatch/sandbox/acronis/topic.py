@@ -44,11 +44,11 @@ class Published:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Of events with the same one, a consolidated topic keeps the last."""
+        """The key of a consolidated topic, which keeps the last event of each key."""
         return tuple(self.content.get(name) for name in ("type", "tenant_id", "subject"))
 
     def show(self) -> dict[str, Any]:
-        """As a poll shows it; fractions have seven to nine digits."""
+        """The event as a poll shows it; fractions have seven to nine digits."""
         return {
             **self.content,
             "ingest_time": _time(self.at, 7 + self.sequence % 3),
@@ -83,18 +83,18 @@ class Topic:
         self._last[event.key] = event.sequence
 
     def after(self, offset: int, now: float) -> Iterator[Published]:
-        """What is kept behind an offset."""
+        """The kept events after an offset."""
         first = bisect_right(self._events, offset, key=lambda event: event.sequence)
         events = self._events[max(first, self._first_kept(now)) :]
         return (event for event in events if not self.is_consolidated or self._last[event.key] == event.sequence)
 
     @property
     def current(self) -> int:
-        """The offset behind which nothing is, yet."""
+        """The offset after the last event."""
         return self._events[-1].sequence if self._events else 0
 
     def earliest(self, now: float) -> int:
-        """The offset behind which all that is kept is."""
+        """The offset before the first kept event."""
         first = self._first_kept(now)
         return self._events[first].previous if first < len(self._events) else self.current
 
@@ -104,7 +104,7 @@ class Topic:
         return self._events[first].sequence if first < len(self._events) else self.current
 
     def before(self, offset: int, count: int) -> int:
-        """The offset that so many events lie behind, those up to ``offset``."""
+        """The offset that is ``count`` events before ``offset``."""
         index = bisect_right(self._events, offset, key=lambda event: event.sequence) - count
         return self._events[index].previous if 0 <= index < len(self._events) else 0
 

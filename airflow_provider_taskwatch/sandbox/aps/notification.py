@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_taskwatch.core import glob
-from airflow_provider_taskwatch.sandbox.task import Reading, Task
+from airflow_provider_taskwatch.sandbox.task import Task, TaskState
 
 STATUSES: Mapping[str, tuple[str, ...]] = {
     "activity": ("inProgress", "ready", "error"),
@@ -82,7 +82,7 @@ def problems(content: Mapping[str, Any], *, require_fields: bool, refuse_announc
     return found
 
 
-def show(note: Notification, reading: Reading, locale: str, time: Any) -> dict[str, Any]:
+def show(note: Notification, reading: TaskState, locale: str, time: Any) -> dict[str, Any]:
     """A notification as answers have it.
 
     :param time: writes unix seconds.

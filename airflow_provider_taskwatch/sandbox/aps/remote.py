@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.sandbox.answer import header, json_reply, utc, value
 from airflow_provider_taskwatch.sandbox.remote import Answer, Remote, Route, Visit
 from airflow_provider_taskwatch.sandbox.rule import Rule
-from airflow_provider_taskwatch.sandbox.task import Reading, Vocabulary
+from airflow_provider_taskwatch.sandbox.task import TaskState, Vocabulary
 from airflow_provider_taskwatch.sandbox.token import CLIENT_ID, CLIENT_SECRET, TokenSettings
 
 from .notification import DEFAULTS, Notification, matches, problems, settable, show
@@ -28,15 +28,15 @@ APS_TOKEN = "sandbox-aps-token"  # noqa: S105 - opens the sandbox and nothing el
 OTHER_ID = "sandbox-other-id"
 OTHER_SECRET = "sandbox-other-secret"  # noqa: S105 - likewise
 LATEST = 10
-"""So many activities that do not go on any more are shown."""
+"""How many finished activities are shown."""
 
 
 @dataclass(kw_only=True)
 class ApsSettings(TokenSettings):
-    """What can be changed about the emulated platform.
+    """The settings of the emulated platform.
 
     :param clients: secrets by consumer key. What the second one sends runs by itself, by the rules: it stands for an
-        application of somebody else.
+        another application.
     :param users: account by user.
     :param aps_tokens: user by the token in ``APS-Token``.
     :param check_signature: whether the signatures of applications are verified.
@@ -127,7 +127,7 @@ class Aps(Remote[Notification]):
 
     @classmethod
     def connections(cls, url: str) -> dict[str, dict[str, Any]]:
-        """One for us, and one for somebody else's application."""
+        """A connection for us, and one for another application."""
         return {
             **super().connections(url),
             "aps_other": _connection(url, OTHER_ID, OTHER_SECRET, "other"),
@@ -152,12 +152,12 @@ class Aps(Remote[Notification]):
         words = message or _REFUSALS.get(status, "An internal error occurred.")
         return json_reply(status, {"error": f"APS::Hosting::Exception::{status}", "message": words})
 
-    def read(self, task: Notification, now: float) -> Reading:
+    def read(self, task: Notification, now: float) -> TaskState:
         if task.runs_itself or task.ending is not None:
             return super().read(task, now)
         status = task.content["status"]
         phase = self.words.phase(status)
-        return Reading(status=status, phase=phase, progress=0, ended_at=task.modified_at if phase.is_final else None)
+        return TaskState(status=status, phase=phase, progress=0, ended_at=task.modified_at if phase.is_final else None)
 
     # --- the eight operations, and the look-up of the manager
 
@@ -200,7 +200,7 @@ class Aps(Remote[Notification]):
         return self._list(seen, visit)
 
     def list_by_context(self, visit: Visit) -> Reply:
-        """For applications this is a search, whoever is addressed."""
+        """For applications this is a search, for every addressee."""
         pattern = value(visit.call, "context")
         found = [one for one in self._seen(visit) if matches(one.content.get("context"), pattern)]
         return self._list(found[: self.settings.last_messages], visit)

@@ -1,4 +1,4 @@
-"""Automic's callbacks: who may ask for one, when the next attempt is due, and when the engine gives up.
+"""Automic's callbacks: which starts may have one, when the next attempt is due, and when the engine gives up.
 
 * https://docs.automic.com/documentation/WEBHELP/English/all/components/DOCU/21.0.5/Automic%20Automation%20Guides/Content/REST_API/AE_REST_API_General_PollingCallback.htm
 * https://docs.automic.com/documentation/webhelp/english/ALL/components/DOCU/21.0.4/Automic%20Automation%20Guides/Content/AWA/Variables/UC_CALLBACK_SETTINGS.htm
@@ -52,8 +52,8 @@ class CallbackSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subscription:
-    """What a start says of its callback.
+class CallbackSubscription:
+    """The callback section of a start.
 
     :param client: of the engine, as the start's path has it.
     :param early_at: unix seconds when it is sent although the execution has not ended; None: only at the end.
@@ -65,13 +65,13 @@ class Subscription:
     early_at: float | None = None
 
 
-def subscription(content: Mapping[str, Any], client: str) -> Subscription | None:
+def subscription(content: Mapping[str, Any], client: str) -> CallbackSubscription | None:
     """What a start asks for; None where that is nothing, and where it recurs: then a callback has no effect."""
     if not content.get("callback") or content.get("execution_option") == "recurring":
         return None
     wanted = content["callback"]["http"]
     headers = {name: str(value) for name, value in (wanted.get("headers") or {}).items()}
-    return Subscription(url=wanted["url"], headers=headers, client=client)
+    return CallbackSubscription(url=wanted["url"], headers=headers, client=client)
 
 
 def problem(content: Mapping[str, Any], *, https_only: bool) -> str:
@@ -90,7 +90,7 @@ def problem(content: Mapping[str, Any], *, https_only: bool) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How far one callback is.
+    """The progress of one callback.
 
     :param due: unix seconds of the next attempt; None while one is under way, and after the last.
     :param failed: attempts that have failed.
@@ -106,7 +106,7 @@ class Schedule:
 
 
 def after(schedule: Schedule, answer: int | None, now: float, settings: CallbackSettings) -> Schedule:
-    """How far it is after an attempt.
+    """The progress after an attempt.
 
     :param answer: HTTP status; None where there was none.
     """
@@ -124,6 +124,6 @@ def retries(settings: CallbackSettings) -> int:
 
 
 def pause(failed: int, settings: CallbackSettings) -> float:
-    """Seconds until the next attempt, after so many that failed."""
+    """Seconds until the next attempt, after ``failed`` ones."""
     interval = max(MIN_INTERVAL_SECONDS, settings.callback_interval)
     return float(interval * failed**settings.callback_interval_exp / settings.callback_speed)

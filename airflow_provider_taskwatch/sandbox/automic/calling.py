@@ -12,9 +12,9 @@ from functools import partial
 
 from airflow_provider_taskwatch.sandbox.post import Post
 from airflow_provider_taskwatch.sandbox.rule import Rule
-from airflow_provider_taskwatch.sandbox.task import Ending, Reading
+from airflow_provider_taskwatch.sandbox.task import RequestedEnd, TaskState
 
-from .callback import GIVEN_UP, CallbackSettings, Schedule, Subscription, after
+from .callback import GIVEN_UP, CallbackSettings, CallbackSubscription, Schedule, after
 from .execution import CALLBACK, Execution
 from .payload import End, default, filled
 
@@ -30,7 +30,7 @@ class _Callback:
 
     entry: Execution
     end: End
-    subscription: Subscription
+    subscription: CallbackSubscription
     schedule: Schedule
 
 
@@ -47,17 +47,17 @@ class Callbacks:
     def __init__(
         self,
         settings: CallbackSettings,
-        read: Callable[[Execution, float], Reading],
+        read: Callable[[Execution, float], TaskState],
         add: Callable[..., Execution],
     ) -> None:
         self._settings = settings
         self._read = read
         self._add = add
-        self._owed: dict[str, tuple[Execution, Subscription]] = {}
+        self._owed: dict[str, tuple[Execution, CallbackSubscription]] = {}
         self._looks: list[tuple[float, str]] = []
         self._made: dict[str, _Callback] = {}
 
-    def subscribe(self, task: Execution, wanted: Subscription) -> None:
+    def subscribe(self, task: Execution, wanted: CallbackSubscription) -> None:
         """Owe a callback."""
         self._owed[task.ref] = (task, wanted)
         self.expect(task)
@@ -68,7 +68,7 @@ class Callbacks:
             heapq.heappush(self._looks, (task.expected_end, task.ref))
 
     def hasten(self, ref: str, seconds: float) -> bool:
-        """Let the callback of an execution be sent so long after its start; False where none is owed."""
+        """Send the callback of an execution early, ``seconds`` after its start; False where none is due."""
         if ref not in self._owed:
             return False
         task, wanted = self._owed[ref]
@@ -94,7 +94,7 @@ class Callbacks:
         return [self._post(one, now) for one in ready]
 
     def next_due(self) -> float | None:
-        """The moment at which there may be something due; None: not as things stand."""
+        """When something may be due, in unix seconds; None where nothing is expected."""
         return min(self._moments(), default=None)
 
     def answered(self, ref: str, answer: int | None, now: float) -> None:
@@ -111,7 +111,7 @@ class Callbacks:
         yield from (at for at, _ in self._looks[:1])
         yield from (one.schedule.due for one in self._made.values() if one.schedule.due is not None)
 
-    def _enter(self, task: Execution, wanted: Subscription, now: float) -> None:
+    def _enter(self, task: Execution, wanted: CallbackSubscription, now: float) -> None:
         reading = self._read(task, now)
         if reading.phase.is_final and reading.ended_at is not None and not reading.is_gone:
             self._make(_end(task, wanted, reading.status, reading.message), reading.ended_at)
@@ -135,7 +135,9 @@ class Callbacks:
     def _close(self, entry: Execution, schedule: Schedule, answer: int | None, now: float) -> None:
         is_given_up = schedule.end_status == GIVEN_UP
         message = f"given up after {schedule.failed} attempts; the last answer: {answer}" if is_given_up else ""
-        entry.ending = Ending(asked_at=now, at=now, status=schedule.end_status, until_then=ACTIVE, message=message)
+        entry.ending = RequestedEnd(
+            asked_at=now, at=now, status=schedule.end_status, until_then=ACTIVE, message=message
+        )
         del self._made[entry.ref]
 
     def _post(self, one: _Callback, now: float) -> Post:
@@ -143,8 +145,8 @@ class Callbacks:
             system="automic",
             ref=one.entry.ref,
             about=str(one.end.run_id),
-            ref_told=str(one.end.run_id),
-            status_told=one.end.status,
+            claimed_ref=str(one.end.run_id),
+            claimed_status=one.end.status,
             url=one.subscription.url,
             headers=one.subscription.headers,
             write=partial(self._body, one.end),
@@ -155,14 +157,14 @@ class Callbacks:
         )
 
     def _body(self, end: End, run_id: str, status: str) -> bytes:
-        told = replace(end, run_id=int(run_id), status=status)
+        claimed = replace(end, run_id=int(run_id), status=status)
         template = self._settings.callback_template
         if template:
-            return filled(template, told, self._settings.language)
-        return default(told, self._settings.callback_payload)
+            return filled(template, claimed, self._settings.language)
+        return default(claimed, self._settings.callback_payload)
 
 
-def _end(task: Execution, wanted: Subscription, status: str, message: str = "") -> End:
+def _end(task: Execution, wanted: CallbackSubscription, status: str, message: str = "") -> End:
     return End(
         run_id=task.run_id,
         name=task.name,

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.sandbox.answer import utc
-from airflow_provider_taskwatch.sandbox.task import Reading, Task, Vocabulary
+from airflow_provider_taskwatch.sandbox.task import Task, TaskState, Vocabulary
 
 from .status import phase, text
 
@@ -43,7 +43,7 @@ class Execution(Task):
         an execution with a state of its own.
     :param reference: run id of the execution that this one restarts.
     :param is_recursive: whether it was cancelled together with its children.
-    :param about: the execution of whose end this callback tells.
+    :param about: the execution whose end this callback reports.
     """
 
     kind: str
@@ -85,7 +85,7 @@ def kind_of(name: str) -> str:
     return prefix if prefix in TYPES else "JOBS"
 
 
-def read_step(workflow: Execution, step: int, above: Reading, now: float) -> Reading:
+def read_step(workflow: Execution, step: int, above: TaskState, now: float) -> TaskState:
     """A workflow's tasks run one after the other; one that ends badly stops at its failing task."""
     failing = _failing(workflow)
     count = len(workflow.children) if failing is None else failing + 1
@@ -112,16 +112,16 @@ def _failing(workflow: Execution) -> int | None:
     return int(workflow.options.get("failing_child", 0)) if fails else None
 
 
-def _never_run(above: Reading) -> str:
+def _never_run(above: TaskState) -> str:
     """A task that has not begun: it waits, or went with its workflow."""
     if not above.is_ended:
         return "1700"
     return {Phase.CANCELLED: "1851", Phase.SUCCEEDED: "1900"}.get(above.phase, "1802")
 
 
-def _step(status: str, began_at: float | None, ended_at: float | None, message: str = "") -> Reading:
+def _step(status: str, began_at: float | None, ended_at: float | None, message: str = "") -> TaskState:
     found = phase(status)
-    return Reading(
+    return TaskState(
         status=status,
         phase=found,
         progress=100 if found.is_final else 0,
@@ -131,7 +131,7 @@ def _step(status: str, began_at: float | None, ended_at: float | None, message: 
     )
 
 
-def show(task: Execution, reading: Reading, now: float, language: str) -> dict[str, Any]:
+def show(task: Execution, reading: TaskState, now: float, language: str) -> dict[str, Any]:
     """An execution object; what is null is left out."""
     options, parent = task.options, task.parent
     activator = parent or task.about
@@ -179,7 +179,7 @@ def extras(task: Execution, names: list[str]) -> dict[str, Any]:
     return {name: known[name] for name in names if name in known}
 
 
-def reports(task: Execution, reading: Reading, now: float) -> dict[str, list[str]]:
+def reports(task: Execution, reading: TaskState, now: float) -> dict[str, list[str]]:
     """The lines of each report that there is so far; REP only where the rule's option ``report`` gives it."""
     activation = f"{moment(task.created_at)} - '{task.name}' with RunID {task.run_id:010} was activated."
     messages = reading.message.splitlines() if reading.is_ended else []

@@ -1,4 +1,4 @@
-"""What a callback of Automic says: the default payloads of the vendor's page, and the template of an installation.
+"""The payload of a callback of Automic: the default payloads of the vendor's page, and the template of an installation.
 
 https://docs.automic.com/documentation/WEBHELP/English/all/components/DOCU/21.0.5/Automic%20Automation%20Guides/Content/REST_API/AE_REST_API_General_PollingCallback.htm
 
@@ -21,7 +21,7 @@ NO_ERROR = "00000000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """What there is to tell of an execution that has ended.
+    """The values of an execution that has ended.
 
     :param user: ``USER/DEPARTMENT``.
     :param message: why it ended badly.
@@ -47,7 +47,7 @@ def default(end: End, shape: str) -> bytes:
 def filled(template: str, end: End, language: str) -> bytes:
     """The template with its placeholders replaced, as plain text: a quotation mark in a value ends a JSON text.
 
-    A placeholder that nobody knows stays as it is.
+    An unknown placeholder stays as it is.
     """
     known = _variables(end) | _properties(end, language)
     return re.sub(r"&\$?[\w.@]+#", lambda found: known.get(found[0], found[0]), template).encode()

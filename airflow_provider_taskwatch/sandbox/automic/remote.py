@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.sandbox.post import Post
 from airflow_provider_taskwatch.sandbox.remote import Answered, Remote, Route, Visit
 from airflow_provider_taskwatch.sandbox.rule import Rule
 from airflow_provider_taskwatch.sandbox.setting import Between, Like
-from airflow_provider_taskwatch.sandbox.task import Ending, Reading, read
+from airflow_provider_taskwatch.sandbox.task import RequestedEnd, TaskState, read
 from airflow_provider_taskwatch.sandbox.token import TokenSettings, decode_basic
 
 from .callback import CallbackSettings, problem, subscription
@@ -68,11 +68,11 @@ class Account:
 
 @dataclass(kw_only=True)
 class AutomicSettings(CallbackSettings, TokenSettings):
-    """What can be changed about the emulated Automation Engine, besides how it calls back.
+    """The settings of the emulated Automation Engine, besides those of callbacks.
 
     :param accounts: users, as :class:`Account` or as objects with its fields.
     :param bearer: whether tokens of the token endpoint are accepted beside Basic.
-    :param healthy: what ``system/health`` says.
+    :param healthy: the answer of ``system/health``.
     :param maintenance: ILM runs: everything answers 503.
     :param deactivate_after: seconds after its end when an execution leaves the list.
     :param reorganise_after: seconds after its end until reads answer 404; None: never.
@@ -183,7 +183,7 @@ class Automic(Remote[Execution]):
             if task.held_status == QUEUE_STOPPED and task.queue not in self.settings.stopped_queues:
                 self.release(task.ref, now)
 
-    def read(self, task: Execution, now: float) -> Reading:
+    def read(self, task: Execution, now: float) -> TaskState:
         if task.parent is None or task.step is None or task.ending is not None:
             return read(task, now, self.words)
         return read_step(task.parent, task.step, self.read(task.parent, now), now)
@@ -382,7 +382,7 @@ class Automic(Remote[Execution]):
     def _activate(
         self, visit: Visit, name: str, rule: Rule, content: Mapping[str, Any], reference: str = ""
     ) -> Execution:
-        """An execution that somebody asked for, and those that it brings along."""
+        """An execution that was started, and its children."""
         queue = str(content.get("queue") or "CLIENT_QUEUE")
         begins_at, held_status = self._beginning(content, queue, visit.now)
         task = self._new(
@@ -466,7 +466,7 @@ class Automic(Remote[Execution]):
         for one in (task, *(child for child in own if not self.read(child, now).is_ended)):
             status = "1851" if one.kind in PARENTS else "1850"
             at = now + self.settings.cancel_seconds
-            one.ending = Ending(asked_at=now, at=at, status=status, until_then="1571")
+            one.ending = RequestedEnd(asked_at=now, at=at, status=status, until_then="1571")
             self.callbacks.expect(one)
         self.cancelled.append(task.ref)
         return json_reply(200, {})

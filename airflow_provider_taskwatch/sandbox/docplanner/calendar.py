@@ -1,4 +1,4 @@
-"""The calendar of the emulated Docplanner: visits and breaks, and what each change of it is told as."""
+"""The calendar of the emulated Docplanner: visits and breaks, and the notification of each change."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SLOTS_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What an action has done.
+    """The result of an action.
 
     :param content: of the answer; None: it has no body.
-    :param name: of the notification; empty: there is none.
+    :param name: of the notification; empty where there is none.
     :param data: of the notification, without its place.
     :param location: path of what is new, below the place.
     """
@@ -32,7 +32,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why nothing was done."""
+    """Why an action was refused."""
 
     status: int
     message: str
@@ -46,7 +46,7 @@ Place = tuple[str, str, str]
 
 
 class Calendar:
-    """What was booked, and when nobody can be. All ids are texts."""
+    """Bookings, and breaks in which nothing can be booked. All ids are strings."""
 
     def __init__(self) -> None:
         self._next_id = FIRST_ID
@@ -55,7 +55,7 @@ class Calendar:
         self._slots: dict[Place, float] = {}
 
     def visit(self, where: Place, ref: str) -> dict[str, Any] | None:
-        """A booking of this place; None where it has no such."""
+        """A booking of this place; None where there is none of this id."""
         found = self._visits.get(ref)
         return found[1] if found is not None and found[0] == where else None
 
@@ -136,7 +136,7 @@ class Calendar:
         return Change(status=204, name="break-removed", data={"break": found})
 
     def replace_slots(self, where: Place, now: float) -> Done:
-        """Nobody hears of it; another one is refused while it is being worked on."""
+        """Sends no notification; a second one is refused while the first is in progress."""
         if now < self._slots.get(where, 0.0):
             return Refusal(status=429, message="The previous request is still being processed.")
         self._slots[where] = now + SLOTS_SECONDS
@@ -146,7 +146,7 @@ class Calendar:
         return Change(status=202, name="address-unassigned", data=place(*where))
 
     def approve(self, name: str, data: Fields, now: float) -> tuple[str, dict[str, Any]]:
-        """What a blocking notification becomes once it is approved: its name and data."""
+        """The name and data of the notification that follows an approved request."""
         data = {**invented(name, 0, now), **data}
         own = {one: value for one, value in data.items() if one in ("facility", "doctor", "address")}
         if name == "booking-moving":
@@ -196,7 +196,7 @@ class Calendar:
 
 
 def _read(text: str) -> datetime:
-    """``ValueError`` where it is no time with an offset."""
+    """The time; ``ValueError`` where it has no offset."""
     read = datetime.fromisoformat(text)
     if read.tzinfo is None:
         raise ValueError(f"{text!r} has no offset")

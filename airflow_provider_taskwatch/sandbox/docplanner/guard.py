@@ -1,4 +1,4 @@
-"""What stands before Docplanner's API: a web firewall, a redirect to the right host, and rate limits."""
+"""The gateway before Docplanner's API: a web firewall, a redirect to the right host, and rate limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WINDOW_SECONDS = 300.0
 
 @dataclass(kw_only=True)
 class GuardSettings:
-    """What stands before the API.
+    """The settings of the gateway.
 
     :param firewall: whether requests without a User-Agent get a page with 405.
     :param firewall_requests: requests in five minutes, token requests included, after which the page comes as well;
@@ -40,7 +40,7 @@ class GuardSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """How many requests of a kind may be sent until a moment, and how many were."""
+    """How many requests of a kind are allowed until a moment, and how many were sent."""
 
     limit: int
     used: int
@@ -52,7 +52,7 @@ class Allowance:
 
     @property
     def headers(self) -> dict[str, str]:
-        """As they come with every reply, a refusal or not."""
+        """The headers that every reply carries, refusals included."""
         return {
             "x-ratelimit-limit": str(self.limit),
             "x-ratelimit-remaining": str(max(0, self.limit - self.used)),
@@ -62,7 +62,7 @@ class Allowance:
 
 
 class Guard:
-    """Turns requests away before the API sees them."""
+    """Refuses requests before they reach the API."""
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
@@ -70,7 +70,7 @@ class Guard:
         self._allowances: dict[str, Allowance] = {}
 
     def turn_away(self, call: Call, now: float) -> Reply | None:
-        """The page of the firewall, or a redirect; None for a request that may go on."""
+        """The page of the firewall, or a redirect; None for a request that passes."""
         if self._is_blocked(call, now):
             return html_reply(405)
         name = header(call, "host").partition(":")[0]
@@ -80,7 +80,7 @@ class Guard:
         return Reply(status=301, headers={"location": f"https://www.{name}{target}"})
 
     def count(self, call: Call, now: float) -> Allowance | None:
-        """Count a request; None where nobody counts."""
+        """Count a request; None where no limit is set."""
         if not self._settings.rate_limiter:
             return None
         kind, limit, seconds = _KINDS.get(call.method, _WRITE)

@@ -1,4 +1,4 @@
-"""What the emulated Docplanner tells: one notification, and invented data for every name that it has."""
+"""A notification of the emulated Docplanner, with invented data for every name."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _PHASES = {"sent": Phase.RUNNING}
 WORDS = Vocabulary(outcomes={}, stages=((0.0, "sent"),), phase=lambda status: _PHASES.get(status, Phase.UNKNOWN))
 
 BLOCKING = ("slot-booking", "booking-moving")
-"""Requests for approval: the status of the answer decides."""
+"""Requests for approval: the HTTP status of the answer decides."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Notification(Task):
     """One notification; it is in the queue, or pushed, from ``created_at`` on.
 
-    :param told_at: its ``created_at`` as it is told.
+    :param shown_at: the ``created_at`` that it shows.
     """
 
     data: Mapping[str, Any]
-    told_at: str
+    shown_at: str
 
     @property
     def content(self) -> dict[str, Any]:
-        return {"name": self.name, "data": dict(self.data), "created_at": self.told_at}
+        return {"name": self.name, "data": dict(self.data), "created_at": self.shown_at}
 
     @property
     def body(self) -> bytes:
@@ -44,7 +44,7 @@ def moment(seconds: float) -> str:
 
 
 def place(facility: str = "11", doctor: str = "22", address: str = "33") -> dict[str, Any]:
-    """What nearly all data begin with."""
+    """The fields that nearly all data have in common."""
     return {
         "facility": {"id": facility, "name": "Sandbox Clinic"},
         "doctor": {"id": doctor, "name": "Dora", "surname": "Sandbox"},
@@ -53,7 +53,7 @@ def place(facility: str = "11", doctor: str = "22", address: str = "33") -> dict
 
 
 def patient(number: int) -> dict[str, Any]:
-    """Somebody who does not exist."""
+    """An invented person."""
     return {
         "name": _NAMES[number % len(_NAMES)],
         "surname": f"Invented-{number}",
@@ -113,7 +113,7 @@ def canceled(visit: Mapping[str, Any], now: float, by: str = "user") -> dict[str
 
 
 def invented(name: str, number: int, now: float) -> dict[str, Any]:
-    """Data for a notification of any name; one that is not known has data of its own, too.
+    """Data for a notification of any name, unknown ones included.
 
     :param number: makes ids and people differ.
     """
@@ -186,4 +186,4 @@ _OWN: Mapping[str, Own] = {
     "address-unassigned": lambda number, now: {},
 }
 NAMES = tuple(_OWN)
-"""All that are known; three of them are not in the vendor's enumeration."""
+"""All known names; three of them are not in the vendor's enumeration."""

@@ -1,4 +1,4 @@
-"""Docplanner's queue: first in, first out, what is pulled is gone, and what nobody pulls expires."""
+"""Docplanner's queue: first in, first out. A pull deletes what it returns; the rest expires."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ EXPIRY_SECONDS = 72 * 3600.0
 
 
 class Queue:
-    """The notifications that nobody has pulled."""
+    """The notifications that were not pulled yet."""
 
     def __init__(self) -> None:
         self._waiting: list[Notification] = []
 
     def put(self, one: Notification) -> None:
-        """Queue one; before its ``created_at`` nobody sees it."""
+        """Queue a notification; it is hidden until its ``created_at``."""
         insort(self._waiting, one, key=_created)
 
     def take(self, limit: int, now: float) -> list[Notification]:
-        """The earliest ones. They are gone from now on."""
+        """Remove and return the earliest ones."""
         expired = bisect_right(self._waiting, now - EXPIRY_SECONDS, key=_created)
         until = min(expired + limit, bisect_right(self._waiting, now, key=_created))
         taken, self._waiting = self._waiting[expired:until], self._waiting[until:]
         return taken
 
     def remaining(self, now: float) -> int:
-        """How many could be pulled."""
+        """How many notifications can be pulled."""
         expired = bisect_right(self._waiting, now - EXPIRY_SECONDS, key=_created)
         return bisect_right(self._waiting, now, key=_created) - expired
 

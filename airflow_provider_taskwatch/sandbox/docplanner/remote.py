@@ -36,7 +36,7 @@ DATA = "application/vnd.docplanner+json; charset=UTF-8"
 
 @dataclass(kw_only=True)
 class DocplannerSettings(PushSettings, GuardSettings, TokenSettings):
-    """What can be changed about the emulated Docplanner, besides pushes and what stands before it.
+    """The settings of the emulated Docplanner, besides those of pushes and of the gateway.
 
     :param empty_answer: the reply for an empty queue: ``404``, ``204``, ``200-empty`` or ``200-list``.
     :param pull_member: the member of a pull's answer that holds the notifications; the real one is ``notifications``.
@@ -74,11 +74,11 @@ EVENT_KEYS: Mapping[str, Any] = {
     "created_at": str,
     "delay": float,
 }
-"""What an event to emit may hold."""
+"""The fields of an event to emit."""
 
 
 class Docplanner(Remote[Notification]):
-    """One client of Docplanner: all that know its secret share the queue. It pushes where it is told where to.
+    """One client of Docplanner. All callers with its secret share the queue. It pushes if an address is set.
 
     Rules do not apply: there are no tasks. Its book holds the notifications that are being pushed, and the buried ones.
     """
@@ -99,19 +99,19 @@ class Docplanner(Remote[Notification]):
         self._last_ref = 0
 
     def answer(self, call: Call, now: float) -> Answered:
-        """Answer one call, unless something that stands before the API does."""
+        """Answer one call, unless the gateway does."""
         turned_away = self.guard.turn_away(call, now)
         if turned_away is not None:
             return Answered(reply=turned_away)
         allowance = None if self.is_token(call) else self.guard.count(call, now)
         if allowance is None:
             return Remote.answer(self, call, now)
-        told = allowance.headers
+        counters = allowance.headers
         if allowance.is_exceeded:
             wait = {"retry-after": str(int(allowance.until - now) + 1)} if self.settings.rate_limit_told else {}
-            return Answered(reply=_with(self.refuse(429), told | wait))
+            return Answered(reply=_with(self.refuse(429), counters | wait))
         answered = Remote.answer(self, call, now)
-        return replace(answered, reply=_with(answered.reply, told))
+        return replace(answered, reply=_with(answered.reply, counters))
 
     def authenticate(self, visit: Visit) -> Reply | None:
         grant = self.tokens.find(visit.call, visit.now)
@@ -145,18 +145,18 @@ class Docplanner(Remote[Notification]):
         return []
 
     def emit(self, events: Iterable[Mapping[str, Any]], now: float) -> int:
-        """Tell something; returns how many notifications that are.
+        """Emit notifications; return how many.
 
         :param events: mappings with ``name`` (any; ``slot-booked``), ``data`` (invented, and different each time, where
-            there are none), ``count`` (1), ``created_at`` (as it is told, whatever the time is), ``delay`` (0 seconds).
+            there are none), ``count`` (1), ``created_at`` (as it is shown, at any time), ``delay`` (0 seconds).
         """
-        told = 0
+        emitted = 0
         for event in events:
             for _ in range(event.get("count", 1)):
                 at = now + event.get("delay", 0.0)
                 self._tell(event.get("name", "slot-booked"), event.get("data"), at, event.get("created_at", ""))
-                told += 1
-        return told
+                emitted += 1
+        return emitted
 
     def due(self, now: float) -> list[Post]:
         return self.pushes.due(now)
@@ -192,8 +192,8 @@ class Docplanner(Remote[Notification]):
         taken = self.queue.take(limit, visit.now)
         if not taken:
             return EMPTY[self.settings.empty_answer]
-        told = {self.settings.pull_member: [one.content for one in taken]}
-        return _data(200, {**told, "remaining": self.queue.remaining(visit.now)})
+        pulled = {self.settings.pull_member: [one.content for one in taken]}
+        return _data(200, {**pulled, "remaining": self.queue.remaining(visit.now)})
 
     def release_notifications(self, visit: Visit) -> Reply:
         """``POST /notifications/release``"""
@@ -297,7 +297,7 @@ class Docplanner(Remote[Notification]):
             else _data(done.status, done.content, location)
         )
 
-    def _tell(self, name: str, data: Mapping[str, Any] | None, at: float, told_at: str = "") -> None:
+    def _tell(self, name: str, data: Mapping[str, Any] | None, at: float, shown_at: str = "") -> None:
         """Queue a notification, or push it."""
         self._last_ref = ref = self._last_ref + 1
         one = Notification(
@@ -307,7 +307,7 @@ class Docplanner(Remote[Notification]):
             created_at=at,
             begins_at=at,
             data=invented(name, ref, at) if data is None else data,
-            told_at=told_at or moment(at),
+            shown_at=shown_at or moment(at),
         )
         if self.settings.push_url:
             self.book[one.ref] = one

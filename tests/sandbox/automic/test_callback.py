@@ -30,7 +30,7 @@ def due(automic: Visitor, seconds: float = 0) -> list[Post]:
 
 def told(automic: Visitor, seconds: float = 0) -> list[tuple[int, str]]:
     """Run id and status of the callbacks that are due."""
-    return [(int(post.ref_told), post.status_told) for post in due(automic, seconds)]
+    return [(int(post.claimed_ref), post.claimed_status) for post in due(automic, seconds)]
 
 
 def configure(automic: Visitor, **settings: Any) -> None:
@@ -346,11 +346,11 @@ def test_whoever_sends_callbacks_hears_of_every_change(automic: Visitor) -> None
     assert heard == [NOW + 5, NOW + 5, NOW + 35, NOW + 35]
 
 
-def test_acquia_calls_nobody_back(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_acquia_makes_no_callbacks(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("callback_early")
     acquia.post("/x", {"callback": {}})
     [post] = _foreign(sandbox)
-    with pytest.raises(NotImplementedError, match="acquia calls nobody back"):
+    with pytest.raises(NotImplementedError, match="acquia makes no callbacks"):
         sandbox.answered(post, 200, NOW)
     assert sandbox.due(NOW + 3600) == []
 
@@ -362,8 +362,8 @@ def _foreign(sandbox: Sandbox) -> list[Post]:
             system="acquia",
             ref=task["ref"],
             about=task["ref"],
-            ref_told=task["ref"],
-            status_told="completed",
+            claimed_ref=task["ref"],
+            claimed_status="completed",
             url=URL,
             headers={},
             write=lambda ref, status: b"",
