@@ -1,4 +1,4 @@
-"""One notification per DAG run or task, from whichever callback it is told, and wherever that runs."""
+"""One notification per DAG run or task, from any callback, wherever that runs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def known(box: Running) -> list[dict[str, Any]]:
     return box.sandbox.tasks(time.time())
 
 
-def told(box: Running) -> dict[str, Any]:
+def sent(box: Running) -> dict[str, Any]:
     """The one notification that there is."""
     [note] = known(box)
     return note
@@ -70,7 +70,7 @@ def told(box: Running) -> dict[str, Any]:
 def test_a_run_has_one_notification_from_its_start_to_its_end(connected: Running) -> None:
     for status in ("inProgress", "inProgress", "ready"):
         notifier(status)(task())
-    note = told(connected)
+    note = sent(connected)
     assert (note["status"], note["marker"]) == ("ready", run_context("d", RUN))
     assert connected.sandbox.counts()["started"]["aps"] == 1
 
@@ -79,23 +79,23 @@ def test_a_run_has_one_notification_from_its_start_to_its_end(connected: Running
 def test_the_end_finds_the_notification_from_whatever_context(connected: Running, context: dict[str, Any]) -> None:
     notifier()(task())
     notifier("error")({**context})
-    assert told(connected)["status"] == "error"
+    assert sent(connected)["status"] == "error"
 
 
-def test_the_end_is_sent_where_no_start_was_told(connected: Running) -> None:
+def test_the_end_is_sent_where_no_start_was(connected: Running) -> None:
     notifier("error")({**SHORT})
-    assert told(connected)["status"] == "error"
+    assert sent(connected)["status"] == "error"
 
 
-def test_the_start_may_be_told_by_an_operator(connected: Running) -> None:
+def test_an_operator_may_send_the_start(connected: Running) -> None:
     Life(ApsSendNotificationOperator, message="Load", account_id="account-1", about="dag_run").execute()
     notifier("ready")(task())
-    assert told(connected)["status"] == "ready"
+    assert sent(connected)["status"] == "ready"
 
 
 def test_a_task_has_its_own_below_that_of_its_run(connected: Running) -> None:
     notifier(about="task")(task())
-    assert "parentId" not in told(connected)["request"]
+    assert "parentId" not in sent(connected)["request"]
     notifier()(task())
     notifier("ready", about="task")(task())
     child, parent = sorted(known(connected), key=lambda one: one["marker"] == run_context("d", RUN))
@@ -112,9 +112,9 @@ def test_each_mapped_task_has_its_own(connected: Running) -> None:
 # --- texts
 
 
-def test_what_is_told_names_the_run_and_its_page(connected: Running) -> None:
+def test_the_texts_name_the_run_and_its_page(connected: Running) -> None:
     notifier(user_id="user-1", link="/v/a")(task())
-    assert told(connected)["request"] == {
+    assert sent(connected)["request"] == {
         "type": "activity",
         "status": "inProgress",
         "message": {"message": "__dag__", "keys": {"dag": "d"}},
@@ -129,9 +129,9 @@ def test_what_is_told_names_the_run_and_its_page(connected: Running) -> None:
     }
 
 
-def test_what_is_told_of_a_task_names_it(connected: Running) -> None:
+def test_the_texts_of_a_task_name_it(connected: Running) -> None:
     notifier(about="task")({"ti": Ti(map_index=3)})
-    request = told(connected)["request"]
+    request = sent(connected)["request"]
     assert request["message"]["keys"] == {"dag": "d", "task": "t"}
     assert request["fullDetails"]["keys"]["url"] == f"{PAGE}/tasks/t/mapped/3"
 
@@ -140,7 +140,7 @@ def test_texts_are_templates_and_have_languages_and_our_keys(connected: Running)
     title = {"message": "__what__ __dag__", "multilangKeys": {"what": {"en": "Load", "de": "Lauf"}}}
     value = LocalizedMessage(message="__dag__", keys={"dag": "mine"})
     notifier(message=title, details="{{ ti.task_id }}", full_details=value)(task())
-    request = told(connected)["request"]
+    request = sent(connected)["request"]
     assert request["message"] == {**title, "keys": {"dag": "d"}}
     assert (request["details"], request["fullDetails"]) == (
         {"message": "t"},
@@ -158,17 +158,17 @@ def test_texts_are_templates_and_have_languages_and_our_keys(connected: Running)
         (DEADLINE, "the deadline was 2026-01-31T07:00:00Z"),
     ],
 )
-def test_a_reason_is_told_where_a_text_has_a_place_for_it(connected: Running, context: Any, reason: str) -> None:
+def test_a_reason_is_shown_where_a_text_has_a_place_for_it(connected: Running, context: Any, reason: str) -> None:
     notifier("error", details="because: __reason__")({**context})
-    assert told(connected)["request"]["details"]["keys"] == {"reason": reason}
-    assert reason not in str(told(connected)["request"]["fullDetails"])
+    assert sent(connected)["request"]["details"]["keys"] == {"reason": reason}
+    assert reason not in str(sent(connected)["request"]["fullDetails"])
 
 
 # --- bad input
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({"status": "done"}, "status 'done'"),
         ({"about": "dag"}, "about='dag' is not one of"),
@@ -176,18 +176,20 @@ def test_a_reason_is_told_where_a_text_has_a_place_for_it(connected: Running, co
         ({"message": 7}, "message must be a text"),
     ],
 )
-def test_bad_input_is_named_before_anything_is_sent(connected: Running, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_bad_input_is_named_before_anything_is_sent(
+    connected: Running, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         notifier(**arguments)(task())
     assert connected.sandbox.log() == []
 
 
-@pytest.mark.parametrize("about, words", [("dag_run", "names no DAG run"), ("task", "names no task")])
-def test_a_context_without_ids_wants_one_for_the_message(connected: Running, about: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{words}.* give message_context="):
+@pytest.mark.parametrize("about, message", [("dag_run", "names no DAG run"), ("task", "names no task")])
+def test_a_context_without_ids_wants_one_for_the_message(connected: Running, about: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{message}.* give message_context="):
         notifier(about=about)({})
     notifier(about=about, message="late", message_context="orders.late")({})
-    note = told(connected)
+    note = sent(connected)
     assert (note["marker"], "details" in note["request"]) == ("orders.late", False)
     assert Subject().url(about) == "http://127.0.0.1:0"
 
@@ -208,7 +210,7 @@ def test_a_subject_is_read_from_whatever_there_is() -> None:
 
 async def test_a_notifier_can_be_awaited(connected: Running) -> None:
     await notifier("error", context={**DEADLINE})
-    assert told(connected)["status"] == "error"
+    assert sent(connected)["status"] == "error"
 
 
 async def test_two_deadlines_at_once_do_not_block_each_other(connected: Running) -> None:
@@ -224,20 +226,20 @@ async def test_two_deadlines_at_once_do_not_block_each_other(connected: Running)
 ARGUMENTS = {"status": "error", "account_id": "account-1", "details": "__reason__"}
 
 
-async def test_a_missed_deadline_is_told_by_the_triggerer(connected: Running) -> None:
+async def test_the_triggerer_sends_a_missed_deadline(connected: Running) -> None:
     callback = AsyncCallback(ApsNotifier, kwargs=ARGUMENTS)
     trigger = CallbackTrigger(callback.path, {**callback.kwargs, "context": {**DEADLINE}})
     states = [event.payload["state"] async for event in trigger.run()]
     assert [str(state) for state in states] == ["running", "success"]
-    assert told(connected)["request"]["details"]["keys"]["reason"].startswith("the deadline was 2026")
+    assert sent(connected)["request"]["details"]["keys"]["reason"].startswith("the deadline was 2026")
 
 
-def test_a_missed_deadline_is_told_by_an_executor(connected: Running) -> None:
+def test_an_executor_sends_a_missed_deadline(connected: Running) -> None:
     callback = SyncCallback(ApsNotifier, kwargs=ARGUMENTS)
     kwargs = {**callback.kwargs, "context": {**DEADLINE}}
     is_good, problem = execute_callback(callback.path, kwargs, None, None, structlog.get_logger())
     assert (is_good, problem) == (True, None)
-    assert told(connected)["status"] == "error"
+    assert sent(connected)["status"] == "error"
 
 
 def test_a_dag_with_notifiers_can_be_stored() -> None:

@@ -134,7 +134,7 @@ def test_a_send_that_failed_on_its_way_is_made_once(box: Running, fault: str) ->
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({"message": ""}, "message is missing"),
         ({"status": "existing"}, "status 'existing'"),
@@ -147,8 +147,8 @@ def test_a_send_that_failed_on_its_way_is_made_once(box: Running, fault: str) ->
         ({"status": []}, r"status must be a non-empty string"),
     ],
 )
-def test_bad_input_is_named_before_anything_is_sent(box: Running, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_bad_input_is_named_before_anything_is_sent(box: Running, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         sending(**arguments).execute()
     assert box.sandbox.log() == []
 
@@ -184,7 +184,7 @@ def test_an_edit_finds_a_notification_by_its_context(box: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({}, "give one of notification_id and context"),
         ({"notification_id": "a", "context": "b"}, "give one of notification_id and context, and not both"),
@@ -193,8 +193,8 @@ def test_an_edit_finds_a_notification_by_its_context(box: Running) -> None:
         ({"context": "b"}, "there is no notification of the context b"),
     ],
 )
-def test_an_edit_of_nothing_is_told(box: Running, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_an_edit_of_nothing_is_named(box: Running, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         Life(Edit, status="ready", **arguments).execute()
 
 
@@ -217,7 +217,7 @@ def test_what_the_platform_answers_to_a_deletion_is_the_result(box: Running, ans
     assert Life(Delete, notification_id=sent).execute() == expected
 
 
-def test_nobody_need_be_addressed(box: Running) -> None:
+def test_an_addressee_is_optional(box: Running) -> None:
     assert sending(account_id=None).execute()["accountId"] == ""
     assert len(known(box)) == 1
 
@@ -270,11 +270,11 @@ def test_the_view_of_a_panel_has_three_groups(box: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [({"view": "all"}, "view='all' is not one of"), ({"view": "context"}, "context must be a non-empty string")],
 )
-def test_a_wrong_view_is_named_before_any_request(box: Running, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_wrong_view_is_named_before_any_request(box: Running, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         Life(List, **arguments).execute()
     assert box.sandbox.log() == []
 

@@ -1,4 +1,4 @@
-"""Asking for a callback: what the engine is told, what the trigger is told, and what is refused."""
+"""Asking for a callback: what the engine and the trigger get, and what is refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def ticket(section: dict[str, Any]) -> Ticket:
     return found
 
 
-def test_the_engine_is_told_where_to_call_and_the_trigger_what_to_expect(box: Running) -> None:
+def test_the_engine_gets_the_address_and_the_trigger_the_expectation(box: Running) -> None:
     life = automic()
     trigger = life.defer().trigger
     [section] = asked(box)
@@ -156,7 +156,7 @@ def test_without_a_callback_nothing_is_asked_for(box: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({"execution_option": "recurring", "details": {"execute_at": "06:30"}}, "recurring executions"),
         ({"wait_for_completion": False}, "no wait receives it"),
@@ -168,10 +168,10 @@ def test_without_a_callback_nothing_is_asked_for(box: Running) -> None:
         ({"callback_poll_interval": 0}, "callback_poll_interval"),
     ],
 )
-def test_what_would_not_be_heard_is_refused_before_anything_is_started(
-    box: Running, arguments: dict[str, Any], words: str
+def test_a_callback_that_would_not_arrive_is_refused_before_the_start(
+    box: Running, arguments: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=message):
         automic(**arguments).execute()
 
     assert asked(box) == []

@@ -74,7 +74,7 @@ def test_what_comes_too_early_waits_in_the_triggerer_by_airflows_own_trigger(rem
     assert releases(remote) == 2
 
 
-def test_it_waits_again_where_somebody_else_was_faster(remote: Mocker) -> None:
+def test_it_waits_again_where_another_release_came_first(remote: Mocker) -> None:
     remote.post(RELEASE, [too_early(**{"Retry-After": "5"}), too_early(**{"Retry-After": "3600"})])
     life = Life(Release)
     life.defer()
@@ -89,20 +89,20 @@ def test_the_execution_timeout_ends_the_wait(remote: Mocker) -> None:
     assert timedelta(minutes=4) < deferred.timeout <= timedelta(minutes=5)
 
 
-def test_what_comes_too_early_waits_on_the_worker_where_it_is_told_to(remote: Mocker) -> None:
+def test_an_early_release_waits_on_the_worker_with_deferrable_false(remote: Mocker) -> None:
     remote.post(RELEASE, [too_early(**{"Retry-After": "1800"}), too_early(), DONE])
     life = Life(Release, deferrable=False)
     assert life.execute() is None
     assert life.task.hook.slept == [1800.0, 3600.0]
 
 
-def test_what_comes_too_early_is_skipped_where_it_is_told_to(remote: Mocker) -> None:
+def test_an_early_release_is_skipped_with_on_rate_limit_skip(remote: Mocker) -> None:
     remote.post(RELEASE, [too_early(**{"Retry-After": "1800"})])
     with pytest.raises(AirflowSkipException, match="once an hour; the next one in 1800 s"):
         Life(Release, on_rate_limit="skip").execute()
 
 
-def test_a_client_that_pulls_is_told_so_and_not_retried(remote: Mocker) -> None:
+def test_a_client_that_pulls_gets_a_clear_error_and_no_retry(remote: Mocker) -> None:
     remote.post(RELEASE, status_code=403, json={"errors": [], "message": "You are not allowed to use this method"})
     with pytest.raises(AirflowFailException, match="a release is only for clients to which Docplanner pushes"):
         Life(Release).execute()
@@ -115,7 +115,7 @@ def test_a_remote_in_trouble_is_left_to_the_retries_of_the_task(remote: Mocker) 
     assert releases(remote) == 1
 
 
-def test_a_wrong_argument_is_told_before_anything_is_sent(remote: Mocker) -> None:
+def test_a_wrong_argument_is_named_before_anything_is_sent(remote: Mocker) -> None:
     with pytest.raises(ConfigurationError, match="on_rate_limit='fail' is not one of 'wait', 'skip'"):
         Life(Release, on_rate_limit="fail").execute()
     assert remote.request_history == []

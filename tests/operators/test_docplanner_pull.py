@@ -41,26 +41,26 @@ def life(run: str = "a", **arguments: Any) -> Life:
     return made
 
 
-def test_the_queue_is_drained_in_its_order_and_told_once(box: Running) -> None:
+def test_the_queue_is_drained_in_its_order_and_each_event_is_returned_once(box: Running) -> None:
     emit(box, count=250)
-    told = life().execute()
-    assert [int(one["subject"]) for one in told] == list(range(700_001, 700_251))
+    result = life().execute()
+    assert [int(one["subject"]) for one in result] == list(range(700_001, 700_251))
     assert life("b").execute() == []
     assert pulls(box) == 5  # the last one of each run finds nothing
 
 
 def test_patients_stay_out_unless_the_connection_lets_them_in(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     emit(box)
-    [told] = life().execute()
-    assert set(told["content"]) == {"facility", "doctor", "address", "visit_booking"}
-    assert "patient" not in json.dumps(told)
+    [result] = life().execute()
+    assert set(result["content"]) == {"facility", "doctor", "address", "visit_booking"}
+    assert "patient" not in json.dumps(result)
     change_connection(monkeypatch, box, store_payload="full")
     emit(box)
-    [told] = life("b").execute()
-    assert told["content"]["visit_booking"]["patient"]["email"].endswith("@sandbox.invalid")
+    [result] = life("b").execute()
+    assert result["content"]["visit_booking"]["patient"]["email"].endswith("@sandbox.invalid")
 
 
-def test_a_lost_reply_is_told_as_a_possible_loss_and_what_follows_is_pulled_by_a_retry(box: Running) -> None:
+def test_a_lost_reply_is_logged_as_a_possible_loss_and_a_retry_pulls_what_follows(box: Running) -> None:
     emit(box, name="break-created")
     box.sandbox.add_fault("lost_reply", path="notifications", times=1)
     task = life()
@@ -71,7 +71,7 @@ def test_a_lost_reply_is_told_as_a_possible_loss_and_what_follows_is_pulled_by_a
     assert [one["name"] for one in task.retry()] == ["break-removed"]
 
 
-def test_what_cannot_be_read_is_kept_sealed_for_whoever_may_see_it(box: Running) -> None:
+def test_an_unreadable_notification_is_kept_sealed(box: Running) -> None:
     emit(box)
     box.sandbox.change({"docplanner": {"pull_member": "_items"}}, time.time())
     run = life()
@@ -94,7 +94,7 @@ def test_notifications_that_were_nearly_deleted_are_warned_of(box: Running, capl
     assert "its oldest notification was made 61 h ago; Docplanner deletes what was not pulled for 72 h" in caplog.text
 
 
-def test_where_docplanner_pushes_nobody_pulls_no_key_is_needed_and_a_missing_receiver_is_told(
+def test_where_docplanner_pushes_no_key_is_needed_and_a_missing_receiver_is_logged(
     box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change_connection(monkeypatch, box, delivery="push")

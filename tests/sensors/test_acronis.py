@@ -13,7 +13,7 @@ from tests.task.quick import AcronisSensor, QuickAcronisHook
 
 
 def started(box: Running, **rule: object) -> str:
-    """The id of a task that somebody else has started."""
+    """The id of a task that was started elsewhere."""
     box.sandbox.add_rule("db", **{"duration": 0.0, **rule})
     hook = QuickAcronisHook()
     hook.run_policy("nightly", ["db"])
@@ -37,12 +37,12 @@ def test_an_id_that_lost_its_digits_is_refused_before_any_request(box: Running) 
 
 
 @pytest.mark.parametrize(
-    "outcome, words",
+    "outcome, message",
     [("failure", "failed .completed, error.*: disk full"), ("cancelled", "cancelled"), ("lost", "lost")],
 )
-def test_a_bad_end_fails_with_the_remote_s_words(box: Running, outcome: str, words: str) -> None:
+def test_a_bad_end_fails_with_the_remotes_message(box: Running, outcome: str, message: str) -> None:
     ref = started(box, outcome=outcome, message="disk full")
-    with pytest.raises(RemoteTaskFailed, match=f"task {ref}: {words}"):
+    with pytest.raises(RemoteTaskFailed, match=f"task {ref}: {message}"):
         poking(ref).execute()
 
 

@@ -47,7 +47,7 @@ def asked(box: Running) -> list[str]:
 
 
 @pytest.mark.parametrize("given", ["id", "result"])
-def test_an_activity_is_waited_for_by_its_id_or_the_result_of_who_has_sent_it(box: Running, given: str) -> None:
+def test_an_activity_is_waited_for_by_its_id_or_by_the_result_of_its_sender(box: Running, given: str) -> None:
     ref = activity(box)
     result = Life(ApsSensor, notification_id=ref if given == "id" else {"id": ref}, **NO_PAUSE).execute()
     assert (result["id"], result["status"], result["message"]) == (ref, "ready", "Load")
@@ -66,7 +66,7 @@ def test_all_activities_of_a_pattern_are_waited_for(box: Running) -> None:
     assert {one["status"] for one in result["notifications"]} == {"ready"}
 
 
-def test_an_error_fails_in_the_words_of_the_notification(box: Running) -> None:
+def test_an_error_fails_with_the_message_of_the_notification(box: Running) -> None:
     ref = activity(box, outcome="failure", message="no space left")
     with pytest.raises(RemoteTaskFailed, match=rf"notification {ref}: failed \(error\): Load: no space left"):
         Life(ApsSensor, notification_id=ref, **NO_PAUSE).execute()
@@ -101,7 +101,7 @@ def test_a_wait_has_an_end(box: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({}, "give one of notification_id and context"),
         ({"notification_id": "a", "context": "b"}, "and not both"),
@@ -110,8 +110,8 @@ def test_a_wait_has_an_end(box: Running) -> None:
         ({"context": " "}, "context must be a non-empty string"),
     ],
 )
-def test_a_wrong_argument_is_named_before_any_request(box: Running, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_wrong_argument_is_named_before_any_request(box: Running, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         Life(ApsSensor, **arguments).execute()
     assert box.sandbox.log() == []
 

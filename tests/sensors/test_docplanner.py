@@ -90,7 +90,7 @@ def pushed(box: Running, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("beats", [True, False])
-def test_one_that_was_pushed_is_found_on_a_worker_which_says_where_nobody_takes_it(
+def test_a_pushed_notification_is_found_on_a_worker_which_says_if_no_receiver_is_alive(
     box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], beats: bool
 ) -> None:
     channel, inbox = pushed(box, monkeypatch), open_inbox()

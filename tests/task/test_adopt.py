@@ -41,7 +41,7 @@ def adopt(life: Life, ref: str, state: str | None = "failed", *, force: bool = F
     return adoption(life.store.kept[KEY], ref, state, force=force)
 
 
-def test_a_ref_that_the_remote_knows_is_adopted_and_what_it_is_is_told(lost: Life) -> None:
+def test_a_ref_that_the_remote_knows_is_adopted_and_its_state_is_shown(lost: Life) -> None:
     record, found = adopt(lost, f" 000{lost.xcoms['ref']} ")
     assert (record.ref, record.max_tries, record.id_space) == (lost.xcoms["ref"], None, "")
     assert "running" in found

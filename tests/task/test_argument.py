@@ -88,12 +88,12 @@ def test_a_wrong_value_is_named_before_any_request(kind: Any, argument: str, val
 
 
 def test_all_wrong_durations_are_in_one_error(box: Running) -> None:
-    told = refused(AutomicExecutionOperator, box, poll_interval=0, timeout=-1, blocked_timeout="x")
-    assert all(name in told for name in ("poll_interval=0", "timeout=-1", "blocked_timeout='x'"))
+    error = refused(AutomicExecutionOperator, box, poll_interval=0, timeout=-1, blocked_timeout="x")
+    assert all(name in error for name in ("poll_interval=0", "timeout=-1", "blocked_timeout='x'"))
 
 
 @each_row(
-    "argument, value, words",
+    "argument, value, message",
     [
         ("object_name", "", "object_name must be a non-empty string"),
         ("object_name", None, "object_name must be a non-empty string"),
@@ -113,12 +113,12 @@ def test_all_wrong_durations_are_in_one_error(box: Running) -> None:
         ("report_tail", "many", "report_tail must be a number"),
     ],
 )
-def test_a_wrong_argument_of_automic_is_named(argument: str, value: Any, words: str, box: Running) -> None:
-    assert words in refused(AutomicExecutionOperator, box, **{argument: value})
+def test_a_wrong_argument_of_automic_is_named(argument: str, value: Any, message: str, box: Running) -> None:
+    assert message in refused(AutomicExecutionOperator, box, **{argument: value})
 
 
 @each_row(
-    "argument, value, words",
+    "argument, value, message",
     [
         ("path", "", "path must be a non-empty string"),
         ("path", None, "path must be a non-empty string"),
@@ -134,8 +134,8 @@ def test_a_wrong_argument_of_automic_is_named(argument: str, value: Any, words: 
         ("on_missing_notification", "ignore", "on_missing_notification='ignore' is not one of"),
     ],
 )
-def test_a_wrong_argument_of_acquia_is_named(argument: str, value: Any, words: str, box: Running) -> None:
-    assert words in refused(AcquiaTaskOperator, box, **{argument: value})
+def test_a_wrong_argument_of_acquia_is_named(argument: str, value: Any, message: str, box: Running) -> None:
+    assert message in refused(AcquiaTaskOperator, box, **{argument: value})
 
 
 @each_row("value", [None, "", "  ", True, {"a": 1}])
@@ -163,13 +163,13 @@ def test_what_is_no_run_id_is_refused_before_any_request(run_id: Any, box: Runni
 
 
 @pytest.mark.parametrize("kind", NEEDED)
-@pytest.mark.parametrize("conn_id, words", [("nowhere", "nowhere"), ("taskwatch_x", "has the type 'http'")])
+@pytest.mark.parametrize("conn_id, message", [("nowhere", "nowhere"), ("taskwatch_x", "has the type 'http'")])
 def test_a_wrong_connection_is_named(
-    kind: Any, conn_id: str, words: str, box: Running, monkeypatch: pytest.MonkeyPatch
+    kind: Any, conn_id: str, message: str, box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_TASKWATCH_X", json.dumps({"conn_type": "http"}))
     name = next(one for one in kind.template_fields if one.endswith("_conn_id"))
-    assert words in refused(kind, box, **{name: conn_id})
+    assert message in refused(kind, box, **{name: conn_id})
 
 
 def test_a_wrong_template_of_the_page_is_found_before_the_start(box: Running, monkeypatch: pytest.MonkeyPatch) -> None:

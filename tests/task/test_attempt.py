@@ -116,9 +116,9 @@ def test_a_time_in_the_inputs_makes_no_second_execution(box: Running, capsys: py
         life.arguments["inputs"] = {"AT": f"06:00:0{second}", "DAY": "1", "PIN": "s3cret"}
         assert life.defer().trigger.ref == ref
     assert len(started(box)) == 1
-    told = capsys.readouterr().out
-    assert "the inputs changed (request.inputs.AT) since" in told
-    assert "clear the task" in told
+    log = capsys.readouterr().out
+    assert "the inputs changed (request.inputs.AT) since" in log
+    assert "clear the task" in log
     assert "s3cret" not in json.dumps(life.store.written)
 
 
@@ -197,7 +197,7 @@ def test_a_retry_rejoins_where_the_remote_cannot_be_asked_now(box: Running) -> N
     assert life.defer().trigger.ref == ref
 
 
-def test_a_retry_fails_at_once_where_the_remote_refuses_to_tell(box: Running) -> None:
+def test_a_retry_fails_at_once_where_the_remote_refuses_to_be_read(box: Running) -> None:
     life = automic()
     life.defer()
     box.sandbox.add_fault("forbidden", method="GET")
@@ -206,7 +206,7 @@ def test_a_retry_fails_at_once_where_the_remote_refuses_to_tell(box: Running) ->
     assert len(started(box)) == 1
 
 
-def test_a_retry_rejoins_a_failure_that_somebody_restarted(box: Running) -> None:
+def test_a_retry_rejoins_a_failure_that_was_restarted(box: Running) -> None:
     box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
     life = automic(follow_restarts=True)
     ref = life.defer().trigger.ref
@@ -215,7 +215,7 @@ def test_a_retry_rejoins_a_failure_that_somebody_restarted(box: Running) -> None
     assert len(started(box)) == 2
 
 
-def test_a_retry_rejoins_a_failure_where_nobody_can_say_now_whether_it_was_restarted(box: Running) -> None:
+def test_a_retry_rejoins_a_failure_while_the_remote_cannot_say_whether_it_was_restarted(box: Running) -> None:
     box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
     life = automic(follow_restarts=True)
     ref = life.defer().trigger.ref
@@ -223,7 +223,7 @@ def test_a_retry_rejoins_a_failure_where_nobody_can_say_now_whether_it_was_resta
     assert life.defer().trigger.ref == ref
 
 
-def test_a_retry_fails_at_once_where_the_remote_refuses_to_tell_of_restarts(box: Running) -> None:
+def test_a_retry_fails_at_once_where_the_remote_refuses_to_list_restarts(box: Running) -> None:
     box.sandbox.add_rule(duration=0.0, outcome="failure", times=1)
     life = automic(follow_restarts=True)
     life.defer()
@@ -269,7 +269,7 @@ def test_a_clear_starts_anew_also_where_the_old_one_cannot_be_cancelled(box: Run
     assert life.defer().trigger.ref != first.ref
 
 
-def test_a_clear_finds_and_cancels_a_start_whose_reply_nobody_saw(box: Running) -> None:
+def test_a_clear_finds_and_cancels_a_start_whose_reply_was_lost(box: Running) -> None:
     box.sandbox.add_rule(duration=600.0, times=1)
     life = automic(alias="first")
     dies_before_the_reply(life, box)
@@ -309,7 +309,7 @@ def test_a_clear_of_another_task_does_not_make_a_clear_of_a_retry(box: Running) 
 
 
 @pytest.mark.parametrize("carrier", ["", None])
-def test_where_airflow_does_not_say_who_was_cleared_it_is_rejoined_and_told(
+def test_where_airflow_does_not_say_which_task_was_cleared_it_rejoins_and_says_so(
     box: Running, carrier: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     box.sandbox.add_rule(duration=600.0)
@@ -321,7 +321,7 @@ def test_where_airflow_does_not_say_who_was_cleared_it_is_rejoined_and_told(
     assert "once more starts anew, as Airflow does not say" in capsys.readouterr().out
 
 
-# --- nobody knows
+# --- a start whose reply was lost
 
 
 def test_an_unknown_start_is_found_by_its_marker_and_rejoined(box: Running) -> None:
@@ -369,7 +369,7 @@ def test_an_unknown_start_that_left_no_trace_is_started(box: Running) -> None:
     assert len(started(box)) == 1
 
 
-def test_a_look_up_lives_through_a_bad_moment(box: Running) -> None:
+def test_a_look_up_is_repeated_after_an_error(box: Running) -> None:
     life = automic()
     dies_before_the_reply(life, box)
     box.sandbox.add_fault("server_error", method="GET", times=2)
@@ -377,7 +377,7 @@ def test_a_look_up_lives_through_a_bad_moment(box: Running) -> None:
     assert len(started(box)) == 1
 
 
-def test_a_look_up_that_is_told_to_wait_for_an_hour_is_given_up(box: Running) -> None:
+def test_a_look_up_whose_retry_after_is_an_hour_is_given_up(box: Running) -> None:
     life = automic()
     dies_before_the_reply(life, box)
     box.sandbox.add_fault("too_many", method="GET", retry_after=3600)
@@ -386,7 +386,7 @@ def test_a_look_up_that_is_told_to_wait_for_an_hour_is_given_up(box: Running) ->
     assert len(started(box)) == 1
 
 
-def test_a_look_up_that_fails_to_the_end_is_not_taken_for_not_there(box: Running) -> None:
+def test_a_look_up_that_keeps_failing_does_not_count_as_not_found(box: Running) -> None:
     life = automic()
     dies_before_the_reply(life, box)
     box.sandbox.add_fault("server_error", method="GET")
@@ -396,7 +396,7 @@ def test_a_look_up_that_fails_to_the_end_is_not_taken_for_not_there(box: Running
     assert life.open_record.ref is None
 
 
-def test_a_look_up_gives_a_remote_that_asks_for_patience_the_time_it_wants(box: Running) -> None:
+def test_a_look_up_respects_retry_after(box: Running) -> None:
     life = automic()
     dies_before_the_reply(life, box)
     box.sandbox.add_fault("too_many", method="GET", retry_after=1, times=1)
@@ -442,7 +442,7 @@ def test_where_the_remote_keeps_no_marker_a_person_decides(box: Running) -> None
     assert len(started(box)) == 1
 
 
-def test_the_way_on_names_the_map_index_and_quotes_what_a_shell_would_split(box: Running) -> None:
+def test_the_adopt_command_names_the_map_index_and_quotes_its_arguments(box: Running) -> None:
     life = acquia()
     life.run_id, life.map_index = "my run", 3
     dies_before_the_reply(life, box)
@@ -450,7 +450,7 @@ def test_the_way_on_names_the_map_index_and_quotes_what_a_shell_would_split(box:
         life.retry()
 
 
-def test_the_person_is_asked_again_and_again_until_there_is_an_answer(box: Running) -> None:
+def test_each_retry_asks_the_person_until_there_is_an_answer(box: Running) -> None:
     life = acquia()
     dies_before_the_reply(life, box)
     for _ in range(2):
@@ -485,7 +485,7 @@ def adopt(life: Life, ref: str) -> None:
     life.store.set(KEY, record.to_json())
 
 
-def test_an_adopted_one_is_rejoined_by_the_cleared_task(box: Running) -> None:
+def test_an_adopted_execution_is_rejoined_by_the_cleared_task(box: Running) -> None:
     life = acquia(deferrable=False)
     dies_before_the_reply(life, box)
     ref = started(box)[0]["ref"]
@@ -494,7 +494,7 @@ def test_an_adopted_one_is_rejoined_by_the_cleared_task(box: Running) -> None:
     assert len(started(box)) == 1
 
 
-def test_an_adopted_one_belongs_to_the_task_from_then_on(box: Running) -> None:
+def test_an_adopted_execution_belongs_to_the_task_from_then_on(box: Running) -> None:
     box.sandbox.add_rule(duration=600.0)
     life = acquia()
     dies_before_the_reply(life, box)
@@ -506,7 +506,7 @@ def test_an_adopted_one_belongs_to_the_task_from_then_on(box: Running) -> None:
     assert len(started(box)) == 2
 
 
-def test_an_adopted_one_that_ended_badly_fails_the_task_instead_of_being_started_again(box: Running) -> None:
+def test_an_adopted_execution_that_ended_badly_fails_the_task_without_another_start(box: Running) -> None:
     box.sandbox.add_rule(duration=0.0, outcome="failure", message="disk full", times=1)
     life = acquia(deferrable=False)
     dies_before_the_reply(life, box)
@@ -564,7 +564,7 @@ def test_a_failure_that_was_delivered_is_never_rejoined(box: Running) -> None:
     assert life.defer().trigger.ref != ref
 
 
-def test_a_retry_takes_a_success_that_a_worker_did_not_live_to_tell(box: Running) -> None:
+def test_a_retry_takes_a_success_whose_worker_died(box: Running) -> None:
     life = automic()
     ref = life.defer().trigger.ref
     life.resume(event_of(Ending.SUCCEEDED, ref, status="1900"))
@@ -573,14 +573,14 @@ def test_a_retry_takes_a_success_that_a_worker_did_not_live_to_tell(box: Running
     assert len(started(box)) == 1
 
 
-def test_a_retry_returns_the_ref_that_a_worker_did_not_live_to_tell(box: Running) -> None:
+def test_a_retry_returns_the_ref_whose_worker_died(box: Running) -> None:
     box.sandbox.add_rule(duration=600.0)
     life = automic(wait_for_completion=False)
     assert life.execute() == life.retry()
     assert len(started(box)) == 1
 
 
-def test_a_retry_does_not_repeat_what_was_answered_at_once_and_not_told(box: Running) -> None:
+def test_a_retry_does_not_repeat_a_start_that_was_answered_at_once_and_not_delivered(box: Running) -> None:
     box.sandbox.change({"acquia": {"shape": "none"}}, 0.0)
     life = acquia(on_missing_notification="succeed")
     life.execute()
@@ -606,9 +606,9 @@ def test_a_clear_of_what_has_ended_does_not_claim_to_cancel_it(
     life = acquia(deferrable=False)
     life.execute()
     life.clear()
-    told = capsys.readouterr().out
-    assert "has ended" in told
-    assert "no way to cancel" not in told
+    log = capsys.readouterr().out
+    assert "has ended" in log
+    assert "no way to cancel" not in log
 
 
 def test_a_clear_of_what_the_remote_has_forgotten_says_so(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
@@ -616,12 +616,12 @@ def test_a_clear_of_what_the_remote_has_forgotten_says_so(box: Running, capsys: 
     ref = life.execute()
     box.sandbox.reset()
     life.clear()
-    told = capsys.readouterr().out
-    assert f"{ref} is not known to the remote any more" in told
-    assert f"{ref} was cancelled" not in told
+    log = capsys.readouterr().out
+    assert f"{ref} is not known to the remote any more" in log
+    assert f"{ref} was cancelled" not in log
 
 
-def test_a_clear_starts_anew_where_the_remote_does_not_tell_of_the_old_one(box: Running) -> None:
+def test_a_clear_starts_anew_where_the_remote_refuses_to_show_the_old_one(box: Running) -> None:
     box.sandbox.add_rule(duration=600.0)
     life = automic()
     first = life.defer().trigger

@@ -121,11 +121,11 @@ def made(kind: Any, arguments: dict[str, Any]) -> Any:
         return kind(task_id="t", **arguments)
 
 
-@each_row("kind, arguments, words", WRONG)
-def test_a_wrong_value_is_named_when_the_dag_is_imported(kind: Any, arguments: dict[str, Any], words: str) -> None:
+@each_row("kind, arguments, message", WRONG)
+def test_a_wrong_value_is_named_when_the_dag_is_imported(kind: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         made(kind, arguments)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value)) < 2_500
 
 
@@ -145,15 +145,15 @@ def test_an_object_name_is_a_text_wherever_it_is_used(name: Any, written: str) -
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({"status": "ready", "about": "team"}, "about='team'"),
         ({"status": "done"}, "status 'done' of type 'activity'"),
         ({"status": "ready", "literal": "no"}, "literal must be True or False"),
     ],
 )
-def test_a_notifier_is_checked_when_it_is_made(arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_notifier_is_checked_when_it_is_made(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         ApsNotifier(**arguments)
 
 
@@ -190,7 +190,7 @@ def test_a_cel_that_is_no_text_is_named() -> None:
 def test_all_that_is_wrong_is_in_one_error() -> None:
     with pytest.raises(ConfigurationError) as caught:
         made(AutomicExecutionOperator, {"object_name": "", "timeout": -1, "adaptive": 1})
-    assert all(words in str(caught.value) for words in ("object_name must be", "timeout=-1", "adaptive must be"))
+    assert all(message in str(caught.value) for message in ("object_name must be", "timeout=-1", "adaptive must be"))
 
 
 @task
@@ -198,7 +198,7 @@ def upstream() -> Any: ...
 
 
 @each_row("value", ["{{ ds }}", ["{{ ds }}"], {"{% if x %}": 1}, "xcom", "literal", "mapped"])
-def test_what_is_rendered_later_is_checked_later(value: Any) -> None:
+def test_a_value_that_is_rendered_later_is_checked_later(value: Any) -> None:
     with DAG("d", schedule=None):
         unknown = {
             "xcom": upstream,
@@ -265,7 +265,7 @@ def test_plain_values_hold_no_template(value: object) -> None:
     assert not holds_template(value)
 
 
-def test_what_is_nested_without_end_is_left_for_later() -> None:
+def test_an_endless_value_is_checked_only_once_rendered() -> None:
     endless: list[Any] = []
     endless.append(endless)
     assert holds_template(endless)

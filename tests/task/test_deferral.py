@@ -13,7 +13,7 @@ from tests.rows import each_row
 
 
 def held_seconds(start_seconds: float | None, begun_seconds_ago: float = 0.0) -> float:
-    """For how long an event is held where the process took so long to start."""
+    """How long an event is held after a start of this length."""
     begun = datetime.now(UTC) - timedelta(seconds=begun_seconds_ago)
     started = None if start_seconds is None else begun - timedelta(seconds=start_seconds)
     return (resumable_from(SimpleNamespace(start_date=started), begun) - datetime.now(UTC)).total_seconds()

@@ -77,7 +77,7 @@ def test_fields_of_the_content_are_compared(box: Running) -> None:
     "deferrable, reader",
     [(True, "one of the triggerers that share the inbox reads it"), (False, "this worker reads it every")],
 )
-def test_a_wait_says_at_its_beginning_what_it_waits_for_and_who_reads(
+def test_a_wait_logs_at_its_beginning_what_it_waits_for_and_which_process_reads(
     box: Running, capsys: pytest.CaptureFixture[str], deferrable: bool, reader: str
 ) -> None:
     emit(box, "a")
@@ -118,8 +118,8 @@ def test_the_event_is_the_result(box: Running) -> None:
     life, trigger = deferred()
     emit(box, "a")
     event = poking(timeout=20).execute()
-    told = Outcome(ending=Ending.SUCCEEDED, ref="1", result=event).to_event()
-    assert life.task.execute_complete(life.context(), told) == event
+    payload = Outcome(ending=Ending.SUCCEEDED, ref="1", result=event).to_event()
+    assert life.task.execute_complete(life.context(), payload) == event
     assert trigger.serialize()[0].endswith("EventTrigger")
     assert found.__doc__
 
@@ -133,27 +133,27 @@ def test_a_wait_that_ends_badly_says_why(box: Running, ending: Ending, error: ty
 
 def test_a_wait_that_only_the_triggerer_s_clock_has_ended_goes_on(box: Running) -> None:
     life, trigger = deferred(timeout=60)
-    told = Outcome(ending=Ending.TIMED_OUT, ref="", message="late").to_event()
-    told |= {"at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "wait": trigger.serialize()[1]}
+    payload = Outcome(ending=Ending.TIMED_OUT, ref="", message="late").to_event()
+    payload |= {"at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(), "wait": trigger.serialize()[1]}
     with pytest.raises(TaskDeferred) as caught:
-        life.task.execute_complete(life.context(), told)
+        life.task.execute_complete(life.context(), payload)
     assert caught.value.trigger.ahead_seconds == pytest.approx(3600, abs=5)
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({"since": "yesterday"}, "since='yesterday' is not a time"),
         ({"match": {"a": None}}, "match: 'a' must be a dotted path"),
         ({"topic": "tenants"}, "topic must begin with"),
     ],
 )
-def test_a_wrong_argument_is_named_before_it_waits(box: Running, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_wrong_argument_is_named_before_it_waits(box: Running, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         EventLife(AcronisEvent, **{**WISHES, "deferrable": True, **arguments}).execute()
 
 
-def test_a_poke_lives_through_trouble_that_passes_and_tells_it_once(
+def test_a_poke_goes_on_after_a_transient_error_and_logs_it_once(
     box: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
     life = poking(subject="a", timeout=60)
@@ -177,7 +177,7 @@ def lose(life: EventLife) -> None:
 LONG_AGO = "2026-01-01T00:00:00Z"
 
 
-def test_a_sensor_that_wants_what_was_deleted_is_told_so(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sensor_that_wants_deleted_events_says_so(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     emit(box, "a")
     sensor = poking(subject="a", since=LONG_AGO, timeout=20)
     lose(sensor)
@@ -193,7 +193,7 @@ def test_or_fails(box: Running) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"since": LONG_AGO, "mode": "reschedule"}])
-def test_what_was_deleted_concerns_nobody_who_does_not_want_it_or_has_seen_it(
+def test_deleted_events_that_are_not_wanted_or_were_seen_are_not_mentioned(
     box: Running, arguments: dict[str, Any]
 ) -> None:
     emit(box, "a")
@@ -203,7 +203,7 @@ def test_what_was_deleted_concerns_nobody_who_does_not_want_it_or_has_seen_it(
     assert sensor.execute()["subject"] == "a"
 
 
-def test_what_is_deleted_between_two_pokes_is_told(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_that_are_deleted_between_two_pokes_are_logged(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     sensor = poking(subject="a", timeout=20)
     task, context = sensor.make(), sensor.context()
     assert task.poke(context) is False

@@ -93,7 +93,7 @@ def test_only_what_is_wanted_counts(box: Running, since: str) -> None:
     assert subjects(life(since=since, names="*.disabled.*").execute()) == ["b"]
 
 
-def test_events_are_taken_from_the_inbox_while_somebody_else_reads(box: Running, since: str) -> None:
+def test_events_come_from_the_inbox_while_another_process_reads(box: Running, since: str) -> None:
     emit(box, "a")
     first = life(since=since)
     first.execute()
@@ -109,14 +109,14 @@ def test_events_are_taken_from_the_inbox_while_somebody_else_reads(box: Running,
 def test_events_are_written_to_object_storage(box: Running, since: str, tmp_path: Path) -> None:
     emit(box, "a", "b")
     path = f"file://{tmp_path}/events.jsonl"
-    told = life(since=since, output_path=path).execute()
-    assert (told["count"], told["reader"]) == (2, "r")
+    result = life(since=since, output_path=path).execute()
+    assert (result["count"], result["reader"]) == (2, "r")
     lines = (tmp_path / "events.jsonl").read_text().splitlines()
     assert subjects([json.loads(line) for line in lines]) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({"limit": 0}, "limit must be a whole number above 0, not 0"),
         ({"limit": "many"}, "limit must be a whole number above 0, not 'many'"),
@@ -126,8 +126,8 @@ def test_events_are_written_to_object_storage(box: Running, since: str, tmp_path
         ({"on_events_lost": "ignore"}, "on_events_lost='ignore' is not one of 'continue', 'fail'"),
     ],
 )
-def test_a_wrong_argument_is_named(box: Running, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_wrong_argument_is_named(box: Running, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         life(**arguments).execute()
 
 
@@ -178,7 +178,7 @@ def test_a_run_that_was_empty_stays_empty(box: Running, since: str) -> None:
     assert subjects(run_named("s", since=since).execute()) == ["a"]
 
 
-def test_a_run_that_fails_before_its_events_are_delivered_leaves_them_to_whoever_comes_first(
+def test_a_run_that_fails_before_its_events_are_delivered_leaves_them_to_the_next_reader(
     box: Running, since: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -197,9 +197,9 @@ def test_runs_at_the_same_time_share_the_events_among_them(box: Running, since: 
     made = [run_named(str(number), since=since, limit=5) for number in range(8)]
     tasks = [one.make() for one in made]
     with ThreadPoolExecutor(8) as threads:
-        told = list(threads.map(lambda pair: pair[0].execute(pair[1].context()), zip(tasks, made, strict=True)))
-    assert sorted(int(one) for each in told for one in subjects(each)) == list(range(40))
-    assert [subjects(one.clear()) for one in made] == [subjects(each) for each in told]
+        results = list(threads.map(lambda pair: pair[0].execute(pair[1].context()), zip(tasks, made, strict=True)))
+    assert sorted(int(one) for each in results for one in subjects(each)) == list(range(40))
+    assert [subjects(one.clear()) for one in made] == [subjects(each) for each in results]
 
 
 def test_the_range_of_a_run_before_the_upgrade_is_known(box: Running, since: str) -> None:
@@ -236,15 +236,15 @@ def prune(days: float) -> None:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    told: list[tuple[str, int]] = []
-    monkeypatch.setattr(statistic, "count", lambda name, number=1: told.append((name, number)))
-    return told
+    counts: list[tuple[str, int]] = []
+    monkeypatch.setattr(statistic, "count", lambda name, number=1: counts.append((name, number)))
+    return counts
 
 
-def test_a_reader_that_comes_too_late_is_told_how_many_it_has_lost(
+def test_a_reader_that_comes_too_late_logs_how_many_events_it_lost(
     box: Running, since: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = counted(monkeypatch)
+    counts = counted(monkeypatch)
     now = time.time()
     put(*range(4), at=now - 3 * DAY)
     assert len(run_named("1", since=since).execute()) == 4
@@ -255,11 +255,11 @@ def test_a_reader_that_comes_too_late_is_told_how_many_it_has_lost(
     [error] = [one for one in capsys.readouterr().out.splitlines() if "[error" in one]
     assert "a.p.tenant.v1.0" in error
     assert ": 6 of its events were deleted before they could be read" in error
-    assert told == [("feed.lost", 6)]
+    assert counts == [("feed.lost", 6)]
     assert run_named("3").execute() == []
 
 
-def test_or_fails_and_says_what_goes_on_without_them(box: Running, since: str) -> None:
+def test_on_events_lost_may_fail_and_names_the_remedy(box: Running, since: str) -> None:
     run_named("1", since=since).execute()
     put(1, at=time.time() - 2 * DAY)
     prune(1)
@@ -271,7 +271,7 @@ def test_or_fails_and_says_what_goes_on_without_them(box: Running, since: str) -
     assert subjects(run_named("2").execute()) == ["2"]
 
 
-def test_a_run_that_is_cleared_when_its_events_are_gone_is_told_so(
+def test_a_run_that_is_cleared_after_its_events_were_deleted_says_so(
     box: Running, since: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(1, 2, at=time.time() - 3 * DAY)
@@ -283,7 +283,7 @@ def test_a_run_that_is_cleared_when_its_events_are_gone_is_told_so(
     assert "2 of its events were deleted before they could be read" in capsys.readouterr().out
 
 
-def test_a_new_reader_that_wants_what_is_gone_is_told_so(
+def test_a_new_reader_that_wants_deleted_events_says_so(
     box: Running, since: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(1, 2, at=time.time() - 3 * DAY)
@@ -294,9 +294,7 @@ def test_a_new_reader_that_wants_what_is_gone_is_told_so(
     assert "up to 2 of its events were deleted" in capsys.readouterr().out
 
 
-def test_a_reader_of_before_the_upgrade_is_told_how_many_at_most(
-    box: Running, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_reader_of_before_the_upgrade_logs_how_many_at_most(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     put(1, 2, 3, at=time.time() - 3 * DAY)
     name = f"reader r of {life().make().feed.key}"
     open_inbox().save_position(name, json.dumps({"run": "r -1", "start": 0, "end": 1}))

@@ -78,7 +78,7 @@ def test_it_needs_one_also_where_nothing_is_pushed(box: Running) -> None:
     assert finish(Completes, do_xcom_push=False) == "resume"
 
 
-def test_a_listener_hears_of_completions_on_workers_only(box: Running) -> None:
+def test_airflow_calls_listeners_on_workers_only(box: Running) -> None:
     manager = get_listener_manager()
     manager.add_listener(object())
     try:

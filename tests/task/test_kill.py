@@ -215,14 +215,14 @@ def test_a_kill_that_cannot_be_kept_names_what_goes_on(
 ) -> None:
     monkeypatch.setattr(kill, "CANCEL_SECONDS", 1.0)
     monkeypatch.setattr(kill, "KEEP_AFTER_SECONDS", 0.1)
-    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "mysql://nobody@localhost/inbox")
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "mysql://user@localhost/inbox")
     box.sandbox.add_fault("server_error", system="automic", path="/status$")
     life = waiting()
     life.state = lambda: "failed"
     ends_while_waiting(life, box)
     [task] = box.sandbox.tasks(time.time())
-    assert f"{task['ref']} was not cancelled" in (told := capsys.readouterr().out)
-    assert "cancel it at the remote by hand" in told
+    assert f"{task['ref']} was not cancelled" in (log := capsys.readouterr().out)
+    assert "cancel it at the remote by hand" in log
 
 
 def test_a_lock_that_the_interrupted_code_holds_is_no_deadlock_and_the_kill_still_counts(

@@ -1,4 +1,4 @@
-"""A connection that leads elsewhere: the same id may be somebody else's there, so nothing is rejoined or cancelled."""
+"""A connection that leads elsewhere: the same id may name another task there, so nothing is rejoined or cancelled."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_retry_rejoins_nothing_where_the_connection_leads_elsewhere(
     before = len(box.sandbox.log())
     with pytest.raises(AirflowFailException) as caught:
         life.retry()
-    assert all(words in str(caught.value) for words in (ref, "127.0.0.1", "leads to", "Clear this task", "adopt d"))
+    assert all(message in str(caught.value) for message in (ref, "127.0.0.1", "leads to", "Clear this task", "adopt d"))
     assert len(box.sandbox.log()) == before
     assert len(started(box)) == 1
 
@@ -107,7 +107,9 @@ def test_work_that_may_run_twice_is_started_again_elsewhere(box: Running, monkey
         {"extra": {"concurrency": 3, "read_timeout": 5, "ui_url": "https://ui.example/{ref}"}},
     ],
 )
-def test_what_is_no_move_rejoins_and_cancels(box: Running, monkeypatch: pytest.MonkeyPatch, edited: Any) -> None:
+def test_an_edit_that_is_no_move_rejoins_and_cancels(
+    box: Running, monkeypatch: pytest.MonkeyPatch, edited: Any
+) -> None:
     life = automic()
     ref = life.defer().trigger.ref
     edit(box, monkeypatch, **edited)
@@ -142,7 +144,7 @@ def test_a_record_of_an_earlier_version_is_rejoined_wherever_the_connection_lead
     assert life.defer().trigger.ref == ref
 
 
-def test_what_was_adopted_belongs_to_where_the_connection_leads_now(
+def test_an_adopted_ref_belongs_to_where_the_connection_leads_now(
     box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life = automic()
@@ -157,7 +159,7 @@ def test_what_was_adopted_belongs_to_where_the_connection_leads_now(
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_a_wait_whose_time_is_over_neither_takes_nor_cancels_a_strangers_execution(
+def test_a_timed_out_wait_neither_takes_nor_cancels_the_execution_of_another_start(
     box: Running, monkeypatch: pytest.MonkeyPatch, durable: bool
 ) -> None:
     life = automic(durable=durable, timeout=600)
@@ -233,7 +235,7 @@ def test_an_adopted_execution_needs_no_marker(box: Running) -> None:
     assert [one["cancelled"] for one in started(box)] == [False, True, False]
 
 
-def test_a_retry_may_render_another_alias_without_making_a_stranger_of_its_own(box: Running) -> None:
+def test_a_retry_that_renders_another_alias_still_knows_its_own_execution(box: Running) -> None:
     life = automic(alias="try-1")
     ref = life.defer().trigger.ref
     life.arguments["alias"] = "try-2"
@@ -248,20 +250,22 @@ def cleared(life: Life) -> Any:
     return life.execute()
 
 
-@pytest.mark.parametrize("words", ["You may not do this.", "11191: the task is not active"])
-def test_a_clear_that_may_not_cancel_starts_nothing_beside_it(box: Running, words: str) -> None:
+@pytest.mark.parametrize("message", ["You may not do this.", "11191: the task is not active"])
+def test_a_clear_that_may_not_cancel_starts_nothing_beside_it(box: Running, message: str) -> None:
     life = automic()
     ref = life.defer().trigger.ref
-    box.sandbox.add_fault("forbidden", method="POST", path="/status$", message=words)
+    box.sandbox.add_fault("forbidden", method="POST", path="/status$", message=message)
     with pytest.raises(AirflowFailException) as caught:
         cleared(life)
-    assert all(words in str(caught.value) for words in (ref, "403", "cancel_on_kill=False", "adopt d", "start_again"))
+    assert all(
+        message in str(caught.value) for message in (ref, "403", "cancel_on_kill=False", "adopt d", "start_again")
+    )
     with pytest.raises(AirflowFailException, match="could not be cancelled"):
         life.retry()
     assert len(started(box)) == 1
 
 
-def test_a_clear_that_may_not_look_for_an_unknown_start_says_how_to_go_on(box: Running) -> None:
+def test_a_clear_that_may_not_look_up_an_unknown_start_names_the_remedies(box: Running) -> None:
     life = automic()
     life.defer()
     life.store.set(KEY, replace(life.open_record, ref=None).to_json())
@@ -274,7 +278,7 @@ def test_a_clear_that_may_not_look_for_an_unknown_start_says_how_to_go_on(box: R
 
 
 @pytest.mark.parametrize("way", [{"cancel_on_kill": False}, {"on_unknown_start": "start_again"}])
-def test_a_user_who_may_not_cancel_has_ways_on(box: Running, way: dict[str, Any]) -> None:
+def test_a_user_who_may_not_cancel_has_remedies(box: Running, way: dict[str, Any]) -> None:
     life = automic()
     life.defer()
     box.sandbox.add_fault("forbidden", method="POST", path="/status$")

@@ -70,7 +70,7 @@ def test_what_fits_is_not_warned_of(box: Running, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    "path, words",
+    "path, message",
     [
         ("nosuch://bucket/key", "is no address that Airflow's object storage knows"),
         ("s3://conn@bucket/key", "is no address that Airflow's object storage knows: ValueError: No filesystem"),
@@ -81,9 +81,9 @@ def test_what_fits_is_not_warned_of(box: Running, capsys: pytest.CaptureFixture[
         (["a"], "output_path must be a non-empty string"),
     ],
 )
-def test_an_address_that_cannot_be_written_to_is_found_before_the_start(box: Running, path: Any, words: str) -> None:
+def test_an_address_that_cannot_be_written_to_is_found_before_the_start(box: Running, path: Any, message: str) -> None:
     life = Life(AutomicExecutionOperator, object_name="JOBS.T", output_path=path)
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=message):
         life.execute()
     assert (box.sandbox.log(), life.store.written) == ([], [])
 
@@ -143,7 +143,7 @@ def event(number: int, length: int) -> Event:
     return Event(id=str(number), name="n", subject="", at=0.0, content={"text": "x" * length})
 
 
-def test_an_xcom_has_room_for_so_many_events() -> None:
+def test_an_xcom_has_room_for_a_number_of_characters() -> None:
     room = Room(1_000_000)
     assert [room.takes(event(number, 300_000)) for number in range(5)] == [True, True, True, False, False]
     assert room.is_full
@@ -174,8 +174,8 @@ def test_an_event_that_is_too_long_is_whole_in_a_file(
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
     said = {"type": "a.p.tenant.created", "subject": "a", "data": {"text": "x" * 1_500_000}}
     box.sandbox.emit({"acronis": [said]}, time.time())
-    [told] = life(since="2026-01-01T00:00:00Z").execute()
-    assert len(json.dumps(told)) < 10_000
+    [result] = life(since="2026-01-01T00:00:00Z").execute()
+    assert len(json.dumps(result)) < 10_000
     assert "is too long for an XCom: 1 long texts are cut; set output_path= to get all of it" in capsys.readouterr().out
     path = tmp_path / "all.jsonl"
     assert life(since="2026-01-01T00:00:00Z", reader="other", output_path=str(path)).execute()["count"] == 1

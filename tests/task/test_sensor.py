@@ -35,14 +35,14 @@ NO_PAUSE = {"poke_interval": 0.02}
 
 
 def execution(box: Running, **rule: Any) -> str:
-    """The run id of something that somebody else has started."""
+    """The run id of an execution that was started elsewhere."""
     box.sandbox.add_rule("JOBS.T", **{"duration": 0.0, **rule})
     reply = QuickAutomicHook().request("POST", "/100/executions", json={"object_name": "JOBS.T"})
     return str(reply.json()["run_id"])
 
 
 def start_reply(box: Running, shape: str = "link", **rule: Any) -> dict[str, Any]:
-    """What Acquia answers to somebody else's start."""
+    """What Acquia answers to a start that was made elsewhere."""
     box.sandbox.change({"acquia": {"shape": shape}}, 0.0)
     box.sandbox.add_rule(system="acquia", **{"duration": 0.0, **rule})
     reply: dict[str, Any] = QuickAcquiaHook().request("POST", "/environments/1/files", json={}).json()
@@ -64,7 +64,7 @@ def looks(box: Running) -> int:
 # --- what it watches
 
 
-def test_an_id_that_can_hardly_be_one_is_told_at_once_and_waited_for(
+def test_an_unlikely_id_is_warned_about_at_once_and_waited_for(
     box: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Life(AcquiaSensor, notification_uuid="hello").defer()
@@ -104,9 +104,9 @@ def test_the_arguments_of_the_trigger_are_plain_json_without_a_secret(box: Runni
     life = automic("7", success_statuses=(1900,), skip_statuses={1922}, follow_restarts=True, timeout=60)
     trigger = life.defer().trigger
     _, kwargs = trigger.serialize()
-    told = json.dumps(serialize(kwargs), allow_nan=False)
-    assert WatchTrigger(**deserialize(json.loads(told))).serialize() == trigger.serialize()
-    assert PASSWORD not in told
+    stored = json.dumps(serialize(kwargs), allow_nan=False)
+    assert WatchTrigger(**deserialize(json.loads(stored))).serialize() == trigger.serialize()
+    assert PASSWORD not in stored
     assert trigger.plan["options"] == {"success_statuses": [1900], "skip_statuses": [1922], "follow_restarts": True}
     assert (trigger.plan["cancel_on_kill"], trigger.start_id) == (False, None)
 
@@ -250,7 +250,7 @@ def test_airflow_s_own_timeout_is_a_sensor_timeout(box: Running) -> None:
 
 
 @pytest.mark.parametrize("entrance", ["trigger", "airflow"])
-def test_what_has_ended_in_time_has_not_timed_out_although_nobody_saw_it(box: Running, entrance: str) -> None:
+def test_a_task_that_ended_in_time_has_not_timed_out_although_no_triggerer_saw_it(box: Running, entrance: str) -> None:
     ref = execution(box)
     life = automic(ref)
     if entrance == "trigger":
@@ -263,7 +263,7 @@ def test_what_has_ended_in_time_has_not_timed_out_although_nobody_saw_it(box: Ru
 # --- poking
 
 
-def test_a_wait_says_at_its_beginning_what_it_waits_for(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wait_logs_at_its_beginning_what_it_waits_for(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     ref = execution(box, duration=600.0)
     automic(ref, timeout=60).defer()
     [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
@@ -299,20 +299,20 @@ def test_poking_through_trouble_says_how_much_is_left(
     assert f"with {40 if reschedule else 60} s left until the deadline" in capsys.readouterr().out
 
 
-def test_poking_looks_until_the_end(box: Running) -> None:
+def test_poking_polls_until_the_end(box: Running) -> None:
     assert poking(execution(box, duration=0.1)).execute()["status"] == 1900
     assert looks(box) >= 2
 
 
-def test_poking_tells_changes_and_not_looks(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_poking_logs_changes_and_not_polls(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     poking(execution(box, duration=1.0)).execute()
-    told = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line]
     assert looks(box) >= 8
-    assert len(told) == len(set(told)) <= 5
+    assert len(lines) == len(set(lines)) <= 5
 
 
 @pytest.mark.parametrize("fault", ["server_error", "lost_reply", "too_many", "html", "empty_body"])
-def test_a_look_that_brought_nothing_is_followed_by_another(box: Running, fault: str) -> None:
+def test_a_failed_poll_is_followed_by_another(box: Running, fault: str) -> None:
     life = poking(execution(box))
     box.sandbox.add_fault(fault, method="GET", times=2)
     assert life.execute()["status"] == 1900

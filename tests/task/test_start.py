@@ -109,7 +109,7 @@ def test_without_a_record_a_refused_start_is_the_same_error(box: Running, make: 
 
 
 @pytest.mark.parametrize("make", [automic, acquia])
-def test_429_is_lived_through_and_in_the_end_leaves_no_intent(box: Running, make: Any) -> None:
+def test_429_is_retried_and_in_the_end_leaves_no_intent(box: Running, make: Any) -> None:
     box.sandbox.add_fault("too_many", method="POST", endpoint="api")
     life = make()
     with pytest.raises(RemoteError, match="429"):

@@ -53,7 +53,7 @@ def here(**arguments: Any) -> Life:
 WHERE = "at Automic Automation Engine, connection automic_default"
 
 
-def test_a_wait_says_at_its_beginning_what_it_waits_for(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wait_logs_at_its_beginning_what_it_waits_for(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     box.sandbox.add_rule(duration=600.0)
     trigger = automic(poll_interval=None, timeout=3600).defer().trigger
     [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
@@ -127,8 +127,8 @@ def test_statuses_in_any_form_reach_the_trigger_as_a_list(box: Running, value: A
 @pytest.mark.parametrize("make, secret", [(automic, PASSWORD), (acquia, CLIENT_SECRET)])
 def test_the_arguments_of_the_trigger_hold_no_secret(box: Running, make: Any, secret: str) -> None:
     life = make()
-    told = json.dumps(life.defer().trigger.serialize())
-    assert secret not in told
+    stored = json.dumps(life.defer().trigger.serialize())
+    assert secret not in stored
     assert secret not in json.dumps([life.store.kept, life.xcoms])
 
 
@@ -138,7 +138,7 @@ async def test_a_start_goes_through_the_triggerer_to_its_result(box: Running) ->
     assert life.resume(event)["status"] == 1900
 
 
-async def test_a_failure_goes_through_the_triggerer_with_the_remotes_words(box: Running) -> None:
+async def test_a_failure_goes_through_the_triggerer_with_the_remotes_message(box: Running) -> None:
     box.sandbox.add_rule(duration=0.0, outcome="failure", message="disk full")
     life = acquia()
     event = await event_from(life.defer().trigger)
@@ -147,7 +147,7 @@ async def test_a_failure_goes_through_the_triggerer_with_the_remotes_words(box: 
 
 
 @pytest.mark.parametrize("given, far", [({"poll_interval": None}, 60.0), ({"poll_interval": 30}, None)])
-def test_only_where_no_interval_is_given_looks_may_be_farther_apart(
+def test_only_without_a_poll_interval_polls_may_be_farther_apart(
     box: Running, given: dict[str, Any], far: float | None
 ) -> None:
     rhythm = automic(**given).defer().trigger.plan["rhythm"]
@@ -199,13 +199,13 @@ def test_whether_it_defers_is_said_by_the_argument_then_by_the_setting(
 # --- waiting here
 
 
-def test_waiting_here_tells_changes_and_not_looks(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_waiting_here_logs_changes_and_not_polls(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     box.sandbox.add_rule(duration=0.6)
     here().execute()
     looks = [one for one in box.sandbox.log() if one["method"] == "GET" and one["ref"]]
-    told = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line and ":" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line and ":" in line]
     assert len(looks) >= 8
-    assert len(told) == len(set(told)) <= 6
+    assert len(lines) == len(set(lines)) <= 6
 
 
 def test_waiting_here_ends_at_the_deadline(box: Running) -> None:
@@ -243,8 +243,8 @@ def test_a_bad_outcome_is_an_exception_with_its_message(box: Running, ending: En
     box.sandbox.add_rule(duration=600.0)
     life = automic()
     ref = life.defer().trigger.ref
-    with pytest.raises(exception, match="the remote's words") as caught:
-        life.resume(event_of(ending, ref, status="1800", message="the remote's words"))
+    with pytest.raises(exception, match="the remote's message") as caught:
+        life.resume(event_of(ending, ref, status="1800", message="the remote's message"))
     assert type(caught.value) is exception
 
 
@@ -268,7 +268,7 @@ def test_every_ending_but_two_is_an_exception() -> None:
         ("success", {"success_statuses": []}, RemoteTaskFailed),
     ],
 )
-def test_what_the_remote_did_becomes_the_right_exception(
+def test_each_end_of_the_remote_task_becomes_its_exception(
     box: Running, outcome: str, options: dict[str, Any], exception: Any
 ) -> None:
     stages = [(0.0, 1560)] if outcome == "blocked" else ()
@@ -284,7 +284,7 @@ def test_a_skipped_end_may_be_a_success(box: Running, options: dict[str, Any]) -
     assert here(**options).execute()["status"] == 1930
 
 
-def test_a_refusal_to_tell_ends_the_wait_and_is_no_end_of_the_task(box: Running) -> None:
+def test_a_refused_poll_ends_the_wait_and_is_no_end_of_the_task(box: Running) -> None:
     box.sandbox.add_rule(duration=600.0)
     box.sandbox.add_fault("forbidden", method="GET")
     life = here()
@@ -305,7 +305,7 @@ def test_on_timeout_says_what_becomes_of_the_remote_task(box: Running, on_timeou
 
 
 @pytest.mark.parametrize("entrance", ["trigger", "backstop"])
-def test_what_has_ended_in_time_has_not_timed_out_although_nobody_saw_it(box: Running, entrance: str) -> None:
+def test_a_task_that_ended_in_time_has_not_timed_out_although_no_triggerer_saw_it(box: Running, entrance: str) -> None:
     box.sandbox.add_rule(duration=0.0)
     life = automic(timeout=60)
     ref = life.defer().trigger.ref
@@ -318,7 +318,7 @@ def test_what_has_ended_in_time_has_not_timed_out_although_nobody_saw_it(box: Ru
     assert not task_of(box)["cancelled"]
 
 
-def test_a_bad_end_that_nobody_saw_is_told_as_one(box: Running) -> None:
+def test_a_bad_end_that_no_triggerer_saw_is_a_failure(box: Running) -> None:
     box.sandbox.add_rule(duration=0.0, outcome="failure", message="disk full")
     life = automic(timeout=60)
     ref = life.defer().trigger.ref
@@ -423,7 +423,7 @@ def test_an_end_without_work_is_delivered_where_it_is_a_failure(
     assert life.open_record.is_delivered == is_delivered
 
 
-def test_delivered_is_written_after_the_remote_was_told(box: Running) -> None:
+def test_delivered_is_written_after_the_last_request(box: Running) -> None:
     """Nothing is sent after it; a worker that dies before it delivers again."""
     box.sandbox.add_rule(duration=0.0, outcome="failure")
     life = here()
@@ -445,7 +445,7 @@ def test_without_a_record_the_end_writes_nothing(box: Running) -> None:
 
 
 @each_row(
-    "event, words",
+    "event, message",
     [
         (None, "instead of an event"),
         ("success", "instead of an event"),
@@ -456,12 +456,12 @@ def test_without_a_record_the_end_writes_nothing(box: Running) -> None:
     ],
 )
 def test_an_event_that_cannot_be_read_is_a_clear_failure_and_the_retry_rejoins(
-    box: Running, event: Any, words: str
+    box: Running, event: Any, message: str
 ) -> None:
     box.sandbox.add_rule(duration=600.0)
     life = automic()
     ref = life.defer().trigger.ref
-    with pytest.raises(EventError, match=words):
+    with pytest.raises(EventError, match=message):
         life.resume(event)
     assert life.defer().trigger.ref == ref
 
