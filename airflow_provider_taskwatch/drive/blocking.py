@@ -24,7 +24,7 @@ from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, next
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .credential import Credential, credential_for
-from .exchange import masked_errors
+from .exchange import mask_secrets
 from .requests_session import bounded, exchange
 
 T = TypeVar("T")
@@ -68,8 +68,12 @@ class BlockingDriver:
         """The result of a flow. Its errors are raised."""
         run = Run(signed(flow, self._is_rejected))
         while not run.is_over:
-            with run.answering() as answer, masked_errors(self._settings):
-                answer.value = self._answer(run.step)
+            with run.answering() as answer:
+                try:
+                    answer.value = self._answer(run.step)
+                except TaskWatchError as error:
+                    mask_secrets(error, self._settings)
+                    raise
         return run.result
 
     def close(self) -> None:

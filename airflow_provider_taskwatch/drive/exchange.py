@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -225,13 +224,8 @@ def basic_spellings(login: str, secret: str) -> tuple[str, ...]:
     return tuple(base64.b64encode(pair.encode(charset, "replace")).decode() for charset in ("utf-8", "latin-1"))
 
 
-@contextmanager
-def masked_errors(settings: Settings) -> Iterator[None]:
-    """Errors leave the block without secrets. An error that lasts gets the patience of the connection."""
-    try:
-        yield
-    except TaskWatchError as error:
-        mask_error(error, mask_of(settings))
-        if error.is_lasting:
-            error.patience = settings.patience
-        raise
+def mask_secrets(error: TaskWatchError, settings: Settings) -> None:
+    """Remove the secrets of a connection from an error. An error that lasts gets the patience of the connection."""
+    mask_error(error, mask_of(settings))
+    if error.is_lasting:
+        error.patience = settings.patience

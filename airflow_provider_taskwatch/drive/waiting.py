@@ -12,7 +12,7 @@ from typing import TypeVar
 import aiohttp
 from yarl import URL
 
-from airflow_provider_taskwatch.core.error import TokenError, TransportError
+from airflow_provider_taskwatch.core.error import TaskWatchError, TokenError, TransportError
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.reply import BrokenReplyError
 from airflow_provider_taskwatch.core.run import Run
@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 
 from .aiohttp_session import aiohttp_session, reply_of, tls_for
 from .credential import Credential, credential_for
-from .exchange import address, check_bundle, masked_errors, origin_of, proxy_for, sendable
+from .exchange import address, check_bundle, mask_secrets, origin_of, proxy_for, sendable
 from .failure import aiohttp_failure, shown_cause
 from .limiter import Limiter
 
@@ -76,8 +76,12 @@ class WaitingDriver:
         """
         run = Run(signed(flow, self._is_rejected))
         while not run.is_over:
-            with run.answering() as answer, masked_errors(self.settings):
-                answer.value = await self._answer(run.step, about)
+            with run.answering() as answer:
+                try:
+                    answer.value = await self._answer(run.step, about)
+                except TaskWatchError as error:
+                    mask_secrets(error, self.settings)
+                    raise
         return run.result
 
     async def close(self) -> None:
