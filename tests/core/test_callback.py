@@ -11,29 +11,29 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 ENDED = Outcome(ending=Ending.FAILED, ref="7", status="1800", message="execution 7: failed", result={"status": 1800})
 
 
-def test_kept_values_stand_apart_and_are_marked() -> None:
+def test_kept_values_are_marked_as_not_confirmed() -> None:
     outcome = enriched(ENDED, {"a": 1, "b": 2, "status": 1900}, Callback(), ["a", "missing"])
 
     assert outcome.result == {"status": 1800, "callback": {"is_confirmed": False, "a": 1}}
     assert outcome.ending is Ending.FAILED
 
 
-def test_nothing_is_kept_that_nobody_asked_for() -> None:
+def test_no_other_value_is_kept() -> None:
     assert enriched(ENDED, {"a": 1}, Callback(ref="7", status="1900"), []) == ENDED
 
 
-def test_the_remotes_errors_explain_a_failure() -> None:
+def test_error_messages_are_added_to_a_failure() -> None:
     outcome = enriched(ENDED, {}, Callback(trouble={"last_error_message": "disk\nfull"}), [])
 
     assert outcome.message == "execution 7: failed\nlast_error_message: disk full"
 
 
-def test_a_success_is_not_spoilt_by_errors() -> None:
+def test_error_messages_are_not_added_to_a_success() -> None:
     success = Outcome(ending=Ending.SUCCEEDED, ref="7", message="fine")
 
     assert enriched(success, {}, Callback(trouble={"last_error_message": "old"}), []) == success
 
 
-def test_the_looks_in_between_need_an_interval() -> None:
+def test_the_polls_until_a_callback_need_an_interval() -> None:
     with pytest.raises(ConfigurationError, match="callback_poll_interval"):
         Expectation(poll_seconds=0)

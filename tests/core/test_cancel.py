@@ -31,8 +31,8 @@ class Jobs(SystemDefaults):
     effect = Effect.CANCELLED
 
     def observe(self, ref):
-        told = yield from ask_json(get(f"/jobs/{ref}"))
-        return Observation(ref=ref, phase=Phase(told["phase"]))
+        job = yield from ask_json(get(f"/jobs/{ref}"))
+        return Observation(ref=ref, phase=Phase(job["phase"]))
 
     def cancel(self, ref, options):
         yield from ask(send("POST", f"/jobs/{ref}/cancel", {}))
@@ -47,12 +47,12 @@ def job(phase):
     return reply(200, {"phase": phase})
 
 
-def test_what_is_kept_is_plain_json_and_comes_back_as_it_was():
+def test_a_cancel_survives_json():
     assert cancel_from(json.loads(json.dumps(WANTED.to_json()))) == WANTED
 
 
 @each_row("content", [None, [], "x", {}, {"ref": "7"}, {"cancel_id": "c", "conn_id": "x"}])
-def test_what_is_no_cancel_is_none(content):
+def test_anything_but_a_cancel_is_none(content):
     assert cancel_from(content) is None
 
 
@@ -63,7 +63,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_whatever_an_inbox_holds_is_a_cancel_or_none(content):
+def test_any_json_is_a_cancel_or_none(content):
     assert isinstance(cancel_from(content), Cancel | None)
 
 
@@ -83,30 +83,30 @@ def test_a_task_that_a_user_has_ended_is_cancelled(state, keeps_record):
 
 
 @each_row("state", [one for one in EVERY_STATE if one not in (*ENDED, None)])
-def test_an_attempt_that_knows_of_the_remote_task_decides_about_it(state):
+def test_an_attempt_that_knows_the_remote_task_decides_about_it(state):
     known = replace(WANTED, keeps_record=True)
     assert state in why_left(known, state)
     assert "next attempt" in why_left(replace(known, is_users=True), state)
 
 
 @each_row("state", EVERY_STATE)
-def test_without_a_record_a_users_kill_holds_whatever_the_task_does_now(state):
+def test_without_a_record_a_kill_by_a_user_holds_in_every_state(state):
     assert not why_left(replace(WANTED, is_users=True), state)
 
 
-@pytest.mark.parametrize("state, words", [("deferred", "another triggerer"), (None, "does not know the task")])
-def test_what_may_be_no_users_kill_cancels_nothing(state, words):
-    assert words in why_left(WANTED, state)
+@pytest.mark.parametrize("state, reason", [("deferred", "another triggerer"), (None, "does not know the task")])
+def test_a_kill_that_may_not_be_by_a_user_cancels_nothing(state, reason):
+    assert reason in why_left(WANTED, state)
 
 
-def test_what_runs_is_cancelled():
+def test_a_running_task_is_cancelled():
     steps, end = play(carry_out(Jobs(), WANTED, 0.0), job("running"), reply(204))
     assert end == (CancelEnd.CANCELLED, "7")
     assert targets(steps) == ["GET /jobs/7", "POST /jobs/7/cancel"]
 
 
 @pytest.mark.parametrize("effect", Effect)
-def test_it_is_told_what_a_cancel_has_done(effect):
+def test_the_effect_of_a_cancel_is_returned(effect):
     class Told(Jobs):
         pass
 
@@ -116,24 +116,24 @@ def test_it_is_told_what_a_cancel_has_done(effect):
 
 
 @each_row("phase", ["succeeded", "skipped", "failed", "cancelled"])
-def test_what_has_ended_is_left_as_it_is(phase):
+def test_a_task_that_has_ended_is_not_cancelled(phase):
     assert result_of(carry_out(Jobs(), WANTED, 0.0), job(phase)) == (CancelEnd.ENDED, "7")
 
 
-def test_a_remote_that_does_not_know_its_own_id_yet_is_asked_again():
+def test_a_ref_that_the_remote_does_not_know_yet_is_an_error():
     young = replace(WANTED, unknown_until=10.0)
     with pytest.raises(ReplyError, match="job 7 yet"):
         play(carry_out(Jobs(), young, 9.0), job("lost"))
     assert result_of(carry_out(Jobs(), young, 11.0), job("lost")) == (CancelEnd.UNKNOWN, "7")
 
 
-def test_a_refusal_of_what_has_ended_meanwhile_is_none():
+def test_a_refusal_is_ignored_where_the_task_has_ended_meanwhile():
     flow = carry_out(Jobs(), WANTED, 0.0)
     assert result_of(flow, job("running"), reply(409), job("succeeded")) == (CancelEnd.ENDED, "7")
 
 
 @pytest.mark.parametrize("status, replies", [(403, [job("running")]), (503, [])])
-def test_a_refusal_of_what_still_runs_is_one(status, replies):
+def test_a_refusal_is_raised_where_the_task_still_runs(status, replies):
     with pytest.raises(RemoteError, match=str(status)):
         play(carry_out(Jobs(), WANTED, 0.0), job("running"), reply(status), *replies)
 

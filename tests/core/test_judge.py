@@ -41,42 +41,42 @@ def test_no_other_phase_ends_it_at_once(phase):
     assert read((90_000.0, seen(phase)))[2] is None
 
 
-def test_a_fresh_ref_may_be_unknown_for_a_while():
+def test_a_new_ref_may_be_unknown_during_its_grace_period():
     memory, counts, outcome = read((0.0, ABSENT), (299.9, ABSENT))
     assert (counts.phase, counts.message, outcome) == (Phase.PENDING, "not found yet", None)
     assert not memory.seen
 
 
-def test_after_its_grace_an_unknown_ref_is_lost_and_both_reasons_are_named():
+def test_a_ref_that_stays_unknown_is_lost_with_the_possible_reasons():
     _, _, outcome = read((0.0, ABSENT), (300.0, ABSENT))
     assert (outcome.ending, outcome.status) == (Ending.LOST, "")
     assert "not found after 300 s: there is none of that id, or the connection's credentials" in outcome.message
 
 
-def test_the_grace_is_one_of_the_wait_and_not_of_the_process():
+def test_the_grace_period_counts_from_the_start_of_the_wait():
     assert read((301.0, ABSENT))[2].ending is Ending.LOST
     assert read((5.0, ABSENT), rules=WaitRules(not_found_grace=0.0))[2].ending is Ending.LOST
 
 
-def test_what_was_there_and_is_gone_is_lost_at_once():
+def test_a_known_ref_that_is_gone_is_lost_at_once():
     _, _, outcome = read((0.0, RUNNING), (2.0, ABSENT))
     assert outcome.ending is Ending.LOST
     assert "was there and is not found any more" in outcome.message
 
 
-def test_a_reply_that_cannot_be_read_does_not_prove_that_a_ref_is_there():
+def test_an_unreadable_reply_does_not_prove_that_the_ref_is_known():
     memory, _, outcome = read((0.0, UNREADABLE), (2.0, ABSENT))
     assert (memory.seen, outcome) == (False, None)
     assert read((0.0, ODD))[0].seen
 
 
-def test_what_took_over_has_a_grace_of_its_own():
+def test_a_restart_has_a_grace_period_of_its_own():
     successor = Memory(ref="8", since=5000.0)
     assert read((5299.0, ABSENT), memory=successor)[2] is None
     assert "not found after 300 s" in read((5300.0, ABSENT), memory=successor)[2].message
 
 
-def test_an_unknown_status_is_tolerated_and_then_named():
+def test_an_unknown_status_ends_the_wait_after_its_grace_period():
     memory, _, outcome = read((10.0, ODD), (309.0, ODD))
     assert (memory.unknown_since, outcome) == (10.0, None)
     _, _, outcome = read((310.0, ODD), memory=memory)
@@ -84,34 +84,34 @@ def test_an_unknown_status_is_tolerated_and_then_named():
     assert outcome.message == "execution 7 has the unknown status '4711' for more than 300 s"
 
 
-def test_replies_that_cannot_be_read_are_bounded_too():
+def test_unreadable_replies_end_the_wait_after_the_same_period():
     _, _, outcome = read((0.0, UNREADABLE), (400.0, UNREADABLE))
     assert outcome.message.endswith("for more than 300 s: the reply is not JSON")
 
 
 @pytest.mark.parametrize("between", [RUNNING, ABSENT, BLOCKED])
-def test_the_patience_with_an_unknown_status_begins_anew_after_another_reading(between):
+def test_the_period_begins_anew_after_another_observation(between):
     memory, _, outcome = read((0.0, UNREADABLE), (100.0, between), (350.0, ODD))
     assert (memory.unknown_since, outcome) == (350.0, None)
 
 
-def test_looks_that_brought_nothing_do_not_end_the_patience_early():
+def test_failed_polls_do_not_end_the_period_early():
     memory, _, _ = read((0.0, ODD))
     assert memory.unknown_since == 0.0
     assert read((10.0, ODD), memory=Memory(failures=5, unknown_since=0.0))[0] == Memory(seen=True, unknown_since=0.0)
 
 
-def test_a_blocked_task_is_waited_for_as_long_as_it_takes():
+def test_a_blocked_task_does_not_end_the_wait():
     assert read((0.0, BLOCKED), (90_000.0, BLOCKED))[2] is None
 
 
-def test_a_blocked_task_ends_the_wait_where_the_user_says_so():
+def test_fail_on_blocked_ends_the_wait():
     _, _, outcome = read((0.0, BLOCKED), rules=WaitRules(fail_on_blocked=True))
     assert (outcome.ending, outcome.phase) == (Ending.BLOCKED, Phase.BLOCKED)
     assert "waits for a person" in outcome.message
 
 
-def test_the_time_in_the_blocked_state_counts_from_its_beginning():
+def test_blocked_timeout_counts_from_the_beginning_of_the_state():
     rules = WaitRules(blocked_timeout=60.0)
     memory, _, outcome = read((0.0, RUNNING), (100.0, BLOCKED), (159.0, BLOCKED), rules=rules)
     assert (memory.blocked_since, outcome) == (100.0, None)
@@ -124,17 +124,17 @@ def test_a_blocked_timeout_of_zero_does_not_wait():
 
 
 @pytest.mark.parametrize("reading", [RUNNING, ABSENT, ODD])
-def test_any_answer_ends_a_row_of_failures(reading):
+def test_any_observation_ends_a_row_of_failures(reading):
     assert read((0.0, reading), memory=Memory(failures=3))[0].failures == 0
 
 
-def test_memory_survives_between_two_processes():
+def test_a_memory_survives_json():
     memory = Memory(ref="8", since=4.0, failures=2, seen=True, unknown_since=1.5, blocked_since=2.5)
     assert from_json(json.loads(json.dumps(memory.to_json()))) == memory
 
 
 @each_row("stored", [None, "", 5, [], {}, {"of_a_newer_version": 1}])
-def test_what_is_no_memory_is_an_empty_one(stored):
+def test_anything_but_a_memory_is_read_as_an_empty_one(stored):
     assert from_json(stored) == Memory()
 
 
@@ -143,7 +143,7 @@ def test_memory_of_an_older_version_is_completed():
 
 
 class CountingMask(Mask):
-    """Knows how many characters it was asked to look at."""
+    """Counts the characters that it is asked to mask."""
 
     seen = 0
 
@@ -157,7 +157,7 @@ class CountingMask(Mask):
 
 
 @pytest.mark.parametrize("result", [{"log": "%25" * 700_000}, {"logs": ["&lt;"] * 300_000}, {"a" * 2_000_000: 1}])
-def test_only_what_is_kept_of_a_long_reading_is_masked(result: dict[str, object]) -> None:
+def test_only_the_kept_part_of_a_long_observation_is_masked(result: dict[str, object]) -> None:
     """To mask megabytes takes seconds, in which no other wait of the triggerer goes on."""
     CountingMask.seen = 0
     mask = CountingMask(("a-secret-of-the-connection",))
@@ -169,7 +169,7 @@ def test_only_what_is_kept_of_a_long_reading_is_masked(result: dict[str, object]
 
 
 @each_row("before", range(1900, 2000, 7))
-def test_no_part_of_a_secret_is_left_where_a_long_text_was_cut(before: int) -> None:
+def test_no_part_of_a_secret_is_left_at_the_cut_of_a_long_text(before: int) -> None:
     secret = "a-secret-of-the-connection"
     text = "x" * before + secret + "y" * 200_000 + secret + "z" * before
     seen = Observation(ref="1", phase=Phase.FAILED, result={"log": text}, mask=Mask((secret,)))

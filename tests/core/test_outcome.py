@@ -25,16 +25,16 @@ def test_the_remotes_endings_are_its_final_phases():
 
 
 @pytest.mark.parametrize("outcome", [FULL, BARE])
-def test_an_outcome_travels_as_plain_json(outcome):
+def test_an_outcome_survives_json(outcome):
     assert from_event(json.loads(json.dumps(outcome.to_event()))) == outcome
 
 
-def test_an_event_that_leaves_things_out_is_understood():
+def test_optional_fields_of_an_event_may_be_missing():
     assert from_event({"version": 1, "ending": "refused", "ref": "7"}) == BARE
     assert from_event({**BARE.to_event(), "result": None, "status": None}) == BARE
 
 
-def test_an_event_of_this_version_with_more_in_it_is_understood():
+def test_more_fields_in_an_event_are_ignored():
     assert from_event({**FULL.to_event(), "new": True}) == FULL
 
 
@@ -64,13 +64,13 @@ def test_an_event_of_another_version_names_the_remedy(version):
         {"result": [1, 2]},
     ],
 )
-def test_a_malformed_event_is_an_error_and_never_a_key_error(wrong):
+def test_a_malformed_event_is_an_event_error(wrong):
     with pytest.raises(EventError, match="the trigger's event is malformed"):
         from_event({**FULL.to_event(), **wrong})
 
 
 @pytest.mark.parametrize("missing", ["ending", "ref"])
-def test_what_an_event_must_hold_is_named(missing):
+def test_a_missing_field_is_named(missing):
     event = {name: value for name, value in FULL.to_event().items() if name != missing}
     with pytest.raises(EventError, match=f"malformed .KeyError..{missing}"):
         from_event(event)
@@ -85,7 +85,7 @@ def test_a_long_text_keeps_its_beginning_and_its_end():
     assert shortened("x" * TEXT_CHARACTERS) == "x" * TEXT_CHARACTERS
 
 
-def test_no_event_is_larger_than_a_row_of_the_database_bears():
+def test_no_event_is_larger_than_a_row_of_the_database():
     long = "x" * 100_000
     outcome = Outcome(
         ending=Ending.FAILED, ref="7", status=long, message=long, result={"a": {"b": [long, 5, None]}, "c": "short"}

@@ -14,25 +14,25 @@ def test_five_phases_end_a_task_and_two_of_them_well():
     assert {phase for phase in Phase if phase.is_ok} == {Phase.SUCCEEDED, Phase.SKIPPED}
 
 
-def test_a_reading_is_described_on_one_line():
+def test_an_observation_is_described_on_one_line():
     seen = Observation(ref="1", phase=Phase.RUNNING, status="1550", progress=40.0, message="active")
     assert seen.describe() == "running (1550) 40 %: active"
     assert Observation(ref="1", phase=Phase.PENDING).describe() == "pending"
 
 
-def test_no_progress_and_a_progress_of_zero_are_told_apart():
+def test_no_progress_differs_from_a_progress_of_zero():
     assert Observation(ref="1", phase=Phase.RUNNING, progress=0).describe() == "running 0 %"
 
 
-def test_an_unknown_ref_has_no_status_so_that_it_is_told_apart_from_a_lost_task():
+def test_an_unknown_ref_has_no_status_unlike_a_lost_task():
     assert (absent("1").phase, absent("1").status, absent("1").ref) == (Phase.LOST, "", "1")
 
 
-def test_a_reading_keeps_people_out_of_the_result():
+def test_an_absent_ref_has_neither_a_result_nor_personal_data():
     assert (absent("1").result, absent("1").personal) == ({}, {})
 
 
-def test_a_mapping_is_made_when_it_is_looked_into_and_once():
+def test_a_lazy_mapping_is_made_once_when_it_is_read():
     made = []
     later = LazyMapping(lambda: made.append("now") or {"id": "7"})
     assert made == []
@@ -53,7 +53,7 @@ def test_time_that_has_passed_is_no_change_of_the_state():
     assert not now.is_state_of(None)
 
 
-def test_a_reading_with_another_mask_keeps_all_else():
+def test_an_observation_with_another_mask_keeps_all_other_fields():
     whole: dict[str, Any] = {one.name: object() for one in fields(Observation)}
     masked = Observation(**whole).with_mask(mask := Mask(("sesame-street",)))
     assert {name: getattr(masked, name) for name in whole} == {**whole, "mask": mask}

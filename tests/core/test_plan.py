@@ -72,7 +72,7 @@ def test_a_damaged_plan_is_an_error_of_its_own(change, missing):
 
 
 @each_row(
-    "plan, age, words",
+    "plan, age, description",
     [
         (Plan(ref="7"), 0.0, "the first poll is now, then at most every 30 s"),
         (
@@ -89,5 +89,5 @@ def test_a_damaged_plan_is_an_error_of_its_own(change, missing):
         ),
     ],
 )
-def test_a_plan_says_when_it_polls(plan, age, words):
-    assert plan.describe(age) == words
+def test_a_plan_says_when_it_polls(plan, age, description):
+    assert plan.describe(age) == description

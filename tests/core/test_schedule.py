@@ -13,19 +13,19 @@ def test_the_interval_grows_with_the_age_of_the_wait(age, seconds):
 
 
 @each_row("left, seconds", [(0, 13.0), (6, 13.0), (14, 21.0), (20, 24.0), (39, 24.0)])
-def test_a_near_end_is_looked_for_when_it_has_probably_come(left, seconds):
+def test_a_near_end_is_polled_for_when_it_has_probably_come(left, seconds):
     assert Rhythm().interval(20, left) == seconds
 
 
 @each_row("age, seconds", [(60, 23.0), (5999, 24.0), (6000, 30.0), (90_000, 30.0)])
-def test_a_task_that_is_stuck_at_its_end_costs_more_than_the_limit_for_a_while_only(age, seconds):
+def test_a_task_that_is_stuck_near_its_end_is_polled_more_often_only_at_first(age, seconds):
     assert Rhythm(far_seconds=60.0).interval(age, 0.01 * age) == seconds
 
 
 @each_row(
     "age, left, seconds", [(600, 5400, 60.0), (600, 350, 50.0), (600, 330, 24.0), (10, 990, 40.0), (7, 700, 30.0)]
 )
-def test_while_the_end_is_surely_far_there_is_less_to_look_for(age, left, seconds):
+def test_polls_are_farther_apart_while_the_end_is_surely_far(age, left, seconds):
     assert Rhythm(far_seconds=60.0).interval(age, left) == seconds
 
 
@@ -45,16 +45,16 @@ def test_a_limit_of_the_user_is_the_longest_interval(limit, left):
         (Rhythm(is_own_start=True, adaptive=False), 0.0),
     ],
 )
-def test_what_we_have_just_started_is_given_a_moment(rhythm, seconds):
+def test_our_own_start_is_polled_a_little_later(rhythm, seconds):
     assert rhythm.first(1.5) == seconds
 
 
-def test_a_rhythm_as_an_older_trigger_stored_it_keeps_its_limit_and_looks_at_once():
+def test_a_rhythm_with_a_limit_alone_polls_at_once():
     stored = Rhythm(limit_seconds=30.0, adaptive=True)
     assert (stored.interval(600, 5400), stored.first(0.0)) == (30.0, 0.0)
 
 
-def test_a_fixed_interval_is_kept_whatever_is_known():
+def test_a_fixed_interval_is_kept_at_any_progress():
     rhythm = Rhythm(limit_seconds=45.0, adaptive=False)
     assert [rhythm.interval(0), rhythm.interval(3600, 1.0)] == [45.0, 45.0]
 
@@ -65,26 +65,26 @@ def test_a_limit_below_the_first_interval_is_obeyed():
 
 @each_row("seconds", [0, -1, float("nan")])
 @each_row("adaptive", [True, False])
-def test_an_interval_that_would_never_pause_is_refused(seconds, adaptive):
+def test_an_interval_without_a_pause_is_refused(seconds, adaptive):
     with pytest.raises(ConfigurationError, match="poll_interval must be greater than 0"):
         Rhythm(limit_seconds=seconds, adaptive=adaptive)
 
 
 @each_row("progress, remaining", [(50, 100.0), (25, 300.0), (99, 1.01), (0.001, 1e7)])
-def test_progress_tells_what_is_left(progress, remaining):
+def test_progress_gives_an_estimate_of_the_rest(progress, remaining):
     assert remaining_seconds(100.0, progress) == pytest.approx(remaining, rel=0.01)
 
 
 @each_row("progress", [None, 0, -5, 101, float("nan")])
-def test_a_progress_that_says_nothing_gives_no_estimate(progress):
+def test_a_progress_of_0_or_100_gives_no_estimate(progress):
     assert remaining_seconds(100.0, progress) is None
 
 
-def test_a_task_stuck_at_100_percent_is_not_looked_at_every_two_seconds_for_ever():
+def test_a_task_that_is_stuck_at_100_percent_is_polled_at_growing_intervals():
     assert remaining_seconds(3600.0, 100) is None
 
 
-def test_the_remotes_own_clock_and_usual_duration_count_first():
+def test_the_duration_that_the_remote_expects_counts_before_the_progress():
     assert remaining_seconds(500.0, 50, elapsed=100.0) == 100.0
     assert remaining_seconds(500.0, 50, elapsed=100.0, expected=400.0) == 300.0
     assert remaining_seconds(100.0, None, expected=400.0) == 300.0
@@ -100,5 +100,5 @@ def test_an_overdue_end_is_near_and_never_far():
     "demand, capacity, factor",
     [(5, 10, 1.0), (20, 10, 2.0), (2, 0.5, 4.0), (5, 0, 1.0), (5, float("inf"), 1.0), (0, 10, 1.0)],
 )
-def test_intervals_are_stretched_only_where_too_much_is_asked(demand, capacity, factor):
+def test_intervals_are_stretched_only_where_demand_exceeds_capacity(demand, capacity, factor):
     assert stretch(demand, capacity) == factor

@@ -361,7 +361,7 @@ def test_a_wait_ends_where_the_connection_leads_to_another_place():
     polls, outcome = run(failed(0.0, MovedError("c", "https://here", "https://there")), id_space="https://here")
     assert [one.id_space for one in polls] == ["https://here"]
     assert (outcome.ending, outcome.status) == (Ending.REFUSED, MOVED)
-    assert all(words in outcome.message for words in ("job 7", "https://here", "https://there", "clear the task"))
+    assert all(part in outcome.message for part in ("job 7", "https://here", "https://there", "clear the task"))
 
 
 def test_a_restart_is_polled_in_place_of_the_first_task():

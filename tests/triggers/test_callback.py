@@ -65,7 +65,7 @@ def is_over(box: Running, ref: str) -> bool:
     return bool(box.sandbox.task(ref, time.time())["ended_at"])
 
 
-def looks(box: Running, ref: str) -> int:
+def polls(box: Running, ref: str) -> int:
     return sum(one["ref"] == ref and one["method"] == "GET" for one in box.sandbox.log())
 
 
@@ -73,14 +73,14 @@ async def outcome_of(task: asyncio.Task[TriggerEvent]) -> Outcome:
     return from_event((await task).payload)
 
 
-async def test_a_callback_ends_the_wait_with_one_look(box: Running, inbox: SqlInbox) -> None:
+async def test_a_callback_ends_the_wait_with_one_poll(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.3)
     task = waiting_for(ref)
     await until(lambda: is_over(box, ref))
     call_back(inbox, {"runid": ref, "execution_status": "1900"})
 
     assert (await outcome_of(task)).ending is Ending.SUCCEEDED
-    assert looks(box, ref) == 1
+    assert polls(box, ref) == 1
 
 
 async def test_the_event_says_when_the_callback_came(box: Running, inbox: SqlInbox) -> None:
@@ -92,13 +92,13 @@ async def test_the_event_says_when_the_callback_came(box: Running, inbox: SqlInb
     assert (await task).payload["called_at"].startswith(f"{datetime.now(UTC):%Y-%m-}")
 
 
-async def test_a_callback_that_does_not_end_the_wait_is_told_when_it_came(
+async def test_a_callback_that_does_not_end_the_wait_is_logged(
     box: Running, inbox: SqlInbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ref = automic_task(box, duration=600.0)
     task = waiting_for(ref)
     call_back(inbox)
-    await until(lambda: looks(box, ref) > 0)
+    await until(lambda: polls(box, ref) > 0)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
@@ -106,7 +106,7 @@ async def test_a_callback_that_does_not_end_the_wait_is_told_when_it_came(
     assert f"UTC, and was polled: execution {ref}: " in capsys.readouterr().out
 
 
-async def test_a_callback_that_came_before_anybody_waited_counts(box: Running, inbox: SqlInbox) -> None:
+async def test_a_callback_that_came_before_the_wait_counts(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0)
     call_back(inbox)
 
@@ -123,23 +123,23 @@ async def test_a_callback_that_came_before_anybody_waited_counts(box: Running, i
         ["odd"],
     ],
 )
-async def test_whatever_a_callback_says_the_remote_is_asked(box: Running, inbox: SqlInbox, content: object) -> None:
+async def test_any_callback_makes_the_wait_poll(box: Running, inbox: SqlInbox, content: object) -> None:
     ref = automic_task(box, duration=0.0)
     call_back(inbox, content)
 
     assert (await outcome_of(waiting_for(ref))).ending is Ending.SUCCEEDED
 
 
-async def test_a_callback_that_comes_too_early_makes_the_wait_look_as_without(box: Running, inbox: SqlInbox) -> None:
+async def test_a_wait_whose_callback_came_too_early_polls_as_without_one(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=1.0)
     call_back(inbox, {"runid": ref, "execution_status": "1900"})
 
     assert (await outcome_of(waiting_for(ref))).ending is Ending.SUCCEEDED
     assert is_over(box, ref)
-    assert looks(box, ref) > 1
+    assert polls(box, ref) > 1
 
 
-async def test_a_callback_that_never_comes_is_missed_and_told(
+async def test_a_callback_that_does_not_come_is_logged(
     box: Running, inbox: SqlInbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ref = automic_task(box, duration=0.2)
@@ -149,28 +149,27 @@ async def test_a_callback_that_never_comes_is_missed_and_told(
     assert "s ago and has not called back" in capsys.readouterr().out
 
 
-async def test_what_was_to_be_kept_of_a_callback_that_never_came_is_empty(box: Running, inbox: SqlInbox) -> None:
+async def test_the_kept_values_of_a_callback_that_did_not_come_are_empty(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0)
     outcome = await outcome_of(waiting_for(ref, Expectation(poll_seconds=0.5, keep=["archive_key1"])))
 
     assert outcome.result["callback"] == {"is_confirmed": False}
 
 
-async def test_that_nobody_receives_callbacks_is_told_in_the_log_of_the_task(
+async def test_a_missing_receiver_is_logged_for_the_task(
     box: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/silent.db")
-    heard: list[tuple[str, str]] = []
+    lines: list[tuple[str, str]] = []
     trigger = trigger_for(automic_task(box, duration=2.0), callback=Expectation(poll_seconds=3.0), start_id=START)
     TASK.set("mine")
-    trigger._log = SimpleNamespace(log=lambda _, words: heard.append((TASK.get(""), words)), warning=lambda *_: None)
+    trigger._log = SimpleNamespace(log=lambda _, line: lines.append((TASK.get(""), line)), warning=lambda *_: None)
     await first_event(trigger)
 
-    told = [task for task, words in heard if "no receiver has been heard of" in words]
-    assert told == ["mine"]
+    assert [task for task, line in lines if "no receiver has been heard of" in line] == ["mine"]
 
 
-async def test_what_was_asked_for_is_kept_and_marked(box: Running, inbox: SqlInbox) -> None:
+async def test_the_values_to_keep_are_in_the_result_and_marked(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0)
     call_back(inbox, {"execution_id": ref, "object_variable1": "17842312", "secret": "x"})
     names = {"runid": "execution_id"}
@@ -179,7 +178,7 @@ async def test_what_was_asked_for_is_kept_and_marked(box: Running, inbox: SqlInb
     assert outcome.result["callback"] == {"is_confirmed": False, "object_variable1": "17842312"}
 
 
-async def test_nothing_is_kept_of_a_callback_about_another_execution(box: Running, inbox: SqlInbox) -> None:
+async def test_a_callback_about_another_execution_is_ignored(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0)
     call_back(inbox, {"runid": "999", "object_variable1": "forged"})
     outcome = await outcome_of(waiting_for(ref, replace(SELDOM, keep=["object_variable1"])))
@@ -187,7 +186,7 @@ async def test_nothing_is_kept_of_a_callback_about_another_execution(box: Runnin
     assert outcome.result["callback"] == {"is_confirmed": False}
 
 
-async def test_the_last_error_explains_a_failure(box: Running, inbox: SqlInbox) -> None:
+async def test_the_last_error_is_added_to_a_failure(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0, outcome="failure")
     call_back(inbox, {"runid": ref, "last_error_message": "U0001 no space left", "last_error_code": "0001"})
     outcome = await outcome_of(waiting_for(ref))
@@ -196,19 +195,19 @@ async def test_the_last_error_explains_a_failure(box: Running, inbox: SqlInbox) 
     assert "last_error_message: U0001 no space left" in outcome.message
 
 
-async def test_a_callback_for_another_start_wakes_nobody(box: Running, inbox: SqlInbox) -> None:
+async def test_a_callback_for_another_start_wakes_no_wait(box: Running, inbox: SqlInbox) -> None:
     ref = automic_task(box, duration=0.0)
     task = waiting_for(ref)
     call_back(inbox, start_id="ba9876543210")
     reads = listener().reads
     await until(lambda: listener().reads > reads + 1)
-    assert (task.done(), looks(box, ref)) == (False, 0)
+    assert (task.done(), polls(box, ref)) == (False, 0)
 
     call_back(inbox)
     assert (await outcome_of(task)).ending is Ending.SUCCEEDED
 
 
-async def test_an_inbox_that_cannot_be_opened_leaves_the_looks_in_between(
+async def test_a_wait_whose_inbox_cannot_be_opened_still_polls(
     box: Running, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "postgresql://nobody@127.0.0.1:9/inbox")

@@ -55,7 +55,7 @@ def has_begun(box: Running) -> bool:
     return any(one["path"].endswith("/offsets") for one in box.sandbox.log())
 
 
-def test_it_is_built_again_from_what_it_serializes() -> None:
+def test_the_trigger_is_made_again_from_its_arguments() -> None:
     given = {"conn_id": "c", "feed": FEED, "want": {"names": ["a"]}, "deadline": in_seconds(1), "ahead_seconds": 2.0}
     lost = {"on_events_lost": "fail", "asked_at": 5.0}
     _, kwargs = EventTrigger(**given, **lost).serialize()
@@ -65,27 +65,27 @@ def test_it_is_built_again_from_what_it_serializes() -> None:
     assert EventTrigger(**kwargs).serialize()[1] == given | lost
 
 
-async def test_an_event_that_comes_ends_the_wait_with_what_it_holds(connected: Running, emit: Emit) -> None:
+async def test_an_event_ends_the_wait_with_its_content(connected: Running, emit: Emit) -> None:
     task = asyncio.create_task(first_event(trigger_for(want={"subject": "7"})))
     await until(lambda: has_begun(connected))
     emit("6", "7")
 
-    told = (await task).payload
-    outcome = from_event(told)
+    payload = (await task).payload
+    outcome = from_event(payload)
     assert outcome.ending is Ending.SUCCEEDED
     assert (outcome.result["subject"], outcome.result["name"], outcome.status) == ("7", CREATED, CREATED)
     assert outcome.ref == outcome.result["id"]
-    assert "wait" not in told
-    json.dumps(told)
+    assert "wait" not in payload
+    json.dumps(payload)
 
 
-async def test_an_event_that_came_before_anybody_waited_is_found(emit: Emit) -> None:
+async def test_an_event_that_came_before_the_wait_is_found(emit: Emit) -> None:
     emit("7")
 
     assert (await outcome_of(trigger_for(want={"subject": "7"}))).ending is Ending.SUCCEEDED
 
 
-async def test_what_happened_before_the_wait_began_is_not_wanted(emit: Emit) -> None:
+async def test_an_event_before_since_is_ignored(emit: Emit) -> None:
     emit("7")
     want = {"subject": "7", "since": time.time() + 60.0}
     outcome = await outcome_of(trigger_for(want=want, deadline=in_seconds(1.5)))
@@ -93,7 +93,7 @@ async def test_what_happened_before_the_wait_began_is_not_wanted(emit: Emit) -> 
     assert outcome.ending is Ending.TIMED_OUT
 
 
-async def test_many_who_wait_share_one_reader(connected: Running, emit: Emit) -> None:
+async def test_many_waits_share_one_reader(connected: Running, emit: Emit) -> None:
     tasks = [asyncio.create_task(outcome_of(trigger_for(want={"subject": str(number)}))) for number in range(50)]
     await until(lambda: has_begun(connected))
     emit(*map(str, range(50)))
@@ -104,18 +104,18 @@ async def test_many_who_wait_share_one_reader(connected: Running, emit: Emit) ->
 
 
 @pytest.mark.usefixtures("connected")
-async def test_a_wait_that_is_over_says_so_and_by_which_clock() -> None:
+async def test_the_event_of_a_deadline_carries_the_wait_and_the_time() -> None:
     trigger = trigger_for(want={"subject": "7"}, deadline=in_seconds(0.5))
-    told = (await first_event(trigger)).payload
+    payload = (await first_event(trigger)).payload
 
-    outcome = from_event(told)
+    outcome = from_event(payload)
     assert outcome.ending is Ending.TIMED_OUT
     assert outcome.message == f"no such event came until {trigger.deadline}"
-    assert told["wait"] == trigger.serialize()[1]
-    assert abs((datetime.fromisoformat(told["at"]) - datetime.now(UTC)).total_seconds()) < 10.0
+    assert payload["wait"] == trigger.serialize()[1]
+    assert abs((datetime.fromisoformat(payload["at"]) - datetime.now(UTC)).total_seconds()) < 10.0
 
 
-async def test_a_clock_that_is_known_to_be_ahead_ends_the_wait_later(emit: Emit) -> None:
+async def test_a_clock_that_is_ahead_ends_the_wait_later(emit: Emit) -> None:
     emit("7")
     late = trigger_for(want={"subject": "7"}, deadline=in_seconds(-50), ahead_seconds=70.0)
 
@@ -127,7 +127,7 @@ async def test_a_deadline_that_passed_while_no_triggerer_ran_ends_the_wait_at_on
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, message",
     [
         ({"conn_id": "not_there"}, "not_there"),
         ({"conn_id": "automic_default"}, "has no events"),
@@ -135,16 +135,14 @@ async def test_a_deadline_that_passed_while_no_triggerer_ran_ends_the_wait_at_on
     ],
 )
 @pytest.mark.usefixtures("connected")
-async def test_what_is_configured_wrongly_ends_the_wait_with_the_reason(arguments: dict[str, Any], words: str) -> None:
+async def test_a_wrong_setting_ends_the_wait_with_the_reason(arguments: dict[str, Any], message: str) -> None:
     outcome = await outcome_of(trigger_for(**arguments))
 
     assert outcome.ending is Ending.REFUSED
-    assert words in outcome.message
+    assert message in outcome.message
 
 
-async def test_an_inbox_whose_address_is_none_ends_the_wait(
-    connected: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_wrong_inbox_url_ends_the_wait(connected: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "mysql://host/inbox")
     outcome = await outcome_of(trigger_for())
 
@@ -152,7 +150,7 @@ async def test_an_inbox_whose_address_is_none_ends_the_wait(
     assert "an inbox is in SQLite or PostgreSQL, not in 'mysql'" in outcome.message
 
 
-async def test_trouble_that_passes_is_told_once_in_the_log_of_the_task_and_lived_through(
+async def test_a_failure_that_passes_is_logged_once_for_the_task(
     connected: Running, emit: Emit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connected.sandbox.add_fault("server_error", system="acronis", path="/events$", times=2)
@@ -160,11 +158,11 @@ async def test_trouble_that_passes_is_told_once_in_the_log_of_the_task_and_lived
 
     assert (await outcome_of(trigger_for(want={"subject": "7"}))).ending is Ending.SUCCEEDED
     assert [one["status"] for one in connected.sandbox.log() if one["path"].endswith("/events")][:2] == [503, 503]
-    told = [line for line in capsys.readouterr().out.splitlines() if "EventTrigger" in line]
-    assert [("cannot be read for now" in line) for line in told] == [True]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "EventTrigger" in line]
+    assert [("cannot be read for now" in line) for line in lines] == [True]
 
 
-async def test_one_who_stops_waiting_leaves_nothing_behind(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
+async def test_a_wait_that_is_cancelled_leaves_nothing_behind(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
     from airflow_provider_taskwatch.feed.registry import listener
 
     task = asyncio.create_task(first_event(trigger_for(want={"subject": "7"})))
@@ -186,7 +184,7 @@ def lose(inbox: SqlInbox, feed: AcronisFeed) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked, on_events_lost, words",
+    "asked, on_events_lost, message",
     [
         (0.0, "fail", "up to 1 of its events were deleted"),
         (0.0, "continue", ""),
@@ -194,8 +192,8 @@ def lose(inbox: SqlInbox, feed: AcronisFeed) -> None:
         (None, "fail", ""),
     ],
 )
-async def test_a_wait_for_what_was_deleted_before_it_began_is_told_so(
-    connected: Running, inbox: SqlInbox, emit: Emit, asked: float | None, on_events_lost: str, words: str
+async def test_events_that_were_deleted_before_the_wait_are_reported(
+    connected: Running, inbox: SqlInbox, emit: Emit, asked: float | None, on_events_lost: str, message: str
 ) -> None:
     lose(inbox, feed_of(settings_for(connected, "acronis", conn_id=CONN_ID), FEED))
     emit("7")
@@ -203,5 +201,5 @@ async def test_a_wait_for_what_was_deleted_before_it_began_is_told_so(
     want = {"subject": "7", "since": time.time() - 3 * 86_400}
     outcome = await outcome_of(trigger_for(want=want, asked_at=asked_at, on_events_lost=on_events_lost))
 
-    assert outcome.ending is (Ending.REFUSED if words else Ending.SUCCEEDED)
-    assert words in outcome.message
+    assert outcome.ending is (Ending.REFUSED if message else Ending.SUCCEEDED)
+    assert message in outcome.message

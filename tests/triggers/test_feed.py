@@ -63,7 +63,7 @@ class Triggerer:
             await self.manager.unsubscribe(1, self._key)
 
     def store(self) -> None:
-        """All that was told so far is in Airflow's database."""
+        """All that was sent so far is in Airflow's database."""
         self.manager.confirm_persisted(self._numbers)
         self._numbers.clear()
 
@@ -91,7 +91,7 @@ async def has_moved(inbox: SqlInbox, number: int = 1) -> None:
     await until(lambda: int(inbox.position(POSITION) or 0) >= number)
 
 
-def test_it_is_built_again_from_what_it_serializes_and_is_the_same_one() -> None:
+def test_the_trigger_is_made_again_from_its_arguments() -> None:
     given = {"names": ["*.created.*"], "subject": "7", "match": {"a.b": 1}, "batch_size": 5}
     trigger = FeedTrigger(name="orders", conn_id=CONN_ID, feed=FEED, **given)
     again = trigger_for(**given)
@@ -107,7 +107,7 @@ def test_triggers_that_differ_share_no_stream(change: dict[str, Any]) -> None:
 
 
 @each_row(
-    "wrong, words",
+    "wrong, message",
     [
         ({"name": ""}, "name is empty"),
         ({"batch_size": 257}, "not 257"),
@@ -116,12 +116,12 @@ def test_triggers_that_differ_share_no_stream(change: dict[str, Any]) -> None:
         ({"match": {"a.b": None}}, "a number or a boolean"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_the_dag_file(wrong: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_wrong_arguments_are_refused_in_the_dag_file(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         trigger_for(**wrong)
 
 
-async def test_events_that_airflow_has_stored_are_not_told_again(
+async def test_events_that_airflow_has_stored_are_not_sent_again(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
     async with triggerer(inbox) as first:
@@ -137,7 +137,7 @@ async def test_events_that_airflow_has_stored_are_not_told_again(
     assert (first.error, second.error, second.subjects) == (None, None, ["3"])
 
 
-async def test_events_that_airflow_has_not_stored_are_told_again(
+async def test_events_that_airflow_has_not_stored_are_sent_again(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
     async with triggerer(inbox) as first:
@@ -150,7 +150,7 @@ async def test_events_that_airflow_has_not_stored_are_told_again(
     assert second.subjects == ["1", "2"]
 
 
-async def test_a_bundle_is_one_trigger_event(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
+async def test_a_batch_is_one_trigger_event(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
     async with triggerer(inbox, trigger_for(batch_size=2, names=["*.created.*"])) as running:
         await until(lambda: begun(connected))
         emit("0", kind="a.p.tenant.deleted")
@@ -164,7 +164,7 @@ async def test_a_bundle_is_one_trigger_event(connected: Running, inbox: SqlInbox
     json.dumps(running.payloads)
 
 
-async def test_more_than_airflow_can_take_waits_until_it_has_stored_some(
+async def test_events_beyond_the_limit_of_airflow_wait_until_it_has_stored_some(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
     events = 2 * follower.UNCONFIRMED_BUNDLES
@@ -181,7 +181,9 @@ async def test_more_than_airflow_can_take_waits_until_it_has_stored_some(
     assert running.subjects == [str(number) for number in range(events)]
 
 
-async def test_what_is_stored_at_the_last_moment_counts(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
+async def test_a_batch_that_is_stored_at_the_last_moment_counts(
+    connected: Running, inbox: SqlInbox, emit: Emit
+) -> None:
     async with triggerer(inbox) as first:
         await until(lambda: begun(connected))
         emit("1")
@@ -200,17 +202,17 @@ async def events_of(running: FeedProducer, hear: Callable[[Any], object]) -> Non
 
 @asynccontextmanager
 async def producing(inbox: SqlInbox) -> AsyncIterator[tuple[FeedProducer, list[Any]]]:
-    """A producer without a manager, and what it has told."""
-    running, told = FeedProducer(trigger_for()), list[Any]()
-    task = asyncio.create_task(events_of(running, told.append))
+    """A producer without a manager, and what it has sent."""
+    running, sent = FeedProducer(trigger_for()), list[Any]()
+    task = asyncio.create_task(events_of(running, sent.append))
     await until(lambda: inbox.position(POSITION) is not None)
-    yield running, told
+    yield running, sent
     task.cancel()
     await asyncio.wait([task])
     await running.aclose()
 
 
-async def test_a_watcher_says_what_it_waits_for_and_who_reads(
+async def test_a_watcher_logs_its_filter_and_the_reader(
     connected: Running, inbox: SqlInbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -220,14 +222,14 @@ async def test_a_watcher_says_what_it_waits_for_and_who_reads(
     assert "one of the triggerers that share the inbox reads it" in caplog.text
 
 
-async def test_what_airflow_could_not_store_ends_the_stream_and_is_not_confirmed(
+async def test_a_batch_that_airflow_could_not_store_ends_the_stream_and_is_not_confirmed(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
-    async with producing(inbox) as (running, told):
+    async with producing(inbox) as (running, sent):
         await until(lambda: begun(connected))
         emit("1")
-        await until(lambda: bool(told))
-        before, [(_, number)] = inbox.position(POSITION), told
+        await until(lambda: bool(sent))
+        before, [(_, number)] = inbox.position(POSITION), sent
         with pytest.raises(RuntimeError, match="Airflow has not stored the events of 'orders'; they are sent again"):
             await running.advance([AdvanceItem(number, STORED), AdvanceItem(number, LOST)])
         assert inbox.position(POSITION) == before
@@ -235,30 +237,30 @@ async def test_what_airflow_could_not_store_ends_the_stream_and_is_not_confirmed
         assert inbox.position(POSITION) == str(number)
 
 
-async def test_what_airflow_has_stored_counts_even_when_the_stream_has_ended(
+async def test_a_stored_batch_counts_even_after_the_stream_has_ended(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
-    running, told = FeedProducer(trigger_for()), list[Any]()
-    task = asyncio.create_task(events_of(running, told.append))
+    running, sent = FeedProducer(trigger_for()), list[Any]()
+    task = asyncio.create_task(events_of(running, sent.append))
     await until(lambda: inbox.position(POSITION) is not None and begun(connected))
     emit("1")
-    await until(lambda: bool(told))
+    await until(lambda: bool(sent))
     task.cancel()
     await asyncio.wait([task])
-    await running.advance([AdvanceItem(told[0][1], STORED)])
+    await running.advance([AdvanceItem(sent[0][1], STORED)])
     await running.aclose()
 
-    assert (inbox.position(POSITION), inbox.holder(POSITION)) == (str(told[0][1]), None)
+    assert (inbox.position(POSITION), inbox.holder(POSITION)) == (str(sent[0][1]), None)
 
 
-async def test_an_inbox_that_is_down_for_a_while_is_lived_through_and_nothing_stored_is_told_again(
+async def test_a_watcher_survives_an_inbox_that_is_down_and_repeats_nothing_stored(
     connected: Running, inbox: SqlInbox, emit: Emit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
-    async with producing(inbox) as (running, told):
+    async with producing(inbox) as (running, sent):
         await until(lambda: begun(connected))
         emit("1")
-        await until(lambda: len(told) == 1)
+        await until(lambda: len(sent) == 1)
 
         def down(*_: Any, **__: Any) -> Any:
             raise InboxError("the inbox is down")
@@ -266,15 +268,15 @@ async def test_an_inbox_that_is_down_for_a_while_is_lived_through_and_nothing_st
         with monkeypatch.context() as broken:
             for name in ("save_position", "after", "lease"):
                 broken.setattr(SqlInbox, name, down)
-            await running.advance([AdvanceItem(told[0][1], STORED)])
+            await running.advance([AdvanceItem(sent[0][1], STORED)])
             await until(lambda: "receives no events for now: the inbox is down" in caplog.text)
         emit("2")
-        await until(lambda: len(told) == 2)
+        await until(lambda: len(sent) == 2)
 
-    assert [event["subject"] for events, _ in told for event in events] == ["1", "2"]
+    assert [event["subject"] for events, _ in sent for event in events] == ["1", "2"]
 
 
-async def test_settings_that_are_wrong_are_logged_and_lived_through(
+async def test_a_watcher_logs_wrong_settings_and_survives_them(
     inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "AGAIN_CONFIGURED_SECONDS", 0.05)
@@ -287,23 +289,23 @@ async def test_settings_that_are_wrong_are_logged_and_lived_through(
     assert (running.error, running.payloads) == (None, [])
 
 
-async def test_without_a_shared_stream_a_batch_counts_as_stored_when_the_next_one_is_asked_for(
+async def test_without_a_shared_stream_a_batch_counts_as_stored_when_the_next_one_is_requested(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
-    told: list[TriggerEvent] = []
+    sent: list[TriggerEvent] = []
 
     async def run(enough: Callable[[], bool]) -> None:
         async with aclosing(trigger_for(batch_size=1).run()) as stream:
             async for event in stream:
-                told.append(event)
+                sent.append(event)
                 if enough():
                     return
 
-    task = asyncio.create_task(run(lambda: len(told) == 2))
+    task = asyncio.create_task(run(lambda: len(sent) == 2))
     await until(lambda: inbox.position(POSITION) is not None and begun(connected))
     emit("1", "2")
     await task
     assert inbox.holder(POSITION) is None
-    await run(lambda: len(told) == 3)
+    await run(lambda: len(sent) == 3)
 
-    assert [one["subject"] for event in told for one in event.payload["events"]] == ["1", "2", "2"]
+    assert [one["subject"] for event in sent for one in event.payload["events"]] == ["1", "2", "2"]

@@ -58,36 +58,34 @@ def is_settled(inbox: SqlInbox) -> bool:
     return bool(inbox.after(SETTLED, 0))
 
 
-async def test_airflow_is_asked_to_get_ready_when_the_first_wait_begins_and_once(
-    box: Running, supervisor: Slow
-) -> None:
+async def test_airflow_is_warmed_up_once_by_the_first_wait(box: Running, supervisor: Slow) -> None:
     async with watching(killed(box), box), watching(killed(box), box):
         await until(lambda: any(isinstance(one, GetDRCount) for one in supervisor.asked))
 
     assert sum(isinstance(one, GetDRCount) for one in supervisor.asked) == 1
 
 
-async def test_a_wait_does_not_stand_still_while_airflow_gets_ready(box: Running, supervisor: Slow) -> None:
+async def test_a_wait_does_not_stop_while_airflow_warms_up(box: Running, supervisor: Slow) -> None:
     supervisor.deaf_to = (GetDRCount,)
     async with asyncio.timeout(20):
         assert await first_event(killed(box, rules=WaitRules(fail_on_blocked=True), ends_at=1.0))
 
 
-async def test_a_kill_that_a_remote_does_not_take_in_time_is_kept_and_carried_out_later(
+async def test_a_kill_that_the_remote_does_not_answer_in_time_is_kept_and_retried(
     box: Running, supervisor: Slow, inbox: SqlInbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trigger = killed(box)
     box.sandbox.add_fault("server_error", system="automic", times=2)
     await trigger.on_kill()
     assert not is_cancelled(box, trigger.ref)
-    assert f"{trigger.ref} was not cancelled" in (told := capsys.readouterr().out)
-    assert f"It is kept in {inbox!r}" in told
+    assert f"{trigger.ref} was not cancelled" in (log := capsys.readouterr().out)
+    assert f"It is kept in {inbox!r}" in log
 
     await until(lambda: is_settled(inbox))
     assert is_cancelled(box, trigger.ref)
 
 
-async def test_a_kill_that_airflow_does_not_explain_in_time_is_kept_and_explained_later(
+async def test_a_kill_that_airflow_does_not_confirm_in_time_is_kept_and_confirmed_later(
     box: Running, supervisor: Slow, inbox: SqlInbox
 ) -> None:
     supervisor.deaf_to = (GetTaskStates,)
@@ -99,7 +97,9 @@ async def test_a_kill_that_airflow_does_not_explain_in_time_is_kept_and_explaine
     assert (cancel.ref, cancel.is_users) == (trigger.ref, False)
 
 
-async def test_a_kill_that_a_rejoined_task_follows_is_dropped(box: Running, supervisor: Slow, inbox: SqlInbox) -> None:
+async def test_a_kept_kill_is_dropped_where_the_next_attempt_has_rejoined(
+    box: Running, supervisor: Slow, inbox: SqlInbox
+) -> None:
     trigger = killed(box, keeps_record=True)
     box.sandbox.add_fault("server_error", system="automic", times=1)
     await trigger.on_kill()
@@ -124,7 +124,7 @@ async def test_a_triggerer_that_ends_during_a_kill_keeps_it(
     assert len(inbox.after(KEPT, 0)) == 1
 
 
-async def test_the_next_wait_carries_out_what_another_process_has_kept(
+async def test_the_next_wait_carries_out_a_kill_that_another_process_has_kept(
     box: Running, supervisor: Slow, inbox: SqlInbox
 ) -> None:
     from airflow_provider_taskwatch.hub.canceller import message_of
@@ -137,7 +137,7 @@ async def test_the_next_wait_carries_out_what_another_process_has_kept(
     assert is_cancelled(box, cancel.ref)
 
 
-async def test_without_an_inbox_the_log_names_what_goes_on(
+async def test_without_an_inbox_the_log_names_the_execution_that_goes_on(
     box: Running, supervisor: Slow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "mysql://nobody@localhost/inbox")
@@ -145,12 +145,12 @@ async def test_without_an_inbox_the_log_names_what_goes_on(
     box.sandbox.add_fault("server_error", system="automic")
     await trigger.on_kill()
 
-    told = capsys.readouterr().out
-    assert f"{trigger.ref} was not cancelled" in told
-    assert "cancel it at the remote by hand" in told
+    log = capsys.readouterr().out
+    assert f"{trigger.ref} was not cancelled" in log
+    assert "cancel it at the remote by hand" in log
 
 
-async def test_nothing_of_what_is_kept_is_a_secret(box: Running, supervisor: Slow, inbox: SqlInbox) -> None:
+async def test_a_kept_kill_holds_no_secret(box: Running, supervisor: Slow, inbox: SqlInbox) -> None:
     trigger = killed(box, options={"alias": "A"})
     box.sandbox.add_fault("server_error", system="automic")
     await trigger.on_kill()
@@ -160,7 +160,9 @@ async def test_nothing_of_what_is_kept_is_a_secret(box: Running, supervisor: Slo
     assert set(kept.message.content) >= {"ref", "conn_id", "options", "dag_id", "is_users"}
 
 
-async def test_a_clear_says_who_acts(box: Running, supervisor: Slow, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_kill_by_a_clear_is_left_to_the_next_attempt(
+    box: Running, supervisor: Slow, capsys: pytest.CaptureFixture[str]
+) -> None:
     supervisor.state = "scheduled"
     trigger = killed(box, keeps_record=True)
     await trigger.on_kill()

@@ -1,4 +1,4 @@
-"""Docplanner pushes to a receiver on a real socket, and whoever waits hears of it; nobody pulls."""
+"""Docplanner pushes to a receiver on a real socket, and waits get its events without a pull."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def outcome_of(trigger: EventTrigger) -> Any:
         return from_event((await anext(trigger.run())).payload)
 
 
-async def test_a_sensor_hears_of_what_is_pushed_and_nobody_pulls(pushing: Serve) -> None:
+async def test_a_sensor_gets_a_pushed_event_without_a_pull(pushing: Serve) -> None:
     with pushing() as box:
         task = asyncio.create_task(outcome_of(waiting(names=["slot-booked"], match={"visit_booking.id": "7"})))
         emit(box, "slot-booked", "8")
@@ -118,7 +118,7 @@ async def test_a_sensor_hears_of_what_is_pushed_and_nobody_pulls(pushing: Serve)
     assert not [one for one in box.sandbox.log() if "/notifications" in one["path"]]
 
 
-async def test_an_asset_watcher_hears_of_it_too(pushing: Serve, inbox: SqlInbox) -> None:
+async def test_an_asset_watcher_gets_a_pushed_event(pushing: Serve, inbox: SqlInbox) -> None:
     stream = FeedTrigger(name="pushed", conn_id=CONN_ID).run()
     with pushing() as box:
         task = asyncio.ensure_future(anext(stream))
@@ -132,7 +132,7 @@ async def test_an_asset_watcher_hears_of_it_too(pushing: Serve, inbox: SqlInbox)
 
 
 @pytest.mark.usefixtures("inbox", "connect")
-async def test_who_waits_where_no_receiver_is_there_is_told_so_once(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_missing_receiver_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
     task = asyncio.create_task(outcome_of(waiting()))
 
@@ -148,7 +148,7 @@ async def test_who_waits_where_no_receiver_is_there_is_told_so_once(capsys: pyte
     assert len([one for one in said if "triggers.event.EventTrigger" in one]) == 1
 
 
-async def test_what_comes_twice_is_told_once(pushing: Serve, inbox: SqlInbox) -> None:
+async def test_an_event_that_is_pushed_twice_is_sent_once(pushing: Serve, inbox: SqlInbox) -> None:
     with pushing() as box:
         box.sandbox.add_fault("callback_duplicate", times=1)
         emit(box, "slot-booked", "7")
@@ -156,7 +156,9 @@ async def test_what_comes_twice_is_told_once(pushing: Serve, inbox: SqlInbox) ->
         assert (statuses(box), names(inbox)) == ([204, 204], ["slot-booked"])
 
 
-async def test_what_could_not_be_taken_comes_with_a_release(pushing: Serve, inbox: SqlInbox, shaky: ShakyInbox) -> None:
+async def test_an_event_that_could_not_be_stored_comes_with_a_release(
+    pushing: Serve, inbox: SqlInbox, shaky: ShakyInbox
+) -> None:
     with pushing() as box:
         shaky.is_down = True
         emit(box, "slot-booked", "7")
@@ -168,11 +170,11 @@ async def test_what_could_not_be_taken_comes_with_a_release(pushing: Serve, inbo
 
 
 @pytest.mark.parametrize(
-    "extra, answers, told",
+    "extra, answers, stored",
     [({}, [204, 204], ["slot-booking", "slot-booked"]), ({"denial_code": 7}, [409], ["slot-booking"])],
 )
 async def test_a_patient_books_only_where_the_connection_approves(
-    pushing: Serve, inbox: SqlInbox, extra: dict[str, Any], answers: list[int], told: list[str]
+    pushing: Serve, inbox: SqlInbox, extra: dict[str, Any], answers: list[int], stored: list[str]
 ) -> None:
     with pushing(**extra) as box:
         box.sandbox.emit({"docplanner": [{"name": "slot-booking"}]}, time.time())
@@ -180,4 +182,4 @@ async def test_a_patient_books_only_where_the_connection_approves(
         remote: Any = box.sandbox.remotes["docplanner"]
         assert remote.pushes.buried(time.time()) == []
 
-    assert (statuses(box), names(inbox)) == (answers, told)
+    assert (statuses(box), names(inbox)) == (answers, stored)

@@ -125,17 +125,17 @@ async def test_a_success_is_one_event_with_the_result(box: Running) -> None:
 
 
 @pytest.mark.parametrize("finish, tells_the_end", [("succeed", True), ("resume", False)])
-async def test_the_log_of_the_task_tells_changes_and_not_polls_and_the_end_where_no_worker_does(
+async def test_changes_are_logged_and_so_is_the_end_where_no_worker_resumes(
     box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, finish: str, tells_the_end: bool
 ) -> None:
     monkeypatch.setattr(log_throttle, "BURST_SECONDS", 0.2)
-    told = await said_of(automic_task(box, duration=1.5), capsys, finish)
+    lines = await said_of(automic_task(box, duration=1.5), capsys, finish)
 
-    assert (2 if tells_the_end else 1) <= len(told) == len(set(told)) <= 5
-    assert ("succeeded (1900" in told[-1]) is tells_the_end
+    assert (2 if tells_the_end else 1) <= len(lines) == len(set(lines)) <= 5
+    assert ("succeeded (1900" in lines[-1]) is tells_the_end
 
 
-async def test_what_was_not_said_before_a_good_end_is_left_to_the_worker(
+async def test_lines_that_wait_at_a_good_end_are_left_to_the_worker(
     box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_throttle, "BURST_SECONDS", 60.0)
@@ -148,7 +148,7 @@ async def said_of(ref: str, capsys: pytest.CaptureFixture[str], finish: str) -> 
     return [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines() if f"execution {ref}:" in line]
 
 
-async def test_the_log_of_the_triggerer_shows_nothing_of_the_result(box: Running) -> None:
+async def test_the_log_of_the_triggerer_does_not_show_the_result(box: Running) -> None:
     ref = automic_task(box, duration=0.0)
     event = await first_event(trigger_for(ref))
 
@@ -156,7 +156,7 @@ async def test_the_log_of_the_triggerer_shows_nothing_of_the_result(box: Running
     assert repr(event) == f"TriggerEvent<{ref}: succeeded>"
 
 
-async def test_between_two_looks_a_wait_keeps_the_state_and_not_the_reply(box: Running) -> None:
+async def test_a_wait_keeps_no_reply_between_two_polls(box: Running) -> None:
     trigger = trigger_for(automic_task(box, duration=600.0), rhythm=Rhythm(limit_seconds=60.0, adaptive=False))
 
     def kept() -> list[Observation]:  # isinstance() would ask each object for its class, and wake Airflow's lazy ones
@@ -166,7 +166,7 @@ async def test_between_two_looks_a_wait_keeps_the_state_and_not_the_reply(box: R
         await until(lambda: (readings := kept()) and not any(one.result for one in readings))
 
 
-async def test_a_failure_brings_the_remotes_words(box: Running) -> None:
+async def test_a_failure_comes_with_the_message_of_the_remote(box: Running) -> None:
     ref = automic_task(box, outcome="failure", message="disk full")
     outcome = from_event((await first_event(trigger_for(ref))).payload)
 
@@ -174,7 +174,7 @@ async def test_a_failure_brings_the_remotes_words(box: Running) -> None:
     assert "disk full" in outcome.message
 
 
-async def test_the_deadline_is_the_triggers_own(box: Running) -> None:
+async def test_the_trigger_ends_the_wait_at_its_deadline(box: Running) -> None:
     ref = automic_task(box, duration=600.0)
     outcome = from_event((await first_event(trigger_for(ref, ends_at=0.6))).payload)
 
@@ -190,7 +190,7 @@ async def test_a_deadline_that_passed_while_no_triggerer_ran_ends_the_wait_at_on
     assert outcome.ending is Ending.TIMED_OUT
 
 
-async def test_grace_for_an_unknown_id_counts_from_the_start_of_the_wait_also_after_a_restart(box: Running) -> None:
+async def test_the_grace_period_counts_from_the_start_of_the_wait_after_a_restart(box: Running) -> None:
     began = (datetime.now(UTC) - timedelta(seconds=400)).isoformat()
     outcome = from_event((await first_event(trigger_for("999", started_at=began))).payload)
 
@@ -205,7 +205,7 @@ async def test_a_wrong_connection_ends_the_wait_with_the_reason(box: Running) ->
     assert "not_there" in outcome.message
 
 
-def test_an_end_that_rests_on_a_clock_is_due_so_long_after_the_start_of_the_wait() -> None:
+def test_an_end_that_rests_on_a_clock_is_due_by_the_start_of_the_wait() -> None:
     began = datetime(2026, 1, 31, 6, tzinfo=UTC)
     trigger = trigger_for("7", started_at=began.isoformat(), rules=WaitRules(not_found_grace=30.0), ends_at=60.0)
     assert trigger.due(Outcome(ending=Ending.LOST, ref="7")) == began + timedelta(seconds=30)
@@ -225,7 +225,7 @@ async def test_a_plan_of_another_version_of_the_package_ends_the_wait_with_the_r
     assert reason in outcome.message
 
 
-async def test_a_success_may_end_the_task_with_its_result_pushed_from_here(
+async def test_a_success_may_end_the_task_with_its_result_pushed_by_the_trigger(
     box: Running, supervisor: Supervisor
 ) -> None:
     ref = automic_task(box)
@@ -237,7 +237,7 @@ async def test_a_success_may_end_the_task_with_its_result_pushed_from_here(
     assert push.value["run_id"] == int(ref)
 
 
-async def test_a_result_that_cannot_be_pushed_goes_by_a_worker(box: Running, supervisor: Supervisor) -> None:
+async def test_a_worker_pushes_a_result_that_the_trigger_cannot_push(box: Running, supervisor: Supervisor) -> None:
     ref = automic_task(box)
     trigger = trigger_for(ref, finish="push")
     trigger._task_instance = None
@@ -245,7 +245,7 @@ async def test_a_result_that_cannot_be_pushed_goes_by_a_worker(box: Running, sup
     assert from_event((await first_event(trigger)).payload).ending is Ending.SUCCEEDED
 
 
-async def test_a_result_that_a_silent_supervisor_does_not_take_says_so_by_name(
+async def test_a_push_that_the_supervisor_does_not_answer_is_logged_by_its_error(
     box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("airflow_provider_taskwatch.config.supervisor.XCOM_SECONDS", 0.1)
@@ -256,7 +256,7 @@ async def test_a_result_that_a_silent_supervisor_does_not_take_says_so_by_name(
     assert "a worker will do it: TimeoutError" in capsys.readouterr().out
 
 
-async def test_a_failure_always_goes_by_a_worker(box: Running, supervisor: Supervisor) -> None:
+async def test_a_failure_always_resumes_a_worker(box: Running, supervisor: Supervisor) -> None:
     ref = automic_task(box, outcome="failure")
     event = await first_event(trigger_for(ref, finish="succeed"))
 
@@ -264,7 +264,7 @@ async def test_a_failure_always_goes_by_a_worker(box: Running, supervisor: Super
 
 
 @pytest.mark.parametrize("finish, is_held", [("resume", True), ("succeed", False)])
-async def test_a_quick_end_that_needs_a_worker_waits_until_airflow_knows_of_the_deferral(
+async def test_an_event_that_resumes_a_worker_waits_until_airflow_knows_the_deferral(
     box: Running, supervisor: Supervisor, finish: str, is_held: bool
 ) -> None:
     began = datetime.now(UTC)
@@ -277,7 +277,7 @@ async def test_a_quick_end_that_needs_a_worker_waits_until_airflow_knows_of_the_
 
 
 @pytest.mark.parametrize("logged_seconds, lines", [(0.0, 1), (60.0, 0)])
-async def test_a_result_that_is_held_back_for_long_is_told_so(
+async def test_a_long_delay_of_an_event_is_logged(
     box: Running,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -291,7 +291,7 @@ async def test_a_result_that_is_held_back_for_long_is_told_so(
     assert capsys.readouterr().out.count("when Airflow knows that the worker let the task go") == lines
 
 
-async def test_a_clock_that_is_behind_holds_an_event_no_longer_than_a_worker_may_mean(
+async def test_a_clock_that_is_behind_delays_an_event_up_to_a_limit(
     box: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_provider_taskwatch.triggers.base.RESUMABLE_SECONDS", 0.1)
@@ -339,7 +339,7 @@ async def test_a_users_kill_cancels_the_restart_that_is_followed(box: Running, s
 ELSEWHERE = "http://elsewhere.example/ae/api/v1 client 100"
 
 
-async def test_a_wait_ends_where_the_connection_leads_elsewhere_and_a_kill_cancels_nothing_there(
+async def test_a_wait_ends_where_the_connection_leads_to_another_place_and_a_kill_cancels_nothing_there(
     box: Running, supervisor: Supervisor
 ) -> None:
     trigger = trigger_for(automic_task(box), cancel_on_kill=True, id_space=ELSEWHERE)
@@ -348,13 +348,13 @@ async def test_a_wait_ends_where_the_connection_leads_elsewhere_and_a_kill_cance
 
     assert outcome.ending is Ending.REFUSED
     named = (trigger.ref, ELSEWHERE, "automic_default", box.url, "clear the task to start it again at the new remote")
-    assert all(words in outcome.message for words in named)
+    assert all(name in outcome.message for name in named)
     with pytest.raises(AirflowFailException, match="leads to"):
         result_of(outcome)
     assert [one["method"] for one in box.sandbox.log()] == ["POST"]
 
 
-async def test_a_kill_does_not_cancel_what_carries_another_marker(box: Running, supervisor: Supervisor) -> None:
+async def test_a_kill_does_not_cancel_an_execution_with_another_marker(box: Running, supervisor: Supervisor) -> None:
     ref = automic_task(box, "JOBS-T-0123456789ab", duration=600.0)
     await trigger_for(ref, cancel_on_kill=True, options={"alias": "JOBS-T-ba9876543210"}).on_kill()
     assert not is_cancelled(box, ref)
@@ -364,7 +364,7 @@ async def test_a_kill_does_not_cancel_what_carries_another_marker(box: Running, 
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "running", "cleared"])
-async def test_a_kill_cancels_in_every_state_that_a_user_can_bring_about(
+async def test_a_kill_cancels_in_every_state_that_a_user_can_set(
     box: Running, supervisor: Supervisor, state: str
 ) -> None:
     supervisor.state = None if state == "cleared" else state
@@ -403,7 +403,7 @@ async def test_a_kill_after_our_own_event_cancels_nothing(box: Running, supervis
     assert not is_cancelled(box, ref)
 
 
-async def test_a_kill_that_airflow_does_not_explain_cancels_nothing(
+async def test_a_kill_that_airflow_does_not_confirm_cancels_nothing(
     box: Running, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_provider_taskwatch.hub.kills.KILL_SECONDS", 0.1)
@@ -414,9 +414,7 @@ async def test_a_kill_that_airflow_does_not_explain_cancels_nothing(
     assert not is_cancelled(box, trigger.ref)
 
 
-async def test_a_kill_waits_for_a_supervisor_that_is_slow_to_say_who_ended_the_task(
-    box: Running, supervisor: Supervisor
-) -> None:
+async def test_a_kill_waits_for_a_slow_supervisor(box: Running, supervisor: Supervisor) -> None:
     supervisor.slowness = 0.3
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
     await trigger.on_kill()
