@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_taskwatch.core import flow as flows
 from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, TokenError, TransportError
 from airflow_provider_taskwatch.core.flow import Retry, ask, ask_json, nothing, one_step
-from airflow_provider_taskwatch.core.wire import Pause, get, send
+from airflow_provider_taskwatch.core.wire import Pause, Reply, get, send
 from tests.play import play, reply, result_of
 from tests.rows import each_row
 
