@@ -52,7 +52,7 @@ def control(sandbox: Sandbox, call: Call, now: float) -> Reply:
 
 
 def overview(sandbox: Sandbox) -> dict[str, Any]:
-    """What the sandbox is, and the words that its control API takes."""
+    """What the sandbox is, and the values that its control API takes."""
     return {
         "sandbox": "an emulator, not the vendors' software",
         "control": [f"{method} /_control/{name}{'/{ref}' if ref else ''}" for method, name, ref in _ANSWERS],
@@ -66,8 +66,8 @@ def _system(remote: Remote[Any]) -> dict[str, Any]:
     return {
         "title": remote.title,
         "url": f"/{remote.name}",
-        "outcomes": dict(remote.words.outcomes),
-        "stages": [{"share": share, "status": status} for share, status in remote.words.stages],
+        "outcomes": dict(remote.vocabulary.outcomes),
+        "stages": [{"share": share, "status": status} for share, status in remote.vocabulary.stages],
         "settings": _public(asdict(remote.settings)),
     }
 

@@ -75,7 +75,7 @@ class Fault:
     :param headers: names in lower case; added by ``headers`` to any reply, and to a refusal.
     :param location: where ``redirect`` points.
     :param size: bytes of ``huge_body``, and those that ``bomb`` unpacks to.
-    :param message: words of the refusal.
+    :param message: text of the refusal.
     """
 
     name: str
@@ -102,16 +102,16 @@ class Fault:
             raise ConfigurationError(f"unknown fault {self.name!r:.80}; known are {', '.join(ABOUT)}")
         if self.endpoint not in ("", "token", "api"):
             raise ConfigurationError(f"endpoint must be 'token' or 'api', not {self.endpoint!r}")
-        check(self, "system", "method", "location", "message", is_good=is_text, words="a text")
-        check(self, "path", "body", is_good=_is_pattern, words="a regular expression")
-        check(self, "skip", "size", is_good=_is_count, words="a whole number")
-        check(self, "times", "status", "run_id", is_good=is_count_or_none, words="a whole number, or null")
+        check(self, "system", "method", "location", "message", is_good=is_text, expected="a text")
+        check(self, "path", "body", is_good=_is_pattern, expected="a regular expression")
+        check(self, "skip", "size", is_good=_is_count, expected="a whole number")
+        check(self, "times", "status", "run_id", is_good=is_count_or_none, expected="a whole number, or null")
         if not self.is_of_callback:
-            check(self, "status", is_good=is_http_status_or_none, words=HTTP_STATUS)
-        check(self, "until", "seconds", is_good=_is_seconds_or_none, words=f"{SECONDS}, or null")
-        check(self, "work_done", is_good=lambda value: value in (None, True, False), words="true, false or null")
-        check(self, "retry_after", is_good=_is_wait, words=f"{SECONDS}, a text, or null")
-        check(self, "headers", is_good=_are_headers, words="an object with texts")
+            check(self, "status", is_good=is_http_status_or_none, expected=HTTP_STATUS)
+        check(self, "until", "seconds", is_good=_is_seconds_or_none, expected=f"{SECONDS}, or null")
+        check(self, "work_done", is_good=lambda value: value in (None, True, False), expected="true, false or null")
+        check(self, "retry_after", is_good=_is_wait, expected=f"{SECONDS}, a text, or null")
+        check(self, "headers", is_good=_are_headers, expected="an object with texts")
 
     @property
     def is_of_callback(self) -> bool:

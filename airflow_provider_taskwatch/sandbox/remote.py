@@ -84,7 +84,7 @@ class Remote(ABC, Generic[T]):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    words: ClassVar[Vocabulary]
+    vocabulary: ClassVar[Vocabulary]
     routes: ClassVar[tuple[Route, ...]]
     token_paths: ClassVar[frozenset[str]] = frozenset()
     options: ClassVar[tuple[str, ...]] = ()
@@ -153,7 +153,7 @@ class Remote(ABC, Generic[T]):
             setattr(self.settings, name, value)
 
     def view(self, task: T, now: float) -> dict[str, Any]:
-        """One task in our words; times are unix seconds."""
+        """One task in our terms; times are unix seconds."""
         reading = self.read(task, now)
         return {
             "system": self.name,
@@ -172,7 +172,7 @@ class Remote(ABC, Generic[T]):
         }
 
     def read(self, task: T, now: float) -> TaskState:
-        return read(task, now, self.words)
+        return read(task, now, self.vocabulary)
 
     def tasks(self) -> list[T]:
         """The tasks that starts made, oldest first, without the children that a task starts itself."""
@@ -180,7 +180,7 @@ class Remote(ABC, Generic[T]):
 
     def end(self, ref: str, outcome: str | int, message: str, now: float) -> None:
         """End a task now, whatever its rule says. ``KeyError`` where there is none."""
-        status = self.words.outcomes.get(str(outcome), str(outcome))
+        status = self.vocabulary.outcomes.get(str(outcome), str(outcome))
         self.book[ref].ending = RequestedEnd(asked_at=now, at=now, status=status, until_then=status, message=message)
 
     def release(self, ref: str, now: float) -> None:

@@ -22,7 +22,7 @@ OUTCOMES = {
     "unknown": "shows a status that is in no table, and never another one",
     "gone": "can no longer be found: reads answer 404",
 }
-"""The words for :attr:`Rule.outcome`; anything else is the remote's own status, sent as it is."""
+"""The values of :attr:`Rule.outcome`; anything else is the remote's own status, sent as it is."""
 
 PROGRESS = ("rising", "zero", "full", "absent")
 """``rising`` to 99 and 100 at the end; always ``zero``; ``full`` from the start; no such field."""
@@ -63,13 +63,13 @@ class Rule:
     def __post_init__(self) -> None:
         if self.progress not in PROGRESS:
             raise ConfigurationError(f"progress must be one of {', '.join(PROGRESS)}, not {self.progress!r}")
-        check(self, "match", "system", "message", is_good=is_text, words="a text")
-        check(self, "duration", "hidden_seconds", is_good=is_seconds, words=SECONDS)
-        check(self, "times", is_good=is_count_or_none, words="a whole number, or null")
-        check(self, "refuse", is_good=is_http_status_or_none, words=HTTP_STATUS)
-        check(self, "outcome", is_good=is_status, words="a text or a whole number")
-        check(self, "stages", is_good=_are_stages, words="a list of pairs of seconds, in rising order, and a status")
-        check(self, "options", is_good=lambda value: isinstance(value, Mapping), words="an object")
+        check(self, "match", "system", "message", is_good=is_text, expected="a text")
+        check(self, "duration", "hidden_seconds", is_good=is_seconds, expected=SECONDS)
+        check(self, "times", is_good=is_count_or_none, expected="a whole number, or null")
+        check(self, "refuse", is_good=is_http_status_or_none, expected=HTTP_STATUS)
+        check(self, "outcome", is_good=is_status, expected="a text or a whole number")
+        check(self, "stages", is_good=_are_stages, expected="a list of pairs of seconds, in rising order, and a status")
+        check(self, "options", is_good=lambda value: isinstance(value, Mapping), expected="an object")
 
     def matches(self, system: str, names: Iterable[str]) -> bool:
         return self.system in ("", system) and any(fnmatchcase(name, self.match) for name in names)
@@ -79,12 +79,12 @@ SECONDS = "a number of seconds, 0 or more"
 HTTP_STATUS = "an HTTP status from 200 to 599, or null"
 
 
-def check(thing: object, *names: str, is_good: Callable[[Any], bool], words: str) -> None:
+def check(thing: object, *names: str, is_good: Callable[[Any], bool], expected: str) -> None:
     """Raise :class:`ConfigurationError` for the first of these fields that does not hold what it must."""
     for name in names:
         value = getattr(thing, name)
         if not is_good(value):
-            raise ConfigurationError(f"{name} must be {words}, not {value!r:.80}")
+            raise ConfigurationError(f"{name} must be {expected}, not {value!r:.80}")
 
 
 def is_text(value: object) -> bool:

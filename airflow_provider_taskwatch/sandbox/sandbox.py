@@ -154,7 +154,7 @@ class Sandbox:
             self._check_outcome(word, [rule.system] if rule.system else list(self.remotes))
 
     def _check_outcome(self, word: str | int, systems: list[str]) -> None:
-        if not any(self.remotes[name].words.knows(word) for name in systems):
+        if not any(self.remotes[name].vocabulary.knows(word) for name in systems):
             raise ConfigurationError(
                 f"{word!r:.80} is neither an outcome ({', '.join(OUTCOMES)}) nor a status of {', '.join(systems)}"
             )
@@ -237,7 +237,7 @@ class Sandbox:
             self._outbox.clear()
 
     def tasks(self, now: float) -> list[dict[str, Any]]:
-        """What was started, oldest first, in our words; times are unix seconds.
+        """What was started, oldest first, in our terms; times are unix seconds.
 
         Keys: ``system, ref, name, path, marker, phase, status, progress, message, started_at, ended_at,
         cancelled, request``. Children that a task started itself are not among them, nor are callbacks.

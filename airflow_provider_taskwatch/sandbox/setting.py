@@ -21,13 +21,13 @@ LIMIT = 1e10
 class OneOf:
     """A text that is one of these; the keys of a mapping, also those that are added to it later."""
 
-    words: Collection[str]
+    choices: Collection[str]
 
     def holds(self, value: object) -> bool:
-        return value in self.words
+        return value in self.choices
 
     def __str__(self) -> str:
-        return f"one of {', '.join(self.words)}"
+        return f"one of {', '.join(self.choices)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def check_settings(system: str, kind: type, values: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{system} has no setting {', '.join(unknown)}; it has {', '.join(hints)}")
     for name, value in values.items():
         if not fits(value, hints[name]):
-            raise ConfigurationError(f"{system}: {name} must be {words(hints[name])}{_shown(value)}")
+            raise ConfigurationError(f"{system}: {name} must be {describe(hints[name])}{_shown(value)}")
 
 
 def _shown(value: object) -> str:
@@ -93,7 +93,7 @@ def check_fields(what: str, hints: Mapping[str, Any], values: Mapping[str, Any])
         raise ConfigurationError(f"unknown key {', '.join(unknown)}; {what} has {', '.join(hints)}")
     for name, value in values.items():
         if not fits(value, hints[name]):
-            raise ConfigurationError(f"{name} must be {words(hints[name])}{_shown(value)}")
+            raise ConfigurationError(f"{name} must be {describe(hints[name])}{_shown(value)}")
 
 
 def fits(value: object, hint: Any) -> bool:
@@ -132,17 +132,19 @@ _PLAIN: Mapping[Any, str] = {
 }
 
 
-def words(hint: Any) -> str:
-    """What an annotation takes, in words."""
+def describe(hint: Any) -> str:
+    """What an annotation takes, as text."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return str(args[1]) if not isinstance(args[1], Between) else f"{words(args[0]).partition(' from')[0]} {args[1]}"
+        return (
+            str(args[1]) if not isinstance(args[1], Between) else f"{describe(args[0]).partition(' from')[0]} {args[1]}"
+        )
     if origin is Literal:
         return f"one of {', '.join(map(str, args))}"
     if origin in (Union, UnionType):
-        return " or ".join(map(words, args))
+        return " or ".join(map(describe, args))
     if origin is list:
-        return "a list" if args[0] is Any else f"a list, each item {words(args[0])}"
+        return "a list" if args[0] is Any else f"a list, each item {describe(args[0])}"
     if origin is dict:
-        return "an object" if args[1] is Any else f"an object, each value {words(args[1])}"
+        return "an object" if args[1] is Any else f"an object, each value {describe(args[1])}"
     return _PLAIN.get(hint, "anything")

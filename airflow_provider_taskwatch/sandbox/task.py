@@ -13,7 +13,7 @@ from .rule import OUTCOMES, Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """A remote's own words, as data.
+    """A remote's own terms, as data.
 
     :param outcomes: the status for each word of :data:`~.rule.OUTCOMES`, except ``stuck`` and ``gone``.
     :param stages: pairs of a share of the duration and the status shown from then on.
@@ -116,24 +116,24 @@ class TaskState:
         return self.ended_at is not None
 
 
-def read(task: Task, now: float, words: Vocabulary) -> TaskState:
+def read(task: Task, now: float, vocabulary: Vocabulary) -> TaskState:
     """The state of ``task`` at ``now``."""
     if task.ending is not None and now >= task.ending.asked_at:
-        return _asked(task, task.ending, now, words)
+        return _asked(task, task.ending, now, vocabulary)
     if not task.begun(now):
-        return _unended(task, now, words, task.held_status)
+        return _unended(task, now, vocabulary, task.held_status)
     end = task.own_end
     if end is None or now < end:
-        return _unended(task, now, words, words.stage(task.rule, task.elapsed(now)))
-    return _settled(task, end, now, words)
+        return _unended(task, now, vocabulary, vocabulary.stage(task.rule, task.elapsed(now)))
+    return _settled(task, end, now, vocabulary)
 
 
-def _asked(task: Task, ending: RequestedEnd, now: float, words: Vocabulary) -> TaskState:
+def _asked(task: Task, ending: RequestedEnd, now: float, vocabulary: Vocabulary) -> TaskState:
     if now < ending.at:
-        return _unended(task, now, words, ending.until_then)
+        return _unended(task, now, vocabulary, ending.until_then)
     return TaskState(
         status=ending.status,
-        phase=words.phase(ending.status),
+        phase=vocabulary.phase(ending.status),
         progress=_progress(task, ending.at),
         message=ending.message,
         began_at=task.begins_at if task.begun(ending.at) else None,
@@ -141,20 +141,20 @@ def _asked(task: Task, ending: RequestedEnd, now: float, words: Vocabulary) -> T
     )
 
 
-def _unended(task: Task, now: float, words: Vocabulary, status: str) -> TaskState:
+def _unended(task: Task, now: float, vocabulary: Vocabulary, status: str) -> TaskState:
     return TaskState(
         status=status,
-        phase=words.phase(status),
+        phase=vocabulary.phase(status),
         progress=_progress(task, now),
         began_at=task.begins_at if task.begun(now) else None,
     )
 
 
-def _settled(task: Task, end: float, now: float, words: Vocabulary) -> TaskState:
+def _settled(task: Task, end: float, now: float, vocabulary: Vocabulary) -> TaskState:
     if task.rule.outcome == "gone":
         return TaskState(status="", phase=Phase.LOST, progress=0, ended_at=end, is_gone=True)
-    status = words.outcome(task.rule)
-    phase = words.phase(status)
+    status = vocabulary.outcome(task.rule)
+    phase = vocabulary.phase(status)
     progress = _progress(task, end) if phase.is_final else _progress(task, now)
     return TaskState(
         status=status,

@@ -67,7 +67,7 @@ def _phase(status: str) -> Phase:
     return _PHASES.get(re.sub(r"[_ ]", "-", status.strip().lower()), Phase.UNKNOWN)
 
 
-WORDS = Vocabulary(
+VOCABULARY = Vocabulary(
     outcomes={
         "success": "completed",
         "skipped": "completed",
@@ -118,7 +118,7 @@ class Acquia(Remote[Notification]):
 
     name = "acquia"
     title = "Acquia Cloud API v2"
-    words = WORDS
+    vocabulary = VOCABULARY
     settings_type = AcquiaSettings
     options = ("shape", "reply_status", "fields", "early_completed_at", "context")
     token_paths = frozenset({"/api/auth/oauth/token", "/api/token"})
@@ -135,8 +135,8 @@ class Acquia(Remote[Notification]):
         return None
 
     def refuse(self, status: int, message: str = "") -> Reply:
-        slug, words = _REFUSALS.get(status, ("system" if status >= 500 else "bad_request", "Refused."))
-        return _error(status, slug, message or words)
+        slug, text = _REFUSALS.get(status, ("system" if status >= 500 else "bad_request", "Refused."))
+        return _error(status, slug, message or text)
 
     @classmethod
     def connection(cls, url: str) -> dict[str, Any]:

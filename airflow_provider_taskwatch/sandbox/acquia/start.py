@@ -36,7 +36,7 @@ class Operation:
 
     @property
     def label(self) -> str:
-        """The event in words: ``DatabaseBackupCreated`` is ``Database backup created``."""
+        """The event as text: ``DatabaseBackupCreated`` is ``Database backup created``."""
         return re.sub(r"(?<!^)[A-Z]", lambda letter: f" {letter[0].lower()}", self.event)
 
     def matches(self, method: str, path: str) -> bool:

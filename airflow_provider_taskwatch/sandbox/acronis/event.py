@@ -57,8 +57,8 @@ _REFUSALS = {
 
 def error(status: int, message: str = "") -> dict[str, Any]:
     """An error as all services of Acronis describe it."""
-    code, words = _REFUSALS.get(status, ("InternalError", "Refused."))
-    return {"domain": "Sandbox", "code": code, "message": message or words, "context": {}}
+    code, text = _REFUSALS.get(status, ("InternalError", "Refused."))
+    return {"domain": "Sandbox", "code": code, "message": message or text, "context": {}}
 
 
 def refusal(status: int, message: str = "") -> Reply:

@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.sandbox.task import TaskState
 from airflow_provider_taskwatch.sandbox.token import CLIENT_ID, CLIENT_SECRET, TokenSettings
 
 from .event import EVENT_KEYS, TENANT, EventManager, EventSettings, error, refusal
-from .task import FIRST_ID, WORDS, AcronisTask, activity, full, page, resume, select, short
+from .task import FIRST_ID, VOCABULARY, AcronisTask, activity, full, page, resume, select, short
 
 EM = "/api/event_manager/v1"
 TM = "/api/task_manager/v2"
@@ -59,7 +59,7 @@ class Acronis(Remote[AcronisTask]):
 
     name = "acronis"
     title = "Acronis Cyber Protect Cloud Event Manager v1 and Task Manager v2"
-    words = WORDS
+    vocabulary = VOCABULARY
     settings_type = AcronisSettings
     event_keys = EVENT_KEYS
     token_paths = frozenset({"/api/2/idp/token", "/bc/idp/token"})

@@ -36,7 +36,7 @@ STATES: Mapping[str, Phase] = {
     "started": Phase.RUNNING,
     "paused": Phase.BLOCKED,
 }
-WORDS = Vocabulary(
+VOCABULARY = Vocabulary(
     outcomes={
         "success": "ok",
         "skipped": "ok",

@@ -108,12 +108,12 @@ def show(note: Notification, reading: TaskState, locale: str, time: Any) -> dict
 
 def localize(text: Mapping[str, Any], locale: str) -> str:
     """A text in a reader's language: by language and country, by language, in English, in whatever there is."""
-    words = {key: str(value) for key, value in (text.get("keys") or {}).items()}
+    values = {key: str(value) for key, value in (text.get("keys") or {}).items()}
     for key, languages in (text.get("multilangKeys") or {}).items():
         known = [languages[one] for one in (locale, re.split("[_-]", locale)[0], "en") if one in languages]
-        words[key] = str(next(iter([*known, *languages.values()]), ""))
+        values[key] = str(next(iter([*known, *languages.values()]), ""))
     message = str(text.get("message", ""))
-    for key, value in words.items():
+    for key, value in values.items():
         message = message.replace(f"__{key}__", value)
     return message
 

@@ -74,7 +74,7 @@ _PHASES = {
     "existing": Phase.BLOCKED,
 }
 
-WORDS = Vocabulary(
+VOCABULARY = Vocabulary(
     outcomes={
         "success": "ready",
         "skipped": "ready",
@@ -111,7 +111,7 @@ class Aps(Remote[Notification]):
 
     name = "aps"
     title = "APS Notification Manager"
-    words = WORDS
+    vocabulary = VOCABULARY
     settings_type = ApsSettings
 
     def reset(self) -> None:
@@ -149,14 +149,14 @@ class Aps(Remote[Notification]):
         return None
 
     def refuse(self, status: int, message: str = "") -> Reply:
-        words = message or _REFUSALS.get(status, "An internal error occurred.")
-        return json_reply(status, {"error": f"APS::Hosting::Exception::{status}", "message": words})
+        text = message or _REFUSALS.get(status, "An internal error occurred.")
+        return json_reply(status, {"error": f"APS::Hosting::Exception::{status}", "message": text})
 
     def read(self, task: Notification, now: float) -> TaskState:
         if task.runs_itself or task.ending is not None:
             return super().read(task, now)
         status = task.content["status"]
-        phase = self.words.phase(status)
+        phase = self.vocabulary.phase(status)
         return TaskState(status=status, phase=phase, progress=0, ended_at=task.modified_at if phase.is_final else None)
 
     # --- the eight operations, and the look-up of the manager

@@ -12,7 +12,7 @@ from airflow_provider_taskwatch.sandbox.task import Task, TaskState, Vocabulary
 
 from .status import phase, text
 
-WORDS = Vocabulary(
+VOCABULARY = Vocabulary(
     outcomes={
         "success": "1900",
         "failure": "1800",
@@ -107,7 +107,7 @@ def read_step(workflow: Execution, step: int, above: TaskState, now: float) -> T
 
 def _failing(workflow: Execution) -> int | None:
     """The position of the task that fails, where the workflow is to end badly or to block."""
-    status = WORDS.outcome(workflow.rule)
+    status = VOCABULARY.outcome(workflow.rule)
     fails = phase(status) is Phase.FAILED or status == "1560"
     return int(workflow.options.get("failing_child", 0)) if fails else None
 

@@ -28,9 +28,9 @@ from .execution import (
     PARENTS,
     QUEUE_STOPPED,
     STEPS,
+    VOCABULARY,
     WAITS_FOR_RELEASE,
     WAITS_FOR_START,
-    WORDS,
     Execution,
     extras,
     kind_of,
@@ -119,7 +119,7 @@ class Automic(Remote[Execution]):
 
     name = "automic"
     title = "Automic Automation Engine REST API"
-    words = WORDS
+    vocabulary = VOCABULARY
     settings_type = AutomicSettings
     options = (
         "type",
@@ -185,7 +185,7 @@ class Automic(Remote[Execution]):
 
     def read(self, task: Execution, now: float) -> TaskState:
         if task.parent is None or task.step is None or task.ending is not None:
-            return read(task, now, self.words)
+            return read(task, now, self.vocabulary)
         return read_step(task.parent, task.step, self.read(task.parent, now), now)
 
     def tasks(self) -> list[Execution]:

@@ -115,6 +115,6 @@ def phase(status: str) -> Phase:
 
 
 def text(status: str, language: str) -> str:
-    """The status in words; empty where there are none."""
+    """The text of a status; empty where there is none."""
     number = int(status) if status.isdecimal() else 0
     return TEXTS.get(language, {}).get(number) or TEXTS["en"].get(number, "")

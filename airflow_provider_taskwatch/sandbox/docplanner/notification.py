@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.sandbox.task import Task, Vocabulary
 
 HOUR = 3600.0
 _PHASES = {"sent": Phase.RUNNING}
-WORDS = Vocabulary(outcomes={}, stages=((0.0, "sent"),), phase=lambda status: _PHASES.get(status, Phase.UNKNOWN))
+VOCABULARY = Vocabulary(outcomes={}, stages=((0.0, "sent"),), phase=lambda status: _PHASES.get(status, Phase.UNKNOWN))
 
 BLOCKING = ("slot-booking", "booking-moving")
 """Requests for approval: the HTTP status of the answer decides."""

@@ -23,7 +23,7 @@ from airflow_provider_taskwatch.sandbox.token import CLIENT_ID, CLIENT_SECRET, F
 
 from .calendar import Calendar, Done, Place, Refusal
 from .guard import Guard, GuardSettings
-from .notification import WORDS, Notification, invented, moment, place
+from .notification import VOCABULARY, Notification, invented, moment, place
 from .push import Pushes, PushSettings
 from .queue import Queue
 
@@ -58,7 +58,7 @@ EMPTY: Mapping[str, Reply] = {
     "200-list": json_reply(200, {"notifications": [], "remaining": 0}, content_type=DATA),
 }
 
-_WORDS = {
+_VOCABULARY = {
     400: "Validation error",
     403: "You are not allowed to use this method",
     404: "Not found",
@@ -85,7 +85,7 @@ class Docplanner(Remote[Notification]):
 
     name = "docplanner"
     title = "Docplanner integration API v3"
-    words = WORDS
+    vocabulary = VOCABULARY
     settings_type = DocplannerSettings
     event_keys = EVENT_KEYS
     token_paths = frozenset({"/oauth/v2/token"})
@@ -122,9 +122,9 @@ class Docplanner(Remote[Notification]):
 
     def refuse(self, status: int, message: str = "", errors: Iterable[str] = ()) -> Reply:
         if status == 401:  # the one without ``errors``
-            words = message or "Authentication credentials could not be found."
-            return json_reply(401, {"message": words}, content_type="application/json")
-        content = {"errors": list(errors), "message": message or _WORDS.get(status, "Refused")}
+            text = message or "Authentication credentials could not be found."
+            return json_reply(401, {"message": text}, content_type="application/json")
+        content = {"errors": list(errors), "message": message or _VOCABULARY.get(status, "Refused")}
         return json_reply(status, content, content_type=ERRORS)
 
     @classmethod
