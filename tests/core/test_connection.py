@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
+from airflow_provider_taskwatch.core.connection import RawConnection, invisible_in, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.form import Field, Form
 from tests.rows import each_row
@@ -46,7 +48,7 @@ def problems(form=FORM, **given):
     return str(caught.value)
 
 
-def test_login_and_password_are_enough_where_the_form_knows_the_rest():
+def test_login_and_password_are_enough_if_the_form_has_the_rest():
     settings = read(extra=None)
     assert (settings.base_url, settings.token_url) == ("https://demo.example.com/api", "https://id.example.com/token")
     assert (settings.auth, settings.login, settings.password) == ("oauth2", "me", SECRET)
@@ -56,7 +58,7 @@ def test_login_and_password_are_enough_where_the_form_knows_the_rest():
     assert (settings.conn_id, settings.connection_type) == ("my_conn", "demo")
 
 
-def test_an_extra_is_read_by_name_whatever_type_it_was_stored_with():
+def test_an_extra_field_is_read_from_any_stored_type():
     settings = read(
         extra={
             "tenant": " t-1 ",
@@ -75,7 +77,7 @@ def test_an_extra_is_read_by_name_whatever_type_it_was_stored_with():
     assert settings.token_params == {"resource": "r", "n": "5", "deep": '{"a": true}'}
 
 
-def test_a_scope_is_made_from_other_fields_only_where_all_are_given():
+def test_a_scope_is_made_from_other_fields_only_if_all_are_given():
     form = Form(**{**{name: getattr(FORM, name) for name in FORM.__slots__}, "fields": FORM.fields[:1]})
     assert read(form, extra={"tenant": "t-1"}).scope == "tenant:t-1"
     assert read(form).scope == ""
@@ -83,7 +85,7 @@ def test_a_scope_is_made_from_other_fields_only_where_all_are_given():
     assert read(form, extra={"tenant": "{tenant.__class__}"}).scope == "tenant:{tenant.__class__}"
 
 
-def test_a_field_that_no_scope_is_made_from_has_no_say_in_it():
+def test_a_scope_ignores_fields_that_its_template_does_not_name():
     assert read(extra={"tenant": "t-1"}).scope == "tenant:t-1"
 
 
@@ -107,7 +109,7 @@ def test_an_empty_field_means_its_default(empty):
         ({"verify": " TRUE "}, True),
     ],
 )
-def test_tls_is_verified_against_a_bundle_where_one_is_named(extra, verify):
+def test_tls_is_verified_with_the_bundle_of_the_connection(extra, verify):
     assert read(extra=extra).verify == verify
 
 
@@ -136,7 +138,7 @@ def test_tls_is_verified_against_a_bundle_where_one_is_named(extra, verify):
         ({"port": 8443}, "https://demo.example.com:8443/api"),
     ],
 )
-def test_a_base_url_is_built_from_all_that_people_write(columns, base_url):
+def test_a_base_url_is_built_from_any_form_of_a_host(columns, base_url):
     assert read(**columns).base_url == base_url
 
 
@@ -166,10 +168,10 @@ def test_a_base_url_is_built_from_all_that_people_write(columns, base_url):
         "https://h.example.com,https://i.example.com",
     ],
 )
-def test_a_host_that_is_none_is_refused_without_being_shown(host):
-    told = problems(host=host)
-    assert "the host must be a name or an http(s) URL without credentials" in told
-    assert "evil" not in told
+def test_a_malformed_host_is_refused_without_being_shown(host):
+    message = problems(host=host)
+    assert "the host must be a name or an http(s) URL without credentials" in message
+    assert "evil" not in message
 
 
 @pytest.mark.parametrize("host", ["h.example.com?a=1", "https://h.example.com/v2#top"])
@@ -178,18 +180,18 @@ def test_a_host_ends_before_its_query(host):
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
-def test_a_port_that_is_none_is_refused(port):
+def test_a_port_out_of_range_is_refused(port):
     assert "the port must be a number from 1 to 65535" in problems(host="h.example.com", port=port)
 
 
 def test_a_connection_of_another_type_is_refused_before_it_is_read():
-    told = problems(conn_type="http", extra="[")
-    assert told == "connection 'my_conn' has the type 'http'; it must be 'demo'"
+    message = problems(conn_type="http", extra="[")
+    assert message == "connection 'my_conn' has the type 'http'; it must be 'demo'"
 
 
 def test_everything_that_is_missing_is_named_in_one_error():
-    told = problems(STRICT, login="", password=None)
-    assert told == (
+    message = problems(STRICT, login="", password=None)
+    assert message == (
         "connection 'my_conn' (demo): the host is missing (for example api.example.com); "
         "the login (client id) is missing; the password (client secret) is missing; extra 'token_url' is missing"
     )
@@ -214,12 +216,12 @@ def test_a_token_url_may_follow_the_host():
         ("::1", "https://[::1]/api"),
     ],
 )
-def test_a_bare_domain_gets_what_all_hosts_of_the_remote_begin_with(host, base):
+def test_a_bare_domain_gets_the_prefix_of_the_remotes_hosts(host, base):
     assert read(DOMAIN, host=host).base_url == base
 
 
 def test_everything_that_is_malformed_is_named_in_one_error():
-    told = problems(
+    message = problems(
         host="https://",
         extra={
             "auth": "magic",
@@ -235,10 +237,10 @@ def test_everything_that_is_malformed_is_named_in_one_error():
         },
     )
     for name in ("auth", "verify", "reject_403", "concurrency", "rate_limit", "read_timeout", "tenant", "token_params"):
-        assert f"extra {name!r} must be " in told
-    assert "the host must be" in told
-    assert "extra 'proxy' must be an http(s) URL" in told
-    assert "unknown extra 'tokn_url'; known are audience, auth, ca_bundle," in told
+        assert f"extra {name!r} must be " in message
+    assert "the host must be" in message
+    assert "extra 'proxy' must be an http(s) URL" in message
+    assert "unknown extra 'tokn_url'; known are audience, auth, ca_bundle," in message
 
 
 @each_row(
@@ -274,12 +276,12 @@ def test_a_malformed_extra_is_named_with_what_it_must_be(name, value, message):
 
 
 @each_row("extra", ["{", "[]", "null", '"text"', "[" * 100_000, f"password={SECRET}"])
-def test_an_extra_that_is_no_json_object_is_refused_without_being_shown(extra):
+def test_an_extra_that_is_not_a_json_object_is_refused_without_being_shown(extra):
     assert "the extra must be a JSON object" in problems(extra=extra)
 
 
 @each_row(
-    "auth, columns, told",
+    "auth, columns, message",
     [
         ("basic", {"login": None}, "the login (user) is missing"),
         ("basic", {"password": ""}, "the password (password) is missing"),
@@ -291,23 +293,23 @@ def test_an_extra_that_is_no_json_object_is_refused_without_being_shown(extra):
         ("basic", {"password": f"{SECRET}\N{EURO SIGN}"}, "contains a character that latin-1 does not have"),
     ],
 )
-def test_credentials_that_could_not_be_sent_are_refused_in_words_that_do_not_show_them(auth, columns, told):
-    assert told in problems(extra={"auth": auth}, **columns)
+def test_credentials_that_cannot_be_sent_are_refused_without_being_shown(auth, columns, message):
+    assert message in problems(extra={"auth": auth}, **columns)
 
 
-def test_blanks_around_a_pasted_token_are_dropped_and_those_of_a_password_stay():
+def test_spaces_around_a_token_are_removed_and_those_of_a_password_stay():
     assert read(password=f" {SECRET}\n", extra={"auth": "bearer"}).password == SECRET
     assert read(password=" a ", extra={"auth": "basic"}).password == " a "
 
 
-def test_each_way_to_authenticate_needs_only_its_own():
+def test_each_authentication_needs_only_its_own_credentials():
     assert read(STRICT, host="h", extra={"token_url": "http://h/token"}).token_url == "http://h/token"
     assert read(login=None, extra={"auth": "bearer"}).token_url == ""
     assert read(password="pässwörd", extra={"auth": "basic"}).charset == "latin-1"
 
 
 @each_row("url", [f"https://me:{SECRET}@id.example.com/token", "id.example.com/token", "https://[x", "https://", "a b"])
-def test_a_token_url_must_be_one_and_hold_no_credentials(url):
+def test_a_token_url_must_be_a_url_without_credentials(url):
     assert "extra 'token_url' must be an http(s) URL without credentials" in problems(extra={"token_url": url})
 
 
@@ -344,12 +346,12 @@ def test_without_a_host_a_path_gives_no_token_url():
 
 
 @each_row("number, text", [(100, "100"), (100.0, "100"), (0, "0"), (1.5, "1.5"), (10**20, str(10**20))])
-def test_a_text_may_be_stored_as_a_number(number, text):
+def test_a_string_may_be_stored_as_a_number(number, text):
     assert read(extra={"tenant": number, "audience": number}).own["tenant"] == text
 
 
 @each_row("value", [True, False, [], {}, float("inf")])
-def test_what_is_neither_a_text_nor_a_number_is_refused(value):
+def test_a_value_that_is_neither_a_string_nor_a_number_is_refused(value):
     assert "extra 'tenant' must be a string" in problems(extra={"tenant": value})
 
 
@@ -362,7 +364,7 @@ def test_a_list_among_the_token_parameters_repeats_its_field():
 
 
 @each_row(
-    "params, words",
+    "params, message",
     [
         ({"resource": [["a"]]}, "'resource' must be a string"),
         ({"resource": [{"a": 1}]}, "'resource' must be a string"),
@@ -373,12 +375,12 @@ def test_a_list_among_the_token_parameters_repeats_its_field():
         ({"client_assertion": [f"\ufeff{SECRET}"]}, "'client_assertion' contains a byte order mark; remove it"),
     ],
 )
-def test_a_token_parameter_that_cannot_be_sent_is_named(params, words):
-    assert f"extra 'token_params': {words}" in problems(extra={"token_params": params})
+def test_a_token_parameter_that_cannot_be_sent_is_named(params, message):
+    assert f"extra 'token_params': {message}" in problems(extra={"token_params": params})
 
 
 @each_row(
-    "columns, auth, words",
+    "columns, auth, message",
     [
         ({"password": f"{SECRET}\n"}, "oauth2", "the password (client secret) ends in a line break; remove it"),
         ({"password": f"{SECRET}\r\n"}, "basic", "the password (password) ends in a line break; remove it"),
@@ -389,13 +391,13 @@ def test_a_token_parameter_that_cannot_be_sent_is_named(params, words):
         ({"login": "m\x00e"}, "basic", "the login (user) contains a control character"),
     ],
 )
-def test_what_nobody_sees_in_a_credential_is_named(columns, auth, words):
-    assert words in problems(extra={"auth": auth}, **columns)
+def test_an_invisible_character_in_a_credential_is_named(columns, auth, message):
+    assert message in problems(extra={"auth": auth}, **columns)
 
 
-def test_a_client_id_with_a_colon_needs_another_way_than_a_raw_basic_header():
-    told = problems(login="urn:me", extra={"client_auth": "basic"})
-    assert "the login (client id) must not contain ':'; set 'client_auth'" in told
+def test_a_client_id_with_a_colon_cannot_be_sent_in_a_raw_basic_header():
+    message = problems(login="urn:me", extra={"client_auth": "basic"})
+    assert "the login (client id) must not contain ':'; set 'client_auth'" in message
     for way in ("form", "basic_encoded"):
         assert read(login="urn:me", extra={"client_auth": way}).client_auth == way
 
@@ -405,7 +407,7 @@ def test_the_page_of_a_task_must_be_an_http_address(url):
     assert "extra 'ui_url' must be an http(s) URL without credentials" in problems(extra={"ui_url": url})
 
 
-def test_tls_that_is_not_verified_is_worth_a_warning_where_there_is_tls():
+def test_unverified_tls_is_a_warning():
     warning = read(extra={"verify": False, "token_url": "https://id.test/t"}).tls_warning
     assert "the certificate of demo.example.com and id.test is not checked" in warning
     assert read(extra={"verify": False, "auth": "bearer"}).tls_warning
@@ -413,6 +415,38 @@ def test_tls_that_is_not_verified_is_worth_a_warning_where_there_is_tls():
     assert read().tls_warning == ""
 
 
-def test_a_base_path_that_is_not_as_usual_is_in_doubt():
+def test_an_unusual_base_path_is_named():
     assert read().base_path_doubt == ""
     assert "is '/v2', and usually '/api'" in read(host="h.example.com/v2").base_path_doubt
+
+
+@each_row(
+    "text, message",
+    [
+        ("secret\n", "ends in a line break"),
+        ("secret\r\n", "ends in a line break"),
+        ("\nsecret", "contains a control character, such as a line break or a tab"),
+        ("se\ncret", "contains a control character, such as a line break or a tab"),
+        ("se\tcret", "contains a control character, such as a line break or a tab"),
+        ("se\x00cret", "contains a control character, such as a line break or a tab"),
+        ("se\x7fcret", "contains a control character, such as a line break or a tab"),
+        ("se\x85cret", "contains a control character, such as a line break or a tab"),
+        ("\ufeffsecret", "contains a byte order mark"),
+        ("sec\u200bret", "contains an invisible character"),
+        ("secret\u200d", "contains an invisible character"),
+        ("sec\u2028ret", "contains a line separator"),
+        ("sec\u2029ret", "contains a paragraph separator"),
+        ("sec\ud83dret", "contains half a surrogate pair"),
+        (" secret", "begins or ends with a space"),
+        ("secret\u00a0", "begins or ends with a space"),
+        ("se cret-pässwörd/+=%:", ""),
+        ("", ""),
+    ],
+)
+def test_an_invisible_character_is_named(text, message):
+    assert invisible_in(text) == message
+
+
+@given(text=st.text(max_size=20))
+def test_an_invisible_character_is_named_without_the_text(text):
+    assert len(text) < 4 or text not in invisible_in(text)

@@ -29,22 +29,22 @@ def test_one_except_clause_catches_them_all(kind):
 
 
 @each_row("status", [400, 401, 403, 404, 409])
-def test_what_the_remote_refuses_does_not_pass(status):
+def test_a_refusal_is_not_transient(status):
     assert not refused(status).transient
 
 
 @each_row("status", [408, 429, 500, 502, 503, 504])
-def test_trouble_at_the_remote_passes(status):
+def test_a_failure_of_the_remote_is_transient(status):
     assert refused(status).transient
 
 
-def test_a_refusal_carries_what_a_caller_needs():
+def test_a_refusal_has_method_path_status_and_message():
     error = refused(503)
     assert str(error) == "GET /x answered 503: why"
     assert (error.method, error.path, error.status, error.message, error.retry_after) == ("GET", "/x", 503, "why", 3.0)
 
 
-def test_a_request_counts_as_sent_unless_it_surely_was_not():
+def test_a_request_counts_as_sent_unless_it_certainly_was_not():
     assert TransportError("lost").sent
     assert not TransportError("no such host", sent=False).sent
 
@@ -61,12 +61,12 @@ def test_a_request_counts_as_sent_unless_it_surely_was_not():
         (EventError("odd"), False),
     ],
 )
-def test_each_error_says_whether_asking_again_can_help(error, passes):
+def test_each_error_says_whether_a_retry_can_succeed(error, passes):
     assert error.transient is passes
 
 
 @each_row(
-    "error, words",
+    "error, message",
     [
         (TimeoutError(), "TimeoutError"),
         (TimeoutError("timed out"), "timed out"),
@@ -78,5 +78,5 @@ def test_each_error_says_whether_asking_again_can_help(error, passes):
         (TaskWatchError(), "TaskWatchError"),
     ],
 )
-def test_an_exception_is_described_even_where_it_has_no_text(error, words):
-    assert described(error) == words
+def test_an_exception_without_a_text_is_described(error, message):
+    assert described(error) == message

@@ -35,7 +35,7 @@ EVENT = Event(
         {"since": 100.0},
     ],
 )
-def test_an_event_that_fits_is_taken(want: dict[str, Any]) -> None:
+def test_an_event_that_meets_the_conditions_is_accepted(want: dict[str, Any]) -> None:
     assert EventFilter(**want).accepts(EVENT)
 
 
@@ -54,12 +54,12 @@ def test_an_event_that_fits_is_taken(want: dict[str, Any]) -> None:
         {"since": 101.0},
     ],
 )
-def test_an_event_that_does_not_fit_is_left(want: dict[str, Any]) -> None:
+def test_an_event_that_misses_a_condition_is_not_accepted(want: dict[str, Any]) -> None:
     assert not EventFilter(**want).accepts(EVENT)
 
 
 @each_row("at, is_taken", [(100.0, True), (99.0, False), (100.5, False), (100.8, True)])
-def test_a_time_in_whole_seconds_may_be_any_moment_of_its_second(at: float, is_taken: bool) -> None:
+def test_a_time_in_whole_seconds_stands_for_any_moment_of_its_second(at: float, is_taken: bool) -> None:
     assert EventFilter(since=100.7).accepts(replace(EVENT, at=at)) is is_taken
 
 
@@ -79,12 +79,12 @@ def test_a_path_leads_to_a_single_value_or_to_none(path: str, value: str | None)
         ({"names": ["x"]}, None),
     ],
 )
-def test_a_want_is_found_by_what_it_must_equal(want: dict[str, Any], clue: object) -> None:
+def test_the_index_key_is_a_required_value(want: dict[str, Any], clue: object) -> None:
     assert EventFilter(**want).index_key == clue
 
 
 @each_row(
-    "want, words",
+    "want, message",
     [
         ({"names": "booking-*"}, "names must be a list of strings"),
         ({"names": [""]}, "names must be a list of strings that are not empty"),
@@ -93,14 +93,14 @@ def test_a_want_is_found_by_what_it_must_equal(want: dict[str, Any], clue: objec
         ({"match": {"": 1}}, "match: '' must be a dotted path"),
     ],
 )
-def test_what_could_never_match_is_named(want: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_filter_that_cannot_match_is_refused(want: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         EventFilter(**want).check()
     EventFilter(names=["a"], match={"b": 1}).check()
 
 
 @pytest.mark.parametrize(
-    "arguments, types, words",
+    "arguments, types, message",
     [
         ({}, [], "of any type"),
         ({"since": 1_700_000_000.0}, ["a", "b.*"], "of the types a, b.*, since 2023-11-14 22:13:20 UTC"),
@@ -111,5 +111,5 @@ def test_what_could_never_match_is_named(want: dict[str, Any], words: str) -> No
         ),
     ],
 )
-def test_the_log_says_what_is_wanted_without_the_values_of_people(arguments, types, words):
-    assert EventFilter(**arguments).describe(types) == words
+def test_the_log_describes_a_filter_without_its_values(arguments, types, message):
+    assert EventFilter(**arguments).describe(types) == message

@@ -76,7 +76,7 @@ def shows(text: str, secret: str) -> bool:
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 @settings(max_examples=10, deadline=None)
 @given(secret=SECRETS, before=AROUND, after=AROUND)
-def test_no_text_shows_a_secret_however_it_is_spelt(spell, secret, before, after):
+def test_no_text_shows_a_secret_in_any_spelling(spell, secret, before, after):
     spelt = spell(secret)
     masked = Mask((secret,)).text(f"{before} {spelt} {after}")
     assert "***" in masked
@@ -91,7 +91,7 @@ def test_no_text_shows_a_secret_however_it_is_spelt(spell, secret, before, after
     size=st.integers(0, 900),
     status=st.integers(200, 599),
 )
-def test_no_error_made_of_a_reply_shows_a_secret_wherever_it_is_cut(secret, spell, size, status):
+def test_no_error_made_of_a_reply_shows_a_secret_at_any_cut(secret, spell, size, status):
     got = Reply(status=status, body=("x" * size + " " + spell(secret)).encode(), mask=Mask((secret,)))
     for error in (refusal(get("/x"), got), unreadable(get("/x"), got, "is odd")):
         assert not shows(str(error), secret)
@@ -116,7 +116,7 @@ VALUES = st.recursive(
     content=st.dictionaries(st.text(max_size=8), VALUES, max_size=5),
     secret=st.sampled_from(["acme-production", "7", "null"]),
 )
-def test_what_is_used_of_a_reply_is_what_came(content, secret):
+def test_a_reply_in_use_is_not_masked(content, secret):
     got = Reply(status=200, body=json.dumps(content).encode(), mask=Mask((secret,)))
     assert result_of(masking(ask_json(get("/x"))), got) == content
 
@@ -131,7 +131,7 @@ def reading(secret, **fields):
     return result_of(masking(observe()), got)
 
 
-def test_a_reading_is_as_it_came_and_its_outcome_shows_nothing():
+def test_an_observation_is_not_masked_and_its_outcome_is():
     ref = "acme-production-7"
     seen = reading(
         "acme-production",
@@ -148,7 +148,7 @@ def test_a_reading_is_as_it_came_and_its_outcome_shows_nothing():
     assert (outcome.status, outcome.message) == ("***", "task acme-production-7: failed (***): sent ***")
 
 
-def test_readings_of_many_carry_the_mask_each():
+def test_each_of_several_observations_carries_the_mask():
     def observe_many():
         yield from ask(get("/x"))
         return {"1": Observation(ref="1", phase=Phase.RUNNING, message="hush-hush")}
@@ -172,14 +172,14 @@ def test_an_error_made_of_content_shows_no_secret_nor_does_its_cause():
     assert not any("hush" in repr(one) for one in (error, error.__cause__, vars(error)))
 
 
-def test_a_reply_that_is_no_json_leaves_nothing_of_it_in_the_error():
+def test_a_reply_that_is_not_json_leaves_none_of_it_in_the_error():
     with pytest.raises(ValueError, match="Expecting") as caught:
         reply(200, "hush-hush").json()
     assert vars(caught.value) == {}
     assert caught.value.__context__ is None
 
 
-def test_what_a_start_answered_is_a_result_and_a_summary():
+def test_the_reply_to_a_start_is_masked_in_result_and_summary():
     started = Started(ref=None, reply={"a": "client-secret-1", "b": "short"}, mask=Mask(("client-secret-1", "short")))
     assert started.result == {"a": "***", "b": "short"}
     assert started.summary == "{'a': '***', 'b': '***'}"
@@ -204,7 +204,7 @@ def test_data_are_masked_at_any_depth_and_numbers_too():
     assert "of-ours" not in repr(mask.data(deep))
 
 
-def test_an_error_without_a_cause_is_cleaned_as_well():
+def test_an_error_without_a_cause_is_masked_too():
     error = TaskWatchError("a hush-hush b", 7)
     mask_error(error, Mask(("hush-hush",)))
     assert error.args == ("a *** b", 7)
@@ -232,11 +232,11 @@ def test_a_parameter_that_is_a_secret_by_its_name(name):
         "token_type_hint",
     ],
 )
-def test_a_parameter_that_says_only_what_is_asked_for(name):
+def test_a_parameter_that_names_a_type_is_not_secret(name):
     assert not is_secret_name(name)
 
 
-def test_what_a_refusal_says_is_known_although_its_message_is_masked():
+def test_the_original_message_of_a_refusal_can_be_searched():
     answer = Reply(status=503, body=b'{"error": "system", "message": "down"}', mask=Mask(("system",)))
     error = refusal(get("/x"), answer)
     assert str(error) == "GET /x answered 503: ***: down"
@@ -245,13 +245,13 @@ def test_what_a_refusal_says_is_known_although_its_message_is_masked():
     assert "system" not in repr(vars(error))
 
 
-def test_a_rejection_is_known_whatever_the_secret_is():
+def test_a_rejection_is_recognized_with_any_secret():
     rejected = rejects_token(False, "token has expired")
     body = b'{"message": "The access token has expired."}'
     assert rejected(Reply(status=403, body=body, mask=Mask(("access token", "expired"))))
 
 
-def test_a_cause_that_holds_a_secret_is_left_out():
+def test_a_cause_that_contains_a_secret_is_removed():
     error, cause = TaskWatchError("no"), OSError(2, RuntimeError("/keys/hush-hush"))
     error.__cause__ = cause
     mask_error(error, Mask(("hush-hush",)))
@@ -272,7 +272,7 @@ class Echoing(SystemDefaults):
 ECHO = Reply(status=200, body=b'{"said": "client-secret-7"}', mask=Mask(("client-secret-7",)))
 
 
-def test_the_last_word_of_a_task_shows_no_secret():
+def test_the_outcome_of_a_task_shows_no_secret():
     outcome = result_of(masking(last_poll(Echoing(), Plan(ref="client-secret-7-1"), 10.0)), ECHO, ECHO)
     assert outcome is not None
     assert (outcome.ref, outcome.result) == ("client-secret-7-1", {"said": "***", "id": "client-secret-7-1"})
@@ -298,7 +298,7 @@ def test_a_whole_wait_shows_no_secret_in_its_outcome():
     assert outcome.message == "job 7: failed (***): ***\n***"
 
 
-def test_secrets_that_are_spelt_in_several_ways_are_all_masked():
+def test_secrets_in_several_spellings_are_all_masked():
     secrets = ("first/secret+of=ours", "second&secret<of>ours", "third secret/of ours")
     first, second, third = secrets
     text = f"{quote(first, safe='')} and {html.escape(second)} and {json.dumps(escapes(third))} and {quote_plus(third)}"

@@ -43,7 +43,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_is_json_stays_as_it_is(value: Any) -> None:
+def test_json_is_unchanged(value: Any) -> None:
     assert plain("inputs", value) == value
 
 
@@ -68,13 +68,13 @@ def test_what_is_json_stays_as_it_is(value: Any) -> None:
         (2**200, 2**200),
     ],
 )
-def test_any_sequence_that_is_no_text_is_a_list(value: Any, expected: Any) -> None:
+def test_any_sequence_except_a_string_is_a_list(value: Any, expected: Any) -> None:
     made = plain("inputs", value)
     assert json.dumps(made) == json.dumps(expected)
 
 
 @pytest.mark.parametrize(
-    "value, words",
+    "value, message",
     [
         ({"a": [1, {"b": NOON}]}, r"inputs\['a'\]\[1\]\['b'\] is of the type datetime; convert it with .isoformat\(\)"),
         (NOON.date(), "inputs is of the type date; convert it with .isoformat"),
@@ -98,12 +98,12 @@ def test_any_sequence_that_is_no_text_is_a_list(value: Any, expected: Any) -> No
         (numpy.ndarray, "of the type type"),
     ],
 )
-def test_what_json_does_not_have_is_refused_with_its_place(value: Any, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_value_that_json_does_not_have_is_refused_with_its_place(value: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         plain("inputs", value)
 
 
-def test_what_holds_itself_is_refused() -> None:
+def test_a_value_that_contains_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(ConfigurationError, match=f"deeper than {ARGUMENT_DEPTH} levels"):

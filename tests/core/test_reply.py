@@ -39,14 +39,14 @@ def test_a_reply_that_comes_byte_by_byte_is_the_same(row):
 
 
 @given(st.sampled_from(KINDS), st.lists(st.integers(0, 200), max_size=6))
-def test_a_reply_is_the_same_wherever_it_is_cut(sent, cuts):
+def test_a_reply_is_the_same_for_any_two_pieces(sent, cuts):
     places = [0, *sorted(min(cut, len(sent)) for cut in cuts), len(sent)]
     assert outcome(sent[start:end] for start, end in itertools.pairwise(places)).body == JSON
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=40))
-def test_whatever_comes_is_a_reply_or_has_a_flaw(words):
-    sent = b"".join(words)
+def test_any_pieces_are_a_reply_or_have_a_flaw(pieces):
+    sent = b"".join(pieces)
     whole = outcome([sent])
     assert whole is not None
     assert outcome([bytes([one]) for one in sent]) == whole
@@ -70,7 +70,7 @@ def test_a_reply_with_one_wrong_byte_is_a_reply_or_has_a_flaw(sent, place, byte)
 
 
 @each_row("sent", KINDS, ids=["plain", "chunks", "gzip", "interim"])
-def test_a_part_of_a_reply_is_none(sent):
+def test_a_part_of_a_reply_is_not_a_reply(sent):
     flaws = {outcome([sent[:end]]) for end in range(1, len(sent) - 3)}
     assert flaws <= {Flaw.NOT_WHOLE, Flaw.NOT_REPLIED, Flaw.NOT_UNPACKED}
 
@@ -87,7 +87,7 @@ def test_a_reply_that_is_too_long_has_a_beginning():
     assert (caught.value.flaw, beginning.status, len(beginning.body)) == (Flaw.TOO_LONG, 200, MAX_REPLY_BYTES)
 
 
-def test_what_follows_the_end_of_a_reply_ends_its_connection():
+def test_bytes_after_a_reply_end_its_connection():
     reader = ReplyReader("GET", lambda: NOW)
     reader.feed(OK + LENGTH + b"\r\n" + JSON)
     assert reader.is_reusable
@@ -95,5 +95,5 @@ def test_what_follows_the_end_of_a_reply_ends_its_connection():
     assert (reader.is_reusable, reader.reply.body) == (False, JSON)
 
 
-def test_framing_without_end_is_no_reply():
+def test_endless_framing_is_not_a_reply():
     assert outcome([CHUNKED, *[b"1;" + b"x" * 10_000 + b"\r\n \r\n"] * 1000]) is Flaw.NOT_HTTP

@@ -27,7 +27,7 @@ GOOD = "https://ui.example.com/tasks/{ref}"
         "{ref}",
     ],
 )
-def test_an_address_may_be_a_template(template):
+def test_a_url_can_be_a_template(template):
     assert is_page_template(template)
 
 
@@ -55,12 +55,12 @@ def test_an_address_may_be_a_template(template):
         "https://u i/{ref}",
     ],
 )
-def test_another_text_may_not(template):
+def test_another_text_cannot_be_a_template(template):
     assert not is_page_template(template)
 
 
 @pytest.mark.parametrize("template", ["{ref}", "{ref}://ui/", "{{{ref}}}"])
-def test_a_template_that_makes_no_address_is_refused_when_it_is_filled(template):
+def test_a_template_that_makes_no_url_is_refused_when_it_is_filled(template):
     with pytest.raises(ConfigurationError, match=r"must be an http\(s\) URL without credentials"):
         filled_page(template, {"ref": "javascript:alert(1)"})
 
@@ -68,13 +68,13 @@ def test_a_template_that_makes_no_address_is_refused_when_it_is_filled(template)
 @pytest.mark.parametrize(
     "template", ["https://ui/{ref:>1000000000}", "https://ui/{ref!r}", "https://ui/{ref.__class__}"]
 )
-def test_a_template_has_names_and_no_formats(template):
+def test_a_template_contains_names_without_formats(template):
     with pytest.raises(ConfigurationError, match=r"may only use \{ref\}"):
         filled_page(template, {"ref": "1"})
 
 
 @given(ref=st.text())
-def test_whatever_a_ref_holds_it_stays_one_part_of_the_address(ref):
+def test_any_ref_stays_one_part_of_the_url(ref):
     link = urlsplit(filled_page(GOOD, {"ref": ref}))
     assert (link.scheme, link.netloc, link.query, link.fragment) == ("https", "ui.example.com", "", "")
     assert link.path.count("/") == 2

@@ -37,7 +37,7 @@ def test_a_call_whose_token_was_rejected_is_replayed_once_with_a_new_one(call):
     assert got.status == 202
 
 
-def test_a_second_rejection_is_the_remotes_last_word():
+def test_a_second_rejection_is_final():
     with pytest.raises(RemoteError, match="GET /x answered 401: go away"):
         sign(ask(READ), bearing(READ, "old"), reply(401), bearing(READ, "new"), reply(401, "go away"))
 
@@ -47,7 +47,7 @@ def test_credentials_that_cannot_change_are_not_sent_twice():
         sign(ask(READ), bearing(READ, "fixed"), reply(401), bearing(READ, "fixed"))
 
 
-def test_403_is_a_rejection_only_where_the_connection_says_so():
+def test_403_is_a_rejection_only_if_the_connection_says_so():
     with pytest.raises(RemoteError, match="403"):
         sign(ask(READ), bearing(READ, "old"), reply(403))
     for status in (401, 403):
@@ -70,7 +70,7 @@ def test_a_403_that_says_that_the_token_has_expired_is_replayed_once(call):
 
 
 @pytest.mark.parametrize("call", [READ, START])
-def test_a_403_for_want_of_a_right_is_not_replayed(call):
+def test_a_403_for_a_missing_right_is_not_replayed(call):
     with pytest.raises(RemoteError, match="403: unauthorized: You do not"):
         play(signed(ask(call), EXPIRED), bearing(call, "one"), reply(403, NO_RIGHT))
 
@@ -94,7 +94,7 @@ def test_a_flow_that_survives_an_error_goes_on():
     assert got.is_ok
 
 
-def test_a_token_that_cannot_be_renewed_is_told_instead_of_the_rejection():
+def test_the_error_of_a_failed_renewal_replaces_the_rejection():
     with pytest.raises(TokenError, match="endpoint is down"):
         sign(ask(READ), bearing(READ, "old"), reply(401), TokenError("endpoint is down", transient=True))
 
@@ -105,7 +105,7 @@ def test_a_lost_reply_to_a_replayed_start_is_not_sent_a_third_time():
         sign(ask(START, retry=Retry()), old, reply(401), new, TransportError("reset"))
 
 
-def test_errors_that_are_not_ours_end_the_flow_where_it_stands():
+def test_errors_of_other_packages_end_the_flow():
     program = signed(ask(READ), rejects_token(False))
     program.send(None)
     with pytest.raises(ZeroDivisionError):

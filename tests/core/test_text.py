@@ -1,4 +1,4 @@
-"""A remote's words made harmless."""
+"""Values of a remote are made safe."""
 
 import json
 
@@ -39,11 +39,11 @@ ANYTHING = st.recursive(
         (" ", ""),
     ],
 )
-def test_a_line_is_one_and_obeys_nobody(text, shown):
+def test_a_line_contains_no_control_characters(text, shown):
     assert line(text) == shown
 
 
-def test_a_line_is_short_however_much_there_is_of_it():
+def test_a_line_is_short_for_any_text():
     assert line("\n" * 10**6 + "x") == ""
     assert line("x\x1b" * 10**6, 5) == "x\ufffdx\ufffdx"
 
@@ -53,7 +53,7 @@ def test_paragraphs_stay_paragraphs():
 
 
 @given(ANYTHING)
-def test_whatever_is_kept_can_be_stored_and_sent(value):
+def test_any_value_can_be_stored_and_sent(value):
     kept = shortened(value)
     assert json.loads(json.dumps(kept, allow_nan=False).encode()) == kept
     assert "\\u0000" not in json.dumps(kept)
@@ -61,7 +61,7 @@ def test_whatever_is_kept_can_be_stored_and_sent(value):
 
 
 @each_row("value", [None, True, 5, -1.5, "text", {"a": [1, {"b": "c"}]}, [], {}, 2**63 - 1])
-def test_what_is_small_and_plain_is_kept_as_it_is(value):
+def test_a_small_plain_value_is_unchanged(value):
     assert shortened(value) == value
 
 
@@ -87,7 +87,7 @@ def test_what_is_small_and_plain_is_kept_as_it_is(value):
         ({1: "a", None: "b", "1": "c"}, {"1": "a", "None": "b", "1 (2)": "c"}),
     ],
 )
-def test_what_no_database_takes_is_replaced(value, kept):
+def test_characters_that_no_database_accepts_are_replaced(value, kept):
     assert shortened(value) == kept
 
 
@@ -103,25 +103,25 @@ def test_what_no_database_takes_is_replaced(value, kept):
     ],
     ids=["wide mapping", "wide list", "long texts", "long names", "a tree", "huge numbers"],
 )
-def test_what_is_too_much_together_is_left_out_and_it_says_so(value):
+def test_members_beyond_the_limit_are_left_out_and_counted(value):
     kept = shortened(value)
     assert len(json.dumps(kept)) < 2 * VALUE_CHARACTERS
     assert "left out" in json.dumps(kept)
     assert shortened(kept) == kept
 
 
-def test_what_fits_as_a_whole_is_not_cut() -> None:
+def test_a_value_that_fits_is_not_cut() -> None:
     value = {"report": "x" * 90_000, "log": ["y" * 5_000]}
     assert bounded(value) == Bounded(value=value)
 
 
-def test_what_is_missing_is_told() -> None:
+def test_a_loss_is_described() -> None:
     assert bounded({"a": "x" * 200_000, "b": 1}).loss == "1 long texts are cut"
     assert bounded(["x" * 9_000] * 20 + [1] * 100_000).loss.startswith("20 long texts are cut and 9")
     assert bounded("x" * 200_000, 300_000).loss == ""
 
 
-def test_names_that_become_equal_take_no_longer_than_others() -> None:
+def test_names_that_become_equal_are_fast() -> None:
     names = {chr(0xD800 + number // 2048) + chr(0xD800 + number % 2048): 1 for number in range(200_000)}
     assert len(safe(names)) == len(stored(names)) == 200_000
 
@@ -131,7 +131,7 @@ def test_an_inbox_keeps_the_names_by_which_users_match() -> None:
 
 
 @pytest.mark.parametrize("one, other", [("a  b", "a b"), ("a\ud83d", "a\ud83e"), ("x" * 600 + "a", "x" * 600 + "b")])
-def test_ids_stay_different_when_they_are_cleaned(one: str, other: str) -> None:
+def test_ids_stay_different_as_lines(one: str, other: str) -> None:
     assert distinct(one) != distinct(other)
     assert distinct(one) == distinct(one) == line(distinct(one))
     assert distinct("plain 1") == "plain 1"
@@ -145,13 +145,13 @@ def test_a_number_of_thousands_of_digits_is_a_text(body: str) -> None:
 
 
 @each_row("body", [b"", b"\xff\xff", b"{", "[" + "9" * 5000])
-def test_what_is_no_json_stays_an_error(body: bytes) -> None:
+def test_a_text_that_is_not_json_stays_an_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_json(body)
 
 
 @pytest.mark.parametrize("opening, closing", [('{"a":', "}"), ("[", "]")])
-def test_what_is_nested_too_deep_is_left_out(opening, closing):
+def test_deep_members_are_left_out(opening, closing):
     kept = shortened(json.loads(opening * 500 + "1" + closing * 500))
     assert json.dumps(kept).count(opening[0]) == VALUE_DEPTH
     assert "(left out)" in json.dumps(kept)

@@ -74,7 +74,7 @@ def test_a_token_is_renewed_a_fifth_of_its_lifetime_early_but_at_most_120_second
         {"expires_on": "2027-01-15T08:00:00Z"},
     ],
 )
-def test_a_lifetime_that_makes_no_sense_does_not_cost_a_token_per_call(lifetime):
+def test_a_lifetime_without_meaning_does_not_cost_a_token_per_call(lifetime):
     assert token(**lifetime).renew_at == 1240.0
 
 
@@ -82,7 +82,7 @@ def test_a_lifetime_that_makes_no_sense_does_not_cost_a_token_per_call(lifetime)
     "date, fresh_for",
     [("Fri, 15 Jan 2027 07:05:00 GMT", 3480), ("Fri, 15 Jan 2027 08:04:00 GMT", 48), ("no date", 240)],
 )
-def test_the_end_of_a_token_is_read_by_the_clock_of_whoever_named_it(date, fresh_for):
+def test_the_expiry_of_a_token_is_read_by_the_clock_of_the_endpoint(date, fresh_for):
     got = read(reply(200, {"access_token": "s3cret", "expires_on": 1_800_000_300}, date=date))
     assert got.renew_at == pytest.approx(1000.0 + fresh_for)
 
@@ -93,20 +93,20 @@ def test_a_token_is_fresh_until_it_is_due():
     assert got.authorization == "Bearer a"
 
 
-def test_a_clock_that_stood_still_keeps_no_dead_token_alive():
+def test_a_token_expires_although_the_monotonic_clock_stood_still():
     got = token(expires_in=300)
     assert got.is_fresh(1001.0, 1_800_000_001.0)
     assert not got.is_fresh(1001.0, 1_800_000_241.0), "the machine was suspended: the monotonic clock stood still"
     assert not got.is_fresh(1241.0, 1_700_000_000.0), "the wall clock was set back"
 
 
-def test_a_token_shows_itself_nowhere_but_in_the_header():
+def test_a_token_is_shown_only_in_the_header():
     assert "s3cret" not in repr(token())
     assert token().authorization == "Bearer s3cret"
 
 
 @each_row(
-    "answer, told",
+    "answer, message",
     [
         (reply(401, {"error": "invalid_client", "error_description": "wrong"}), "401: invalid_client: wrong; check cl"),
         (reply(400, {"errorCode": "E1", "errorSummary": "no scope"}), "400: E1: no scope; check client id, secret and"),
@@ -126,31 +126,31 @@ def test_a_token_shows_itself_nowhere_but_in_the_header():
         (reply(204), "without a usable access token$"),
     ],
 )
-def test_a_refusal_is_one_error_in_the_remotes_words(answer, told):
-    with pytest.raises(TokenError, match=f"no token: {PLACE} answered .*{told}") as caught:
+def test_a_refusal_is_one_error_with_the_remotes_message(answer, message):
+    with pytest.raises(TokenError, match=f"no token: {PLACE} answered .*{message}") as caught:
         read(answer)
     assert not caught.value.transient
     assert "s3cret" not in str(caught.value)
 
 
 @each_row("status", [408, 429, 500, 503])
-def test_an_endpoint_in_trouble_may_be_asked_again(status):
+def test_a_failed_endpoint_can_be_asked_again(status):
     with pytest.raises(TokenError, match=f"answered {status}: try later$") as caught:
         read(reply(status, {"message": "try later"}))
     assert caught.value.transient
 
 
-def test_a_reply_nested_without_end_is_a_refusal_too():
+def test_a_deeply_nested_reply_is_a_refusal_too():
     with pytest.raises(TokenError, match=r"without a usable access token$"):
         read(reply(200, "[" * 100_000))
 
 
-def test_a_token_in_an_error_reply_is_no_token():
+def test_a_token_in_an_error_reply_is_not_used():
     with pytest.raises(TokenError, match="500"):
         read(reply(500, {"access_token": "a", "message": "broken"}))
 
 
-def test_an_endpoint_that_asks_for_patience_says_for_how_long():
+def test_the_retry_after_of_an_endpoint_is_in_the_error():
     with pytest.raises(TokenError) as caught:
         read_token(reply(429, {}, retry_after="7"), URL, asked_at=0.0, unix_now=0.0)
     assert caught.value.retry_after == 7.0

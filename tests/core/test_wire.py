@@ -2,11 +2,25 @@ from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.wire import Call, Reply, get, is_sendable, pairs, segment, send
+from airflow_provider_taskwatch.core.wire import (
+    Call,
+    Reply,
+    canonical_path,
+    canonical_query,
+    canonical_target,
+    get,
+    is_sendable,
+    pairs,
+    segment,
+    send,
+)
 from tests.play import reply
 from tests.rows import each_row
 
@@ -47,7 +61,7 @@ def test_content_that_is_empty_is_still_content():
     assert [send("POST", "/x", content).body for content in ({}, [], False)] == [b"{}", b"[]", b"false"]
 
 
-def test_form_fields_are_read_with_those_that_are_empty():
+def test_empty_form_fields_are_read_too():
     assert Call(method="POST", path="/", body=b"a=1+2&b=").form() == {"a": "1 2", "b": ""}
 
 
@@ -63,7 +77,7 @@ def test_a_reply_is_shown_on_one_line_and_shortened():
 
 
 @each_row("body", [b"", b"<html>", b"\xff\xff", b"9" * 5000])
-def test_what_is_no_json_is_a_value_error(body):
+def test_a_body_that_is_not_json_is_a_value_error(body):
     with pytest.raises(ValueError, match=r".+"):
         Reply(status=200, body=body).json()
 
@@ -74,7 +88,7 @@ def test_a_segment_stays_one_segment(value, part):
 
 
 @pytest.mark.parametrize("value", [".", ".."])
-def test_a_segment_of_dots_would_lead_elsewhere_and_is_refused(value):
+def test_a_segment_of_dots_is_refused(value):
     with pytest.raises(ConfigurationError, match="cannot be a part of a path"):
         segment(value)
 
@@ -120,37 +134,81 @@ def typed(body, kind):
         ("\r\n;;;=charset", "utf-8"),
     ],
 )
-def test_json_is_read_in_the_encoding_that_it_has(kind, encoding):
+def test_json_is_read_in_its_encoding(kind, encoding):
     text = "\N{KATAKANA LETTER A}" if encoding == "shift_jis" else "größe"
     assert typed(f'{{"a": "{text}"}}'.encode(encoding), kind).json() == {"a": text}
 
 
 @each_row("charset", ["nonsense", "hex", "base64", "unicode_escape", "idna", "punycode", "utf-7", "\0"])
-def test_an_encoding_that_is_none_makes_no_json(charset):
+def test_an_unknown_encoding_is_not_used_for_json(charset):
     with pytest.raises(ValueError, match=r"."):
         typed(b'{"a": "gr\xf6\xdfe"}', f"application/json; charset={charset}").json()
 
 
-def test_a_text_is_shown_in_the_encoding_that_it_has():
+def test_a_text_is_shown_in_its_encoding():
     assert typed("größe".encode("latin-1"), "text/plain; charset=ISO-8859-1").text() == "größe"
     assert typed("größe".encode("latin-1"), "text/plain").text() == "gr\ufffd\ufffde"
 
 
-def test_a_text_that_is_utf_8_is_shown_as_such_whatever_it_is_called():
+def test_a_utf_8_text_is_shown_as_utf_8_under_any_charset():
     assert typed("größe".encode(), "text/plain; charset=ISO-8859-1").text() == "größe"
 
 
 @each_row("value", [["a", ["b"]], {"a": 1}, [{"a": 1}], b"a", [b"a"], float("nan"), object()])
-def test_a_query_value_that_has_no_text_is_named(value):
+def test_a_query_value_that_cannot_be_sent_is_named(value):
     with pytest.raises(ConfigurationError, match="when"):
         pairs({"when": value})
 
 
-def test_one_query_is_made_of_two():
+def test_the_query_of_a_path_and_the_pairs_become_one_query():
     assert get("/x?a=1", {"b": 2}).target == "/x?a=1&b=2"
 
 
-def test_a_call_with_one_more_header_keeps_all_else():
+def test_a_call_with_one_more_header_keeps_everything_else():
     whole: dict[str, Any] = {one.name: object() for one in fields(Call)} | {"headers": {"X-One": "1"}}
     added = Call(**whole).with_header("X-Two", "2")
     assert {name: getattr(added, name) for name in whole} == {**whole, "headers": {"X-One": "1", "X-Two": "2"}}
+
+
+PIECES = st.sampled_from(
+    ["/", ".", "..", "%", "%2f", "%2E", "%7e", "%C3%BC", "a", "ü", " ", "+", ";", "?", "&", "=", ":"]
+)
+TEXTS = st.lists(PIECES, max_size=12).map("".join) | st.text(max_size=30)
+
+
+def made(path, pairs=()):
+    """The target of a path, None where it is refused."""
+    try:
+        return canonical_target(path, pairs)
+    except ConfigurationError:
+        return None
+
+
+@given(TEXTS, st.lists(st.tuples(TEXTS, TEXTS), max_size=3))
+def test_a_target_is_ascii_and_in_normal_form(text, pairs):
+    target = made(f"/{text}", pairs)
+    if target is not None:
+        assert target.isascii()
+        assert target.isprintable()
+        assert " " not in target
+        assert canonical_target(target) == target
+        assert not {".", ".."} & set(unquote(target.partition("?")[0].replace("%2F", "x")).split("/"))
+
+
+@given(TEXTS)
+def test_a_path_keeps_its_meaning(text):
+    path = f"/{text}".partition("?")[0]
+    target = made(path)
+    if target is not None:
+        assert unquote(target) == unquote(path)
+
+
+@given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), max_size=4))
+def test_query_pairs_are_decoded_to_the_same_pairs(pairs):
+    query = canonical_query("", pairs)
+    assert parse_qsl(query, keep_blank_values=True, max_num_fields=9) == [pair for pair in pairs if query]
+
+
+@each_row("path", ["/", "/a", "/a/b-c_d.e~f", "/..a/b..", "/a!$&'()*+,;=:@", ""])
+def test_a_path_in_normal_form_is_unchanged(path):
+    assert canonical_path(path) == path

@@ -146,10 +146,10 @@ STATUS_LINE: Mapping[str, Row] = {
     "HTTP/2": bad(HTTP, PLAIN.replace(b"HTTP/1.1", b"HTTP/2"), "2.3: another protocol"),
     "HTTP/0.9": bad(HTTP, JSON, "no status line: nothing says that it is a reply", is_closed=True),
     "HTTP/2's preface": bad(HTTP, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "another protocol"),
-    "HTTP/2's settings": bad(HTTP, b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", "another protocol, told before it ends"),
+    "HTTP/2's settings": bad(HTTP, b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", "another protocol, known before it ends"),
     "http in lower case": bad(HTTP, PLAIN.replace(b"HTTP", b"http"), "2.3: the name is in upper case"),
     "ICY": bad(HTTP, PLAIN.replace(b"HTTP/1.1", b"ICY"), "another protocol"),
-    "SSH": bad(HTTP, b"SSH-2.0-OpenSSH_9.6\r\n", "another protocol, told before it ends"),
+    "SSH": bad(HTTP, b"SSH-2.0-OpenSSH_9.6\r\n", "another protocol, known before it ends"),
     "half": bad(WHOLE, b"HTTP/1.1 20", "cut off", is_closed=True),
     "nothing": bad(Flaw.NOT_REPLIED, b"", "closed without a reply", is_closed=True),
 }

@@ -125,7 +125,7 @@ def prepare() -> None:
 
 
 def shown_by(error: BaseException | None) -> str:
-    """All that an error, and what a traceback would show with it, holds in words and attributes."""
+    """The messages and attributes of an error and of all that its traceback would show."""
     texts = []
     while error is not None:
         texts += [str(error), repr(error), *map(repr, vars(error).values())]

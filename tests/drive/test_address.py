@@ -40,7 +40,7 @@ SENT: Mapping[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("base, path, target", SENT.values(), ids=SENT)
-def test_what_is_sent_has_one_form_and_is_what_was_signed(
+def test_a_target_is_sent_in_the_form_that_was_signed(
     remote: Station, connect: Connect, base: str, path: str, target: str
 ) -> None:
     client = connect(settings_for(remote.url + base, auth="oauth1", login=KEY, password=SECRET))
@@ -80,13 +80,13 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("path, words, base", [(path, *one) for path, one in REFUSED.items()], ids=map(repr, REFUSED))
-def test_what_could_mean_two_things_is_refused(
-    remote: Station, connect: Connect, path: str, words: str, base: str
+@pytest.mark.parametrize("path, message, base", [(path, *one) for path, one in REFUSED.items()], ids=map(repr, REFUSED))
+def test_a_path_with_two_meanings_is_refused(
+    remote: Station, connect: Connect, path: str, message: str, base: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
         connect(settings_for(remote.url + base)).run(ask(Call(method="GET", path=path)))
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert remote.requests == []
 
 
@@ -122,7 +122,7 @@ def test_a_host_name_that_does_not_exist_in_ascii_is_named(remote: Station, conn
 
 
 @pytest.mark.parametrize("host", ["1.1", "10.01.2.3", "2130706433", "127.1", "1.2.3.4.5", "256.1.1.1"])
-def test_numbers_that_are_no_address_are_refused_by_both(remote: Station, connect: Connect, host: str) -> None:
+def test_numbers_that_are_not_an_address_are_refused_by_both(remote: Station, connect: Connect, host: str) -> None:
     with pytest.raises(ConfigurationError, match=f"the host '{host}' is not an IPv4 address"):
         connect(settings_for(f"http://{host}", proxy=remote.url)).run(ask(get("/y")))
     assert remote.requests == []
@@ -180,7 +180,7 @@ def test_a_header_that_the_libraries_would_write_each_in_its_way_is_refused(
 
 
 @pytest.mark.parametrize("method", ["GE T", "GET\r\n", "", "GET /x HTTP/1.1\r\nX:", "Ü"])
-def test_a_method_that_is_none_is_refused(remote: Station, connect: Connect, method: str) -> None:
+def test_a_malformed_method_is_refused(remote: Station, connect: Connect, method: str) -> None:
     with pytest.raises(ConfigurationError):
         connect(settings_for(remote)).run(ask(Call(method=method, path="/")))
     assert remote.requests == []

@@ -50,7 +50,7 @@ def test_a_reply_is_one_or_none_for_both_drivers(remote: Station, connect: Conne
 
 
 @pytest.mark.parametrize("late", [PLAIN, b"\r\n", b"HTTP/1.1 103 x\r\n\r\n"], ids=["a reply", "a line", "103"])
-def test_what_comes_late_is_not_the_answer_to_the_next_request(remote: Station, connect: Connect, late: bytes) -> None:
+def test_late_bytes_are_not_the_reply_to_the_next_request(remote: Station, connect: Connect, late: bytes) -> None:
     may_go_on, is_sent = threading.Event(), threading.Event()
 
     def answer(request: Request) -> Iterator[bytes]:
@@ -69,7 +69,7 @@ def test_what_comes_late_is_not_the_answer_to_the_next_request(remote: Station, 
     assert remote.connections == 2
 
 
-def test_an_interim_reply_that_comes_alone_is_waited_past(remote: Station, connect: Connect) -> None:
+def test_an_interim_reply_that_arrives_alone_is_skipped(remote: Station, connect: Connect) -> None:
     def answer(request: Request) -> Iterator[bytes]:
         yield b"HTTP/1.1 103 Early Hints\r\n\r\n"
         remote.stopping.wait(0.2)

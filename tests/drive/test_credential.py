@@ -34,7 +34,7 @@ ASKERS = 50
 
 
 class Clock:
-    """Seconds that pass only when told to."""
+    """A clock that moves only when a test moves it."""
 
     now = 1000.0
 
@@ -43,7 +43,7 @@ class Clock:
 
 
 class Endpoint:
-    """A token endpoint that numbers its tokens, or says what it was told to say."""
+    """A token endpoint that numbers its tokens, or gives a prepared reply."""
 
     def __init__(self, *replies: Reply | Exception, **fields: Any) -> None:
         self.asked = 0
@@ -151,7 +151,7 @@ async def test_tasks_that_wait_for_a_token_hold_one_thread_only(remote: Station)
     assert len(remote.requests) == ASKERS
 
 
-async def test_a_cancelled_asker_leaves_the_others_their_token(remote: Station) -> None:
+async def test_a_cancelled_task_does_not_take_the_token_from_others(remote: Station) -> None:
     asked, leave = threading.Event(), threading.Event()
 
     def fetch(settings: Settings) -> Reply:
@@ -241,7 +241,7 @@ def test_the_token_request_names_all_that_the_connection_names(remote: Station) 
 @pytest.mark.parametrize(
     "name", ["grant_type", "timeout", "verify", "headers", "auth", "method", "url", "body", "json"]
 )
-def test_extra_token_parameters_are_form_fields_whatever_they_are_called(remote: Station, name: str) -> None:
+def test_extra_token_parameters_with_any_name_are_form_fields(remote: Station, name: str) -> None:
     fetch_token(oauth2_settings(remote, token_params={name: "x"}))
     (seen,) = remote.requests
     assert (seen.method, seen.target, seen.form[name]) == ("POST", "/token", "x")
@@ -256,7 +256,7 @@ def test_a_client_may_authenticate_in_a_header(remote: Station) -> None:
     )
 
 
-def test_a_secret_that_fits_no_header_is_a_wrong_setting(remote: Station) -> None:
+def test_a_secret_that_no_header_can_carry_is_a_wrong_setting(remote: Station) -> None:
     with pytest.raises(ConfigurationError, match="set 'client_auth' to 'form'") as caught:
         fetch_token(oauth2_settings(remote, client_auth="basic", password="100 €"))
     assert (remote.requests, "100" in str(caught.value)) == ([], False)
@@ -302,15 +302,15 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("reply, words, transient", ANSWERS.values(), ids=ANSWERS)
-def test_whatever_the_endpoint_answers_becomes_one_clear_error(
-    remote: Station, reply: bytes, words: str, transient: bool
+@pytest.mark.parametrize("reply, message, transient", ANSWERS.values(), ids=ANSWERS)
+def test_any_refusal_of_the_endpoint_becomes_one_clear_error(
+    remote: Station, reply: bytes, message: str, transient: bool
 ) -> None:
     remote.answer = lambda request: (reply,)
     with pytest.raises(TokenError) as caught:
         OAuth2Credential(oauth2_settings(remote)).token()
     place = remote.url.removeprefix("http://")
-    assert str(caught.value) == f"no token: {place}/token answered {words}"
+    assert str(caught.value) == f"no token: {place}/token answered {message}"
     assert caught.value.transient is transient
 
 
@@ -321,7 +321,7 @@ def test_strange_lifetimes_do_not_matter(remote: Station) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_the_endpoint_may_not_send_us_elsewhere(
+def test_a_redirect_of_the_endpoint_is_not_followed(
     remote: Station, elsewhere: Station, connect: Connect, status: int
 ) -> None:
     remote.say(status, Location=f"{elsewhere.url}/token")
@@ -414,7 +414,7 @@ def test_two_connections_do_not_share_a_token() -> None:
 
 
 def no_secret_in(error: BaseException | None, secret: str) -> bool:
-    """Whether neither the error nor what caused it holds the secret, in words or in attributes."""
+    """Whether neither the error nor its causes contain the secret, in messages or attributes."""
     while error is not None:
         held = [str(error), repr(error), *map(repr, vars(error).values())]
         request = getattr(error, "request", None)
@@ -424,7 +424,7 @@ def no_secret_in(error: BaseException | None, secret: str) -> bool:
     return True
 
 
-def test_an_endpoint_that_asks_for_patience_is_not_asked_before() -> None:
+def test_an_endpoint_is_not_asked_before_its_retry_after() -> None:
     endpoint, clock = Endpoint(TokenError("slow down", transient=True, retry_after=30.0)), Clock()
     credential = OAuth2Credential(SETTINGS, fetch=endpoint, clock=clock)
     for waited in (0.0, 10.0, 19.0):
@@ -449,7 +449,7 @@ def test_the_token_that_is_sent_is_the_token_that_came(data: st.DataObject) -> N
     assert sent(credential.sign(get("/"))) == f"Bearer {value}"
 
 
-def test_a_parameter_that_is_no_secret_is_shown(remote: Station) -> None:
+def test_a_parameter_that_is_not_secret_is_shown(remote: Station) -> None:
     remote.say(400, {"error": "invalid_request", "error_description": "no tenant acme-production, no hunter2-hunter2"})
     params = {"tenant": "acme-production", "subject_token_type": "access_token", "subject_token": "hunter2-hunter2"}
     with pytest.raises(TokenError, match=r"no tenant acme-production, no \*\*\*"):

@@ -94,7 +94,7 @@ def test_a_second_rejection_is_the_answer(box: Running, connect: Connect) -> Non
 
 
 @pytest.mark.parametrize("reject_403, requests", [(False, 1), (True, 2)])
-def test_403_rejects_a_token_only_where_the_connection_says_so(
+def test_403_rejects_a_token_only_if_the_connection_says_so(
     remote: Station, connect: Connect, reject_403: bool, requests: int
 ) -> None:
     tokens = iter("ab")
@@ -256,7 +256,7 @@ def test_a_remote_that_cannot_be_asked_is_one_error_without_the_libraries_own(
         ({"auth": "", "token_header": "X-Token"}, r"the token \(its password\) of"),
     ],
 )
-def test_refused_credentials_name_the_connection_and_keep_the_remotes_words(
+def test_refused_credentials_name_the_connection_and_keep_the_remotes_message(
     remote: Station, connect: Connect, given: dict[str, str], what: str
 ) -> None:
     remote.say(401, {"error": "45254: Invalid credentials"})
@@ -288,7 +288,7 @@ def test_a_reply_that_is_lost_after_the_work_may_have_been_sent(box: Running, co
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("is_kept_alive", [False, True], ids=["new", "kept-alive"])
-def test_what_changes_something_is_sent_once_when_its_reply_is_lost(
+def test_a_call_that_changes_something_is_sent_once_if_its_reply_is_lost(
     box: Running, connect: Connect, method: str, is_kept_alive: bool
 ) -> None:
     client = connect(acquia_settings(box))
@@ -358,7 +358,7 @@ def test_a_flow_may_go_on_after_an_error(remote: Station, connect: Connect) -> N
     assert connect(settings_for(remote)).run(patient()).is_ok
 
 
-async def test_a_flow_on_a_driver_that_was_closed_may_be_repeated(remote: Station) -> None:
+async def test_a_flow_on_a_closed_driver_may_be_repeated(remote: Station) -> None:
     driver = waiting.WaitingDriver(settings_for(remote))
     await driver.close()
     with pytest.raises(TransportError, match="its settings have changed") as caught:

@@ -58,7 +58,7 @@ def test_more_than_8_mb_is_refused_in_little_memory(remote: Station, connect: Co
 
 
 @pytest.mark.parametrize("hostile", ENDLESS.values(), ids=ENDLESS)
-def test_what_comes_to_no_point_is_given_up_in_time(remote: Station, connect: Connect, hostile: Hostile) -> None:
+def test_a_reply_that_never_ends_is_given_up_in_time(remote: Station, connect: Connect, hostile: Hostile) -> None:
     attack(remote, hostile)
     client, began = connect(settings_for(remote, **HASTY)), time.monotonic()
     with little_memory(), pytest.raises(TransportError, match=GIVEN_UP) as caught:
@@ -68,7 +68,7 @@ def test_what_comes_to_no_point_is_given_up_in_time(remote: Station, connect: Co
 
 
 @pytest.mark.parametrize("hostile", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_not_http_is_an_error_that_repeats_nothing_of_it(
+def test_bytes_that_are_not_http_are_an_error_without_any_of_them(
     remote: Station, connect: Connect, hostile: Hostile
 ) -> None:
     attack(remote, hostile)
@@ -101,7 +101,7 @@ def test_a_token_endpoint_may_take_no_more_time_than_a_remote(remote: Station, n
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("body", [b"{},", b'{"a":[', b"1,"], ids=["empty", "deep", "numbers"])
-def test_8_mb_of_json_are_not_worth_much_memory(remote: Station, connect: Connect, status: int, body: bytes) -> None:
+def test_8_mb_of_json_need_little_memory(remote: Station, connect: Connect, status: int, body: bytes) -> None:
     content = http(status, b"[" + body * ((8 << 20) // len(body) - 2))
     remote.answer = lambda request: (content,)
     client = connect(settings_for(remote))
@@ -187,8 +187,8 @@ def test_a_token_that_comes_back_is_not_shown(remote: Station, connect: Connect,
     remote.say(status, f"<p>you sent {spell(f'Bearer {token}')}</p>", X_Echo=token)  # type: ignore[operator]
     with pytest.raises(TaskWatchError, match="you sent") as caught:
         connect(settings_for(remote, password=token)).run(ask_json(get("/x")))
-    told = shown_by(caught.value) if status != 200 else str(caught.value)
-    assert not any(one in told for one in (token, quote(token, safe=""), quote(token)))
+    message = shown_by(caught.value) if status != 200 else str(caught.value)
+    assert not any(one in message for one in (token, quote(token, safe=""), quote(token)))
 
 
 @pytest.mark.parametrize("sent", [BASIC, quote(BASIC, safe=""), "pa&ss wörd", "pa&amp;ss wörd", "pa%26ss+w%C3%B6rd"])
@@ -229,7 +229,7 @@ def test_a_form_of_any_kind_shows_no_token(remote: Station, connect: Connect, sp
         connect(settings_for(remote, password=TOKEN + "/=")).run(ask(get("/x")))
 
 
-def test_what_else_a_token_request_holds_is_not_shown(remote: Station, connect: Connect) -> None:
+def test_other_secrets_of_a_token_request_are_not_shown(remote: Station, connect: Connect) -> None:
     params = {"grant_type": "password", "username": "somebody", "password": "hunter2-hunter2"}
     remote.say(400, {"error": "invalid_grant", "error_description": "password hunter2-hunter2"})
     with pytest.raises(TokenError, match=r"invalid_grant: password \*\*\*"):
@@ -245,7 +245,7 @@ def test_a_proxys_password_that_comes_back_is_not_shown(remote: Station, connect
 
 
 @pytest.mark.parametrize("word", ["status", "ended-long-enough", "acme-production"])
-def test_a_reply_stays_as_it_came_whatever_the_password_is(remote: Station, connect: Connect, word: str) -> None:
+def test_a_reply_is_unchanged_with_any_password(remote: Station, connect: Connect, word: str) -> None:
     data = {word: f"{word}-7", "list": [word]}
     remote.say(200, data)
     assert connect(settings_for(remote, password=word)).run(ask_json(get("/x"))) == data
@@ -262,7 +262,7 @@ def test_a_secret_in_an_address_is_masked_and_the_rest_is_shown(
     assert TOKEN not in shown_by(caught.value)
 
 
-def test_a_secret_in_the_address_of_a_host_that_is_not_there_is_masked(connect: Connect) -> None:
+def test_a_secret_in_the_address_of_a_missing_host_is_masked(connect: Connect) -> None:
     with pytest.raises(TransportError, match=r"^http://127.0.0.1:1/keys/\*\*\* refuses connections$") as caught:
         connect(settings_for(f"http://127.0.0.1:1/keys/{TOKEN}")).run(ask(get("/x")))
     assert TOKEN not in shown_by(caught.value)

@@ -127,7 +127,7 @@ def test_neither_the_secret_nor_a_signature_comes_back(connect: Connect, remote:
     assert caught.value.message == "you sent OAuth *** ***"
 
 
-def test_signing_asks_nobody() -> None:
+def test_signing_sends_no_request() -> None:
     credential = credential_for(settings_for("http://x.example", auth="oauth1", login=KEY, password=SECRET))
     assert isinstance(credential, OAuth1Credential)
     assert credential.is_ready
@@ -153,7 +153,7 @@ def test_a_token_may_have_a_header_of_its_own(connect: Connect, remote: Station)
     assert (request.headers["own-token"], "authorization" in request.headers) == ("t0ken", False)
 
 
-def test_what_is_missing_or_cannot_be_sent_is_named() -> None:
+def test_missing_or_unsendable_credentials_are_named() -> None:
     with pytest.raises(ConfigurationError, match=r"login \(consumer key\) .* password \(consumer secret\) is missing"):
         read(TOKENED, "oauth1")
     with pytest.raises(ConfigurationError, match=r"password \(token\) is missing"):
@@ -169,7 +169,7 @@ def test_the_general_connection_type_signs_too() -> None:
 
 
 @pytest.mark.parametrize("port", ["", ":8080"])
-def test_a_dot_at_the_end_of_a_host_is_not_signed_as_it_is_not_sent(port: str) -> None:
+def test_a_dot_at_the_end_of_a_host_is_neither_sent_nor_signed(port: str) -> None:
     """A whole name, as clusters use it: it is resolved with the dot, and named without it in the Host header."""
     signed = {
         oauth1(get("/x"), f"http://{host}{port}/x", key=KEY, secret=SECRET, nonce="n", timestamp="1")

@@ -44,7 +44,7 @@ def worker(remote: Station) -> Worker:
     return Worker(remote)
 
 
-def test_whoever_asks_again_hears_the_refusal_and_the_rest_of_its_time(worker: Worker, remote: Station) -> None:
+def test_a_repeated_call_gets_the_refusal_and_the_rest_of_its_time(worker: Worker, remote: Station) -> None:
     assert worker.is_refused() == 30.0
     worker.now += 12.0
     assert worker.is_refused() == 18.0
@@ -69,7 +69,7 @@ def test_a_start_waits_until_the_time_has_passed_and_is_sent_then(worker: Worker
 @pytest.mark.parametrize(
     "say", [lambda remote: remote.say(503, {}, Retry_After="30"), lambda remote: remote.say(429, {})]
 )
-def test_other_refusals_hold_nobody_back(remote: Station, say: Callable[[Station], None]) -> None:
+def test_other_refusals_delay_no_call(remote: Station, say: Callable[[Station], None]) -> None:
     say(remote)
     worker = Worker(remote)
     for _ in range(2):
@@ -78,7 +78,7 @@ def test_other_refusals_hold_nobody_back(remote: Station, say: Callable[[Station
     assert len(remote.requests) == 2
 
 
-def test_what_was_said_of_one_limit_holds_nothing_else_back(worker: Worker, remote: Station) -> None:
+def test_a_429_of_one_quota_delays_no_other_quota(worker: Worker, remote: Station) -> None:
     release = replace(send("POST", "/release"), quota="release")
     with pytest.raises(RemoteError):
         worker.driver.run(ask(release))
@@ -89,18 +89,18 @@ def test_what_was_said_of_one_limit_holds_nothing_else_back(worker: Worker, remo
     assert [seen.method for seen in remote.requests] == ["POST", "GET"]
 
 
-def test_what_was_said_of_the_connection_holds_every_limit_back(worker: Worker, remote: Station) -> None:
+def test_a_429_without_a_quota_delays_every_quota(worker: Worker, remote: Station) -> None:
     worker.is_refused()
     with pytest.raises(RemoteError, match="429"):
         worker.driver.run(ask(replace(get("/release"), quota="release")))
     assert len(remote.requests) == 1
 
 
-# --- what time does not cure, and what is said at once
+# --- errors that last, and what is logged at once
 
 
 @dataclass
-class Told:
+class Starter:
     """A worker without time and with a log."""
 
     settings: Settings
@@ -116,7 +116,7 @@ class Told:
 
 @pytest.fixture
 def unknown_name(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Name servers that answer so; there may be none where these tests run."""
+    """Answers of a name server, as there may be none where these tests run."""
 
     def answer(number: int) -> None:
         def getaddrinfo(*_: object, **__: object) -> NoReturn:
@@ -131,45 +131,45 @@ def unknown_name(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_a_name_that_does_not_exist_ends_a_start_in_seconds(unknown_name: Callable[[int], None], kind: str) -> None:
     unknown_name(socket.EAI_NONAME)
     make = settings_for if kind == "api" else oauth2_settings
-    told = Told(make("https://no.such.example"))
-    error = told.start()
-    assert (error.is_lasting, len(told.slept), sum(told.slept) < 10) == (True, 2, True)
+    starter = Starter(make("https://no.such.example"))
+    error = starter.start()
+    assert (error.is_lasting, len(starter.slept), sum(starter.slept) < 10) == (True, 2, True)
     assert str(error).endswith("waiting does not cure it; 'patience' of the connection limits the retries")
-    words = (
+    message = (
         r"^POST /jobs: .*the host name of .*no.such.example.* cannot be resolved; trying again in 2 s, and for 6 s more"
     )
-    assert re.search(words, told.lines[0])
+    assert re.search(message, starter.lines[0])
 
 
-def test_a_name_server_that_cannot_say_is_asked_again(unknown_name: Callable[[int], None]) -> None:
+def test_a_failed_name_server_is_asked_again(unknown_name: Callable[[int], None]) -> None:
     unknown_name(socket.EAI_AGAIN)
-    told = Told(settings_for("https://slow.example"))
-    assert (told.start().is_lasting, len(told.slept), len(told.lines)) == (False, 8, 8)
+    starter = Starter(settings_for("https://slow.example"))
+    assert (starter.start().is_lasting, len(starter.slept), len(starter.lines)) == (False, 8, 8)
 
 
-def test_who_asks_for_patience_gets_it(unknown_name: Callable[[int], None]) -> None:
+def test_the_patience_of_a_connection_is_respected(unknown_name: Callable[[int], None]) -> None:
     unknown_name(socket.EAI_NONAME)
-    told = Told(settings_for("https://later.example", patience=600.0))
-    told.start()
-    assert len(told.slept) == 8
+    starter = Starter(settings_for("https://later.example", patience=600.0))
+    starter.start()
+    assert len(starter.slept) == 8
 
 
-def test_a_refused_port_may_be_a_restart_and_is_told_at_once() -> None:
-    told = Told(settings_for("http://127.0.0.1:1"))
-    assert (told.start().is_lasting, len(told.slept)) == (False, 8)
+def test_a_refused_port_may_be_a_restart_and_is_logged_at_once() -> None:
+    starter = Starter(settings_for("http://127.0.0.1:1"))
+    assert (starter.start().is_lasting, len(starter.slept)) == (False, 8)
     assert re.match(
-        r"POST /jobs: http://127.0.0.1:1 refuses connections; trying again in 2 s, and for 1\d\d s", told.lines[0]
+        r"POST /jobs: http://127.0.0.1:1 refuses connections; trying again in 2 s, and for 1\d\d s", starter.lines[0]
     )
 
 
 def test_a_host_that_speaks_no_tls_ends_a_start_in_seconds(remote: Station) -> None:
-    told = Told(settings_for(remote.url.replace("http:", "https:")))
-    error = told.start()
-    assert (error.is_lasting, len(told.slept), remote.requests) == (True, 2, [])
+    starter = Starter(settings_for(remote.url.replace("http:", "https:")))
+    error = starter.start()
+    assert (error.is_lasting, len(starter.slept), remote.requests) == (True, 2, [])
     assert "the server there does not speak TLS: check scheme and port" in str(error)
 
 
-def test_both_drivers_know_what_time_does_not_cure(
+def test_both_drivers_recognize_lasting_errors(
     connect: Connect, unknown_name: Callable[[int], None], remote: Station
 ) -> None:
     with pytest.raises(TransportError) as no_tls:
@@ -184,14 +184,14 @@ def test_both_drivers_know_what_time_does_not_cure(
     assert found == [(True, 7.0), (True, 7.0), (False, None)]
 
 
-def test_an_untrusted_certificate_is_nothing_that_time_cures(connect: Connect, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_a_lasting_error(connect: Connect, tmp_path: Path) -> None:
     with station(write_certificate(tmp_path / "ours.pem", "127.0.0.1")) as secure:
         with pytest.raises(TransportError, match="is not trusted") as caught:
             connect(settings_for(secure)).run(ask(get("/x")))
         assert (caught.value.is_lasting, caught.value.sent) == (True, False)
 
 
-def test_failures_are_told_in_the_log_of_whoever_waits(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+def test_both_drivers_log_failures(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(TransportError):
         connect(settings_for("http://127.0.0.1:1")).run(ask(get("/x"), retry=Retry(attempts=2, first_seconds=0.01)))
     (line,) = [one for one in caplog.records if "refuses connections; trying again" in one.getMessage()]

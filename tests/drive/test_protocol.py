@@ -60,7 +60,7 @@ async def test_an_end_after_the_reply_changes_nothing_about_it() -> None:
     assert not protocol.is_connected()
 
 
-def test_a_marked_reply_keeps_what_has_come_and_takes_on_all_that_its_origin_knows() -> None:
+def test_a_marked_reply_keeps_its_fields_and_takes_those_of_its_origin() -> None:
     come: dict[str, Any] = {one.name: object() for one in fields(Reply)}
     known: dict[str, Any] = {one.name: object() for one in fields(Origin)} | {"mask": Mask(("sesame-street",))}
     marked = Origin(**known).marked(Reply(**come), get("/", headers={"Authorization": "Bearer token-1"}))

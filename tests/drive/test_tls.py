@@ -67,7 +67,7 @@ def test_a_bundle_of_the_environment_does_not_overrule_the_connection(
         assert connect(settings_for(secure, verify=verify)).run(ask(get("/"))).is_ok
 
 
-def test_a_bundle_of_the_environment_is_trusted_where_the_connection_names_none(
+def test_a_bundle_of_the_environment_is_trusted_if_the_connection_names_none(
     secure: Station, connect: Connect, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
@@ -87,12 +87,12 @@ def test_a_certificate_that_has_expired_is_refused(connect: Connect, folder: Pat
     assert (caught.value.sent, one.requests) == (False, [])
 
 
-@pytest.mark.parametrize("ends_in, words", [(DAY, r"127\.0\.0\.1"), (-DAY, "expired")])
-def test_a_token_endpoint_with_a_wrong_certificate_hears_no_secret(
-    connect: Connect, folder: Path, ends_in: timedelta, words: str
+@pytest.mark.parametrize("ends_in, message", [(DAY, r"127\.0\.0\.1"), (-DAY, "expired")])
+def test_a_token_endpoint_with_a_wrong_certificate_gets_no_secret(
+    connect: Connect, folder: Path, ends_in: timedelta, message: str
 ) -> None:
     wrong = write_certificate(folder / "wrong.pem", "127.0.0.1" if ends_in < DAY else "other.example", ends_in=ends_in)
-    with station(wrong) as one, pytest.raises(TokenError, match=f"is not trusted: .*{words}"):
+    with station(wrong) as one, pytest.raises(TokenError, match=f"is not trusted: .*{message}"):
         connect(oauth2_settings(one, verify=str(wrong))).run(ask(get("/")))
     assert one.requests == []
 
@@ -104,7 +104,7 @@ def test_a_host_that_speaks_no_tls(remote: Station, connect: Connect) -> None:
     assert not caught.value.sent
 
 
-def test_a_bundle_that_holds_no_certificate(secure: Station, connect: Connect, tmp_path: Path) -> None:
+def test_a_bundle_without_a_certificate(secure: Station, connect: Connect, tmp_path: Path) -> None:
     bundle = tmp_path / "empty.pem"
     bundle.write_text("nothing")
     with pytest.raises(Exception, match=r"CA bundle|no secure connection|not trusted") as caught:
@@ -112,9 +112,9 @@ def test_a_bundle_that_holds_no_certificate(secure: Station, connect: Connect, t
     assert type(caught.value).__module__.startswith("airflow_provider_taskwatch")
 
 
-def test_a_bundle_that_is_not_there_is_told_before_any_request(secure: Station, connect: Connect) -> None:
-    words = "^connection 'remote': extra 'ca_bundle' names '/no/such.pem', which does not exist here$"
-    with pytest.raises(ConfigurationError, match=words):
+def test_a_missing_bundle_is_an_error_before_any_request(secure: Station, connect: Connect) -> None:
+    message = "^connection 'remote': extra 'ca_bundle' names '/no/such.pem', which does not exist here$"
+    with pytest.raises(ConfigurationError, match=message):
         connect(settings_for(secure, verify="/no/such.pem"))
 
 
