@@ -1,18 +1,11 @@
-"""The clocks of triggerer and worker may differ: was an end that rests on the triggerer's clock too early?"""
+"""The clocks of triggerer and worker may differ: did the triggerer's clock end a wait too early?"""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from .outcome import Ending, Outcome
-
 TOLERANCE_SECONDS = 10.0
 """Clocks that differ by less count as equal."""
-
-
-def rests_on_clock(outcome: Outcome) -> bool:
-    """Whether a wall clock has ended the wait: its deadline, or the grace period for an id that is not found."""
-    return outcome.ending is Ending.TIMED_OUT or (outcome.ending is Ending.LOST and not outcome.status)
 
 
 def ahead_seconds(ended_at: datetime, due: datetime | None, now: datetime) -> float:

@@ -83,6 +83,11 @@ class Outcome:
         )
 
     @property
+    def rests_on_clock(self) -> bool:
+        """Whether a wall clock has ended the wait: its deadline, or the grace period for a ref that is not found."""
+        return self.ending is Ending.TIMED_OUT or (self.ending is Ending.LOST and not self.status)
+
+    @property
     def warning(self) -> str:
         """That the result is not whole, for the log; empty where it is."""
         if not self.loss:

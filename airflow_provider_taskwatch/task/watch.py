@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.check import (
     seconds,
     seconds_or_none,
 )
-from airflow_provider_taskwatch.core.clock import ahead_seconds, rests_on_clock
+from airflow_provider_taskwatch.core.clock import ahead_seconds
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import WaitRules
 from airflow_provider_taskwatch.core.outcome import Outcome, from_event
@@ -197,7 +197,7 @@ def outcome_of(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds:
     :param poll_seconds: see :func:`~.deferral.backstop`.
     """
     outcome = from_event(event)
-    if rests_on_clock(outcome) and {"at", "wait"} <= event.keys():
+    if outcome.rests_on_clock and {"at", "wait"} <= event.keys():
         again = trigger(**event["wait"])
         if ahead := ahead_seconds(datetime.fromisoformat(event["at"]), again.due(outcome), now()):
             task.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)

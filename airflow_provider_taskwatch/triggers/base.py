@@ -10,7 +10,6 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 from pydantic import PrivateAttr
 
-from airflow_provider_taskwatch.core.clock import rests_on_clock
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.text import safe
 
@@ -64,7 +63,7 @@ class WorkerClock:
     def _payload(self, outcome: Outcome) -> dict[str, Any]:
         """The event of an outcome; one that rests on a clock carries the wait, as the worker's clock may differ."""
         payload = outcome.to_event()
-        if rests_on_clock(outcome):
+        if outcome.rests_on_clock:
             payload |= {"at": self._now().isoformat(), "wait": self.serialize()[1]}
         return payload
 

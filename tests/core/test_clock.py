@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_taskwatch.core.clock import ahead_seconds, rests_on_clock
-from airflow_provider_taskwatch.core.outcome import Ending, Outcome
+from airflow_provider_taskwatch.core.clock import ahead_seconds
 from tests.rows import each_row
 
 NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
@@ -34,13 +33,3 @@ NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
 def test_a_clock_is_ahead_where_it_has_ended_a_wait_too_early(ended_at, due, expected):
     moment = None if due is None else NOW + timedelta(seconds=due)
     assert ahead_seconds(NOW + timedelta(seconds=ended_at), moment, NOW) == expected
-
-
-@each_row("ending", Ending)
-def test_what_the_remote_says_rests_on_no_clock(ending):
-    assert rests_on_clock(Outcome(ending=ending, ref="1", status="1900")) is (ending is Ending.TIMED_OUT)
-
-
-@each_row("ending", Ending)
-def test_what_ends_without_a_status_rests_on_a_clock_where_nothing_was_found(ending):
-    assert rests_on_clock(Outcome(ending=ending, ref="1")) is (ending in (Ending.TIMED_OUT, Ending.LOST))

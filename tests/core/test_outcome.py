@@ -106,3 +106,9 @@ def test_long_texts_lose_their_middle_so_that_an_event_stays_small():
     assert "characters left out" in event["message"]
     assert event["result"] == {"a": [event["message"]], "b": {"c": event["message"]}, "d": 5}
     assert from_event(event).to_event() == event
+
+
+@each_row("ending", Ending)
+def test_a_deadline_and_an_id_that_is_not_found_rest_on_a_clock(ending):
+    assert Outcome(ending=ending, ref="1", status="1900").rests_on_clock is (ending is Ending.TIMED_OUT)
+    assert Outcome(ending=ending, ref="1").rests_on_clock is (ending in (Ending.TIMED_OUT, Ending.LOST))
