@@ -138,6 +138,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         self.include_personal = include_personal
         self.output_path = output_path
         self._ti: Any = None
+        self._is_killable = False
 
     # --- what subclasses say
 
@@ -199,6 +200,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         self.validate()
         self._ti = ti = context["ti"]
         remote = self.remote
+        self._is_killable = True
         record, started = Attempt(self._job(context), remote, self._records(context), self.log).obtain()
         if started is not None and record.ref is None:
             return self.without_ref(started)
@@ -232,7 +234,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
 
     def on_kill(self) -> None:
         """Cancel at the remote if a user ended the task, or if its time is over."""
-        if self._ti is None:
+        if not self._is_killable:
             return
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             if self.on_timeout == "cancel":
