@@ -94,14 +94,14 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
 
     def execute(self, context: Context) -> Any:
         self.check_arguments()
-        want = self._want(context)
-        want.check()
-        self.feed.check(want.match)
+        wanted = self._wanted(context)
+        wanted.check()
+        self.feed.check(wanted.match)
         is_deferred = is_deferrable(self.deferrable)
         if is_deferred or not (self.reschedule and context["ti"].get_first_reschedule_date(context)):
-            self._log_wait(context, want, is_deferred)
+            self._log_wait(context, wanted, is_deferred)
         if is_deferred:
-            self._defer(context, want)
+            self._defer(context, wanted)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -115,15 +115,15 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Read the feed into the inbox, then the inbox, for ``deferrable=False``."""
-        want = self._want(context)
+        wanted = self._wanted(context)
         with self.open_reader() as reader:
-            self._fetch(reader, want)
+            self._fetch(reader, wanted)
             checkpoint = (
-                self._begin(context, reader, want) if self._checkpoint is None else reader.again(self._checkpoint)
+                self._begin(context, reader, wanted) if self._checkpoint is None else reader.again(self._checkpoint)
             )
             for page in reader.pages(checkpoint):
                 for event in (event_of(one.message) for one in page.rows):
-                    if want.accepts(event):
+                    if wanted.accepts(event):
                         return self._found(event)
                 checkpoint, lost = checkpoint.after(page.rows, page)
                 if lost:
@@ -131,10 +131,10 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
                 self._checkpoint = checkpoint
         return False
 
-    def _fetch(self, reader: WorkerFeedReader, want: EventFilter) -> None:
+    def _fetch(self, reader: WorkerFeedReader, wanted: EventFilter) -> None:
         """Read the feed. As in the triggerer, transient errors do not end the wait; they are logged once."""
         try:
-            reader.fetch(want.since, POKE_EVENTS)
+            reader.fetch(wanted.since, POKE_EVENTS)
         except TaskWatchError as error:
             if not error.transient or error.is_lasting:
                 raise
@@ -147,15 +147,15 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
         else:
             self._trouble = ""
 
-    def _begin(self, context: Context, reader: WorkerFeedReader, want: EventFilter) -> Checkpoint:
+    def _begin(self, context: Context, reader: WorkerFeedReader, wanted: EventFilter) -> Checkpoint:
         """Where to begin reading. What is lost by the time of a later poke was there for the first one."""
         if doubt := reader.doubt():
             self.log.warning(doubt)
         is_later = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
-        lost = deletions_of(reader.inbox, reader.feed.key).since(want.since)
+        lost = deletions_of(reader.inbox, reader.feed.key).since(wanted.since)
         if lost and not is_later:
             report_lost(self.log, self.on_events_lost, reader.lose(lost, is_exact=False))
-        return reader.begin(reader.inbox.number_before(reader.feed.key, want.received_since))
+        return reader.begin(reader.inbox.number_before(reader.feed.key, wanted.received_since))
 
     def _found(self, event: Event) -> PokeReturnValue:
         from airflow_provider_taskwatch.triggers.event import found
@@ -171,20 +171,20 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
             )
         return result
 
-    def _log_wait(self, context: Context, want: EventFilter, is_deferred: bool) -> None:
+    def _log_wait(self, context: Context, wanted: EventFilter, is_deferred: bool) -> None:
         """Log what is waited for, and which process reads the feed."""
         is_read_here = not (is_deferred or self.feed.is_pushed)
         here = f"this worker reads it every {self.poke_interval:g} s, unless another process does"
         self.log.info(
             "waiting for an event %s, from the feed %s of connection %s; %s; %s",
-            want.describe(self.event_types()),
+            wanted.describe(self.event_types()),
             self.feed.key,
             self.conn_id,
             here if is_read_here else delivery(self.feed),
             until(deadline_of(context["ti"], self.timeout)),
         )
 
-    def _want(self, context: Context) -> EventFilter:
+    def _wanted(self, context: Context) -> EventFilter:
         since = moment_of("since", self.since)
         return EventFilter(
             names=self.event_names(),
@@ -193,7 +193,7 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
             since=_start_of(context) if since is None else since,
         )
 
-    def _defer(self, context: Context, want: EventFilter) -> None:
+    def _defer(self, context: Context, wanted: EventFilter) -> None:
         from airflow_provider_taskwatch.triggers.event import EventTrigger
 
         deadline = deadline_of(context["ti"], self.timeout)
@@ -201,7 +201,7 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
             trigger=EventTrigger(
                 conn_id=self.conn_id,
                 feed=self.feed_options(),
-                want={"names": want.names, "subject": want.subject, "match": want.match, "since": want.since},
+                want={"names": wanted.names, "subject": wanted.subject, "match": wanted.match, "since": wanted.since},
                 deadline=deadline.isoformat() if deadline else None,
                 resumable_from=resumable_from(context["ti"]).isoformat(),
                 on_events_lost=self.on_events_lost,

@@ -128,16 +128,16 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
         self.check_arguments()
         self.check_output()
         limit = _limit_of("limit", self.limit)
-        want = EventFilter(names=listed("names", self.names) or [])
-        want.check()
+        wanted = EventFilter(names=listed("names", self.names) or [])
+        wanted.check()
         ti = context["ti"]
         with self.open_reader() as reader:
             run = f"{ti.run_id} {ti.map_index}"
             shares = Shares(reader.inbox, self._position, run, context.get("task_state_store"))
             mine = shares.mine()
-            return self._next(reader, shares, want, limit) if mine is None else self._again(reader, mine, want)
+            return self._next(reader, shares, wanted, limit) if mine is None else self._again(reader, mine, wanted)
 
-    def _next(self, reader: WorkerFeedReader, shares: Shares, want: EventFilter, limit: int) -> Any:
+    def _next(self, reader: WorkerFeedReader, shares: Shares, wanted: EventFilter, limit: int) -> Any:
         """The events since the last run. Takes them again where another run has taken them meanwhile."""
         reached = shares.reached()
         start, lost = self._begin(reader) if reached is None else (reader.again(reached.end), 0)
@@ -147,12 +147,12 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
             self.log.warning(doubt)
         while True:
             room = Room(math.inf if self.output_path else EVENTS_CHARACTERS)
-            taken = take(reader.pages(start), start, want, limit, room)
+            taken = take(reader.pages(start), start, wanted, limit, room)
             result = self._result(taken.events, lost + taken.lost, reader, is_exact=is_exact)
             if shares.claim(reached, start, taken.end, taken.size):
                 break
             if (mine := shares.mine()) is not None:
-                return self._again(reader, mine, want)
+                return self._again(reader, mine, wanted)
             reached = shares.reached()
             start = reader.again(reached.end) if reached else start
         if room.is_full:
@@ -163,10 +163,10 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
         self.log.info("read %d events, up to number %d of the inbox", len(taken.events), taken.end.number)
         return result
 
-    def _again(self, reader: WorkerFeedReader, mine: Share, want: EventFilter) -> Any:
+    def _again(self, reader: WorkerFeedReader, mine: Share, wanted: EventFilter) -> Any:
         """The events that this run has read before."""
         messages = list(reader.between(mine.start, mine.end))
-        events = [event for event in map(event_of, messages) if want.accepts(event)]
+        events = [event for event in map(event_of, messages) if wanted.accepts(event)]
         deletions = deletions_of(reader.inbox, reader.feed.key)
         unknown = deletions.count if deletions.number > mine.start else 0
         lost = unknown if mine.size is None else mine.size - len(messages)
@@ -239,14 +239,14 @@ class Taken:
     lost: int
 
 
-def take(pages: Iterable[Page], start: Checkpoint, want: EventFilter, limit: int, room: Room) -> Taken:
+def take(pages: Iterable[Page], start: Checkpoint, wanted: EventFilter, limit: int, room: Room) -> Taken:
     """Take the first events that match, up to the limit and the room."""
     events, checkpoint, size, lost = list[Event](), start, 0, 0
     for page in pages:
         rows, is_full = list[Received](), False
         for one in page.rows:
             event = event_of(one.message)
-            is_wanted = want.accepts(event)
+            is_wanted = wanted.accepts(event)
             if is_full := is_wanted and (len(events) == limit or not room.takes(event)):
                 break
             events.extend([event] if is_wanted else [])

@@ -74,12 +74,12 @@ class Recovery:
         self._log.warning("the start was sent, but no good reply came: %s", error)
         if not self._system.keeps_marker:
             if self._job.on_unknown_start == "fail":
-                raise AirflowFailException(self._ways_on()) from error
+                raise AirflowFailException(self._uncertain_start()) from error
             raise error
         ref = self._find(record)
         if ref is None:
             raise error
-        self._log.info("%s %s was started all the same", self._system.noun, ref)
+        self._log.info("%s %s was started nevertheless: it carries the marker", self._system.noun, ref)
         return self._with_ref(record, ref)
 
     # --- rejoining
@@ -198,7 +198,7 @@ class Recovery:
         if self._job.on_unknown_start == "start_again":
             self._log.warning("an earlier attempt may have started this; starting again, as on_unknown_start says")
             return None
-        raise AirflowFailException(self._ways_on())
+        raise AirflowFailException(self._uncertain_start())
 
     def _find(self, record: Record) -> str | None:
         """The ref that carries the marker; looked up repeatedly, until *not found* is to be believed.
@@ -313,7 +313,8 @@ class Recovery:
         noun = self._system.noun
         return f"{noun} {record.ref}" if record.ref is not None else f"the {noun} of the start {record.start_id}"
 
-    def _ways_on(self) -> str:
+    def _uncertain_start(self) -> str:
+        """That a start may have been carried out, and what a person can do."""
         return (
             "the start was sent, or may have been, and no reply came. "
             f"{self._system.name} cannot tell whether it runs, so it is not sent again. Look there, then either clear "

@@ -128,7 +128,7 @@ def test_a_start_whose_reply_was_lost_is_found_by_its_marker(airflow: PrivateAir
 
     assert run.wait() == "success"
     assert len(started(sandbox, name)) == 1
-    assert "started all the same" in run.task("run").log()
+    assert "was started nevertheless" in run.task("run").log()
 
 
 def test_a_start_without_marker_and_reply_is_not_repeated_but_can_be_adopted(
