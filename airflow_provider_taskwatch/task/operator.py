@@ -40,7 +40,7 @@ from .kill import Kill
 from .remote import Remote
 from .result import WaitTimedOut, result_of
 from .start import Attempt
-from .watch import WatchMixin, place_of
+from .watch import WatchMixin, id_space_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -215,7 +215,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         """Resume on a worker with the trigger's event."""
         self._ti = context["ti"]
         self._check_start(context, event)
-        return self._finish(context, self.outcome_of(event), place_of(event))
+        return self._finish(context, self.outcome_of(event), id_space_of(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As Airflow's; where Airflow ended the deferral before a triggerer did, the remote is asked once more."""
@@ -344,7 +344,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         """The end of a task whose deadline has passed. Where it still runs, and is ours, it is cancelled."""
         options = self.remote.options_of(record if record is not None and record.ref == passed.ref else None)
         try:
-            self.check_place(id_space)
+            self.check_id_space(id_space)
             outcome = self.end_after_deadline(passed, options)
             if outcome.ending is Ending.TIMED_OUT and self.on_timeout == "cancel":
                 self.remote.check_own(outcome.ref, options)

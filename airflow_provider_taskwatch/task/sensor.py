@@ -28,7 +28,7 @@ from .base import CheckedOperatorType
 from .deferral import backstop, deadline_of, now, resumable_from
 from .finish import how_to_finish
 from .result import WaitTimedOut, result_of
-from .watch import WatchMixin, place_of
+from .watch import WatchMixin, id_space_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -134,7 +134,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
             # Only dag.test() comes here with an event that has ended the task; the trigger has pushed the result.
             return context["ti"].xcom_pull(task_ids=self.task_id, map_indexes=context["ti"].map_index)
         outcome = self.outcome_of(event)
-        if outcome.ending is Ending.TIMED_OUT and not has_moved(place_of(event), self.id_space):
+        if outcome.ending is Ending.TIMED_OUT and not has_moved(id_space_of(event), self.id_space):
             outcome = self.end_after_deadline(outcome, self.options())
         return self._finish(outcome)
 

@@ -109,7 +109,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
         """Where the connection's refs are valid; see :meth:`~..core.system.System.id_space`."""
         return self.hook.system.id_space(self.hook.settings)
 
-    def check_place(self, started_at: str) -> None:
+    def check_id_space(self, started_at: str) -> None:
         """Raise :class:`MovedError` where the connection no longer leads to an id space.
 
         :param started_at: the id space of the start; empty where it is not known.
@@ -182,7 +182,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
         return LIMIT_SECONDS if given is None else given
 
 
-def place_of(event: Any) -> str:
+def id_space_of(event: Any) -> str:
     """The id space of the wait that an event ends; empty where the event does not name it."""
     wait = event.get("wait") if isinstance(event, Mapping) else None
     return Plan.from_json(wait["plan"]).id_space if wait else ""
