@@ -165,9 +165,11 @@ def _is_ours(cls: type) -> bool:
 
 
 def _is_usable(one: object, module: str) -> bool:
+    """Whether a DAG can use it: an operator or sensor of the module, from which no other one there derives."""
     if not isinstance(one, type) or not issubclass(one, BaseOperator) or one.__module__ != module:
         return False
-    return one.execute not in (BaseOperator.execute, BaseSensorOperator.execute) and not one.__name__.startswith("_")
+    is_base = any(derived.__module__ == module for derived in one.__subclasses__())
+    return not is_base and one.execute not in (BaseOperator.execute, BaseSensorOperator.execute)
 
 
 def _kind(one: inspect.Parameter) -> str:
