@@ -18,12 +18,12 @@ class Callback:
 
     :param ref: the task that it names; None where it names none.
     :param status: the remote's word for the end of the task; empty where there is none.
-    :param trouble: its error messages, by the remote's names for them.
+    :param errors: its error messages, by the remote's names for them.
     """
 
     ref: str | None = None
     status: str = ""
-    trouble: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,5 +56,5 @@ def enriched(outcome: Outcome, content: Mapping[str, Any], callback: Callback, k
     """
     kept = {name: content[name] for name in keep if name in content}
     result = {**outcome.result, "callback": {"is_confirmed": False, **kept}} if keep else outcome.result
-    errors = [f"{name}: {line(text)}" for name, text in callback.trouble.items() if not outcome.ending.is_ok]
+    errors = [f"{name}: {line(text)}" for name, text in callback.errors.items() if not outcome.ending.is_ok]
     return replace(outcome, message="\n".join([outcome.message, *errors]), result=result)

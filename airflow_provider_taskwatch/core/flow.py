@@ -97,9 +97,9 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
         if retry.is_over(failures, paused + pause, error.patience):
             raise error if failures >= retry.attempts else _given_up(error)
         what = "" if isinstance(error, RemoteError) else f"{call.method} {call.path}: "
-        warning = trouble(f"{what}{error}", pause, retry.left_seconds(failures, paused, error.patience))
+        warning = retry_warning(f"{what}{error}", pause, retry.left_seconds(failures, paused, error.patience))
         paused += pause
-        yield Pause(seconds=pause, spread=0.2, trouble=warning)
+        yield Pause(seconds=pause, spread=0.2, warning=warning)
 
 
 E = TypeVar("E", bound=TaskWatchError)
@@ -115,7 +115,7 @@ def _given_up(error: E) -> E:
 PATIENCE_HINT = "'patience' of the connection limits the retries"
 
 
-def trouble(failure: str, pause: float, left: float) -> str:
+def retry_warning(failure: str, pause: float, left: float) -> str:
     """The warning about a failure that is retried."""
     return f"{failure}; trying again in {pause:.0f} s, and for {max(pause, left):.0f} s more at most"
 

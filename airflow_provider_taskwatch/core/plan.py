@@ -21,7 +21,7 @@ PLAN_VERSION = 1
 POLL_RETRY = Retry(first_seconds=2.0, limit_seconds=60.0)
 """Between polls that fail."""
 LAST_POLL_SECONDS = 2.0
-"""The last poll is made so long before the deadline."""
+"""The last poll is made this long before the deadline."""
 SPREAD = 0.1
 HELD_POLLS = 9
 """After this number of polls without a change a wait gets an observation again, and chooses its interval anew."""
@@ -34,7 +34,7 @@ class Plan:
     :param ref: the remote's id of the task.
     :param id_space: where the ref means this task; see :meth:`~.system.System.id_space`. Empty: not known.
     :param options: how the system reads the remote's replies; plain JSON.
-    :param callback: what is expected of a callback; None where the remote is not asked for one, or nobody hears it.
+    :param callback: what is expected of a callback; None where none is asked for, or where a worker waits.
     :param personal: put personal data (authors, users) into the result.
     :param ends_at: the age at which the wait ends; None for never.
     :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
@@ -97,7 +97,7 @@ class Plan:
         return max(0.0, min(self.rhythm.first(age), self._until_last(age))), 0.0
 
     def describe(self, age: float) -> str:
-        """When it polls, for people, at the beginning of the wait."""
+        """When it polls, for the log at the beginning of the wait."""
         after, spread = self.first(age)
         first = f"{'within' if spread == 1 else 'in'} {after:.0f} s" if after >= 1 else "now"
         if self.callback is None:

@@ -56,7 +56,7 @@ class Rhythm:
             raise ConfigurationError(f"poll_interval must be greater than 0 seconds, not {self.limit_seconds:g}")
 
     def describe(self) -> str:
-        """How often it polls, for people."""
+        """How often it polls, for a log."""
         far = self.far_seconds or self.limit_seconds
         far_words = f", or {far:g} s while the end is far" if self.adaptive and far > self.limit_seconds else ""
         return f"{'at most ' if self.adaptive else ''}every {self.limit_seconds:g} s{far_words}"

@@ -168,12 +168,12 @@ class Pause:
     """Wait before the next step.
 
     :param spread: share of the pause that the driver may add at random, so that waits do not move together.
-    :param trouble: a sentence for the log: what failed, and how long it is retried; empty if nothing failed.
+    :param warning: a sentence for the log: what failed, and how long it is retried; empty if nothing failed.
     """
 
     seconds: float
     spread: float = 0.0
-    trouble: str = field(default="", compare=False)
+    warning: str = field(default="", compare=False)
 
 
 def get(path: str, query: Query | None = None, headers: Mapping[str, str] | None = None) -> Call:

@@ -84,8 +84,8 @@ class BlockingDriver:
             return self._exchange(step)
         if isinstance(step, Sign):
             return self.credential.sign(step.call, step.refused)
-        if step.trouble:
-            self._warn(step.trouble)
+        if step.warning:
+            self._warn(step.warning)
         self._sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
         return None
 

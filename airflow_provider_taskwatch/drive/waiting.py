@@ -92,8 +92,8 @@ class WaitingDriver:
             return self._send(step, about)
         if isinstance(step, Sign):
             return self._sign(step)
-        if step.trouble:
-            self._warn(step.trouble)
+        if step.warning:
+            self._warn(step.warning)
         return asyncio.sleep(step.seconds * (1 + step.spread * random.random()))  # noqa: S311 - not for secrets
 
     async def _sign(self, step: Sign) -> Call:

@@ -20,7 +20,7 @@ class CallbackWait:
     """Listens for the callbacks of one start.
 
     :param start_id: the id by which the inbox knows them.
-    :param ref: the task that was asked for them; nobody asked its restarts.
+    :param ref: the task that was asked for them; its restarts were not.
     :param now: the time by the clock of the worker.
     :param warn: takes a warning for the log of the task.
     """

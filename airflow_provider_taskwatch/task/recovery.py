@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import MovedError, NotFoundError, RemoteError, StrangerError, TaskWatchError
-from airflow_provider_taskwatch.core.flow import trouble
+from airflow_provider_taskwatch.core.flow import retry_warning
 from airflow_provider_taskwatch.core.record import Record, changed_inputs
 from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.run import Run
@@ -219,7 +219,7 @@ class Recovery:
                 if retry.is_over(failures, paused + pause, error.patience) or not error.transient:
                     raise
                 left = retry.left_seconds(failures, paused, error.patience)
-                self._log.warning(trouble(f"looking up the start {record.start_id}: {error}", pause, left))
+                self._log.warning(retry_warning(f"looking up the start {record.start_id}: {error}", pause, left))
                 paused += pause
             else:
                 if ref is not None or is_last:

@@ -119,7 +119,7 @@ class EventTrigger(WorkerClock, BaseTrigger):
 
 
 class _EventWait:
-    """Passes what the listener says to the log of the task, or to the end of its wait."""
+    """Passes the messages of the listener to the log of the task, or to the end of its wait."""
 
     def __init__(self, trigger: EventTrigger, hub: Hub) -> None:
         self.answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()

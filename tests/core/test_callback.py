@@ -23,7 +23,7 @@ def test_no_other_value_is_kept() -> None:
 
 
 def test_error_messages_are_added_to_a_failure() -> None:
-    outcome = enriched(ENDED, {}, Callback(trouble={"last_error_message": "disk\nfull"}), [])
+    outcome = enriched(ENDED, {}, Callback(errors={"last_error_message": "disk\nfull"}), [])
 
     assert outcome.message == "execution 7: failed\nlast_error_message: disk full"
 
@@ -31,7 +31,7 @@ def test_error_messages_are_added_to_a_failure() -> None:
 def test_error_messages_are_not_added_to_a_success() -> None:
     success = Outcome(ending=Ending.SUCCEEDED, ref="7", message="fine")
 
-    assert enriched(success, {}, Callback(trouble={"last_error_message": "old"}), []) == success
+    assert enriched(success, {}, Callback(errors={"last_error_message": "old"}), []) == success
 
 
 def test_the_polls_until_a_callback_need_an_interval() -> None:

@@ -28,9 +28,9 @@ def test_a_good_reply_is_returned_as_it_is():
     assert (steps, got.status) == ([READ], 204)
 
 
-@each_row("trouble", [reply(500), reply(503), reply(429), reply(408), LOST, NEVER_LEFT])
-def test_a_read_is_retried_after_a_transient_failure(trouble):
-    steps, got = play(ask(READ, retry=PATIENT), trouble, trouble, reply())
+@each_row("failure", [reply(500), reply(503), reply(429), reply(408), LOST, NEVER_LEFT])
+def test_a_read_is_retried_after_a_transient_failure(failure):
+    steps, got = play(ask(READ, retry=PATIENT), failure, failure, reply())
     assert got.is_ok
     assert steps == [READ, Pause(seconds=2.0, spread=0.2), READ, Pause(seconds=4.0, spread=0.2), READ]
 
@@ -52,15 +52,15 @@ def test_a_read_that_deletes_is_not_retried_after_a_lost_reply():
         play(ask(replace(READ, is_consuming=True), retry=PATIENT), LOST)
 
 
-@each_row("trouble", [LOST, reply(500), reply(502), reply(503), reply(408)])
-def test_a_start_that_may_have_arrived_is_not_retried(trouble):
+@each_row("failure", [LOST, reply(500), reply(502), reply(503), reply(408)])
+def test_a_start_that_may_have_arrived_is_not_retried(failure):
     with pytest.raises((TransportError, RemoteError)):
-        play(ask(START, retry=PATIENT), trouble)
+        play(ask(START, retry=PATIENT), failure)
 
 
-@pytest.mark.parametrize("trouble", [NEVER_LEFT, reply(429), TokenError("down", transient=True)])
-def test_a_start_that_did_not_arrive_is_retried(trouble):
-    steps, _ = play(ask(START, retry=PATIENT), trouble, reply(202))
+@pytest.mark.parametrize("failure", [NEVER_LEFT, reply(429), TokenError("down", transient=True)])
+def test_a_start_that_did_not_arrive_is_retried(failure):
+    steps, _ = play(ask(START, retry=PATIENT), failure, reply(202))
     assert steps == [START, Pause(seconds=2.0, spread=0.2), START]
 
 
@@ -169,7 +169,7 @@ def unresolved(patience):
 
 def test_each_retried_failure_is_logged_with_the_time_that_is_left():
     steps, _ = play(ask(START, retry=Retry(attempts=4)), *[unresolved(None)] * 3, reply())
-    assert [step.trouble for step in steps if isinstance(step, Pause)] == [
+    assert [step.warning for step in steps if isinstance(step, Pause)] == [
         "POST /x: no such host; trying again in 1 s, and for 7 s more at most",
         "POST /x: no such host; trying again in 2 s, and for 6 s more at most",
         "POST /x: no such host; trying again in 4 s, and for 4 s more at most",
@@ -179,7 +179,7 @@ def test_each_retried_failure_is_logged_with_the_time_that_is_left():
 def test_a_retried_refusal_names_its_call_once():
     busy = reply(429, {"message": "slow down"}, retry_after="20")
     steps, _ = play(ask(START, retry=Retry(attempts=2)), busy, reply())
-    assert steps[1].trouble == "POST /x answered 429: slow down; trying again in 20 s, and for 20 s more at most"
+    assert steps[1].warning == "POST /x answered 429: slow down; trying again in 20 s, and for 20 s more at most"
 
 
 @each_row(

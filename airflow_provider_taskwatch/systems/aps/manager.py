@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, TaskWatchError
-from airflow_provider_taskwatch.core.flow import Flow, Retry, read_object, trouble, unreadable
+from airflow_provider_taskwatch.core.flow import Flow, Retry, read_object, retry_warning, unreadable
 from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.system import safe_ref
 from airflow_provider_taskwatch.core.wire import Call, Pause, Query, Reply, get, is_sendable, segment, send
@@ -171,9 +171,9 @@ def insist(make: Callable[[], Flow[T]], is_safe: Callable[[TaskWatchError], bool
             pause = RETRY.seconds(failures, getattr(error, "retry_after", None))
             if RETRY.is_over(failures, paused + pause, error.patience) or not (error.transient and is_safe(error)):
                 raise
-            reason = trouble(str(error), pause, RETRY.left_seconds(failures, paused, error.patience))
+            reason = retry_warning(str(error), pause, RETRY.left_seconds(failures, paused, error.patience))
             paused += pause
-        yield Pause(seconds=pause, spread=0.2, trouble=reason)
+        yield Pause(seconds=pause, spread=0.2, warning=reason)
 
 
 def _once(call: Call) -> Flow[Reply]:

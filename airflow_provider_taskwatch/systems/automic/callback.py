@@ -24,7 +24,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 """The values that are read from a payload, by their names in the vendor's template, with the names of the default
 payloads."""
 
-_TROUBLE = ("last_error_message", "last_error_code", "last_error_insert")
+_ERRORS = ("last_error_message", "last_error_code", "last_error_insert")
 _NO_ERROR = ("", "00000000")
 
 
@@ -48,11 +48,11 @@ def read_callback(content: object, names: Mapping[str, str]) -> Callback:
         return Callback()
     status = _value(content, "execution_status", names)
     number = number_of(status)
-    trouble = {name: str(_value(content, name, names) or "") for name in _TROUBLE}
+    errors = {name: str(_value(content, name, names) or "") for name in _ERRORS}
     return Callback(
         ref=run_id(_value(content, "runid", names)),
         status=str(status or "") if number is None else str(number),
-        trouble={name: text for name, text in trouble.items() if text not in _NO_ERROR},
+        errors={name: text for name, text in errors.items() if text not in _NO_ERROR},
     )
 
 

@@ -37,14 +37,14 @@ def test_the_default_payloads_name_run_and_status(content: dict[str, Any]) -> No
 
 
 def test_a_template_brings_the_last_error() -> None:
-    assert read_callback(TEMPLATE, {}).trouble == {
+    assert read_callback(TEMPLATE, {}).errors == {
         "last_error_message": "U00000001 disk full",
         "last_error_code": "00000001",
     }
 
 
 def test_an_error_code_of_zeros_is_no_error() -> None:
-    assert read_callback({**TEMPLATE, "last_error_code": "00000000", "last_error_message": ""}, {}).trouble == {}
+    assert read_callback({**TEMPLATE, "last_error_code": "00000000", "last_error_message": ""}, {}).errors == {}
 
 
 def test_a_users_own_names_are_read() -> None:
