@@ -450,3 +450,9 @@ def test_an_invisible_character_is_named(text, message):
 @given(text=st.text(max_size=20))
 def test_an_invisible_character_is_named_without_the_text(text):
     assert len(text) < 4 or text not in invisible_in(text)
+
+
+def test_a_base_path_with_two_meanings_is_refused():
+    assert "the host: the path '/a/../b' must not contain the segment '..'" in problems(
+        host="https://api.example.com/a/../b"
+    )

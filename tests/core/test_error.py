@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
+
+import pytest
 
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
@@ -12,6 +16,8 @@ from airflow_provider_taskwatch.core.error import (
     TaskWatchError,
     TokenError,
     TransportError,
+    at_step,
+    cannot_listen,
     described,
 )
 from tests.rows import each_row
@@ -80,3 +86,37 @@ def test_each_error_says_whether_a_retry_can_succeed(error, passes):
 )
 def test_an_exception_without_a_text_is_described(error, message):
     assert described(error) == message
+
+
+def test_an_error_knows_the_innermost_step_of_a_check():
+    with pytest.raises(ConfigurationError) as caught, at_step("connection"), at_step("token"):
+        raise ConfigurationError("no token")
+    assert caught.value.step == "token"
+
+
+CANNOT = "the receiver cannot listen on"
+
+
+@each_row(
+    "error, message",
+    [
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            f"{CANNOT} box: the name cannot be resolved (Name or service not known); choose another --host",
+        ),
+        (
+            OSError(-2, "Name or service not known (while attempting to bind on address ('box', 80))"),
+            f"{CANNOT} box: the name cannot be resolved (Name or service not known); choose another --host",
+        ),
+        (
+            OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"),
+            f"{CANNOT} box:80: Cannot assign requested address; choose another --host",
+        ),
+        (
+            OSError(errno.EADDRINUSE, "Address already in use"),
+            f"{CANNOT} box:80: Address already in use; choose another --port",
+        ),
+    ],
+)
+def test_an_address_that_cannot_be_taken_is_named_with_the_option_to_change(error, message):
+    assert cannot_listen("the receiver", "box", 80, error) == message

@@ -113,3 +113,7 @@ def test_a_filter_that_cannot_match_is_refused(want: dict[str, Any], message: st
 )
 def test_the_log_describes_a_filter_without_its_values(arguments, types, message):
     assert EventFilter(**arguments).describe(types) == message
+
+
+def test_an_event_may_arrive_before_it_happens_by_our_clock():
+    assert EventFilter(since=10_000.0).received_since == 6400.0

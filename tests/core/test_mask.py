@@ -311,3 +311,22 @@ def test_a_secret_that_looks_encoded_is_hidden_in_a_text_that_spells_it_in_sever
     secret = "p&ss'w/+=%41x"
     said = Mask((secret,)).text(f"{html.escape(secret)} and {quote(secret)} and {quote_plus(secret)}")
     assert said == "*** and *** and ***"
+
+
+def test_a_part_of_a_secret_is_masked_where_a_text_was_cut():
+    mask = Mask(("correct horse battery",))
+    assert mask.text("token correct horse") == "token ***"
+    assert mask.text("horse battery is the token") == "*** is the token"
+
+
+def test_a_secret_of_padding_only_is_masked():
+    assert Mask(("======",)).text("a ====== b") == "a *** b"
+
+
+def test_a_text_with_too_many_spellings_is_masked_as_a_whole():
+    secret = spelling = "secret/word/one"
+    text = [secret]
+    for _ in range(12):
+        spelling = quote(spelling, safe="")
+        text.append(spelling)
+    assert Mask((secret,)).text(" ".join(text)) == "***"

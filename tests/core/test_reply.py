@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_taskwatch.core.reply import BrokenReplyError, Flaw, ReplyReader
+from airflow_provider_taskwatch.core.reply import (
+    MAX_HEAD_BYTES,
+    MAX_INTERIM_REPLIES,
+    BrokenReplyError,
+    Flaw,
+    ReplyReader,
+)
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES
 from tests.drive.contract import CHUNKED, CHUNKS, JSON, LENGTH, OK, PACKED, PLAIN, ROWS, packed
 from tests.rows import each_row
@@ -97,3 +103,17 @@ def test_bytes_after_a_reply_end_its_connection():
 
 def test_endless_framing_is_not_a_reply():
     assert outcome([CHUNKED, *[b"1;" + b"x" * 10_000 + b"\r\n \r\n"] * 1000]) is Flaw.NOT_HTTP
+
+
+@each_row(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * (MAX_INTERIM_REPLIES + 1),
+        b"\r\n".join([b""] * 3) + b"HTTP/1.1 103 x\r\n\r\n" * MAX_INTERIM_REPLIES,
+    ],
+)
+def test_a_head_has_a_limit_in_one_piece_too(data):
+    with pytest.raises(BrokenReplyError) as caught:
+        ReplyReader("GET", lambda: 0.0).feed(data)
+    assert caught.value.flaw is Flaw.NOT_HTTP

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.core.settings import filled_page, is_page_template
+from airflow_provider_taskwatch.core.settings import Settings, filled_page, is_page_template
 from tests.rows import each_row
 
 GOOD = "https://ui.example.com/tasks/{ref}"
@@ -78,3 +78,20 @@ def test_any_ref_stays_one_part_of_the_url(ref):
     link = urlsplit(filled_page(GOOD, {"ref": ref}))
     assert (link.scheme, link.netloc, link.query, link.fragment) == ("https", "ui.example.com", "", "")
     assert link.path.count("/") == 2
+
+
+@each_row(
+    "auth, header, access",
+    [
+        ("basic", "", "login and password of the connection 'c'"),
+        ("oauth1", "", "login and password of the connection 'c'"),
+        ("bearer", "", "the token (its password) of the connection 'c'"),
+        ("header", "X-Token", "the token (its password) of the connection 'c'"),
+        ("oauth2", "", ""),
+    ],
+)
+def test_refused_credentials_name_what_to_check(auth, header, access):
+    settings = Settings(
+        conn_id="c", connection_type="t", base_url="", auth=auth, login="", password="", token_header=header
+    )
+    assert settings.access == access

@@ -6,6 +6,8 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import RemoteError, TokenError, TransportError
 from airflow_provider_taskwatch.core.flow import Retry, ask
+from airflow_provider_taskwatch.core.mask import Mask
+from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
 from airflow_provider_taskwatch.core.wire import Pause, get, send
 from tests.play import play, reply
@@ -114,3 +116,15 @@ def test_errors_of_other_packages_end_the_flow():
 
 def test_no_repr_of_a_step_shows_the_token():
     assert "s3cret" not in repr(Sign(call=READ, refused=bearing(READ, "s3cret")))
+
+
+def starting(call):
+    answer = yield call
+    return Started(ref="7", reply=answer.json())
+
+
+def test_the_result_of_a_start_carries_the_mask_of_its_reply():
+    mask = Mask(("a long secret",))
+    answer = replace(reply(200, {"id": "7"}), mask=mask)
+    _, started = sign(starting(START), bearing(START, "one"), answer)
+    assert started.mask.secrets == mask.secrets

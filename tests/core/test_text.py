@@ -160,3 +160,8 @@ def test_deep_members_are_left_out(opening, closing):
 def test_a_long_name_is_cut_like_any_text():
     [name] = shortened({"x" * 10**6: 1})
     assert len(name) <= TEXT_CHARACTERS
+
+
+def test_a_place_is_shown_without_scheme_credentials_and_query() -> None:
+    assert place("https://me:secret@api.example.com:8443/v1/?token=x") == "api.example.com:8443/v1"
+    assert place("https://[broken") == "https://[broken"

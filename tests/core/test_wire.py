@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.wire import (
     Call,
+    LengthError,
     Reply,
     canonical_path,
     canonical_query,
@@ -212,3 +213,19 @@ def test_query_pairs_are_decoded_to_the_same_pairs(pairs):
 @each_row("path", ["/", "/a", "/a/b-c_d.e~f", "/..a/b..", "/a!$&'()*+,;=:@", ""])
 def test_a_path_in_normal_form_is_unchanged(path):
     assert canonical_path(path) == path
+
+
+def test_a_page_is_recognized_by_its_type_or_its_beginning():
+    assert reply(200, " <html>").is_page
+    assert reply(200, "hello", content_type="text/HTML; charset=utf-8").is_page
+    assert not reply(200, {"a": "<b>"}).is_page
+
+
+def test_a_length_error_carries_the_beginning_of_the_reply():
+    beginning = reply(200, "[1, 2")
+    assert LengthError("too long", beginning).beginning is beginning
+
+
+def test_a_fragment_in_a_path_is_refused():
+    with pytest.raises(ConfigurationError, match="contains '#'"):
+        canonical_target("/a#b")
