@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.text import (
     bounded,
     distinct,
     line,
+    place,
     printable,
     read_json,
     safe,
