@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_taskwatch.core.cancel import Cancel, CancelEnd, cancel_from, carry_out, why_left
+from airflow_provider_taskwatch.core.cancel import (
+    Cancel,
+    CancelEnd,
+    cancel_from,
+    carry_out,
+    kept_message,
+    lost_message,
+    why_left,
+)
 from airflow_provider_taskwatch.core.error import RemoteError, ReplyError
 from airflow_provider_taskwatch.core.flow import ask, ask_json
 from airflow_provider_taskwatch.core.phase import Observation, Phase
@@ -140,3 +148,12 @@ def test_a_refusal_is_raised_where_the_task_still_runs(status, replies):
 
 def test_nothing_is_sent_to_a_remote_that_cannot_cancel():
     assert result_of(carry_out(Endless(), WANTED, 0.0)) == (CancelEnd.IMPOSSIBLE, "7")
+
+
+def test_a_failed_cancel_is_described_for_the_log():
+    assert kept_message("job 7", "it answered 500", "the inbox").startswith(
+        "job 7 was not cancelled: it answered 500. It is kept in the inbox;"
+    )
+    assert lost_message("job 7", "it answered 500", "no database").startswith(
+        "job 7 was not cancelled (it answered 500), nor could that be kept (no database): cancel it"
+    )

@@ -78,3 +78,20 @@ def test_a_redirect_is_an_error_with_its_remedy_and_without_its_target(status):
     message = error_message(reply(status, {"message": "moved"}, location="https://elsewhere.example"))
     assert message.startswith("a redirect, which is not followed")
     assert "elsewhere" not in message
+
+
+@each_row(
+    "status, place, doubt, body, end",
+    [
+        (500, "h/api", "the base path is odd", "gone", "gone"),
+        (404, "", "the base path is odd", "gone", "gone"),
+        (404, "h/v1/x", "", "gone", "gone; check the base path: 'x' is in the connection's host and in the path"),
+        (405, "h/v1", "the base path is odd", "gone", "gone; the base path is odd"),
+        (404, "h/v1", "", "<html>", "<html>; a web page answers at h/v1: check host and base path of the connection"),
+        (404, "h/v1", "", "gone", "gone"),
+    ],
+)
+def test_an_unknown_path_names_what_may_be_wrong_with_the_base_path(status, place, doubt, body, end):
+    with pytest.raises(RemoteError) as caught:
+        play(ask(READ), replace(reply(status, body), place=place, doubt=doubt))
+    assert caught.value.message == end

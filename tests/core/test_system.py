@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from airflow_provider_taskwatch.core.callback import Callback
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     DeadlineError,
@@ -185,3 +186,8 @@ def test_an_ipv6_address_stays_one():
 
 def test_any_reading_may_be_ours_where_a_remote_keeps_no_markers():
     assert Plain().is_own(absent("7"), {"alias": "x"})
+
+
+def test_a_plain_system_doubts_no_id_and_reads_nothing_from_a_callback():
+    assert Plain().doubt("7") == ""
+    assert Plain().read_callback({"id": "7"}, {}) == Callback()

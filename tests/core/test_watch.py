@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.schedule import Rhythm
-from airflow_provider_taskwatch.core.watch import Poll, PollResult, assess, expire, watch
+from airflow_provider_taskwatch.core.watch import Poll, PollResult, assess, expire, next_poll, watch
 from airflow_provider_taskwatch.core.wire import get
 from tests.core.job import DOWN, LOST, OVER, Silent, Talkative, failed, lasting, seen
 from tests.play import play, reply, result_of, targets
@@ -542,3 +542,12 @@ def test_a_wait_that_was_restarted_goes_on():
 def test_a_failure_that_time_cures_does_not_end_a_wait():
     _, outcome = run(*(failed(age) for age in (0.0, 2.0, 6.0, 14.0, 30.0)), seen(100.0, Phase.SUCCEEDED))
     assert outcome.ending is Ending.SUCCEEDED
+
+
+def test_the_next_poll_of_a_wait_is_known_until_it_is_over():
+    run = Run(watch(Silent(), Plan(ref="7"), 0.0))
+    step = run.step
+    assert isinstance(step, Poll)
+    assert next_poll(run) is step
+    run.send(seen(0.0, Phase.SUCCEEDED))
+    assert next_poll(run) is None
