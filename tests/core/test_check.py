@@ -79,6 +79,7 @@ def test_only_an_optional_flag_may_be_none() -> None:
     flag_or_none("deferrable", None)
     with pytest.raises(ConfigurationError):
         flag("deferrable", None)
+    flag("deferrable", False)
 
 
 @each_row("value", ["c", "A", None, 1, ["a"]])

@@ -112,3 +112,10 @@ def test_long_texts_lose_their_middle_so_that_an_event_stays_small():
 def test_a_deadline_and_an_id_that_is_not_found_rest_on_a_clock(ending):
     assert Outcome(ending=ending, ref="1", status="1900").rests_on_clock is (ending is Ending.TIMED_OUT)
     assert Outcome(ending=ending, ref="1").rests_on_clock is (ending in (Ending.TIMED_OUT, Ending.LOST))
+
+
+def test_a_result_that_is_not_whole_is_a_warning():
+    assert Outcome(ending=Ending.SUCCEEDED, ref="7").warning == ""
+    cut = Outcome(ending=Ending.SUCCEEDED, ref="7", result={"log": ["x" * 10_000] * 100})
+    assert cut.warning.startswith("the result is too long for an XCom: ")
+    assert cut.warning.endswith("; set output_path= to get all of it")

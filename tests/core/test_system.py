@@ -15,6 +15,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.phase import absent
+from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import SystemDefaults, address, doubt_unless_uuid, safe_ref
 from tests.play import result_of
 from tests.rows import each_row
@@ -191,3 +192,10 @@ def test_any_reading_may_be_ours_where_a_remote_keeps_no_markers():
 def test_a_plain_system_doubts_no_id_and_reads_nothing_from_a_callback():
     assert Plain().doubt("7") == ""
     assert Plain().read_callback({"id": "7"}, {}) == Callback()
+
+
+def test_the_id_space_of_a_system_is_its_address():
+    settings = Settings(
+        conn_id="c", connection_type="t", base_url="https://API.example.com:443/v1", auth="basic", login="", password=""
+    )
+    assert Plain().id_space(settings) == address(settings.base_url)
