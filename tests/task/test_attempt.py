@@ -122,6 +122,17 @@ def test_a_time_in_the_inputs_makes_no_second_execution(box: Running, capsys: py
     assert "s3cret" not in json.dumps(life.store.written)
 
 
+def test_of_many_changed_inputs_the_first_ten_are_named(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(inputs={f"I{number:02}": "1" for number in range(12)})
+    life.defer()
+    life.arguments["inputs"] = {f"I{number:02}": "2" for number in range(12)}
+    life.defer()
+    log = capsys.readouterr().out
+    assert "request.inputs.I09 and others) since" in log
+    assert "I10" not in log
+
+
 def test_an_unknown_start_of_other_inputs_is_rejoined_too(box: Running) -> None:
     life = automic(inputs={"DAY": "1"})
     dies_before_the_reply(life, box)

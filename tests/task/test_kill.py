@@ -273,6 +273,19 @@ def test_a_kill_before_the_ref_is_known_cancels_what_the_reply_then_names(box: R
     assert is_cancelled(box)
 
 
+def test_a_kill_before_the_ref_is_known_is_kept_where_the_remote_does_not_take_the_cancel(
+    box: Running, inbox: SqlInbox
+) -> None:
+    box.sandbox.add_fault("latency", method="POST", path="/executions$", seconds=0.5)
+    box.sandbox.add_fault("server_error", method="POST", path="/status$")
+    life = waiting()
+    life.state = lambda: "failed"
+    with terminated(life, lambda: box.sandbox.tasks(time.time())), pytest.raises(AirflowFailException, match="a user"):
+        life.execute()
+    [task] = box.sandbox.tasks(time.time())
+    assert [cancel.ref for cancel in kept(inbox)] == [task["ref"]]
+
+
 def test_an_eviction_before_the_ref_is_known_changes_nothing(box: Running) -> None:
     box.sandbox.add_fault("latency", method="POST", path="/executions$", seconds=0.5)
     life = waiting()

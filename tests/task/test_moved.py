@@ -214,6 +214,14 @@ def test_an_execution_that_carries_another_marker_is_neither_rejoined_nor_cancel
     assert [one["cancelled"] for one in started(box)] == [False, False, False]
 
 
+def test_work_that_may_run_twice_is_started_beside_an_execution_with_another_marker(box: Running) -> None:
+    life, other = automic(on_unknown_start="start_again"), automic()
+    life.defer(), other.defer()
+    with_alias_of(life, box, other)
+    life.defer()
+    assert [one["cancelled"] for one in started(box)] == [False, False, False]
+
+
 def test_a_timeout_leaves_alone_what_carries_another_marker(box: Running) -> None:
     life, other = automic(), automic()
     life.defer(), other.defer()
@@ -273,6 +281,16 @@ def test_a_clear_that_may_not_look_up_an_unknown_start_names_the_remedies(box: R
     with pytest.raises(AirflowFailException, match=r"no lists for you.*cancel_on_kill=False"):
         cleared(life)
     life.arguments["cancel_on_kill"] = False
+    life.defer()
+    assert [one["cancelled"] for one in started(box)] == [False, False]
+
+
+def test_a_clear_that_may_not_look_up_an_unknown_start_starts_work_that_may_run_twice(box: Running) -> None:
+    life = automic(on_unknown_start="start_again")
+    life.defer()
+    life.store.set(KEY, replace(life.open_record, ref=None).to_json())
+    box.sandbox.add_fault("forbidden", method="GET", times=1)
+    life.max_tries += 1
     life.defer()
     assert [one["cancelled"] for one in started(box)] == [False, False]
 
