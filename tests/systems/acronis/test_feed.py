@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from airflow_provider_taskwatch.core.feed import Batch, Feed
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, LengthError
 from airflow_provider_taskwatch.systems.acronis.feed import ASIDE_BYTES, feed_of
+from airflow_provider_taskwatch.systems.acronis.subscription import feed_options
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
 from tests.systems.acronis.case import OPTIONS, SAMPLE, TOPIC, TYPE, feed, settings
@@ -454,3 +456,9 @@ def test_a_stateless_consumer_commits_when_the_events_are_stored():
 )
 def test_an_acknowledgement_without_effect_sends_nothing(consumer, batch):
     assert play(feed(consumer=consumer).acknowledge(batch, READER))[0] == []
+
+
+@each_row("cel, given", [("", {}), (None, {}), ("event.source == 'x'", {"cel": "event.source == 'x'"})])
+def test_arguments_of_a_task_are_options_of_a_feed(cel, given):
+    task = SimpleNamespace(subscription={"tenant_depth": "DIRECT"}, topic=TOPIC, types=TYPE, cel=cel)
+    assert feed_options(task) == {"tenant_depth": "DIRECT", "topic": TOPIC, "types": [TYPE], **given}

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
-from airflow_provider_taskwatch.systems.aps.listing import by_context
+from airflow_provider_taskwatch.systems.aps.listing import by_context, notification_ref
 from airflow_provider_taskwatch.systems.aps.system import Aps
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
@@ -169,3 +170,22 @@ def test_an_id_or_a_context_is_a_ref(ref: str) -> None:
 
 def test_an_item_without_an_id_is_left_out() -> None:
     assert read("context=a", {"context": "a", "status": "ready"}, item("", context="b")).phase is Phase.LOST
+
+
+@each_row(
+    "notification, context, ref",
+    [
+        ("n-1", None, "n-1"),
+        ({"id": "n-1", "status": "ready"}, "", "n-1"),
+        (None, "load.*", "context=load.*"),
+        ("", ' "load" ', "context=load"),
+    ],
+)
+def test_a_notification_or_a_context_is_a_ref(notification: object, context: object, ref: str) -> None:
+    assert notification_ref(notification, context) == ref
+
+
+@each_row("notification, context", [(None, None), ("n-1", "load")])
+def test_both_or_none_of_notification_and_context_are_refused(notification: object, context: object) -> None:
+    with pytest.raises(ConfigurationError, match="give one of notification_id and context, and not both"):
+        notification_ref(notification, context)

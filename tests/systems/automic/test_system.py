@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,7 @@ from airflow_provider_taskwatch.systems.automic.form import FORM
 from airflow_provider_taskwatch.systems.automic.group import GROUPS, expand
 from airflow_provider_taskwatch.systems.automic.request import alias_for, execution_request, input_problem
 from airflow_provider_taskwatch.systems.automic.status import PHASES, phase_of
-from airflow_provider_taskwatch.systems.automic.system import Automic
+from airflow_provider_taskwatch.systems.automic.system import Automic, reading_options
 from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
 from tests.systems.automic.case import EFFECTS, EXECUTION, START_ID, listing
@@ -628,3 +629,17 @@ def test_an_execution_is_known_by_the_end_of_its_alias_where_it_has_one(seen_ali
 
 def test_a_connection_without_a_client_is_allowed():
     assert automic.from_settings(settings_of()).page("7")["client"] == ""
+
+
+@each_row(
+    "given, options",
+    [
+        ({}, {}),
+        ({"success_statuses": "1900"}, {"success_statuses": ["1900"]}),
+        ({"skip_statuses": []}, {"skip_statuses": []}),
+        ({"follow_restarts": True, "report_tail": 5}, {"follow_restarts": True, "report_tail": 5}),
+    ],
+)
+def test_arguments_of_a_task_are_options_of_a_watch(given, options):
+    unset = {"success_statuses": None, "skip_statuses": None, "follow_restarts": False, "report_tail": 0}
+    assert reading_options(SimpleNamespace(**{**unset, **given})) == options
