@@ -16,6 +16,7 @@ from airflow_provider_taskwatch.config.callback import CallbackOptions
 from airflow_provider_taskwatch.core.error import InboxError
 from airflow_provider_taskwatch.core.outcome import from_event
 from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook
+from airflow_provider_taskwatch.hub import log_throttle
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.receiver.app import create_app
@@ -132,20 +133,23 @@ async def test_an_asset_watcher_gets_a_pushed_event(pushing: Serve, inbox: SqlIn
 
 
 @pytest.mark.usefixtures("inbox", "connect")
-async def test_a_missing_receiver_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
-    said: list[str] = []
+async def test_a_missing_receiver_is_logged_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_throttle, "BURST_SECONDS", 0.2)
+    lines: list[str] = []
     task = asyncio.create_task(outcome_of(waiting()))
 
-    def is_told() -> bool:
-        said.extend(one for one in capsys.readouterr().out.splitlines() if "no receiver has been heard of" in one)
-        return any("triggers.event.EventTrigger" in one for one in said)
+    def is_logged() -> bool:
+        lines.extend(one for one in capsys.readouterr().out.splitlines() if "no receiver has been heard of" in one)
+        return any("triggers.event.EventTrigger" in one for one in lines)
 
-    await until(is_told)
+    await until(is_logged)
     task.cancel()
     await asyncio.wait([task])
-    is_told()
+    is_logged()
 
-    assert len([one for one in said if "triggers.event.EventTrigger" in one]) == 1
+    assert len([one for one in lines if "triggers.event.EventTrigger" in one]) == 1
 
 
 async def test_an_event_that_is_pushed_twice_is_sent_once(pushing: Serve, inbox: SqlInbox) -> None:
