@@ -19,8 +19,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, fitted, shown, whole
 from airflow_provider_taskwatch.core.text import EVENTS_CHARACTERS, safe
+from airflow_provider_taskwatch.feed.batch_range import BatchRange, BatchRanges
 from airflow_provider_taskwatch.feed.checkpoint import deletions_of
-from airflow_provider_taskwatch.feed.share import Share, Shares
 from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint, Page
 from airflow_provider_taskwatch.inbox.event import event_of
 from airflow_provider_taskwatch.inbox.message import Received
@@ -133,13 +133,13 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
         ti = context["ti"]
         with self.open_reader() as reader:
             run = f"{ti.run_id} {ti.map_index}"
-            shares = Shares(reader.inbox, self._position, run, context.get("task_state_store"))
-            mine = shares.mine()
-            return self._next(reader, shares, wanted, limit) if mine is None else self._again(reader, mine, wanted)
+            ranges = BatchRanges(reader.inbox, self._position, run, context.get("task_state_store"))
+            mine = ranges.mine()
+            return self._next(reader, ranges, wanted, limit) if mine is None else self._again(reader, mine, wanted)
 
-    def _next(self, reader: WorkerFeedReader, shares: Shares, wanted: EventFilter, limit: int) -> Any:
+    def _next(self, reader: WorkerFeedReader, ranges: BatchRanges, wanted: EventFilter, limit: int) -> Any:
         """The events since the last run. Takes them again where another run has taken them meanwhile."""
-        reached = shares.reached()
+        reached = ranges.reached()
         start, lost = self._begin(reader) if reached is None else (reader.again(reached.end), 0)
         is_exact = reached is not None and start.passed is not None
         reader.fetch(moment_of("since", self.since), limit)
@@ -149,11 +149,11 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
             room = Room(math.inf if self.output_path else EVENTS_CHARACTERS)
             taken = take(reader.pages(start), start, wanted, limit, room)
             result = self._result(taken.events, lost + taken.lost, reader, is_exact=is_exact)
-            if shares.claim(reached, start, taken.end, taken.size):
+            if ranges.claim(reached, start, taken.end, taken.size):
                 break
-            if (mine := shares.mine()) is not None:
+            if (mine := ranges.mine()) is not None:
                 return self._again(reader, mine, wanted)
-            reached = shares.reached()
+            reached = ranges.reached()
             start = reader.again(reached.end) if reached else start
         if room.is_full:
             self.log.warning(
@@ -163,7 +163,7 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
         self.log.info("read %d events, up to number %d of the inbox", len(taken.events), taken.end.number)
         return result
 
-    def _again(self, reader: WorkerFeedReader, mine: Share, wanted: EventFilter) -> Any:
+    def _again(self, reader: WorkerFeedReader, mine: BatchRange, wanted: EventFilter) -> Any:
         """The events that this run has read before."""
         messages = list(reader.between(mine.start, mine.end))
         events = [event for event in map(event_of, messages) if wanted.accepts(event)]

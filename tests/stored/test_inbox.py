@@ -19,9 +19,9 @@ from airflow_provider_taskwatch.core.feed import Event, Unreadable
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Reply
+from airflow_provider_taskwatch.feed.batch_range import BatchRange, BatchRanges
 from airflow_provider_taskwatch.feed.checkpoint import deletions_of
 from airflow_provider_taskwatch.feed.follower import FeedFollower
-from airflow_provider_taskwatch.feed.share import Share, Shares
 from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
 from airflow_provider_taskwatch.hub.canceller import Canceller, unsettled, write_down
 from airflow_provider_taskwatch.hub.hub import Hub
@@ -270,15 +270,15 @@ def test_a_follower_has_these_positions_and_this_lease(inbox: SpiedInbox, url: s
     assert lease["holder"].startswith("f00d ")
 
 
-def test_a_reader_in_batches_has_this_position_and_these_shares(inbox: SpiedInbox, url: str) -> None:
+def test_a_reader_in_batches_has_this_position_and_these_ranges(inbox: SpiedInbox, url: str) -> None:
     store = Store()
     name = f"reader d.t of {FEED}"
-    shares = Shares(inbox, name, "run_1 -1", store, clock=lambda: NOW)
+    ranges = BatchRanges(inbox, name, "run_1 -1", store, clock=lambda: NOW)
     reader = WorkerFeedReader(QueueFeed(), inbox, lambda _: None, lambda: Seal([KEY]))
     bring(inbox, "a", "b")
     start = reader.begin(0)
     end, _ = start.after(next(iter(reader.pages(start))).rows, next(iter(reader.pages(start))))
-    assert shares.claim(None, start, end, 2)
+    assert ranges.claim(None, start, end, 2)
 
     assert json.loads(positions(url)[name]) == {
         "run": "run_1 -1",
@@ -288,24 +288,24 @@ def test_a_reader_in_batches_has_this_position_and_these_shares(inbox: SpiedInbo
         "delivery": "b",
         "at": NOW,
     }
-    share = rows(url, "taskwatch_message")[-1]
-    assert (share["channel"], share["subject"], share["delivery"]) == (name, "", "run_1 -1")
-    assert json.loads(share["content"]) == {"start": 0, "end": 2, "size": 2}
+    row = rows(url, "taskwatch_message")[-1]
+    assert (row["channel"], row["subject"], row["delivery"]) == (name, "", "run_1 -1")
+    assert json.loads(row["content"]) == {"start": 0, "end": 2, "size": 2}
     assert store.get("taskwatch_share") == {"reader": name, "share": {"start": 0, "end": 2, "size": 2}}
 
 
-def test_shares_of_an_older_version_are_found(inbox: SpiedInbox) -> None:
+def test_ranges_of_an_older_version_are_found(inbox: SpiedInbox) -> None:
     name = f"reader d.t of {FEED}"
     inbox.save_position(name, json.dumps({"run": "run_1 -1", "start": 3, "end": 7}))
-    shares = Shares(inbox, name, "run_1 -1", None)
-    assert shares.mine() == Share(start=3, end=7)
-    reached = shares.reached()
+    ranges = BatchRanges(inbox, name, "run_1 -1", None)
+    assert ranges.mine() == BatchRange(start=3, end=7)
+    reached = ranges.reached()
     assert reached is not None
     assert (reached.end.number, reached.end.passed) == (7, None)
 
     store = Store()
     store.set("taskwatch_share", {"reader": name, "share": {"start": 1, "end": 2, "size": 1}})
-    assert Shares(inbox, name, "another -1", store).mine() == Share(start=1, end=2, size=1)
+    assert BatchRanges(inbox, name, "another -1", store).mine() == BatchRange(start=1, end=2, size=1)
 
 
 def test_what_is_gone_of_a_channel_is_counted_here(inbox: SpiedInbox, url: str) -> None:

@@ -18,7 +18,7 @@ KEY = "taskwatch_share"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class BatchRange:
     """The events of a run: those after ``start``, up to ``end``.
 
     :param size: how many events of the feed those are, wanted or not; None where they were not counted.
@@ -40,12 +40,12 @@ class Reached:
     end: Checkpoint
 
 
-class Shares:
+class BatchRanges:
     """The runs of one reader.
 
     :param name: of the reader's position in the inbox.
     :param run: the present run, with its map index.
-    :param store: ``context["task_state_store"]``, which remembers a run's share for longer than the inbox; or None.
+    :param store: ``context["task_state_store"]``, which remembers a run's range for longer than the inbox; or None.
     :param clock: seconds since the epoch.
     """
 
@@ -58,16 +58,16 @@ class Shares:
         self._store = store
         self._clock = clock
 
-    def mine(self) -> Share | None:
-        """The share of this run, where it has claimed one before."""
+    def mine(self) -> BatchRange | None:
+        """The range of this run, where it has claimed one before."""
         found = self._inbox.find(self._name, self._run)
         if found is not None:
-            return Share(**found.message.content)
+            return BatchRange(**found.message.content)
         stored = json.loads(self._inbox.position(self._name) or "{}")
         if stored.get("run") == self._run:
-            return Share(start=stored["start"], end=stored["end"])
+            return BatchRange(start=stored["start"], end=stored["end"])
         kept = {} if self._store is None else self._store.get(KEY) or {}
-        return Share(**kept["share"]) if kept.get("reader") == self._name else None
+        return BatchRange(**kept["share"]) if kept.get("reader") == self._name else None
 
     def reached(self) -> Reached | None:
         """Where the last run has ended; None for a new reader."""
@@ -80,17 +80,17 @@ class Shares:
 
     def claim(self, reached: Reached | None, start: Checkpoint, end: Checkpoint, size: int) -> bool:
         """Take what lies between two checkpoints for this run; return False if another run took it meanwhile."""
-        share = Share(start=start.number, end=end.number, size=size)
+        claimed = BatchRange(start=start.number, end=end.number, size=size)
         behind = {"end": end.number, "passed": end.passed, "delivery": end.delivery, "at": end.at}
-        position = {"run": self._run, "start": share.start, **behind}
+        position = {"run": self._run, "start": claimed.start, **behind}
         is_mine = self._inbox.claim(
-            self._name, reached.text if reached else None, json.dumps(position), self._message(share)
+            self._name, reached.text if reached else None, json.dumps(position), self._message(claimed)
         )
         if is_mine and self._store is not None:
-            self._store.set(KEY, {"reader": self._name, "share": asdict(share)}, retention=NEVER_EXPIRE)
+            self._store.set(KEY, {"reader": self._name, "share": asdict(claimed)}, retention=NEVER_EXPIRE)
         return is_mine
 
-    def _message(self, share: Share) -> Message:
+    def _message(self, claimed: BatchRange) -> Message:
         return Message(
-            channel=self._name, subject="", delivery=self._run, content=asdict(share), received_at=self._clock()
+            channel=self._name, subject="", delivery=self._run, content=asdict(claimed), received_at=self._clock()
         )
