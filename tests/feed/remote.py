@@ -1,4 +1,4 @@
-"""A remote with one feed, in memory, and what knows how to read it."""
+"""A remote with one feed, in memory, and the feed that reads it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.feed.waiter_index import Waiter
 T = TypeVar("T")
 
 NOW = 1_000.0
-"""Seconds since the epoch, when the tests' events come in and happen."""
+"""Seconds since the epoch: when the tests' events happen and are received."""
 
 
 def event(number: int, name: str = "made", subject: str = "", at: float = NOW, **content: Any) -> Event:
@@ -29,7 +29,7 @@ def event(number: int, name: str = "made", subject: str = "", at: float = NOW, *
 
 @dataclass(kw_only=True)
 class QueueFeed:
-    """Reads a :class:`Remote`. One that is consuming has no positions."""
+    """Reads a :class:`Remote`. A consuming feed has no positions."""
 
     key: str = "fake queue"
     is_consuming: bool = False
@@ -37,7 +37,7 @@ class QueueFeed:
     is_pushed: bool = False
 
     def check(self, fields: Collection[str]) -> None:
-        """All is stored."""
+        """Every field is stored."""
 
     def begin(self, since: float | None) -> Flow[str]:
         yield get("/begin", {"since": str(since)})
@@ -48,11 +48,11 @@ class QueueFeed:
 
     def batch(self, reply: Reply, position: str) -> Batch:
         try:
-            told = json.loads(reply.body)
+            numbers = json.loads(reply.body)
         except ValueError:
             raise ReplyError("the answer is no JSON") from None
-        events = tuple(event(number) for number in told)
-        return Batch(events=events, position=position if self.is_consuming else str(told[-1]))
+        events = tuple(event(number) for number in numbers)
+        return Batch(events=events, position=position if self.is_consuming else str(numbers[-1]))
 
     def acknowledge(self, batch: Batch, reader: str) -> Flow[None]:
         yield send("POST", "/acknowledge", {"position": batch.position})
@@ -61,26 +61,26 @@ class QueueFeed:
 class Remote:
     """Holds events by their numbers; a read stays open until there are some.
 
-    :param note: takes each call, in the order of the calls.
+    :param note: receives each call, in the order of the calls.
     """
 
     def __init__(self, note: Callable[[str], object] = lambda _: None) -> None:
         self.calls: list[str] = []
         self.readers: set[str] = set()
-        self.troubles: list[Exception] = []
-        """Raised by the next reads, one by one."""
+        self.failures: list[Exception] = []
+        """Raised by the next reads, one for each read."""
         self.bodies: list[bytes] = []
-        """What the next reads bring instead of events."""
+        """Bodies of the next replies, instead of events."""
         self._note = note
         self._events: list[int] = []
         self._news = asyncio.Event()
 
     def emit(self, *numbers: int) -> None:
         self._events.extend(numbers)
-        self.stir()
+        self.wake_reads()
 
-    def stir(self) -> None:
-        """Answer the reads that are open."""
+    def wake_reads(self) -> None:
+        """Let the open reads check for events or failures."""
         self._news.set()
 
     @property
@@ -95,8 +95,8 @@ class Remote:
         return run.result
 
     async def _answer(self, call: Any) -> Reply:
-        words = [call.path.removeprefix("/"), *(dict(call.query).get(key, "") for key in ("since", "after"))]
-        self.calls.append(" ".join(filter(None, words)))
+        parts = [call.path.removeprefix("/"), *(dict(call.query).get(key, "") for key in ("since", "after"))]
+        self.calls.append(" ".join(filter(None, parts)))
         self._note(self.calls[-1])
         if call.path != "/read":
             return Reply(status=200)
@@ -105,8 +105,8 @@ class Remote:
 
     async def _body(self, after: str) -> bytes:
         while True:
-            if self.troubles:
-                raise self.troubles.pop(0).with_traceback(None)
+            if self.failures:
+                raise self.failures.pop(0).with_traceback(None)
             if self.bodies:
                 return self.bodies.pop(0)
             if found := [number for number in self._events if not after or number > int(after)]:
@@ -118,26 +118,28 @@ class Remote:
 
 
 @dataclass(eq=False)
-class Listening:
-    """One who waits, and what was told to him."""
+class RecordingWaiter:
+    """A waiter that records its events, warnings and errors."""
 
-    want: EventFilter = field(default_factory=EventFilter)
-    heard: list[str] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
+    event_filter: EventFilter = field(default_factory=EventFilter)
+    received: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
 
     @property
     def waiter(self) -> Waiter:
-        return Waiter(self.want, lambda event: self.heard.append(event.id), self.doubts.append, self.errors.append)
+        return Waiter(
+            self.event_filter, lambda event: self.received.append(event.id), self.warnings.append, self.errors.append
+        )
 
 
 class InlineExecutor(ThreadPoolExecutor):
-    """Works at once, in the thread that asks: for loops whose time does not pass while threads work."""
+    """Runs work in the calling thread: the clock of a virtual event loop does not advance while threads work."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         done: Future[Any] = Future()
         try:
             done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - whoever waits for it gets it
+        except Exception as error:  # noqa: BLE001 - the future carries it to its caller
             done.set_exception(error)
         return done

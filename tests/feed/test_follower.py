@@ -1,4 +1,4 @@
-"""Reading a feed for a name: in its order, in bundles, and never further than what has arrived."""
+"""A follower reads a feed in order, in bundles, and its position never passes a bundle without confirmation."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def follower_of(inbox: Inbox, *, fingerprint: str = "f", **changes: Any) -> Feed
 
 
 class Reader:
-    """Takes what a follower gives, without confirming anything."""
+    """Collects a follower's bundles and confirms none by itself."""
 
     def __init__(self, follower: FeedFollower) -> None:
         self.follower = follower
@@ -85,7 +85,7 @@ class Reader:
 
 @asynccontextmanager
 async def following(inbox: Inbox, **changes: Any) -> AsyncIterator[Reader]:
-    """A reader, once it bears the name."""
+    """A reader whose follower holds the lease of its name."""
     reader = Reader(follower_of(inbox, **changes))
     task = asyncio.create_task(reader.read())
     await until(lambda: inbox.position(LEASE) is not None and inbox.holder(LEASE) is not None)
@@ -111,7 +111,7 @@ def last(inbox: Inbox) -> int:
     return inbox.after(FEED, 0)[-1].number
 
 
-async def test_a_new_name_begins_at_the_end(inbox: Inbox) -> None:
+async def test_a_new_follower_starts_at_the_end_of_the_feed(inbox: Inbox) -> None:
     bring(inbox, 1, 2)
     async with following(inbox) as reader:
         bring(inbox, 3)
@@ -120,30 +120,30 @@ async def test_a_new_name_begins_at_the_end(inbox: Inbox) -> None:
     assert reader.ids == ["3"]
 
 
-async def test_events_go_out_as_people_read_them(inbox: Inbox) -> None:
+async def test_events_are_delivered_as_plain_json(inbox: Inbox) -> None:
     async with following(inbox) as reader:
         bring(inbox, 1, subject="7")
         await has(reader, 1)
 
-    [told] = reader.bundles[0].events
-    assert told == {
+    [delivered] = reader.bundles[0].events
+    assert delivered == {
         "id": "1",
         "name": "made",
         "subject": "7",
         "at": "1970-01-01T00:16:40+00:00",
         "content": {"number": 1},
     }
-    json.dumps(told)
+    json.dumps(delivered)
 
 
-async def test_news_wake_it_before_its_time(inbox: Inbox) -> None:
+async def test_a_notification_wakes_the_follower_before_its_next_read(inbox: Inbox) -> None:
     async with following(inbox, renew_seconds=30.0, lease_seconds=60.0) as reader:
         bring(inbox, 1)
         reader.follower.news.set()
         await has(reader, 1)
 
 
-async def test_the_position_moves_when_events_have_arrived_and_not_before(inbox: Inbox) -> None:
+async def test_the_position_moves_only_after_confirmation(inbox: Inbox) -> None:
     async with following(inbox) as reader:
         before = position(inbox)
         bring(inbox, 1, 2)
@@ -154,7 +154,7 @@ async def test_the_position_moves_when_events_have_arrived_and_not_before(inbox:
         assert position(inbox) == last(inbox)
 
 
-async def test_one_that_starts_again_goes_on_after_what_has_arrived(inbox: Inbox) -> None:
+async def test_a_restarted_follower_continues_after_the_confirmed_events(inbox: Inbox) -> None:
     async with following(inbox, batch_size=2) as reader:
         bring(inbox, 1, 2, 3, 4, 5)
         await has(reader, 5)
@@ -166,7 +166,7 @@ async def test_one_that_starts_again_goes_on_after_what_has_arrived(inbox: Inbox
     assert again.ids == ["3", "4", "5", "6"]
 
 
-async def test_a_late_word_about_what_was_told_before_a_restart_does_not_take_it_back(inbox: Inbox) -> None:
+async def test_a_late_confirmation_does_not_move_the_position_back(inbox: Inbox) -> None:
     async with following(inbox, batch_size=1) as reader:
         bring(inbox, 1, 2)
         await has(reader, 2)
@@ -177,7 +177,7 @@ async def test_a_late_word_about_what_was_told_before_a_restart_does_not_take_it
         assert position(inbox) == second.number
 
 
-async def test_what_nobody_wants_is_passed(inbox: Inbox) -> None:
+async def test_the_position_passes_events_that_the_filter_rejects(inbox: Inbox) -> None:
     async with following(inbox, event_filter=EventFilter(names=["moved"])) as reader:
         bring(inbox, 1, 2)
         await moves_to(inbox, last(inbox))
@@ -187,7 +187,7 @@ async def test_what_nobody_wants_is_passed(inbox: Inbox) -> None:
     assert reader.ids == ["3"]
 
 
-async def test_what_nobody_wants_is_not_passed_while_something_before_it_is_on_its_way(inbox: Inbox) -> None:
+async def test_the_position_does_not_pass_rejected_events_while_an_earlier_bundle_is_unconfirmed(inbox: Inbox) -> None:
     async with following(inbox, event_filter=EventFilter(names=["moved"])) as reader:
         bring(inbox, 1, name="moved")
         await has(reader, 1)
@@ -200,7 +200,7 @@ async def test_what_nobody_wants_is_not_passed_while_something_before_it_is_on_i
         await moves_to(inbox, last(inbox))
 
 
-async def test_no_more_is_on_its_way_than_airflow_can_take(inbox: Inbox) -> None:
+async def test_the_number_of_unconfirmed_bundles_is_limited(inbox: Inbox) -> None:
     async with following(inbox, batch_size=2) as reader:
         bring(inbox, *range(1, 4 * UNCONFIRMED_BUNDLES + 1))
         await until(lambda: len(reader.bundles) >= UNCONFIRMED_BUNDLES)
@@ -216,7 +216,7 @@ async def test_no_more_is_on_its_way_than_airflow_can_take(inbox: Inbox) -> None
     assert reader.ids == [str(number) for number in range(1, 4 * UNCONFIRMED_BUNDLES + 1)]
 
 
-async def test_bundles_are_bounded_in_number(inbox: Inbox) -> None:
+async def test_a_bundle_holds_at_most_batch_size_events(inbox: Inbox) -> None:
     async with following(inbox, batch_size=3) as reader:
         bring(inbox, *range(1, 8))
         await has(reader, 7)
@@ -225,7 +225,7 @@ async def test_bundles_are_bounded_in_number(inbox: Inbox) -> None:
     assert [bundle.number - reader.bundles[0].number for bundle in reader.bundles] == [0, 3, 4]
 
 
-async def test_bundles_are_bounded_in_bytes_and_one_that_is_too_large_goes_alone(inbox: Inbox) -> None:
+async def test_a_bundle_is_limited_in_bytes_and_an_oversized_event_has_a_bundle_to_itself(inbox: Inbox) -> None:
     async with following(inbox) as reader:
         bring(inbox, 1, 2, 3, text="x" * (BATCH_BYTES // 2 - 1000))
         bring(inbox, 4, text="x" * 2 * BATCH_BYTES)
@@ -239,7 +239,7 @@ async def test_bundles_are_bounded_in_bytes_and_one_that_is_too_large_goes_alone
     )
 
 
-async def test_a_second_of_the_same_name_waits_and_goes_on_at_once(
+async def test_a_second_follower_of_the_same_name_waits_and_takes_over_at_once(
     inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     second = Reader(follower_of(inbox, lease_seconds=60.0))
@@ -257,7 +257,7 @@ async def test_a_second_of_the_same_name_waits_and_goes_on_at_once(
     assert (second.ids, caplog.records) == (["3"], [])
 
 
-async def test_one_of_the_same_name_that_wants_something_else_is_told_so_once(
+async def test_a_name_used_with_different_arguments_is_logged_once(
     inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Reader(follower_of(inbox, fingerprint="g"))
@@ -273,7 +273,7 @@ async def test_one_of_the_same_name_that_wants_something_else_is_told_so_once(
     assert "two triggers with different arguments have the name 'mine'" in record.getMessage()
 
 
-async def test_one_that_is_gone_is_followed_when_its_lease_has_run_out(inbox: Inbox) -> None:
+async def test_a_successor_takes_over_when_the_lease_expires(inbox: Inbox) -> None:
     inbox.save_position(LEASE, "0")
     inbox.lease(LEASE, "f gone", 0.4)
     bring(inbox, 1)
@@ -290,7 +290,7 @@ def steal(inbox: Inbox) -> None:
         inbox.release(LEASE, inbox.holder(LEASE) or "")
 
 
-async def test_one_that_lost_its_name_ends_and_confirms_nothing(inbox: Inbox) -> None:
+async def test_a_follower_that_lost_its_lease_ends_and_confirms_nothing(inbox: Inbox) -> None:
     async with following(inbox) as reader:
         bring(inbox, 1)
         await has(reader, 1)
@@ -304,7 +304,7 @@ async def test_one_that_lost_its_name_ends_and_confirms_nothing(inbox: Inbox) ->
     assert position(inbox) == before
 
 
-async def test_one_that_waits_for_room_keeps_its_name(inbox: Inbox) -> None:
+async def test_a_follower_renews_its_lease_while_it_waits_for_confirmations(inbox: Inbox) -> None:
     async with following(inbox, batch_size=1, lease_seconds=1.5) as reader:
         bring(inbox, *range(1, 2 * UNCONFIRMED_BUNDLES))
         await has(reader, UNCONFIRMED_BUNDLES)
@@ -313,7 +313,7 @@ async def test_one_that_waits_for_room_keeps_its_name(inbox: Inbox) -> None:
         assert inbox.holder(LEASE) == before
 
 
-async def test_one_that_waits_for_room_notices_when_its_name_has_gone(inbox: Inbox) -> None:
+async def test_a_follower_notices_a_lost_lease_while_it_waits_for_confirmations(inbox: Inbox) -> None:
     async with following(inbox, batch_size=1) as reader:
         bring(inbox, *range(1, 2 * UNCONFIRMED_BUNDLES))
         await has(reader, UNCONFIRMED_BUNDLES)
@@ -321,12 +321,12 @@ async def test_one_that_waits_for_room_notices_when_its_name_has_gone(inbox: Inb
         await until(lambda: reader.error is not None)
 
 
-async def test_a_burst_is_closed_by_an_empty_bundle_when_it_has_arrived_and_nothing_follows(inbox: Inbox) -> None:
+async def test_an_empty_bundle_closes_a_confirmed_burst_after_the_quiet_time(inbox: Inbox) -> None:
     async with following(inbox, batch_size=1, quiet_seconds=0.3) as reader:
         bring(inbox, 1, 2)
         await has(reader, 2)
         await asyncio.sleep(0.5)
-        assert len(reader.bundles) == 2  # what is on its way may become a run of its own
+        assert len(reader.bundles) == 2  # unconfirmed bundles may still start runs of their own
         await reader.confirm()
         await until(lambda: len(reader.bundles) == 3)
         await reader.confirm(reader.bundles[-1:])
@@ -337,7 +337,7 @@ async def test_a_burst_is_closed_by_an_empty_bundle_when_it_has_arrived_and_noth
     assert position(inbox) == last(inbox)
 
 
-async def test_what_follows_an_empty_bundle_closely_is_a_burst_again(inbox: Inbox) -> None:
+async def test_events_soon_after_an_empty_bundle_form_a_new_burst(inbox: Inbox) -> None:
     async with following(inbox, batch_size=1, quiet_seconds=0.3) as reader:
         bring(inbox, 1, 2)
         await has(reader, 2)
@@ -351,7 +351,7 @@ async def test_what_follows_an_empty_bundle_closely_is_a_burst_again(inbox: Inbo
     assert [len(bundle.events) for bundle in reader.bundles] == [1, 1, 0, 1, 0]
 
 
-async def test_bundles_that_come_one_by_one_are_left_alone(inbox: Inbox) -> None:
+async def test_single_bundles_are_not_followed_by_an_empty_bundle(inbox: Inbox) -> None:
     async with following(inbox, quiet_seconds=0.2) as reader:
         for number in (1, 2):
             bring(inbox, number)
@@ -362,7 +362,7 @@ async def test_bundles_that_come_one_by_one_are_left_alone(inbox: Inbox) -> None
     assert [len(bundle.events) for bundle in reader.bundles] == [1, 1]
 
 
-async def test_a_burst_is_closed_by_whoever_bears_the_name_next(inbox: Inbox) -> None:
+async def test_the_next_follower_of_the_name_closes_the_burst(inbox: Inbox) -> None:
     async with following(inbox, batch_size=1) as reader:
         bring(inbox, 1, 2)
         await has(reader, 2)
@@ -373,7 +373,7 @@ async def test_a_burst_is_closed_by_whoever_bears_the_name_next(inbox: Inbox) ->
     assert again.ids == []
 
 
-async def test_an_inbox_that_is_down_ends_it() -> None:
+async def test_an_inbox_error_ends_the_follower() -> None:
     class Shaky(MemoryInbox):
         is_down: Callable[[], bool] = staticmethod(lambda: False)
 
@@ -393,7 +393,7 @@ async def test_an_inbox_that_is_down_ends_it() -> None:
 _SLOW = {"lease_seconds": 60.0, "renew_seconds": 1.0}
 
 
-async def test_sixty_followers_share_the_few_connections_of_their_process(
+async def test_sixty_followers_share_the_database_connections_of_their_process(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", postgres_url)
@@ -414,7 +414,9 @@ async def test_sixty_followers_share_the_few_connections_of_their_process(
         inbox.close()
 
 
-def test_a_worker_keeps_no_connection_while_it_waits(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_holds_no_database_connection_while_it_is_idle(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", postgres_url)
     inbox = open_named_inbox()
     inbox.append(FEED, [message_of(FEED, event(1), time.time())])
@@ -425,7 +427,9 @@ def test_a_worker_keeps_no_connection_while_it_waits(postgres_url: str, monkeypa
     inbox.close()
 
 
-async def test_who_closes_a_shared_inbox_takes_it_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_a_shared_inbox_leaves_it_open_for_its_other_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
     first, second = await aopen_inbox(), await aopen_inbox()
     assert first is second
@@ -439,29 +443,29 @@ async def test_who_closes_a_shared_inbox_takes_it_from_nobody(tmp_path: Path, mo
 
 
 def connections(database: psycopg.Connection) -> int:
-    """How many there are to that database, its own one apart."""
+    """The number of connections to that database, except this one."""
     query = "SELECT * FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     return len(database.execute(query).fetchall())
 
 
 async def stop(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Until all that they have asked of the inbox is answered: threads go on for a moment."""
+    """Cancel the tasks and wait for their calls to the inbox, which continue in threads for a moment."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    everybody = threading.Barrier(THREADS, timeout=30.0)
-    await asyncio.gather(*(in_thread(everybody.wait) for _ in range(THREADS)))
+    all_threads = threading.Barrier(THREADS, timeout=30.0)
+    await asyncio.gather(*(in_thread(all_threads.wait) for _ in range(THREADS)))
 
 
-# --- what was deleted, and what has gone back
+# --- deleted events, and an inbox that was restored
 
 
 def counts() -> tuple[list[tuple[str, int]], Callable[[str, int], object]]:
-    told: list[tuple[str, int]] = []
-    return told, lambda name, number: told.append((name, number))
+    counted: list[tuple[str, int]] = []
+    return counted, lambda name, number: counted.append((name, number))
 
 
-async def test_one_that_was_away_for_too_long_is_told_how_many_it_has_lost_and_goes_on(
+async def test_the_number_of_lost_events_is_logged_after_a_long_pause_and_reading_continues(
     inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with following(inbox) as reader:
@@ -471,7 +475,7 @@ async def test_one_that_was_away_for_too_long_is_told_how_many_it_has_lost_and_g
     bring(inbox, *range(3, 9))
     inbox.prune(NOW + 1, limit=100)
     bring(inbox, 9)
-    told, count = counts()
+    counted, count = counts()
     async with following(inbox, count=count) as again:
         await has(again, 1)
         await again.confirm()
@@ -483,10 +487,10 @@ async def test_one_that_was_away_for_too_long_is_told_how_many_it_has_lost_and_g
     assert error.startswith(
         "the trigger 'mine': the feed fake queue: 6 of its events were deleted before they could be"
     )
-    assert (again.ids, told) == (["9", "10"], [("feed.lost", 6)])
+    assert (again.ids, counted) == (["9", "10"], [("feed.lost", 6)])
 
 
-async def test_one_of_before_the_upgrade_learns_what_it_has_passed(
+async def test_a_position_from_an_older_version_gains_the_count_of_passed_events(
     inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     bring(inbox, 1, 2)
@@ -511,11 +515,11 @@ def bring_at(inbox: Any, at: float, *numbers: int) -> None:
 
 
 @pytest.mark.parametrize("new", [1, 3, 4, 9])
-async def test_a_backup_that_was_restored_is_told_and_read_from_there(
+async def test_a_restored_backup_is_logged_and_read_from_its_own_position(
     replaceable: ReplaceableInbox, caplog: pytest.LogCaptureFixture, new: int
 ) -> None:
     inbox: Any = replaceable
-    told, count = counts()
+    counted, count = counts()
     async with following(inbox, back_seconds=0.2, count=count) as reader:
         bring_at(inbox, NOW, 1, 2)
         await has(reader, 2)
@@ -536,10 +540,10 @@ async def test_a_backup_that_was_restored_is_told_and_read_from_there(
 
     assert reader.ids == [*map(str, (1, 2, 3, 4, 5)), *map(str, range(11, 11 + new)), "99"]
     assert caplog.text.count("the inbox has gone back") == 1
-    assert told == [("inbox.went_back", 1)]
+    assert counted == [("inbox.went_back", 1)]
 
 
-async def test_a_replica_that_lags_for_a_moment_delivers_nothing_twice_and_says_nothing(
+async def test_a_replica_that_lags_briefly_causes_no_duplicates_and_no_log(
     replaceable: ReplaceableInbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox: Any = replaceable
@@ -560,7 +564,7 @@ async def test_a_replica_that_lags_for_a_moment_delivers_nothing_twice_and_says_
     assert (reader.ids, caplog.text) == (["1", "2", "3", "4"], "")
 
 
-async def test_one_that_starts_again_after_a_restore_does_not_go_by_what_it_had_confirmed(
+async def test_a_follower_restarted_after_a_restore_ignores_its_earlier_confirmations(
     replaceable: ReplaceableInbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox: Any = replaceable

@@ -1,4 +1,4 @@
-"""Whoever waits for an event hears of what is there since his moment, then of what comes, and misses nothing."""
+"""A waiter receives the stored events since its moment, then the new ones, and misses none."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Heartbeat, Received
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.store import SqlInbox
-from tests.feed.remote import NOW, Listening, event
-from tests.feed.test_listener import QUICK, listener_on, rung, signal, silent_wakeup
+from tests.feed.remote import NOW, RecordingWaiter, event
+from tests.feed.test_listener import QUICK, contents_of, listener_on, signal, silent_wakeup
 from tests.inbox.memory import MemoryInbox
 from tests.inbox.replaceable import ReplaceableInbox
 from tests.until import until
@@ -41,28 +41,28 @@ def bring(inbox: Inbox, *numbers: int, channel: str = FEED, received_at: float =
     inbox.append(channel, [message_of(channel, event(number, subject=str(number)), received_at) for number in numbers])
 
 
-async def test_what_is_there_is_heard_before_what_comes(inbox: Inbox) -> None:
-    listening = Listening()
+async def test_stored_events_arrive_before_new_ones(inbox: Inbox) -> None:
+    waiting = RecordingWaiter()
     bring(inbox, 1, 2)
     listener = listener_on(inbox)
-    with listener.hearing(FEED, listening.waiter):
-        await until(lambda: len(listening.heard) == 2)
+    with listener.hearing(FEED, waiting.waiter):
+        await until(lambda: len(waiting.received) == 2)
         bring(inbox, 3)
-        await until(lambda: len(listening.heard) == 3)
+        await until(lambda: len(waiting.received) == 3)
 
-    assert listening.heard == ["1", "2", "3"]
+    assert waiting.received == ["1", "2", "3"]
 
 
-async def test_many_pages_that_are_there_are_heard_in_their_order(inbox: Inbox) -> None:
-    listening, numbers = Listening(), range(1, 2 * PAGE_MESSAGES + 3)
+async def test_many_pages_of_stored_events_arrive_in_order(inbox: Inbox) -> None:
+    waiting, numbers = RecordingWaiter(), range(1, 2 * PAGE_MESSAGES + 3)
     bring(inbox, *numbers)
-    with listener_on(inbox).hearing(FEED, listening.waiter):
-        await until(lambda: len(listening.heard) >= len(numbers))
+    with listener_on(inbox).hearing(FEED, waiting.waiter):
+        await until(lambda: len(waiting.received) >= len(numbers))
 
-    assert listening.heard == [str(number) for number in numbers]
+    assert waiting.received == [str(number) for number in numbers]
 
 
-async def test_what_came_in_long_before_the_moment_is_not_even_read() -> None:
+async def test_events_received_long_before_the_moment_are_not_read() -> None:
     asked: list[int] = []
 
     class Watched(MemoryInbox):
@@ -70,30 +70,30 @@ async def test_what_came_in_long_before_the_moment_is_not_even_read() -> None:
             asked.append(number)
             return super().after(channel, number, limit)
 
-    inbox, listening = Watched(), Listening(EventFilter(since=NOW))
+    inbox, waiting = Watched(), RecordingWaiter(EventFilter(since=NOW))
     bring(inbox, 1, received_at=NOW - AHEAD_SECONDS - 1.0)
     bring(inbox, 2, received_at=NOW - AHEAD_SECONDS + 1.0)
-    with listener_on(inbox).hearing(FEED, listening.waiter):
-        await until(lambda: bool(listening.heard))
+    with listener_on(inbox).hearing(FEED, waiting.waiter):
+        await until(lambda: bool(waiting.received))
 
-    assert (listening.heard, asked[0]) == (["2"], 1)
+    assert (waiting.received, asked[0]) == (["2"], 1)
 
 
-async def test_other_feeds_are_not_heard(inbox: Inbox) -> None:
-    listening, other = Listening(), Listening()
+async def test_a_waiter_receives_no_events_of_other_feeds(inbox: Inbox) -> None:
+    waiting, other = RecordingWaiter(), RecordingWaiter()
     listener = listener_on(inbox)
     bring(inbox, 1, channel="another")
-    with listener.hearing(FEED, listening.waiter), listener.hearing("another", other.waiter):
+    with listener.hearing(FEED, waiting.waiter), listener.hearing("another", other.waiter):
         bring(inbox, 2, channel="another")
-        await until(lambda: len(other.heard) == 2)
+        await until(lambda: len(other.received) == 2)
         bring(inbox, 3)
-        await until(lambda: bool(listening.heard))
+        await until(lambda: bool(waiting.received))
 
-    assert (listening.heard, other.heard) == (["3"], ["1", "2"])
+    assert (waiting.received, other.received) == (["3"], ["1", "2"])
 
 
-async def test_nothing_is_missed_between_what_is_there_and_what_comes(inbox: Inbox) -> None:
-    """A pump writes as fast as it can, while others come to wait for single events."""
+async def test_no_event_is_missed_between_stored_and_new_ones(inbox: Inbox) -> None:
+    """A pump writes continuously while waiters for single events join."""
     ends = threading.Event()
 
     def pump() -> None:
@@ -101,21 +101,21 @@ async def test_nothing_is_missed_between_what_is_there_and_what_comes(inbox: Inb
             bring(inbox, number)
             ends.wait(0.002)
 
-    listener, all_ = listener_on(inbox), [Listening(EventFilter(subject=str(10 * n))) for n in range(1, 41)]
+    listener, all_ = listener_on(inbox), [RecordingWaiter(EventFilter(subject=str(10 * n))) for n in range(1, 41)]
     writing = asyncio.create_task(asyncio.to_thread(pump))
     with ExitStack() as held:
         for one in all_:
             held.enter_context(listener.hearing(FEED, one.waiter))
             await asyncio.sleep(0.01)
         await writing
-        await until(lambda: all(one.heard for one in all_))
+        await until(lambda: all(one.received for one in all_))
 
-    assert [set(one.heard) for one in all_] == [{str(10 * n)} for n in range(1, 41)]
+    assert [set(one.received) for one in all_] == [{str(10 * n)} for n in range(1, 41)]
 
 
-async def test_what_comes_while_a_newcomer_catches_up_is_heard() -> None:
+async def test_events_that_arrive_while_a_new_waiter_catches_up_are_received() -> None:
     class Busy(MemoryInbox):
-        """Something comes in after each page that is asked for."""
+        """An event arrives after each page that is read."""
 
         number = 10
 
@@ -126,29 +126,29 @@ async def test_what_comes_while_a_newcomer_catches_up_is_heard() -> None:
                 bring(self, self.number)
             return found
 
-    inbox, listening = Busy(), Listening()
+    inbox, waiting = Busy(), RecordingWaiter()
     bring(inbox, 1)
-    with listener_on(inbox).hearing(FEED, listening.waiter):
-        await until(lambda: "20" in listening.heard)
+    with listener_on(inbox).hearing(FEED, waiting.waiter):
+        await until(lambda: "20" in waiting.received)
 
-    assert set(listening.heard) == {"1", *map(str, range(11, 21))}
+    assert set(waiting.received) == {"1", *map(str, range(11, 21))}
 
 
-async def test_who_comes_and_goes_while_others_catch_up_does_no_harm(inbox: Inbox) -> None:
-    listener, patient = listener_on(inbox), Listening()
+async def test_waiters_that_join_and_leave_do_not_disturb_one_that_catches_up(inbox: Inbox) -> None:
+    listener, patient = listener_on(inbox), RecordingWaiter()
     bring(inbox, *range(1, 50))
     with listener.hearing(FEED, patient.waiter):
         for _ in range(20):
-            with listener.hearing(FEED, Listening(EventFilter(subject="none")).waiter):
+            with listener.hearing(FEED, RecordingWaiter(EventFilter(subject="none")).waiter):
                 await asyncio.sleep(0.003)
         bring(inbox, 50)
-        await until(lambda: "50" in patient.heard)
+        await until(lambda: "50" in patient.received)
     await until(lambda: listener.is_idle)
 
     assert (listener._newcomers, listener._waiter_indexes) == ({}, {})
 
 
-async def test_an_inbox_that_is_down_for_a_while_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_event_is_lost_while_the_inbox_is_down(caplog: pytest.LogCaptureFixture) -> None:
     class Shaky(MemoryInbox):
         is_down = True
 
@@ -157,66 +157,66 @@ async def test_an_inbox_that_is_down_for_a_while_loses_nothing(caplog: pytest.Lo
                 raise InboxError("the inbox is down")
             return super().after(channel, number, limit)
 
-    inbox, listening = Shaky(), Listening()
+    inbox, waiting = Shaky(), RecordingWaiter()
     bring(inbox, 1)
-    with caplog.at_level(logging.WARNING), listener_on(inbox).hearing(FEED, listening.waiter):
+    with caplog.at_level(logging.WARNING), listener_on(inbox).hearing(FEED, waiting.waiter):
         await until(lambda: "the inbox is down" in caplog.text)
         bring(inbox, 2)
         inbox.is_down = False
-        await until(lambda: "2" in listening.heard)
+        await until(lambda: "2" in waiting.received)
 
-    assert set(listening.heard) == {"1", "2"}
+    assert set(waiting.received) == {"1", "2"}
 
 
-async def test_an_inbox_that_stays_down_is_told_to_those_who_wait() -> None:
+async def test_waiters_are_warned_of_an_inbox_that_stays_down() -> None:
     async def refuse() -> Inbox:
         raise InboxError("the inbox is down")
 
-    now, old, new = [0.0], Listening(), Listening()
+    now, old, new = [0.0], RecordingWaiter(), RecordingWaiter()
     listener = Listener(refuse, read_seconds=QUICK, clock=lambda: now[0])
     with listener.hearing(FEED, old.waiter), listener.hearing(FEED, new.waiter):
         await asyncio.sleep(5 * QUICK)
-        assert (old.doubts, new.doubts) == ([], [])
+        assert (old.warnings, new.warnings) == ([], [])
         now[0] = SILENT_SECONDS + 1.0
-        await until(lambda: bool(old.doubts and new.doubts))
+        await until(lambda: bool(old.warnings and new.warnings))
 
-    assert old.doubts[0] == "the inbox cannot be read for now: the inbox is down"
+    assert old.warnings[0] == "the inbox cannot be read for now: the inbox is down"
 
 
-async def test_an_inbox_whose_address_is_none_is_told_at_once() -> None:
+async def test_waiters_are_warned_of_an_invalid_inbox_address_at_once() -> None:
     async def refuse() -> Inbox:
         raise ConfigurationError("the inbox's address is none")
 
-    listening = Listening()
-    with Listener(refuse, read_seconds=QUICK).hearing(FEED, listening.waiter):
-        await until(lambda: bool(listening.doubts))
+    waiting = RecordingWaiter()
+    with Listener(refuse, read_seconds=QUICK).hearing(FEED, waiting.waiter):
+        await until(lambda: bool(waiting.warnings))
 
 
-@pytest.mark.parametrize("beats, told", [(False, 1), (True, 0)])
-async def test_who_waits_for_what_is_pushed_is_told_of_missing_receivers(
-    beats: bool, told: int, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("beats, count", [(False, 1), (True, 0)])
+async def test_waiters_for_a_pushed_feed_are_warned_once_of_a_missing_receiver(
+    beats: bool, count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now, listening, inbox = [0.0], Listening(), MemoryInbox()
+    now, waiting, inbox = [0.0], RecordingWaiter(), MemoryInbox()
     if beats:
         inbox.beat("api", "https://airflow.example.com")
     listener = listener_on(inbox, lambda: now[0])
-    with listener.hearing(FEED, listening.waiter), listener.expecting(FEED, listening.waiter):
+    with listener.hearing(FEED, waiting.waiter), listener.expecting(FEED, waiting.waiter):
         for _ in range(3):
             before = listener.reads
             now[0] += 120.0
             await until(lambda before=before: listener.reads > before + 1)
 
-    words = [one for one in caplog.messages if "no receiver has been heard of" in one]
-    assert len(words) == len(set(listening.doubts)) == told
-    for one in (*words, *listening.doubts):
+    messages = [one for one in caplog.messages if "no receiver has been heard of" in one]
+    assert len(messages) == len(set(waiting.warnings)) == count
+    for one in (*messages, *waiting.warnings):
         assert one.startswith(f"the feed {FEED} is pushed to a receiver, and no receiver")
         assert "none runs" in one
         assert "another inbox" in one
 
 
-async def test_a_silence_that_comes_again_is_told_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_receiver_that_falls_silent_again_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
     class Aging(MemoryInbox):
-        """Its receiver is of the age that a test says."""
+        """The test sets the age of its receiver's heartbeat."""
 
         age = 10_000.0
 
@@ -225,7 +225,7 @@ async def test_a_silence_that_comes_again_is_told_again(caplog: pytest.LogCaptur
 
     now, inbox = [0.0], Aging()
     listener = listener_on(inbox, lambda: now[0])
-    with listener.expecting(FEED, Listening().waiter):
+    with listener.expecting(FEED, RecordingWaiter().waiter):
         for age in (SILENT_SECONDS, 1.0, SILENT_SECONDS):
             inbox.age, before = age, listener.reads
             now[0] += 120.0
@@ -235,58 +235,58 @@ async def test_a_silence_that_comes_again_is_told_again(caplog: pytest.LogCaptur
     assert len([one for one in caplog.messages if "no receiver has been heard of" in one]) == 2
 
 
-async def test_who_waits_for_events_is_not_told_of_missing_receivers() -> None:
-    now, listening, inbox = [0.0], Listening(), MemoryInbox()
+async def test_waiters_for_other_feeds_are_not_warned_of_missing_receivers() -> None:
+    now, waiting, inbox = [0.0], RecordingWaiter(), MemoryInbox()
     listener = listener_on(inbox, lambda: now[0])
-    with listener.hearing(FEED, listening.waiter):
+    with listener.hearing(FEED, waiting.waiter):
         await until(lambda: listener.reads > 0)
         now[0] = 10_000.0
         before = listener.reads
         await until(lambda: listener.reads > before + 1)
 
-    assert listening.doubts == []
+    assert waiting.warnings == []
 
 
-async def test_signals_and_events_go_together(inbox: Inbox) -> None:
-    listener, wakeup, listening = listener_on(inbox), silent_wakeup(), Listening(EventFilter(subject="7"))
-    with listener.listening("start", wakeup), listener.hearing(FEED, listening.waiter):
+async def test_one_listener_delivers_both_signals_and_events(inbox: Inbox) -> None:
+    listener, wakeup, waiting = listener_on(inbox), silent_wakeup(), RecordingWaiter(EventFilter(subject="7"))
+    with listener.listening("start", wakeup), listener.hearing(FEED, waiting.waiter):
         inbox.add([signal("start")])
         bring(inbox, 7)
-        await rung(wakeup)
-        await until(lambda: bool(listening.heard))
+        await contents_of(wakeup)
+        await until(lambda: bool(waiting.received))
 
 
-async def test_followers_are_told_that_there_may_be_something_new(inbox: Inbox) -> None:
-    listener, told = listener_on(inbox), list[str]()
-    with listener.following(FEED, lambda: told.append("first")):
-        with listener.following(FEED, lambda: told.append("second")):
+async def test_followers_are_notified_of_new_events(inbox: Inbox) -> None:
+    listener, notified = listener_on(inbox), list[str]()
+    with listener.following(FEED, lambda: notified.append("first")):
+        with listener.following(FEED, lambda: notified.append("second")):
             await until(lambda: listener.reads > 0)
             bring(inbox, 1)
-            await until(lambda: "second" in told)
-        told.clear()
+            await until(lambda: "second" in notified)
+        notified.clear()
         bring(inbox, 1, channel="another")
         bring(inbox, 2)
-        await until(lambda: bool(told))
-        assert told == ["first"]
+        await until(lambda: bool(notified))
+        assert notified == ["first"]
     await until(lambda: listener.is_idle)
 
     assert listener._followers == {}
 
 
-async def test_a_listener_that_died_hands_all_over_to_the_next(inbox: Inbox) -> None:
-    listener, first, second = listener_on(inbox), Listening(), Listening()
+async def test_waiters_survive_the_end_of_the_listener_s_task(inbox: Inbox) -> None:
+    listener, first, second = listener_on(inbox), RecordingWaiter(), RecordingWaiter()
     with listener.hearing(FEED, first.waiter):
         bring(inbox, 1)
-        await until(lambda: bool(first.heard))
+        await until(lambda: bool(first.received))
         assert listener._task is not None
         listener._task.cancel()
         await until(lambda: listener.is_idle)
         bring(inbox, 2)
         with listener.hearing(FEED, second.waiter):
-            await until(lambda: "2" in first.heard and "2" in second.heard)
+            await until(lambda: "2" in first.received and "2" in second.received)
 
 
-# --- an inbox that has gone back
+# --- an inbox that was restored
 
 
 def put(inbox: Any, at: float, *numbers: int) -> None:
@@ -294,13 +294,13 @@ def put(inbox: Any, at: float, *numbers: int) -> None:
 
 
 @pytest.mark.parametrize("new", [1, 2, 3, 9])
-async def test_who_waits_hears_of_what_comes_into_a_backup_that_was_restored(
+async def test_waiters_receive_events_that_arrive_in_a_restored_backup(
     caplog: pytest.LogCaptureFixture, new: int
 ) -> None:
-    replaceable, told, wakeup = ReplaceableInbox(), list[tuple[str, int]](), silent_wakeup()
+    replaceable, counted, wakeup = ReplaceableInbox(), list[tuple[str, int]](), silent_wakeup()
     inbox: Any = replaceable
-    waiting = [Listening(EventFilter(subject=str(number))) for number in range(10, 10 + new)]
-    listener = listener_on(inbox, back_seconds=0.1, count=lambda *one: told.append(one))
+    waiting = [RecordingWaiter(EventFilter(subject=str(number))) for number in range(10, 10 + new)]
+    listener = listener_on(inbox, back_seconds=0.1, count=lambda *one: counted.append(one))
     with ExitStack() as held:
         held.enter_context(listener.listening("mine", wakeup))
         for one in waiting:
@@ -313,39 +313,39 @@ async def test_who_waits_hears_of_what_comes_into_a_backup_that_was_restored(
         saved.add([signal("mine")])
         put(saved, NOW + 100, *range(10, 10 + new))
         replaceable.present = saved
-        await rung(wakeup)
-        await until(lambda: all(one.heard for one in waiting))
+        await contents_of(wakeup)
+        await until(lambda: all(one.received for one in waiting))
 
-    assert [one.heard for one in waiting] == [[str(number)] for number in range(10, 10 + new)]
-    assert caplog.text.count("the inbox has gone back") == len(told) == 1
+    assert [one.received for one in waiting] == [[str(number)] for number in range(10, 10 + new)]
+    assert caplog.text.count("the inbox has gone back") == len(counted) == 1
 
 
-async def test_a_replica_that_lags_for_a_moment_is_no_reason_to_begin_anew(caplog: pytest.LogCaptureFixture) -> None:
-    replaceable, listening = ReplaceableInbox(), Listening()
+async def test_a_replica_that_lags_briefly_does_not_restart_reading(caplog: pytest.LogCaptureFixture) -> None:
+    replaceable, waiting = ReplaceableInbox(), RecordingWaiter()
     inbox: Any = replaceable
     listener = listener_on(inbox, back_seconds=5.0)
-    with listener.hearing(FEED, listening.waiter):
+    with listener.hearing(FEED, waiting.waiter):
         put(inbox, NOW, 1, 2)
         behind = replaceable.backup()
         put(inbox, NOW, 3)
-        await until(lambda: len(listening.heard) == 3)
+        await until(lambda: len(waiting.received) == 3)
         for _ in range(3):
             replaceable.present, primary = behind, replaceable.present
             await asyncio.sleep(0.1)
             replaceable.present = primary
         put(inbox, NOW, 4)
-        await until(lambda: len(listening.heard) == 4)
+        await until(lambda: len(waiting.received) == 4)
 
-    assert (listening.heard, caplog.text) == (["1", "2", "3", "4"], "")
+    assert (waiting.received, caplog.text) == (["1", "2", "3", "4"], "")
 
 
-async def test_what_is_pruned_behind_it_is_no_going_back(inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
-    listening = Listening()
-    with listener_on(inbox, back_seconds=0.0).hearing(FEED, listening.waiter):
+async def test_pruned_events_are_not_taken_for_a_restored_inbox(inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
+    waiting = RecordingWaiter()
+    with listener_on(inbox, back_seconds=0.0).hearing(FEED, waiting.waiter):
         bring(inbox, 1, 2)
-        await until(lambda: len(listening.heard) == 2)
+        await until(lambda: len(waiting.received) == 2)
         inbox.prune(NOW + 1, limit=10)
         bring(inbox, 3)
-        await until(lambda: len(listening.heard) == 3)
+        await until(lambda: len(waiting.received) == 3)
 
     assert caplog.text == ""

@@ -1,4 +1,4 @@
-"""One reader for all who wait for callbacks."""
+"""One listener reads the inbox for all waiters for callbacks."""
 
 from __future__ import annotations
 
@@ -37,44 +37,44 @@ def listener_on(inbox: Inbox, clock: Callable[[], float] = time.monotonic, **opt
 
 
 def silent_wakeup() -> Wakeup:
-    return Wakeup(lambda words: None)
+    return Wakeup(lambda message: None)
 
 
-async def rung(wakeup: Wakeup, times: int = 1) -> list[object]:
+async def contents_of(wakeup: Wakeup, times: int = 1) -> list[object]:
     await until(lambda: len(wakeup.contents) >= times)
     return list(wakeup.contents)
 
 
-async def test_a_signal_rings_the_bell_of_whom_it_concerns() -> None:
+async def test_a_signal_wakes_only_the_waiter_of_its_subject() -> None:
     inbox, mine, other = MemoryInbox(), silent_wakeup(), silent_wakeup()
     listener = listener_on(inbox)
     with listener.listening("mine", mine), listener.listening("other", other):
         await until(lambda: listener.reads > 0)
         inbox.add([signal("mine", content={"status": 1900})])
 
-        assert await rung(mine) == [{"status": 1900}]
+        assert await contents_of(mine) == [{"status": 1900}]
         assert not other.contents
 
 
-async def test_what_came_before_somebody_listened_is_told() -> None:
+async def test_a_waiter_receives_a_signal_that_arrived_before_it_listened() -> None:
     inbox, wakeup = MemoryInbox(), silent_wakeup()
     inbox.add([signal("mine"), *(signal(f"other-{number}") for number in range(PAGE_MESSAGES))])
     listener = listener_on(inbox)
     with listener.listening("mine", wakeup):
-        assert await rung(wakeup) == [None]
+        assert await contents_of(wakeup) == [None]
 
 
-async def test_who_comes_later_hears_too() -> None:
+async def test_a_waiter_that_joins_later_receives_its_signal() -> None:
     inbox, first, second = MemoryInbox(), silent_wakeup(), silent_wakeup()
     listener = listener_on(inbox)
     with listener.listening("first", first):
         inbox.add([signal("second"), signal("first")])
-        await rung(first)
+        await contents_of(first)
         with listener.listening("second", second):
-            assert await rung(second) == [None]
+            assert await contents_of(second) == [None]
 
 
-async def test_a_thousand_who_listen_cost_one_read_at_a_time() -> None:
+async def test_a_thousand_waiters_share_each_read() -> None:
     inbox, wakeups = MemoryInbox(), [silent_wakeup() for _ in range(1_000)]
     listener = listener_on(inbox)
     held = [listener.listening(str(number), wakeup) for number, wakeup in enumerate(wakeups)]
@@ -83,7 +83,7 @@ async def test_a_thousand_who_listen_cost_one_read_at_a_time() -> None:
     await until(lambda: listener.reads >= 1_000 / SUBJECTS)
     before = listener.reads
     inbox.add([signal(str(number)) for number in range(1_000)])
-    await rung(wakeups[-1])
+    await contents_of(wakeups[-1])
 
     assert all(wakeup.contents for wakeup in wakeups)
     assert listener.reads - before <= 5
@@ -91,16 +91,16 @@ async def test_a_thousand_who_listen_cost_one_read_at_a_time() -> None:
         one.__exit__(None, None, None)
 
 
-async def test_a_flood_for_one_does_not_hide_what_concerns_another() -> None:
+async def test_many_signals_for_one_subject_do_not_hide_the_signal_of_another() -> None:
     inbox, wakeup = MemoryInbox(), silent_wakeup()
     inbox.add([signal("flooded", str(number)) for number in range(3 * PAGE_MESSAGES)])
     inbox.add([signal("mine"), *(signal(f"other-{number}") for number in range(PAGE_MESSAGES))])
     listener = listener_on(inbox)
     with listener.listening("flooded", silent_wakeup()), listener.listening("mine", wakeup):
-        assert await rung(wakeup) == [None]
+        assert await contents_of(wakeup) == [None]
 
 
-async def test_a_flood_for_one_does_not_hide_what_shows_up_late_for_another() -> None:
+async def test_many_signals_for_one_subject_do_not_hide_a_late_signal_of_another() -> None:
     class Late(MemoryInbox):
         hidden = "mine"
 
@@ -120,10 +120,10 @@ async def test_a_flood_for_one_does_not_hide_what_shows_up_late_for_another() ->
         await until(lambda: listener.reads > passed)
         inbox.hidden = ""
         with listener.listening("flooded", silent_wakeup()):
-            assert await rung(wakeup) == [None]
+            assert await contents_of(wakeup) == [None]
 
 
-async def test_nobody_reads_where_nobody_listens_and_who_comes_back_misses_nothing() -> None:
+async def test_a_listener_without_waiters_stops_and_a_waiter_that_returns_misses_no_signal() -> None:
     inbox, wakeup = MemoryInbox(), silent_wakeup()
     listener = listener_on(inbox)
     with listener.listening("mine", silent_wakeup()):
@@ -132,10 +132,10 @@ async def test_nobody_reads_where_nobody_listens_and_who_comes_back_misses_nothi
     inbox.add([signal("mine")])
 
     with listener.listening("mine", wakeup):
-        assert await rung(wakeup) == [None]
+        assert await contents_of(wakeup) == [None]
 
 
-async def test_a_file_that_was_moved_under_a_running_triggerer_is_told_and_read_once_it_is_back(
+async def test_a_moved_inbox_file_is_logged_and_read_after_it_is_moved_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file, away = tmp_path / "inbox.db", tmp_path / "away.db"
@@ -147,11 +147,11 @@ async def test_a_file_that_was_moved_under_a_running_triggerer_is_told_and_read_
         await until(lambda: "its file was deleted, moved or emptied" in caplog.text)
         away.rename(file)
         inbox.add([signal("mine")])
-        assert await rung(wakeup) == [None]
+        assert await contents_of(wakeup) == [None]
     await until(lambda: listener.is_idle)
 
 
-async def test_an_inbox_that_is_down_is_told_once_and_read_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_inbox_that_is_down_is_logged_once_and_read_again(caplog: pytest.LogCaptureFixture) -> None:
     class Shaky(MemoryInbox):
         is_down, asked = True, 0
 
@@ -167,12 +167,12 @@ async def test_an_inbox_that_is_down_is_told_once_and_read_again(caplog: pytest.
     with caplog.at_level(logging.WARNING), listener.listening("mine", wakeup):
         await until(lambda: inbox.asked >= 3)
         inbox.is_down = False
-        assert await rung(wakeup) == [None]
+        assert await contents_of(wakeup) == [None]
 
     assert [record.getMessage() for record in caplog.records] == ["the inbox cannot be read for now: the inbox is down"]
 
 
-async def test_trouble_of_any_kind_lets_nobody_go_deaf(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_listener_survives_an_unexpected_error(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(MemoryInbox):
         asked = 0
 
@@ -185,29 +185,29 @@ async def test_trouble_of_any_kind_lets_nobody_go_deaf(caplog: pytest.LogCapture
     inbox, wakeup = Broken(), silent_wakeup()
     inbox.add([signal("mine")])
     with caplog.at_level(logging.WARNING), listener_on(inbox).listening("mine", wakeup):
-        assert await rung(wakeup) == [None]
+        assert await contents_of(wakeup) == [None]
 
     assert caplog.text.count("read-only file system") == 1
 
 
-async def test_what_is_configured_wrongly_is_told_to_those_who_wait() -> None:
+async def test_waiters_for_callbacks_are_warned_of_an_invalid_configuration() -> None:
     async def refuse() -> Inbox:
         raise ConfigurationError("the inbox's address is none")
 
-    words: list[str] = []
-    with Listener(refuse, read_seconds=QUICK).listening("mine", Wakeup(words.append)):
-        await until(lambda: bool(words))
+    warnings: list[str] = []
+    with Listener(refuse, read_seconds=QUICK).listening("mine", Wakeup(warnings.append)):
+        await until(lambda: bool(warnings))
 
-    assert words == ["the inbox cannot be read for now: the inbox's address is none"]
+    assert warnings == ["the inbox cannot be read for now: the inbox's address is none"]
 
 
-@pytest.mark.parametrize("beats, told", [(False, 1), (True, 0)])
-async def test_an_inbox_without_a_receiver_is_told_once(beats: bool, told: int) -> None:
-    inbox, words = MemoryInbox(), []
+@pytest.mark.parametrize("beats, count", [(False, 1), (True, 0)])
+async def test_waiters_for_callbacks_are_warned_once_of_a_missing_receiver(beats: bool, count: int) -> None:
+    inbox, warnings = MemoryInbox(), []
     if beats:
         inbox.beat("api", "https://airflow.example.com")
     now = [0.0]
-    wakeup = Wakeup(words.append)
+    wakeup = Wakeup(warnings.append)
     listener = listener_on(inbox, lambda: now[0])
     with listener.listening("mine", wakeup):
         for _ in range(3):
@@ -215,11 +215,11 @@ async def test_an_inbox_without_a_receiver_is_told_once(beats: bool, told: int) 
             now[0] += 120.0
             await until(lambda before=before: listener.reads > before + 1)
 
-    assert len(words) == told
-    assert all("none runs" in one and "another inbox" in one for one in words)
+    assert len(warnings) == count
+    assert all("none runs" in one and "another inbox" in one for one in warnings)
 
 
-async def test_a_bell_answers_the_look_that_waits() -> None:
+async def test_a_wakeup_ends_the_wait_for_the_next_poll() -> None:
     wakeup, answer = silent_wakeup(), asyncio.get_running_loop().create_future()
     wakeup.wait_on(answer)
     assert not answer.done()
@@ -229,7 +229,7 @@ async def test_a_bell_answers_the_look_that_waits() -> None:
     assert list(wakeup.contents) == ["content"]
 
 
-async def test_a_bell_that_rings_during_a_look_answers_the_next_one_and_no_further() -> None:
+async def test_a_wakeup_during_a_poll_ends_only_the_next_wait() -> None:
     wakeup, loop = silent_wakeup(), asyncio.get_running_loop()
     under_way, following, last = (loop.create_future() for _ in range(3))
     wakeup.wait_on(under_way)

@@ -1,4 +1,4 @@
-"""A feed of Acronis whose remote says odd things, over HTTP, by the worker's driver and by the triggerer's."""
+"""An Acronis feed with malformed events, over HTTP, read by the worker's driver and by the triggerer's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acronis.feed import AcronisFeed, feed_of
-from tests.feed.remote import NOW, Listening
+from tests.feed.remote import NOW, RecordingWaiter
 from tests.hub.conftest import settings_for
 from tests.inbox.memory import MemoryInbox
 from tests.systems.acronis.case import OPTIONS
@@ -45,7 +45,7 @@ READABLE = ["1", "5", "22", "402", "2001"]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What the Event Manager answers; its events are those of :data:`SEQUENCES`."""
+    """Answers as the Event Manager; its events are those of :data:`SEQUENCES`."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         return self._send(200, b'{"offset": %d, "events": [%b]}' % (ahead[-1], events))
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _send(self, status: int, body: bytes) -> None:
         try:
@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
         except ConnectionError:
-            """Whoever does not read such a long reply to its end."""
+            """The client closes a connection whose reply is too long."""
 
 
 @pytest.fixture
@@ -101,10 +101,10 @@ def check(inbox: Inbox, feed: AcronisFeed) -> None:
     assert read(inbox, feed) == READABLE
     assert inbox.position(feed.key) == "2001"
     assert len(kept) == len(ODD)
-    assert max(map(len, kept)) <= 3 * 65_536  # what is no UTF-8 takes more room
+    assert max(map(len, kept)) <= 3 * 65_536  # escaped bytes outside UTF-8 take more room
 
 
-def test_a_worker_reads_all_that_can_be_read(settings: Settings) -> None:
+def test_a_worker_stores_every_readable_event(settings: Settings) -> None:
     inbox, feed = MemoryInbox(), feed_for(settings)
     driver = BlockingDriver(settings)
     WorkerFeedReader(feed, inbox, driver.run, lambda: Seal([]), clock=lambda: NOW).fetch(0.0, 1_000)
@@ -113,7 +113,7 @@ def test_a_worker_reads_all_that_can_be_read(settings: Settings) -> None:
     check(inbox, feed)
 
 
-async def test_the_triggerer_reads_all_that_can_be_read(settings: Settings) -> None:
+async def test_the_triggerer_stores_every_readable_event(settings: Settings) -> None:
     inbox, feed = MemoryInbox(), feed_for(settings)
 
     async def opened() -> Inbox:
@@ -126,7 +126,7 @@ async def test_the_triggerer_reads_all_that_can_be_read(settings: Settings) -> N
     async with hub:
         converse = partial(hub.connection.converse, separate=True)
         pump = Pump(feed, opened, converse, lambda: Seal([]), clock=lambda: NOW)
-        async with pump.serving(Listening(EventFilter(since=1.0)).waiter):
+        async with pump.serving(RecordingWaiter(EventFilter(since=1.0)).waiter):
             async with asyncio.timeout(120):
                 await until(lambda: inbox.position(feed.key) == "2001")
         await until(lambda: pump.is_idle)

@@ -1,4 +1,4 @@
-"""The one reader of a feed: when it reads, when another does, and what it says when it cannot."""
+"""The pump of a feed: when it reads, when another process takes over, and which errors it reports."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.drive import virtual
-from tests.feed.remote import NOW, InlineExecutor, Listening, QueueFeed, Remote
+from tests.feed.remote import NOW, InlineExecutor, QueueFeed, RecordingWaiter, Remote
 from tests.inbox.memory import MemoryInbox
 from tests.until import until
 
 KEY = fresh_key()
 QUICK = {"lease_seconds": 0.4, "renew_seconds": 0.05}
 LASTING = {"lease_seconds": 1e9, "renew_seconds": 1e6}
-"""A lease that is of no interest."""
+"""A lease that never expires within a test."""
 LEASE = "pump fake queue"
 
 DOWN = TransportError("no route to host")
@@ -70,10 +70,10 @@ def stored(inbox: Inbox) -> list[str]:
     return [one.message.delivery for one in inbox.after("fake queue", 0)]
 
 
-async def test_it_reads_while_somebody_waits_and_stores_before_it_acknowledges(inbox: Inbox) -> None:
+async def test_a_pump_with_a_waiter_reads_and_stores_before_it_acknowledges(inbox: Inbox) -> None:
     at: list[tuple[str, list[str]]] = []
     remote = Remote(note=lambda call: at.append((call, stored(inbox))))
-    async with pump_on(inbox, remote).serving(Listening().waiter):
+    async with pump_on(inbox, remote).serving(RecordingWaiter().waiter):
         remote.emit(1, 2)
         await until(lambda: len(at) == 4)
 
@@ -85,22 +85,22 @@ async def test_it_reads_while_somebody_waits_and_stores_before_it_acknowledges(i
     ]
 
 
-async def test_it_begins_at_the_earliest_moment_that_somebody_names() -> None:
+async def test_a_pump_begins_at_the_earliest_moment_of_its_waiters() -> None:
     remote = Remote()
     pump = pump_on(MemoryInbox(), remote)
     async with AsyncExitStack() as held:
         for since in (0.0, 20.0, 10.0):
-            await held.enter_async_context(pump.serving(Listening(EventFilter(since=since)).waiter))
+            await held.enter_async_context(pump.serving(RecordingWaiter(EventFilter(since=since)).waiter))
         await until(lambda: remote.reads == 1)
 
     assert remote.calls[0] == "begin 10.0"
 
 
-async def test_the_next_one_goes_on_where_the_last_one_was(inbox: Inbox) -> None:
+async def test_the_next_pump_continues_at_the_last_position(inbox: Inbox) -> None:
     remote = Remote()
     for number in (1, 3):
         pump = pump_on(inbox, remote)
-        async with pump.serving(Listening().waiter):
+        async with pump.serving(RecordingWaiter().waiter):
             remote.emit(number)
             await until(lambda number=number: f"read {number}" in remote.calls)
         remote.emit(number + 1)
@@ -111,13 +111,13 @@ async def test_the_next_one_goes_on_where_the_last_one_was(inbox: Inbox) -> None
     assert stored(inbox) == ["1", "2", "3", "4"]
 
 
-async def test_one_of_two_reads_and_the_other_one_takes_over_at_once_when_it_stops(inbox: Inbox) -> None:
+async def test_one_of_two_pumps_reads_and_the_other_takes_over_when_it_stops(inbox: Inbox) -> None:
     first, second = Remote(), Remote()
     reader, successor = (pump_on(inbox, remote, lease_seconds=60.0) for remote in (first, second))
     async with AsyncExitStack() as held:
-        async with reader.serving(Listening().waiter):
+        async with reader.serving(RecordingWaiter().waiter):
             await until(lambda: first.reads == 1)
-            await held.enter_async_context(successor.serving(Listening().waiter))
+            await held.enter_async_context(successor.serving(RecordingWaiter().waiter))
             await asyncio.sleep(0.2)
             assert second.calls == []
         first.emit(1)
@@ -126,10 +126,10 @@ async def test_one_of_two_reads_and_the_other_one_takes_over_at_once_when_it_sto
     assert second.calls == ["read 1"]
 
 
-async def test_one_that_is_gone_is_followed_when_its_lease_has_run_out(inbox: Inbox) -> None:
+async def test_a_pump_takes_over_when_the_lease_of_another_process_expires(inbox: Inbox) -> None:
     remote = Remote()
-    inbox.lease(LEASE, "the one that is gone", 0.4)
-    async with pump_on(inbox, remote).serving(Listening().waiter):
+    inbox.lease(LEASE, "a process that has ended", 0.4)
+    async with pump_on(inbox, remote).serving(RecordingWaiter().waiter):
         await asyncio.sleep(0.2)
         assert remote.calls == []
         await until(lambda: remote.reads == 1)
@@ -137,7 +137,7 @@ async def test_one_that_is_gone_is_followed_when_its_lease_has_run_out(inbox: In
 
 async def test_a_lease_is_renewed_during_a_long_read(inbox: Inbox) -> None:
     remote = Remote()
-    async with pump_on(inbox, remote, lease_seconds=1.5).serving(Listening().waiter):
+    async with pump_on(inbox, remote, lease_seconds=1.5).serving(RecordingWaiter().waiter):
         await until(lambda: remote.reads == 1)
         before = inbox.holder(LEASE)
         await asyncio.sleep(2.0)
@@ -149,11 +149,11 @@ def steal(inbox: Inbox) -> None:
         inbox.release(LEASE, inbox.holder(LEASE) or "")
 
 
-async def test_what_is_read_after_the_lease_has_gone_is_refused_and_reading_goes_on_when_it_is_free(
+async def test_events_read_after_the_lease_was_lost_are_not_stored_and_reading_continues_with_a_new_lease(
     inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    remote, listening = Remote(), Listening()
-    async with pump_on(inbox, remote).serving(listening.waiter):
+    remote, waiting = Remote(), RecordingWaiter()
+    async with pump_on(inbox, remote).serving(waiting.waiter):
         await until(lambda: remote.reads == 1)
         steal(inbox)
         remote.emit(1)
@@ -162,14 +162,14 @@ async def test_what_is_read_after_the_lease_has_gone_is_refused_and_reading_goes
         inbox.release(LEASE, "another")
         await until(lambda: stored(inbox) == ["1"])
 
-    assert (listening.doubts, listening.errors) == ([], [])
+    assert (waiting.warnings, waiting.errors) == ([], [])
 
 
-async def test_a_lease_whose_loss_was_noticed_during_a_read_leaves_no_error_behind(
+async def test_a_lease_lost_during_a_read_leaves_no_unretrieved_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     inbox, remote = MemoryInbox(), Remote()
-    async with pump_on(inbox, remote).serving(Listening().waiter):
+    async with pump_on(inbox, remote).serving(RecordingWaiter().waiter):
         await until(lambda: remote.reads == 1)
         steal(inbox)
         await asyncio.sleep(0.2)
@@ -180,23 +180,23 @@ async def test_a_lease_whose_loss_was_noticed_during_a_read_leaves_no_error_behi
     assert "never retrieved" not in caplog.text
 
 
-async def test_a_lease_that_goes_in_a_pause_between_reads_ends_the_pause(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lost_lease_ends_the_pause_between_reads(caplog: pytest.LogCaptureFixture) -> None:
     class Slow(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
             return replace(super().batch(reply, position), pause_seconds=600.0)
 
     inbox, remote = MemoryInbox(), Remote()
     remote.emit(1)
-    async with pump_on(inbox, remote, Slow()).serving(Listening().waiter):
+    async with pump_on(inbox, remote, Slow()).serving(RecordingWaiter().waiter):
         await until(lambda: stored(inbox) == ["1"])
         steal(inbox)
         await until(lambda: "another process reads the feed" in caplog.text)
 
 
-async def test_nobody_is_kept_from_reading_by_one_that_has_stopped(inbox: Inbox) -> None:
+async def test_a_stopped_pump_releases_its_lease(inbox: Inbox) -> None:
     remote = Remote()
     pump = pump_on(inbox, remote, lease_seconds=60.0)
-    async with pump.serving(Listening().waiter):
+    async with pump.serving(RecordingWaiter().waiter):
         remote.emit(1)
         await until(lambda: remote.reads == 2)
     remote.emit(2)
@@ -204,10 +204,10 @@ async def test_nobody_is_kept_from_reading_by_one_that_has_stopped(inbox: Inbox)
     await until(lambda: inbox.holder(LEASE) is None)
 
 
-async def test_a_read_is_not_broken_off_when_nobody_waits_any_more(inbox: Inbox) -> None:
+async def test_an_open_read_continues_after_the_last_waiter_has_left(inbox: Inbox) -> None:
     remote = Remote()
     pump = pump_on(inbox, remote)
-    async with pump.serving(Listening().waiter):
+    async with pump.serving(RecordingWaiter().waiter):
         await until(lambda: remote.reads == 1)
     await asyncio.sleep(0.1)
     assert not pump.is_idle
@@ -218,19 +218,19 @@ async def test_a_read_is_not_broken_off_when_nobody_waits_any_more(inbox: Inbox)
     assert remote.calls == ["begin None", "read 0", "acknowledge"]
 
 
-async def test_who_comes_during_a_last_read_is_served(inbox: Inbox) -> None:
+async def test_a_waiter_that_joins_during_the_last_read_is_served(inbox: Inbox) -> None:
     remote = Remote()
     pump = pump_on(inbox, remote)
-    async with pump.serving(Listening().waiter):
+    async with pump.serving(RecordingWaiter().waiter):
         await until(lambda: remote.reads == 1)
-    async with pump.serving(Listening().waiter):
+    async with pump.serving(RecordingWaiter().waiter):
         remote.emit(1)
         await until(lambda: remote.reads == 2)
 
     assert [call for call in remote.calls if call.startswith("begin")] == ["begin None"]
 
 
-async def test_what_a_consuming_feed_brought_before_a_crash_is_stored(inbox: Inbox) -> None:
+async def test_a_reply_of_a_consuming_feed_is_stored_after_a_crash(inbox: Inbox) -> None:
     class Crashing(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
             raise MemoryError("not a byte left")
@@ -238,27 +238,27 @@ async def test_what_a_consuming_feed_brought_before_a_crash_is_stored(inbox: Inb
     remote = Remote()
     remote.emit(1)
     broken = pump_on(inbox, remote, Crashing(is_consuming=True))
-    async with broken.serving(Listening().waiter):
+    async with broken.serving(RecordingWaiter().waiter):
         await until(lambda: len(inbox.sealed()) == 1)
     await until(lambda: broken.is_idle)
-    async with pump_on(inbox, remote, QueueFeed(is_consuming=True)).serving(Listening().waiter):
+    async with pump_on(inbox, remote, QueueFeed(is_consuming=True)).serving(RecordingWaiter().waiter):
         await until(lambda: stored(inbox) == ["1"])
         await until(lambda: inbox.sealed() == [])
 
 
-async def test_an_unreadable_reply_of_a_consuming_feed_is_told_and_the_next_one_is_read(inbox: Inbox) -> None:
-    remote, listening = Remote(), Listening()
+async def test_an_unreadable_reply_of_a_consuming_feed_is_reported_and_the_next_one_is_read(inbox: Inbox) -> None:
+    remote, waiting = Remote(), RecordingWaiter()
     remote.bodies.append(b"<html>")
-    async with pump_on(inbox, remote, QueueFeed(is_consuming=True)).serving(listening.waiter):
-        await until(lambda: bool(listening.doubts))
+    async with pump_on(inbox, remote, QueueFeed(is_consuming=True)).serving(waiting.waiter):
+        await until(lambda: bool(waiting.warnings))
         remote.emit(1)
         await until(lambda: stored(inbox) == ["1"])
 
-    assert "`airflow taskwatch inbox show --raw` shows it" in listening.doubts[0]
+    assert "`airflow taskwatch inbox show --raw` shows it" in waiting.warnings[0]
     assert [one.problem for one in inbox.sealed()] == ["the answer is no JSON"]
 
 
-async def test_events_that_cannot_be_read_are_counted_and_told_once_in_a_while_and_the_others_are_read(
+async def test_unreadable_events_are_counted_and_logged_at_intervals_and_the_others_are_stored(
     inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Odd(QueueFeed):
@@ -267,21 +267,21 @@ async def test_events_that_cannot_be_read_are_counted_and_told_once_in_a_while_a
             odd = Unreadable(content=batch.position.encode(), problem="it is odd")
             return replace(batch, unreadable=(odd,), events=batch.events[1:])
 
-    remote, listening, counted = Remote(), Listening(), list[tuple[str, int]]()
+    remote, waiting, counted = Remote(), RecordingWaiter(), list[tuple[str, int]]()
     pump = pump_on(inbox, remote, Odd(), count=lambda name, number: counted.append((name, number)))
-    async with pump.serving(listening.waiter):
+    async with pump.serving(waiting.waiter):
         for number in (1, 3, 5):
             remote.emit(number, number + 1)
             await until(lambda number=number: str(number + 1) in stored(inbox))
 
     await until(lambda: counted == [("feed.unreadable", 1)] * 3)
     errors = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
-    assert errors == listening.doubts
-    [told] = errors
-    assert told.startswith("the feed fake queue: 1 of its events cannot be read and are set aside; `airflow")
+    assert errors == waiting.warnings
+    [message] = errors
+    assert message.startswith("the feed fake queue: 1 of its events cannot be read and are set aside; `airflow")
 
 
-async def test_keys_are_fetched_in_a_thread_as_a_command_may_have_to_be_asked() -> None:
+async def test_keys_are_fetched_in_a_thread_because_a_command_may_provide_them() -> None:
     def fetch() -> Seal:
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
@@ -289,11 +289,11 @@ async def test_keys_are_fetched_in_a_thread_as_a_command_may_have_to_be_asked() 
 
     remote = Remote()
     remote.emit(1)
-    async with pump_on(MemoryInbox(), remote, QueueFeed(is_consuming=True), fetch).serving(Listening().waiter):
+    async with pump_on(MemoryInbox(), remote, QueueFeed(is_consuming=True), fetch).serving(RecordingWaiter().waiter):
         await until(lambda: "acknowledge" in remote.calls)
 
 
-# --- bad times, in virtual time
+# --- failures, in virtual time
 
 
 def in_virtual_time(work: Callable[[], Any]) -> Any:
@@ -310,15 +310,15 @@ def reads_at(times: list[float]) -> Callable[[str], None]:
     return note
 
 
-def test_trouble_that_passes_is_told_to_all_who_wait_and_tried_again_ever_more_seldom() -> None:
+def test_all_waiters_are_warned_of_a_passing_failure_and_the_retries_slow_down() -> None:
     at: list[float] = []
-    remote, listening = Remote(reads_at(at)), [Listening(), Listening()]
-    remote.troubles.extend([DOWN] * 9)
+    remote, waiting = Remote(reads_at(at)), [RecordingWaiter(), RecordingWaiter()]
+    remote.failures.extend([DOWN] * 9)
 
     async def work() -> None:
         pump = pump_on(MemoryInbox(), remote, **LASTING)
         async with AsyncExitStack() as held:
-            for one in listening:
+            for one in waiting:
                 await held.enter_async_context(pump.serving(one.waiter))
             remote.emit(1)
             await asyncio.sleep(600.0)
@@ -326,38 +326,38 @@ def test_trouble_that_passes_is_told_to_all_who_wait_and_tried_again_ever_more_s
     in_virtual_time(work)
     pauses = [round(later - sooner) for sooner, later in pairwise(at)]
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 0]
-    for one in listening:
-        assert set(one.doubts) == {"the feed fake queue cannot be read for now: no route to host"}
+    for one in waiting:
+        assert set(one.warnings) == {"the feed fake queue cannot be read for now: no route to host"}
         assert one.errors == []
 
 
-def test_a_remote_that_always_serves_another_reader_is_told_to_all_who_wait() -> None:
+def test_waiters_are_warned_when_the_remote_keeps_serving_another_reader() -> None:
     class Busy(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
             return Batch(position=position, pause_seconds=30.0, refusal="it serves another reader")
 
-    def told(seconds: float) -> list[str]:
-        listening, remote = Listening(), Remote()
+    def warnings_after(seconds: float) -> list[str]:
+        waiting, remote = RecordingWaiter(), Remote()
         remote.bodies.extend([b"[]"] * 1_000)
 
         async def work() -> None:
-            async with pump_on(MemoryInbox(), remote, Busy(), **LASTING).serving(listening.waiter):
+            async with pump_on(MemoryInbox(), remote, Busy(), **LASTING).serving(waiting.waiter):
                 await asyncio.sleep(seconds)
 
         in_virtual_time(work)
-        return listening.doubts
+        return waiting.warnings
 
-    assert told(GRACE_SECONDS - 1) == []
-    words = "the feed fake queue was not read for 5 minutes: it serves another reader"
-    assert set(told(GRACE_SECONDS + 600)) == {words}
+    assert warnings_after(GRACE_SECONDS - 1) == []
+    message = "the feed fake queue was not read for 5 minutes: it serves another reader"
+    assert set(warnings_after(GRACE_SECONDS + 600)) == {message}
 
 
-def test_trouble_that_lasts_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lasting_failure_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
     remote = Remote()
-    remote.troubles.extend([ReplyError("the reply is not JSON")] * 100)
+    remote.failures.extend([ReplyError("the reply is not JSON")] * 100)
 
     async def work() -> None:
-        async with pump_on(MemoryInbox(), remote, **LASTING).serving(Listening().waiter):
+        async with pump_on(MemoryInbox(), remote, **LASTING).serving(RecordingWaiter().waiter):
             await asyncio.sleep(GRACE_SECONDS + 2 * LIMIT_SECONDS)
 
     in_virtual_time(work)
@@ -366,56 +366,56 @@ def test_trouble_that_lasts_is_an_error(caplog: pytest.LogCaptureFixture) -> Non
     assert len(levels) > 10
 
 
-def refused(seconds: float, *first: Exception) -> Listening:
-    """Who has waited so long for a feed that is refused, after other errors."""
-    listening, remote = Listening(), Remote()
-    remote.troubles.extend([*first, *[UNKNOWN] * 100])
+def refused(seconds: float, *first: Exception) -> RecordingWaiter:
+    """A waiter for a feed that the remote refuses, after that time and after other errors."""
+    waiting, remote = RecordingWaiter(), Remote()
+    remote.failures.extend([*first, *[UNKNOWN] * 100])
 
     async def work() -> None:
         pump = pump_on(MemoryInbox(), remote, **LASTING)
-        async with pump.serving(listening.waiter):
+        async with pump.serving(waiting.waiter):
             await asyncio.sleep(seconds)
 
     in_virtual_time(work)
-    return listening
+    return waiting
 
 
-def test_a_refusal_may_be_mended_for_five_minutes_and_then_fails_who_waits() -> None:
+def test_a_refusal_fails_the_waiters_after_five_minutes() -> None:
     assert refused(GRACE_SECONDS - 1).errors == []
     assert UNKNOWN in refused(GRACE_SECONDS + LIMIT_SECONDS).errors
 
 
-def test_the_patience_with_a_refusal_begins_with_the_first_one() -> None:
+def test_the_five_minutes_begin_with_the_first_refusal() -> None:
     down = [DOWN] * 12
 
     assert refused(700.0, *down).errors == []
     assert UNKNOWN in refused(700.0 + GRACE_SECONDS, *down).errors
 
 
-def test_settings_that_are_wrong_fail_who_waits_at_once(inbox: Inbox) -> None:
+def test_invalid_settings_fail_the_waiters_at_once(inbox: Inbox) -> None:
     def no_key() -> Seal:
         return Seal([])
 
-    listening = Listening()
+    waiting = RecordingWaiter()
 
     async def work() -> None:
-        async with pump_on(MemoryInbox(), Remote(), QueueFeed(is_consuming=True), no_key).serving(listening.waiter):
+        async with pump_on(MemoryInbox(), Remote(), QueueFeed(is_consuming=True), no_key).serving(waiting.waiter):
             await asyncio.sleep(0.5)
 
     in_virtual_time(work)
-    [error] = listening.errors
+    [error] = waiting.errors
     assert isinstance(error, ConfigurationError)
     assert "airflow taskwatch inbox key" in str(error)
 
 
-def test_what_the_remote_asks_for_is_obeyed_but_not_for_those_who_have_left() -> None:
+def test_a_requested_pause_is_kept_only_while_a_waiter_is_left() -> None:
     busy = RemoteError(method="GET", path="/read", status=429, message="slowly", retry_after=3600.0)
     remote = Remote()
-    remote.troubles.append(busy)
+    remote.failures.append(busy)
 
     async def work() -> None:
         pump = pump_on(MemoryInbox(), remote, **LASTING)
-        async with pump.serving(Listening().waiter):
+        async with pump.serving(RecordingWaiter().waiter):
             await asyncio.sleep(3500.0)
             assert remote.reads == 1
         await asyncio.sleep(2.0)
@@ -424,7 +424,7 @@ def test_what_the_remote_asks_for_is_obeyed_but_not_for_those_who_have_left() ->
     in_virtual_time(work)
 
 
-def test_an_inbox_that_cannot_be_opened_is_tried_again() -> None:
+def test_opening_the_inbox_is_retried() -> None:
     inbox, remote, tries = MemoryInbox(), Remote(), list[float]()
 
     async def opened() -> Inbox:
@@ -435,7 +435,7 @@ def test_an_inbox_that_cannot_be_opened_is_tried_again() -> None:
 
     async def work() -> None:
         pump = Pump(QueueFeed(), opened, remote.converse, lambda: Seal([KEY]), **LASTING)
-        async with pump.serving(Listening().waiter):
+        async with pump.serving(RecordingWaiter().waiter):
             remote.emit(1, 2)
             await asyncio.sleep(10.0)
 
@@ -443,17 +443,17 @@ def test_an_inbox_that_cannot_be_opened_is_tried_again() -> None:
     assert (tries, len(inbox.after(QueueFeed().key, 0))) == ([0.0, 1.0, 3.0], 2)
 
 
-def test_trouble_that_is_over_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_retry_delay_starts_again_after_a_success(caplog: pytest.LogCaptureFixture) -> None:
     at: list[float] = []
     remote = Remote(reads_at(at))
-    remote.troubles.extend([DOWN] * 5)
+    remote.failures.extend([DOWN] * 5)
 
     async def work() -> None:
-        async with pump_on(MemoryInbox(), remote, **LASTING).serving(Listening().waiter):
+        async with pump_on(MemoryInbox(), remote, **LASTING).serving(RecordingWaiter().waiter):
             remote.emit(1)
             await asyncio.sleep(100.0)
-            remote.troubles.append(DOWN)
-            remote.stir()
+            remote.failures.append(DOWN)
+            remote.wake_reads()
             await asyncio.sleep(5.0)
 
     with caplog.at_level(logging.INFO):
@@ -462,7 +462,7 @@ def test_trouble_that_is_over_is_forgotten(caplog: pytest.LogCaptureFixture) -> 
     assert round(at[-1] - 100.0) == 1
 
 
-async def test_an_inbox_that_does_not_answer_costs_no_lease() -> None:
+async def test_a_lease_survives_failed_renewals_while_the_inbox_is_down() -> None:
     class Shaky(MemoryInbox):
         renewals = 0
 
@@ -473,7 +473,7 @@ async def test_an_inbox_that_does_not_answer_costs_no_lease() -> None:
             return super().lease(name, holder, seconds)
 
     inbox, remote = Shaky(), Remote()
-    async with pump_on(inbox, remote).serving(Listening().waiter):
+    async with pump_on(inbox, remote).serving(RecordingWaiter().waiter):
         await until(lambda: inbox.renewals >= 5)
         remote.emit(1)
         await until(lambda: remote.reads == 2)
@@ -481,9 +481,9 @@ async def test_an_inbox_that_does_not_answer_costs_no_lease() -> None:
     assert remote.calls == ["begin None", "read 0", "acknowledge", "read 1"]
 
 
-async def test_a_lease_is_not_renewed_any_more_when_it_was_given_back() -> None:
+async def test_a_released_lease_is_not_renewed() -> None:
     class Slow(MemoryInbox):
-        """Takes its time to renew."""
+        """Renews a lease slowly."""
 
         log: list[str]
 
@@ -500,7 +500,7 @@ async def test_a_lease_is_not_renewed_any_more_when_it_was_given_back() -> None:
     inbox, remote = Slow(), Remote()
     inbox.log = []
     pump = pump_on(inbox, remote, lease_seconds=60.0)
-    async with pump.serving(Listening().waiter):
+    async with pump.serving(RecordingWaiter().waiter):
         await until(lambda: remote.reads == 1)
         await asyncio.sleep(0.1)
     remote.emit(1)

@@ -1,4 +1,4 @@
-"""Reading a feed into the inbox, driven by hand: what comes after what, and what a crash in between leaves."""
+"""Reading a feed into the inbox, step by step: the order of the steps, and the state after a crash between two."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EVENTS = reply(200, [1, 2])
 
 
 class CrashError(Exception):
-    """The process is gone."""
+    """The process ends abruptly."""
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -53,9 +53,9 @@ def reading(inbox: Inbox, *, key: str = KEY, **kind: bool) -> Reading:
 
 
 def drive(program: Program[T], *answers: Any, before: Callable[[str], object] = lambda _: None) -> T:
-    """Run a program; conversations get the answers in turn, and what asks the inbox is done.
+    """Run a program: conversations get the answers in turn, calls to the inbox run at once.
 
-    :param before: hears of each conversation that the program begins.
+    :param before: called with the path of each request before its answer.
     """
     run: Run[Step, T] = Run(program)
     waiting = list(answers)
@@ -88,7 +88,7 @@ def crash_at(path: str) -> Callable[[str], None]:
     return before
 
 
-def test_it_begins_once_and_then_goes_on_where_it_was(inbox: Inbox) -> None:
+def test_reading_begins_once_and_then_continues_at_its_position(inbox: Inbox) -> None:
     asked: list[str] = []
     first = drive(reading(inbox).begin(5.0), before=asked.append)
     drive(reading(inbox).turn(first), EVENTS)
@@ -99,7 +99,7 @@ def test_it_begins_once_and_then_goes_on_where_it_was(inbox: Inbox) -> None:
     assert first.reader == again.reader
 
 
-def test_a_remote_that_keeps_the_position_is_asked_each_time(inbox: Inbox) -> None:
+def test_a_remote_that_keeps_the_position_is_asked_at_each_beginning(inbox: Inbox) -> None:
     asked: list[str] = []
     for _ in range(2):
         drive(reading(inbox, is_positioned=True).begin(None), before=asked.append)
@@ -107,7 +107,7 @@ def test_a_remote_that_keeps_the_position_is_asked_each_time(inbox: Inbox) -> No
     assert asked == ["/begin", "/begin"]
 
 
-def test_events_are_stored_before_the_remote_is_told_so(inbox: Inbox) -> None:
+def test_events_are_stored_before_they_are_acknowledged(inbox: Inbox) -> None:
     at: dict[str, list[str]] = {}
     batch = drive(reading(inbox).turn(place()), EVENTS, before=lambda path: at.update({path: stored(inbox)}))
 
@@ -115,7 +115,7 @@ def test_events_are_stored_before_the_remote_is_told_so(inbox: Inbox) -> None:
     assert (len(batch.events), inbox.position("fake queue")) == (2, "2")
 
 
-def test_what_was_not_acknowledged_and_comes_again_is_stored_once(inbox: Inbox) -> None:
+def test_events_delivered_again_after_a_missing_acknowledgement_are_stored_once(inbox: Inbox) -> None:
     with pytest.raises(CrashError):
         drive(reading(inbox).turn(place()), EVENTS, before=crash_at("/acknowledge"))
     drive(reading(inbox).turn(place()), reply(200, [1, 2, 3]))
@@ -123,7 +123,7 @@ def test_what_was_not_acknowledged_and_comes_again_is_stored_once(inbox: Inbox) 
     assert stored(inbox) == ["1", "2", "3"]
 
 
-def test_a_backup_of_the_inbox_that_was_restored_is_read_on_from_its_own_position(inbox: Inbox) -> None:
+def test_reading_continues_from_the_position_of_a_restored_backup(inbox: Inbox) -> None:
     inbox.save_position("fake queue", "1")
     asked: list[str] = []
     feed = QueueFeed()
@@ -133,7 +133,7 @@ def test_a_backup_of_the_inbox_that_was_restored_is_read_on_from_its_own_positio
     assert (asked, inbox.position("fake queue")) == (["1"], "2")
 
 
-def test_what_was_read_while_a_backup_was_restored_does_not_move_its_position(inbox: Inbox) -> None:
+def test_a_batch_read_during_a_restore_does_not_move_the_position(inbox: Inbox) -> None:
     inbox.save_position("fake queue", "7")
     with pytest.raises(InboxError, match="has gone back while"):
         drive(
@@ -145,7 +145,7 @@ def test_what_was_read_while_a_backup_was_restored_does_not_move_its_position(in
     assert (stored(inbox), inbox.position("fake queue")) == ([], "1")
 
 
-def test_nothing_is_written_when_the_lease_has_gone(inbox: Inbox) -> None:
+def test_nothing_is_written_after_the_lease_was_lost(inbox: Inbox) -> None:
     inbox.release(LEASE.name, LEASE.holder)
     inbox.lease(LEASE.name, "another", 60.0)
     asked: list[str] = []
@@ -155,7 +155,7 @@ def test_nothing_is_written_when_the_lease_has_gone(inbox: Inbox) -> None:
     assert (stored(inbox), asked) == ([], ["/read"])
 
 
-def test_a_reply_that_the_remote_forgets_is_sealed_before_anything_else(inbox: Inbox) -> None:
+def test_a_reply_of_a_consuming_feed_is_sealed_before_it_is_parsed(inbox: Inbox) -> None:
     class Watched(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
             [kept] = inbox.sealed()
@@ -168,7 +168,7 @@ def test_a_reply_that_the_remote_forgets_is_sealed_before_anything_else(inbox: I
     assert (stored(inbox), inbox.sealed()) == (["1", "2"], [])
 
 
-def test_a_reply_is_sealed_although_the_lease_has_gone(inbox: Inbox) -> None:
+def test_a_reply_of_a_consuming_feed_is_sealed_even_after_the_lease_was_lost(inbox: Inbox) -> None:
     inbox.release(LEASE.name, LEASE.holder)
     inbox.lease(LEASE.name, "another", 60.0)
     with pytest.raises(LeaseError):
@@ -177,7 +177,7 @@ def test_a_reply_is_sealed_although_the_lease_has_gone(inbox: Inbox) -> None:
     assert (stored(inbox), len(inbox.sealed())) == ([], 1)
 
 
-def test_what_was_sealed_and_not_stored_before_a_crash_is_stored_by_the_next(inbox: Inbox) -> None:
+def test_a_reply_sealed_before_a_crash_is_stored_by_the_next_reading(inbox: Inbox) -> None:
     class Crashing(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
             raise CrashError
@@ -190,7 +190,7 @@ def test_what_was_sealed_and_not_stored_before_a_crash_is_stored_by_the_next(inb
     assert (stored(inbox), inbox.sealed()) == (["1", "2", "3"], [])
 
 
-def test_what_an_older_reply_holds_does_not_take_the_feed_back(inbox: Inbox) -> None:
+def test_an_older_sealed_reply_does_not_move_the_position_back(inbox: Inbox) -> None:
     inbox.save_position("fake queue", "7")
     inbox.keep_sealed("fake queue", Seal([KEY]).close(EVENTS.body), NOW)
     with pytest.raises(CrashError):
@@ -199,7 +199,7 @@ def test_what_an_older_reply_holds_does_not_take_the_feed_back(inbox: Inbox) -> 
     assert (stored(inbox), inbox.position("fake queue")) == (["1", "2"], "7")
 
 
-def test_what_is_stored_after_a_crash_came_when_it_was_sealed(inbox: Inbox) -> None:
+def test_events_stored_after_a_crash_carry_the_time_of_their_sealing(inbox: Inbox) -> None:
     class Timed(QueueFeed):
         def batch(self, reply: Reply, position: str) -> Batch:
             return Batch(events=(event(1, at=said_at(reply) or 0.0),))
@@ -211,7 +211,7 @@ def test_what_is_stored_after_a_crash_came_when_it_was_sealed(inbox: Inbox) -> N
     assert [event_of(one.message).at for one in inbox.after("fake queue", 0)] == [NOW - 5]
 
 
-def test_an_unreadable_reply_stays_sealed_and_the_error_says_how_to_see_it(inbox: Inbox) -> None:
+def test_an_unreadable_reply_stays_sealed_and_the_error_names_the_command_that_shows_it(inbox: Inbox) -> None:
     with pytest.raises(ReplyError, match=r"is no JSON; it is kept, .* `airflow taskwatch inbox show --raw` shows it"):
         drive(reading(inbox, is_consuming=True).turn(place("")), reply(200, b"<html>"))
     drive(reading(inbox, is_consuming=True).turn(place("")), EVENTS)
@@ -221,7 +221,7 @@ def test_an_unreadable_reply_stays_sealed_and_the_error_says_how_to_see_it(inbox
     assert stored(inbox) == ["1", "2"]
 
 
-def test_an_unreadable_reply_that_a_crash_left_does_not_keep_others_from_being_read(inbox: Inbox) -> None:
+def test_an_unreadable_reply_left_by_a_crash_does_not_block_the_next_ones(inbox: Inbox) -> None:
     inbox.keep_sealed("fake queue", Seal([KEY]).close(b"<html>"), NOW)
     drive(reading(inbox, is_consuming=True).turn(place("")), EVENTS)
 
@@ -229,29 +229,29 @@ def test_an_unreadable_reply_that_a_crash_left_does_not_keep_others_from_being_r
     assert stored(inbox) == ["1", "2"]
 
 
-def test_a_reply_of_a_remote_that_forgets_nothing_is_not_kept(inbox: Inbox) -> None:
+def test_an_unreadable_reply_of_a_feed_with_positions_is_not_kept(inbox: Inbox) -> None:
     with pytest.raises(ReplyError, match=r"is no JSON$"):
         drive(reading(inbox).turn(place()), reply(200, b"<html>"))
 
     assert inbox.sealed() == []
 
 
-def test_a_key_that_was_taken_away_is_missed(inbox: Inbox) -> None:
+def test_a_removed_key_is_named_in_the_error(inbox: Inbox) -> None:
     inbox.keep_sealed("fake queue", Seal([KEY]).close(EVENTS.body), NOW)
     with pytest.raises(ConfigurationError, match=r"no longer among \[taskwatch\] inbox_keys; add it again"):
         drive(reading(inbox, key=fresh_key(), is_consuming=True).turn(place("")), EVENTS)
 
 
-# --- what is no event
+# --- items that are not events
 
 
 class OddFeed(QueueFeed):
-    """Numbers are events, whatever else there is is none; a position counts items."""
+    """Numbers are events, other items are unreadable; the position counts items."""
 
     def batch(self, reply: Any, position: str) -> Any:
-        told = json.loads(reply.body)
-        events, unreadable = read_items(told, lambda one: event(one + 0))
-        return Batch(events=events, unreadable=unreadable, position=str(int(position or 0) + len(told)))
+        items = json.loads(reply.body)
+        events, unreadable = read_items(items, lambda one: event(one + 0))
+        return Batch(events=events, unreadable=unreadable, position=str(int(position or 0) + len(items)))
 
 
 def odd_reading(inbox: Inbox, *keys: str, is_consuming: bool = False) -> Reading:
@@ -264,7 +264,7 @@ def aside(inbox: Inbox) -> list[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("keys, is_consuming", [([], False), ([KEY], False), ([KEY], True)])
-def test_what_can_be_read_is_stored_and_what_cannot_is_set_aside(
+def test_readable_items_are_stored_and_unreadable_ones_are_set_aside(
     inbox: Inbox, keys: list[str], is_consuming: bool
 ) -> None:
     batch = drive(odd_reading(inbox, *keys, is_consuming=is_consuming).turn(place()), reply(200, [1, "x", 2]))
@@ -273,13 +273,13 @@ def test_what_can_be_read_is_stored_and_what_cannot_is_set_aside(
     assert (aside(inbox), inbox.sealed()) == ([("fake queue", b'"x"')], [])
 
 
-def test_a_batch_of_nothing_readable_moves_the_position(inbox: Inbox) -> None:
+def test_a_batch_without_readable_items_moves_the_position(inbox: Inbox) -> None:
     drive(odd_reading(inbox).turn(place()), reply(200, ["x", None, {}]))
 
     assert (stored(inbox), inbox.position("fake queue"), len(aside(inbox))) == ([], "3", 3)
 
 
-def test_what_was_set_aside_and_not_acknowledged_is_set_aside_once(inbox: Inbox) -> None:
+def test_an_item_delivered_again_is_set_aside_once(inbox: Inbox) -> None:
     for keys in ([KEY], [KEY]):
         with pytest.raises(CrashError):
             drive(odd_reading(inbox, *keys).turn(place()), reply(200, [1, "x"]), before=crash_at("/acknowledge"))
@@ -287,7 +287,7 @@ def test_what_was_set_aside_and_not_acknowledged_is_set_aside_once(inbox: Inbox)
     assert (stored(inbox), aside(inbox)) == (["1"], [("fake queue", b'"x"')])
 
 
-def test_nothing_moves_where_it_cannot_be_set_aside() -> None:
+def test_the_position_does_not_move_when_setting_aside_fails() -> None:
     class Full(MemoryInbox):
         def append(self, channel: str, messages: Any, **options: Any) -> int:
             if any(one.channel != channel for one in messages):
@@ -303,7 +303,9 @@ def test_nothing_moves_where_it_cannot_be_set_aside() -> None:
 
 
 @pytest.mark.parametrize("error", [TypeError("odd"), OverflowError("odd"), KeyError("odd"), RecursionError("odd")])
-def test_a_reply_that_nobody_has_thought_of_is_kept_and_the_next_one_is_read(inbox: Inbox, error: Exception) -> None:
+def test_a_reply_that_raises_an_unexpected_error_is_kept_and_the_next_one_is_read(
+    inbox: Inbox, error: Exception
+) -> None:
     class Surprised(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
             if b"9" in reply.body:
@@ -318,13 +320,13 @@ def test_a_reply_that_nobody_has_thought_of_is_kept_and_the_next_one_is_read(inb
     assert (stored(inbox), len(inbox.sealed())) == (["1", "2"], 1)
 
 
-def test_people_are_told_how_many_and_where_to_look_and_nothing_of_what_they_hold() -> None:
+def test_remarks_hold_the_number_and_the_command_but_no_content() -> None:
     events, unreadable = read_items([1, "secret", "other"], lambda one: event(one + 0))
     batch = Batch(events=events, unreadable=unreadable, loss="3 events are lost", warning="it is late")
 
-    (first, words), *others = remarks("fake queue", batch)
-    assert first == logging.ERROR
-    assert words == (
+    (level, message), *others = remarks("fake queue", batch)
+    assert level == logging.ERROR
+    assert message == (
         "the feed fake queue: 2 of its events cannot be read and are set aside; `airflow taskwatch inbox show` lists "
         "them: an event cannot be read (TypeError)"
     )

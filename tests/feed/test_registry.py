@@ -1,4 +1,4 @@
-"""Who shares what in one process."""
+"""Listeners, pumps and hubs that one process shares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.feed import registry
 from airflow_provider_taskwatch.feed.registry import feed_of, listener, reading
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.feed.remote import Listening, QueueFeed, Remote
+from tests.feed.remote import QueueFeed, RecordingWaiter, Remote
 from tests.hub.conftest import settings_for
 from tests.until import until
 
@@ -49,35 +49,35 @@ async def test_an_event_loop_has_one_listener() -> None:
     assert listener() is listener()
 
 
-async def test_all_who_wait_for_a_feed_share_one_reader() -> None:
+async def test_all_waiters_for_a_feed_share_one_pump() -> None:
     hub: Any = QueueHub()
-    async with reading(hub, QueueFeed(), Listening().waiter), reading(hub, QueueFeed(), Listening().waiter):
+    async with reading(hub, QueueFeed(), RecordingWaiter().waiter), reading(hub, QueueFeed(), RecordingWaiter().waiter):
         await until(lambda: hub.remote.reads > 0)
         await asyncio.sleep(0.05)
 
     assert hub.remote.calls == ["begin None", "read 0"]
 
 
-async def test_a_feed_that_comes_by_itself_is_not_read() -> None:
+async def test_a_pushed_feed_is_not_read() -> None:
     hub: Any = QueueHub()
-    async with reading(hub, QueueFeed(is_pushed=True), Listening().waiter):
+    async with reading(hub, QueueFeed(is_pushed=True), RecordingWaiter().waiter):
         await asyncio.sleep(0.05)
 
     assert hub.remote.calls == []
 
 
-async def test_who_waits_for_a_feed_that_comes_by_itself_is_told_where_nobody_takes_it() -> None:
+async def test_a_waiter_for_a_pushed_feed_is_warned_of_a_missing_receiver() -> None:
     hub: Any = QueueHub()
-    listening = Listening()
-    async with reading(hub, QueueFeed(is_pushed=True), listening.waiter):
-        await until(lambda: bool(listening.doubts))
+    waiting = RecordingWaiter()
+    async with reading(hub, QueueFeed(is_pushed=True), waiting.waiter):
+        await until(lambda: bool(waiting.warnings))
 
-    assert listening.doubts[0].startswith("the feed fake queue is pushed to a receiver, and no receiver has been heard")
+    assert waiting.warnings[0].startswith("the feed fake queue is pushed to a receiver, and no receiver has been heard")
 
 
-async def test_a_hub_lives_as_long_as_the_last_read_of_those_who_have_left() -> None:
+async def test_a_hub_stays_open_until_the_last_read_of_the_feed_ends() -> None:
     hub: Any = QueueHub()
-    async with reading(hub, QueueFeed(), Listening().waiter):
+    async with reading(hub, QueueFeed(), RecordingWaiter().waiter):
         await until(lambda: hub.remote.reads > 0)
     assert hub.users == 1
     hub.remote.emit(1)
@@ -85,10 +85,10 @@ async def test_a_hub_lives_as_long_as_the_last_read_of_those_who_have_left() -> 
     await until(lambda: hub.users == 0)
 
 
-async def test_who_comes_after_the_last_one_has_left_gets_a_reader_of_his_own() -> None:
+async def test_a_waiter_that_joins_after_the_last_one_left_gets_a_new_pump() -> None:
     hubs: list[Any] = [QueueHub(), QueueHub()]
     for number, hub in enumerate(hubs, 1):
-        async with reading(hub, QueueFeed(), Listening().waiter):
+        async with reading(hub, QueueFeed(), RecordingWaiter().waiter):
             await until(lambda hub=hub: hub.remote.reads > 0)
         hub.remote.emit(number)
         await until(lambda: all(pump.is_idle for pump in registry._pumps.values()))
@@ -96,7 +96,7 @@ async def test_who_comes_after_the_last_one_has_left_gets_a_reader_of_his_own() 
     assert hubs[1].remote.calls[0] == "read 1"
 
 
-async def test_a_feed_is_made_of_the_options_and_the_connection(box: Running) -> None:
+async def test_a_feed_is_built_from_the_options_and_the_connection(box: Running) -> None:
     async def read() -> Settings:
         return settings_for(box, "acronis")
 

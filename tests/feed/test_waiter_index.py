@@ -1,4 +1,4 @@
-"""Who hears of which event, and how few are asked."""
+"""Which waiters receive an event, and how few filters are evaluated."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event
 from airflow_provider_taskwatch.feed.waiter_index import Waiter, WaiterIndex
-from tests.feed.remote import Listening, event
+from tests.feed.remote import RecordingWaiter, event
 from tests.rows import each_row
 
 
-class CountingWant(EventFilter):
-    """Counts how often anybody is asked."""
+class CountingFilter(EventFilter):
+    """Counts how often a filter is evaluated."""
 
-    asked = 0
+    evaluations = 0
 
     def accepts(self, event: Event) -> bool:
-        CountingWant.asked += 1
+        CountingFilter.evaluations += 1
         return super().accepts(event)
 
 
 @each_row(
-    "want",
+    "arguments",
     [
         {},
         {"names": ["ma*"]},
@@ -34,16 +34,16 @@ class CountingWant(EventFilter):
         {"subject": "7", "match": {"booking.id": 7}},
     ],
 )
-def test_whoever_wants_an_event_hears_it_once(want: dict[str, Any]) -> None:
-    audience, listening = WaiterIndex(), Listening(EventFilter(**want))
-    audience.join(listening.waiter)
-    audience.tell(event(1, subject="7", booking={"id": 7}))
+def test_a_waiter_receives_a_matching_event_once(arguments: dict[str, Any]) -> None:
+    index, waiting = WaiterIndex(), RecordingWaiter(EventFilter(**arguments))
+    index.join(waiting.waiter)
+    index.tell(event(1, subject="7", booking={"id": 7}))
 
-    assert listening.heard == ["1"]
+    assert waiting.received == ["1"]
 
 
 @each_row(
-    "want",
+    "arguments",
     [
         {"names": ["moved"]},
         {"subject": "8"},
@@ -53,61 +53,61 @@ def test_whoever_wants_an_event_hears_it_once(want: dict[str, Any]) -> None:
         {"since": 1e9},
     ],
 )
-def test_whoever_wants_something_else_does_not(want: dict[str, Any]) -> None:
-    audience, listening = WaiterIndex(), Listening(EventFilter(**want))
-    audience.join(listening.waiter)
-    audience.tell(event(1, subject="7", booking={"id": 7}))
+def test_a_waiter_does_not_receive_another_event(arguments: dict[str, Any]) -> None:
+    index, waiting = WaiterIndex(), RecordingWaiter(EventFilter(**arguments))
+    index.join(waiting.waiter)
+    index.tell(event(1, subject="7", booking={"id": 7}))
 
-    assert listening.heard == []
+    assert waiting.received == []
 
 
-@pytest.mark.parametrize("want_of", [lambda n: {"subject": str(n)}, lambda n: {"match": {"booking.id": n}}])
-def test_thousands_who_wait_are_not_all_asked(want_of: Any) -> None:
-    audience, all_ = WaiterIndex(), [Listening(CountingWant(**want_of(number))) for number in range(5_000)]
+@pytest.mark.parametrize("arguments_of", [lambda n: {"subject": str(n)}, lambda n: {"match": {"booking.id": n}}])
+def test_an_event_is_checked_against_few_of_thousands_of_waiters(arguments_of: Any) -> None:
+    index, all_ = WaiterIndex(), [RecordingWaiter(CountingFilter(**arguments_of(number))) for number in range(5_000)]
     for one in all_:
-        audience.join(one.waiter)
-    CountingWant.asked = 0
-    audience.tell(event(1, subject="7", booking={"id": 7}))
+        index.join(one.waiter)
+    CountingFilter.evaluations = 0
+    index.tell(event(1, subject="7", booking={"id": 7}))
 
-    assert (CountingWant.asked, all_[7].heard) == (1, ["1"])
-    assert sum(len(one.heard) for one in all_) == 1
+    assert (CountingFilter.evaluations, all_[7].received) == (1, ["1"])
+    assert sum(len(one.received) for one in all_) == 1
 
 
-@pytest.mark.parametrize("want", [{}, {"subject": "7"}, {"match": {"booking.id": 7}}])
-def test_nothing_is_left_of_those_who_have_left(want: dict[str, Any]) -> None:
-    audience, listening = WaiterIndex(), Listening(EventFilter(**want))
-    first, second = listening.waiter, listening.waiter
+@pytest.mark.parametrize("arguments", [{}, {"subject": "7"}, {"match": {"booking.id": 7}}])
+def test_a_waiter_that_left_leaves_nothing_in_the_index(arguments: dict[str, Any]) -> None:
+    index, waiting = WaiterIndex(), RecordingWaiter(EventFilter(**arguments))
+    first, second = waiting.waiter, waiting.waiter
     for one in (first, second):
-        audience.join(one)
-    assert list(audience) == [first, second]
+        index.join(one)
+    assert list(index) == [first, second]
 
-    audience.leave(first)
-    audience.tell(event(1, subject="7", booking={"id": 7}))
-    assert (listening.heard, bool(audience)) == (["1"], True)
-    audience.leave(second)
-    audience.leave(second)
-    assert (bool(audience), list(audience), vars(audience)) == (False, [], {"_by_key": {}, "_others": {}})
+    index.leave(first)
+    index.tell(event(1, subject="7", booking={"id": 7}))
+    assert (waiting.received, bool(index)) == (["1"], True)
+    index.leave(second)
+    index.leave(second)
+    assert (bool(index), list(index), vars(index)) == (False, [], {"_by_key": {}, "_others": {}})
 
 
-def test_one_may_leave_while_he_hears() -> None:
-    audience, heard = WaiterIndex(), list[str]()
+def test_a_waiter_may_leave_while_it_receives_an_event() -> None:
+    index, received = WaiterIndex(), list[str]()
     waiters: list[Waiter] = []
 
-    def hear(told: Event) -> None:
-        heard.append(told.id)
-        audience.leave(waiters.pop(0))
+    def receive(event: Event) -> None:
+        received.append(event.id)
+        index.leave(waiters.pop(0))
 
-    waiters.extend(Waiter(EventFilter(subject="7"), hear) for _ in range(3))
+    waiters.extend(Waiter(EventFilter(subject="7"), receive) for _ in range(3))
     for one in waiters:
-        audience.join(one)
-    audience.tell(event(1, subject="7"))
+        index.join(one)
+    index.tell(event(1, subject="7"))
 
-    assert (heard, bool(audience)) == (["1"] * 3, False)
+    assert (received, bool(index)) == (["1"] * 3, False)
 
 
-def test_who_has_heard_of_the_past_is_not_told_it_again() -> None:
-    audience, listening = WaiterIndex(), Listening()
-    audience.join(listening.waiter, after=5)
+def test_a_waiter_that_has_caught_up_does_not_receive_older_events() -> None:
+    index, waiting = WaiterIndex(), RecordingWaiter()
+    index.join(waiting.waiter, after=5)
     for number in (4, 5, 6):
-        audience.tell(event(number), number)
-    assert listening.heard == ["6"]
+        index.tell(event(number), number)
+    assert waiting.received == ["6"]

@@ -1,4 +1,4 @@
-"""A worker's way to the events of a feed."""
+"""Reading the events of a feed on a worker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.play import reply
 
 
 class PagedFeed(QueueFeed):
-    """Two items at a time; those that are no numbers are no events."""
+    """Two items in each batch; only numbers are events."""
 
     items: tuple[object, ...] = ("a", "b", 1, "c", "d", "e", 2)
 
@@ -41,7 +41,7 @@ def converse(flow: Flow[Any]) -> Any:
     return run.result
 
 
-def test_events_that_cannot_be_read_do_not_end_it_early(caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_events_do_not_end_a_fetch_early(caplog: pytest.LogCaptureFixture) -> None:
     inbox, counted = MemoryInbox(), list[tuple[str, int]]()
     reader = WorkerFeedReader(
         PagedFeed(), inbox, converse, lambda: Seal([]), clock=lambda: NOW, count=lambda *one: counted.append(one)
@@ -55,7 +55,7 @@ def test_events_that_cannot_be_read_do_not_end_it_early(caplog: pytest.LogCaptur
 
 
 class Time:
-    """Passes as somebody sleeps."""
+    """A clock that advances when a reader sleeps."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -92,7 +92,7 @@ def read(reader: WorkerFeedReader, checkpoint: Checkpoint) -> tuple[list[str], C
     return ids, checkpoint
 
 
-def test_a_reader_of_an_inbox_that_was_restored_is_told_and_reads_from_there(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_restored_inbox_is_logged_and_read_from_its_own_position(caplog: pytest.LogCaptureFixture) -> None:
     inbox, time, counted = ReplaceableInbox(), Time(), list[tuple[str, int]]()
     reader = reader_on(inbox, time, counted)
     bring(inbox, NOW, 1, 2)
@@ -107,7 +107,7 @@ def test_a_reader_of_an_inbox_that_was_restored_is_told_and_reads_from_there(cap
     assert "it does not hold number 4 of the feed fake queue any more" in caplog.text
 
 
-def test_a_replica_that_lags_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reader_waits_for_a_lagging_replica(caplog: pytest.LogCaptureFixture) -> None:
     inbox, time = ReplaceableInbox(), Time()
     reader = reader_on(inbox, time)
     bring(inbox, NOW, 1)
