@@ -40,7 +40,7 @@ with DAG("automic_leave", schedule=None):
 with DAG("automic_deadline", schedule=None):
     AutomicExecutionOperator(task_id="run", object_name=OBJECT, poll_interval=2, timeout=4)
 
-with DAG("automic_dagrun_timeout", schedule=None, dagrun_timeout=timedelta(seconds=20)):
+with DAG("automic_dagrun_timeout", schedule=None, dagrun_timeout=timedelta(seconds=30)):
     AutomicExecutionOperator(task_id="run", object_name=OBJECT, **QUICK)
 
 with DAG("automic_fail_fast", schedule=None, fail_fast=True):
