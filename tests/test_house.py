@@ -11,8 +11,9 @@ import pytest
 
 from tests.walk import PACKAGE, ROOT
 
-MAX_FILES = 35
-MAX_LINES = 5_000
+MAX_FILES = 59
+MAX_LINES = 9_700
+"""What one deferrable run takes today. Lower them when the way becomes shorter."""
 
 
 def circles(*, with_annotations: bool) -> set[frozenset[str]]:
@@ -40,7 +41,6 @@ def test_no_files_import_each_other_for_annotations() -> None:
 
 
 @pytest.mark.process
-@pytest.mark.xfail(raises=AssertionError, reason="61 files and 10,950 lines when it was first counted")
 def test_a_deferrable_run_is_followed_in_few_files_and_lines() -> None:
     command = [sys.executable, "-m", "tests.walk", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=120)

@@ -116,7 +116,7 @@ def _check(record: Record) -> None:
         raise ValueError("started_at has no zone")
     ref: object = record.ref
     if not isinstance(ref, str | None):
-        raise TypeError("ref must be a text")
+        raise TypeError("ref must be a string")
 
 
 def fingerprint(inputs: object) -> str:

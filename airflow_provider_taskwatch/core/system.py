@@ -230,7 +230,7 @@ def safe_ref(ref: object, noun: str) -> str:
     """
     text = unquoted(ref) if isinstance(ref, str) else ""
     if not text:
-        found = "empty" if ref is None or isinstance(ref, str) else f"{ref!r:.80}, which is no text"
+        found = "empty" if ref is None or isinstance(ref, str) else f"{ref!r:.80}, which is no string"
         raise ConfigurationError(f"the {noun} id is {found}; give the id that the start returned")
     if len(text) > REF_CHARACTERS:
         raise ConfigurationError(f"{text[:80]!r}... is not a {noun} id: it has {len(text)} characters")

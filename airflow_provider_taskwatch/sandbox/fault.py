@@ -102,7 +102,7 @@ class Fault:
             raise ConfigurationError(f"unknown fault {self.name!r:.80}; known are {', '.join(ABOUT)}")
         if self.endpoint not in ("", "token", "api"):
             raise ConfigurationError(f"endpoint must be 'token' or 'api', not {self.endpoint!r}")
-        check(self, "system", "method", "location", "message", is_good=is_text, expected="a text")
+        check(self, "system", "method", "location", "message", is_good=is_text, expected="a string")
         check(self, "path", "body", is_good=_is_pattern, expected="a regular expression")
         check(self, "skip", "size", is_good=_is_count, expected="a whole number")
         check(self, "times", "status", "run_id", is_good=is_count_or_none, expected="a whole number, or null")
@@ -110,7 +110,7 @@ class Fault:
             check(self, "status", is_good=is_http_status_or_none, expected=HTTP_STATUS)
         check(self, "until", "seconds", is_good=_is_seconds_or_none, expected=f"{SECONDS}, or null")
         check(self, "work_done", is_good=lambda value: value in (None, True, False), expected="true, false or null")
-        check(self, "retry_after", is_good=_is_wait, expected=f"{SECONDS}, a text, or null")
+        check(self, "retry_after", is_good=_is_wait, expected=f"{SECONDS}, a string, or null")
         check(self, "headers", is_good=_are_headers, expected="an object with texts")
 
     @property

@@ -63,11 +63,11 @@ class Rule:
     def __post_init__(self) -> None:
         if self.progress not in PROGRESS:
             raise ConfigurationError(f"progress must be one of {', '.join(PROGRESS)}, not {self.progress!r}")
-        check(self, "match", "system", "message", is_good=is_text, expected="a text")
+        check(self, "match", "system", "message", is_good=is_text, expected="a string")
         check(self, "duration", "hidden_seconds", is_good=is_seconds, expected=SECONDS)
         check(self, "times", is_good=is_count_or_none, expected="a whole number, or null")
         check(self, "refuse", is_good=is_http_status_or_none, expected=HTTP_STATUS)
-        check(self, "outcome", is_good=is_status, expected="a text or a whole number")
+        check(self, "outcome", is_good=is_status, expected="a string or a whole number")
         check(self, "stages", is_good=_are_stages, expected="a list of pairs of seconds, in rising order, and a status")
         check(self, "options", is_good=lambda value: isinstance(value, Mapping), expected="an object")
 

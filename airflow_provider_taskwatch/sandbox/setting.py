@@ -124,7 +124,7 @@ def _is_plain(value: object, hint: type) -> bool:
 
 
 _PLAIN: Mapping[Any, str] = {
-    str: "a text",
+    str: "a string",
     bool: "true or false",
     int: f"a whole number from 0 to {LIMIT:g}",
     float: f"a number from 0 to {LIMIT:g}",

@@ -69,7 +69,7 @@ def test_an_empty_id_is_refused_with_a_remedy(ref):
 
 @each_row("ref", [5, ["a"], {"id": "a"}, True])
 def test_an_id_that_is_no_text_is_refused(ref):
-    with pytest.raises(ConfigurationError, match="which is no text"):
+    with pytest.raises(ConfigurationError, match="which is no string"):
         safe_ref(ref, "job")
 
 

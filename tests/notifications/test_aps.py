@@ -173,7 +173,7 @@ def test_a_reason_is_shown_where_a_text_has_a_place_for_it(connected: Running, c
         ({"status": "done"}, "status 'done'"),
         ({"about": "dag"}, "about='dag' is not one of"),
         ({"message": "__who__"}, "message: __who__ is not among its keys"),
-        ({"message": 7}, "message must be a text"),
+        ({"message": 7}, "message must be a string"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_sent(

@@ -141,7 +141,7 @@ def test_a_send_that_failed_on_its_way_is_made_once(box: Running, fault: str) ->
         ({"type": "announcement"}, "type 'announcement'"),
         ({"message": "__day__"}, "message: __day__ is not among its keys"),
         ({"details": {"text": "x"}}, "details has no text"),
-        ({"details": 7}, "details must be a text"),
+        ({"details": 7}, "details must be a string"),
         ({"about": "dag"}, "about='dag' is not one of 'task', 'dag_run'"),
         ({"context_group": "a*"}, "context must not hold"),
         ({"status": []}, r"status must be a non-empty string"),

@@ -99,7 +99,7 @@ def test_all_wrong_durations_are_in_one_error(box: Running) -> None:
         ("object_name", None, "object_name must be a non-empty string"),
         ("inputs", "{'DAY': 1}", "inputs must be a dict"),
         ("inputs", ["DAY"], "inputs must be a dict"),
-        ("inputs", {"DAY": {"a": 1}}, "input DAY must be a text or a list of texts"),
+        ("inputs", {"DAY": {"a": 1}}, "input DAY must be a string or a list of strings"),
         ("inputs", {"DAY": object()}, "inputs cannot be sent as JSON"),
         ("inputs", {"DAY": datetime.now(UTC)}, "inputs cannot be sent as JSON"),
         ("inputs", {("a", "b"): "1"}, "inputs may only have strings as names"),

@@ -159,7 +159,7 @@ def _cti(value: object, prefixes: tuple[str, ...]) -> str:
 
 def _cel(value: object) -> str:
     if not isinstance(value, str) or len(value) > CEL_CHARACTERS:
-        raise ValueError(f"must be a text of at most {CEL_CHARACTERS} characters")
+        raise ValueError(f"must be a string of at most {CEL_CHARACTERS} characters")
     return value
 
 

@@ -58,7 +58,7 @@ class Acronis(SystemDefaults):
         if task is None:
             raise ConfigurationError(
                 f"{ref!r:.80} is not a {self.noun} id: it must be a whole number greater than 0, such as the subject "
-                "of a task's event; give it as a text, as floats lose its last digits"
+                "of a task's event; give it as a string, as floats lose its last digits"
             )
         return task
 

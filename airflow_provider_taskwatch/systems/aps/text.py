@@ -59,11 +59,11 @@ def _localized(name: str, value: object) -> LocalizedMessage | None:
     if isinstance(value, str):
         return LocalizedMessage(message=value)
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{name} must be a text, a dict or a LocalizedMessage, not {value!r:.80}")
+        raise ConfigurationError(f"{name} must be a string, a dict or a LocalizedMessage, not {value!r:.80}")
     if unknown := sorted(map(str, set(value) - set(_WRITTEN))):
         raise ConfigurationError(f"{name} has no {', '.join(unknown)}; it has {', '.join(_WRITTEN)}")
     if not isinstance(value.get("message"), str):
-        raise ConfigurationError(f"{name} has the message {value.get('message')!r:.80}, which must be a text")
+        raise ConfigurationError(f"{name} has the message {value.get('message')!r:.80}, which must be a string")
     return read_text(value)
 
 

@@ -165,7 +165,7 @@ def _read_detail(option: str, name: str, value: object, problems: list[str]) -> 
 def _read_inputs(inputs: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     if wrong := sorted(name for name, value in inputs.items() if not _is_input(name, value)):
         problems.append(
-            f"input {', '.join(wrong)} must be a text or a list of texts; "
+            f"input {', '.join(wrong)} must be a string or a list of strings; "
             f"an input that takes other JSON has a name that ends in {JSON_INPUT!r}"
         )
     return {name: plain("inputs", value) if _is_json(name) else _input(value) for name, value in inputs.items()}

@@ -250,9 +250,9 @@ def test_no_text_is_none(nothing: Any) -> None:
 @each_row(
     "value, problem",
     [
-        (7, "details must be a text"),
+        (7, "details must be a string"),
         ({"text": "x"}, "details has no text; it has message"),
-        ({"message": 7}, "details has the message 7, which must be a text"),
+        ({"message": 7}, "details has the message 7, which must be a string"),
         ({"keys": {"a": "b"}}, "details has the message None"),
     ],
 )

@@ -187,7 +187,7 @@ def test_recurring_takes_its_own_fields():
             "wait_for_manual_release needs execution_option 'once'",
         ),
         ({"start": "now"}, "unknown field start; known are wait_for_manual_release"),
-        ({"inputs": {"B": None, "A": [True]}}, "input A, B must be a text or a list of texts"),
+        ({"inputs": {"B": None, "A": [True]}}, "input A, B must be a string or a list of strings"),
     ],
 )
 def test_a_wrong_combination_is_named(details, problem):
