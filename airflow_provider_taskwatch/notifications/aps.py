@@ -20,7 +20,7 @@ from airflow_provider_taskwatch.task.base import CheckedMixin, CheckedType, Hook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_taskwatch.hooks.aps import ApsHook  # noqa: F401 - named as a text below
+    from airflow_provider_taskwatch.hooks.aps import ApsHook  # noqa: F401 - named as a string below
 
 ABOUT = ("dag_run", "task")
 TITLES = {"dag_run": "__dag__", "task": "__dag__: __task__"}

@@ -29,7 +29,7 @@ from airflow_provider_taskwatch.task.result import OutputMixin
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_taskwatch.hooks.aps import ApsHook  # noqa: F401 - named as a text below
+    from airflow_provider_taskwatch.hooks.aps import ApsHook  # noqa: F401 - named as a string below
 
 
 def fields_of(task: Any) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class AutomicExecutionOperator(StartOperator):
     :param object_name: the object to start.
     :param alias: shown at the remote instead of the object's name.
     :param automic_queue: the Automic queue to run in. ``queue`` is an argument of Airflow, the queue of the executor.
-    :param inputs: values of the object's PromptSet variables: texts, or lists of texts. If a name ends in ``|json``,
+    :param inputs: values of the object's PromptSet variables: strings, or lists of strings. If a name ends in ``|json``,
         its value is sent as JSON.
     :param execution_option: ``execute`` now, ``once`` later, or ``recurring``.
     :param details: the fields of ``once`` (``wait_for_manual_release``, ``execution_date_time``, ``use_logical_time``)

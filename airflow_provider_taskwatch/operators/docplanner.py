@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.task.feed_operator import ReadFeedOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook  # noqa: F401 - named as a text below
+    from airflow_provider_taskwatch.hooks.docplanner import DocplannerHook  # noqa: F401 - named as a string below
 
 
 class DocplannerPullNotificationsOperator(ReadFeedOperator):

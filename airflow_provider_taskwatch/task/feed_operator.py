@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_taskwatch.core.feed import Feed
     from airflow_provider_taskwatch.feed.worker_reader import WorkerFeedReader
-    from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook  # noqa: F401 - named as a text below
+    from airflow_provider_taskwatch.hooks.taskwatch import TaskWatchHook  # noqa: F401 - named as a string below
 
 
 class FeedMixin(HookMixin["TaskWatchHook"]):
@@ -90,7 +90,7 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
 
     :param limit: the largest number of events; the rest is for the next run.
     :param names: one or more names of events, in which ``*`` stands for any characters; empty: any.
-    :param since: where the first run of a reader begins: a datetime, or a text in ISO 8601. None: with new events.
+    :param since: where the first run of a reader begins: a datetime, or a string in ISO 8601. None: with new events.
     :param reader: the name to which the position belongs.
     :param output_path: write the events there, one JSON object per line, and return ``path``, ``count`` and ``reader``:
         an address of Airflow's object storage, such as ``s3://conn@bucket/{{ run_id }}.jsonl``.

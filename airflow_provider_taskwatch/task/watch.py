@@ -32,7 +32,7 @@ from .deferral import backstop, is_deferrable, now, resumable_from, until
 from .result import OutputMixin
 
 if TYPE_CHECKING:
-    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a text below
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a string below
 
 
 class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
