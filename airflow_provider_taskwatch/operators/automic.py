@@ -102,8 +102,8 @@ class AutomicExecutionOperator(StartOperator):
     :param object_name: the object to start.
     :param alias: shown at the remote instead of the object's name.
     :param automic_queue: the Automic queue to run in. ``queue`` is an argument of Airflow, the queue of the executor.
-    :param inputs: values of the object's PromptSet variables: strings, or lists of strings. If a name ends in ``|json``,
-        its value is sent as JSON.
+    :param inputs: values of the object's PromptSet variables: strings, or lists of strings. The value of a name
+        that ends in ``|json`` is sent as JSON.
     :param execution_option: ``execute`` now, ``once`` later, or ``recurring``.
     :param details: the fields of ``once`` (``wait_for_manual_release``, ``execution_date_time``, ``use_logical_time``)
         or of ``recurring`` (``start_date``, ``end_date``, ``end_after_executions``, ``execute_after``, ``execute_at``,

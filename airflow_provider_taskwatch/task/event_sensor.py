@@ -44,8 +44,8 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
 
     :param subject: the subject that the event must have; empty: any.
     :param match: dotted paths into the event's content, each with the value that must stand there.
-    :param since: events before this moment do not count: a datetime, or a string in ISO 8601. None: the start of the DAG
-        run.
+    :param since: events before this moment do not count: a datetime, or a string in ISO 8601. None: the start of the
+        DAG run.
     :param deferrable: wait in the triggerer; False waits on the worker, which then needs ``[taskwatch] inbox_url``.
         None: ``[taskwatch] default_deferrable``.
     :param on_events_lost: what to do if events after ``since`` were deleted before the wait began: ``continue`` with an
