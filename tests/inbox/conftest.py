@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.inbox.store import SqlInbox
 from tests.inbox.memory import MemoryInbox
 
 NOW = 1_000.0
-"""Seconds since the epoch; the tests' messages came in at 100."""
+"""Seconds since the epoch; the tests' messages are received at 100."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ OpenInbox = Callable[..., SqlInbox]
 
 @pytest.fixture
 def open_inbox() -> Iterator[OpenInbox]:
-    """Open an inbox in a database, at a moment when nothing is old yet; it is closed after the test."""
+    """Open an inbox in a database with a clock at :data:`NOW`; it is closed after the test."""
     opened = []
 
     def open_(url: str, **options: Any) -> SqlInbox:

@@ -1,4 +1,4 @@
-"""An inbox that lives as long as its process, for tests and for whoever has no database at hand."""
+"""An inbox in memory, for tests without a database."""
 
 from __future__ import annotations
 
@@ -221,4 +221,4 @@ class MemoryInbox:
             ]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: there is no connection to close."""

@@ -1,4 +1,4 @@
-"""An inbox in whose place another one may step: a backup that was restored, a replica that lags."""
+"""An inbox that a test can replace with another one: a restored backup or a lagging replica."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.inbox.memory import MemoryInbox
 
 
 class ReplaceableInbox:
-    """Asks the inbox that is there now."""
+    """Passes each call to the present inbox."""
 
     def __init__(self) -> None:
         self.present = MemoryInbox()
@@ -18,7 +18,7 @@ class ReplaceableInbox:
         return getattr(self.present, name)
 
     def backup(self) -> MemoryInbox:
-        """All that the inbox holds now, its leases included."""
+        """A copy of the present inbox, including its leases."""
         saved = MemoryInbox()
         saved.__dict__ |= {name: copy(held) for name, held in self.present.__dict__.items() if name != "_lock"}
         return saved

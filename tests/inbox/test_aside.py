@@ -1,4 +1,4 @@
-"""What feeds have brought and nobody can read."""
+"""Unreadable events that are set aside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def no_seal() -> Seal:
     return Seal([])
 
 
-def test_it_is_kept_as_it_is_where_there_is_no_key(inbox: Inbox) -> None:
+def test_an_unreadable_event_is_kept_in_plain_text_without_a_key(inbox: Inbox) -> None:
     inbox.append("queue", [set_aside("queue", ODD, 5.0, None)])
 
     [one] = asides(inbox)
@@ -26,7 +26,7 @@ def test_it_is_kept_as_it_is_where_there_is_no_key(inbox: Inbox) -> None:
     assert one.open(no_seal) == ODD.content
 
 
-def test_it_is_sealed_where_there_is_one(inbox: Inbox) -> None:
+def test_an_unreadable_event_is_sealed_with_a_key(inbox: Inbox) -> None:
     message = set_aside("queue", ODD, 5.0, Seal([KEY]))
     inbox.append("queue", [message])
 
@@ -38,7 +38,7 @@ def test_it_is_sealed_where_there_is_one(inbox: Inbox) -> None:
 
 
 @pytest.mark.parametrize("keys", [[], [KEY]])
-def test_what_is_delivered_again_is_kept_once_for_each_feed(inbox: Inbox, keys: list[str]) -> None:
+def test_an_unreadable_event_delivered_again_is_kept_once_for_each_feed(inbox: Inbox, keys: list[str]) -> None:
     seal = Seal(keys) if keys else None
     for feed in ("queue", "queue", "other"):
         inbox.append(feed, [set_aside(feed, ODD, 5.0, seal)])
@@ -47,7 +47,7 @@ def test_what_is_delivered_again_is_kept_once_for_each_feed(inbox: Inbox, keys: 
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff", "half a pair: \ud83d".encode("utf-8", "surrogatepass")])
-def test_any_bytes_can_be_kept(inbox: Inbox, content: bytes) -> None:
+def test_any_bytes_can_be_set_aside(inbox: Inbox, content: bytes) -> None:
     odd = Unreadable(content=content, problem="it is odd")
     inbox.append("queue", [set_aside("queue", odd, 5.0, None), set_aside("sealed", odd, 5.0, Seal([KEY]))])
 

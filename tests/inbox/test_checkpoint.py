@@ -1,4 +1,4 @@
-"""How far a reader has come, and what was deleted before it came."""
+"""The checkpoint of a reader, and the events that were deleted before it read them."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def bring(inbox: Inbox, *ats: float, channel: str = "queue", begin: int = 0) -> 
 
 
 def read_on(inbox: Inbox, checkpoint: Checkpoint) -> tuple[int, Checkpoint, int]:
-    """How many were read, where that leads, and how many are lost."""
+    """The number of events read, the next checkpoint, and the number of lost events."""
     page = read_page(inbox, "queue", checkpoint)
     assert not page.is_back
     return len(page.rows), *checkpoint.after(page.rows, page)
 
 
-def test_what_is_gone_of_a_channel_is_written_down(inbox: Inbox) -> None:
+def test_deletions_are_recorded_for_each_channel(inbox: Inbox) -> None:
     bring(inbox, 1.0, DAY + 1, 3 * DAY)
     bring(inbox, 2.0, channel="other")
     assert deletions_of(inbox, "queue") == Deletions()
@@ -56,7 +56,7 @@ def test_what_is_gone_of_a_channel_is_written_down(inbox: Inbox) -> None:
     assert (deletions_of(inbox, "other").count, deletions_of(inbox, "third")) == (1, Deletions())
 
 
-def test_it_adds_up_step_by_step(inbox: Inbox) -> None:
+def test_successive_deletions_are_added_up(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(10)))
     while inbox.prune(7.0, limit=2):
         pass
@@ -66,7 +66,7 @@ def test_it_adds_up_step_by_step(inbox: Inbox) -> None:
     assert (deletions_of(inbox, "queue").count, deletions_of(inbox, "queue").days) == (11, {0: 11})
 
 
-def test_who_has_read_all_loses_nothing(inbox: Inbox) -> None:
+def test_a_reader_that_has_read_every_event_loses_none(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(10)))
     _, checkpoint, _ = read_on(inbox, checkpoint_at(inbox, "queue", 0))
     inbox.prune(DAY, limit=100)
@@ -76,7 +76,7 @@ def test_who_has_read_all_loses_nothing(inbox: Inbox) -> None:
 
 
 @pytest.mark.parametrize("read", [0, 1, 4, 10])
-def test_who_comes_late_knows_how_many_it_has_lost_and_only_once(inbox: Inbox, read: int) -> None:
+def test_a_late_reader_counts_its_lost_events_once(inbox: Inbox, read: int) -> None:
     bring(inbox, *map(float, range(read)))
     _, checkpoint, _ = read_on(inbox, checkpoint_at(inbox, "queue", 0))
     bring(inbox, 50.0, channel="other")
@@ -90,21 +90,21 @@ def test_who_comes_late_knows_how_many_it_has_lost_and_only_once(inbox: Inbox, r
     assert after.passed == checkpoint_at(inbox, "queue", after.number).passed
 
 
-def test_where_nothing_is_left_it_is_told_all_the_same(inbox: Inbox) -> None:
+def test_lost_events_are_counted_in_an_empty_channel(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(6)))
     inbox.prune(DAY, limit=100)
 
     assert read_on(inbox, Checkpoint(number=2, passed=2)) == (0, Checkpoint(number=6, passed=6), 4)
 
 
-def test_where_nobody_has_counted_it_is_so_many_at_most(inbox: Inbox) -> None:
+def test_lost_events_of_a_checkpoint_without_a_count_are_an_upper_bound(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(6)))
     inbox.prune(DAY, limit=100)
 
     assert read_on(inbox, Checkpoint(number=2))[2] == 6
 
 
-def test_what_is_deleted_just_after_it_was_read_is_not_lost(inbox: Inbox) -> None:
+def test_an_event_deleted_after_it_was_read_is_not_lost(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(6)))
     checkpoint = checkpoint_at(inbox, "queue", 2)
     page = read_page(inbox, "queue", checkpoint)
@@ -114,7 +114,7 @@ def test_what_is_deleted_just_after_it_was_read_is_not_lost(inbox: Inbox) -> Non
     assert (after.number, after.passed, lost, read_on(inbox, after)[2]) == (6, 6, 0, 0)
 
 
-def test_what_a_slow_clock_has_stamped_is_deleted_before_what_came_earlier_and_counted_all_the_same(
+def test_a_deleted_event_with_the_stamp_of_a_slow_clock_is_counted_as_lost(
     inbox: Inbox,
 ) -> None:
     bring(inbox, 100.0, 101.0, 102.0, 5.0, 103.0)
@@ -135,7 +135,7 @@ def test_what_a_slow_clock_has_stamped_is_deleted_before_what_came_earlier_and_c
         )
     )
 )
-def test_whatever_happens_each_event_is_read_or_counted_as_lost(steps: list[tuple[str, int]]) -> None:
+def test_each_event_is_either_read_or_counted_as_lost(steps: list[tuple[str, int]]) -> None:
     inbox, checkpoint, brought, read, lost = MemoryInbox(), Checkpoint(passed=0), 0, 0, 0
     for step, number in [*steps, ("read", 1_000), ("read", 1_000)]:
         if step == "bring":
@@ -153,14 +153,14 @@ def test_whatever_happens_each_event_is_read_or_counted_as_lost(steps: list[tupl
     assert read + lost == brought
 
 
-# --- an inbox that has gone back
+# --- an inbox that was restored
 
 
 def checkpoint_behind(inbox: Inbox) -> Checkpoint:
     return read_on(inbox, checkpoint_at(inbox, "queue", 0))[1]
 
 
-def test_an_inbox_that_is_what_it_was_has_not_gone_back(inbox: Inbox) -> None:
+def test_an_inbox_that_was_not_restored_has_not_gone_back(inbox: Inbox) -> None:
     assert not has_gone_back(inbox, "queue", Checkpoint())
     bring(inbox, 1.0, 2.0)
     checkpoint = checkpoint_behind(inbox)
@@ -172,7 +172,7 @@ def test_an_inbox_that_is_what_it_was_has_not_gone_back(inbox: Inbox) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 5])
-def test_one_with_fewer_as_many_or_more_rows_of_its_own_has(inbox: Inbox, rows: int) -> None:
+def test_a_restored_inbox_has_gone_back_with_fewer_equal_or_more_rows(inbox: Inbox, rows: int) -> None:
     bring(inbox, 1.0, 2.0, 3.0)
     checkpoint, other = checkpoint_behind(inbox), MemoryInbox()
     bring(other, 1.0, 2.0, *(9.0,) * (rows - 2)) if rows > 2 else bring(other, *(1.0, 2.0)[:rows])
@@ -182,7 +182,7 @@ def test_one_with_fewer_as_many_or_more_rows_of_its_own_has(inbox: Inbox, rows: 
     assert not is_older(inbox, checkpoint.number, inbox.at(checkpoint.number))
 
 
-def test_it_is_read_on_after_what_had_come_in_before(inbox: Inbox) -> None:
+def test_reading_continues_after_the_events_that_a_restored_inbox_holds(inbox: Inbox) -> None:
     bring(inbox, 1_000.0, 2_000.0, 3_000.0)
     checkpoint, other = checkpoint_behind(inbox), MemoryInbox()
     bring(other, 1_000.0, 2_000.0, 4_000.0, 5_000.0)
@@ -194,7 +194,7 @@ def test_it_is_read_on_after_what_had_come_in_before(inbox: Inbox) -> None:
 
 
 def rewind(url: str, number: int) -> None:
-    """Make of a database what it was when it had given no greater number."""
+    """Restore a database to the state in which ``number`` was its last one."""
     engine = engine_for(url)
     with engine.begin() as connection:
         connection.execute(schema.message.delete().where(schema.message.c.number > number))
@@ -206,7 +206,7 @@ def rewind(url: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("since", [0, 1, 3, 9])
-def test_a_database_that_was_restored_has_gone_back_however_much_came_since(
+def test_a_restored_database_has_gone_back_with_any_number_of_newer_events(
     open_inbox: OpenInbox, url: str, since: int
 ) -> None:
     inbox = open_inbox(url)
@@ -220,7 +220,7 @@ def test_a_database_that_was_restored_has_gone_back_however_much_came_since(
     assert (again.number, len(read_page(inbox, "queue", again).rows)) == (2, since)
 
 
-def test_numbers_that_were_given_are_known_when_nothing_is_left(inbox: Inbox) -> None:
+def test_the_newest_number_is_known_after_every_message_was_deleted(inbox: Inbox) -> None:
     assert inbox.newest() == 0
     bring(inbox, 1.0, 2.0)
     last = inbox.after("queue", 0)[-1]
@@ -229,13 +229,13 @@ def test_numbers_that_were_given_are_known_when_nothing_is_left(inbox: Inbox) ->
     assert (inbox.newest(), inbox.at(last.number)) == (last.number, None)
 
 
-def test_a_moment_asks_for_those_of_its_day_and_later() -> None:
+def test_deletions_since_a_moment_include_its_whole_day() -> None:
     deletions = Deletions().with_([(1, 0.5 * DAY), (2, 1.5 * DAY), (3, 2.5 * DAY)])
 
     assert [deletions.since(moment * DAY) for moment in (0.9, 1.0, 2.0, 2.4, 2.5, 9.0)] == [3, 2, 1, 1, 0, 0]
 
 
-def test_it_remembers_days_for_a_while_and_comes_back_from_its_text() -> None:
+def test_deletions_keep_a_limited_number_of_days_and_survive_a_round_trip_through_text() -> None:
     deletions = Deletions().with_([(number, number * DAY) for number in range(2 * KEPT_DAYS)])
 
     assert (len(deletions.days), deletions.count) == (KEPT_DAYS, 2 * KEPT_DAYS)
@@ -243,7 +243,7 @@ def test_it_remembers_days_for_a_while_and_comes_back_from_its_text() -> None:
     assert deletions_from(None) == Deletions()
 
 
-def test_what_made_room_for_others_is_gone_as_well(inbox: Inbox) -> None:
+def test_messages_deleted_for_size_are_counted_as_deletions(inbox: Inbox) -> None:
     inbox.append("queue", [replace(EVENT, delivery=str(number), content="x" * 100) for number in range(10)])
     deleted = inbox.keep_bytes("queue", 350)
 
@@ -251,7 +251,7 @@ def test_what_made_room_for_others_is_gone_as_well(inbox: Inbox) -> None:
     assert (deletions_of(inbox, "queue").count, deletions_of(inbox, "queue").number) == (deleted, deleted)
 
 
-def test_what_is_deleted_by_many_at_once_is_counted_once(inbox: Inbox) -> None:
+def test_concurrent_deletions_are_counted_once(inbox: Inbox) -> None:
     bring(inbox, *map(float, range(300)))
     deleted: list[int] = []
 
@@ -273,7 +273,7 @@ def reset_sequence(url: str, table: str = "taskwatch_message") -> None:
         connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'number'), 1)")
 
 
-def test_numbers_that_begin_anew_are_set_on_before_anything_is_written(
+def test_a_reset_sequence_is_advanced_before_the_first_write(
     postgres_url: str, open_inbox: OpenInbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = open_inbox(postgres_url)
@@ -290,7 +290,7 @@ def test_numbers_that_begin_anew_are_set_on_before_anything_is_written(
     assert "begun anew in this inbox; they go on after 6" in caplog.text
 
 
-def test_a_number_that_is_given_twice_is_an_error_and_no_duplicate(postgres_url: str, open_inbox: OpenInbox) -> None:
+def test_a_number_that_is_assigned_twice_is_an_error(postgres_url: str, open_inbox: OpenInbox) -> None:
     inbox = open_inbox(postgres_url)
     bring(inbox, *map(float, range(6)))
     reset_sequence(postgres_url)

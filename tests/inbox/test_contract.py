@@ -1,4 +1,4 @@
-"""What every inbox does, whatever it is made of."""
+"""The contract that every inbox fulfils."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNAL = Message(channel="automic", subject="start-1", delivery="a", content={"s
 
 
 def events(channel: str, *numbers: int) -> list[Message]:
-    """Messages that came in at second 1, 2, ..."""
+    """Messages received at second 1, 2, ..."""
     return [replace(SIGNAL, channel=channel, delivery=str(n), received_at=float(n)) for n in numbers]
 
 
@@ -30,7 +30,7 @@ def deliveries(found: Iterable[Received]) -> list[str]:
     return [one.message.delivery for one in found]
 
 
-def test_what_was_added_is_read_as_it_was(inbox: Inbox) -> None:
+def test_an_added_message_is_read_unchanged(inbox: Inbox) -> None:
     assert inbox.add([SIGNAL]) == 1
 
     [received] = inbox.read(Cursor())
@@ -41,7 +41,7 @@ def test_what_was_added_is_read_as_it_was(inbox: Inbox) -> None:
     "content",
     [None, {}, {"status": 1900}, {"text": 'an "odd" one\u0000\U0001f600 \ud800'}, {"deep": [[{"a": None}]]}],
 )
-def test_any_json_comes_back(inbox: Inbox, content: object) -> None:
+def test_any_json_content_is_read_unchanged(inbox: Inbox, content: object) -> None:
     inbox.add([replace(SIGNAL, content=content)])
 
     assert [one.message.content for one in inbox.read(Cursor())] == [content]
@@ -54,11 +54,11 @@ def test_a_second_delivery_changes_nothing(inbox: Inbox) -> None:
     assert [one.message for one in inbox.read(Cursor())] == [SIGNAL]
 
 
-def test_channels_tell_deliveries_apart(inbox: Inbox) -> None:
+def test_the_same_delivery_in_two_channels_is_two_messages(inbox: Inbox) -> None:
     assert inbox.add([SIGNAL, replace(SIGNAL, channel="acronis"), SIGNAL]) == 2
 
 
-def test_a_cursor_moves_on(inbox: Inbox) -> None:
+def test_a_moved_cursor_reads_the_following_messages(inbox: Inbox) -> None:
     cursor = inbox.end()
     inbox.add([SIGNAL])
     first = inbox.read(cursor)
@@ -70,7 +70,7 @@ def test_a_cursor_moves_on(inbox: Inbox) -> None:
     assert inbox.read(cursor.moved([one.number for one in inbox.read(cursor)])) == []
 
 
-def test_a_new_cursor_comes_after_what_is_there(inbox: Inbox) -> None:
+def test_a_new_cursor_starts_after_the_stored_messages(inbox: Inbox) -> None:
     inbox.add([replace(SIGNAL, delivery=str(number)) for number in range(400)])
     cursor = inbox.end()
     seen = inbox.read(cursor)
@@ -79,7 +79,7 @@ def test_a_new_cursor_comes_after_what_is_there(inbox: Inbox) -> None:
     assert inbox.read(cursor.moved([one.number for one in seen])) == []
 
 
-def test_subjects_are_found_in_what_was_passed_long_ago(inbox: Inbox) -> None:
+def test_messages_of_a_subject_are_found_before_the_cursor(inbox: Inbox) -> None:
     inbox.add([SIGNAL, replace(SIGNAL, subject="start-2", delivery="b")])
     inbox.add([replace(SIGNAL, subject="other", delivery=str(number)) for number in range(400)])
     cursor = inbox.end()
@@ -88,7 +88,7 @@ def test_subjects_are_found_in_what_was_passed_long_ago(inbox: Inbox) -> None:
     assert subjects(inbox.read(cursor, ["start-2", "unknown"])) == ["start-2"]
 
 
-def test_a_page_is_followed_by_the_rest(inbox: Inbox) -> None:
+def test_the_next_read_returns_the_rest_of_a_full_page(inbox: Inbox) -> None:
     inbox.add([replace(SIGNAL, delivery=str(number)) for number in range(PAGE_MESSAGES + 10)])
     first = inbox.read(Cursor())
     rest = inbox.read(Cursor().moved([one.number for one in first]))
@@ -97,7 +97,7 @@ def test_a_page_is_followed_by_the_rest(inbox: Inbox) -> None:
     assert deliveries([*first, *rest]) == [str(number) for number in range(PAGE_MESSAGES + 10)]
 
 
-def test_what_is_pruned_is_the_oldest(inbox: Inbox) -> None:
+def test_prune_deletes_the_oldest_messages(inbox: Inbox) -> None:
     inbox.add([replace(SIGNAL, delivery=str(at), received_at=float(at)) for at in range(5)])
 
     assert inbox.prune(3.0, limit=2) == 2
@@ -106,7 +106,7 @@ def test_what_is_pruned_is_the_oldest(inbox: Inbox) -> None:
     assert inbox.prune(3.0, limit=2) == 0
 
 
-def test_the_numbers_of_what_was_pruned_are_not_given_away_again(inbox: Inbox) -> None:
+def test_the_numbers_of_pruned_messages_are_not_reused(inbox: Inbox) -> None:
     inbox.add([SIGNAL])
     [before] = inbox.read(Cursor())
     inbox.prune(200.0, limit=10)
@@ -116,7 +116,7 @@ def test_the_numbers_of_what_was_pruned_are_not_given_away_again(inbox: Inbox) -
     assert after.number > before.number
 
 
-def test_of_a_subject_the_newest_are_kept(inbox: Inbox) -> None:
+def test_keep_newest_keeps_the_newest_messages_of_a_subject(inbox: Inbox) -> None:
     for channel in ("automic", "other"):
         inbox.add([replace(SIGNAL, channel=channel, delivery=str(number)) for number in range(5)])
     inbox.add([replace(SIGNAL, subject="start-2", delivery=f"{number} of 2") for number in range(5)])
@@ -126,10 +126,10 @@ def test_of_a_subject_the_newest_are_kept(inbox: Inbox) -> None:
     kept = [one.message.delivery for one in inbox.read(Cursor()) if one.message.subject == "start-1"]
     assert kept == ["2", "3", "4"] * 2
     assert len(inbox.read(Cursor())) == 11
-    assert inbox.add([replace(SIGNAL, delivery="0")]) == 1  # what was deleted is no delivery that is known
+    assert inbox.add([replace(SIGNAL, delivery="0")]) == 1  # a deleted delivery is no longer a duplicate
 
 
-def test_of_a_channel_so_many_bytes_are_kept(inbox: Inbox) -> None:
+def test_keep_bytes_keeps_the_newest_bytes_of_a_channel(inbox: Inbox) -> None:
     inbox.append("tasks", [replace(one, content="x" * 98) for one in events("tasks", *range(1_300))])
     inbox.append("tasks", [replace(one, content=None) for one in events("tasks", 5_000)])
     inbox.append("alerts", events("alerts", 1))
@@ -138,7 +138,7 @@ def test_of_a_channel_so_many_bytes_are_kept(inbox: Inbox) -> None:
     assert inbox.keep_bytes("tasks", 1_000) == inbox.keep_bytes("unknown", 0) == 0
     assert deliveries(inbox.after("tasks", 0)) == [*map(str, range(1_290, 1_300)), "5000"]
     assert deliveries(inbox.after("alerts", 0)) == ["1"]
-    assert deletions_of(inbox, "tasks").count == 1_290  # a reader that had not come so far is told
+    assert deletions_of(inbox, "tasks").count == 1_290  # a reader behind them counts them as lost
 
 
 def test_a_feed_has_a_position(inbox: Inbox) -> None:
@@ -162,12 +162,12 @@ def test_a_lease_has_one_holder(inbox: Inbox) -> None:
     assert inbox.lease("acronis", "two", 60.0)
 
 
-def test_a_lease_that_has_run_out_is_free(inbox: Inbox) -> None:
+def test_an_expired_lease_is_free(inbox: Inbox) -> None:
     assert inbox.lease("acronis", "one", 0.0)
     assert inbox.lease("acronis", "two", 60.0)
 
 
-def test_the_holder_of_a_lease_is_known_while_it_lasts(inbox: Inbox) -> None:
+def test_a_lease_names_its_holder_until_it_expires(inbox: Inbox) -> None:
     assert inbox.holder("acronis") is None
     inbox.lease("acronis", "one", 60.0)
     inbox.lease("docplanner", "two", 60.0)
@@ -176,7 +176,7 @@ def test_the_holder_of_a_lease_is_known_while_it_lasts(inbox: Inbox) -> None:
     assert (inbox.holder("acronis"), inbox.holders()) == (None, {"docplanner": "two"})
 
 
-def test_a_channel_is_read_in_its_order(inbox: Inbox) -> None:
+def test_a_channel_is_read_in_order(inbox: Inbox) -> None:
     inbox.add([SIGNAL])
     assert inbox.append("tasks", events("tasks", 1, 2, 3)) == 3
     inbox.append("alerts", events("alerts", 4))
@@ -187,13 +187,13 @@ def test_a_channel_is_read_in_its_order(inbox: Inbox) -> None:
     assert inbox.after("tasks", rest[-1].number) == []
 
 
-def test_an_event_that_is_there_already_changes_nothing(inbox: Inbox) -> None:
+def test_an_event_that_is_already_stored_changes_nothing(inbox: Inbox) -> None:
     inbox.append("tasks", events("tasks", 1, 2))
     assert inbox.append("tasks", events("tasks", 2, 3)) == 1
     assert deliveries(inbox.after("tasks", 0)) == ["1", "2", "3"]
 
 
-def test_a_channel_has_news_from_a_moment_on(inbox: Inbox) -> None:
+def test_a_channel_can_be_read_from_a_moment_on(inbox: Inbox) -> None:
     assert inbox.number_before("tasks", 0.0) == 0
     inbox.append("tasks", events("tasks", 1, 2, 3))
     inbox.add([SIGNAL])
@@ -202,16 +202,16 @@ def test_a_channel_has_news_from_a_moment_on(inbox: Inbox) -> None:
     assert inbox.after("tasks", inbox.number_before("tasks", 9.0)) == []
 
 
-def test_how_far_a_feed_was_read_is_stored_with_what_was_read(inbox: Inbox) -> None:
+def test_the_position_of_a_feed_is_stored_with_its_events(inbox: Inbox) -> None:
     inbox.append("tasks", events("tasks", 1), position="17")
     inbox.append("tasks", events("tasks", 2))
     assert inbox.position("tasks") == "17"
 
 
-def test_nothing_is_written_under_a_lease_that_has_gone(inbox: Inbox) -> None:
+def test_nothing_is_written_under_a_lost_lease(inbox: Inbox) -> None:
     lease = Lease(name="tasks", holder="one")
     inbox.lease("tasks", "one", 0.0)
-    assert inbox.append("tasks", events("tasks", 1), lease=lease) == 1  # it has run out, and nobody has taken it
+    assert inbox.append("tasks", events("tasks", 1), lease=lease) == 1  # it has expired, and no other process holds it
     inbox.lease("tasks", "two", 60.0)
 
     writes = [
@@ -224,7 +224,7 @@ def test_nothing_is_written_under_a_lease_that_has_gone(inbox: Inbox) -> None:
     assert (deliveries(inbox.after("tasks", 0)), inbox.position("tasks"), inbox.sealed()) == (["1"], None, [])
 
 
-def test_a_sealed_reply_is_there_until_its_events_are(inbox: Inbox) -> None:
+def test_a_sealed_reply_is_kept_until_its_events_are_stored(inbox: Inbox) -> None:
     first, second = inbox.keep_sealed("queue", b"\x00one", 990.0), inbox.keep_sealed("queue", b"two", 991.0)
     inbox.set_problem(first, "is no JSON")
     inbox.append("queue", events("queue", 1), unsealed=second)
@@ -235,7 +235,7 @@ def test_a_sealed_reply_is_there_until_its_events_are(inbox: Inbox) -> None:
     assert "one" not in repr(kept)
 
 
-def test_replies_that_could_not_be_read_do_not_hide_those_that_nobody_has_tried_to_read(inbox: Inbox) -> None:
+def test_unreadable_replies_do_not_hide_replies_that_were_not_read_yet(inbox: Inbox) -> None:
     for _ in range(PAGE_MESSAGES):
         inbox.set_problem(inbox.keep_sealed("queue", b"odd", 990.0), "is no JSON")
     number = inbox.keep_sealed("queue", b"new", 990.0)
@@ -246,7 +246,7 @@ def test_replies_that_could_not_be_read_do_not_hide_those_that_nobody_has_tried_
 
 
 @pytest.mark.parametrize("unread, kept", [(False, [b"new", b"unread"]), (True, [b"new"])])
-def test_sealed_replies_that_nobody_has_read_are_forgotten_only_where_that_is_asked_for(
+def test_sealed_replies_that_were_not_read_yet_are_forgotten_only_on_request(
     inbox: Inbox, unread: bool, kept: list[bytes]
 ) -> None:
     for content, at in ((b"old", 10.0), (b"new", 30.0)):
@@ -259,7 +259,7 @@ def test_sealed_replies_that_nobody_has_read_are_forgotten_only_where_that_is_as
     assert [one.content for one in inbox.sealed()] == kept
 
 
-def test_receivers_are_known_by_their_heartbeats(inbox: Inbox) -> None:
+def test_heartbeats_list_the_receivers(inbox: Inbox) -> None:
     assert inbox.heartbeats() == []
 
     inbox.beat("api-1", "https://one.example.com")
@@ -271,7 +271,7 @@ def test_receivers_are_known_by_their_heartbeats(inbox: Inbox) -> None:
     assert all(0.0 <= one.age_seconds < 30.0 for one in beats)
 
 
-def test_many_may_write_at_once(inbox: Inbox) -> None:
+def test_concurrent_writes_store_each_delivery_once(inbox: Inbox) -> None:
     new: list[int] = []
 
     def write() -> None:
@@ -298,7 +298,7 @@ def test_messages_of_a_channel_are_counted_and_found(inbox: Inbox) -> None:
     assert inbox.find("alerts", "2") is None
 
 
-def test_of_those_who_claim_the_same_only_one_gets_it(inbox: Inbox) -> None:
+def test_only_one_of_two_equal_claims_succeeds(inbox: Inbox) -> None:
     assert inbox.claim("reader", None, "1", replace(SIGNAL, channel="reader"))
     assert not inbox.claim("reader", None, "2", replace(SIGNAL, channel="reader", delivery="b"))
     assert inbox.claim("reader", "1", "3", replace(SIGNAL, channel="reader", delivery="c"))
@@ -306,7 +306,7 @@ def test_of_those_who_claim_the_same_only_one_gets_it(inbox: Inbox) -> None:
     assert (inbox.position("reader"), deliveries(inbox.after("reader", 0))) == ("3", ["a", "c"])
 
 
-def test_claims_at_the_same_time_come_one_after_another(inbox: Inbox) -> None:
+def test_only_one_of_several_concurrent_claims_succeeds(inbox: Inbox) -> None:
     won: list[bool] = []
 
     def claim(number: int) -> None:

@@ -1,17 +1,17 @@
-"""Numbers that show up late."""
+"""A cursor remembers skipped numbers whose transactions may still commit."""
 
 from __future__ import annotations
 
 from airflow_provider_taskwatch.inbox.cursor import CLEAR, MAX_HOLES, Cursor, Horizon, cursor_at
 
 
-def test_numbers_that_were_passed_unseen_are_missing() -> None:
+def test_skipped_numbers_are_missing() -> None:
     cursor = Cursor().moved([1, 2, 5])
 
     assert (cursor.last, cursor.missing) == (5, [3, 4])
 
 
-def test_what_shows_up_is_missing_no_more() -> None:
+def test_a_number_that_was_read_is_no_longer_missing() -> None:
     cursor = Cursor().moved([1, 2, 5]).moved([3])
 
     assert (cursor.last, cursor.missing) == (5, [4])
@@ -32,11 +32,11 @@ def test_a_number_is_missing_until_each_transaction_that_may_hold_it_has_ended()
     assert cursor.moved([], Horizon(ended=9, begun=99)).missing == []
 
 
-def test_a_number_is_missing_no_more_where_no_transaction_runs() -> None:
+def test_no_number_is_missing_while_no_transaction_runs() -> None:
     assert Cursor().moved([1, 3]).moved([], CLEAR).missing == []
 
 
-def test_what_is_passed_later_is_missing_for_longer() -> None:
+def test_a_number_skipped_later_is_missing_for_longer() -> None:
     cursor = Cursor().moved([1, 3]).moved([5], Horizon(ended=1, begun=2)).moved([], Horizon(ended=2, begun=4))
 
     assert cursor.missing == [4]
@@ -44,14 +44,14 @@ def test_what_is_passed_later_is_missing_for_longer() -> None:
     assert cursor.moved([], Horizon(ended=4, begun=9)).missing == []
 
 
-def test_in_a_database_that_was_restored_a_number_is_not_missing_for_ever() -> None:
+def test_a_number_does_not_stay_missing_in_a_restored_database() -> None:
     cursor = Cursor().moved([1, 3]).moved([], Horizon(ended=5_000_000, begun=5_000_001))
 
     assert cursor.moved([], Horizon(ended=700, begun=701)).missing == [2]
     assert cursor.moved([], Horizon(ended=700, begun=701)).moved([], Horizon(ended=701, begun=702)).missing == []
 
 
-def test_numbers_below_that_were_asked_for_otherwise_do_not_move_it_back() -> None:
+def test_smaller_numbers_do_not_move_a_cursor_back() -> None:
     assert Cursor(last=9).moved([4]) == Cursor(last=9)
 
 
@@ -63,7 +63,7 @@ def test_a_new_cursor_misses_the_gaps_among_the_newest_while_a_transaction_runs(
     assert cursor_at(10 * MAX_HOLES, [10 * MAX_HOLES], running).missing[0] == 9 * MAX_HOLES + 1
 
 
-def test_a_great_leap_leaves_the_newest_holes() -> None:
+def test_a_large_gap_keeps_only_its_newest_numbers_as_missing() -> None:
     cursor = Cursor().moved([10 * MAX_HOLES])
 
     assert len(cursor.missing) == MAX_HOLES

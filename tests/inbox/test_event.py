@@ -1,4 +1,4 @@
-"""Events in an inbox."""
+"""Events as messages in an inbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.inbox.protocol import Inbox
 EVENT = Event(id="17 made", name="made", subject="42", at=99.5, content={"deep": [{"a": None}]})
 
 
-def test_an_event_comes_back_as_it_was(inbox: Inbox) -> None:
+def test_an_event_is_read_unchanged(inbox: Inbox) -> None:
     inbox.append("queue", [message_of("queue", EVENT, 100.0)])
 
     [found] = inbox.after("queue", 0)
@@ -26,7 +26,7 @@ def test_an_event_that_is_read_again_is_the_same_delivery(inbox: Inbox) -> None:
 
 
 @pytest.mark.parametrize("long", ["x" * 3_000, "\U0001f600" * 1_000, "".join(map(chr, range(0x4E00, 0x5200)))])
-def test_ids_and_subjects_of_any_length_come_back_and_stay_apart(inbox: Inbox, long: str) -> None:
+def test_ids_and_subjects_of_any_length_stay_intact_and_distinct(inbox: Inbox, long: str) -> None:
     events = [replace(EVENT, id=long + end, subject=long + end) for end in ("a", "b")]
     assert inbox.append("q" * 199, [message_of("q" * 199, one, 100.0) for one in events]) == 2
     assert inbox.append("q" * 199, [message_of("q" * 199, one, 100.0) for one in events]) == 0

@@ -1,4 +1,4 @@
-"""An inbox whose database is taken away, or exchanged, while it is in use."""
+"""An inbox whose database is removed or replaced while it is in use."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ OTHER = replace(SIGNAL, delivery="b")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the inbox's file is; there is a place beside it."""
+    """The folder of the inbox's file; a second folder lies beside it."""
     (tmp_path / "elsewhere").mkdir()
     return tmp_path / "home"
 
 
 @pytest.fixture
 def inbox(open_inbox: OpenInbox, folder: Path) -> SqlInbox:
-    """One that is in use, and whose log is empty, as SQLite makes a file whole again from its log."""
+    """An inbox in use. Its log is empty, because SQLite restores a file from its log."""
     inbox = open_inbox(f"sqlite:///{folder}/inbox.db")
     inbox.add([SIGNAL])
     inbox.close()
@@ -57,19 +57,19 @@ def empty(folder: Path) -> None:
     (folder / "inbox.db").write_bytes(b"")
 
 
-def put_an_empty_one_in_its_place(folder: Path) -> None:
+def replace_with_an_empty_file(folder: Path) -> None:
     (folder / "new").touch()
     (folder / "new").rename(folder / "inbox.db")
 
 
-GONE = [delete, delete_all_files, move, empty, shutil.rmtree, put_an_empty_one_in_its_place]
+REMOVALS = [delete, delete_all_files, move, empty, shutil.rmtree, replace_with_an_empty_file]
 
 
-@pytest.mark.parametrize("take_away", GONE)
-def test_nothing_is_written_into_or_read_from_a_file_that_is_gone(
-    inbox: SqlInbox, folder: Path, take_away: Callable[[Path], None]
+@pytest.mark.parametrize("remove", REMOVALS)
+def test_a_removed_file_is_neither_read_nor_written(
+    inbox: SqlInbox, folder: Path, remove: Callable[[Path], None]
 ) -> None:
-    take_away(folder)
+    remove(folder)
 
     for _ in range(2):
         for ask in (lambda: inbox.add([OTHER]), lambda: inbox.read(Cursor()), inbox.heartbeats, inbox.end):
@@ -78,11 +78,11 @@ def test_nothing_is_written_into_or_read_from_a_file_that_is_gone(
     assert not (folder / "inbox.db").exists() or not (folder / "inbox.db").stat().st_size
 
 
-@pytest.mark.parametrize("take_away", GONE)
-def test_an_inbox_that_somebody_else_has_begun_anew_is_used(
-    inbox: SqlInbox, open_inbox: OpenInbox, folder: Path, take_away: Callable[[Path], None]
+@pytest.mark.parametrize("remove", REMOVALS)
+def test_an_inbox_that_another_process_has_created_again_is_used(
+    inbox: SqlInbox, open_inbox: OpenInbox, folder: Path, remove: Callable[[Path], None]
 ) -> None:
-    take_away(folder)
+    remove(folder)
     with pytest.raises(InboxError):
         inbox.add([OTHER])
     for rest in folder.glob("inbox.db-*"):
@@ -94,7 +94,7 @@ def test_an_inbox_that_somebody_else_has_begun_anew_is_used(
     assert deliveries(other.read(Cursor())) == ["c", "b"]
 
 
-def test_an_inbox_that_was_moved_and_is_put_back_has_all_that_it_had(inbox: SqlInbox, folder: Path) -> None:
+def test_an_inbox_that_is_moved_back_holds_all_its_messages(inbox: SqlInbox, folder: Path) -> None:
     move(folder)
     with pytest.raises(InboxError):
         inbox.add([OTHER])
@@ -105,7 +105,7 @@ def test_an_inbox_that_was_moved_and_is_put_back_has_all_that_it_had(inbox: SqlI
 
 
 @pytest.mark.parametrize("has_tables", [False, True])
-def test_another_file_in_its_place_is_used_and_told_of(
+def test_a_replaced_file_is_used_and_logged(
     inbox: SqlInbox, open_inbox: OpenInbox, folder: Path, caplog: pytest.LogCaptureFixture, has_tables: bool
 ) -> None:
     path = folder.parent / "elsewhere" / "backup.db"
@@ -124,14 +124,12 @@ def test_another_file_in_its_place_is_used_and_told_of(
     assert "inbox.db is another file now: what only the former one held is lost here" in record.getMessage()
 
 
-@pytest.mark.parametrize(
-    "take_away", [delete, delete_all_files, move, shutil.rmtree, lambda folder: delete_log(folder)]
-)
-def test_what_was_committed_into_a_file_that_is_gone_is_not_acknowledged(
-    inbox: SqlInbox, folder: Path, take_away: Callable[[Path], None]
+@pytest.mark.parametrize("remove", [delete, delete_all_files, move, shutil.rmtree, lambda folder: delete_log(folder)])
+def test_a_commit_into_a_removed_file_is_an_error(
+    inbox: SqlInbox, folder: Path, remove: Callable[[Path], None]
 ) -> None:
     inbox.add([OTHER])
-    sa.event.listen(inbox.database.engine, "commit", lambda _: take_away(folder))
+    sa.event.listen(inbox.database.engine, "commit", lambda _: remove(folder))
 
     with pytest.raises(InboxError, match=r"is gone|has lost its file"):
         inbox.add([replace(SIGNAL, delivery="c")])
@@ -141,7 +139,7 @@ def delete_log(folder: Path) -> None:
     (folder / "inbox.db-wal").unlink()
 
 
-def test_a_file_that_was_cut_is_not_taken_for_the_whole(inbox: SqlInbox, folder: Path) -> None:
+def test_a_truncated_file_is_an_error(inbox: SqlInbox, folder: Path) -> None:
     inbox.add([OTHER])
     inbox.close()
     assert inbox.heartbeats() == []
@@ -152,7 +150,7 @@ def test_a_file_that_was_cut_is_not_taken_for_the_whole(inbox: SqlInbox, folder:
         inbox.add([replace(SIGNAL, delivery="c")])
 
 
-def test_a_full_disk_is_an_error_and_what_was_there_stays(inbox: SqlInbox) -> None:
+def test_a_full_disk_is_an_error_and_stored_messages_stay(inbox: SqlInbox) -> None:
     with inbox.database.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     sa.event.listen(inbox.database.engine, "begin", lambda one: one.exec_driver_sql(f"PRAGMA max_page_count={pages}"))
@@ -162,7 +160,7 @@ def test_a_full_disk_is_an_error_and_what_was_there_stays(inbox: SqlInbox) -> No
     assert deliveries(inbox.read(Cursor())) == ["a"]
 
 
-def test_a_database_that_was_made_anew_is_named_with_the_remedy(open_inbox: OpenInbox, postgres_url: str) -> None:
+def test_the_error_for_a_database_without_tables_names_the_remedy(open_inbox: OpenInbox, postgres_url: str) -> None:
     inbox, other = open_inbox(postgres_url), open_inbox(postgres_url)
     inbox.add([SIGNAL])
     with psycopg.connect(postgres_url, autocommit=True) as database:

@@ -1,4 +1,4 @@
-"""Inboxes in databases: how their tables come to be, who waits for whom, what goes wrong."""
+"""Inboxes in databases: creation of their tables, concurrent transactions, errors."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ sys.exit(SqlInbox(sys.argv[1]).add([message]) - 1)
 
 
 @pytest.mark.process
-def test_processes_that_start_together_make_the_tables_once(open_inbox: OpenInbox, url: str) -> None:
+def test_processes_that_start_together_create_the_tables_once(open_inbox: OpenInbox, url: str) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", ADD_ONE, url, str(number)]) for number in range(4)]
 
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
     assert sorted(deliveries(open_inbox(url).read(Cursor()))) == ["0", "1", "2", "3"]
 
 
-def test_a_file_that_somebody_else_is_just_making_is_waited_for(open_inbox: OpenInbox, tmp_path: Path) -> None:
+def test_the_inbox_waits_for_another_process_that_creates_the_file(open_inbox: OpenInbox, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "inbox.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     done = threading.Timer(0.2, other.close)
@@ -56,7 +56,7 @@ def test_a_file_that_somebody_else_is_just_making_is_waited_for(open_inbox: Open
     done.join()
 
 
-def test_a_file_that_somebody_keeps_for_himself_is_not_waited_for_without_end(
+def test_the_wait_for_a_locked_file_is_limited(
     open_inbox: OpenInbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "BUSY_SECONDS", 0.1)
@@ -67,7 +67,7 @@ def test_a_file_that_somebody_keeps_for_himself_is_not_waited_for_without_end(
             open_inbox(f"sqlite:///{tmp_path}/inbox.db").add([SIGNAL])
 
 
-def test_tables_of_the_version_before_are_brought_up(open_inbox: OpenInbox, url: str) -> None:
+def test_tables_of_an_older_version_are_upgraded(open_inbox: OpenInbox, url: str) -> None:
     engine = engine_for(url)
     with engine.begin() as connection:
         schema.version.create(connection)
@@ -79,7 +79,7 @@ def test_tables_of_the_version_before_are_brought_up(open_inbox: OpenInbox, url:
     engine.dispose()
 
 
-def test_tables_of_a_newer_version_are_left_alone(open_inbox: OpenInbox, url: str) -> None:
+def test_tables_of_a_newer_version_are_refused(open_inbox: OpenInbox, url: str) -> None:
     open_inbox(url).add([SIGNAL])
     engine = engine_for(url)
     with engine.begin() as connection:
@@ -90,7 +90,7 @@ def test_tables_of_a_newer_version_are_left_alone(open_inbox: OpenInbox, url: st
         open_inbox(url).add([SIGNAL])
 
 
-def test_what_commits_late_with_a_smaller_number_is_not_missed(open_inbox: OpenInbox, postgres_url: str) -> None:
+def test_a_late_commit_with_a_smaller_number_is_not_missed(open_inbox: OpenInbox, postgres_url: str) -> None:
     inbox = open_inbox(postgres_url)
     cursor = inbox.end()
     engine = engine_for(postgres_url)
@@ -108,7 +108,7 @@ def test_what_commits_late_with_a_smaller_number_is_not_missed(open_inbox: OpenI
     engine.dispose()
 
 
-def test_a_new_cursor_does_not_miss_who_is_just_writing(open_inbox: OpenInbox, postgres_url: str) -> None:
+def test_a_new_cursor_does_not_miss_an_open_transaction(open_inbox: OpenInbox, postgres_url: str) -> None:
     inbox = open_inbox(postgres_url)
     inbox.end()
     engine = engine_for(postgres_url)
@@ -125,7 +125,9 @@ def test_a_new_cursor_does_not_miss_who_is_just_writing(open_inbox: OpenInbox, p
     engine.dispose()
 
 
-def test_a_new_cursor_comes_after_all_that_is_there_where_nobody_writes(open_inbox: OpenInbox, url: str) -> None:
+def test_a_new_cursor_without_open_transactions_starts_after_every_stored_message(
+    open_inbox: OpenInbox, url: str
+) -> None:
     inbox = open_inbox(url)
     inbox.add([replace(SIGNAL, delivery=str(number), received_at=NOW - 10.0) for number in range(300)])
 
@@ -140,9 +142,7 @@ FOR EACH ROW WHEN (NEW.channel = 'tasks') EXECUTE FUNCTION stall()
 """
 
 
-def test_events_whose_commit_stands_still_are_not_missed_however_long_it_takes(
-    open_inbox: OpenInbox, postgres_url: str
-) -> None:
+def test_events_with_a_stalled_commit_are_not_missed_after_many_reads(open_inbox: OpenInbox, postgres_url: str) -> None:
     inbox = open_inbox(postgres_url)
     cursor = inbox.end()
     with psycopg.connect(postgres_url, autocommit=True) as disk:
@@ -151,7 +151,7 @@ def test_events_whose_commit_stands_still_are_not_missed_however_long_it_takes(
         slow = threading.Thread(target=inbox.append, args=("tasks", events("tasks", *range(25))))
         slow.start()
         wait_until(lambda: is_stalled(disk))
-        for number in range(200):  # a reader that reads once a second does so within 200 s
+        for number in range(200):  # 200 s of a reader that reads once a second
             if number % 50 == 0:
                 inbox.add([replace(SIGNAL, delivery=f"quick {number}")])
             horizon = inbox.horizon()
@@ -162,7 +162,7 @@ def test_events_whose_commit_stands_still_are_not_missed_however_long_it_takes(
     assert deliveries(inbox.read(cursor)) == [str(number) for number in range(25)]
 
 
-def test_a_new_cursor_does_not_miss_events_whose_commit_stands_still(open_inbox: OpenInbox, postgres_url: str) -> None:
+def test_a_new_cursor_does_not_miss_events_with_a_stalled_commit(open_inbox: OpenInbox, postgres_url: str) -> None:
     inbox = open_inbox(postgres_url)
     engine = engine_for(postgres_url)
     inbox.end()
@@ -176,7 +176,7 @@ def test_a_new_cursor_does_not_miss_events_whose_commit_stands_still(open_inbox:
     engine.dispose()
 
 
-def test_numbers_that_were_given_in_vain_are_not_asked_for_for_ever(open_inbox: OpenInbox, postgres_url: str) -> None:
+def test_numbers_of_a_rolled_back_transaction_do_not_stay_missing(open_inbox: OpenInbox, postgres_url: str) -> None:
     inbox = open_inbox(postgres_url)
     cursor = inbox.end()
     engine = engine_for(postgres_url)
@@ -187,11 +187,13 @@ def test_numbers_that_were_given_in_vain_are_not_asked_for_for_ever(open_inbox: 
     cursor = cursor.moved([one.number for one in inbox.read(cursor)])
     assert len(cursor.missing) == 1
 
-    wait_until(lambda: not cursor.moved([], inbox.horizon()).missing)  # the database may work for itself meanwhile
+    wait_until(
+        lambda: not cursor.moved([], inbox.horizon()).missing
+    )  # the database may run transactions of its own meanwhile
     engine.dispose()
 
 
-def test_a_second_delivery_leaves_no_hole(open_inbox: OpenInbox, url: str) -> None:
+def test_a_duplicate_delivery_uses_no_number(open_inbox: OpenInbox, url: str) -> None:
     inbox = open_inbox(url)
     inbox.add([SIGNAL])
     for _ in range(5):
@@ -201,9 +203,7 @@ def test_a_second_delivery_leaves_no_hole(open_inbox: OpenInbox, url: str) -> No
     assert [one.number for one in inbox.read(Cursor())] == [1, 2]
 
 
-def test_a_database_that_was_restarted_is_connected_to_again(
-    open_inbox: OpenInbox, server: object, postgres_url: str
-) -> None:
+def test_the_inbox_reconnects_to_a_restarted_database(open_inbox: OpenInbox, server: object, postgres_url: str) -> None:
     inbox = open_inbox(postgres_url)
     inbox.add([SIGNAL])
     with psycopg.connect(postgres_url, autocommit=True) as other:
@@ -212,7 +212,7 @@ def test_a_database_that_was_restarted_is_connected_to_again(
     assert inbox.add([replace(SIGNAL, delivery="b")]) == 1
 
 
-def test_a_database_that_is_down_is_named_without_its_password(open_inbox: OpenInbox) -> None:
+def test_the_error_for_a_database_that_is_down_shows_no_password(open_inbox: OpenInbox) -> None:
     inbox = open_inbox("postgresql://airflow:sesame@127.0.0.1:9/inbox")
 
     with pytest.raises(InboxError, match=r"airflow:\*\*\*@127.0.0.1:9/inbox cannot be asked") as error:
@@ -221,32 +221,32 @@ def test_a_database_that_is_down_is_named_without_its_password(open_inbox: OpenI
     assert "sesame" not in f"{error.value}{error.value.__cause__}"
 
 
-def test_a_password_in_the_query_is_not_shown_either() -> None:
+def test_a_password_in_the_query_is_not_shown() -> None:
     assert "sesame" not in repr(SqlInbox("postgresql://127.0.0.1:9/inbox?user=airflow&password=sesame"))
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(open_inbox: OpenInbox, tmp_path: Path) -> None:
+def test_the_error_for_an_unwritable_folder_names_the_file(open_inbox: OpenInbox, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(InboxError, match=r"inbox.db cannot be asked"):
         open_inbox(f"sqlite:///{tmp_path}/file/inbox.db").add([SIGNAL])
 
 
-def test_a_file_that_is_none_is_named(open_inbox: OpenInbox, tmp_path: Path) -> None:
+def test_the_error_for_a_file_that_is_not_a_database_names_it(open_inbox: OpenInbox, tmp_path: Path) -> None:
     (tmp_path / "inbox.db").write_text("not a database" * 100)
 
     with pytest.raises(InboxError, match=r"inbox.db cannot be asked: .*not a database"):
         open_inbox(f"sqlite:///{tmp_path}/inbox.db").add([SIGNAL])
 
 
-def test_the_file_is_for_its_account_only(open_inbox: OpenInbox, tmp_path: Path) -> None:
+def test_only_the_owner_may_read_or_write_the_file(open_inbox: OpenInbox, tmp_path: Path) -> None:
     open_inbox(f"sqlite:///{tmp_path}/new/inbox.db").add([SIGNAL])
 
     assert (tmp_path / "new" / "inbox.db").stat().st_mode & 0o077 == 0
 
 
 @each_row(
-    "url, words",
+    "url, message",
     [
         ("", "the inbox's address is none"),
         ("nonsense", "the inbox's address is none"),
@@ -256,17 +256,17 @@ def test_the_file_is_for_its_account_only(open_inbox: OpenInbox, tmp_path: Path)
         ("sqlite:///:memory:", "needs a file"),
     ],
 )
-def test_an_address_that_is_none_is_refused(url: str, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=words):
+def test_an_invalid_address_is_refused(url: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         SqlInbox(url)
 
 
 @each_row("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
-def test_postgresql_is_talked_to_by_psycopg_3(scheme: str) -> None:
+def test_psycopg_3_is_the_driver_for_postgresql(scheme: str) -> None:
     assert engine_for(f"{scheme}://host/inbox").url.drivername == "postgresql+psycopg"
 
 
-def test_whoever_adds_prunes_now_and_then(open_inbox: OpenInbox, url: str) -> None:
+def test_add_prunes_old_messages_at_intervals(open_inbox: OpenInbox, url: str) -> None:
     now = [20 * DAY_SECONDS]
     inbox = open_inbox(url, retention_days=14, clock=lambda: now[0])
     inbox.add([replace(SIGNAL, delivery="new", received_at=now[0])])
@@ -279,7 +279,9 @@ def test_whoever_adds_prunes_now_and_then(open_inbox: OpenInbox, url: str) -> No
     assert deliveries(inbox.read(Cursor())) == ["new", "newer"]
 
 
-def test_whoever_reads_a_feed_prunes_too(open_inbox: OpenInbox, url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_append_prunes_messages_and_unreadable_sealed_replies(
+    open_inbox: OpenInbox, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     now = [20 * DAY_SECONDS]
     inbox = open_inbox(url, retention_days=14, clock=lambda: now[0])
     inbox.append("tasks", [replace(SIGNAL, channel="tasks", received_at=now[0])])
@@ -294,7 +296,7 @@ def test_whoever_reads_a_feed_prunes_too(open_inbox: OpenInbox, url: str, caplog
     assert "1 sealed replies that could not be read are deleted" in caplog.text
 
 
-def test_where_much_is_old_the_next_one_goes_on(open_inbox: OpenInbox, sqlite_url: str) -> None:
+def test_a_limited_prune_continues_with_the_next_add(open_inbox: OpenInbox, sqlite_url: str) -> None:
     inbox = open_inbox(sqlite_url, clock=lambda: 20 * DAY_SECONDS)
     inbox.add([replace(SIGNAL, delivery=str(number)) for number in range(2 * PRUNE_MESSAGES + 1)])
     left = [len(inbox.read(Cursor()))]
@@ -305,7 +307,7 @@ def test_where_much_is_old_the_next_one_goes_on(open_inbox: OpenInbox, sqlite_ur
     assert left == [PRUNE_MESSAGES + 1, 2, 2]
 
 
-def test_what_was_added_is_stored_even_where_nothing_can_be_pruned(
+def test_an_added_message_is_stored_although_pruning_fails(
     open_inbox: OpenInbox, sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(_: object, __: object, statement: str, *rest: object) -> None:
@@ -326,6 +328,6 @@ def _row(delivery: str) -> dict[str, object]:
 
 
 def is_stalled(database: psycopg.Connection) -> bool:
-    """Whether somebody waits for a lock while committing."""
+    """Whether a transaction waits for a lock while committing."""
     query = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COMMIT%' AND wait_event_type = 'Lock'"
     return database.execute(query).fetchone() is not None
