@@ -1,4 +1,4 @@
-"""A receiver of each test's own, with an inbox in memory."""
+"""A new receiver for each test, with an inbox in memory."""
 
 from __future__ import annotations
 

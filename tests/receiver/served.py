@@ -17,7 +17,7 @@ READY_SECONDS = 30
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Sets an event when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -30,9 +30,9 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def serving(app: ASGIApp, *, head_seconds: float = HEAD_SECONDS, http: str = "") -> Iterator[str]:
-    """The address of the app, as long as the block runs.
+    """Serve the app within the block, and yield its address.
 
-    :param http: uvicorn's name of another implementation than our server has.
+    :param http: uvicorn's name of an HTTP implementation; empty: that of the receiver's own server.
     """
     with listen("127.0.0.1", 0) as listener:
         config = config_for(app, head_seconds=head_seconds)

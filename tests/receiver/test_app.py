@@ -1,4 +1,4 @@
-"""The receiver's rules: who is let in, what is stored, and what is answered."""
+"""The receiver's rules: authentication, storage and answers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ BODY = json.dumps({"run_id": 1000001, "execution_status": 1900}).encode()
 
 
 class BrokenInbox(MemoryInbox):
-    """Cannot be asked."""
+    """Fails at every write."""
 
     def add(self, messages: Sequence[Message]) -> int:
         raise InboxError("the database is down")
 
 
-# --- who is let in
+# --- authentication
 
 
 async def test_a_callback_is_stored_and_then_acknowledged(desk: Desk) -> None:
@@ -55,13 +55,13 @@ async def test_a_callback_is_stored_and_then_acknowledged(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("secrets", [(SECRET, OTHER_SECRET), (OTHER_SECRET, SECRET)])
-async def test_secrets_can_be_changed_without_losing_a_callback(desk: Desk, secrets: tuple[str, ...]) -> None:
+async def test_secrets_can_be_rotated_without_losing_a_callback(desk: Desk, secrets: tuple[str, ...]) -> None:
     desk.keys = Keys(secrets)
     path, headers = passport(Keys([SECRET]))
     assert (await ask(desk.app(), "POST", path, headers, [BODY])).status == 204
 
 
-async def test_whoever_cannot_be_authenticated_hears_the_very_same_and_nothing_is_read(desk: Desk) -> None:
+async def test_every_failed_authentication_gets_the_same_answer_and_no_body_is_read(desk: Desk) -> None:
     path, right = passport(desk.keys)
     _, another = passport(desk.keys, replace(TICKET, start_id="ba9876543210"))
     expired, of_expired = passport(desk.keys, replace(TICKET, expires_at=int(NOW)))
@@ -117,7 +117,7 @@ async def test_whoever_cannot_be_authenticated_hears_the_very_same_and_nothing_i
     assert desk.counts == {"refused": len(requests)}
 
 
-def test_every_route_is_known_and_only_two_are_open(desk: Desk) -> None:
+def test_only_the_known_routes_exist_and_only_two_need_no_token(desk: Desk) -> None:
     routes = [route for route in desk.app().routes if isinstance(route, APIRoute)]
     assert len(routes) == len(desk.app().routes)
     assert sorted((route.path, *route.methods) for route in routes) == [
@@ -130,7 +130,7 @@ def test_every_route_is_known_and_only_two_are_open(desk: Desk) -> None:
     ]
 
 
-def test_its_document_is_for_us_and_names_its_answers(desk: Desk) -> None:
+def test_the_openapi_document_names_the_routes_and_their_answers(desk: Desk) -> None:
     document = desk.app().openapi()
     assert set(document["paths"]) == {"/callbacks/{token}", "/push/{token}", "/health", "/ready"}
     answers, of_pushes = (document["paths"][f"/{one}/{{token}}"]["post"]["responses"] for one in ("callbacks", "push"))
@@ -138,11 +138,11 @@ def test_its_document_is_for_us_and_names_its_answers(desk: Desk) -> None:
     assert set(of_pushes) - set(answers) == {"409"}
 
 
-# --- what is stored
+# --- storage
 
 
 @pytest.mark.parametrize("body", [b"", b"{'no': json}", b'{"said": "a "quote" too many"}', b"{" * 200_000, b"[1]"])
-async def test_a_body_that_cannot_be_understood_is_a_signal_all_the_same(desk: Desk, body: bytes) -> None:
+async def test_an_unreadable_body_is_stored_as_a_signal_without_content(desk: Desk, body: bytes) -> None:
     path, headers = passport(desk.keys)
     answer = await ask(desk.app(), "POST", path, {**headers, "Content-Type": "odd/type"}, [body])
     assert answer.status == 204
@@ -159,27 +159,27 @@ async def test_a_second_delivery_is_acknowledged_and_changes_nothing(desk: Desk)
     assert desk.counts == {"received": 1, "duplicate": 1}
 
 
-async def test_a_token_that_calls_on_and_on_fills_no_disk_and_still_wakes_whoever_waits(desk: Desk) -> None:
+async def test_repeated_callbacks_of_one_token_are_bounded_and_each_one_is_readable(desk: Desk) -> None:
     app, cursor = desk.app(), desk.inbox.end()
     path, headers = passport(desk.keys)
     for number in range(3 * CALLBACKS):
         assert (await ask(app, "POST", path, headers, [b'{"n": %d}' % number])).status == 204
-        [woken] = desk.inbox.read(cursor)
-        cursor = cursor.moved([woken.number])
-        assert woken.message.content == {"n": number}
+        [newest] = desk.inbox.read(cursor)
+        cursor = cursor.moved([newest.number])
+        assert newest.message.content == {"n": number}
 
     assert [one.content["n"] for one in desk.messages] == list(range(2 * CALLBACKS, 3 * CALLBACKS))
     assert desk.counts == {"received": 3 * CALLBACKS, "dropped": 2 * CALLBACKS}
 
 
-async def test_a_body_as_large_as_it_may_be_is_taken(desk: Desk) -> None:
+async def test_a_body_of_the_largest_allowed_size_is_accepted(desk: Desk) -> None:
     path, headers = passport(desk.keys)
     body = b'{"a": "%b"}' % (b"x" * (BODY_BYTES - 9))
     assert (await ask(desk.app(), "POST", path, headers, [body])).status == 204
     assert len(desk.messages[0].content["a"]) < 5000
 
 
-async def test_a_body_that_says_that_it_is_too_large_is_not_even_read(desk: Desk) -> None:
+async def test_a_body_with_too_large_a_content_length_is_not_read(desk: Desk) -> None:
     path, headers = passport(desk.keys)
     for length in (str(BODY_BYTES + 1), "9" * 5000):
         answer = await ask(desk.app(), "POST", path, {**headers, "Content-Length": length}, [BODY])
@@ -187,20 +187,20 @@ async def test_a_body_that_says_that_it_is_too_large_is_not_even_read(desk: Desk
     assert (desk.messages, desk.counts) == ([], {"too_large": 2})
 
 
-async def test_a_body_that_becomes_too_large_is_read_no_further(desk: Desk) -> None:
+async def test_reading_stops_when_a_body_becomes_too_large(desk: Desk) -> None:
     path, headers = passport(desk.keys)
     answer = await ask(desk.app(), "POST", path, headers, [bytes(65536)] * 100)
     assert (answer.status, answer.read) == (413, 5)
     assert (desk.messages, desk.counts) == ([], {"too_large": 1})
 
 
-async def test_a_sender_that_leaves_in_the_middle_has_not_called(desk: Desk) -> None:
+async def test_a_callback_whose_sender_disconnects_early_is_not_stored(desk: Desk) -> None:
     path, headers = passport(desk.keys)
     answer = await ask(desk.app(), "POST", path, headers, ())
     assert (answer.status, desk.messages, desk.counts) == (408, [], {"too_slow": 1})
 
 
-async def test_an_inbox_that_is_down_makes_the_remote_try_again(desk: Desk) -> None:
+async def test_an_inbox_that_is_down_is_answered_with_503_and_retry_after(desk: Desk) -> None:
     desk.inbox = BrokenInbox()
     path, headers = passport(desk.keys)
     answer = await ask(desk.app(), "POST", path, headers, [BODY])
@@ -208,7 +208,7 @@ async def test_an_inbox_that_is_down_makes_the_remote_try_again(desk: Desk) -> N
     assert desk.counts == {"unavailable": 1}
 
 
-async def test_nothing_is_acknowledged_while_the_file_of_the_inbox_is_gone(
+async def test_no_callback_is_acknowledged_while_the_file_of_the_inbox_is_missing(
     desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file, away = tmp_path / "inbox.db", tmp_path / "away.db"
@@ -228,7 +228,7 @@ async def test_nothing_is_acknowledged_while_the_file_of_the_inbox_is_gone(
     desk.inbox.close()
 
 
-# --- what is told
+# --- logs
 
 
 async def test_no_log_shows_a_token_a_bearer_or_a_body(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
@@ -251,7 +251,7 @@ async def test_no_log_shows_a_token_a_bearer_or_a_body(desk: Desk, caplog: pytes
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
 @pytest.mark.parametrize("authentic, shown", [(passport, "/callbacks/***"), (push_pass, "/push/***")])
-async def test_whoever_logs_a_request_after_it_was_answered_sees_no_token(
+async def test_the_scope_of_an_answered_request_shows_no_token(
     desk: Desk, method: str, authentic: Callable[[Keys], tuple[str, dict[str, str]]], shown: str
 ) -> None:
     path, headers = authentic(desk.keys)

@@ -1,4 +1,4 @@
-"""What a body is taken for."""
+"""Parsing of callbacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.rows import each_row
 DEEP = b'{"a":' * 300_000 + b"1" + b"}" * 300_000
 
 
-def test_a_message_tells_whom_it_concerns_and_what_was_said() -> None:
+def test_a_message_holds_the_start_and_the_content_of_its_callback() -> None:
     message = message_of(TICKET, b'{"run_id": 1}', NOW)
     assert (message.channel, message.subject) == (TICKET.channel, TICKET.start_id)
     assert (message.content, message.received_at) == ({"run_id": 1}, NOW)
@@ -30,7 +30,7 @@ def test_the_same_body_for_the_same_start_is_the_same_delivery() -> None:
     [b"", b"nonsense", b'{"text": "a "quote" too many"}', b"[1]", b'"a"', b"null", b"\xff{}", b"{" * 200_000, DEEP],
     ids=lambda body: repr(body[:12]),
 )
-def test_what_is_no_json_object_has_no_content(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_has_no_content(body: bytes) -> None:
     assert content_of(body) is None
 
 
@@ -43,11 +43,11 @@ def test_what_is_no_json_object_has_no_content(body: bytes) -> None:
         (b'{"a": "\\u0000\\ud800"}', {"a": "\ufffd?"}),
     ],
 )
-def test_odd_json_becomes_what_a_database_can_hold(body: bytes, content: object) -> None:
+def test_odd_json_is_converted_to_values_that_a_database_accepts(body: bytes, content: object) -> None:
     assert content_of(body) == content
 
 
-def test_what_is_deep_can_still_be_written_down() -> None:
+def test_deeply_nested_content_is_cut_and_can_be_serialized() -> None:
     content = content_of(b'{"a":' * 500 + b"1" + b"}" * 500)
     assert "(left out)" in json.dumps(content)
 

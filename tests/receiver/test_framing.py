@@ -1,4 +1,4 @@
-"""Requests that a proxy may read in one way and a server in another, on our own server and on those of Airflow."""
+"""Requests that a proxy and a server may read differently, on the receiver's server and on those of Airflow."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ AMBIGUOUS = {
 
 @pytest.fixture(params=["", "h11", "httptools"])
 def url(request: pytest.FixtureRequest, desk: Desk) -> Iterator[str]:
-    """Our own server; and uvicorn's two, one of which is below Airflow's API server, with the app below a prefix."""
+    """The receiver's own server, or one of uvicorn's two with the app below a prefix, as Airflow serves it."""
     if not request.param:
         with serving(desk.app(body_seconds=1.0), head_seconds=1.0) as address:
             yield address
@@ -64,11 +64,11 @@ def url(request: pytest.FixtureRequest, desk: Desk) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("case", CLEAR)
-def test_what_can_be_read_in_one_way_only_is_taken(desk: Desk, url: str, case: str) -> None:
+def test_an_unambiguous_request_is_accepted(desk: Desk, url: str, case: str) -> None:
     headers, body = CLEAR[case]
     answer = talk(url, [head(desk, url, *headers, "Connection: close"), body])
 
-    if b" 400 " not in answer.split(b"\r\n")[0]:  # httptools takes neither two lengths nor a folded header
+    if b" 400 " not in answer.split(b"\r\n")[0]:  # httptools accepts neither two lengths nor a folded header
         assert answer.startswith(b"HTTP/1.1 204 ")
         assert [one.content for one in desk.messages] == [{"a": 1}]
     else:
@@ -76,7 +76,7 @@ def test_what_can_be_read_in_one_way_only_is_taken(desk: Desk, url: str, case: s
 
 
 @each_row("case", AMBIGUOUS)
-def test_what_can_be_read_in_two_ways_is_refused_and_what_follows_is_not_read(desk: Desk, url: str, case: str) -> None:
+def test_an_ambiguous_request_is_refused_and_the_bytes_after_it_are_not_read(desk: Desk, url: str, case: str) -> None:
     headers, body = AMBIGUOUS[case]
     smuggled = head(desk, url, "Content-Length: 15") + b'{"smuggled": 1}'
     answer = talk(url, [head(desk, url, *headers) + body + smuggled])
@@ -86,7 +86,7 @@ def test_what_can_be_read_in_two_ways_is_refused_and_what_follows_is_not_read(de
     assert desk.messages == []
 
 
-def test_chunked_is_not_known_to_http_1_0(desk: Desk, url: str) -> None:
+def test_a_chunked_body_is_refused_with_http_1_0(desk: Desk, url: str) -> None:
     start = head(desk, url, "Transfer-Encoding: chunked").replace(b"HTTP/1.1", b"HTTP/1.0")
     assert talk(url, [start + CHUNKED]).split(b" ")[1] == b"400"
     assert desk.messages == []
@@ -99,7 +99,7 @@ _VALUES = st.sampled_from(
 
 
 @given(st.lists(st.tuples(_NAMES, _VALUES), max_size=4), st.sampled_from(["1.0", "1.1"]))
-def test_a_body_has_one_end_or_is_refused(headers: list[tuple[bytes, bytes]], version: str) -> None:
+def test_a_request_without_one_definite_length_is_refused(headers: list[tuple[bytes, bytes]], version: str) -> None:
     lengths = {part.strip() for name, value in headers if name == b"content-length" for part in value.split(b",")}
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     is_clear = (not codings and lengths in (set(), {b"7"}, {b"8"})) or (

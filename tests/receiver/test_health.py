@@ -15,12 +15,12 @@ from tests.until import until
 
 
 class FrailInbox(MemoryInbox):
-    """Can be asked only while it is well; counts how often somebody wanted to."""
+    """Fails while it is not well; counts heartbeats written and read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.is_well = True
-        self.beats = self.looks = 0
+        self.beats = self.reads = 0
         self.is_closed = False
         self.release = threading.Event()
         self.release.set()
@@ -32,7 +32,7 @@ class FrailInbox(MemoryInbox):
         super().beat(host, url)
 
     def heartbeats(self) -> list[Heartbeat]:
-        self.looks += 1
+        self.reads += 1
         self._fail()
         return super().heartbeats()
 
@@ -49,7 +49,7 @@ def inbox() -> FrailInbox:
     return FrailInbox()
 
 
-async def test_a_receiver_says_at_once_that_it_is_there_and_where(inbox: FrailInbox) -> None:
+async def test_a_receiver_writes_its_first_heartbeat_with_its_url_at_once(inbox: FrailInbox) -> None:
     app = Desk(inbox=inbox).app(host="dmz-1", url="https://calls.test")
     async with living(app):
         await until(inbox.heartbeats)
@@ -58,7 +58,7 @@ async def test_a_receiver_says_at_once_that_it_is_there_and_where(inbox: FrailIn
     assert (inbox.beats, inbox.is_closed) == (1, True)
 
 
-async def test_it_says_so_again_and_again_through_an_outage(
+async def test_a_receiver_continues_its_heartbeats_through_an_outage(
     inbox: FrailInbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox.is_well = False
@@ -69,7 +69,7 @@ async def test_it_says_so_again_and_again_through_an_outage(
     assert "the receiver cannot write its heartbeat into the inbox: the database is down" in caplog.text
 
 
-async def test_an_inbox_that_hangs_does_not_keep_a_receiver_from_stopping(inbox: FrailInbox) -> None:
+async def test_a_receiver_stops_while_its_inbox_hangs(inbox: FrailInbox) -> None:
     inbox.release.clear()
     async with living(Desk(inbox=inbox).app()):
         await until(lambda: inbox.beats == 1)
@@ -78,15 +78,15 @@ async def test_an_inbox_that_hangs_does_not_keep_a_receiver_from_stopping(inbox:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_health_asks_nobody_and_readiness_asks_the_inbox(inbox: FrailInbox, method: str) -> None:
+async def test_only_readiness_asks_the_inbox(inbox: FrailInbox, method: str) -> None:
     app = Desk(inbox=inbox).app()
     assert (await ask(app, method, "/health")).status == 200
-    assert inbox.looks == 0
+    assert inbox.reads == 0
     assert (await ask(app, method, "/ready")).status == 200
-    assert inbox.looks == 1
+    assert inbox.reads == 1
 
 
-async def test_a_receiver_whose_inbox_is_down_is_up_but_not_ready(inbox: FrailInbox) -> None:
+async def test_a_receiver_whose_inbox_is_down_is_healthy_but_not_ready(inbox: FrailInbox) -> None:
     inbox.is_well = False
     app = Desk(inbox=inbox).app()
     assert (await ask(app, "GET", "/health")).json() == {"service": "taskwatch receiver"}
@@ -94,7 +94,7 @@ async def test_a_receiver_whose_inbox_is_down_is_up_but_not_ready(inbox: FrailIn
     assert (answer.status, answer.body) == (503, b"")
 
 
-async def test_readiness_is_looked_at_once_a_second_however_many_ask(inbox: FrailInbox) -> None:
+async def test_readiness_asks_the_inbox_at_most_once_a_second(inbox: FrailInbox) -> None:
     now = 0.0
     readiness = Readiness(inbox, lambda: now)
     assert [await readiness.ask() for _ in range(5)] == [True] * 5
@@ -102,4 +102,4 @@ async def test_readiness_is_looked_at_once_a_second_however_many_ask(inbox: Frai
     assert await readiness.ask()
     now = 1.0
     assert not await readiness.ask()
-    assert inbox.looks == 2
+    assert inbox.reads == 2

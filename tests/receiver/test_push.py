@@ -1,4 +1,4 @@
-"""Pushes: who may push, what is stored, and what is answered, duplicates, requests of patients and trouble included."""
+"""Pushes: authentication, storage and answers, with duplicates, requests of patients and failures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FULL = replace(KEYLESS, options={"store_payload": "full", "denial_code": None})
 
 
 def body_of(name: str = "slot-booked", booking: str = "7", **data: Any) -> bytes:
-    """A notification about somebody."""
+    """A notification about a booking of a patient."""
     visit = {"id": booking, "patient": {"name": "hush-hush"}}
     return json.dumps({"name": name, "data": {"visit_booking": visit, **data}, "created_at": "soon"}).encode()
 
@@ -39,7 +39,7 @@ BODY = body_of()
 
 
 class BrokenInbox(MemoryInbox):
-    """Cannot be asked."""
+    """Fails at every write."""
 
     def append(self, channel: str, messages: Sequence[Message], **_: Any) -> int:
         raise InboxError("the database is down")
@@ -54,10 +54,10 @@ def events(desk: Desk) -> list[Event]:
     return [event_of(one.message) for one in desk.inbox.after(PUSH_TICKET.channel, 0)]
 
 
-# --- what a token and a key say
+# --- tokens and keys
 
 
-def test_a_ticket_is_all_that_a_connection_says_of_pushes() -> None:
+def test_a_ticket_holds_the_push_options_of_its_connection() -> None:
     settings = settings_of(delivery="push", store_payload="full", denial_code=7)
     assert ticket_for(settings, needs_key=True) == PushTicket(
         system="docplanner",
@@ -67,7 +67,7 @@ def test_a_ticket_is_all_that_a_connection_says_of_pushes() -> None:
     )
 
 
-def test_a_connection_that_pulls_or_whose_remote_does_not_push_gets_no_ticket() -> None:
+def test_a_connection_without_pushes_gets_no_ticket() -> None:
     with pytest.raises(ConfigurationError, match="set its 'delivery' to 'push'"):
         ticket_for(settings_of(), needs_key=False)
     with pytest.raises(ConfigurationError, match="'acquia' push no events"):
@@ -96,7 +96,7 @@ def test_the_same_event_is_the_same_delivery() -> None:
     assert (again.channel, again.delivery) == (first.channel, first.delivery) != (other.channel, other.delivery)
 
 
-# --- who may push
+# --- authentication
 
 
 async def test_a_push_is_stored_and_then_acknowledged(desk: Desk) -> None:
@@ -113,7 +113,7 @@ async def test_a_push_is_stored_and_then_acknowledged(desk: Desk) -> None:
     assert desk.counts == {"push.received": 1}
 
 
-async def test_the_key_may_come_as_a_bearer_and_need_not_come_where_the_token_does_not_ask_for_it(desk: Desk) -> None:
+async def test_the_key_may_be_a_bearer_and_is_optional_if_the_token_does_not_require_it(desk: Desk) -> None:
     _, key = push_pass(desk.keys)
     assert (await push(desk, PUSH_TICKET, Authorization=f"Bearer {key['X-Api-Key']}")).status == 204
     assert (await push(desk, KEYLESS)).status == 204
@@ -121,9 +121,7 @@ async def test_the_key_may_come_as_a_bearer_and_need_not_come_where_the_token_do
 
 
 @pytest.mark.parametrize("secrets", [(SECRET, OTHER_SECRET), (OTHER_SECRET, SECRET)])
-async def test_secrets_can_be_changed_and_the_address_stays_as_long_as_its_secret(
-    desk: Desk, secrets: tuple[str, ...]
-) -> None:
+async def test_an_address_is_valid_until_its_secret_is_removed(desk: Desk, secrets: tuple[str, ...]) -> None:
     path, key = push_pass(Keys([SECRET]))
     desk.keys = Keys(secrets)
     assert (await ask(desk.app(), "POST", path, key, [BODY])).status == 204
@@ -131,23 +129,23 @@ async def test_secrets_can_be_changed_and_the_address_stays_as_long_as_its_secre
     assert (await ask(desk.app(), "POST", path, key, [BODY])).status == 404
 
 
-# --- what is stored
+# --- storage
 
 
-async def test_patients_are_stored_only_where_the_token_says_so(desk: Desk) -> None:
+async def test_personal_data_is_stored_only_if_the_token_says_so(desk: Desk) -> None:
     await push(desk)
     await push(desk, FULL, body_of(booking="8"))
     assert ["hush-hush" in json.dumps(one.content) for one in events(desk)] == [False, True]
 
 
 async def test_a_second_delivery_is_acknowledged_and_changes_nothing_also_after_a_restart(desk: Desk) -> None:
-    answers = [await push(desk) for _ in range(3)]  # each by an app of its own, as after a restart
+    answers = [await push(desk) for _ in range(3)]  # each push reaches a new app, as after a restart
     assert [one.status for one in answers] == [204, 204, 204]
     assert len(events(desk)) == 1
     assert desk.counts == {"push.received": 1, "push.duplicate": 2}
 
 
-async def test_events_are_read_in_the_order_in_which_they_were_taken(desk: Desk) -> None:
+async def test_events_are_stored_in_the_order_of_their_pushes(desk: Desk) -> None:
     for number in range(5):
         await push(desk, body=body_of(booking=str(number)))
     assert [one.subject for one in events(desk)] == ["0", "1", "2", "3", "4"]
@@ -165,27 +163,27 @@ async def test_a_patient_s_request_is_stored_and_answered_as_configured_each_tim
         assert (answers[0].headers["content-type"], answers[0].json()) == ("application/json", {"error_code": 7})
 
 
-async def test_what_asks_for_nothing_is_not_denied(desk: Desk) -> None:
+async def test_a_notification_that_is_not_a_request_is_not_denied(desk: Desk) -> None:
     assert (await push(desk, DENYING)).status == 204
 
 
-# --- trouble
+# --- failures
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"hush-hush", b'{"hush-hush": 1}', b'{"name": "a", "data": "hush-hush"}'])
-async def test_what_is_no_notification_is_left_to_the_remote_and_not_shown(
+async def test_a_body_that_is_not_a_notification_is_refused_and_not_logged(
     desk: Desk, caplog: pytest.LogCaptureFixture, body: bytes
 ) -> None:
     caplog.set_level("DEBUG")
-    words = f"a push into the feed {PUSH_TICKET.channel} was not taken: it is none of its events"
+    message = f"a push into the feed {PUSH_TICKET.channel} was not taken: it is none of its events"
     assert (await push(desk, body=body)).status == 422
     assert (events(desk), desk.counts) == ([], {"push.unreadable": 1})
     assert [(one.levelname, one.getMessage()) for one in caplog.records if "receiver" in one.name] == [
-        ("ERROR", f"{words} (ReplyError, {len(body)} bytes); set [taskwatch] inbox_keys to keep such ones")
+        ("ERROR", f"{message} (ReplyError, {len(body)} bytes); set [taskwatch] inbox_keys to keep such ones")
     ]
 
 
-async def test_what_is_no_notification_is_set_aside_where_it_can_be_sealed(
+async def test_a_body_that_is_not_a_notification_is_set_aside_if_a_key_can_seal_it(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     seal = Seal([fresh_key()])
@@ -199,27 +197,27 @@ async def test_what_is_no_notification_is_set_aside_where_it_can_be_sealed(
     assert desk.counts["push.unreadable"] == 2
 
 
-async def test_a_token_of_a_remote_that_this_receiver_does_not_know_loses_nothing(desk: Desk) -> None:
+async def test_a_push_for_an_unknown_remote_is_refused_so_that_it_is_repeated(desk: Desk) -> None:
     assert (await push(desk, replace(KEYLESS, system="later"))).status == 422
     assert desk.counts == {"push.unreadable": 1}
 
 
-async def test_a_body_that_is_too_large_is_read_no_further(desk: Desk) -> None:
+async def test_reading_stops_when_a_push_is_too_large(desk: Desk) -> None:
     path, _ = push_pass(desk.keys, KEYLESS)
-    told = await ask(desk.app(), "POST", path, {"Content-Length": str(BODY_BYTES + 1)}, [BODY])
+    announced = await ask(desk.app(), "POST", path, {"Content-Length": str(BODY_BYTES + 1)}, [BODY])
     found = await ask(desk.app(), "POST", path, {}, [bytes(65536)] * 100)
-    assert [(one.status, one.read) for one in (told, found)] == [(413, 0), (413, 5)]
+    assert [(one.status, one.read) for one in (announced, found)] == [(413, 0), (413, 5)]
     assert (events(desk), desk.counts) == ([], {"push.too_large": 2})
 
 
-async def test_a_sender_that_leaves_in_the_middle_has_not_pushed(desk: Desk) -> None:
+async def test_a_push_whose_sender_disconnects_early_is_not_stored(desk: Desk) -> None:
     path, _ = push_pass(desk.keys, KEYLESS)
     assert (await ask(desk.app(), "POST", path, {}, ())).status == 408
     assert (events(desk), desk.counts) == ([], {"push.too_slow": 1})
 
 
 @pytest.mark.parametrize("name", ["slot-booked", "slot-booking"])
-async def test_an_inbox_that_is_down_makes_the_remote_try_again(desk: Desk, name: str) -> None:
+async def test_an_inbox_that_is_down_is_answered_with_503_and_retry_after(desk: Desk, name: str) -> None:
     desk.inbox = BrokenInbox()
     answer = await push(desk, body=body_of(name))
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")

@@ -1,4 +1,4 @@
-"""What only a real socket shows: senders that are slow, endless, or gone."""
+"""Behaviour on a real socket: slow, endless and disconnected senders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.receiver.served import serving
 from tests.receiver.visitor import Desk, passport
 
 SECONDS = 0.3
-"""The patience of the receiver here."""
+"""The receiver's timeouts for a head and a body in these tests."""
 CHUNK = b"10000\r\n" + bytes(65536) + b"\r\n"
 
 
@@ -39,7 +39,7 @@ async def _pass_on(request: Request, call_next: RequestResponseEndpoint) -> Resp
 
 @pytest.fixture
 def mounted(desk: Desk) -> Iterator[str]:
-    """As Airflow serves it: below a prefix, and behind a middleware of the kind that wraps bodies."""
+    """The app below a prefix and behind a middleware that wraps bodies, as Airflow serves it."""
     outer = FastAPI()
     outer.mount("/taskwatch", desk.app(body_seconds=SECONDS))
     outer.add_middleware(BaseHTTPMiddleware, dispatch=_pass_on)
@@ -65,19 +65,19 @@ def head(desk: Desk, base_url: str, *headers: str) -> bytes:
 
 
 def talk(base_url: str, pieces: Iterable[bytes], pause: float = 0.0) -> bytes:
-    """Send the pieces until they or the patience of the other side end; all that it has said until it hung up."""
+    """Send the pieces until they end or the server hangs up; return every byte of its answer."""
     parts = urlsplit(base_url)
-    heard = b""
+    received = b""
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
         sender = threading.Thread(target=_send, args=(connection, pieces, pause), daemon=True)
         sender.start()
         with suppress(ConnectionError):
             while piece := connection.recv(65536):
-                heard += piece
+                received += piece
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
         sender.join(10)
-    return heard
+    return received
 
 
 def _send(connection: socket.socket, pieces: Iterable[bytes], pause: float) -> None:
@@ -102,7 +102,7 @@ def test_a_body_without_end_is_refused_in_little_memory(desk: Desk, anywhere: st
     assert (desk.messages, desk.counts) == ([], {"too_large": 1})
 
 
-def test_a_body_that_trickles_is_refused_in_time(desk: Desk, anywhere: str) -> None:
+def test_a_slow_body_is_refused_in_time(desk: Desk, anywhere: str) -> None:
     began = time.monotonic()
     pieces = chain([head(desk, anywhere, "Content-Length: 100000")], repeat(b" "))
     assert talk(anywhere, pieces, pause=0.02).startswith(b"HTTP/1.1 408 ")
@@ -110,12 +110,12 @@ def test_a_body_that_trickles_is_refused_in_time(desk: Desk, anywhere: str) -> N
     assert (desk.messages, desk.counts) == ([], {"too_slow": 1})
 
 
-def test_a_body_that_does_not_come_is_refused_in_time(desk: Desk, anywhere: str) -> None:
+def test_a_missing_body_is_refused_in_time(desk: Desk, anywhere: str) -> None:
     assert talk(anywhere, [head(desk, anywhere, "Content-Length: 2")]).startswith(b"HTTP/1.1 408 ")
     assert (desk.messages, desk.counts) == ([], {"too_slow": 1})
 
 
-def test_a_stranger_s_body_without_end_is_not_listened_to(desk: Desk, anywhere: str) -> None:
+def test_an_endless_body_without_authentication_is_not_read(desk: Desk, anywhere: str) -> None:
     start = head(desk, anywhere, "Transfer-Encoding: chunked").replace(b"Bearer ", b"Bearer x")
     answer = talk(anywhere, chain([start], repeat(CHUNK)))
     assert answer.startswith(b"HTTP/1.1 404 ")
@@ -123,30 +123,30 @@ def test_a_stranger_s_body_without_end_is_not_listened_to(desk: Desk, anywhere: 
     assert (desk.messages, desk.counts) == ([], {"refused": 1})
 
 
-def test_a_stranger_who_asks_first_is_not_told_to_go_on(desk: Desk, anywhere: str) -> None:
+def test_a_request_without_authentication_gets_no_100_continue(desk: Desk, anywhere: str) -> None:
     start = head(desk, anywhere, "Content-Length: 2", "Expect: 100-continue").replace(b"Bearer ", b"Bearer x")
     assert talk(anywhere, [start]).startswith(b"HTTP/1.1 404 ")
 
 
 @pytest.mark.parametrize("start", [b"", b"POST /callbacks/x HTTP/1.1\r\nHost: a\r\n"], ids=["nothing", "half a head"])
-def test_a_request_that_does_not_begin_ends_with_its_connection(url: str, start: bytes) -> None:
+def test_an_incomplete_request_closes_its_connection(url: str, start: bytes) -> None:
     assert talk(url, [start]) == b""
 
 
-def test_a_head_that_trickles_ends_with_its_connection_also_after_a_good_request(url: str) -> None:
+def test_a_slow_head_closes_its_connection_also_after_a_good_request(url: str) -> None:
     good = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
     answer = talk(url, chain([good, b"GET /health HTTP/1.1\r\n"], repeat(b"x")), pause=0.02)
     assert answer.count(b"HTTP/1.1 200 OK") == answer.count(b"HTTP/1.1") == 1
 
 
-def test_requests_over_one_connection_are_answered_for_longer_than_one_head_may_take(url: str) -> None:
+def test_a_connection_with_several_requests_may_outlast_the_timeout_of_a_head(url: str) -> None:
     began = time.monotonic()
     with requests.Session() as session:
         while time.monotonic() - began < 2 * SECONDS:
             assert session.get(f"{url}/health", timeout=5).status_code == 200
 
 
-def test_a_receiver_says_where_it_listens_and_that_a_port_is_taken(desk: Desk) -> None:
+def test_a_receiver_names_its_address_and_a_port_that_is_in_use(desk: Desk) -> None:
     with listen("127.0.0.1", 0) as taken, listen("::1", 0) as other:
         assert address_of(taken) == f"http://127.0.0.1:{taken.getsockname()[1]}"
         assert address_of(other) == f"http://[::1]:{other.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Tokens and bearers: who mints them, who knows them again, and until when."""
+"""Tokens and bearers: minting, verification and expiry."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ TOKEN = KEYS.mint(TICKET)
 PUSH_TOKEN = KEYS.mint_push(PUSH_TICKET)
 
 
-def test_a_token_says_what_its_ticket_said() -> None:
+def test_a_token_yields_its_ticket() -> None:
     assert KEYS.read(TOKEN, NOW) == TICKET
 
 
-def test_a_token_can_stand_in_a_path_and_is_the_same_for_the_same_ticket() -> None:
+def test_a_token_is_safe_in_a_path_and_equal_for_equal_tickets() -> None:
     assert re.fullmatch(r"[\w.-]+", TOKEN)
     assert Keys([SECRET]).mint(TICKET) == TOKEN
     assert KEYS.mint(replace(TICKET, start_id="ba9876543210")) != TOKEN
 
 
-def test_the_token_of_a_push_says_what_its_ticket_said_and_does_not_expire() -> None:
+def test_a_push_token_yields_its_ticket_and_does_not_expire() -> None:
     assert KEYS.read_push(PUSH_TOKEN) == PUSH_TICKET
     assert re.fullmatch(r"[\w.-]+", PUSH_TOKEN)
     assert Keys([SECRET]).mint_push(PUSH_TICKET) == PUSH_TOKEN
     assert KEYS.mint_push(replace(PUSH_TICKET, needs_key=False)) != PUSH_TOKEN
 
 
-def test_what_is_signed_for_callbacks_is_nothing_to_pushes_nor_the_other_way_round() -> None:
+def test_a_callback_token_is_no_push_token_and_vice_versa() -> None:
     same = [TICKET.channel, TICKET.start_id, True, {}]
     assert KEYS.read(PUSH_TOKEN, NOW) is None
     assert KEYS.read_push(TOKEN) is None
@@ -46,25 +46,25 @@ def test_what_is_signed_for_callbacks_is_nothing_to_pushes_nor_the_other_way_rou
     assert not KEYS.is_bearer(PUSH_TOKEN, KEYS.push_key(PUSH_TOKEN))
 
 
-def test_a_key_belongs_to_the_token_of_its_push_alone() -> None:
+def test_a_key_is_valid_only_for_its_push_token() -> None:
     other = KEYS.mint_push(replace(PUSH_TICKET, channel="another"))
     assert KEYS.is_push_key(PUSH_TOKEN, KEYS.push_key(PUSH_TOKEN))
     assert not KEYS.is_push_key(other, KEYS.push_key(PUSH_TOKEN))
 
 
-def test_a_token_is_good_until_it_expires() -> None:
+def test_a_token_is_valid_until_it_expires() -> None:
     assert KEYS.read(TOKEN, TICKET.expires_at - 0.1) == TICKET
     assert KEYS.read(TOKEN, TICKET.expires_at) is None
 
 
 @each_row("spoilt", ["", ".", TOKEN[:-1], TOKEN[:-1] + "!", TOKEN[1:], TOKEN + "A", "\ud800", "\0", TOKEN * 1000])
-def test_a_token_that_was_changed_is_none(spoilt: str) -> None:
+def test_a_modified_token_is_invalid(spoilt: str) -> None:
     assert KEYS.read(spoilt, NOW) is None
     assert KEYS.read_push(spoilt.replace(TOKEN, PUSH_TOKEN)) is None
 
 
 @given(st.text())
-def test_no_text_is_a_token_or_a_bearer(text: str) -> None:
+def test_arbitrary_text_is_no_token_and_no_bearer(text: str) -> None:
     assert KEYS.read(text, NOW) is None
     assert KEYS.read_push(text) is None
     assert not KEYS.is_push_key(PUSH_TOKEN, text)
@@ -72,20 +72,20 @@ def test_no_text_is_a_token_or_a_bearer(text: str) -> None:
     assert not KEYS.is_bearer(text, KEYS.bearer(TOKEN))
 
 
-def test_a_bearer_belongs_to_its_token_alone() -> None:
+def test_a_bearer_is_valid_only_for_its_token() -> None:
     other = KEYS.mint(replace(TICKET, start_id="ba9876543210"))
     assert KEYS.is_bearer(TOKEN, KEYS.bearer(TOKEN))
     assert not KEYS.is_bearer(other, KEYS.bearer(TOKEN))
     assert not KEYS.is_bearer(TOKEN, TOKEN.rpartition(".")[2])
 
 
-def test_another_secret_knows_neither() -> None:
+def test_another_secret_verifies_neither_token_nor_bearer() -> None:
     other = Keys([OTHER_SECRET])
     assert other.read(TOKEN, NOW) is None
     assert not other.is_bearer(TOKEN, KEYS.bearer(TOKEN))
 
 
-def test_the_newest_secret_signs_and_all_verify() -> None:
+def test_the_newest_secret_signs_and_every_secret_verifies() -> None:
     both = Keys([OTHER_SECRET, SECRET])
     assert both.read(TOKEN, NOW) == TICKET
     assert both.read_push(PUSH_TOKEN) == PUSH_TICKET
@@ -96,17 +96,17 @@ def test_the_newest_secret_signs_and_all_verify() -> None:
     assert both.bearer(TOKEN) == Keys([OTHER_SECRET]).bearer(TOKEN)
 
 
-def test_a_secret_that_was_taken_away_verifies_no_more() -> None:
+def test_a_removed_secret_no_longer_verifies() -> None:
     assert Keys([OTHER_SECRET]).read(Keys([SECRET, OTHER_SECRET]).mint(TICKET), NOW) is None
     assert Keys([OTHER_SECRET]).read_push(PUSH_TOKEN) is None
 
 
 @pytest.mark.parametrize(
-    "secrets, words",
+    "secrets, message",
     [((), "callback_secrets is not set"), ((SECRET, "hush-hush"), "1 of 2 have fewer than 32 characters")],
 )
-def test_secrets_that_are_none_are_refused_and_not_shown(secrets: tuple[str, ...], words: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"{words}.*; `airflow taskwatch check --callbacks`") as caught:
+def test_invalid_secrets_are_refused_and_not_shown(secrets: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{message}.*; `airflow taskwatch check --callbacks`") as caught:
         Keys(secrets)
     assert "hush-hush" not in str(caught.value)
 
@@ -120,7 +120,7 @@ def test_a_fresh_secret_is_strong_and_new() -> None:
     assert repr(Keys([fresh_secret()])) == "Keys(1 secrets)"
 
 
-def test_tokens_live_for_a_day_after_the_deadline_or_for_thirty_days() -> None:
+def test_a_token_expires_a_day_after_the_deadline_or_after_thirty_days() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert expiry(now + timedelta(hours=1), now) == int((now + timedelta(hours=25)).timestamp())
     assert expiry(None, now) == int((now + timedelta(days=30)).timestamp())

@@ -1,4 +1,4 @@
-"""Messages that arrive together are committed together, and each sender hears only of its own."""
+"""Messages that arrive together are committed together; each sender gets the result of its own message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.until import until
 
 
 class SlowInbox(MemoryInbox):
-    """Takes what it is given when it is told to, or fails then."""
+    """Stores a batch, or fails, once the test sets ``go_on``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,9 +53,9 @@ def message(delivery: int) -> Message:
     return Message(channel="automic", subject="s", delivery=f"{delivery:03}", content=None, received_at=0.0)
 
 
-async def test_those_who_wait_share_a_transaction_which_stays_short(inbox: SlowInbox) -> None:
-    told: list[tuple[int, int]] = []
-    writer = Writer(Signals(inbox).add, lambda *counts: told.append(counts))
+async def test_waiting_messages_share_a_transaction_of_limited_size(inbox: SlowInbox) -> None:
+    counted: list[tuple[int, int]] = []
+    writer = Writer(Signals(inbox).add, lambda *counts: counted.append(counts))
     async with asyncio.TaskGroup() as group:
         for first in range(THREADS):
             group.create_task(writer.add(message(first)))
@@ -63,21 +63,21 @@ async def test_those_who_wait_share_a_transaction_which_stays_short(inbox: SlowI
         for number in range(THREADS, THREADS + 2 * BATCH_MESSAGES + 1):
             group.create_task(writer.add(message(number)))
         inbox.go_on.set()
-    # in any order, as the threads race to write theirs down
+    # in any order: the threads race to record their batches
     assert sorted(len(one) for one in inbox.batches) == [1] * THREADS + [1, BATCH_MESSAGES, BATCH_MESSAGES]
-    assert sum(new for new, _ in told) == len(inbox.read(Cursor())) == THREADS + 2 * BATCH_MESSAGES + 1
+    assert sum(new for new, _ in counted) == len(inbox.read(Cursor())) == THREADS + 2 * BATCH_MESSAGES + 1
 
 
-async def test_a_transaction_is_in_one_order_whatever_came_first(inbox: SlowInbox) -> None:
+async def test_signals_of_a_transaction_are_sorted(inbox: SlowInbox) -> None:
     inbox.go_on.set()
     writer = Writer(Signals(inbox).add, lambda new, known: None)
     await asyncio.gather(*(writer.add(message(number)) for number in (3, 1, 2)))
     assert inbox.batches == [["001", "002", "003"]]
 
 
-async def test_events_keep_the_order_in_which_they_came_each_feed_in_one_transaction() -> None:
+async def test_events_of_a_feed_keep_their_order_in_one_transaction() -> None:
     class Watched(MemoryInbox):
-        """Remembers its transactions."""
+        """Records its transactions."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -88,24 +88,24 @@ async def test_events_keep_the_order_in_which_they_came_each_feed_in_one_transac
             return super().append(channel, messages)
 
     inbox = Watched()
-    told: list[tuple[int, int]] = []
-    writer = Writer(PushedFeeds(inbox).append, lambda *counts: told.append(counts))
+    counted: list[tuple[int, int]] = []
+    writer = Writer(PushedFeeds(inbox).append, lambda *counts: counted.append(counts))
     other = replace(message(2), channel="another")
     await asyncio.gather(*(writer.add(one) for one in (message(3), other, message(1), message(3))))
     assert inbox.appended == [("automic", ["003", "001", "003"]), ("another", ["002"])]
-    assert told == [(3, 1)]
+    assert counted == [(3, 1)]
 
 
-async def test_what_was_there_is_told_apart_from_what_is_new(inbox: SlowInbox) -> None:
+async def test_new_messages_and_duplicates_are_counted_separately(inbox: SlowInbox) -> None:
     inbox.go_on.set()
-    told: list[tuple[int, int]] = []
-    writer = Writer(Signals(inbox).add, lambda *counts: told.append(counts))
+    counted: list[tuple[int, int]] = []
+    writer = Writer(Signals(inbox).add, lambda *counts: counted.append(counts))
     await asyncio.gather(*(writer.add(message(number)) for number in (1, 2, 2)))
     await writer.add(message(1))
-    assert told == [(2, 1), (0, 1)]
+    assert counted == [(2, 1), (0, 1)]
 
 
-async def test_a_failure_is_everybody_s_who_shared_it_and_nobody_s_after(inbox: SlowInbox) -> None:
+async def test_a_failed_transaction_fails_its_own_messages_only(inbox: SlowInbox) -> None:
     inbox.go_on.set()
     inbox.is_well = False
     writer = Writer(Signals(inbox).add, lambda new, known: None)
@@ -116,20 +116,20 @@ async def test_a_failure_is_everybody_s_who_shared_it_and_nobody_s_after(inbox: 
     assert len(inbox.read(Cursor())) == 1
 
 
-async def test_who_goes_away_does_not_take_the_others_with_him(inbox: SlowInbox) -> None:
+async def test_a_cancelled_sender_does_not_cancel_the_others(inbox: SlowInbox) -> None:
     writer = Writer(Signals(inbox).add, lambda new, known: None)
-    leaver = asyncio.create_task(writer.add(message(1)))
-    stayer = asyncio.create_task(writer.add(message(2)))
+    cancelled = asyncio.create_task(writer.add(message(1)))
+    remaining = asyncio.create_task(writer.add(message(2)))
     await until(lambda: bool(inbox.batches))
-    leaver.cancel()
+    cancelled.cancel()
     inbox.go_on.set()
-    await stayer
-    assert leaver.cancelled()
+    await remaining
+    assert cancelled.cancelled()
     assert len(inbox.read(Cursor())) == 2
 
 
 @pytest.mark.parametrize("size", [1, BATCH_MESSAGES])
-def test_however_often_a_start_is_called_back_the_newest_are_kept(inbox: SlowInbox, size: int) -> None:
+def test_only_the_newest_callbacks_of_a_start_are_kept(inbox: SlowInbox, size: int) -> None:
     inbox.go_on.set()
     deleted: list[int] = []
     signals = Signals(inbox, deleted.append)
@@ -142,7 +142,7 @@ def test_however_often_a_start_is_called_back_the_newest_are_kept(inbox: SlowInb
     assert sum(deleted) == 180
 
 
-def test_what_was_added_is_stored_even_where_the_older_ones_cannot_be_deleted(caplog: pytest.LogCaptureFixture) -> None:
+def test_callbacks_are_stored_although_deleting_older_ones_fails(caplog: pytest.LogCaptureFixture) -> None:
     class Stubborn(MemoryInbox):
         def keep_newest(self, subjects: Collection[str], limit: int) -> int:
             raise InboxError("the disk is full")
@@ -151,26 +151,26 @@ def test_what_was_added_is_stored_even_where_the_older_ones_cannot_be_deleted(ca
     assert "no older callbacks were deleted: the disk is full" in caplog.text
 
 
-def test_starts_that_call_once_cost_no_question_however_many_they_are() -> None:
-    class Asked(MemoryInbox):
-        questions = 0
+def test_starts_with_one_callback_each_cause_no_query() -> None:
+    class CountingInbox(MemoryInbox):
+        queries = 0
 
         def keep_newest(self, subjects: Collection[str], limit: int) -> int:
-            self.questions += 1
+            self.queries += 1
             return super().keep_newest(subjects, limit)
 
-    inbox = Asked()
+    inbox = CountingInbox()
     signals = Signals(inbox)
     for number in range(COUNTED + 100):
         signals.add([replace(message(0), subject=f"start {number}", delivery=str(number))])
-    assert (inbox.questions, len(signals._counts)) == (0, COUNTED)
+    assert (inbox.queries, len(signals._counts)) == (0, COUNTED)
 
 
 def event(number: int, channel: str = "docplanner") -> Message:
     return Message(channel=channel, subject="7", delivery=f"{number:03}", content="x" * 98, received_at=0.0)
 
 
-def test_a_feed_that_fills_the_disk_loses_its_oldest_events_and_says_how_many(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_feed_beyond_its_limit_loses_its_oldest_events_and_counts_them(caplog: pytest.LogCaptureFixture) -> None:
     inbox, deleted = MemoryInbox(), list[int]()
     feeds = PushedFeeds(inbox, deleted.append, limit=16_000)
     inbox.append("another", [event(number, "another") for number in range(500)])
@@ -185,7 +185,7 @@ def test_a_feed_that_fills_the_disk_loses_its_oldest_events_and_says_how_many(ca
     assert "the feed docplanner exceeds its limit in the inbox: its oldest" in caplog.text
 
 
-def test_a_feed_that_was_too_large_before_a_restart_is_bounded_at_once() -> None:
+def test_a_feed_too_large_before_a_restart_is_cut_at_once() -> None:
     inbox = MemoryInbox()
     inbox.append("docplanner", [event(number) for number in range(500)])
     PushedFeeds(inbox, limit=16_000).append([event(500)])
@@ -193,7 +193,7 @@ def test_a_feed_that_was_too_large_before_a_restart_is_bounded_at_once() -> None
     assert len(inbox.after("docplanner", 0)) == 150
 
 
-def test_an_event_is_stored_even_where_the_size_of_its_feed_cannot_be_learned(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_is_stored_although_the_size_of_its_feed_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
     class Opaque(MemoryInbox):
         def keep_bytes(self, channel: str, limit: int) -> int:
             raise InboxError("the disk is slow")

@@ -1,4 +1,4 @@
-"""Somebody who asks a receiver, without a socket between them: ASGI by hand, so that nothing is read unasked."""
+"""A client of a receiver without a socket: ASGI by hand, so that a body is read only on request."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ PUSH_TICKET = PushTicket(
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back.
+    """The answer of the app.
 
-    :param read: how many pieces of the body the app has asked for.
+    :param read: the number of pieces of the body that the app has read.
     """
 
     status: int
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass
 class Desk:
-    """A receiver, what it writes into, and what it counts."""
+    """A receiver with its inbox, its keys and its counters."""
 
     inbox: Inbox = field(default_factory=MemoryInbox)
     keys: Keys = field(default_factory=lambda: Keys([SECRET]))
@@ -68,13 +68,13 @@ class Desk:
 
 
 def passport(keys: Keys, ticket: Ticket = TICKET) -> tuple[str, dict[str, str]]:
-    """The path and the header of a callback that is authentic."""
+    """The path and the header of an authentic callback."""
     token = keys.mint(ticket)
     return f"/callbacks/{token}", {"Authorization": f"Bearer {keys.bearer(token)}"}
 
 
 def push_pass(keys: Keys, ticket: PushTicket = PUSH_TICKET) -> tuple[str, dict[str, str]]:
-    """The path and the header of a push that is authentic."""
+    """The path and the header of an authentic push."""
     token = keys.mint_push(ticket)
     return f"/push/{token}", {"X-Api-Key": keys.push_key(token)}
 
@@ -86,7 +86,7 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     pieces: Iterable[bytes] = (b"",),
 ) -> Answer:
-    """One request; after its pieces the client is gone."""
+    """Send one request; the client disconnects after its last piece."""
     sent: list[Message] = []
     left = list(pieces)
     total = len(left)
@@ -128,6 +128,6 @@ def scope_of(method: str, path: str, headers: Mapping[str, str]) -> Scope:
 
 @asynccontextmanager
 async def living(app: FastAPI) -> AsyncIterator[None]:
-    """Enters the lifespan of an app, as whoever mounts it does."""
+    """Enter the lifespan of an app, as its server does."""
     async with app.router.lifespan_context(app):
         yield
