@@ -1,4 +1,4 @@
-"""What can go wrong with callbacks on their way."""
+"""Faults of callbacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def due(automic: Visitor, seconds: float = 5) -> list[Post]:
     return automic.sandbox.due(automic.now)
 
 
-def test_a_callback_can_be_sent_twice_and_the_copy_counts_for_nothing(sandbox: Sandbox, automic: Visitor) -> None:
+def test_a_callback_can_be_sent_twice_and_the_copy_is_not_an_attempt(sandbox: Sandbox, automic: Visitor) -> None:
     sandbox.add_fault("callback_duplicate")
     start(automic)
     first, copy = due(automic)
@@ -53,13 +53,13 @@ def test_a_callback_can_be_late(sandbox: Sandbox, automic: Visitor) -> None:
     assert len(due(automic, 18.9)) == 1
 
 
-def test_a_late_callback_is_a_second_late_unless_told_otherwise(sandbox: Sandbox, automic: Visitor) -> None:
+def test_a_late_callback_is_a_second_late_by_default(sandbox: Sandbox, automic: Visitor) -> None:
     sandbox.add_fault("callback_late")
     start(automic)
     assert (due(automic), sandbox.next_due()) == ([], NOW + 6)
 
 
-def test_a_lost_callback_is_never_sent_and_taken_as_delivered(sandbox: Sandbox, automic: Visitor) -> None:
+def test_a_lost_callback_is_not_sent_but_recorded_as_delivered(sandbox: Sandbox, automic: Visitor) -> None:
     sandbox.add_fault("callback_lost")
     start(automic)
     assert (due(automic), due(automic, 3600)) == ([], [])
@@ -99,7 +99,9 @@ def test_a_body_can_be_garbage(sandbox: Sandbox, automic: Visitor) -> None:
 
 
 @pytest.mark.parametrize("values, run_id", [({}, "0001000002"), ({"run_id": 42}, "0000000042")])
-def test_another_run_id_can_be_told(sandbox: Sandbox, automic: Visitor, values: dict[str, Any], run_id: str) -> None:
+def test_a_callback_can_carry_another_run_id(
+    sandbox: Sandbox, automic: Visitor, values: dict[str, Any], run_id: str
+) -> None:
     sandbox.add_fault("callback_run_id", **values)
     assert start(automic) == 1000001
     [post] = due(automic)
@@ -110,7 +112,7 @@ def test_another_run_id_can_be_told(sandbox: Sandbox, automic: Visitor, values: 
     "outcome, values, status",
     [("success", {}, "1800"), ("failure", {}, "1900"), ("success", {"status": 1550}, "1550")],
 )
-def test_another_status_can_be_told(
+def test_a_callback_can_carry_another_status(
     sandbox: Sandbox, automic: Visitor, outcome: str, values: dict[str, Any], status: str
 ) -> None:
     sandbox.add_rule(outcome=outcome)
@@ -120,7 +122,7 @@ def test_another_status_can_be_told(
     assert json.loads(post.body)["execution_status"] == status
 
 
-def test_a_callback_can_be_early_and_tells_a_good_end(sandbox: Sandbox, automic: Visitor) -> None:
+def test_an_early_callback_reports_a_success(sandbox: Sandbox, automic: Visitor) -> None:
     sandbox.add_fault("callback_early", seconds=2, times=1)
     early, other = start(automic), start(automic)
     assert sandbox.log()[0]["fault"] == "callback_early"
@@ -131,7 +133,7 @@ def test_a_callback_can_be_early_and_tells_a_good_end(sandbox: Sandbox, automic:
     assert [post.about for post in due(automic, 5)] == [str(other)]
 
 
-def test_a_callback_is_not_later_for_being_early(sandbox: Sandbox, automic: Visitor) -> None:
+def test_an_early_callback_is_never_later_than_the_usual_one(sandbox: Sandbox, automic: Visitor) -> None:
     sandbox.add_fault("callback_early", seconds=60)
     sandbox.add_rule(outcome="failure")
     start(automic)
@@ -168,7 +170,7 @@ def test_several_faults_strike_one_callback(sandbox: Sandbox, automic: Visitor) 
     assert posts[0].fault == "callback_duplicate + callback_late + callback_status + callback_garbage"
 
 
-def test_a_fault_strikes_so_many_attempts(sandbox: Sandbox, automic: Visitor) -> None:
+def test_a_fault_strikes_a_limited_number_of_attempts(sandbox: Sandbox, automic: Visitor) -> None:
     sandbox.add_fault("callback_secret", times=1)
     start(automic, headers={"Authorization": "Bearer a"})
     [first] = due(automic)
@@ -197,7 +199,7 @@ def test_a_fault_hits_the_callbacks_that_it_matches(
     assert len(due(automic)) == 1 + is_hit
 
 
-def test_faults_of_calls_and_of_callbacks_do_not_see_each_other(sandbox: Sandbox, automic: Visitor) -> None:
+def test_faults_of_calls_and_of_callbacks_are_independent(sandbox: Sandbox, automic: Visitor) -> None:
     sandbox.add_fault("callback_lost")
     sandbox.add_fault("headers", headers={"x-a": "b"})
     start(automic)

@@ -31,7 +31,7 @@ def receiver() -> Iterator[Station]:
 
 
 def start(automic: Visitor, url: str, **headers: str) -> int:
-    """Something that ends at once."""
+    """Start an execution that ends at once."""
     automic.sandbox.add_rule(duration=0)
     automic.now = time.time()
     callback = {"type": "http", "http": {"url": url, "headers": headers}}
@@ -62,7 +62,7 @@ async def test_a_callback_arrives_with_the_headers_of_the_start(automic: Visitor
     assert (made(automic)[0]["status"], entry_status(automic)) == (200, 1900)
 
 
-async def test_a_header_of_the_start_stands_for_the_usual_one(automic: Visitor, receiver: Station) -> None:
+async def test_a_header_of_the_start_replaces_the_default_header(automic: Visitor, receiver: Station) -> None:
     async with calling(automic.sandbox, time.time):
         start(automic, receiver.url, **{"content-type": "text/x-own"})
         await until(lambda: len(made(automic)) == 1)
@@ -70,7 +70,7 @@ async def test_a_header_of_the_start_stands_for_the_usual_one(automic: Visitor, 
     assert (request.target, request.headers["content-type"]) == ("/", "text/x-own")
 
 
-async def test_a_callback_waits_for_the_end(automic: Visitor, receiver: Station) -> None:
+async def test_a_callback_is_sent_after_the_end_of_its_execution(automic: Visitor, receiver: Station) -> None:
     automic.sandbox.add_rule("JOBS.LONG", outcome="stuck")
     automic.now = time.time()
     async with calling(automic.sandbox, time.time):
@@ -80,11 +80,14 @@ async def test_a_callback_waits_for_the_end(automic: Visitor, receiver: Station)
         await until(lambda: len(made(automic)) == 1)
         automic.sandbox.end("1000001", "failure", time.time())
         await until(lambda: len(made(automic)) == 2)
-    told = [json.loads(request.body) for request in receiver.requests]
-    assert [(one["runid"], one["execution_status"]) for one in told] == [("0001000002", "1900"), ("0001000001", "1800")]
+    bodies = [json.loads(request.body) for request in receiver.requests]
+    assert [(one["runid"], one["execution_status"]) for one in bodies] == [
+        ("0001000002", "1900"),
+        ("0001000001", "1800"),
+    ]
 
 
-async def test_a_failed_attempt_is_repeated(automic: Visitor, receiver: Station) -> None:
+async def test_a_failed_attempt_is_retried(automic: Visitor, receiver: Station) -> None:
     answers = iter((http(503), http(302, Location="/other"), http(204)))
     receiver.answer = lambda request: (next(answers),)
     automic.sandbox.change({"automic": FAST}, time.time())
@@ -96,7 +99,7 @@ async def test_a_failed_attempt_is_repeated(automic: Visitor, receiver: Station)
     assert entry_status(automic) == 1900
 
 
-async def test_the_engine_gives_up_where_nobody_listens(automic: Visitor) -> None:
+async def test_the_engine_gives_up_when_no_receiver_listens(automic: Visitor) -> None:
     automic.sandbox.change({"automic": FAST}, time.time())
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -126,7 +129,7 @@ async def test_an_address_that_cannot_be_called_is_a_failed_attempt(
     assert made(automic)[0]["error"].startswith(error)
 
 
-async def test_a_receiver_that_hangs_up_has_not_answered(automic: Visitor, receiver: Station) -> None:
+async def test_a_connection_that_the_receiver_closes_is_a_failed_attempt(automic: Visitor, receiver: Station) -> None:
     receiver.hang_up()
     async with calling(automic.sandbox, time.time):
         start(automic, receiver.url)
@@ -134,7 +137,7 @@ async def test_a_receiver_that_hangs_up_has_not_answered(automic: Visitor, recei
     assert (made(automic)[0]["status"], made(automic)[0]["error"].partition(":")[0]) == (None, "RemoteProtocolError")
 
 
-async def test_a_receiver_that_never_answers_is_left(automic: Visitor, receiver: Station) -> None:
+async def test_a_receiver_that_never_answers_is_a_failed_attempt(automic: Visitor, receiver: Station) -> None:
     receiver.trickle(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n")
     automic.sandbox.change({"automic": {"callback_timeout": 0.1}}, time.time())
     async with calling(automic.sandbox, time.time):
@@ -143,7 +146,7 @@ async def test_a_receiver_that_never_answers_is_left(automic: Visitor, receiver:
     assert (made(automic)[0]["status"], made(automic)[0]["error"].partition(":")[0]) == (None, "TimeoutError")
 
 
-async def test_a_slow_receiver_holds_up_nobody_and_nothing_is_left_when_the_sandbox_stops(
+async def test_a_slow_receiver_delays_no_other_callback_and_no_task_is_left_after_a_stop(
     automic: Visitor, receiver: Station
 ) -> None:
     def answer(request: Request) -> Iterator[bytes]:
@@ -161,9 +164,7 @@ async def test_a_slow_receiver_holds_up_nobody_and_nothing_is_left_when_the_sand
     assert [one["path"] for one in made(automic)] == ["/quick"]
 
 
-async def test_a_receiver_with_a_certificate_of_its_own_is_trusted_when_told_so(
-    automic: Visitor, tmp_path: Path
-) -> None:
+async def test_a_self_signed_certificate_is_accepted_if_so_configured(automic: Visitor, tmp_path: Path) -> None:
     bundle = write_certificate(tmp_path / "own.pem", "127.0.0.1")
     with station(bundle) as secure:
         async with calling(automic.sandbox, time.time):

@@ -24,19 +24,19 @@ def test_the_environment_holds_the_connections_as_json() -> None:
     assert json.loads(found["AIRFLOW_CONN_ACQUIA_DEFAULT"]) == connections(URL)["acquia_default"]
 
 
-def test_commands_survive_the_shell() -> None:
-    words = shlex.split(commands(URL)[1])
-    assert words[:5] == ["airflow", "connections", "add", "automic_default", "--conn-json"]
-    assert json.loads(words[5]) == connections(URL)["automic_default"]
+def test_commands_are_quoted_for_the_shell() -> None:
+    parts = shlex.split(commands(URL)[1])
+    assert parts[:5] == ["airflow", "connections", "add", "automic_default", "--conn-json"]
+    assert json.loads(parts[5]) == connections(URL)["automic_default"]
 
 
-def test_the_banner_says_what_it_is() -> None:
+def test_the_banner_says_that_it_is_an_emulator() -> None:
     assert "an emulator, not the vendors' software" in banner(URL)
     assert "export AIRFLOW_CONN_ACQUIA_DEFAULT='{" in banner(URL)
 
 
-def test_airflow_has_no_text_of_an_extra_that_is_too_short_to_be_masked() -> None:
-    """It warns of each before every command, where a text has less than five characters."""
+def test_no_text_in_an_extra_is_too_short_to_be_masked() -> None:
+    """Airflow warns before every command of each text with fewer than five characters."""
     extras = [found.get("extra", {}) for found in connections(URL).values()]
     texts = [item for extra in extras for item in extra.values() if isinstance(item, str)]
     assert [text for text in texts if len(text) < 5] == []

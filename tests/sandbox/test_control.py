@@ -40,7 +40,7 @@ def test_a_task_can_be_ended_or_released(sandbox: Sandbox, acquia: Visitor) -> N
     assert (ended["phase"], ended["message"]) == ("failed", "m")
 
 
-def test_the_log_goes_on_where_it_was_left(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_the_log_can_be_read_from_an_entry_on(sandbox: Sandbox, acquia: Visitor) -> None:
     first = ask(sandbox, get("/log"))
     acquia.get("/account")
     second = ask(sandbox, get("/log", {"since": first["next"]}))
@@ -75,7 +75,7 @@ def test_tokens_are_revoked_and_everything_is_reset(sandbox: Sandbox, acquia: Vi
     assert sandbox.log() == []
 
 
-def test_connections_name_the_address_that_was_asked(sandbox: Sandbox) -> None:
+def test_connections_hold_the_address_of_the_request(sandbox: Sandbox) -> None:
     content = ask(sandbox, get("/connections", headers={"host": "box:1", "x-forwarded-proto": "https"}))
     assert content["acquia_default"]["host"] == "https://box:1/acquia/api"
 
@@ -92,7 +92,7 @@ def test_connections_name_the_address_that_was_asked(sandbox: Sandbox) -> None:
         (send("POST", "/rules", {"outcome": "nonsense"}), 400),
         (send("POST", "/rules", {"outcome": "nonsense", "system": "acquia"}), 400),
         (send("POST", "/rules", {"stages": [[0, "nonsense"]]}), 400),
-        (send("POST", "/rules", {"system": "nobody"}), 400),
+        (send("POST", "/rules", {"system": "unknown"}), 400),
         (send("POST", "/rules", {"times": "x"}), 400),
         (send("POST", "/rules", {"options": 5}), 400),
         (send("POST", "/rules", {"match": 5}), 400),
@@ -107,14 +107,14 @@ def test_connections_name_the_address_that_was_asked(sandbox: Sandbox) -> None:
         (Call(method="POST", path="/settings", body=b"{"), 400),
     ],
 )
-def test_what_cannot_be_done_is_told(sandbox: Sandbox, call: Call, status: int) -> None:
+def test_an_invalid_request_is_refused(sandbox: Sandbox, call: Call, status: int) -> None:
     reply = control(sandbox, call, NOW)
     content: Any = reply.json()
     assert (reply.status, bool(content["error"])) == (status, True)
 
 
 @pytest.mark.parametrize(
-    "call, words",
+    "call, message",
     [
         (send("POST", "/rules", {"options": {"agnet": 1}}), "unknown option agnet; a rule for any remote has agent, "),
         (send("POST", "/rules", {"options": {"title": "x"}, "system": "acquia"}), "a rule for acquia has context, "),
@@ -150,14 +150,14 @@ def test_what_cannot_be_done_is_told(sandbox: Sandbox, call: Call, status: int) 
         (Call(method="POST", path="/rules", body=b"\xff"), "the body is not JSON"),
     ],
 )
-def test_what_is_wrong_is_named_with_what_is_right(sandbox: Sandbox, call: Call, words: str) -> None:
+def test_an_error_names_the_wrong_value_and_the_allowed_ones(sandbox: Sandbox, call: Call, message: str) -> None:
     reply = control(sandbox, call, NOW)
     content: Any = reply.json()
-    assert (reply.status in (400, 404), words in content["error"]) == (True, True), content
+    assert (reply.status in (400, 404), message in content["error"]) == (True, True), content
     assert (list(sandbox.rules), sandbox.faults.view()) == ([], [])
 
 
-def test_a_task_that_has_ended_is_not_ended_again(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_an_ended_task_cannot_be_ended_again(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_rule(duration=0.0)
     acquia.post("/x")
     ref = sandbox.tasks(NOW)[0]["ref"]
@@ -166,7 +166,7 @@ def test_a_task_that_has_ended_is_not_ended_again(sandbox: Sandbox, acquia: Visi
     assert sandbox.task(ref, NOW)["phase"] == "succeeded"
 
 
-def test_a_word_too_many_about_a_task_is_told(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_an_unknown_field_about_a_task_is_refused(sandbox: Sandbox, acquia: Visitor) -> None:
     acquia.post("/x")
     ref = sandbox.tasks(NOW)[0]["ref"]
     reply = control(sandbox, send("POST", f"/tasks/{ref}", {"action": "end", "outcme": "failure"}), NOW)
@@ -178,7 +178,7 @@ def test_an_outcome_may_be_a_status_of_the_remote(sandbox: Sandbox, system: str,
     ask(sandbox, send("POST", "/rules", {"outcome": outcome, "system": system}))
 
 
-def test_a_wrong_word_names_those_that_are_known(sandbox: Sandbox) -> None:
+def test_the_error_for_an_unknown_outcome_names_the_known_ones(sandbox: Sandbox) -> None:
     reply = control(sandbox, send("POST", "/rules", {"outcome": "nonsense"}), NOW)
     assert "neither an outcome (success, failure, " in str(reply.json())
     reply = control(sandbox, send("POST", "/faults", {"name": "hang", "colour": "red"}), NOW)
@@ -186,7 +186,7 @@ def test_a_wrong_word_names_those_that_are_known(sandbox: Sandbox) -> None:
     assert list(sandbox.rules) == []
 
 
-def test_what_there_is_can_be_asked_for(sandbox: Sandbox) -> None:
+def test_the_possible_values_can_be_listed(sandbox: Sandbox) -> None:
     content = ask(sandbox, get("/"))
     assert content["rules"]["outcomes"] == OUTCOMES
     assert set(content["faults"]["names"]) == {*CALL_FAULTS, *CALLBACK_FAULTS}
@@ -200,27 +200,27 @@ def test_what_there_is_can_be_asked_for(sandbox: Sandbox) -> None:
     assert "sandbox-secret" not in str(content)
 
 
-def test_the_reference_names_all_words_and_settings(sandbox: Sandbox) -> None:
+def test_the_reference_names_every_outcome_fault_and_setting(sandbox: Sandbox) -> None:
     page = Path("docs/reference.md").read_text()
     settings = [name for remote in sandbox.remotes.values() for name in vars(remote.settings)]
-    words = [*OUTCOMES, *PROGRESS, *CALL_FAULTS, *CALLBACK_FAULTS, *settings, *(one.name for one in fields(Rule))]
-    assert [word for word in words if f"`{word}`" not in page] == []
+    names = [*OUTCOMES, *PROGRESS, *CALL_FAULTS, *CALLBACK_FAULTS, *settings, *(one.name for one in fields(Rule))]
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
-def test_events_are_put_into_the_feed_of_a_remote(sandbox: Sandbox, docplanner: Visitor) -> None:
+def test_events_are_added_to_the_feed_of_a_remote(sandbox: Sandbox, docplanner: Visitor) -> None:
     events = [{"name": "break-created"}, {"count": 9_999}]
     assert ask(sandbox, send("POST", "/emit", {"docplanner": events})) == {"docplanner": 10_000}
     assert docplanner.read("/notifications/multiple", {"limit": 100})["remaining"] == 9_900
 
 
 @pytest.mark.parametrize(
-    "system, words",
+    "system, message",
     [
         ("acquia", "acquia has no events"),
-        ("nobody", "unknown system 'nobody'"),
+        ("unknown", "unknown system 'unknown'"),
         ("docplanner", "unknown key title; an event has "),
     ],
 )
-def test_events_that_nobody_takes_are_told(sandbox: Sandbox, system: str, words: str) -> None:
+def test_events_for_a_remote_without_a_feed_are_refused(sandbox: Sandbox, system: str, message: str) -> None:
     reply = control(sandbox, send("POST", "/emit", {system: [{"title": "x"}]}), NOW)
-    assert (reply.status, words in reply.text()) == (400, True)
+    assert (reply.status, message in reply.text()) == (400, True)

@@ -18,7 +18,7 @@ def started(sandbox: Sandbox) -> int:
     return int(sandbox.counts()["started"]["acquia"])
 
 
-def test_a_lost_reply_leaves_the_work_done(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_a_lost_reply_has_started_the_work(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("lost_reply", times=1)
     assert acquia.deliver(START).reply is None
     assert started(sandbox) == 1
@@ -32,7 +32,7 @@ def test_a_fault_may_hit_only_what_its_body_names(sandbox: Sandbox, acquia: Visi
     assert acquia.deliver(START).reply is None
 
 
-def test_a_lost_request_leaves_nothing_done(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_a_lost_request_has_started_no_work(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("lost_request", times=1)
     assert acquia.deliver(START).reply is None
     assert started(sandbox) == 0
@@ -61,7 +61,7 @@ def test_a_fault_answers_instead_of_the_remote(
     assert started(sandbox) == 0
 
 
-def test_a_refusal_speaks_like_the_remote(sandbox: Sandbox, acquia: Visitor, automic: Visitor) -> None:
+def test_a_refusal_has_the_error_format_of_the_remote(sandbox: Sandbox, acquia: Visitor, automic: Visitor) -> None:
     sandbox.add_fault("server_error", message="down")
     theirs: Any = acquia.get("/account").json()
     others: Any = automic.get("/100/executions").json()
@@ -69,7 +69,7 @@ def test_a_refusal_speaks_like_the_remote(sandbox: Sandbox, acquia: Visitor, aut
     assert (others["code"], others["details"]) == (45503, "down")
 
 
-def test_a_refusal_at_the_token_endpoint_speaks_like_a_token_endpoint(sandbox: Sandbox, stranger: Visitor) -> None:
+def test_a_refusal_at_the_token_endpoint_has_the_error_format_of_oauth(sandbox: Sandbox, stranger: Visitor) -> None:
     sandbox.add_fault("unauthorized", endpoint="token", times=1)
     sandbox.add_fault("server_error", endpoint="token")
     refused: Any = stranger.ask(token_call(CLIENT)).json()
@@ -85,27 +85,27 @@ def test_headers_can_be_added_to_any_reply(sandbox: Sandbox, acquia: Visitor) ->
     assert (reply.status, reply.headers["x-ratelimit-remaining"]) == (200, "0")
 
 
-def test_too_many_may_say_when_to_come_back(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_a_429_may_carry_retry_after(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("too_many", times=1, retry_after=7)
     assert acquia.get("/account").headers["retry-after"] == "7"
     sandbox.add_fault("too_many")
     assert "retry-after" not in acquia.get("/account").headers
 
 
-def test_the_work_can_be_done_behind_any_fault(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_any_fault_can_start_the_work(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("html", status=500, work_done=True)
     assert acquia.ask(START).status == 500
     assert started(sandbox) == 1
 
 
-def test_a_hanging_call_is_held_for_ever_or_for_a_while(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_a_hanging_call_is_held_for_ever_or_for_a_given_time(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("hang", times=1)
     assert acquia.deliver(START).delay_seconds == math.inf
     sandbox.add_fault("hang", seconds=3)
     assert acquia.deliver(START).delay_seconds == 3
 
 
-def test_latency_comes_on_top_of_another_fault(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_latency_is_added_to_another_fault(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("latency", seconds=0.5)
     sandbox.add_fault("latency", seconds=0.25)
     sandbox.add_fault("unauthorized", times=1)
@@ -115,14 +115,14 @@ def test_latency_comes_on_top_of_another_fault(sandbox: Sandbox, acquia: Visitor
     assert acquia.ask(get("/account")).status == 200
 
 
-def test_of_several_faults_the_first_one_strikes_until_it_is_used_up(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_the_first_of_several_faults_strikes_until_it_is_used_up(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("unauthorized", times=1)
     sandbox.add_fault("server_error", times=2)
     statuses = [acquia.get("/account").status for _ in range(4)]
     assert statuses == [401, 503, 503, 200]
 
 
-def test_a_fault_can_leave_the_first_calls_alone(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_a_fault_can_skip_the_first_calls(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("unauthorized", skip=2, times=1)
     assert [acquia.get("/account").status for _ in range(4)] == [200, 200, 401, 200]
     assert [(one["seen"], one["hits"]) for one in sandbox.faults.view()] == [(4, 1)]
@@ -161,7 +161,7 @@ def test_a_fault_hits_the_calls_that_it_matches(
     assert (automic.get("/100/executions").status == 503) is hits_automic
 
 
-def test_revoked_tokens_are_rejected_and_a_new_one_is_good(
+def test_revoked_tokens_are_rejected_and_a_new_one_is_accepted(
     sandbox: Sandbox, stranger: Visitor, acquia: Visitor
 ) -> None:
     sandbox.add_fault("revoke_tokens", times=1, endpoint="api")
@@ -192,14 +192,14 @@ def test_replies_can_be_malformed_in_several_ways(sandbox: Sandbox, acquia: Visi
             reply.json()
 
 
-def test_a_refusal_can_repeat_the_credentials(sandbox: Sandbox, acquia: Visitor, stranger: Visitor) -> None:
+def test_a_refusal_can_contain_the_credentials(sandbox: Sandbox, acquia: Visitor, stranger: Visitor) -> None:
     sandbox.add_fault("echo")
     token = sandbox.secrets() - {CLIENT["client_secret"]}
     assert any(one in acquia.ask(START).text(500) for one in token)
     assert CLIENT["client_secret"] in stranger.ask(token_call(CLIENT)).text(500)
 
 
-def test_a_redirect_points_elsewhere(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_a_redirect_names_another_host(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("redirect", location="https://evil.invalid/x", status=307)
     reply = acquia.get("/account")
     assert (reply.status, reply.headers["location"]) == (307, "https://evil.invalid/x")

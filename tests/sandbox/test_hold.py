@@ -41,7 +41,7 @@ def statuses(box: Running) -> list[int | None]:
     return [one["status"] for one in box.sandbox.log() if one["path"].endswith("/events")]
 
 
-def test_a_poll_is_answered_when_an_event_comes(box: Running, client: requests.Session) -> None:
+def test_a_held_poll_is_answered_when_an_event_arrives(box: Running, client: requests.Session) -> None:
     def emit() -> None:
         box.sandbox.emit({"acronis": [{"type": "a.p.task.created"}]}, time.time())
 
@@ -53,14 +53,14 @@ def test_a_poll_is_answered_when_an_event_comes(box: Running, client: requests.S
     assert statuses(box) == [200]
 
 
-def test_a_poll_ends_with_nothing_when_its_time_is_over(box: Running, client: requests.Session) -> None:
+def test_a_held_poll_ends_without_events_at_its_timeout(box: Running, client: requests.Session) -> None:
     began = time.monotonic()
     answer = poll(box, client, "PT1S")
     assert (answer.status_code, time.monotonic() - began >= 0.9) == (202, True)
     assert statuses(box) == [202]
 
 
-def test_a_poll_ends_with_its_client(box: Running, client: requests.Session) -> None:
+def test_a_held_poll_ends_when_its_client_disconnects(box: Running, client: requests.Session) -> None:
     with contextlib.suppress(requests.Timeout):
         poll(box, client, "PT20S", patience=0.3)
     over = time.monotonic() + 5
@@ -69,7 +69,7 @@ def test_a_poll_ends_with_its_client(box: Running, client: requests.Session) -> 
     assert statuses(box) == [None]
 
 
-def test_a_poll_can_be_cut_in_its_middle(box: Running, client: requests.Session) -> None:
+def test_a_held_poll_can_be_cut_by_a_fault(box: Running, client: requests.Session) -> None:
     box.sandbox.add_fault("lost_reply", path="/events", seconds=0.2)
     began = time.monotonic()
     with pytest.raises(requests.ConnectionError):

@@ -21,19 +21,19 @@ def test_new_rules_come_before_old_ones_in_the_order_given() -> None:
     assert list(rules) == [first, second, old]
 
 
-def test_a_rule_can_be_for_one_system() -> None:
+def test_a_rule_can_apply_to_one_system() -> None:
     rules = TaskRules([Rule(system="acquia")])
     assert rules.take("automic", ("x",)) is DEFAULT
 
 
-def test_a_rule_can_be_for_so_many_starts() -> None:
+def test_a_rule_can_apply_to_a_number_of_starts() -> None:
     failing = Rule(outcome="failure", times=2)
     rules = TaskRules([failing])
     taken = [rules.take("acquia", ("x",)) for _ in range(3)]
     assert taken == [failing, failing, DEFAULT]
 
 
-def test_looking_at_a_rule_does_not_use_it_up() -> None:
+def test_reading_a_rule_does_not_use_it_up() -> None:
     rules = TaskRules([Rule(outcome="failure", times=1)])
     assert rules.peek("acquia", ("x",)) is rules.peek("acquia", ("x",))
 

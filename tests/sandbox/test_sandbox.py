@@ -10,12 +10,12 @@ from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from tests.sandbox.visitor import NOW, Visitor
 
 
-def test_a_remote_can_be_asked_directly() -> None:
+def test_a_remote_can_be_called_directly() -> None:
     remote = Automic(TaskRules())
     assert remote.handle(Call(method="GET", path="/ae/api/v1/ping"), NOW).status == 200
 
 
-def test_tasks_are_told_in_our_words(sandbox: Sandbox, acquia: Visitor, automic: Visitor) -> None:
+def test_tasks_are_described_in_the_names_of_this_package(sandbox: Sandbox, acquia: Visitor, automic: Visitor) -> None:
     sandbox.add_rule("DatabaseCreated", outcome="failure", message="quota", duration=2)
     acquia.post("/applications/app/databases", {"name": "db"})
     automic.now = NOW + 1
@@ -35,7 +35,7 @@ def test_tasks_are_told_in_our_words(sandbox: Sandbox, acquia: Visitor, automic:
     assert (running["marker"], running["cancelled"]) == ("night-1", False)
 
 
-def test_counts_balance_the_books(sandbox: Sandbox, acquia: Visitor, automic: Visitor) -> None:
+def test_counts_hold_starts_cancels_markers_and_requests(sandbox: Sandbox, acquia: Visitor, automic: Visitor) -> None:
     acquia.post("/x")
     automic.post("/100/executions", {"object_name": "JOBP.NIGHT", "alias": "night-1"})
     automic.post("/100/executions/1000001/status", {"action": "cancel"})
@@ -82,7 +82,7 @@ def test_one_token_has_one_fingerprint(sandbox: Sandbox, acquia: Visitor) -> Non
     assert len({entry["token_id"] for entry in sandbox.log(since=1)}) == 1
 
 
-def test_a_poll_is_logged_with_its_ref_also_where_a_fault_answers(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_a_poll_that_a_fault_answers_is_logged_with_its_ref(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.add_fault("html")
     acquia.get("/notifications/abc")
     assert sandbox.log()[-1]["ref"] == "abc"
@@ -98,7 +98,7 @@ def test_a_task_can_be_ended_from_outside(sandbox: Sandbox, acquia: Visitor) -> 
     assert (seen["phase"], seen["message"], seen["ended_at"]) == ("failed", "pulled the plug", NOW + 100)
 
 
-def test_a_task_that_runs_is_not_released_again(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_releasing_a_running_task_changes_nothing(sandbox: Sandbox, acquia: Visitor) -> None:
     acquia.post("/x")
     ref = sandbox.tasks(NOW)[0]["ref"]
     sandbox.release(ref, NOW + 3)
@@ -116,9 +116,9 @@ def test_a_reset_forgets_all_but_the_first_rules() -> None:
     assert [rule.duration for rule in sandbox.rules] == [1]
 
 
-def test_an_unknown_system_setting_or_task_is_told(sandbox: Sandbox) -> None:
+def test_an_unknown_system_setting_or_task_is_an_error(sandbox: Sandbox) -> None:
     with pytest.raises(ConfigurationError, match="known are acquia, automic"):
-        sandbox.change({"nobody": {}}, NOW)
+        sandbox.change({"unknown": {}}, NOW)
     with pytest.raises(ConfigurationError, match="no setting colour; it has clients, token_lifetime"):
         sandbox.change({"acquia": {"colour": "red"}}, NOW)
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""The few things that only a real socket can show."""
+"""Behaviour that only a real socket shows."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_task_goes_from_start_to_end_over_http(box: Running, session: requests
     assert box.sandbox.log()[1]["path"] == "/api/environments/1-a/databases/d%2Fb/backups"
 
 
-def test_automic_takes_the_credentials_of_its_connection(box: Running) -> None:
+def test_automic_accepts_the_credentials_of_its_connection(box: Running) -> None:
     connection = box.connections()["automic_default"]
     auth = (connection["login"], connection["password"])
     reply = requests.post(f"{connection['host']}/100/executions", json={"object_name": "JOBS.A"}, auth=auth, timeout=5)
@@ -79,7 +79,7 @@ def test_a_lost_reply_is_a_closed_connection(box: Running, session: requests.Ses
     assert session.post(url, json={}, timeout=5).status_code == 202
 
 
-def test_a_slow_reply_comes_late_and_is_logged_at_once(box: Running, session: requests.Session) -> None:
+def test_a_slow_reply_is_late_and_its_request_is_logged_at_once(box: Running, session: requests.Session) -> None:
     box.sandbox.add_fault("latency", seconds=0.2)
     url = f"{box.connections()['acquia_default']['host']}/account"
     with pytest.raises(requests.ReadTimeout):
@@ -89,7 +89,7 @@ def test_a_slow_reply_comes_late_and_is_logged_at_once(box: Running, session: re
     assert (reply.status_code, reply.elapsed.total_seconds() >= 0.2) == (200, True)
 
 
-def test_connections_are_told_apart_in_the_log(box: Running, session: requests.Session) -> None:
+def test_the_log_distinguishes_connections(box: Running, session: requests.Session) -> None:
     url = f"{box.connections()['acquia_default']['host']}/account"
     session.get(url, timeout=5)
     session.get(url, timeout=5)
@@ -108,7 +108,7 @@ def test_the_control_api_is_served(box: Running) -> None:
     assert requests.get(f"{box.url}/elsewhere", timeout=5).status_code == 404
 
 
-def test_a_hanging_call_does_not_keep_the_server_from_stopping() -> None:
+def test_the_server_stops_although_a_call_hangs() -> None:
     with running() as box:
         box.sandbox.add_fault("hang")
         errors: list[Exception] = []
@@ -132,7 +132,7 @@ def test_the_environment_is_ready_to_use(box: Running) -> None:
     assert set(box.environment()) == expected | {"AIRFLOW_CONN_APS_OTHER"}
 
 
-def test_the_command_shows_how_to_connect_and_ends_when_told() -> None:
+def test_the_command_shows_how_to_connect_and_ends_on_a_signal() -> None:
     command = [sys.executable, "-m", "airflow_provider_taskwatch.sandbox", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -162,17 +162,17 @@ def test_a_task_outlives_the_end_of_the_process(tmp_path: Path, sent: signal.Sig
 
 
 @pytest.mark.parametrize(
-    "more, words",
+    "more, message",
     [
         (["--state", "/none/x/state"], "there is no directory /none/x; make it"),
         (["--host", "nohost.invalid"], "cannot listen on nohost.invalid: the name cannot be resolved"),
     ],
 )
-def test_what_keeps_the_command_from_serving_is_all_that_it_says(more: list[str], words: str) -> None:
+def test_the_command_prints_only_the_error_that_prevents_it_from_serving(more: list[str], message: str) -> None:
     command = [sys.executable, "-m", "airflow_provider_taskwatch.sandbox", "--port", "0", *more]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.stdout, ended.returncode > 0) == ("", True)
-    assert words in ended.stderr
+    assert message in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -185,7 +185,7 @@ def test_what_keeps_the_command_from_serving_is_all_that_it_says(more: list[str]
         (OSError(errno.EACCES, "Permission denied"), "--port"),
     ],
 )
-def test_an_address_that_cannot_be_taken_names_the_option_to_change(error: OSError, remedy: str) -> None:
+def test_the_error_for_an_unusable_address_names_the_option_to_change(error: OSError, remedy: str) -> None:
     assert cannot_listen("the sandbox", "box", 1, error).endswith(f"; choose another {remedy}")
 
 

@@ -1,4 +1,4 @@
-"""Settings: what is wrong is refused when it is set, by its name, and changes nothing."""
+"""Settings: an invalid change is refused with the name of the setting, and nothing changes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_every_default_is_allowed(remote: Any) -> None:
 
 
 @each_row("remote, name", EVERY)
-def test_no_setting_takes_what_is_of_another_type(remote: Any, name: str, sandbox: Sandbox) -> None:
-    """At most the null that some settings have beside their type."""
+def test_no_setting_accepts_a_value_of_another_type(remote: Any, name: str, sandbox: Sandbox) -> None:
+    """Some settings also accept null."""
     default = getattr(remote.settings_type(), name)
     alike: Any = (bool,) if isinstance(default, bool) else (int, float) if isinstance(default, (int, float)) else None
     for value in SAMPLES:
@@ -44,7 +44,7 @@ def test_no_setting_takes_what_is_of_another_type(remote: Any, name: str, sandbo
 
 
 @each_row(
-    "system, settings, words",
+    "system, settings, message",
     [
         ("acquia", {"token_lifetime": "x"}, "token_lifetime must be a number from 0 to 1e+10, not 'x'"),
         ("acquia", {"token_lifetime": True}, "token_lifetime must be a number"),
@@ -71,13 +71,15 @@ def test_no_setting_takes_what_is_of_another_type(remote: Any, name: str, sandbo
         ("docplanner", {"push_retries": "now"}, "push_retries must be one of none, "),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_name(sandbox: Sandbox, system: str, settings: Any, words: str) -> None:
+def test_the_error_for_a_wrong_value_names_its_setting(
+    sandbox: Sandbox, system: str, settings: Any, message: str
+) -> None:
     reply = control(sandbox, send("POST", "/settings", {system: settings}), NOW)
     content: Any = reply.json()
-    assert (reply.status, words in content["error"]) == (400, True), content
+    assert (reply.status, message in content["error"]) == (400, True), content
 
 
-def test_nothing_of_a_refused_change_is_applied(sandbox: Sandbox) -> None:
+def test_no_part_of_a_refused_change_is_applied(sandbox: Sandbox) -> None:
     before = settings_of(sandbox)
     changes = {"acquia": {"token_lifetime": 3, "list_lag": 2}, "automic": {"page_lines": 9, "language": "fr"}}
     with pytest.raises(ConfigurationError, match="automic: language"):
@@ -85,7 +87,7 @@ def test_nothing_of_a_refused_change_is_applied(sandbox: Sandbox) -> None:
     assert settings_of(sandbox) == before
 
 
-def test_a_refusal_does_not_repeat_secrets(sandbox: Sandbox) -> None:
+def test_a_refusal_contains_no_secret(sandbox: Sandbox) -> None:
     with pytest.raises(ConfigurationError) as raised:
         sandbox.change({"acquia": {"clients": {"id": ["hush-hush"]}}}, NOW)
     assert "hush" not in str(raised.value)

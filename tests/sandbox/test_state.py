@@ -20,7 +20,7 @@ def again(sandbox: Sandbox, path: Path) -> Sandbox:
     return load(path)
 
 
-def test_a_restart_forgets_nothing(sandbox: Sandbox, acquia: Visitor, automic: Visitor, tmp_path: Path) -> None:
+def test_a_restart_loses_no_state(sandbox: Sandbox, acquia: Visitor, automic: Visitor, tmp_path: Path) -> None:
     sandbox.add_rule("JOBS.*", times=2, outcome="failure", duration=9)
     sandbox.add_fault("hang", path="/never", times=3)
     sandbox.change({"acquia": {"list_lag": 2.0}}, NOW)
@@ -35,7 +35,9 @@ def test_a_restart_forgets_nothing(sandbox: Sandbox, acquia: Visitor, automic: V
     assert restarted.remotes["acquia"].settings.list_lag == 2.0
 
 
-def test_tokens_and_rules_are_as_far_used_as_they_were(sandbox: Sandbox, acquia: Visitor, tmp_path: Path) -> None:
+def test_a_restart_keeps_tokens_and_the_remaining_uses_of_rules(
+    sandbox: Sandbox, acquia: Visitor, tmp_path: Path
+) -> None:
     sandbox.add_rule(times=2, outcome="failure", duration=0.0)
     acquia.post("/x")
     acquia.sandbox = again(sandbox, tmp_path / "state")
@@ -44,16 +46,14 @@ def test_tokens_and_rules_are_as_far_used_as_they_were(sandbox: Sandbox, acquia:
     assert [one["phase"] for one in acquia.sandbox.tasks(NOW + 60)] == ["failed", "failed", "succeeded"]
 
 
-def test_feeds_and_subscriptions_go_on(sandbox: Sandbox, docplanner: Visitor, tmp_path: Path) -> None:
+def test_a_restart_keeps_feeds_and_subscriptions(sandbox: Sandbox, docplanner: Visitor, tmp_path: Path) -> None:
     sandbox.emit({"docplanner": [{"name": "break-created"}], "acronis": [{"type": "a.p.tenant.created"}]}, NOW)
     docplanner.sandbox = again(sandbox, tmp_path / "state")
     content: Any = docplanner.read("/notifications/multiple", {"limit": 100})
     assert len(content["notifications"]) == 1
 
 
-def test_a_state_is_saved_while_the_sandbox_is_used_and_at_the_end(
-    sandbox: Sandbox, acquia: Visitor, tmp_path: Path
-) -> None:
+def test_the_state_is_saved_during_use_and_at_the_end(sandbox: Sandbox, acquia: Visitor, tmp_path: Path) -> None:
     path = tmp_path / "state"
     with kept(sandbox, path, every=0.01):
         acquia.post("/x")
@@ -68,14 +68,14 @@ def test_without_a_file_a_sandbox_is_new(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"x", pickle.dumps({"a": 1}), b"\x80\x05garbage"])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_state_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match="holds no state of"):
         load(path)
 
 
-def test_a_file_that_others_may_write_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_file_that_other_accounts_may_write_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "state"
     save(sandbox, path)
     path.chmod(0o666)
@@ -83,7 +83,7 @@ def test_a_file_that_others_may_write_is_refused(sandbox: Sandbox, tmp_path: Pat
         load(path)
 
 
-def test_a_file_is_for_one_sandbox_at_a_time(tmp_path: Path) -> None:
+def test_one_sandbox_at_a_time_uses_a_file(tmp_path: Path) -> None:
     path = tmp_path / "state"
     with opened(path), pytest.raises(ConfigurationError, match=f"another sandbox keeps its state in {path}"):
         opened(path).__enter__()
@@ -91,12 +91,12 @@ def test_a_file_is_for_one_sandbox_at_a_time(tmp_path: Path) -> None:
         assert sandbox.tasks(NOW) == []
 
 
-def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_directory_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"there is no directory {tmp_path}/none; make it"):
         opened(tmp_path / "none" / "state").__enter__()
 
 
-def test_a_file_that_cannot_be_written_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_error_for_an_unwritable_file_names_it(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     with pytest.raises(ConfigurationError, match=r"state cannot be (read|written): Is a directory; name another"):
         save(sandbox, tmp_path / "state")

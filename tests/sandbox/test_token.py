@@ -36,7 +36,7 @@ def test_both_spellings_of_the_token_path_answer(stranger: Visitor) -> None:
         ({**CLIENT, "grant_type": "password"}, 400, "unsupported_grant_type"),
     ],
 )
-def test_a_bad_request_is_refused_in_the_shape_of_oauth(
+def test_a_bad_request_is_refused_in_the_error_format_of_oauth(
     stranger: Visitor, fields: dict[str, str], status: int, error: str
 ) -> None:
     reply = stranger.ask(token_call(fields))
@@ -44,7 +44,7 @@ def test_a_bad_request_is_refused_in_the_shape_of_oauth(
     assert (reply.status, content["error"]) == (status, error)
 
 
-def test_a_bad_request_is_refused_in_the_shape_of_okta_when_switched_on(sandbox: Sandbox, stranger: Visitor) -> None:
+def test_a_bad_request_can_be_refused_in_the_error_format_of_okta(sandbox: Sandbox, stranger: Visitor) -> None:
     sandbox.change({"acquia": {"token_error_shape": "okta"}}, NOW)
     content: Any = stranger.ask(token_call({})).json()
     assert content["errorCode"] == "invalid_client"
@@ -64,21 +64,23 @@ def test_a_token_request_of_another_shape_is_refused(stranger: Visitor, body: by
 
 
 @pytest.mark.parametrize("expiry, keys", [("expires_on", {"expires_on"}), ("absent", set())])
-def test_the_lifetime_can_be_told_otherwise(sandbox: Sandbox, stranger: Visitor, expiry: str, keys: set[str]) -> None:
+def test_the_lifetime_can_be_reported_in_other_fields(
+    sandbox: Sandbox, stranger: Visitor, expiry: str, keys: set[str]
+) -> None:
     sandbox.change({"acquia": {"token_expiry": expiry, "token_lifetime": 3}}, NOW)
     content: Any = stranger.ask(token_call(CLIENT)).json()
     assert set(content) == {"access_token", "token_type"} | keys
     assert content.get("expires_on", NOW + 3) == NOW + 3
 
 
-def test_a_token_dies_at_the_end_of_its_lifetime(acquia: Visitor) -> None:
+def test_a_token_expires_at_the_end_of_its_lifetime(acquia: Visitor) -> None:
     acquia.now = NOW + 299
     assert acquia.get("/account").status == 200
     acquia.now = NOW + 300
     assert acquia.get("/account").status == 401
 
 
-def test_an_expired_token_is_answered_with_403_when_switched_on(sandbox: Sandbox, acquia: Visitor) -> None:
+def test_an_expired_token_can_be_answered_with_403(sandbox: Sandbox, acquia: Visitor) -> None:
     sandbox.change({"acquia": {"expired_status": 403}}, NOW)
     acquia.now = NOW + 300
     refused = acquia.get("/account")
@@ -98,7 +100,7 @@ def test_a_revoked_token_is_refused(sandbox: Sandbox, acquia: Visitor) -> None:
     assert acquia.get("/account").status == 401
 
 
-def test_a_scope_is_demanded_when_switched_on(sandbox: Sandbox, stranger: Visitor, acquia: Visitor) -> None:
+def test_a_scope_can_be_required(sandbox: Sandbox, stranger: Visitor, acquia: Visitor) -> None:
     sandbox.change({"acquia": {"require_scope": True}}, NOW)
     refused = acquia.get("/account")
     content: Any = refused.json()

@@ -1,4 +1,4 @@
-"""A visitor for each emulated remote: it sends calls to a sandbox at a time that the test sets."""
+"""A client for each emulated remote: it sends calls to a sandbox at a time that the test sets."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_a_list_holds_the_tasks_of_its_application_newest_first(busy: Visitor) -
     assert "_links" not in content["_embedded"]["items"][0]
 
 
-def test_the_list_of_an_organization_holds_everything_and_has_an_odd_content_type(busy: Visitor) -> None:
+def test_the_list_of_an_organization_holds_every_task_and_has_an_odd_content_type(busy: Visitor) -> None:
     reply = busy.get("/organizations/any/notifications")
     content: Any = reply.json()
     assert (content["total"], reply.headers["content-type"]) == (4, "organization/json")

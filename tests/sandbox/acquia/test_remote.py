@@ -27,7 +27,7 @@ def test_a_start_names_its_notification(acquia: Visitor) -> None:
     assert content["_links"]["notification"]["href"].startswith("https://cloud.acquia.com/api/notifications/")
 
 
-def test_links_name_the_host_that_was_asked(acquia: Visitor) -> None:
+def test_links_hold_the_host_of_the_request(acquia: Visitor) -> None:
     acquia.headers |= {"host": "localhost:1", "x-forwarded-proto": "https"}
     content: Any = acquia.post(SWITCH, {"branch": "main"}).json()
     assert content["_links"]["self"]["href"] == f"https://localhost:1/acquia/api{SWITCH}"
@@ -121,7 +121,7 @@ def test_a_put_without_fields_and_a_form_are_accepted(acquia: Visitor) -> None:
     assert acquia.ask(Call(method="POST", path=SWITCH, headers=FORM, body=b"branch=main")).status == 202
 
 
-def test_a_second_start_at_the_same_path_conflicts_when_switched_on(acquia: Visitor) -> None:
+def test_a_second_start_at_the_same_path_can_conflict(acquia: Visitor) -> None:
     acquia.sandbox.change({"acquia": {"one_at_a_time": True}}, NOW)
     start(acquia)
     assert acquia.post(SWITCH, {"branch": "main"}).status == 409
@@ -143,7 +143,7 @@ def test_the_status_of_a_start_reply_can_be_chosen(acquia: Visitor) -> None:
     assert acquia.post(SWITCH, {"branch": "main"}).status == 201
 
 
-def test_an_unknown_shape_is_told(acquia: Visitor) -> None:
+def test_an_unknown_shape_is_an_error(acquia: Visitor) -> None:
     acquia.sandbox.add_rule(options={"shape": "round"})
     assert b"knows no such shape" in acquia.post(SWITCH, {"branch": "main"}).body
 
@@ -175,7 +175,7 @@ def test_a_running_notification_can_hold_a_time_of_completion(acquia: Visitor) -
     assert "progress" not in seen
 
 
-def test_a_fresh_notification_can_be_hidden_for_a_while(acquia: Visitor) -> None:
+def test_a_new_notification_can_be_hidden_at_first(acquia: Visitor) -> None:
     acquia.sandbox.add_rule(hidden_seconds=3)
     ref = start(acquia)
     hidden = acquia.get(f"/notifications/{ref}")
@@ -190,7 +190,7 @@ def test_reads_of_other_things_are_not_found(acquia: Visitor) -> None:
     assert acquia.get("/environments/1").status == 404
 
 
-def test_a_bulk_code_switch_is_read_at_a_place_of_its_own(acquia: Visitor) -> None:
+def test_a_bulk_code_switch_has_a_path_of_its_own(acquia: Visitor) -> None:
     path = "/codebases/c1/bulk-code-switch"
     content: Any = acquia.post(path, {"reference": "main", "targets": ["e1"]}).json()
     assert set(content["_links"]) == {"self", "get", "status"}

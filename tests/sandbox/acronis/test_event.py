@@ -1,4 +1,4 @@
-"""Events of the emulated Acronis: topics, subscriptions, one reader at a time, and what is kept."""
+"""Events of the emulated Acronis: topics, subscriptions, one reader at a time, and retention."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def offset_of(acronis: Visitor, position: str, topic: str = TASK_TOPIC, **more: 
 # --- topics and types
 
 
-def test_topics_say_what_is_kept(acronis: Visitor) -> None:
+def test_topics_name_their_retention(acronis: Visitor) -> None:
     tasks, tenants = acronis.read(f"{EM}/topics")
     assert (tasks["id"], tasks["retention"], tasks["archive_consolidation"]) == (TASK_TOPIC, "PT604800S", "NONE")
     assert (tenants["id"], tenants["retention"], tenants["archive_consolidation"]) == (TENANT_TOPIC, "INFINITE", "TTS")
     assert acronis.read(f"{EM}/topics", {"topic_id": TENANT_TOPIC}) == [tenants]
 
 
-def test_types_belong_to_topics_and_have_schemas_as_texts(acronis: Visitor) -> None:
+def test_types_belong_to_topics_and_have_schemas_as_strings(acronis: Visitor) -> None:
     created = f"{TYPE_PREFIX}a.p.tenant.created.v1.0"
     [one] = acronis.read(f"{EM}/types", {"type_id": created, "include_schema": True})
     assert (one["topic_id"], one["data_schema"]) == (TENANT_TOPIC, '{"type": "object"}')
@@ -113,7 +113,7 @@ def test_a_subscription_is_echoed_with_its_defaults(acronis: Visitor) -> None:
     assert (reply.status, reply.json()) == (201, {**body, **more})
 
 
-def test_a_subscription_is_made_once(acronis: Visitor) -> None:
+def test_a_second_equal_subscription_conflicts(acronis: Visitor) -> None:
     assert [subscribe(acronis).status, subscribe(acronis).status] == [201, 409]
 
 
@@ -146,7 +146,7 @@ def test_a_body_of_another_shape_is_refused(acronis: Visitor, path: str, content
     assert acronis.post(f"{EM}/{path}", content).status == 400
 
 
-def test_an_offset_is_kept_where_it_was_committed(acronis: Visitor) -> None:
+def test_a_committed_offset_is_kept(acronis: Visitor) -> None:
     subscribe(acronis)
     query = {"subscription_id": ID}
     assert acronis.read(f"{EM}/subscriptions/offset", query) == {"subscription_id": ID, "offset": 0}
@@ -160,7 +160,7 @@ def test_there_is_no_offset_without_a_subscription(acronis: Visitor) -> None:
     assert poll(acronis).status == 404
 
 
-def test_auto_commit_takes_a_poll_for_the_acknowledgement_of_what_came_before(acronis: Visitor) -> None:
+def test_with_auto_commit_a_poll_acknowledges_the_events_before_it(acronis: Visitor) -> None:
     subscribe(acronis, auto_commit=True)
     task_events(acronis, 3)
     stored = []
@@ -173,7 +173,7 @@ def test_auto_commit_takes_a_poll_for_the_acknowledgement_of_what_came_before(ac
 # --- what a poll brings
 
 
-def test_events_come_in_their_order_behind_an_offset(acronis: Visitor) -> None:
+def test_events_after_an_offset_come_in_order(acronis: Visitor) -> None:
     subscribe(acronis)
     task_events(acronis, 3)
     content: Any = poll(acronis, 1).json()
@@ -207,14 +207,14 @@ def test_a_burst_is_read_a_hundred_at_a_time(acronis: Visitor) -> None:
         ({"subject_types": ["cti.a.p.tenant.*"]}, ""),
     ],
 )
-def test_a_subscription_lets_through_what_it_is_about(acronis: Visitor, changes: dict[str, Any], found: str) -> None:
+def test_a_subscription_filters_events(acronis: Visitor, changes: dict[str, Any], found: str) -> None:
     subscribe(acronis, **changes)
     task_events(acronis, subject="A", data={"size": 5}, subject_type="cti.a.p.task.v1.0")
     assert "".join(subjects(poll(acronis))) == found if found else subjects(poll(acronis)) == []
 
 
 @pytest.mark.parametrize("depth, found", [("CURRENT", "me"), ("DIRECT", "me child"), ("ALL", "me child grandchild")])
-def test_tenants_are_heard_of_as_deep_as_was_asked_for(acronis: Visitor, depth: str, found: str) -> None:
+def test_a_subscription_limits_the_depth_of_tenants(acronis: Visitor, depth: str, found: str) -> None:
     acronis.sandbox.change({"acronis": {"tenants": {"child": TENANT, "grandchild": "child"}}}, NOW)
     subscribe(acronis, tenant_depth=depth)
     for tenant, subject in ((TENANT, "me"), ("child", "child"), ("grandchild", "grandchild"), ("stranger", "x")):
@@ -222,7 +222,7 @@ def test_tenants_are_heard_of_as_deep_as_was_asked_for(acronis: Visitor, depth: 
     assert subjects(poll(acronis)) == found.split()
 
 
-def test_a_tenant_that_is_moved_later_is_heard_of_from_then_on(acronis: Visitor) -> None:
+def test_events_of_a_tenant_are_delivered_after_it_is_moved_into_the_scope(acronis: Visitor) -> None:
     subscribe(acronis)
     task_events(acronis, tenant_id="child", subject="before")
     assert subjects(poll(acronis)) == []
@@ -231,7 +231,7 @@ def test_a_tenant_that_is_moved_later_is_heard_of_from_then_on(acronis: Visitor)
     assert "after" in subjects(poll(acronis))
 
 
-def test_events_that_are_held_back_move_the_offset(acronis: Visitor) -> None:
+def test_filtered_events_move_the_offset(acronis: Visitor) -> None:
     subscribe(acronis, cel="event.source == 'x'")
     task_events(acronis, 3)
     reply = poll(acronis)
@@ -242,7 +242,7 @@ def test_events_that_are_held_back_move_the_offset(acronis: Visitor) -> None:
     "settings, status, wait",
     [({}, 202, "1"), ({"nothing": 204}, 204, "1"), ({"nothing": 200, "retry_after": None}, 200, None)],
 )
-def test_nothing_is_told_in_the_way_that_was_chosen(
+def test_the_reply_without_events_can_be_configured(
     acronis: Visitor, settings: dict[str, Any], status: int, wait: str | None
 ) -> None:
     acronis.sandbox.change({"acronis": settings}, NOW)
@@ -251,7 +251,7 @@ def test_nothing_is_told_in_the_way_that_was_chosen(
     assert (reply.status, reply.headers.get("retry-after")) == (status, wait)
 
 
-def test_events_may_come_again_and_numbers_be_left_out(acronis: Visitor) -> None:
+def test_events_may_repeat_and_numbers_may_be_skipped(acronis: Visitor) -> None:
     acronis.sandbox.change({"acronis": {"redeliver": 2, "sequence_step": 3}}, NOW)
     subscribe(acronis)
     task_events(acronis, 3)
@@ -299,7 +299,7 @@ def test_an_offset_that_is_too_old_is_refused(acronis: Visitor) -> None:
     assert offset_of(acronis, "EARLIEST") == 5
 
 
-def test_of_tenants_only_the_last_event_of_each_kind_is_kept(acronis: Visitor) -> None:
+def test_only_the_last_event_of_each_type_is_kept_for_a_tenant(acronis: Visitor) -> None:
     subscribe(acronis, topic_id=TENANT_TOPIC, types=[f"{TYPE_PREFIX}a.p.tenant.*"])
     for kind in ("created", "updated", "updated"):
         emit(acronis, {"type": f"a.p.tenant.{kind}", "subject": "t"})
@@ -319,8 +319,8 @@ def test_a_plan_brings_events_about_its_task(acronis: Visitor) -> None:
     acronis.now += 20
     slow, quick = (task["ref"] for task in acronis.sandbox.tasks(acronis.now))
     content: Any = poll(acronis).json()
-    told = [(event["type"].split(".")[-3], event["subject"]) for event in content["events"]]
-    assert told == [("created", slow), ("created", quick), ("completed", quick), ("completed", slow)]
+    emitted = [(event["type"].split(".")[-3], event["subject"]) for event in content["events"]]
+    assert emitted == [("created", slow), ("created", quick), ("completed", quick), ("completed", slow)]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_plan_brings_events_about_its_task(acronis: Visitor) -> None:
         ({"type": "a.p.task.completed", "topic": "x"}, "there is no topic 'x'"),
     ],
 )
-def test_an_event_that_makes_no_sense_does_not_happen(acronis: Visitor, event: dict[str, Any], problem: str) -> None:
+def test_an_invalid_event_is_refused(acronis: Visitor, event: dict[str, Any], problem: str) -> None:
     with pytest.raises((ConfigurationError, ValueError), match=problem):
         emit(acronis, {"type": "a.p.task.created"}, event)
     assert offset_of(acronis, "CURRENT") == 0
@@ -344,11 +344,11 @@ def test_events_are_emitted_over_the_control_api(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("body", [{"acronis": ["x"]}, {"acronis": [{}]}, {"moon": [{}]}, {"acquia": [{}]}, []])
-def test_what_cannot_be_emitted_is_told(sandbox: Sandbox, body: object) -> None:
+def test_an_event_that_cannot_be_emitted_is_refused(sandbox: Sandbox, body: object) -> None:
     assert control(sandbox, send("POST", "/emit", body), NOW).status == 400
 
 
-def test_a_remote_without_events_says_so(sandbox: Sandbox) -> None:
+def test_emitting_to_a_remote_without_events_is_an_error(sandbox: Sandbox) -> None:
     with pytest.raises(ConfigurationError, match="automic has no events"):
         sandbox.emit({"automic": [{"type": "x"}]}, NOW)
 
@@ -367,14 +367,12 @@ def held(acronis: Visitor, **query: Any) -> tuple[Call, Any]:
 
 
 @pytest.mark.parametrize("timeout, seconds", [("PT20S", 20), ("PT1M", 30)])
-def test_a_poll_is_open_as_long_as_was_asked_for_but_no_longer_than_the_session(
-    acronis: Visitor, timeout: str, seconds: int
-) -> None:
+def test_a_poll_is_held_for_the_requested_time_within_its_session(acronis: Visitor, timeout: str, seconds: int) -> None:
     subscribe(acronis)
     assert held(acronis, timeout=timeout)[1].open_until == NOW + seconds
 
 
-def test_a_poll_that_is_held_open_is_answered_when_an_event_comes(acronis: Visitor) -> None:
+def test_a_held_poll_is_answered_when_an_event_arrives(acronis: Visitor) -> None:
     subscribe(acronis)
     call, delivery = held(acronis)
     logged = len(acronis.sandbox.log())
@@ -386,7 +384,7 @@ def test_a_poll_that_is_held_open_is_answered_when_an_event_comes(acronis: Visit
     assert [(one["status"], one["client"]) for one in acronis.sandbox.log()[logged:]] == [(200, "me")]
 
 
-def test_whoever_is_held_open_is_not_silent(acronis: Visitor) -> None:
+def test_a_reader_with_a_held_poll_keeps_its_session(acronis: Visitor) -> None:
     subscribe(acronis)
     call, delivery = held(acronis)
     acronis.sandbox.again(call, "acronis", NOW + 20, delivery)

@@ -29,20 +29,20 @@ def ids(content: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["/api/2/idp/token", "/bc/idp/token"])
-def test_a_token_names_the_moment_of_its_end(sandbox: Sandbox, path: str) -> None:
+def test_a_token_names_its_expiry(sandbox: Sandbox, path: str) -> None:
     client = Visitor(sandbox, "acronis", "", {"Authorization": basic("sandbox-id", "sandbox-secret")})
     answer: Any = client.ask(token_call({}, path=path)).json()
     assert answer["expires_on"] == NOW + 7200
     assert "expires_in" not in answer
 
 
-def test_a_token_is_rejected_after_its_end(acronis: Visitor) -> None:
+def test_a_token_is_rejected_after_its_expiry(acronis: Visitor) -> None:
     assert acronis.get(f"{TM}/tasks").status == 200
     acronis.now += 7200
     assert acronis.get(f"{TM}/tasks").status == 401
 
 
-def test_each_service_has_its_own_shape_of_errors(acronis: Visitor) -> None:
+def test_each_service_has_its_own_error_format(acronis: Visitor) -> None:
     assert acronis.read(f"{TM}/tasks/5")["code"] == "NotFound"
     assert acronis.read("/api/event_manager/v1/nothing")["error"]["code"] == "NotFound"
     acronis.headers = {}
@@ -52,7 +52,7 @@ def test_each_service_has_its_own_shape_of_errors(acronis: Visitor) -> None:
 # --- one task
 
 
-def test_a_task_walks_from_the_queue_to_its_end(acronis: Visitor) -> None:
+def test_a_task_passes_through_each_state(acronis: Visitor) -> None:
     acronis.sandbox.add_rule("nightly", duration=10)
     [ref] = run(acronis)
     states = []
@@ -63,7 +63,7 @@ def test_a_task_walks_from_the_queue_to_its_end(acronis: Visitor) -> None:
     assert (content["policy"]["id"], content["resource"]["id"]) == ("nightly", "db")
 
 
-def test_no_float_holds_the_id_of_a_task(acronis: Visitor) -> None:
+def test_the_id_of_a_task_exceeds_the_precision_of_a_float(acronis: Visitor) -> None:
     [ref] = run(acronis)
     assert int(float(ref)) != int(ref)
     assert acronis.read(f"{TM}/tasks/{ref}")["id"] == int(ref)
@@ -72,7 +72,7 @@ def test_no_float_holds_the_id_of_a_task(acronis: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "outcome, state, code, words",
+    "outcome, state, code, message",
     [
         ("success", "completed", "ok", None),
         ("warning", "completed", "warning", None),
@@ -84,16 +84,16 @@ def test_no_float_holds_the_id_of_a_task(acronis: Visitor) -> None:
     ],
 )
 def test_a_task_ends_as_its_rule_says(
-    acronis: Visitor, outcome: str, state: str, code: str | None, words: str | None
+    acronis: Visitor, outcome: str, state: str, code: str | None, message: str | None
 ) -> None:
     acronis.sandbox.add_rule(outcome=outcome, duration=0, message="disk full")
     content = acronis.read(f"{TM}/tasks/{run(acronis)[0]}")
     result = content.get("result", {})
     assert (content["state"], result.get("code")) == (state, code)
-    assert result.get("error", {}).get("message") == words
+    assert result.get("error", {}).get("message") == message
 
 
-def test_a_blocked_task_says_what_it_waits_for(acronis: Visitor) -> None:
+def test_a_blocked_task_names_its_blocker(acronis: Visitor) -> None:
     acronis.sandbox.add_rule(outcome="blocked", duration=0, message="agent.offline")
     content = acronis.read(f"{TM}/tasks/{run(acronis)[0]}")
     assert (content["state"], content["blockers"][0]["issue"]["key"]) == ("paused", "agent.offline")
@@ -109,7 +109,7 @@ def test_a_requeued_task_is_assigned_once_more(acronis: Visitor) -> None:
     assert seen == [("started", 1), ("enqueued", 1), ("started", 2)]
 
 
-def test_a_task_may_not_be_known_yet_or_no_more(acronis: Visitor) -> None:
+def test_a_task_may_be_unknown_at_first_and_after_its_end(acronis: Visitor) -> None:
     acronis.sandbox.add_rule("db", hidden_seconds=5, duration=6)
     acronis.sandbox.add_rule("gone", outcome="gone", duration=0)
     hidden, gone = run(acronis, "db", "gone")
@@ -177,7 +177,7 @@ def test_a_list_can_be_filtered_and_ordered(busy: Visitor, query: Query, letters
     assert found(busy, query)[0] == letters[0]
 
 
-def test_a_list_is_asked_for_many_ids_in_both_spellings_or_in_one(busy: Visitor) -> None:
+def test_a_list_accepts_many_ids_in_both_spellings_or_in_one(busy: Visitor) -> None:
     wanted = refs(busy)[:2]
     spelled = {"repeated": {"id": wanted}, "or": {"id": f"or({','.join(wanted)})"}}
     assert [found(busy, query) for query in spelled.values()] == ["ab", "ab"]
@@ -193,7 +193,7 @@ def test_entries_of_a_list_are_short(busy: Visitor) -> None:
 
 
 @pytest.mark.parametrize("place", ["top", "paging"])
-def test_a_cursor_stands_for_the_filters_too(busy: Visitor, place: str) -> None:
+def test_a_cursor_includes_the_filters(busy: Visitor, place: str) -> None:
     busy.sandbox.change({"acronis": {"cursor_place": place}}, NOW)
 
     def cursors(content: Any) -> dict[str, str]:
@@ -220,7 +220,7 @@ def test_a_cursor_stands_for_the_filters_too(busy: Visitor, place: str) -> None:
         {"after": "bnVsbA=="},
     ],
 )
-def test_what_a_list_does_not_understand_is_refused(busy: Visitor, query: Query) -> None:
+def test_an_invalid_query_of_a_list_is_refused(busy: Visitor, query: Query) -> None:
     assert busy.get(f"{TM}/tasks", query).status == 400
 
 
@@ -234,7 +234,7 @@ def test_a_task_has_an_activity(busy: Visitor) -> None:
     assert busy.get(f"{TM}/activities/x").status == 404
 
 
-def test_a_plan_names_no_task_and_makes_one_for_each_resource(acronis: Visitor) -> None:
+def test_a_plan_starts_one_task_for_each_resource_and_names_none(acronis: Visitor) -> None:
     reply = acronis.ask(send("PUT", RUN, {"state": "running", "policy_id": "p", "context_ids": ["a", "b"]}))
     assert (reply.status, reply.json()) == (200, {})
     assert acronis.sandbox.counts()["started"]["acronis"] == 2

@@ -65,21 +65,21 @@ def ids(notes: list[Any]) -> list[str]:
     return [one["id"] for one in notes]
 
 
-# --- who may call
+# --- authentication
 
 
-def test_a_call_without_a_good_signature_is_refused_in_the_platforms_shape(sandbox: Sandbox) -> None:
+def test_a_call_without_a_valid_signature_is_refused_in_the_error_format_of_the_platform(sandbox: Sandbox) -> None:
     for stranger in (Visitor(sandbox, "aps", "", HOST), Application(sandbox, secret="wrong")):
         reply = stranger.get(f"{SERVICE}/channel")
         assert (reply.status, set(reply.json())) == (401, {"error", "message"})
 
 
-def test_signatures_need_not_be_checked(sandbox: Sandbox) -> None:
+def test_the_check_of_signatures_can_be_switched_off(sandbox: Sandbox) -> None:
     sandbox.change({"aps": {"check_signature": False}}, NOW)
     assert Visitor(sandbox, "aps", "", {}).get(f"{SERVICE}/channel").status == 200
 
 
-def test_a_token_stands_for_a_user(sandbox: Sandbox) -> None:
+def test_a_token_identifies_a_user(sandbox: Sandbox) -> None:
     assert Visitor(sandbox, "aps", "", {"APS-Token": APS_TOKEN}).read(f"{SERVICE}/channel") == {"id": "channel-user-1"}
     assert Visitor(sandbox, "aps", "", {"APS-Token": "x"}).get(f"{SERVICE}/channel").status == 401
     assert APS_TOKEN in sandbox.secrets()
@@ -114,7 +114,7 @@ def test_both_paths_lead_to_the_same_notifications(ours: Application) -> None:
 # --- sending, editing, deleting
 
 
-def test_what_is_sent_comes_back_with_what_the_platform_adds(ours: Application) -> None:
+def test_a_sent_notification_is_returned_with_the_fields_of_the_platform(ours: Application) -> None:
     sent = ours.send(initiatorId="u-9", initiator="me", id="mine", updated=True)
     assert sent == {
         **MESSAGE,
@@ -130,20 +130,20 @@ def test_what_is_sent_comes_back_with_what_the_platform_adds(ours: Application) 
     assert sent["id"] != "mine"
 
 
-@pytest.mark.parametrize("locale, words", [("de", "Load es"), ("de_AT", "Load es"), ("fr", "Load it"), ("", "Load it")])
-def test_texts_are_in_the_language_that_is_asked_for(ours: Application, locale: str, words: str) -> None:
+@pytest.mark.parametrize("locale, text", [("de", "Load es"), ("de_AT", "Load es"), ("fr", "Load it"), ("", "Load it")])
+def test_texts_are_in_the_requested_language(ours: Application, locale: str, text: str) -> None:
     ours.send()
     [note] = ours.listed("/activitylog", headers={"APS-Locale": locale} if locale else {})
-    assert note["localizedMessage"] == words
+    assert note["localizedMessage"] == text
 
 
-def test_a_language_that_is_the_only_one_is_shown(ours: Application) -> None:
+def test_the_only_language_of_a_text_is_shown(ours: Application) -> None:
     text = {"message": "__a__ __n__", "keys": {"n": 7}, "multilangKeys": {"a": {"it": "ciao"}}}
     assert ours.send(message=text)["localizedMessage"] == "ciao 7"
 
 
 @pytest.mark.parametrize(
-    "changes, words",
+    "changes, message",
     [
         ({"message": None}, "message is required"),
         ({"packageId": ""}, "packageId is required"),
@@ -154,9 +154,11 @@ def test_a_language_that_is_the_only_one_is_shown(ours: Application) -> None:
         ({"details": "x"}, "details must be an object"),
     ],
 )
-def test_what_the_type_does_not_allow_is_refused(ours: Application, changes: dict[str, Any], words: str) -> None:
+def test_a_value_that_the_type_does_not_allow_is_refused(
+    ours: Application, changes: dict[str, Any], message: str
+) -> None:
     reply = ours.post(SERVICE, {**MESSAGE, **changes})
-    assert (reply.status, words in reply.text()) == (400, True)
+    assert (reply.status, message in reply.text()) == (400, True)
 
 
 @pytest.mark.parametrize("body", [[], 7])
@@ -195,17 +197,17 @@ def test_an_edit_is_checked_too(ours: Application) -> None:
 
 
 @pytest.mark.parametrize("kind", ["object", "string", "empty"])
-def test_a_deletion_answers_in_each_way_that_the_page_names(sandbox: Sandbox, ours: Application, kind: str) -> None:
+def test_a_deletion_has_each_documented_answer(sandbox: Sandbox, ours: Application, kind: str) -> None:
     sandbox.change({"aps": {"delete_reply": kind}}, NOW)
     sent = ours.send()
     reply = ours.ask(Call(method="DELETE", path=f"{SERVICE}/{sent['id']}"))
-    told = reply.json() if reply.body else None
-    assert (reply.status, told) == (200, {"object": sent, "string": sent["id"], "empty": None}[kind])
+    answer = reply.json() if reply.body else None
+    assert (reply.status, answer) == (200, {"object": sent, "string": sent["id"], "empty": None}[kind])
     assert ours.listed("/activitylog") == []
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_what_is_gone_can_neither_be_edited_nor_deleted(ours: Application, method: str) -> None:
+def test_a_deleted_notification_can_neither_be_edited_nor_deleted(ours: Application, method: str) -> None:
     assert ours.ask(send(method, f"{SERVICE}/nothing", MESSAGE)).status == 404
 
 
@@ -232,7 +234,7 @@ def test_a_context_is_searched_with_asterisks(sandbox: Sandbox, ours: Applicatio
     assert found("*") == ["x*y"]
 
 
-def test_a_panel_shows_all_that_goes_on_and_the_ten_latest_others(ours: Application) -> None:
+def test_a_panel_shows_every_active_notification_and_the_ten_latest_others(ours: Application) -> None:
     running = ours.send()
     warning = ours.send(type="warning", status="upcoming")
     done = []
@@ -252,7 +254,7 @@ def test_the_groups_may_come_in_a_list(sandbox: Sandbox, ours: Application) -> N
     assert set(shown) == {"warnings", "inProgressActivities", "otherActivities"}
 
 
-def test_each_user_has_a_channel_and_sees_what_is_for_them(ours: Application) -> None:
+def test_each_user_has_a_channel_with_the_notifications_for_them(ours: Application) -> None:
     mine = ours.send(accountId=None, userId="user-1")
     accounts = ours.send(accountId="account-1")
     others = ours.send(accountId="account-2")
@@ -260,15 +262,15 @@ def test_each_user_has_a_channel_and_sees_what_is_for_them(ours: Application) ->
     assert ids(ours.listed("/activitylog", headers=one)) == [accounts["id"], mine["id"]]
     assert ids(ours.listed("/activitylog", headers=two)) == [accounts["id"]]
     assert ids(ours.listed("", {"channel": "channel-user-2"})) == [accounts["id"]]
-    assert ids(ours.listed("", {"channel": "channel-nobody"})) == []
+    assert ids(ours.listed("", {"channel": "channel-unknown"})) == []
     assert len(ours.listed("", {"channel": ours.read(f"{SERVICE}/channel")["id"]})) == 3
     assert others["id"] not in ids(ours.listed("/activitylog", headers=one))
 
 
-# --- somebody else's application
+# --- another application
 
 
-def test_what_another_application_sends_runs_by_the_rules(
+def test_a_notification_of_another_application_follows_the_rules(
     sandbox: Sandbox, ours: Application, other: Application
 ) -> None:
     sandbox.add_rule("load.*", system="aps", duration=5, outcome="failure", message="disk full")
@@ -285,7 +287,7 @@ def test_what_another_application_sends_runs_by_the_rules(
     assert sandbox.task(sent["id"], NOW + 5)["phase"] == "failed"
 
 
-def test_what_we_send_stays_as_it_is(sandbox: Sandbox, ours: Application) -> None:
+def test_a_notification_of_our_application_does_not_change(sandbox: Sandbox, ours: Application) -> None:
     sent = ours.send()
     ours.now = NOW + 1e6
     assert ours.listed("/activitylog") == [sent]
@@ -303,7 +305,7 @@ def test_a_warning_is_resolved_and_keeps_its_status(sandbox: Sandbox, ours: Appl
     assert (note["status"], note["resolved"]) == ("existing", True)
 
 
-def test_the_control_api_ends_what_anybody_has_sent(sandbox: Sandbox, ours: Application) -> None:
+def test_the_control_api_ends_notifications_of_any_application(sandbox: Sandbox, ours: Application) -> None:
     sent = ours.send()
     sandbox.end(sent["id"], "failure", NOW)
     assert ours.listed("/activitylog")[0]["status"] == "error"
@@ -323,7 +325,7 @@ def test_a_notification_may_be_hidden_at_first_or_vanish(
     assert ours.ask(Call(method="DELETE", path=f"{SERVICE}/{sent['id']}")).status == 404
 
 
-# --- faults and books
+# --- faults and counts
 
 
 def test_faults_strike_as_they_do_elsewhere(sandbox: Sandbox, ours: Application) -> None:

@@ -27,7 +27,7 @@ CALLS: Mapping[str, Call] = {
 
 
 def signed(call: Call, url: str, **changes: Any) -> Call:
-    """The call as oauthlib signs it."""
+    """The call with a signature by oauthlib."""
     given = {"client_secret": SECRET, "nonce": "n0nce", "timestamp": str(int(NOW)), **changes}
     client = Client(given.pop("client_key", KEY), **given)
     body = call.body.decode() if call.body and call.headers == FORM else None
@@ -49,22 +49,22 @@ def check(call: Call, url: str, desk: SignatureDesk | None = None, now: float = 
 
 @each_row("host", ["http://127.0.0.1:8787/aps", "https://Example.com:443/aps", "http://example.com:80/aps"])
 @each_row("call", CALLS.values(), ids=CALLS)
-def test_what_another_implementation_signs_is_accepted(call: Call, host: str) -> None:
+def test_a_signature_of_another_implementation_is_accepted(call: Call, host: str) -> None:
     url = host + call.path
     assert check(signed(call, url), url) == KEY
 
 
-def test_the_client_is_told_apart() -> None:
+def test_the_signature_identifies_its_client() -> None:
     call = signed(get("/a"), "http://x/a", client_key="other", client_secret="secret")
     assert check(call, "http://x/a") == "other"
 
 
 @each_row(
-    "call, words",
+    "call, message",
     [
         (get("/a"), "oauth_consumer_key, .* is missing"),
         (Call(method="GET", path="/a", headers={"authorization": "OAuth x"}), "is missing"),
-        (signed(get("/a"), "http://x/a", client_key="nobody"), "the consumer key is not known"),
+        (signed(get("/a"), "http://x/a", client_key="unknown"), "the consumer key is not known"),
         (signed(get("/a"), "http://x/a", client_secret="wrong"), "the signature is wrong"),
         (signed(get("/b"), "http://x/b"), "the signature is wrong"),
         (signed(get("/a", {"c": "d"}), "http://y/a"), "the signature is wrong"),
@@ -74,12 +74,12 @@ def test_the_client_is_told_apart() -> None:
         (signed(get("/a"), "http://x/a", timestamp="soon"), "timestamp"),
     ],
 )
-def test_what_is_wrong_with_a_signature_is_told(call: Call, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_the_error_names_the_fault_of_a_signature(call: Call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         check(call, "http://x/a")
 
 
-def test_a_nonce_counts_once_as_long_as_its_timestamp_does() -> None:
+def test_a_nonce_is_accepted_once_within_the_age_of_its_timestamp() -> None:
     desk, call = SignatureDesk(), signed(get("/a"), "http://x/a")
     check(call, "http://x/a", desk)
     with pytest.raises(ValueError, match="the nonce was used before"):

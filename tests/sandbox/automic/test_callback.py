@@ -23,13 +23,13 @@ def start(automic: Visitor, name: str = "JOBS.LOAD", **content: Any) -> int:
 
 
 def due(automic: Visitor, seconds: float = 0) -> list[Post]:
-    """What is due so long after the first call."""
+    """The callbacks that are due after that many seconds."""
     automic.now = NOW + seconds
     return automic.sandbox.due(automic.now)
 
 
-def told(automic: Visitor, seconds: float = 0) -> list[tuple[int, str]]:
-    """Run id and status of the callbacks that are due."""
+def statuses(automic: Visitor, seconds: float = 0) -> list[tuple[int, str]]:
+    """Run ids and statuses of the callbacks that are due."""
     return [(int(post.claimed_ref), post.claimed_status) for post in due(automic, seconds)]
 
 
@@ -43,7 +43,7 @@ def entries(automic: Visitor, **query: str) -> list[dict[str, Any]]:
 
 
 def attempts(settings: CallbackSettings) -> list[float]:
-    """When the attempts are made, if all fail."""
+    """The times of the attempts, if each one fails."""
     schedule, made = Schedule(due=0.0), []
     while schedule.due is not None:
         made.append(schedule.due)
@@ -61,7 +61,7 @@ def test_the_interval_is_constant_linear_or_squared(exponent: int, expected: lis
 
 
 @pytest.mark.parametrize("number, expected", [(1, 1), (2, 3), (3, 4)])
-def test_the_attempts_are_those_after_the_initial_try_but_one_means_the_initial_try(number: int, expected: int) -> None:
+def test_attempts_are_retries_after_the_first_try_but_one_attempt_is_the_first_try(number: int, expected: int) -> None:
     assert len(attempts(CallbackSettings(callback_attempts=number))) == expected
 
 
@@ -90,7 +90,7 @@ def test_a_callback_is_due_once_the_execution_has_ended(automic: Visitor) -> Non
 
 
 @pytest.mark.parametrize("duration", [0.1, 0.3, 0.7, 1.1, 2.9])
-def test_a_callback_is_due_at_the_very_end(automic: Visitor, duration: float) -> None:
+def test_a_callback_is_due_at_the_exact_end(automic: Visitor, duration: float) -> None:
     automic.sandbox.add_rule(duration=duration)
     automic.now += 0.123
     start(automic)
@@ -100,10 +100,10 @@ def test_a_callback_is_due_at_the_very_end(automic: Visitor, duration: float) ->
 @pytest.mark.parametrize(
     "outcome, status", [("failure", "1800"), ("skipped", "1930"), ("lost", "1815"), (1911, "1911")]
 )
-def test_a_callback_tells_of_any_end(automic: Visitor, outcome: str | int, status: str) -> None:
+def test_a_callback_reports_any_end(automic: Visitor, outcome: str | int, status: str) -> None:
     automic.sandbox.add_rule(outcome=outcome)
     run_id = start(automic)
-    assert told(automic, 5) == [(run_id, status)]
+    assert statuses(automic, 5) == [(run_id, status)]
 
 
 @pytest.mark.parametrize("outcome", ["stuck", "blocked", "unknown", "gone"])
@@ -113,49 +113,49 @@ def test_without_an_end_there_is_no_callback(automic: Visitor, outcome: str) -> 
     assert due(automic, 3600) == []
 
 
-def test_what_is_ended_by_hand_calls_back(automic: Visitor) -> None:
+def test_an_execution_ended_by_hand_calls_back(automic: Visitor) -> None:
     automic.sandbox.add_rule(outcome="blocked")
     run_id = start(automic)
     assert due(automic, 60) == []
     automic.sandbox.end(str(run_id), "failure", NOW + 70)
-    assert told(automic, 70) == [(run_id, "1800")]
+    assert statuses(automic, 70) == [(run_id, "1800")]
 
 
-def test_what_is_cancelled_calls_back_when_the_cancel_is_done(automic: Visitor) -> None:
+def test_a_cancelled_execution_calls_back_when_the_cancel_is_done(automic: Visitor) -> None:
     configure(automic, cancel_seconds=2)
     run_id = start(automic)
     automic.post(f"{LIST}/{run_id}/status", {"action": "cancel"})
-    assert told(automic, 1.9) == []
-    assert told(automic, 2) == [(run_id, "1850")]
-    assert told(automic, 10) == []
+    assert statuses(automic, 1.9) == []
+    assert statuses(automic, 2) == [(run_id, "1850")]
+    assert statuses(automic, 10) == []
 
 
-def test_what_is_released_calls_back(automic: Visitor) -> None:
+def test_a_released_execution_calls_back(automic: Visitor) -> None:
     run_id = start(automic, execution_option="once", once={"wait_for_manual_release": "true"})
     assert due(automic, 100) == []
     automic.sandbox.release(str(run_id), NOW + 100)
-    assert told(automic, 105) == [(run_id, "1900")]
+    assert statuses(automic, 105) == [(run_id, "1900")]
 
 
-def test_what_waited_in_a_stopped_queue_calls_back(automic: Visitor) -> None:
+def test_an_execution_from_a_stopped_queue_calls_back(automic: Visitor) -> None:
     configure(automic, stopped_queues=["Q"])
     run_id = start(automic, queue="Q")
     assert due(automic, 100) == []
     configure(automic, stopped_queues=[])
-    assert told(automic, 105) == [(run_id, "1900")]
+    assert statuses(automic, 105) == [(run_id, "1900")]
 
 
 def test_each_start_has_its_own_callback(automic: Visitor) -> None:
     first, second = start(automic), start(automic)
-    assert told(automic, 5) == [(first, "1900"), (second, "1900")]
+    assert statuses(automic, 5) == [(first, "1900"), (second, "1900")]
 
 
 def test_a_workflow_calls_back_and_its_tasks_do_not(automic: Visitor) -> None:
     run_id = start(automic, "JOBP.NIGHT")
-    assert told(automic, 60) == [(run_id, "1900")]
+    assert statuses(automic, 60) == [(run_id, "1900")]
 
 
-def test_a_recurring_start_runs_and_its_callback_does_nothing(automic: Visitor) -> None:
+def test_a_recurring_start_makes_no_callback(automic: Visitor) -> None:
     plan = {"execute_after": "PT1M", "end_after_executions": 2}
     run_id = start(automic, execution_option="recurring", recurring=plan)
     assert due(automic, 3600) == []
@@ -204,7 +204,7 @@ def test_a_senseless_setting_is_refused(automic: Visitor, settings: dict[str, An
     assert automic.sandbox.remotes["automic"].settings.callback_speed == 1
 
 
-def test_settings_choose_the_payload_until_it_is_sent(automic: Visitor) -> None:
+def test_settings_determine_the_payload_until_it_is_sent(automic: Visitor) -> None:
     run_id = start(automic, inputs={"VAR1#": "17"})
     configure(automic, callback_payload="named")
     [post] = due(automic, 5)
@@ -236,14 +236,14 @@ def test_a_callback_is_an_entry_of_the_list(automic: Visitor) -> None:
     assert [one["type"] for one in entries(automic)] == ["CBCK", "JOBS"]
 
 
-def test_the_entry_is_there_although_nobody_sends_anything(automic: Visitor) -> None:
+def test_the_entry_exists_although_no_callback_is_sent(automic: Visitor) -> None:
     start(automic)
     automic.now = NOW + 9
     assert [one["activation_time"] for one in entries(automic, type="CBCK")] == ["2027-01-15T08:00:05Z"]
 
 
 @pytest.mark.parametrize("answers, status", [([200], 1900), ([503], 1550), ([503, 503], 1550), ([None] * 4, 1800)])
-def test_the_entry_shows_how_far_the_callback_is(automic: Visitor, answers: list[int | None], status: int) -> None:
+def test_the_entry_shows_the_progress_of_the_callback(automic: Visitor, answers: list[int | None], status: int) -> None:
     start(automic)
     for number, answer in enumerate(answers):
         [post] = due(automic, 5 + 30 * number)
@@ -262,7 +262,7 @@ def test_the_entry_says_why_the_engine_gave_up(automic: Visitor) -> None:
     assert "given up after 1 attempts; the last answer: 503" in report
 
 
-def test_whoever_follows_an_execution_does_not_meet_its_callback(automic: Visitor) -> None:
+def test_a_callback_is_neither_child_nor_task_of_its_execution(automic: Visitor) -> None:
     run_id = start(automic, "JOBP.NIGHT", alias="night-1")
     [post] = due(automic, 5)
     [entry] = entries(automic, type="CBCK")
@@ -331,7 +331,7 @@ def test_the_log_shows_callbacks(automic: Visitor) -> None:
     assert automic.sandbox.counts()["requests"] == {"automic api": 1, "automic callback": 1}
 
 
-def test_whoever_sends_callbacks_hears_of_every_change(automic: Visitor) -> None:
+def test_the_sender_of_callbacks_is_notified_of_every_change(automic: Visitor) -> None:
     heard: list[float | None] = []
     with automic.sandbox.listening(lambda: heard.append(automic.sandbox.next_due())):
         run_id = start(automic, execution_option="once", once={"wait_for_manual_release": True})
@@ -356,7 +356,7 @@ def test_acquia_makes_no_callbacks(sandbox: Sandbox, acquia: Visitor) -> None:
 
 
 def _foreign(sandbox: Sandbox) -> list[Post]:
-    """Posts about what was started at Acquia, which it would never make."""
+    """Posts about tasks of Acquia, which makes none itself."""
     return [
         Post(
             system="acquia",

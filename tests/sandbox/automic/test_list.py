@@ -85,14 +85,14 @@ def test_a_malformed_filter_is_refused(busy: Visitor, query: Query) -> None:
     assert busy.get(LIST, query).status == 400
 
 
-def test_a_page_goes_on_behind_the_last_run_of_the_page_before(busy: Visitor) -> None:
+def test_a_page_continues_after_the_last_run_of_the_previous_page(busy: Visitor) -> None:
     first = busy.read(LIST, {"max_results": 3})
     assert (names(first), first["total"], first["hasmore"]) == (["D#1", "C", "B"], 4, True)
     second = busy.read(LIST, {"max_results": 3, "start_at_run_id": first["data"][-1]["run_id"]})
     assert (names(second), second["hasmore"]) == (["A"], False)
 
 
-def test_a_page_goes_on_although_the_last_run_has_left_the_list(busy: Visitor) -> None:
+def test_a_page_continues_although_the_last_run_has_left_the_list(busy: Visitor) -> None:
     content = busy.read(LIST, {"status": 1900, "start_at_run_id": 1000002})
     assert names(content) == ["A"]
 

@@ -87,7 +87,7 @@ def test_the_text_of_a_status_is_in_the_language_of_the_engine() -> None:
     assert fill("&$EXECUTION_STATUS_TEXT#", language="de") == "ENDED_OK - normal beendet"
 
 
-def test_a_value_is_put_in_as_it_is_and_is_not_filled_itself() -> None:
+def test_placeholders_in_an_inserted_value_are_not_replaced() -> None:
     end = End(run_id=7, name="X", kind="JOBS", status="1900", client="1", user="A/B", inputs={"A#": 'say "&$RUNID#"'})
     text = fill('{"a": "&A#"}', end)
     assert text == '{"a": "say "&$RUNID#""}'

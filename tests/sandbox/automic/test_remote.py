@@ -98,7 +98,7 @@ def test_a_token_is_accepted_unless_switched_off(automic: Visitor) -> None:
     assert automic.get("/100/executions").status == 401
 
 
-def test_ping_needs_no_credentials_and_health_tells_the_state(automic: Visitor) -> None:
+def test_ping_needs_no_credentials_and_health_shows_the_state(automic: Visitor) -> None:
     assert Visitor(automic.sandbox, "automic", "/ae/api/v1", {}).get("/ping").body == b""
     assert automic.get("/100/system/health").status == 200
     automic.sandbox.change({"automic": {"healthy": False}}, NOW)
@@ -172,7 +172,7 @@ def test_stages_are_shown_one_after_the_other(automic: Visitor) -> None:
     assert seen == [1710, 1684, 1550, 1550, 1900]
 
 
-def test_a_fresh_execution_can_be_hidden_and_an_ended_one_can_go(automic: Visitor) -> None:
+def test_a_new_execution_can_be_hidden_and_an_ended_one_can_vanish(automic: Visitor) -> None:
     automic.sandbox.add_rule("JOBS.LATE", hidden_seconds=2)
     automic.sandbox.add_rule("JOBS.GONE", outcome="gone")
     late, gone = start(automic, "JOBS.LATE"), start(automic, "JOBS.GONE")
@@ -268,7 +268,7 @@ def test_a_workflow_that_waits_has_waiting_tasks(automic: Visitor) -> None:
 
 
 @pytest.mark.parametrize("extra, expected", [({}, [1900, 1550, 1851]), ({"recursive": True}, [1900, 1850, 1851])])
-def test_a_cancelled_workflow_leaves_what_runs_unless_it_is_told_to(
+def test_a_cancelled_workflow_cancels_its_running_tasks_only_on_request(
     automic: Visitor, extra: dict[str, Any], expected: list[int]
 ) -> None:
     automic.sandbox.add_rule("JOBP.*", duration=9)
@@ -292,7 +292,7 @@ def test_a_task_of_a_workflow_can_be_cancelled_alone(automic: Visitor) -> None:
     assert status(automic, run_id + 1) == 1850
 
 
-def test_a_cancel_takes_its_time_and_works_once(automic: Visitor) -> None:
+def test_a_cancel_takes_time_and_works_once(automic: Visitor) -> None:
     automic.sandbox.change({"automic": {"cancel_seconds": 2}}, NOW)
     run_id = start(automic)
     path = f"/100/executions/{run_id}/status"
@@ -425,5 +425,5 @@ def test_all_145_statuses_have_a_phase_and_an_english_text() -> None:
         ("x", Phase.UNKNOWN),
     ],
 )
-def test_a_number_outside_the_table_is_understood_by_its_range(number: str, expected: Phase) -> None:
+def test_a_status_outside_the_table_is_mapped_by_its_range(number: str, expected: Phase) -> None:
     assert phase(number) is expected

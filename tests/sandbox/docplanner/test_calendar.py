@@ -19,20 +19,20 @@ def book(docplanner: Visitor) -> str:
     return str(docplanner.post(SLOT, VISIT).json()["id"])
 
 
-def told(docplanner: Visitor) -> list[Any]:
-    """What is in the queue a second after the actions."""
+def notified(docplanner: Visitor) -> list[Any]:
+    """The notifications in the queue a second after the actions."""
     docplanner.now = NOW + 1
     content = docplanner.get("/notifications/multiple", {"limit": 100}).json()
     docplanner.now = NOW
     return list(content.get("notifications", []))
 
 
-def test_a_booking_is_told_a_moment_later_with_who_made_it(docplanner: Visitor) -> None:
+def test_a_booking_is_notified_a_moment_later_with_its_author(docplanner: Visitor) -> None:
     reply = docplanner.post(SLOT, VISIT)
     visit: Any = reply.json()
     assert (reply.status, visit["start_at"], visit["duration"], visit["booked_by"]) == (200, START, 30, "integration")
     assert docplanner.get("/notifications").status == 404
-    [one] = told(docplanner)
+    [one] = notified(docplanner)
     assert (one["name"], one["data"]["visit_booking"]) == ("slot-booked", visit)
     assert [one["data"][name]["id"] for name in ("facility", "doctor", "address")] == ["1", "2", "3"]
 
@@ -61,7 +61,7 @@ def test_a_move_changes_the_id(docplanner: Visitor) -> None:
     reply = docplanner.post(f"{HERE}/bookings/{ref}/move", later)
     new = reply.headers["location"].rpartition("/")[2]
     assert (reply.status, reply.body, new == ref) == (201, b"", False)
-    moved = told(docplanner)[-1]["data"]
+    moved = notified(docplanner)[-1]["data"]
     assert (moved["old_visit_booking"]["id"], moved["old_visit_booking"]["status"]) == (ref, "canceled")
     assert (moved["new_visit_booking"]["id"], moved["new_visit_booking"]["patient"]) == (new, VISIT["patient"])
     assert docplanner.read(f"{HERE}/bookings/{new}")["start_at"] == later["start"]
@@ -71,14 +71,14 @@ def test_a_move_changes_the_id(docplanner: Visitor) -> None:
     "change, status",
     [({}, 400), ({"address_service_id": "5", "start": START}, 409)],
 )
-def test_a_move_that_cannot_be_is_refused(docplanner: Visitor, change: dict[str, str], status: int) -> None:
+def test_an_impossible_move_is_refused(docplanner: Visitor, change: dict[str, str], status: int) -> None:
     assert docplanner.post(f"{HERE}/bookings/{book(docplanner)}/move", change).status == status
 
 
-def test_a_cancel_is_told_and_counted(docplanner: Visitor) -> None:
+def test_a_cancel_is_notified_and_counted(docplanner: Visitor) -> None:
     ref = book(docplanner)
     assert docplanner.ask(send("DELETE", f"{HERE}/bookings/{ref}")).status == 204
-    canceled = told(docplanner)[-1]
+    canceled = notified(docplanner)[-1]
     visit = canceled["data"]["visit_booking"]
     assert (canceled["name"], visit["id"], visit["status"]) == ("booking-canceled", ref, "canceled")
     assert docplanner.sandbox.counts()["cancelled"]["docplanner"] == [ref]
@@ -93,10 +93,12 @@ def test_a_cancel_is_told_and_counted(docplanner: Visitor) -> None:
         ("DELETE", "/presence/patient", 204, "presence-marked"),
     ],
 )
-def test_what_happens_to_a_booking_is_told(docplanner: Visitor, method: str, path: str, status: int, name: str) -> None:
+def test_each_change_of_a_booking_is_notified(
+    docplanner: Visitor, method: str, path: str, status: int, name: str
+) -> None:
     ref = book(docplanner)
     assert docplanner.ask(send(method, f"{HERE}/bookings/{ref}{path}")).status == status
-    one = told(docplanner)[-1]
+    one = notified(docplanner)[-1]
     assert (one["name"], one["data"]["visit_booking"]["id"]) == (name, ref)
     assert one["data"].get("presence") == {"POST": "PRESENT", "DELETE": "ABSENT"}.get(method)
 
@@ -113,9 +115,9 @@ def test_what_happens_to_a_booking_is_told(docplanner: Visitor, method: str, pat
         ("DELETE", "/breaks/9"),
     ],
 )
-def test_what_is_not_known_here_is_not_found(docplanner: Visitor, method: str, path: str) -> None:
+def test_an_unknown_object_is_not_found(docplanner: Visitor, method: str, path: str) -> None:
     assert docplanner.ask(send(method, f"{HERE}{path}", {})).status == 404
-    assert told(docplanner) == []
+    assert notified(docplanner) == []
 
 
 def test_a_booking_belongs_to_its_address(docplanner: Visitor) -> None:
@@ -136,7 +138,7 @@ def test_bookings_are_listed_by_their_start_and_by_pages(docplanner: Visitor) ->
     assert docplanner.get(f"{HERE}/bookings", {"start": START}).status == 400
 
 
-def test_a_break_lives_through_its_notifications(docplanner: Visitor) -> None:
+def test_each_change_of_a_break_is_notified(docplanner: Visitor) -> None:
     span = {"since": START, "till": "2027-01-16T10:00:00+01:00"}
     reply = docplanner.post(f"{HERE}/breaks", span)
     made: Any = reply.json()
@@ -148,25 +150,25 @@ def test_a_break_lives_through_its_notifications(docplanner: Visitor) -> None:
     moved = docplanner.ask(send("PATCH", f"{HERE}/breaks/{made['id']}", {"till": "2027-01-16T11:00:00+01:00"}))
     assert moved.json()["till"] == "2027-01-16T11:00:00+01:00"
     assert docplanner.ask(send("DELETE", f"{HERE}/breaks/{made['id']}")).status == 204
-    assert [one["name"] for one in told(docplanner)] == ["break-created", "break-moved", "break-removed"]
+    assert [one["name"] for one in notified(docplanner)] == ["break-created", "break-moved", "break-removed"]
 
 
 def test_slots_are_replaced_without_a_notification_and_one_request_at_a_time(docplanner: Visitor) -> None:
     statuses = [docplanner.ask(send("PUT", f"{HERE}/slots", {})).status for _ in range(2)]
     docplanner.now += 10
     assert [*statuses, docplanner.ask(send("PUT", f"{HERE}/slots", {})).status] == [201, 429, 201]
-    assert told(docplanner) == []
+    assert notified(docplanner) == []
 
 
-def test_an_address_that_is_unlinked_is_told(docplanner: Visitor) -> None:
+def test_unlinking_an_address_is_notified(docplanner: Visitor) -> None:
     assert docplanner.ask(send("DELETE", HERE)).status == 202
-    assert [one["name"] for one in told(docplanner)] == ["address-unassigned"]
+    assert [one["name"] for one in notified(docplanner)] == ["address-unassigned"]
 
 
 def test_an_action_may_be_silent(docplanner: Visitor) -> None:
     docplanner.sandbox.change({"docplanner": {"silent": ["slot-booked"]}}, NOW)
     book(docplanner)
-    assert told(docplanner) == []
+    assert notified(docplanner) == []
     assert docplanner.sandbox.counts()["started"]["docplanner"] == 1
 
 

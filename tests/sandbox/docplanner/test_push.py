@@ -1,4 +1,4 @@
-"""Pushes of the emulated Docplanner: attempts, what is buried, releases, and approval by the answer."""
+"""Pushes of the emulated Docplanner: attempts, buried notifications, releases, and approval by the answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ URL = "https://receiver.test/push/x"
 
 @pytest.fixture
 def pushing(docplanner: Visitor) -> Visitor:
-    """Docplanner pushes from now on."""
+    """Docplanner with pushes switched on."""
     change(docplanner, push_url=URL, push_headers={"X-Api-Key": "k"})
     return docplanner
 
@@ -46,7 +46,7 @@ def release(pushing: Visitor) -> Any:
     return pushing.post("/notifications/release")
 
 
-def test_a_notification_is_pushed_at_once_with_the_key_that_was_agreed_upon(pushing: Visitor) -> None:
+def test_a_notification_is_pushed_at_once_with_the_configured_key(pushing: Visitor) -> None:
     emit(pushing, "break-created")
     [post] = due(pushing)
     assert (post.url, post.headers, post.attempt) == (URL, {"X-Api-Key": "k"}, 1)
@@ -55,7 +55,7 @@ def test_a_notification_is_pushed_at_once_with_the_key_that_was_agreed_upon(push
     assert due(pushing) == []
 
 
-def test_an_action_is_pushed_after_its_while(pushing: Visitor) -> None:
+def test_an_action_is_pushed_after_its_delay(pushing: Visitor) -> None:
     pushing.post("/facilities/1/doctors/2/addresses/3/breaks", {"since": "a", "till": "b"})
     assert (due(pushing), pushing.sandbox.next_due()) == ([], NOW + 1)
     assert len(due(pushing, 1)) == 1
@@ -63,7 +63,7 @@ def test_an_action_is_pushed_after_its_while(pushing: Visitor) -> None:
 
 @pytest.mark.parametrize("retries, pauses", [("none", []), ("guide", [300, 600]), ("realtime", [60, 300, 900])])
 @pytest.mark.parametrize("status", [None, 302, 500])
-def test_an_attempt_that_fails_is_repeated_as_one_of_the_vendors_pages_says(
+def test_a_failed_attempt_is_repeated_as_the_vendor_documents(
     pushing: Visitor, retries: str, pauses: list[int], status: int | None
 ) -> None:
     change(pushing, push_retries=retries)
@@ -84,14 +84,14 @@ def test_the_pauses_can_be_sped_up(pushing: Visitor) -> None:
     assert pushing.sandbox.next_due() == NOW + 1
 
 
-def test_what_was_taken_is_not_repeated(pushing: Visitor) -> None:
+def test_an_accepted_push_is_not_repeated(pushing: Visitor) -> None:
     change(pushing, push_retries="guide")
     emit(pushing, "break-created")
     answer(pushing, 204)
     assert (pushing.sandbox.next_due(), release(pushing).status, due(pushing)) == (None, 204, [])
 
 
-def test_a_release_pushes_again_what_was_not_taken(pushing: Visitor) -> None:
+def test_a_release_repeats_the_buried_pushes(pushing: Visitor) -> None:
     emit(pushing, "break-created", "break-moved")
     first, second = due(pushing)
     answer(pushing, 500, first)
@@ -108,7 +108,7 @@ def test_a_release_is_allowed_once_an_hour(pushing: Visitor) -> None:
     assert release(pushing).status == 204
 
 
-def test_a_release_is_for_those_to_which_is_pushed(docplanner: Visitor) -> None:
+def test_a_release_is_allowed_with_pushes_unless_configured_otherwise(docplanner: Visitor) -> None:
     refused = release(docplanner)
     assert (refused.status, refused.json()["message"]) == (403, "You are not allowed to use this method")
     change(docplanner, push_url=URL, release_enabled=False)
@@ -117,7 +117,7 @@ def test_a_release_is_for_those_to_which_is_pushed(docplanner: Visitor) -> None:
     assert release(docplanner).status == 204
 
 
-def test_what_is_buried_is_deleted_after_two_weeks(pushing: Visitor) -> None:
+def test_buried_notifications_are_deleted_after_two_weeks(pushing: Visitor) -> None:
     emit(pushing, "break-created")
     answer(pushing, 500)
     remote: Any = pushing.sandbox.remotes["docplanner"]
@@ -126,28 +126,26 @@ def test_what_is_buried_is_deleted_after_two_weeks(pushing: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked, told, about",
+    "asked, outcome, about",
     [("slot-booking", "slot-booked", "visit_booking"), ("booking-moving", "booking-moved", "new_visit_booking")],
 )
-def test_a_request_that_is_approved_becomes_what_was_asked_for(
-    pushing: Visitor, asked: str, told: str, about: str
-) -> None:
+def test_an_approved_request_is_carried_out(pushing: Visitor, asked: str, outcome: str, about: str) -> None:
     emit(pushing, asked)
     answer(pushing, 200)
     [post] = due(pushing)
     content = json.loads(post.body)
-    assert (content["name"], bool(content["data"][about]["id"])) == (told, True)
+    assert (content["name"], bool(content["data"][about]["id"])) == (outcome, True)
 
 
 @pytest.mark.parametrize("status", [None, 400, 500])
-def test_a_request_that_is_denied_is_asked_once(pushing: Visitor, status: int | None) -> None:
+def test_a_denied_request_is_pushed_once(pushing: Visitor, status: int | None) -> None:
     change(pushing, push_retries="realtime")
     emit(pushing, "slot-booking")
     answer(pushing, status)
     assert (pushing.sandbox.next_due(), release(pushing).status, due(pushing)) == (None, 204, [])
 
 
-def test_a_request_with_data_of_ones_own_can_be_approved(pushing: Visitor) -> None:
+def test_a_request_with_custom_data_can_be_approved(pushing: Visitor) -> None:
     pushing.sandbox.emit({"docplanner": [{"name": "slot-booking", "data": {"address": {"id": "7"}}}]}, NOW)
     answer(pushing, 200)
     [post] = due(pushing)

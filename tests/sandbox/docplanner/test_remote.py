@@ -1,4 +1,4 @@
-"""The emulated Docplanner: tokens, the queue, and what stands before them."""
+"""The emulated Docplanner: tokens, the queue, its firewall and limiter."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def token(stranger: Visitor, **fields: str) -> Reply:
     return stranger.ask(token_call({**CLIENT, **fields}, path="/oauth/v2/token"))
 
 
-def test_a_token_lives_an_hour_and_tells_no_scope(stranger: Visitor) -> None:
+def test_a_token_lasts_an_hour_and_its_reply_names_no_scope(stranger: Visitor) -> None:
     content: Any = token(stranger, scope="integration").json()
     assert (content["expires_in"], content["token_type"], content["scope"]) == (3600, "bearer", None)
 
@@ -79,7 +79,7 @@ def test_a_refusal_has_the_media_type_of_errors(docplanner: Visitor) -> None:
 # --- the queue
 
 
-def test_a_pull_takes_the_earliest_away(docplanner: Visitor) -> None:
+def test_a_pull_removes_the_earliest_notification(docplanner: Visitor) -> None:
     emit(docplanner, {"name": "break-created"}, {"name": "break-removed"})
     first, second = docplanner.get("/notifications"), docplanner.get("/notifications")
     assert [first.json()["name"], second.json()["name"]] == ["break-created", "break-removed"]
@@ -87,7 +87,7 @@ def test_a_pull_takes_the_earliest_away(docplanner: Visitor) -> None:
     assert docplanner.get("/notifications").status == 404
 
 
-def test_many_are_pulled_in_their_order_with_the_number_that_remains(docplanner: Visitor) -> None:
+def test_many_notifications_are_pulled_in_order_with_the_remaining_number(docplanner: Visitor) -> None:
     emit(docplanner, *({"data": {"number": number}} for number in range(7)))
     content = docplanner.read(MANY, {"limit": 5})
     assert ([one["data"]["number"] for one in content["notifications"]], content["remaining"]) == ([0, 1, 2, 3, 4], 2)
@@ -95,7 +95,7 @@ def test_many_are_pulled_in_their_order_with_the_number_that_remains(docplanner:
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x"])
-def test_a_limit_is_checked_and_nothing_is_taken(docplanner: Visitor, limit: str) -> None:
+def test_a_pull_with_an_invalid_limit_removes_no_notification(docplanner: Visitor, limit: str) -> None:
     emit(docplanner, {})
     reply = docplanner.get(MANY, {"limit": limit})
     assert (reply.status, reply.json()["errors"]) == (400, ["limit: This value should be between 1 and 100."])
@@ -112,7 +112,7 @@ def test_a_limit_is_checked_and_nothing_is_taken(docplanner: Visitor, limit: str
     ],
 )
 @pytest.mark.parametrize("path", ["/notifications", MANY])
-def test_an_empty_queue_is_told_as_it_is_set(
+def test_the_reply_of_an_empty_queue_can_be_configured(
     docplanner: Visitor, path: str, answer: str, status: int, body: Any
 ) -> None:
     change(docplanner, empty_answer=answer)
@@ -120,7 +120,7 @@ def test_an_empty_queue_is_told_as_it_is_set(
     assert (reply.status, reply.json() if reply.body else None) == (status, body)
 
 
-def test_what_nobody_pulls_expires(docplanner: Visitor) -> None:
+def test_a_notification_that_is_not_pulled_expires(docplanner: Visitor) -> None:
     emit(docplanner, {"name": "break-created"})
     docplanner.now += 1
     emit(docplanner, {"name": "break-moved"})
@@ -129,7 +129,7 @@ def test_what_nobody_pulls_expires(docplanner: Visitor) -> None:
     assert [one["name"] for one in pulled(docplanner)] == ["break-moved"]
 
 
-def test_an_event_may_come_later_and_say_another_time(docplanner: Visitor) -> None:
+def test_an_event_may_be_delayed_and_carry_another_time(docplanner: Visitor) -> None:
     emit(docplanner, {"name": "break-created", "delay": 60, "created_at": "2026-01-31T07:00:00+01:00"}, {})
     assert [one["name"] for one in pulled(docplanner)] == ["slot-booked"]
     docplanner.now += 60
@@ -166,7 +166,7 @@ def test_a_reply_can_be_lost_after_its_notifications_were_taken(docplanner: Visi
 
 
 @pytest.mark.parametrize("settings", [{"empty_answer": "500"}, {"push_retries": "often"}, {"push_speed": 0}])
-def test_a_setting_that_makes_no_sense_is_refused(docplanner: Visitor, settings: dict[str, Any]) -> None:
+def test_an_invalid_setting_is_refused(docplanner: Visitor, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"{next(iter(settings))} must be "):
         change(docplanner, **settings)
 
@@ -174,7 +174,7 @@ def test_a_setting_that_makes_no_sense_is_refused(docplanner: Visitor, settings:
 # --- what stands before it
 
 
-def test_the_firewall_blocks_who_has_no_user_agent(docplanner: Visitor) -> None:
+def test_the_firewall_blocks_requests_without_a_user_agent(docplanner: Visitor) -> None:
     change(docplanner, firewall=True)
     assert docplanner.get("/facilities").status == 200
     del docplanner.headers["User-Agent"]
@@ -182,7 +182,7 @@ def test_the_firewall_blocks_who_has_no_user_agent(docplanner: Visitor) -> None:
     assert (reply.status, reply.headers["content-type"]) == (405, "text/html; charset=utf-8")
 
 
-def test_the_firewall_blocks_who_asks_too_often_also_for_tokens(docplanner: Visitor, stranger: Visitor) -> None:
+def test_the_firewall_blocks_too_many_requests_also_for_tokens(docplanner: Visitor, stranger: Visitor) -> None:
     change(docplanner, firewall_requests=2)
     assert [docplanner.get("/facilities").status for _ in range(3)] == [200, 405, 405]  # a token was asked for before
     assert token(stranger).status == 405
@@ -206,13 +206,13 @@ def test_requests_are_counted_where_the_limiter_is_on(docplanner: Visitor) -> No
     change(docplanner, rate_limiter=True, rate_limit_reads=2, rate_limit_writes=1)
     replies = [docplanner.get("/facilities") for _ in range(3)]
     assert [one.status for one in replies] == [200, 200, 429]
-    told = [tuple(one.headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining", "used")) for one in replies]
-    assert told == [("2", "1", "1"), ("2", "0", "2"), ("2", "0", "2")]
+    limits = [tuple(one.headers[f"x-ratelimit-{name}"] for name in ("limit", "remaining", "used")) for one in replies]
+    assert limits == [("2", "1", "1"), ("2", "0", "2"), ("2", "0", "2")]
     assert replies[2].headers["x-ratelimit-reset"] == "2027-01-15T09:00:00+00:00"
     assert "retry-after" not in replies[2].headers
 
 
-def test_writes_are_counted_by_the_minute_and_may_be_told_when_to_come_again(docplanner: Visitor) -> None:
+def test_writes_are_counted_by_the_minute_and_their_429_may_carry_retry_after(docplanner: Visitor) -> None:
     change(docplanner, rate_limiter=True, rate_limit_writes=1, rate_limit_told=True)
     release = "/notifications/release"
     first, second = docplanner.post(release), docplanner.post(release)
