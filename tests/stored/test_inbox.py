@@ -1,4 +1,4 @@
-"""What an inbox holds under which name: tables, channels, positions, leases, deliveries."""
+"""The stored names of an inbox: tables, channels, positions, leases, deliveries."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ KEY = "xA8DTu8uHU3YQyNYqJgrhTpHnZbeylXGlPSyIBzqe0s="
 
 
 class SpiedInbox(SqlInbox):
-    """Notes the names of the leases that were taken."""
+    """Records the names of the leases that were requested."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, clock=lambda: NOW)
@@ -69,7 +69,7 @@ def inbox(url: str) -> Iterator[SpiedInbox]:
 
 
 def rows(url: str, table: str) -> list[dict[str, Any]]:
-    """What a table holds, read without our code."""
+    """The rows of a table, read without the package's code."""
     engine = sa.create_engine(url)
     with engine.connect() as connection:
         found = [dict(row) for row in connection.execute(sa.text(f"SELECT * FROM {table}")).mappings()]
@@ -90,7 +90,7 @@ def bring(inbox: Inbox, *names: str, at: float = NOW) -> None:
 
 
 def statements(sql: str) -> list[str]:
-    """Each statement on one line, whatever the order of the indices."""
+    """Each statement on one line, with the indices in a fixed order."""
     return sorted(" ".join(one.split()) for one in sql.split(";") if one.strip())
 
 
@@ -120,7 +120,7 @@ def test_the_channel_of_callbacks_is_the_system() -> None:
     assert CALLBACKS == "automic"
 
 
-def test_an_event_is_written_down_so(inbox: SpiedInbox, url: str) -> None:
+def test_an_event_is_stored_in_this_form(inbox: SpiedInbox, url: str) -> None:
     event = Event(id="e1", name="made", subject="s1", at=5.5, content={"a": [1]})
     message = message_of(FEED, event, NOW)
     inbox.append(FEED, [message])
@@ -130,7 +130,7 @@ def test_an_event_is_written_down_so(inbox: SpiedInbox, url: str) -> None:
     assert event_of(inbox.after(FEED, 0)[0].message) == event
 
 
-def test_ids_that_no_index_holds_are_told_apart_by_a_hash() -> None:
+def test_ids_too_long_for_an_index_end_in_a_hash() -> None:
     message = message_of(FEED, Event(id="i" * 2000, name="made", subject="s" * 2000, at=5.5, content={}), NOW)
     assert message.delivery == f"{'i' * 1120} {HASH_OF_I}"
     assert message.subject == f"{'s' * 1120} {HASH_OF_S}"
@@ -141,7 +141,7 @@ HASH_OF_I = "0c57396a6f29ba62475c841060aace348ec3a8f0a85165a25fc2c8e7e5734b4d"
 HASH_OF_S = "f95593ebda668600daabc0cc8a53dc48b99edcfd6d37ffe4c6c7ddfedd01b34b"
 
 
-def test_what_cannot_be_read_is_set_aside_so() -> None:
+def test_an_unreadable_event_is_set_aside_in_this_form() -> None:
     odd = Unreadable(content=b'{"odd": 1}', problem="it has no name")
     plain = set_aside(FEED, odd, NOW, None)
     assert (plain.channel, plain.subject) == ("aside", FEED)
@@ -154,14 +154,14 @@ def test_what_cannot_be_read_is_set_aside_so() -> None:
     assert Seal([KEY]).open(sealed.content["sealed"].encode()) == odd.content
 
 
-def test_what_was_sealed_once_is_opened_for_ever() -> None:
+def test_content_sealed_by_an_older_version_can_be_opened() -> None:
     assert Seal([KEY]).open(SEALED) == b'{"odd": 1}'
 
 
 SEALED = b"gAAAAABrDdOOkllH3te9sMyE15I6gHip6XfOBluaSWGIrV0fqid5nFkQCVyNpDECL0lJcXpSLMxxIPePoCit0frnTCWXt7inyQ=="
 
 
-# --- cancels that are kept
+# --- kept cancels
 
 CANCEL: dict[str, Any] = {
     "cancel_id": "0123456789abcdef",
@@ -179,10 +179,10 @@ CANCEL: dict[str, Any] = {
     "valid_until": 6.5,
     "kept_at": NOW,
 }
-"""No value is a default, so that a field that is dropped shows."""
+"""No value is a default, so that a dropped field is noticed."""
 
 
-def test_a_cancel_that_is_kept_has_this_channel_and_these_fields(inbox: SpiedInbox, url: str) -> None:
+def test_a_kept_cancel_has_this_channel_and_these_fields(inbox: SpiedInbox, url: str) -> None:
     cancel = cancel_from(CANCEL)
     assert cancel is not None
     assert json.dumps(cancel.to_json()) == json.dumps(CANCEL)
@@ -204,7 +204,7 @@ def test_a_cancel_that_is_kept_has_this_channel_and_these_fields(inbox: SpiedInb
 
 
 def settled_message(cancel_id: str) -> Message:
-    """What another process wrote down when the cancel had reached the remote."""
+    """The message of another process after the cancel has reached the remote."""
     return Message(
         channel="taskwatch.cancel.settled",
         subject=f"cancel {cancel_id}",
@@ -308,7 +308,7 @@ def test_ranges_of_an_older_version_are_found(inbox: SpiedInbox) -> None:
     assert BatchRanges(inbox, name, "another -1", store).mine() == BatchRange(start=1, end=2, size=1)
 
 
-def test_what_is_gone_of_a_channel_is_counted_here(inbox: SpiedInbox, url: str) -> None:
+def test_deletions_of_a_channel_are_counted_under_this_position(inbox: SpiedInbox, url: str) -> None:
     bring(inbox, "a", "b", at=NOW)
     inbox.prune(NOW + 1.0, 10)
     assert json.loads(positions(url)[f"pruned {FEED}"]) == {"number": 2, "count": 2, "at": NOW, "days": {"20833": 2}}
@@ -324,7 +324,7 @@ class Queue(QueueFeed):
     def read(self, position: str, reader: str, *, waits: bool = True) -> Flow[Reply]:
         self.reader = reader
         return Reply(status=200, body=b"[1]")
-        yield  # a flow
+        yield  # makes this function a flow
 
 
 def test_a_feed_has_these_positions_and_this_lease(inbox: SpiedInbox, url: str) -> None:

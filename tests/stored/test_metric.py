@@ -28,22 +28,22 @@ PUSH = b'{"name": "slot-booked", "data": {"visit_booking": {"id": "7"}}, "create
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What Airflow's statistics are told: the name, and the value of a counter."""
-    told: list[Any] = []
-    monkeypatch.setattr(stats, "incr", lambda name, number: told.append((name, number)))
-    monkeypatch.setattr(stats, "timing", lambda name, milliseconds: told.append((name, type(milliseconds))))
-    return told
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The metrics that Airflow's statistics receive: the name, and the value of a counter."""
+    counted: list[Any] = []
+    monkeypatch.setattr(stats, "incr", lambda name, number: counted.append((name, number)))
+    monkeypatch.setattr(stats, "timing", lambda name, milliseconds: counted.append((name, type(milliseconds))))
+    return counted
 
 
-def test_metrics_have_this_prefix_and_no_tags(told: list[Any]) -> None:
+def test_metrics_have_this_prefix_and_no_tags(counted: list[Any]) -> None:
     count("polls", 3)
     duration("delay", 1.5)
-    assert told == [("taskwatch.polls", 3), ("taskwatch.delay", float)]
+    assert counted == [("taskwatch.polls", 3), ("taskwatch.delay", float)]
 
 
-async def test_a_wait_counts_its_delay_and_a_callback_that_did_not_come(
-    box: Running, connected: Running, monkeypatch: pytest.MonkeyPatch, told: list[Any], tmp_path: Path
+async def test_a_wait_counts_its_delay_and_a_missed_callback(
+    box: Running, connected: Running, monkeypatch: pytest.MonkeyPatch, counted: list[Any], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__CALLBACK_SECRETS", SECRET)
     monkeypatch.setenv("AIRFLOW__TASKWATCH__CALLBACK_BASE_URL", "http://127.0.0.1:1/taskwatch")
@@ -52,26 +52,26 @@ async def test_a_wait_counts_its_delay_and_a_callback_that_did_not_come(
     trigger = Life(Automic, object_name="JOBS.T", callback=True, callback_poll_interval=0.2).defer().trigger
     async with asyncio.timeout(20.0):
         await anext(trigger.run())
-    assert told == [("taskwatch.delay", float), ("taskwatch.callback.missed", 1)]
+    assert counted == [("taskwatch.delay", float), ("taskwatch.callback.missed", 1)]
 
 
 def test_a_hub_counts_its_polls() -> None:
-    told: list[tuple[str, int]] = []
+    counted: list[tuple[str, int]] = []
 
     async def read() -> Settings:
         raise AssertionError
 
     async def live() -> None:
-        async with Hub("c", read, count=lambda name, number: told.append((name, number))) as hub:
+        async with Hub("c", read, count=lambda name, number: counted.append((name, number))) as hub:
             await asyncio.sleep(15.0)
             hub.close()
 
     virtual.run(live())
-    assert told == [("polls", 0)]
+    assert counted == [("polls", 0)]
 
 
-async def test_kills_that_did_not_reach_their_remote_are_counted() -> None:
-    told: list[str] = []
+async def test_kept_and_abandoned_cancels_are_counted() -> None:
+    counted: list[str] = []
     inbox = MemoryInbox()
 
     async def opened() -> MemoryInbox:
@@ -83,16 +83,16 @@ async def test_kills_that_did_not_reach_their_remote_are_counted() -> None:
     def no_hub(conn_id: str) -> Hub:
         raise AssertionError(conn_id)
 
-    canceller = Canceller(opened, no_hub, refused, count=told.append, clock=jumping(), wait=at_once)
+    canceller = Canceller(opened, no_hub, refused, count=counted.append, clock=jumping(), wait=at_once)
     await canceller.keep(Cancel(cancel_id="c1", conn_id="x", ref="7"))
     async with asyncio.timeout(20.0):
-        while len(told) < 2:  # noqa: ASYNC110 - its threads end when they end
+        while len(counted) < 2:  # noqa: ASYNC110 - its threads end when they end
             await asyncio.sleep(0.01)
-    assert told == ["cancel.kept", "cancel.given_up"]
+    assert counted == ["cancel.kept", "cancel.given_up"]
 
 
 def jumping() -> Callable[[], float]:
-    """A clock that is an hour later each time that it is asked."""
+    """A clock that advances by an hour at each call."""
     hours = iter(range(1_000_000))
     return lambda: next(hours) * 3600.0
 
@@ -102,16 +102,16 @@ async def at_once(event: asyncio.Event, seconds: float) -> bool:
     return event.is_set()
 
 
-async def test_a_receiver_counts_what_it_gets() -> None:
-    told: list[str] = []
+async def test_a_receiver_counts_its_requests_by_result() -> None:
+    counted: list[str] = []
     keys = Keys([SECRET])
-    app = create_app(MemoryInbox(), keys, count=told.append, clock=lambda: NOW)
+    app = create_app(MemoryInbox(), keys, count=counted.append, clock=lambda: NOW)
     for (path, headers), body in ((passport(keys), b"{}"), (push_pass(keys), PUSH)):
         for sent in (body, body, b"no JSON", b"x" * 300_000):
             await ask(app, "POST", path, headers, [sent])
     await ask(app, "POST", "/callbacks/wrong", {}, [b"{}"])
     kinds = ("received", "duplicate", "unreadable", "too_large")
-    assert set(told) == {
+    assert set(counted) == {
         *(f"taskwatch.callback.{kind}" for kind in kinds),
         *(f"taskwatch.push.{kind}" for kind in kinds),
         "taskwatch.callback.refused",

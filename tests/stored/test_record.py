@@ -1,4 +1,4 @@
-"""The record of a start, as tasks that wait today have it: a lost field would change what a retry does."""
+"""The record of a start, as waiting tasks hold it: a lost field would change the behaviour of a retry."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WHOLE: dict[str, Any] = {
     "inputs": {"request.object_name": "1a2b", "request.inputs.day": "3c4d"},
     "is_adopted": True,
 }
-"""No value is a default, so that a field that is dropped shows."""
+"""No value is a default, so that a dropped field is noticed."""
 
 OLDER: dict[str, Any] = {
     "start_id": "0123456789ab",
@@ -40,7 +40,7 @@ OLDER: dict[str, Any] = {
     "started_at": "2026-01-31T06:00:00+00:00",
     "ref": "1000001",
 }
-"""Of a version that knew no more fields."""
+"""A record of an older version with fewer fields."""
 
 DEFAULTS: dict[str, Any] = {
     "marker": "",
@@ -67,7 +67,7 @@ def loaded(record: dict[str, Any]) -> Record:
     return found
 
 
-def test_a_record_keeps_every_field_and_is_written_as_it_was() -> None:
+def test_a_record_keeps_every_field_and_is_written_unchanged() -> None:
     record = loaded(WHOLE)
     assert {name: getattr(record, name) for name in WHOLE} == WHOLE
     assert json.dumps(record.to_json()) == json.dumps(WHOLE)
@@ -77,20 +77,20 @@ def test_a_record_keeps_every_field_and_is_written_as_it_was() -> None:
     assert store.kept == {KEY: json.dumps(WHOLE)}
 
 
-def test_an_older_record_gets_the_defaults_of_what_it_lacks() -> None:
+def test_an_older_record_gets_defaults_for_its_missing_fields() -> None:
     assert loaded(OLDER).to_json() == {**OLDER, **DEFAULTS}
 
 
-def test_a_record_of_a_newer_version_loses_only_what_is_not_known_here() -> None:
+def test_a_record_of_a_newer_version_loses_only_unknown_fields() -> None:
     assert loaded({**WHOLE, "unheard_of": 1}).to_json() == WHOLE
 
 
-def test_no_record_is_none() -> None:
+def test_a_missing_record_is_none() -> None:
     assert Records(Store()).load() is None
     assert from_json(None) is None
 
 
-def test_fingerprint_and_marks_of_the_same_inputs_are_the_same_for_ever() -> None:
+def test_fingerprint_and_marks_of_the_same_inputs_never_change() -> None:
     inputs = {"conn_id": "automic_default", "request": {"object_name": "JOBS.T", "inputs": {"day": "2026-01-31"}}}
     made = marks(inputs, "0123456789ab")
     assert fingerprint(inputs) == "5b2b9cc498175d19"
@@ -115,7 +115,7 @@ MEMORY: dict[str, Any] = {
 }
 
 
-def test_what_a_sensor_remembers_keeps_every_field() -> None:
+def test_the_memory_of_a_sensor_keeps_every_field() -> None:
     memory = memory_from(MEMORY)
     assert {name: getattr(memory, name) for name in MEMORY} == MEMORY
     assert json.dumps(memory.to_json()) == json.dumps(MEMORY)
@@ -142,7 +142,7 @@ def test_a_start_writes_these_fields_under_this_key(box: Running, connected: Run
     }
 
 
-def test_what_a_rescheduled_sensor_remembers_has_this_key_and_these_fields(box: Running, connected: Running) -> None:
+def test_the_memory_of_a_rescheduled_sensor_has_this_key_and_these_fields(box: Running, connected: Running) -> None:
     box.sandbox.add_rule(duration=600.0)
     start = Life(Automic, object_name="JOBS.T", wait_for_completion=False)
     start.execute()

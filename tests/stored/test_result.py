@@ -1,4 +1,4 @@
-"""The keys of what tasks push: DAGs read them by name."""
+"""The keys of the XComs that tasks push: DAGs read them by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.task.life import Life
 from tests.task.quick import Acquia, Automic, QuickAcronisHook
 
 HERE = {"deferrable": False, "poll_interval": 0.02}
-"""How to wait: on the worker."""
+"""Arguments for a wait on the worker."""
 SOON = {**HERE, "timeout": 20.0}
 
 PAGE = "taskwatch_page"
@@ -113,7 +113,7 @@ EVENT = ["id", "name", "subject", "at", "content"]
 
 @pytest.fixture
 def box(connected: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Running:
-    """The emulators as new; what is started has ended at once."""
+    """The emulators after a reset; each start ends at once."""
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
     connected.sandbox.add_rule(duration=0.0)
     return connected
@@ -141,7 +141,7 @@ def test_acquia_returns_a_notification(box: Running) -> None:
     assert list(sensor.execute()) == ACQUIA + ACQUIA_PERSONAL
 
 
-def test_a_start_that_is_not_waited_for_returns_the_ref(box: Running) -> None:
+def test_a_start_without_a_wait_returns_the_ref(box: Running) -> None:
     for life in (
         Life(Automic, object_name="JOBS.T", wait_for_completion=False),
         Life(Acquia, path="/environments/1/files", wait_for_completion=False),
@@ -189,7 +189,7 @@ def test_aps_returns_a_notification(box: Running) -> None:
 
 
 def test_the_contexts_of_aps_notifications_are_these(box: Running) -> None:
-    """A retry, and a notifier at the end of a run, find the notification by them."""
+    """A retry, and a notifier at the end of a run, find the notification by its context."""
     run = Life(ApsSendNotificationOperator, message="m", about="dag_run").execute()
     group = Life(ApsSendNotificationOperator, message="m", context_group="nightly").execute()
     assert run["context"] == "airflow.d.manual__2026-01-31T06-00-00-00-00.c4369bd97519"
@@ -210,7 +210,7 @@ def test_aps_returns_lists_of_notifications(box: Running, tmp_path: Path) -> Non
     }
 
 
-def test_a_result_that_is_also_written_names_the_file(box: Running, tmp_path: Path) -> None:
+def test_a_result_that_is_also_written_to_a_file_names_it(box: Running, tmp_path: Path) -> None:
     address = f"{tmp_path}/result.json"
     result = Life(Automic, object_name="JOBS.T", output_path=address, **HERE).execute()
     assert list(result) == [*EXECUTION, "output_path"]

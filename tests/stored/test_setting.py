@@ -1,4 +1,4 @@
-"""What users have written down: options, connections, commands."""
+"""The names in users' configuration: options, connections, commands."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_the_connection_types_their_hooks_fields_and_defaults_are_these() -> Non
     types = {one["connection-type"]: one for one in INFO["connection-types"]}
     assert {name: one["hook-class-name"] for name, one in types.items()} == HOOKS
     fields = {
-        name: {field: told["schema"].get("default") for field, told in one["conn-fields"].items()}
+        name: {field: content["schema"].get("default") for field, content in one["conn-fields"].items()}
         for name, one in types.items()
     }
     assert fields == CONNECTIONS

@@ -1,4 +1,4 @@
-"""What remotes hold for weeks: addresses and secrets of callbacks and pushes, and the marker of a start."""
+"""Values that remotes hold for weeks: addresses and secrets of callbacks and pushes, and the marker of a start."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_a_token_that_a_remote_holds_is_read(secrets: list[str]) -> None:
     assert keys.is_push_key(PUSH_TOKEN, PUSH_KEY)
 
 
-def test_a_token_is_made_as_ever() -> None:
+def test_a_token_is_minted_unchanged() -> None:
     keys = Keys([SECRET])
     assert (keys.mint(TICKET), keys.bearer(TOKEN)) == (TOKEN, BEARER)
     assert keys.read_push(keys.mint_push(PUSH_TICKET)) == PUSH_TICKET  # zlib's output may differ from host to host
     assert keys.push_key(PUSH_TOKEN) == PUSH_KEY
 
 
-def test_a_token_lives_as_long_as_ever() -> None:
+def test_the_lifetime_of_a_token_is_unchanged() -> None:
     now = datetime(2026, 1, 31, 6, tzinfo=UTC)
     assert expiry(now, now) == int(now.timestamp()) + 86_400
     assert expiry(None, now) == int(now.timestamp()) + 30 * 86_400
@@ -70,7 +70,7 @@ def test_the_addresses_are_these(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (PREFIX, callback.PATH, push.PATH, push.API_KEY) == ("/taskwatch", "/callbacks/", "/push/", "X-Api-Key")
 
 
-# --- what a delivery is known by: the same body, sent again after an upgrade, is no second one
+# --- deliveries: a body that is sent again after an upgrade is a duplicate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ def test_the_alias_of_an_automic_execution_ends_in_the_start_id(
     assert len(record.start_id) == 12
 
 
-def test_a_start_without_a_place_for_it_has_no_marker(box: Running, connected: Running) -> None:
+def test_a_start_without_a_field_for_it_has_no_marker(box: Running, connected: Running) -> None:
     life = Life(Acquia, method="POST", path="/environments/1/files", json={})
     life.defer()
     assert life.open_record.marker == ""

@@ -1,4 +1,4 @@
-"""What the triggers of deferred tasks and of asset watchers are in Airflow's database, and what their events hold."""
+"""The serialized triggers of deferred tasks and asset watchers, and the contents of their events."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ FEED_EVENT = ["id", "name", "subject", "at", "content"]
 # --- triggers
 
 
-def test_the_trigger_of_an_event_is_written_so_and_made_again() -> None:
+def test_the_trigger_of_an_event_is_serialized_in_this_form_and_rebuilt() -> None:
     assert EventTrigger(**EVENT_KWARGS).serialize() == (EVENT, EVENT_KWARGS)
 
 
-def test_the_trigger_of_a_watcher_is_written_so_and_made_again() -> None:
+def test_the_trigger_of_a_watcher_is_serialized_in_this_form_and_rebuilt() -> None:
     trigger = FeedTrigger(**FEED_KWARGS)
     assert trigger.serialize() == (FEEDS, FEED_KWARGS)
     assert trigger.fingerprint == "279d0757c6fd35f9"
     assert trigger.shared_stream_key() == ("taskwatch", "orders", trigger.fingerprint)
 
 
-def test_what_an_operator_and_a_sensor_defer_to_has_this_path(box: Running, connected: Running) -> None:
+def test_the_trigger_of_an_operator_and_of_a_sensor_has_this_path(box: Running, connected: Running) -> None:
     operator = Life(Automic, object_name="JOBS.T").defer()
     sensor = Life(AcquiaSensor, notification_uuid="6992a41d-a953-4ded-ae99-41d2f4d32ecb").defer()
     assert {one.trigger.serialize()[0] for one in (operator, sensor)} == {WATCH}
@@ -82,7 +82,7 @@ def test_what_an_operator_and_a_sensor_defer_to_has_this_path(box: Running, conn
 # --- events
 
 
-def test_the_event_of_a_wait_is_read_and_written_so() -> None:
+def test_the_event_of_a_wait_is_read_and_written_in_this_form() -> None:
     outcome = from_event(ENDED)
     assert outcome == Outcome(
         ending=Ending.FAILED,
@@ -127,7 +127,7 @@ async def first_event(trigger: BaseTrigger) -> TriggerEvent:
 
 
 @pytest.mark.usefixtures("inbox")
-async def test_the_event_of_an_event_holds_it(connected: Running, emit: Emit) -> None:
+async def test_the_event_of_an_event_trigger_has_these_fields(connected: Running, emit: Emit) -> None:
     want = {"names": [CREATED], "subject": "7", "match": {}, "since": time.time() - 60.0}
     emit("7")
     payload = (await first_event(EventTrigger(conn_id=CONN_ID, feed=FEED, want=want))).payload
@@ -138,7 +138,7 @@ async def test_the_event_of_an_event_holds_it(connected: Running, emit: Emit) ->
 
 
 @pytest.mark.usefixtures("inbox")
-async def test_the_event_of_a_deadline_also_holds_the_time_and_the_wait(connected: Running) -> None:
+async def test_the_event_of_a_deadline_also_holds_its_time_and_its_wait(connected: Running) -> None:
     trigger = EventTrigger(conn_id=CONN_ID, feed=FEED, want={}, deadline=datetime.now(UTC).isoformat())
     payload = (await first_event(trigger)).payload
     assert set(payload) == {"version", "ending", "ref", "phase", "status", "message", "result", "at", "wait"}
@@ -149,11 +149,11 @@ async def test_the_event_of_a_deadline_also_holds_the_time_and_the_wait(connecte
 @pytest.mark.usefixtures("inbox")
 async def test_the_event_of_a_watcher_holds_its_name_and_events(connected: Running, emit: Emit) -> None:
     trigger = FeedTrigger(name="orders", conn_id=CONN_ID, feed=FEED)
-    told = asyncio.create_task(first_event(trigger))
-    while not told.done():
+    firing = asyncio.create_task(first_event(trigger))
+    while not firing.done():
         emit("7")
-        await asyncio.wait([told], timeout=0.5)
-    payload = told.result().payload
+        await asyncio.wait([firing], timeout=0.5)
+    payload = firing.result().payload
     assert list(payload) == ["name", "events"]
     assert payload["name"] == "orders"
     assert list(payload["events"][0]) == FEED_EVENT

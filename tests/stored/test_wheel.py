@@ -1,4 +1,4 @@
-"""What a user imports is in a built wheel: every path of the provider info, and every path of the user's DAGs."""
+"""A built wheel holds every path of the provider info and every path that users import."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ LOAD = """
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an unpacked wheel; it is built from a copy, as a build writes beside the sources."""
+    """The folder of an unpacked wheel. It is built from a copy, because a build writes next to the sources."""
     copy, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT / PACKAGE, copy / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     for file in [one for one in ROOT.iterdir() if one.is_file()]:
