@@ -34,7 +34,7 @@ def served() -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str | None]:
-    """A metadata database: PostgreSQL where it is installed, as its writers do not wait for each other; else SQLite."""
+    """A metadata database: PostgreSQL if it is installed, because its writers do not block each other; else SQLite."""
     if not postgres.is_installed():
         yield None
         return
@@ -44,7 +44,7 @@ def database_url() -> Iterator[str | None]:
 
 @pytest.fixture(scope="session")
 def dmz_url() -> str:
-    """Where a receiver of its own will be; a DAG must know that before it is there."""
+    """The address of the separate receiver; a DAG needs it before the receiver runs."""
     return f"http://127.0.0.1:{free_port()}"
 
 
@@ -57,14 +57,14 @@ def airflow(served: Running, database_url: str | None, dmz_url: str) -> Iterator
 
 
 def _pushing(served: Running) -> str:
-    """The connection to the sandbox's Docplanner, as it is where notifications are pushed."""
+    """The connection to the sandbox's Docplanner with pushed notifications."""
     given = served.connections()["docplanner_default"]
     return json.dumps({**given, "extra": {**given["extra"], "delivery": "push"}})
 
 
 @pytest.fixture
 def sandbox(served: Running) -> Iterator[Sandbox]:
-    """The emulators as if nothing had happened; a token may still be in use, so those stay."""
+    """The emulators; faults and the lifetime of tokens are reset after each test."""
     yield served.sandbox
     served.sandbox.clear_faults()
     served.sandbox.change({"acquia": {"token_lifetime": 300}}, time.time())

@@ -1,4 +1,4 @@
-"""All that an Airflow and a sandbox leave behind, as texts by the place where they were found."""
+"""Every text that an Airflow and a sandbox leave behind, by the place where it was found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def everything(airflow: PrivateAirflow, sandbox: Sandbox) -> dict[str, bytes]:
 
 
 def decrypted(airflow: PrivateAirflow, table: str) -> bytes:
-    """What Airflow keeps encrypted in a table, as it was before."""
+    """The decrypted contents of a table's encrypted columns."""
     fernet = Fernet(airflow.env["AIRFLOW__CORE__FERNET_KEY"].encode())
     with _database(airflow) as database:
         rows = database.execute(sqlalchemy.text(f"SELECT {', '.join(ENCRYPTED[table])} FROM {table}")).fetchall()
@@ -36,7 +36,7 @@ def decrypted(airflow: PrivateAirflow, table: str) -> bytes:
 
 
 def places(found: Mapping[str, bytes], secrets: set[str]) -> dict[str, set[str]]:
-    """Where any of the secrets is, in whatever spelling: the places, and which ones."""
+    """The places that hold any of the secrets, in any spelling, with the secrets found there."""
     spelt = {secret: spellings(secret) for secret in secrets}
     hits = {
         place: {secret for secret, ways in spelt.items() if any(way in content for way in ways)}

@@ -35,7 +35,7 @@ class Other:
         self._system, self._driver = aps.from_settings(settings), BlockingDriver(settings)
 
     def begins(self, sandbox: Sandbox, context: str = "", **rule: Any) -> str:
-        """The id of an activity that runs as the rule says."""
+        """Start an activity that follows the rule, and return its id."""
         context = context or f"others.{next(_numbers)}"
         sandbox.add_rule(context, system="aps", **{"duration": 4.0, **rule})
         message = ApsNotification(message=LocalizedMessage(message="Load"), account_id="account-1", context=context)
@@ -52,7 +52,7 @@ def other(served: Running) -> Iterator[Other]:
     application.close()
 
 
-def told(sandbox: Sandbox, context: str) -> dict[str, Any] | None:
+def notification_of(sandbox: Sandbox, context: str) -> dict[str, Any] | None:
     """The one notification of a context."""
     found = [one for one in sandbox.tasks(time.time()) if one["marker"] == context]
     assert len(found) < 2
@@ -63,7 +63,7 @@ def becomes(sandbox: Sandbox, context: str, status: str) -> dict[str, Any]:
     """The notification of a context, once it has this status; callbacks come after the end of a run."""
 
     def seen() -> dict[str, Any] | None:
-        note = told(sandbox, context)
+        note = notification_of(sandbox, context)
         return note if note and note["status"] == status else None
 
     return until(seen, what=f"{context} is {status}")
@@ -74,7 +74,7 @@ def details(note: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("dag_id", ["aps_sensor", "aps_sensor_on_worker"])
-def test_an_activity_of_another_application_is_waited_for(
+def test_a_task_waits_for_an_activity_of_another_application(
     airflow: PrivateAirflow, sandbox: Sandbox, other: Other, dag_id: str
 ) -> None:
     ref = other.begins(sandbox)
@@ -86,7 +86,7 @@ def test_an_activity_of_another_application_is_waited_for(
 
 
 @pytest.mark.parametrize("dag_id", ["aps_sensor", "aps_sensor_on_worker"])
-def test_an_activity_that_ends_in_error_fails_the_task_in_its_words(
+def test_an_activity_that_ends_in_error_fails_the_task_with_its_message(
     airflow: PrivateAirflow, sandbox: Sandbox, other: Other, dag_id: str
 ) -> None:
     ref = other.begins(sandbox, outcome="failure", message="no space left")
@@ -96,7 +96,7 @@ def test_an_activity_that_ends_in_error_fails_the_task_in_its_words(
     assert "no space left" in run.task("run").log()
 
 
-def test_all_activities_of_a_pattern_are_waited_for(airflow: PrivateAirflow, sandbox: Sandbox, other: Other) -> None:
+def test_a_task_waits_for_every_activity_of_a_pattern(airflow: PrivateAirflow, sandbox: Sandbox, other: Other) -> None:
     group = f"group{next(_numbers)}"
     refs = [other.begins(sandbox, f"{group}.{number}", duration=2.0 + number) for number in range(3)]
     run = airflow.trigger("aps_sensor_of_contexts", conf={"context": f"{group}.*"})
@@ -115,21 +115,21 @@ def test_a_notification_is_sent_edited_listed_and_deleted(airflow: PrivateAirflo
     [listed] = run.task("list").xcom()
     assert (listed["id"], listed["status"]) == (run.task("run").xcom()["id"], "ready")
     assert run.task("delete").xcom()["id"] == listed["id"]
-    assert told(sandbox, listed["context"]) is None
+    assert notification_of(sandbox, listed["context"]) is None
 
 
-def test_a_send_that_is_cleared_edits_what_it_has_sent(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_a_cleared_send_edits_its_notification(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     run = airflow.trigger("aps_send")
     assert run.wait() == "success"
     run.task("run").clear()
     run.task("run").wait_for("success", try_number=2)
 
-    note = told(sandbox, task_context("aps_send", run.run_id, "run", -1))
+    note = notification_of(sandbox, task_context("aps_send", run.run_id, "run", -1))
     assert (note and note["ref"], run.task("run").xcom()["updated"]) == (run.task("run").xcom()["id"], True)
 
 
 @pytest.mark.parametrize("is_good, status", [(True, "ready"), (False, "error")])
-def test_a_run_and_its_task_are_followed_from_their_start_to_their_end(
+def test_notifications_follow_a_run_and_its_task_from_start_to_end(
     airflow: PrivateAirflow, sandbox: Sandbox, is_good: bool, status: str
 ) -> None:
     run = airflow.trigger("aps_followed", conf={"is_good": str(is_good)})
@@ -137,14 +137,16 @@ def test_a_run_and_its_task_are_followed_from_their_start_to_their_end(
     assert run.wait() == ("success" if is_good else "failed")
     whole = becomes(sandbox, run_context(run.dag_id, run.run_id), status)
     task = becomes(sandbox, task_context(run.dag_id, run.run_id, "run", -1), status)
-    assert whole["request"]["status"] == "inProgress"  # as it was first sent
+    assert whole["request"]["status"] == "inProgress"  # the status of the first send
     assert sandbox.remotes["aps"].book[task["ref"]].content["parentId"] == whole["ref"]
     if not is_good:
         assert details(task) == "the disk is full"
 
 
 @pytest.mark.parametrize("dag_id", ["aps_late", "aps_late_by_executor"])
-def test_a_missed_deadline_is_told(airflow: PrivateAirflow, sandbox: Sandbox, other: Other, dag_id: str) -> None:
+def test_a_missed_deadline_sends_a_notification(
+    airflow: PrivateAirflow, sandbox: Sandbox, other: Other, dag_id: str
+) -> None:
     ref = other.begins(sandbox, duration=600.0)
     run = airflow.trigger(dag_id, conf={"ref": ref})
     run.task("run").wait_for("deferred")

@@ -1,4 +1,4 @@
-"""An execution that calls back, through the API server and through a receiver of its own."""
+"""An execution that calls back, through the API server and through a separate receiver."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from demo.wait import until
 from tests.e2e.test_main_job import new_object
 
 
-def looks(sandbox: Sandbox, run: DagRun) -> int:
-    """How often the execution was read."""
+def polls(sandbox: Sandbox, run: DagRun) -> int:
+    """The number of reads of the execution."""
     ref = run.task("run").xcom("ref")
     return sum(one["ref"] == ref and one["method"] == "GET" for one in sandbox.log())
 
 
-def test_a_callback_to_the_api_server_ends_the_wait_with_one_look(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_a_callback_to_the_api_server_ends_the_wait_with_one_poll(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     run = airflow.trigger("automic_callback", conf={"object": new_object(sandbox, duration=5.0)})
 
     assert run.wait() == "success"
     assert run.task("run").xcom()["callback"] == {"is_confirmed": False, "execution_status": "1900"}
-    assert looks(sandbox, run) == 1
+    assert polls(sandbox, run) == 1
     assert "has not called back" not in run.task("run").log()
 
 
 @pytest.fixture
 def receiver(airflow: PrivateAirflow, dmz_url: str, tmp_path: Path) -> Iterator[Component]:
-    """A receiver that shares inbox and secret with Airflow, and nothing else."""
+    """A receiver that shares only the inbox and the secret with Airflow."""
     inbox = {"conn_type": "sqlite", "host": f"{airflow.home}/taskwatch-inbox.db"}
     env = {
         **airflow.env,
@@ -62,16 +62,16 @@ def _is_ready(url: str) -> bool:
         return False
 
 
-def test_a_callback_to_a_receiver_of_its_own_ends_the_wait_with_one_look(
+def test_a_callback_to_a_separate_receiver_ends_the_wait_with_one_poll(
     airflow: PrivateAirflow, sandbox: Sandbox, receiver: Component
 ) -> None:
     run = airflow.trigger("automic_callback_dmz", conf={"object": new_object(sandbox, duration=5.0)})
 
     assert run.wait() == "success"
-    assert looks(sandbox, run) == 1
+    assert polls(sandbox, run) == 1
 
 
-def test_the_command_proves_the_whole_way(airflow: PrivateAirflow) -> None:
+def test_the_check_command_sends_a_callback_through_to_the_inbox(airflow: PrivateAirflow) -> None:
     checked = airflow.command("taskwatch", "check", "--callbacks")
 
     assert (checked.returncode, "in the inbox" in checked.stdout) == (0, True), checked.stdout + checked.stderr

@@ -1,4 +1,4 @@
-"""A clear is not a retry: it always starts anew, whatever the task was doing."""
+"""A clear is not a retry: it starts a new execution in every state of the task."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_clear_while_deferred_cancels_the_old_execution_and_starts_anew(
     assert [one["cancelled"] for one in started(sandbox, name)] == [True, False]
 
 
-def test_clear_while_deferred_leaves_the_old_execution_where_the_user_wants_it_so(
+def test_clear_while_deferred_leaves_the_old_execution_if_so_configured(
     airflow: PrivateAirflow, sandbox: Sandbox
 ) -> None:
     name = new_object(sandbox, duration=2.0)

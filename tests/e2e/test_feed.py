@@ -1,4 +1,4 @@
-"""Events of a remote: a task waits for one, reads many, and a DAG is scheduled by them."""
+"""Events of a remote: a task waits for one, a task reads many, and they schedule a DAG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def emit(sandbox: Sandbox, *subjects: str, kind: str = "a.p.tenant.disabled") ->
 
 
 @pytest.mark.parametrize("dag_id", ["acronis_event", "acronis_event_on_worker"])
-def test_an_event_wakes_who_waits_for_it(airflow: PrivateAirflow, sandbox: Sandbox, dag_id: str) -> None:
+def test_an_event_ends_the_wait_of_a_task(airflow: PrivateAirflow, sandbox: Sandbox, dag_id: str) -> None:
     subject = str(uuid.uuid4())
     run = airflow.trigger(dag_id, conf={"subject": subject})
     run.task("run").wait_for("deferred" if dag_id == "acronis_event" else "running")
@@ -30,14 +30,14 @@ def test_an_event_wakes_who_waits_for_it(airflow: PrivateAirflow, sandbox: Sandb
     assert (found["subject"], found["name"]) == (subject, "cti.a.p.em.event.v1.0~a.p.tenant.disabled.v1.0")
 
 
-def test_an_event_that_does_not_come_fails_the_sensor(airflow: PrivateAirflow) -> None:
+def test_a_sensor_fails_at_its_deadline_without_an_event(airflow: PrivateAirflow) -> None:
     run = airflow.trigger("acronis_event_in_vain", conf={"subject": "never"})
 
     assert run.wait() == "failed"
     assert "no such event came until" in run.task("run").log()
 
 
-def test_events_are_read_in_batches_and_again_after_a_clear(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_two_runs_of_a_batch_reader_share_no_event(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     since, wanted = datetime.now(UTC).isoformat(), [str(uuid.uuid4()) for _ in range(3)]
     emit(sandbox, *wanted[:2])
     first = airflow.trigger("acronis_read", conf={"since": since})
@@ -50,7 +50,7 @@ def test_events_are_read_in_batches_and_again_after_a_clear(airflow: PrivateAirf
     assert [[one for one in each if one in wanted] for each in subjects] == [wanted[:2], wanted[2:]]
 
 
-def test_events_schedule_a_dag_with_each_of_them(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_each_event_schedules_a_dag(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     wanted = {str(uuid.uuid4()) for _ in range(5)}
     emit(sandbox, *wanted, kind="a.p.tenant.created")
 
@@ -65,7 +65,7 @@ def book(sandbox: Sandbox, booking: str) -> None:
     sandbox.emit({"docplanner": [{"name": "slot-booked", "data": {"visit_booking": {"id": booking}}}]}, time.time())
 
 
-def test_a_notification_wakes_who_waits_for_it(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_a_pulled_notification_ends_the_wait_of_a_task(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     run = airflow.trigger("docplanner_notification", conf={"booking": "4711"})
     run.task("run").wait_for("deferred")
     book(sandbox, "815")
@@ -76,8 +76,8 @@ def test_a_notification_wakes_who_waits_for_it(airflow: PrivateAirflow, sandbox:
     assert (found["name"], found["subject"]) == ("slot-booked", "4711")
 
 
-def test_notifications_are_pulled_through_the_inbox_each_once(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
-    first = airflow.trigger("docplanner_pull")  # a new reader begins with what comes from now on
+def test_each_notification_is_pulled_once_through_the_inbox(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+    first = airflow.trigger("docplanner_pull")  # a new reader starts at the end of the feed
     assert first.wait() == "success"
     book(sandbox, "1001")
     second = airflow.trigger("docplanner_pull")
@@ -91,17 +91,17 @@ def test_notifications_are_pulled_through_the_inbox_each_once(airflow: PrivateAi
 
 @pytest.fixture
 def pushing(airflow: PrivateAirflow, sandbox: Sandbox) -> Iterator[Sandbox]:
-    """The sandbox, whose Docplanner pushes to where the command line says."""
-    told = airflow.command("taskwatch", "push-url", "docplanner_push", "--api-key")
-    assert told.returncode == 0, told.stdout + told.stderr
-    url, header = told.stdout.splitlines()[-2:]
+    """The sandbox, whose Docplanner pushes to the address that the command prints."""
+    printed = airflow.command("taskwatch", "push-url", "docplanner_push", "--api-key")
+    assert printed.returncode == 0, printed.stdout + printed.stderr
+    url, header = printed.stdout.splitlines()[-2:]
     name, _, key = header.partition(": ")
     sandbox.change({"docplanner": {"push_url": url, "push_headers": {name: key}}}, time.time())
     yield sandbox
     sandbox.change({"docplanner": {"push_url": "", "push_headers": {}}}, time.time())
 
 
-def test_a_notification_that_is_pushed_wakes_who_waits_for_it(airflow: PrivateAirflow, pushing: Sandbox) -> None:
+def test_a_pushed_notification_ends_the_wait_of_a_task(airflow: PrivateAirflow, pushing: Sandbox) -> None:
     run = airflow.trigger("docplanner_push", conf={"subject": "2002"})
     run.task("run").wait_for("deferred")
     book(pushing, "2001")

@@ -1,4 +1,4 @@
-"""What the end-to-end tests stand on: a task that waits on the triggerer, and what a user may do to it."""
+"""The harness of the end-to-end tests: a task that waits on the triggerer, and the actions of a user on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_deferred_task_resumes_and_returns_its_result(airflow: PrivateAirflow)
     assert "Resumed by" in run.task("wait").log()
 
 
-def test_a_killed_and_restarted_triggerer_goes_on_waiting(airflow: PrivateAirflow) -> None:
+def test_a_restarted_triggerer_continues_to_wait(airflow: PrivateAirflow) -> None:
     run = airflow.trigger("smoke", conf={"seconds": 4})
     run.task("wait").wait_for("deferred")
 

@@ -17,7 +17,7 @@ _numbers = itertools.count(1)
 
 
 def new_object(sandbox: Sandbox, **rule: Any) -> str:
-    """The name of an Automic object that no other test starts, and that behaves as the rule says."""
+    """The name of an Automic object that no other test starts and that follows the rule."""
     name = f"JOBS.E2E{next(_numbers)}"
     sandbox.add_rule(name, **{"duration": 3.0, **rule})
     return name
@@ -31,7 +31,7 @@ def new_path(sandbox: Sandbox, **rule: Any) -> str:
 
 
 def started(sandbox: Sandbox, name: str) -> list[dict[str, Any]]:
-    """What the remote has started for an object, or for a path."""
+    """The tasks that the remote has started for an object or a path."""
     return [one for one in sandbox.tasks(time.time()) if one["name"] == name or one["path"].endswith(name)]
 
 
@@ -41,7 +41,7 @@ def running_on(sandbox: Sandbox, name: str) -> dict[str, Any]:
 
 
 def deferred(run: DagRun, sandbox: Sandbox) -> None:
-    """Wait until a triggerer has taken the task over; before, a user's kill just deletes the trigger."""
+    """Wait until a triggerer watches the task; before that, a user's kill only deletes the trigger."""
     run.task("run").wait_for("deferred")
     ref = run.task("run").xcom("ref")
     until(
@@ -56,12 +56,12 @@ def is_cancelled(sandbox: Sandbox, name: str) -> bool:
 
 
 def reads(sandbox: Sandbox, ref: str) -> int:
-    """How often an execution was read so far."""
+    """The number of reads of an execution up to now."""
     return sum(one["ref"] == ref and one["method"] == "GET" for one in sandbox.log())
 
 
 def succeed(sandbox: Sandbox, name: str) -> None:
-    """Let the one execution of an object end well now."""
+    """End the one execution of an object with success."""
     sandbox.end(running_on(sandbox, name)["ref"], "success", time.time())
 
 
@@ -150,9 +150,7 @@ def test_a_start_without_marker_and_reply_is_not_repeated_but_can_be_adopted(
     assert len(started(sandbox, path)) == 1
 
 
-def test_a_user_who_marks_a_deferred_task_failed_cancels_the_execution(
-    airflow: PrivateAirflow, sandbox: Sandbox
-) -> None:
+def test_marking_a_deferred_task_failed_cancels_the_execution(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic", conf={"object": name})
     deferred(run, sandbox)
@@ -162,7 +160,7 @@ def test_a_user_who_marks_a_deferred_task_failed_cancels_the_execution(
     until(lambda: is_cancelled(sandbox, name), what="the execution is cancelled")
 
 
-def test_a_user_who_marks_a_run_failed_cancels_the_execution(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_marking_a_run_failed_cancels_the_execution(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic", conf={"object": name})
     deferred(run, sandbox)
@@ -191,7 +189,7 @@ def test_a_run_that_fails_fast_cancels_the_execution(airflow: PrivateAirflow, sa
     assert run.wait() == "failed"
 
 
-def test_a_kill_that_the_remote_does_not_take_is_carried_out_later(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_a_cancel_that_the_remote_refuses_is_retried_later(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic", conf={"object": name})
     deferred(run, sandbox)
@@ -205,9 +203,7 @@ def test_a_kill_that_the_remote_does_not_take_is_carried_out_later(airflow: Priv
     until(lambda: is_cancelled(sandbox, name), what="the execution is cancelled")
 
 
-def test_a_user_who_marks_a_task_on_a_worker_failed_cancels_the_execution(
-    airflow: PrivateAirflow, sandbox: Sandbox
-) -> None:
+def test_marking_a_task_on_a_worker_failed_cancels_the_execution(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic_on_worker", conf={"object": name})
     running_on(sandbox, name)
@@ -217,7 +213,7 @@ def test_a_user_who_marks_a_task_on_a_worker_failed_cancels_the_execution(
     until(lambda: is_cancelled(sandbox, name), what="the execution is cancelled")
 
 
-def test_sigterm_that_no_user_sent_cancels_nothing(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_a_sigterm_without_a_user_s_action_cancels_nothing(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic_on_worker", conf={"object": name})
     running_on(sandbox, name)
@@ -240,9 +236,7 @@ def test_the_deadline_ends_the_wait_and_cancels_the_execution(airflow: PrivateAi
     assert started(sandbox, name)[0]["cancelled"]
 
 
-def test_a_token_that_expires_and_one_that_is_revoked_in_mid_wait_are_replaced(
-    airflow: PrivateAirflow, sandbox: Sandbox
-) -> None:
+def test_expired_and_revoked_tokens_are_replaced_during_a_wait(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     sandbox.revoke_tokens()
     sandbox.change({"acquia": {"token_lifetime": 3}}, time.time())
     since = sandbox.log()[-1]["n"] if sandbox.log() else 0
@@ -260,7 +254,9 @@ def test_a_token_that_expires_and_one_that_is_revoked_in_mid_wait_are_replaced(
     assert run.task("run").try_number == 1
 
 
-def test_a_restarted_triggerer_goes_on_and_nothing_is_started_twice(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_a_restarted_triggerer_continues_and_starts_no_second_execution(
+    airflow: PrivateAirflow, sandbox: Sandbox
+) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic", conf={"object": name})
     deferred(run, sandbox)
@@ -276,7 +272,7 @@ def test_a_restarted_triggerer_goes_on_and_nothing_is_started_twice(airflow: Pri
     assert [one["cancelled"] for one in started(sandbox, name)] == [False]
 
 
-def test_a_triggerer_that_lost_its_watch_to_another_one_cancels_nothing(
+def test_a_triggerer_whose_trigger_moved_to_another_one_cancels_nothing(
     airflow: PrivateAirflow, sandbox: Sandbox
 ) -> None:
     name = new_object(sandbox, duration=600.0)
@@ -294,7 +290,7 @@ def test_a_triggerer_that_lost_its_watch_to_another_one_cancels_nothing(
         assert run.wait() == "success"
 
 
-def test_a_remote_that_is_down_for_a_while_is_waited_for(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
+def test_a_wait_survives_an_outage_of_the_remote(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic", conf={"object": name})
     deferred(run, sandbox)
@@ -318,7 +314,7 @@ def test_every_map_index_has_its_own_execution_and_result(airflow: PrivateAirflo
     assert len(markers) == 2
 
 
-def test_a_sensor_succeeds_in_the_triggerer_and_its_result_arrives_as_what_it_is(
+def test_a_sensor_succeeds_in_the_triggerer_and_its_result_keeps_its_types(
     airflow: PrivateAirflow, sandbox: Sandbox
 ) -> None:
     before = airflow.trigger("acquia", conf={"path": new_path(sandbox, duration=6.0)})

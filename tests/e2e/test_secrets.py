@@ -1,4 +1,4 @@
-"""Whatever happens, a secret is in its connection and in requests, and nowhere else."""
+"""A secret is in its connection and in requests, and nowhere else."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tests.e2e.haystack import decrypted, everything, places
 from tests.e2e.test_main_job import deferred
 
 CANARY = f"canary-{secrets.token_hex(8)}"
-"""In the name of whatever is started, so that it must turn up wherever a secret might."""
+"""Part of the name of each started object, so that a search must find it in each place that could hold a secret."""
 ACCOUNT = {"user": "SEARCHED", "department": "E2E", "password": "pass/word&" + secrets.token_hex(8)}
 CLIENT = {"login": "searched", "password": "client+secret=" + secrets.token_urlsafe(16)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """What a whole session of work has left behind."""
+    """The traces of a whole session of work."""
 
     found: Mapping[str, bytes]
     triggers: bytes
     connections: bytes
     secrets: set[str]
     addresses: set[str]
-    told: str
+    output: str
     states: Mapping[str, str]
 
 
@@ -49,7 +49,7 @@ def life(airflow: PrivateAirflow, served: Running) -> Iterator[Life]:
     pairs = _add_connections(airflow, served)
     runs = _start(airflow, sandbox)
     triggers = _while_deferred(airflow, sandbox, runs)
-    told = _command(airflow, sandbox, runs)
+    output = _command(airflow, sandbox, runs)
     states = {name: run.wait() for name, run in runs.items()}
     addresses = _addresses(sandbox)
     yield Life(
@@ -59,13 +59,13 @@ def life(airflow: PrivateAirflow, served: Running) -> Iterator[Life]:
         connections=decrypted(airflow, "connection"),
         secrets=sandbox.secrets() | pairs | _secrets_of_callbacks(airflow, addresses),
         addresses=addresses,
-        told=told,
+        output=output,
     )
     sandbox.clear_faults()
 
 
 def _add_connections(airflow: PrivateAirflow, served: Running) -> set[str]:
-    """Stored ones with secrets of their own; those of the environment are there already. Returns what Basic sends."""
+    """Store connections with secrets of their own, next to those of the environment; return their Basic credentials."""
     settings = {
         "acquia": {"clients": {"sandbox-id": CLIENT_SECRET, CLIENT["login"]: CLIENT["password"]}},
         "automic": {"accounts": [{}, ACCOUNT]},
@@ -81,7 +81,7 @@ def _add_connections(airflow: PrivateAirflow, served: Running) -> set[str]:
 
 
 def _addresses(sandbox: Sandbox) -> set[str]:
-    """The tokens of all that was called back or pushed; whoever has one needs the secret that goes with it, too."""
+    """The tokens of every callback and push. A token is of no use without its secret."""
     return {one["path"].rpartition("/")[2] for one in sandbox.log() if one["endpoint"] == "callback"}
 
 
@@ -119,7 +119,7 @@ def _start(airflow: PrivateAirflow, sandbox: Sandbox) -> dict[str, DagRun]:
 
 
 def _while_deferred(airflow: PrivateAirflow, sandbox: Sandbox, runs: dict[str, DagRun]) -> bytes:
-    """What the triggers hold. Whoever fails has done so; a sensor waits along with the operator."""
+    """The contents of the triggers, after the failing runs have ended; a sensor waits along with the operator."""
     for name in ("bad", "lost", "echoed", "refused"):
         runs[name].wait()
     for name in ("good", "echoed later", "killed"):
@@ -131,32 +131,32 @@ def _while_deferred(airflow: PrivateAirflow, sandbox: Sandbox, runs: dict[str, D
 
 
 def _command(airflow: PrivateAirflow, sandbox: Sandbox, runs: dict[str, DagRun]) -> str:
-    """A person looks, and ends a task, while remotes repeat what they are sent; then all tokens are revoked."""
+    """Run commands and end a task while the remotes echo credentials; then revoke all tokens."""
     good, later = (runs[name].task("run").xcom("ref") for name in ("good", "echoed later"))
     sandbox.add_fault("echo", system="acquia", endpoint="token", times=1)
     sandbox.add_fault("echo", system="automic", path=f"executions/{later}$")
     runs["killed"].task("run").mark("failed")
     commands = (("check", "searched_acquia"), ("watch", "searched_automic", later))
     with ThreadPoolExecutor(len(commands)) as pool:
-        done = list(pool.map(lambda words: airflow.command("taskwatch", *words), commands))
+        done = list(pool.map(lambda arguments: airflow.command("taskwatch", *arguments), commands))
     sandbox.revoke_tokens()
     sandbox.end(good, "success", time.time())
     return "".join(f"{one.stdout}{one.stderr}" for one in done)
 
 
-def test_all_that_might_show_a_secret_has_happened(life: Life, served: Running) -> None:
+def test_each_event_that_might_show_a_secret_has_happened(life: Life, served: Running) -> None:
     ended_well = {name for name, state in life.states.items() if state == "success"}
     assert (ended_well, len(life.states)) == ({"good", "sensor", "called back"}, 10)
-    assert "you sent grant_type=client_credentials" in life.told
-    assert "you sent Basic ***" in life.told
+    assert "you sent grant_type=client_credentials" in life.output
+    assert "you sent Basic ***" in life.output
     logs = b"".join(content for name, content in life.found.items() if "dag_id=secret" in name)
-    assert all(words in logs for words in (b"you sent Bearer ***", b"you sent Basic ***", b"says no", b"no good reply"))
-    assert all(words in logs for words in (b"/callbacks/***", b"Bearer ***"))
+    assert all(text in logs for text in (b"you sent Bearer ***", b"you sent Basic ***", b"says no", b"no good reply"))
+    assert all(text in logs for text in (b"/callbacks/***", b"Bearer ***"))
     asked = [(one["endpoint"], one["fault"], one["status"]) for one in served.sandbox.log()]
     assert {("api", "lost_reply", None), ("api", "unauthorized", 401), ("api", "", 401)} <= set(asked)
 
 
-def test_the_search_finds_what_is_there(life: Life) -> None:
+def test_the_search_finds_the_canary(life: Life) -> None:
     found = set(places(life.found, {CANARY}))
     tables = {"dag_run", "xcom", "rendered_task_instance_fields", "task_state_store"}
     assert found >= {"sandbox", *(f"table {name}" for name in tables)}
@@ -166,7 +166,7 @@ def test_the_search_finds_what_is_there(life: Life) -> None:
     assert CANARY.encode() in life.triggers
 
 
-def test_a_secret_is_where_it_must_be(life: Life, served: Running) -> None:
+def test_a_secret_is_in_each_place_that_needs_it(life: Life, served: Running) -> None:
     assert all(one.encode() in life.connections for one in (CLIENT["password"], json.dumps(ACCOUNT["password"])[1:-1]))
     used = {one["token_id"] for one in served.sandbox.log()}
     sent = {hashlib.sha256(f"Bearer {one}".encode()).hexdigest()[:8] for one in life.secrets}
@@ -176,9 +176,9 @@ def test_a_secret_is_where_it_must_be(life: Life, served: Running) -> None:
 def test_the_address_of_a_callback_is_at_the_remote_and_nowhere_else(life: Life) -> None:
     assert life.addresses
     assert set(places(life.found, life.addresses)) == {"sandbox"}
-    assert places({"triggers": life.triggers, "commands": life.told.encode()}, life.addresses) == {}
+    assert places({"triggers": life.triggers, "commands": life.output.encode()}, life.addresses) == {}
 
 
 def test_a_secret_is_nowhere_else(life: Life) -> None:
     assert places(life.found, life.secrets) == {}
-    assert places({"triggers": life.triggers, "commands": life.told.encode()}, life.secrets) == {}
+    assert places({"triggers": life.triggers, "commands": life.output.encode()}, life.secrets) == {}

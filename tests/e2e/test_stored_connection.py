@@ -1,4 +1,4 @@
-"""Connections that are stored in Airflow, as most are, and not in environment variables."""
+"""Connections that are stored in Airflow instead of environment variables."""
 
 from __future__ import annotations
 

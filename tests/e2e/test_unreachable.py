@@ -1,4 +1,4 @@
-"""A wrong address is told in the task's own log at once, and ends the task in seconds where time does not cure it."""
+"""A wrong address is logged at once in the task's log; an error that waiting does not cure ends the task in seconds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from demo.wait import until
 
 
 @pytest.fixture(scope="module")
-def spoilt(airflow: PrivateAirflow, served: Running) -> None:
+def broken_connections(airflow: PrivateAirflow, served: Running) -> None:
     """Stored connections: one to a port without TLS, one to a closed port, both with a short value."""
     given = served.connections()["automic_default"]
-    hosts = {"no_tls": given["host"].replace("http:", "https:"), "nobody": f"http://127.0.0.1:{free_port()}"}
+    hosts = {"no_tls": given["host"].replace("http:", "https:"), "closed_port": f"http://127.0.0.1:{free_port()}"}
     for name, host in hosts.items():
         content: dict[str, Any] = {**given, "host": host, "connection_id": name}
         extra = json.dumps({"client": "100"})
         airflow.api.request("POST", "/api/v2/connections", json={**content, "extra": extra})
 
 
-@pytest.mark.usefixtures("spoilt")
-def test_a_start_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow) -> None:
+@pytest.mark.usefixtures("broken_connections")
+def test_a_start_with_a_permanent_connection_error_ends_in_seconds(airflow: PrivateAirflow) -> None:
     run = airflow.trigger("secret_automic", conf={"conn_id": "no_tls", "name": "JOBS.T"})
     assert run.wait() == "failed"
     log = run.task("run").log()
@@ -33,18 +33,18 @@ def test_a_start_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow
     assert "too short" not in log, "a client of three digits is no secret"
 
 
-@pytest.mark.usefixtures("spoilt")
-def test_a_wait_that_time_does_not_help_ends_in_seconds(airflow: PrivateAirflow) -> None:
+@pytest.mark.usefixtures("broken_connections")
+def test_a_wait_with_a_permanent_connection_error_ends_in_seconds(airflow: PrivateAirflow) -> None:
     run = airflow.trigger("secret_automic_sensor", conf={"conn_id": "no_tls", "name": "1000001"})
     assert run.wait() == "failed"
     assert "given up, as nothing was reached and waiting does not cure it" in run.task("run").log()
 
 
-@pytest.mark.usefixtures("spoilt")
-def test_a_refused_port_is_told_at_once_and_tried_on(airflow: PrivateAirflow) -> None:
-    run = airflow.trigger("secret_automic", conf={"conn_id": "nobody", "name": "JOBS.T"})
+@pytest.mark.usefixtures("broken_connections")
+def test_a_refused_connection_is_logged_at_once_and_retried(airflow: PrivateAirflow) -> None:
+    run = airflow.trigger("secret_automic", conf={"conn_id": "closed_port", "name": "JOBS.T"})
     run.task("run").wait_for("running")
-    told = "refuses connections; trying again in 2 s, and for 1"
-    until(lambda: told in run.task("run").log(), what="the first failure is in the task's log")
+    message = "refuses connections; trying again in 2 s, and for 1"
+    until(lambda: message in run.task("run").log(), what="the first failure is in the task's log")
     assert run.task("run").state == "running"
     run.task("run").mark("failed")

@@ -1,4 +1,4 @@
-"""DAGs that tell users of an APS platform what they do, or wait for what others tell."""
+"""DAGs that send APS notifications, or wait for those of other applications."""
 
 from __future__ import annotations
 

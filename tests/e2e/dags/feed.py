@@ -1,4 +1,4 @@
-"""DAGs that wait for events, or are scheduled by them; what they wait for is in the run's conf."""
+"""DAGs that wait for events or are scheduled by them; the run's conf holds the filter."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ with DAG("acronis_created", schedule=Asset("acronis_tenants", watchers=[AssetWat
 
     @task
     def subjects(triggering_asset_events: Any = None) -> list[str]:
-        """What the events of this run were about."""
-        told = [one for events in triggering_asset_events.values() for one in events]
-        return [event["subject"] for one in told for event in one.extra["payload"]["events"]]
+        """The subjects of the events of this run."""
+        triggering = [one for events in triggering_asset_events.values() for one in events]
+        return [event["subject"] for one in triggering for event in one.extra["payload"]["events"]]
 
     subjects()
 

@@ -1,4 +1,4 @@
-"""DAGs whose connection and object are as the run's conf says: what they are called is looked for afterwards."""
+"""DAGs whose connection and object are set by the run's conf; a test searches for their names afterwards."""
 
 from __future__ import annotations
 

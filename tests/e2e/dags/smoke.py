@@ -1,4 +1,4 @@
-"""A DAG that waits on the triggerer for as long as its run says, and touches nothing of this package."""
+"""A DAG that waits on the triggerer for the seconds in its run's conf, without this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class DeferredWait(BaseOperator):
     """Defer for the number of seconds in the run's conf, then return them."""
 
     def execute(self, context: Context) -> None:
-        """Let go of the worker."""
+        """Defer the task."""
         wait = timedelta(seconds=self._seconds(context))
         self.log.info("Deferring for %s", wait)
         self.defer(trigger=TimeDeltaTrigger(wait), method_name="resume")

@@ -1,4 +1,4 @@
-"""DAGs whose one task is as the run's conf says, so that each test chooses what happens to it."""
+"""DAGs with one task that the run's conf configures for each test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REF = "{{ dag_run.conf['ref'] }}"
 
 @task
 def kind_of(value: object) -> str:
-    """What a downstream task receives."""
+    """The value that a downstream task receives."""
     return type(value).__name__
 
 
