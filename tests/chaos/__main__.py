@@ -20,15 +20,15 @@ from tests.chaos.stage import staged
 
 REPORT = Path("build/chaos-report.json")
 JOBS = (48, 200)
-"""How many, in the short form and in the long one."""
+"""The number of jobs, in the short form and in the long one."""
 LIMIT_SECONDS = (360.0, 1800.0)
-"""What has not ended by then hangs."""
+"""A task that has not ended by then hangs."""
 LONGEST_SECONDS = (120.0, 60.0)
-"""Of the remote work that is waited for."""
+"""The longest remote work, in seconds, in the short form and in the long one."""
 
 
 def main() -> int:
-    """Run what was asked for, and return the exit code."""
+    """Run the faults that the command line names, and return the exit code."""
     options = _options()
     if options.fault:
         chosen = [[one] for one in FAULTS if one.name in options.fault]

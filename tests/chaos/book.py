@@ -1,4 +1,4 @@
-"""The books of a run: what the remotes and Airflow have written down, balanced against what must hold. Pure."""
+"""The books of a run: the records of the remotes and of Airflow, checked against the invariants. Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ GOOD = ("succeeded", "skipped")
 BAD = ("failed", "cancelled", "lost")
 ENDED = ("success", "failed", "skipped")
 EXPLANATION = "airflow taskwatch adopt"
-"""What a task says that will not start again because nobody knows whether it has been started."""
+"""Part of the error of a task that does not start again, because it is unknown whether it has started."""
 EARLY_SECONDS = 2.0
-"""A deadline may be seen so much too early: clocks are rounded, and a last look is taken."""
+"""Tolerance for an early deadline: clocks are rounded, and there is a last poll."""
 UNDER_WAY_SECONDS = 1.0
-"""What was sent before the first 429 came back says nothing."""
+"""Requests sent before the first 429 arrived are not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One piece of work that a remote was made to do."""
+    """One piece of work that a remote has started."""
 
     job: str
     ref: str
@@ -34,15 +34,15 @@ class Execution:
 
     @property
     def seconds(self) -> float:
-        """How long it ran; 0 where it has not ended."""
+        """Its duration; 0 if it has not ended."""
         return 0.0 if self.ended_at is None else self.ended_at - self.started_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How Airflow's database has a task in the end.
+    """The final state of a task in Airflow's database.
 
-    :param log: of all its tries, where somebody wants to read it.
+    :param log: the log of all its tries, if a book reads it.
     """
 
     state: str | None
@@ -64,7 +64,7 @@ class UserAct:
 class Request:
     """One line of the sandbox's log.
 
-    :param process: who has sent it, as far as that can be told.
+    :param process: the process that sent it, if known.
     """
 
     system: str
@@ -76,7 +76,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that a run has left behind.
+    """The traces of a run.
 
     :param retry_after: seconds that a 429 of this run asks for.
     :param faults: how often each fault was played through.
@@ -104,7 +104,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """What must not be."""
+    """An invariant that does not hold."""
 
     book: str
     job: str
@@ -135,7 +135,7 @@ def balance(evidence: Evidence) -> Balance:
 
 
 def starts(evidence: Evidence) -> Iterator[Violation]:
-    """Exactly one execution, or another one after each that had ended badly or was cleared."""
+    """A task has one execution, and one more after each that failed or was cleared."""
     for job in _ours(evidence, STARTERS):
         executions = evidence.of(job)
         if not executions and not _is_unknown_start(evidence, job):
@@ -152,12 +152,12 @@ def _is_deliberate(before: Execution, after: Execution, acts: Iterable[UserAct])
 
 
 def _is_unknown_start(evidence: Evidence, job: Job) -> bool:
-    """Whether it failed, saying that nobody knows whether it was started: only where the remote keeps no marker."""
+    """Whether it failed because its start is unknown: only if the remote keeps no marker."""
     how = evidence.how(job)
     return job.kind is Kind.ACQUIA and how.state == "failed" and EXPLANATION in how.log
 
 
-# --- every end is reached, and is the right one
+# --- every task ends, in the right state
 
 
 def hanging(evidence: Evidence) -> Iterator[Violation]:
@@ -168,7 +168,7 @@ def hanging(evidence: Evidence) -> Iterator[Violation]:
 
 
 def outcomes(evidence: Evidence) -> Iterator[Violation]:
-    """The state of a task says how its last execution has ended, and that was the last one that there was to be."""
+    """The state of a task matches the end of its last execution, and no retry is missing."""
     for job in _ours(evidence):
         executions, state = evidence.of(job), evidence.how(job).state
         if state not in ENDED or not executions:
@@ -176,8 +176,8 @@ def outcomes(evidence: Evidence) -> Iterator[Violation]:
         if state != _right_state(evidence, job, executions[-1]):
             yield Violation(book="outcomes", job=job.name, evidence=f"it is {state}; {executions[-1]}")
         elif state == "failed" and len(executions) < len(job.ends) and not _is_given_up(evidence, job):
-            words = f"it was given up after {len(executions)} of {len(job.ends)} executions"
-            yield Violation(book="outcomes", job=job.name, evidence=words)
+            message = f"it was given up after {len(executions)} of {len(job.ends)} executions"
+            yield Violation(book="outcomes", job=job.name, evidence=message)
 
 
 def _right_state(evidence: Evidence, job: Job, last: Execution) -> str:
@@ -185,7 +185,7 @@ def _right_state(evidence: Evidence, job: Job, last: Execution) -> str:
 
 
 def _is_given_up(evidence: Evidence, job: Job) -> bool:
-    """Whether a user has failed it, or nobody knows whether it was started."""
+    """Whether a user has failed it, or its start is unknown."""
     return any(act.what == "fail" for act in evidence.acts(job)) or _is_unknown_start(evidence, job)
 
 
@@ -199,24 +199,24 @@ def twice(evidence: Evidence) -> Iterator[Violation]:
         is_deferred = False
         for entry in sorted((one for one in evidence.entries if one.job == job.name), key=lambda one: one.at):
             if entry.what == "resume" and not is_deferred:
-                words = f"attempt {entry.attempt} was resumed, and nobody had deferred since the last time"
-                yield Violation(book="twice", job=job.name, evidence=words)
+                message = f"attempt {entry.attempt} was resumed without a deferral since the last time"
+                yield Violation(book="twice", job=job.name, evidence=message)
             if entry.what in ("defer", "resume"):
                 is_deferred = entry.what == "defer"
 
 
-# --- cancels are those that somebody asked for
+# --- cancels are requested ones
 
 
 def cancels(evidence: Evidence) -> Iterator[Violation]:
-    """Cancelled is what a user has ended or cleared, and what ``on_timeout="cancel"`` says; all of it."""
+    """Executions that a user ended or cleared, or that ``on_timeout="cancel"`` ends, are cancelled, and no others."""
     for job in _ours(evidence):
         owed = {act.ref for act in evidence.acts(job)} | _overdue(evidence, job)
         for one in evidence.of(job):
             if job.kind is Kind.DEADLINE and one.is_cancelled and one.seconds < DEADLINE_SECONDS - EARLY_SECONDS:
                 yield Violation(book="cancels", job=job.name, evidence=f"{one} was cancelled before its deadline")
             if one.is_cancelled and one.ref not in owed:
-                yield Violation(book="cancels", job=job.name, evidence=f"nobody asked for the cancel of {one}")
+                yield Violation(book="cancels", job=job.name, evidence=f"the cancel of {one} was not requested")
             if one.ref in owed and not one.is_cancelled and one.phase not in (*GOOD, *BAD):
                 yield Violation(book="cancels", job=job.name, evidence=f"the cancel of {one} is missing")
 
@@ -240,13 +240,13 @@ def restraint(evidence: Evidence) -> Iterator[Violation]:
     for (system, process), sent in groups.items():
         for at, probes in _probes(sent, evidence.retry_after):
             if len(probes) > 1:
-                told = ", ".join(f"{one.what} +{one.at - at:.1f} s" for one in probes[:5])
-                words = f"{len(probes)} requests to {system} within {evidence.retry_after:g} s of a 429: {told}"
-                yield Violation(book="restraint", job=process, evidence=words)
+                sample = ", ".join(f"{one.what} +{one.at - at:.1f} s" for one in probes[:5])
+                message = f"{len(probes)} requests to {system} within {evidence.retry_after:g} s of a 429: {sample}"
+                yield Violation(book="restraint", job=process, evidence=message)
 
 
 def _probes(sent: Sequence[Request], seconds: float) -> Iterator[tuple[float, list[Request]]]:
-    """For each 429 that was not foreseen: what was sent before its time was over."""
+    """For each first 429: the requests sent before its Retry-After had passed."""
     held_until = 0.0
     for one in sent:
         if one.status == 429 and one.at >= held_until:
@@ -254,13 +254,13 @@ def _probes(sent: Sequence[Request], seconds: float) -> Iterator[tuple[float, li
             yield one.at, [other for other in sent if one.at + UNDER_WAY_SECONDS < other.at < held_until]
 
 
-# --- has the harness done its part?
+# --- the harness itself
 
 
 def applied(evidence: Evidence) -> Iterator[Violation]:
-    """Every fault, every kill and every user that was planned has come.
+    """Every planned fault, kill and user act has happened.
 
-    A lost reply where no marker is kept ends a task before it comes to its point.
+    A lost reply ends a task before its point if the remote keeps no marker.
     """
     for name, times in evidence.faults.items():
         if not times:
@@ -268,7 +268,7 @@ def applied(evidence: Evidence) -> Iterator[Violation]:
     killed = {entry.job for entry in evidence.entries if entry.what == "kill"}
     for job in evidence.jobs:
         if job.point and job.name not in killed and not _is_unknown_start(evidence, job):
-            yield Violation(book="applied", job=job.name, evidence=f"nobody was killed at '{job.point}'")
+            yield Violation(book="applied", job=job.name, evidence=f"no worker was killed at '{job.point}'")
         if job.user and not evidence.acts(job):
             yield Violation(book="applied", job=job.name, evidence=f"no user came to {job.user} it")
 
@@ -280,7 +280,7 @@ BOOKS: tuple[Book, ...] = (starts, hanging, outcomes, twice, cancels, restraint,
 
 
 def counts(evidence: Evidence) -> dict[str, int]:
-    """What has happened, ours first and the control group apart."""
+    """Counts of the run, with the control group counted separately."""
     jobs = list(_ours(evidence))
     controls = [job for job in evidence.jobs if job.is_control]
     return {

@@ -23,7 +23,7 @@ class Clock:
         self.jump(0)
 
     def jump(self, seconds: float) -> None:
-        """Be so far ahead of the host's clock from now on."""
+        """Set the difference to the host's clock, in seconds."""
         unfinished = self._path.with_suffix(".new")
         unfinished.write_text(f"{seconds:+.0f}\n")
         unfinished.replace(self._path)

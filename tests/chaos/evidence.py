@@ -1,4 +1,4 @@
-"""What a run has left behind, in the words of the books."""
+"""Collects the evidence of a run for the books."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def gather(run: Run, retry_after: float) -> Evidence:
 
 
 def _job_name(task: Mapping[str, Any], names: Mapping[str, Job]) -> str | None:
-    """Whose execution it is: Automic's by the object, Acquia's by the path."""
+    """The job of an execution: for Automic by the object, for Acquia by the path."""
     path = str(task["path"]).removeprefix("/api").removeprefix("/")
     return next((name for name in (task["name"], path) if name in names), None)
 
@@ -66,7 +66,7 @@ def _request(entry: Mapping[str, Any]) -> Request:
 
 
 def _process(entry: Mapping[str, Any]) -> str:
-    """Who has sent a request.
+    """The process that sent a request.
 
     Each triggerer logs in with an account of its own at Automic, and every process fetches tokens of its own at Acquia.
     The rest is of workers, or asks for a token: there one process has one connection.

@@ -1,4 +1,4 @@
-"""The faults: what is done to a run again and again, in named steps with pauses between them."""
+"""The faults that are played in a run, in named steps with pauses between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.chaos.stage import SKEWED, TRIGGERERS, Stage
 RETRY_AFTER_SECONDS = 6
 
 Steps = Generator[float, None, None]
-"""Does something, yields for how many seconds to let the run go on, does the next thing."""
+"""Performs a step, yields the seconds until the next one, and performs that."""
 
 Play = Callable[[Stage, float], Steps]
 """The steps of a fault; the number is how long an outage lasts, in seconds."""
@@ -85,7 +85,7 @@ def triggerer_frozen(stage: Stage, seconds: float) -> Steps:
     stage.go_on(name)
 
 
-def workers_told_to_end(stage: Stage, seconds: float) -> Steps:
+def workers_terminated(stage: Stage, seconds: float) -> Steps:
     """SIGTERM of a task process, then of a supervisor, as soon as there is one that waits."""
     for whose in ("task", "supervisor"):
         for _ in range(10):
@@ -133,7 +133,7 @@ def clock_jumped(stage: Stage, seconds: float) -> Steps:
     """An hour ahead, an hour behind, back; and what an administrator does about it then.
 
     Airflow 3.3.2 takes a triggerer for alive as long as its last heartbeat is not too old, and this one has written a
-    heartbeat of the coming hour: nobody would take its triggers over when it ends.
+    heartbeat of the coming hour: no triggerer would take its triggers over when it ends.
     """
     for hours in (1, -1):
         stage.clock.jump(3600 * hours)
@@ -189,7 +189,7 @@ _BRIEF = (1.0, 8.0)
 FAULTS = (
     Fault(name="none", title="no fault", play=nothing, rests=(1.0, 60.0)),
     Fault(name="worker-killed", title="kill -9 of workers", play=nothing, killed_of_ten=10, rests=(5.0, 60.0)),
-    Fault(name="worker-terminated", title="SIGTERM of workers", play=workers_told_to_end, rests=(0.0, 1.0)),
+    Fault(name="worker-terminated", title="SIGTERM of workers", play=workers_terminated, rests=(0.0, 1.0)),
     Fault(name="remote-lost-replies", title="replies to starts lost", play=lost_replies, rests=(1.0, 4.0)),
     Fault(name="triggerer-killed", title="kill -9 of the triggerer with the watches", play=holding_triggerer_killed),
     Fault(

@@ -1,4 +1,4 @@
-"""What the processes of a run note down: who is where, and who died there. One JSON line each, in one file."""
+"""The ledger of a run: processes record where they are and where they are killed, one JSON line each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Ledger:
         return [Entry(**json.loads(line)) for line in lines]
 
     def claim(self, name: str) -> bool:
-        """Whether this is the first to ask for that name; only one of however many processes is."""
+        """Whether this call is the first to claim the name, among all processes."""
         try:
             os.close(os.open(self._path.with_name(f"{self._path.name}.{name}"), os.O_CREAT | os.O_EXCL))
         except FileExistsError:

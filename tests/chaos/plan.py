@@ -25,7 +25,7 @@ class Kind(StrEnum):
     ACQUIA = "acquia"
     """Starts a task where the remote keeps no marker, and defers."""
     SENSOR = "sensor"
-    """Waits for an execution that somebody else has started."""
+    """Waits for an execution that the harness has started."""
     PLAIN = "plain"
     """Airflow alone: an operator that starts an execution with a plain request and defers for a while."""
     PYTHON = "python"
@@ -53,7 +53,7 @@ class Point(StrEnum):
     RESUMED = "resumed"
     """``execute_complete`` begins."""
     FINISHED = "finished"
-    """``execute_complete`` has done all it does, and Airflow has not heard of it."""
+    """``execute_complete`` has returned, and Airflow does not know it yet."""
 
 
 class Victim(StrEnum):
@@ -127,7 +127,7 @@ SHORT_SECONDS = 4.0
 
 
 def make_jobs(count: int, longest_seconds: float) -> list[Job]:
-    """So many jobs of all kinds, the same ones every time.
+    """That number of jobs of all kinds, the same ones in every run.
 
     :param longest_seconds: of the remote work that is waited for in a triggerer, which costs next to nothing.
     """
@@ -162,7 +162,7 @@ _POINTS = {
 
 
 def with_kills(jobs: Iterable[Job], *, of_ten: int) -> list[Job]:
-    """The jobs, so many of ten with a point at which their worker is killed: every point, both victims in turn.
+    """The jobs, ``of_ten`` in ten with a point at which their worker is killed: every point, both victims in turn.
 
     A job whose remote work fails, or to which a user does something, keeps its worker.
     """

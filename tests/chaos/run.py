@@ -24,11 +24,11 @@ ENDED = ("success", "failed", "skipped", "upstream_failed")
 ROUND_SECONDS = 0.5
 SHOW_SECONDS = 5.0
 HELD_SECONDS = 20.0
-"""How long the reply to a start is held back whose worker is to be killed before it comes."""
+"""Seconds for which the reply to a start is held back while its worker is killed."""
 SERVE_SECONDS = 30.0
-"""How long no fault is played after a user's act, at most: until what follows from it has happened."""
+"""The longest time without faults after a user's act, until its consequences have happened."""
 SETTLE_SECONDS = 4.0
-"""How long a task is deferred until a user does something to it, or its remote work is ended."""
+"""Seconds that a task is deferred before a user acts on it, or its remote work is ended."""
 
 
 def _is_of(job: Job, task: Mapping[str, Any]) -> bool:
@@ -66,7 +66,7 @@ class Run:
     _log_position: int = 0
 
     def play(self, within_seconds: float) -> None:
-        """Until every task has ended, or the time is over; then the books tell who hangs."""
+        """Run until every task has ended or the time is over; the books then name the tasks that hang."""
         self._hold_replies()
         self.stage.run_id = self.stage.airflow.trigger("chaos").run_id
         self._began = time.monotonic()
@@ -139,7 +139,7 @@ class Run:
         self.stage.box.sandbox.add_fault("latency", method="POST", seconds=HELD_SECONDS, times=1, **where)
 
     def _hold_again(self, jobs: Iterable[Job]) -> None:
-        """What was held back was a refusal, and nothing was started: hold back the reply to the next try."""
+        """The held reply was a refusal and no work was started: hold back the reply to the next try."""
         sandbox = self.stage.box.sandbox
         started, holds = sandbox.tasks(time.time()), [one for one in sandbox.faults.view() if one["name"] == "latency"]
         for job in jobs:
@@ -206,7 +206,7 @@ class Run:
 
     @property
     def _has_played_all(self) -> bool:
-        """Until then somebody must be waiting."""
+        """Whether every fault was played; until then a task must be waiting."""
         return all(self.played[fault.name] for fault in self.faults)
 
     def _act_as_user(self) -> None:

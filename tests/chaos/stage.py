@@ -1,4 +1,4 @@
-"""Where a run takes place: PostgreSQL, the sandbox, Airflow with two triggerers, and what can be done to them."""
+"""The environment of a run: PostgreSQL, the sandbox, Airflow with two triggerers, and the actions on them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Instance:
 
 @dataclass(slots=True)
 class Stage:
-    """A run, and the hands that do something to it.
+    """The environment of a run and the actions on it.
 
     :param jobs: in the order of the plan.
     """
@@ -85,7 +85,7 @@ class Stage:
     run_id: str = ""
     _is_out: bool = False
 
-    # --- what is seen
+    # --- observations
 
     @property
     def ledger(self) -> Ledger:
@@ -133,10 +133,10 @@ class Stage:
         except psycopg.OperationalError:
             return []
 
-    # --- what is done
+    # --- actions
 
     def count(self, what: str, times: int = 1) -> None:
-        """Something was done, so many times."""
+        """Count a kind of action."""
         if times:
             self.done[what] = self.done.get(what, 0) + times
 
@@ -252,11 +252,11 @@ def _environment_of(triggerer: str, box: Running, clock: Clock | None) -> dict[s
     return {"CHAOS_COMPONENT": triggerer, **_connections(box, triggerer.upper()), **skewed}
 
 
-def _connections(box: Running, who: str) -> Mapping[str, str]:
-    """Connections whose logins tell who asks."""
+def _connections(box: Running, component: str) -> Mapping[str, str]:
+    """Connections whose logins name the component that uses them."""
     automic, acquia = box.connections()["automic_default"], box.connections()["acquia_default"]
-    automic["login"] = f"100/{who}/CHAOS"
-    acquia["login"] = who
+    automic["login"] = f"100/{component}/CHAOS"
+    acquia["login"] = component
     return {
         "AIRFLOW_CONN_AUTOMIC_DEFAULT": json.dumps(automic),
         "AIRFLOW_CONN_ACQUIA_DEFAULT": json.dumps(acquia),
@@ -271,7 +271,7 @@ def _open_accounts(box: Running) -> None:
 
 
 def _with_refs(jobs: Sequence[Job], box: Running) -> list[Job]:
-    """The jobs, with something to wait for where they wait for others; and the remote told how all end."""
+    """The jobs, with refs for those that wait for other executions; the remote gets a rule for each end."""
     for job in jobs:
         box.sandbox.rules.add(*_rules(job))
     return [replace(job, ref=_start_other(job, box)) if job.kind is Kind.SENSOR else job for job in jobs]
@@ -288,7 +288,7 @@ def _rules(job: Job) -> list[Rule]:
 
 
 def _start_other(job: Job, box: Running) -> str:
-    """An execution that is nobody's here; the run ends it when somebody waits for it."""
+    """An execution of no task in the run; the harness ends it once a task waits for it."""
     reply = requests.post(
         f"{box.url}/automic/ae/api/v1/100/executions",
         json={"object_name": job.name},

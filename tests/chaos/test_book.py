@@ -1,4 +1,4 @@
-"""A book that cannot fail is no book: each is shown to hold, and to fail."""
+"""Each book holds for a correct run and fails for a violation."""
 
 from __future__ import annotations
 
@@ -83,16 +83,16 @@ def test_a_task_that_started_nothing_is_a_violation() -> None:
 
 
 @pytest.mark.parametrize("executions", [(), (replace(GOOD, job=ACQUIA.name),)])
-def test_an_unknown_start_that_explains_itself_is_in_order_where_no_marker_is_kept(executions: Any) -> None:
+def test_an_explained_unknown_start_without_a_marker_is_in_order(executions: Any) -> None:
     explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
     assert broken(books(ACQUIA, *executions, ended=explained)) == []
 
 
-def test_an_unknown_start_that_does_not_explain_itself_is_a_violation() -> None:
+def test_an_unexplained_unknown_start_is_a_violation() -> None:
     assert broken(books(ACQUIA, ended=FAILED)) == ["starts"]
 
 
-def test_where_a_marker_is_kept_no_explanation_helps() -> None:
+def test_an_unknown_start_with_a_marker_is_a_violation() -> None:
     explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
     assert broken(books(JOB, GOOD, ended=explained)) == ["outcomes"]
 
@@ -105,7 +105,7 @@ def test_a_task_that_has_not_ended_is_a_violation(state: str | None) -> None:
     assert broken(books(JOB, GOOD, ended=replace(SUCCESS, state=state))) == ["hanging"]
 
 
-def test_a_task_that_airflow_does_not_know_is_a_violation() -> None:
+def test_a_task_unknown_to_airflow_is_a_violation() -> None:
     assert "hanging" in broken(balance(Evidence(jobs=[JOB], executions=[GOOD])))
 
 
@@ -114,23 +114,23 @@ def test_a_wrong_outcome_is_a_violation(execution: Execution, ended: Ended) -> N
     assert broken(books(JOB, execution, ended=ended)) == ["outcomes"]
 
 
-def test_a_task_that_is_given_up_before_its_retries_are_is_a_violation() -> None:
+def test_a_task_given_up_before_its_last_retry_is_a_violation() -> None:
     assert broken(books(replace(JOB, ends=("failure", "success")), BAD, ended=FAILED)) == ["outcomes"]
     assert broken(books(replace(JOB, ends=("failure",)), BAD, ended=FAILED)) == []
 
 
-def test_what_a_user_has_failed_is_failed_whatever_the_remote_did() -> None:
+def test_a_task_failed_by_a_user_is_failed_with_any_end_of_its_execution() -> None:
     act = UserAct(job="JOBS.A", what="fail", at=12.0, ref="1")
     assert broken(books(JOB, GOOD, ended=FAILED, user_acts=[act])) == []
 
 
-def test_a_sensor_has_no_starts_of_its_own_and_must_end_as_what_it_waits_for() -> None:
+def test_a_sensor_starts_no_execution_and_ends_like_the_one_that_it_waits_for() -> None:
     sensor = replace(JOB, kind=Kind.SENSOR)
     assert broken(books(sensor, GOOD)) == []
     assert broken(books(sensor, BAD)) == ["outcomes"]
 
 
-def test_a_task_that_is_resumed_more_often_than_it_was_deferred_is_a_violation() -> None:
+def test_a_task_resumed_more_often_than_deferred_is_a_violation() -> None:
     first, second = [noted("defer"), noted("resume")], [noted("defer", 2), noted("resume", 2)]
     assert broken(books(JOB, GOOD, entries=[*first, *second])) == []
     assert broken(books(JOB, GOOD, entries=[*first, *first])) == []
@@ -145,22 +145,22 @@ def test_the_number_of_an_attempt_may_grow_between_its_deferral_and_its_resumpti
 # --- cancels
 
 
-def test_a_cancel_that_nobody_asked_for_is_a_violation() -> None:
+def test_a_cancel_that_was_not_requested_is_a_violation() -> None:
     cancelled = replace(BAD, phase="cancelled", is_cancelled=True)
     assert broken(books(JOB, cancelled, again(GOOD))) == ["cancels"]
 
 
-def test_a_cancel_that_a_user_asked_for_and_that_did_not_come_is_a_violation() -> None:
+def test_a_missing_cancel_is_a_violation() -> None:
     act = UserAct(job="JOBS.A", what="fail", at=12.0, ref="1")
     assert broken(books(JOB, RUNNING, ended=FAILED, user_acts=[act])) == ["cancels"]
 
 
-def test_what_ended_by_itself_need_not_be_cancelled() -> None:
+def test_an_execution_that_has_ended_need_not_be_cancelled() -> None:
     act = UserAct(job="JOBS.A", what="fail", at=12.0, ref="1")
     assert broken(books(JOB, BAD, ended=FAILED, user_acts=[act])) == []
 
 
-def test_the_deadline_cancels_what_is_stuck_and_nothing_else() -> None:
+def test_the_deadline_cancels_only_stuck_executions() -> None:
     job = replace(JOB, kind=Kind.DEADLINE, ends=("stuck", "success"))
     cancelled = replace(BAD, phase="cancelled", is_cancelled=True, ended_at=31.0)
     assert broken(books(job, cancelled, again(GOOD, at=40.0))) == []
@@ -168,7 +168,7 @@ def test_the_deadline_cancels_what_is_stuck_and_nothing_else() -> None:
     assert "cancels" in broken(books(job, BAD, again(cancelled), ended=FAILED))
 
 
-def test_a_deadline_that_comes_too_early_is_a_violation() -> None:
+def test_an_early_deadline_is_a_violation() -> None:
     job = replace(JOB, kind=Kind.DEADLINE, ends=("stuck", "success"))
     cancelled = replace(BAD, phase="cancelled", is_cancelled=True, ended_at=15.0)
     assert broken(books(job, cancelled, again(GOOD))) == ["cancels"]
@@ -187,12 +187,12 @@ def test_two_requests_before_retry_after_has_passed_are_a_violation() -> None:
     assert broken(books(JOB, GOOD, requests=requests, retry_after=6.0)) == ["restraint"]
 
 
-def test_what_was_under_way_when_the_429_came_says_nothing() -> None:
+def test_a_request_sent_before_the_429_arrived_is_not_counted() -> None:
     requests = [request(100.0, 429), request(100.1, 429), request(100.2, 429), request(100.3, 429)]
     assert broken(books(JOB, GOOD, requests=requests, retry_after=6.0)) == []
 
 
-def test_each_process_and_each_remote_counts_for_itself() -> None:
+def test_requests_are_counted_for_each_process_and_each_remote() -> None:
     others = [request(103.0, process="q"), request(104.0, system="automic"), request(105.0, process="r")]
     requests = [request(100.0, 429), request(102.0, 429), *others]
     assert broken(books(JOB, GOOD, requests=requests, retry_after=6.0)) == []
@@ -201,22 +201,22 @@ def test_each_process_and_each_remote_counts_for_itself() -> None:
 # --- the harness itself
 
 
-def test_a_kill_or_a_user_that_was_planned_and_did_not_come_is_a_violation() -> None:
+def test_a_planned_kill_or_user_act_that_did_not_happen_is_a_violation() -> None:
     assert broken(books(replace(JOB, point="sent", victim="task"), GOOD)) == ["applied"]
     assert broken(books(replace(JOB, user="clear"), GOOD)) == ["applied"]
 
 
-def test_a_kill_need_not_come_where_a_lost_reply_has_ended_the_task_before() -> None:
+def test_a_kill_is_not_missing_if_a_lost_reply_has_ended_the_task_before() -> None:
     explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
     assert broken(books(replace(ACQUIA, point="stored", victim="task"), ended=explained)) == []
 
 
-def test_a_fault_that_was_planned_and_not_played_is_a_violation() -> None:
+def test_a_planned_fault_that_was_not_played_is_a_violation() -> None:
     assert broken(books(JOB, GOOD, faults={"api-away": 1})) == []
     assert broken(books(JOB, GOOD, faults={"api-away": 1, "token-away": 0})) == ["applied"]
 
 
-def test_the_control_group_is_counted_apart_and_never_a_violation() -> None:
+def test_the_control_group_is_counted_separately_and_never_a_violation() -> None:
     plain = replace(JOB, kind=Kind.PLAIN)
     balanced = books(plain, GOOD, again(GOOD), ended=replace(SUCCESS, state="running", tries=3))
     assert broken(balanced) == []

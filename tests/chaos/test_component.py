@@ -1,4 +1,4 @@
-"""A component that dies is started again, and nothing of its first life outlives its end."""
+"""A component that dies is restarted, and no process of its first life survives its end."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_component_that_was_killed_is_an_error(component: Component, tmp_path:
     component.kill()
 
 
-def test_it_can_be_started_again_beside_what_is_left_of_it(component: Component, tmp_path: Path) -> None:
+def test_a_component_can_be_restarted_beside_its_remaining_children(component: Component, tmp_path: Path) -> None:
     orphan = die(component, tmp_path)
     component.start_again()
     component.check()

@@ -6,14 +6,14 @@ from pathlib import Path
 from tests.chaos.ledger import Ledger, is_airflow
 
 
-def test_what_is_noted_is_read_in_order(tmp_path: Path) -> None:
+def test_entries_are_read_in_order(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     ledger.note("JOBS.A", "execute", 1)
     ledger.note("JOBS.A", "kill", 1)
     assert [(one.what, one.process) for one in ledger.read()] == [("execute", os.getpid()), ("kill", os.getpid())]
 
 
-def test_nothing_is_noted_at_first(tmp_path: Path) -> None:
+def test_a_new_ledger_is_empty(tmp_path: Path) -> None:
     assert Ledger(tmp_path / "ledger").read() == []
 
 

@@ -15,11 +15,11 @@ def test_a_plan_is_the_same_every_time_and_has_every_kind() -> None:
     assert {job.kind for job in jobs(20)} == set(Kind)
 
 
-def test_every_job_has_a_name_of_its_own() -> None:
+def test_every_job_has_a_unique_name() -> None:
     assert max(Counter(job.name for job in jobs(300)).values()) == 1
 
 
-def test_every_point_and_both_victims_are_met_at_both_remotes() -> None:
+def test_every_point_and_both_victims_occur_at_both_remotes() -> None:
     killed = Counter((job.kind, job.point, job.victim) for job in with_kills(jobs(), of_ten=10) if job.point)
     for kind in (Kind.AUTOMIC, Kind.ACQUIA):
         assert sum(one[0] is kind for one in killed) == 2 * len(Point)
@@ -29,7 +29,7 @@ def test_a_job_with_a_user_or_a_failure_keeps_its_worker() -> None:
     assert not any(job.point for job in with_kills(jobs(), of_ten=10) if job.user or job.ends != ("success",))
 
 
-def test_without_kills_nobody_is_killed() -> None:
+def test_a_plan_without_kills_has_no_points() -> None:
     assert with_kills(jobs(), of_ten=0) == jobs()
 
 

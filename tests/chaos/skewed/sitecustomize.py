@@ -5,7 +5,7 @@ import time
 
 
 def sleep(seconds: float) -> None:
-    """Sleep on nothing for so long, by a relative timeout."""
+    """Sleep for that many seconds, by a relative timeout."""
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
     select.select([], [], [], seconds)
