@@ -14,7 +14,7 @@ DEADLINE_SECONDS = 20.0
 
 
 class Kind(StrEnum):
-    """What runs a job."""
+    """The kind of task that runs a job."""
 
     AUTOMIC = "automic"
     """Starts an execution, which keeps a marker, and defers."""
@@ -36,11 +36,11 @@ CONTROLS = (Kind.PLAIN, Kind.PYTHON)
 """The control group, which is counted apart."""
 
 STARTERS = (Kind.AUTOMIC, Kind.ON_WORKER, Kind.DEADLINE, Kind.ACQUIA)
-"""What starts something with this package."""
+"""The kinds that start work with this package."""
 
 
 class Point(StrEnum):
-    """Where a worker is killed, on the first attempt that comes there."""
+    """The point at which a worker is killed, on the first attempt that reaches it."""
 
     INTENDED = "intended"
     """The intent is written down, the request is not sent."""
@@ -123,7 +123,7 @@ SHARES = (0.1, 0.6, 0.3, 1.0, 0.2, 0.8, 0.45)
 """How long it runs, one job after the other: shares of the longest."""
 
 SHORT_SECONDS = 4.0
-"""Where a worker waits, and where several executions follow each other."""
+"""The longest remote work, in seconds, of jobs with a waiting worker or several successive executions."""
 
 
 def make_jobs(count: int, longest_seconds: float) -> list[Job]:
@@ -158,7 +158,7 @@ _POINTS = {
     Kind.ON_WORKER: (Point.INTENDED, Point.SENT, Point.REPLIED, Point.STORED, Point.FINISHED),
     Kind.PLAIN: (Point.INTENDED, Point.SENT, Point.REPLIED, Point.RESUMED),
 }
-"""Where the worker of each kind can be killed."""
+"""The points at which the worker of each kind can be killed."""
 
 
 def with_kills(jobs: Iterable[Job], *, of_ten: int) -> list[Job]:

@@ -1,4 +1,4 @@
-"""What a series of runs has shown: a table for people, JSON for machines."""
+"""The report of a series of runs: a table for people, JSON for machines."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _line(result: Result) -> str:
 
 
 def details(result: Result) -> str:
-    """What was done, and what must not be."""
+    """The actions of a run, and its violations."""
     done = ", ".join(f"{count} x {what}" for what, count in result.done.items()) or "nothing"
     restarted = f"; started again: {', '.join(result.restarted)}" if result.restarted else ""
     lines = [f"{one.book}: {one.job}: {one.evidence}" for one in result.balance.violations]

@@ -81,7 +81,7 @@ class Run:
     # --- one round
 
     def _round(self) -> bool:
-        """What is due now, twice a second; true when all is over."""
+        """Perform the actions that are due, twice a second; return True at the end of the run."""
         if time.monotonic() < self._next_round_at:
             return False
         self._next_round_at = time.monotonic() + ROUND_SECONDS
@@ -217,7 +217,7 @@ class Run:
                 self._act(job)
 
     def _confirm(self) -> None:
-        """What a user did has been done once Airflow's database shows it, whatever the API has answered."""
+        """Confirm a user's act once Airflow's database shows it: the reply of the API does not prove it."""
         for name, (act, attempt) in list(self._pending.items()):
             instance = self.instances[name]
             if instance.state == "failed" or instance.try_number > attempt:
@@ -235,7 +235,7 @@ class Run:
         return self.stage.box.sandbox.task(ref, time.time())["ended_at"] is not None
 
     def _act(self, job: Job) -> None:
-        """What a user does; where nothing comes of it, a user tries again later."""
+        """Perform a user's act; an act without an effect is repeated later."""
         index = [one.name for one in self.stage.jobs if one.kind is job.kind].index(job.name)
         task = DagRun(api=self.stage.airflow.api, dag_id="chaos", run_id=self.stage.run_id).task(job.kind, index)
         act = UserAct(job=job.name, what=job.user, at=time.time(), ref=self._running_ref(job))

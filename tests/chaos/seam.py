@@ -29,7 +29,7 @@ _by_name = {job.name: job for job in JOBS}
 
 
 def host_name() -> str:
-    """What Airflow calls this host in its tables: the component that runs here."""
+    """The name of this host in Airflow's tables: the component that runs here."""
     return os.environ.get("CHAOS_COMPONENT", "worker")
 
 
@@ -117,7 +117,7 @@ class MortalAcquia(Mortal, AcquiaTaskOperator):
 
 
 class PlainStart(BaseOperator):
-    """What one writes without the package: a request, a deferral as long as the work takes, a result."""
+    """An operator without the package: a request, a deferral for the duration of the work, a result."""
 
     template_fields = ("object_name",)
 

@@ -52,7 +52,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """What Airflow's database says of a task.
+    """The state of a task in Airflow's database.
 
     :param is_held: whether a triggerer that lives has its trigger.
     """
@@ -106,7 +106,7 @@ class Stage:
         }
 
     def tasks(self) -> list[dict[str, Any]]:
-        """What the remotes have started."""
+        """The tasks that the remotes have started."""
         return self.box.sandbox.tasks(time.time())
 
     def holder(self) -> str:

@@ -1,4 +1,4 @@
-"""What every task process would import is imported once, before workers are forked: a run is to be cheap."""
+"""Imports the modules of every task process once, before workers are forked, to make a run cheap."""
 
 import airflow.providers.standard.triggers.temporal
 import authlib.integrations.requests_client

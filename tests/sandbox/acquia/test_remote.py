@@ -50,7 +50,7 @@ def test_a_notification_runs_and_completes(acquia: Visitor) -> None:
     )
 
 
-def test_a_notification_says_what_it_is_about(acquia: Visitor) -> None:
+def test_a_notification_names_its_context(acquia: Visitor) -> None:
     seen = acquia.read(f"/notifications/{start(acquia)}")
     assert (seen["event"], seen["label"]) == ("CodeSwitched", "Code switched")
     assert seen["context"]["application"] == {"uuids": [APPLICATION]}
@@ -73,9 +73,7 @@ def test_a_notification_says_what_it_is_about(acquia: Visitor) -> None:
         ("PUT", f"/environments/{ENVIRONMENT}", 202),
     ],
 )
-def test_a_start_answers_as_the_vendor_says_of_its_operation(
-    acquia: Visitor, method: str, path: str, status: int
-) -> None:
+def test_a_start_answers_as_documented_for_its_operation(acquia: Visitor, method: str, path: str, status: int) -> None:
     assert acquia.ask(send(method, path, {} if method == "POST" else None)).status == status
 
 
@@ -148,7 +146,7 @@ def test_an_unknown_shape_is_an_error(acquia: Visitor) -> None:
     assert b"knows no such shape" in acquia.post(SWITCH, {"branch": "main"}).body
 
 
-def test_a_failed_notification_says_why(acquia: Visitor) -> None:
+def test_a_failed_notification_names_its_reason(acquia: Visitor) -> None:
     acquia.sandbox.add_rule(outcome="failure", message="no such branch", progress="zero")
     ref, acquia.now = start(acquia), NOW + 5
     seen = acquia.read(f"/notifications/{ref}")

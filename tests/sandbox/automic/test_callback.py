@@ -253,7 +253,7 @@ def test_the_entry_shows_the_progress_of_the_callback(automic: Visitor, answers:
     assert ("end_time" in entry) is (status != 1550)
 
 
-def test_the_entry_says_why_the_engine_gave_up(automic: Visitor) -> None:
+def test_the_entry_names_the_reason_of_a_given_up_callback(automic: Visitor) -> None:
     configure(automic, callback_attempts=1)
     start(automic)
     [post] = due(automic, 5)

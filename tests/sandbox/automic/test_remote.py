@@ -124,7 +124,7 @@ def test_a_malformed_start_is_refused(automic: Visitor, content: object) -> None
     assert automic.post("/100/executions", content).status == 400
 
 
-def test_malformed_json_is_refused_and_breaks_where_it_holds_a_callback(automic: Visitor) -> None:
+def test_malformed_json_is_refused_and_causes_a_server_error_with_a_callback(automic: Visitor) -> None:
     broken = Call(method="POST", path="/100/executions", body=b'{"object_name": "X",}')
     assert automic.ask(broken).status == 400
     worse = Call(method="POST", path="/100/executions", body=b'{"callback": {},}')
@@ -230,7 +230,7 @@ def test_a_recurring_start_brings_one_execution_per_interval(automic: Visitor) -
     assert status(automic, run_id) == 1900
 
 
-def test_a_recurring_start_without_an_end_goes_on_until_cancelled_with_its_children(automic: Visitor) -> None:
+def test_a_recurring_start_without_an_end_continues_until_it_is_cancelled_with_its_children(automic: Visitor) -> None:
     run_id, automic.now = start(automic, execution_option="recurring", recurring={}), NOW + 3
     automic.post(f"/100/executions/{run_id}/status", {"action": "cancel", "cancel": {"recursive": "true"}})
     assert [status(automic, run_id), status(automic, run_id + 1)] == [1850, 1850]
