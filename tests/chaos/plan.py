@@ -123,7 +123,7 @@ SHARES = (0.1, 0.6, 0.3, 1.0, 0.2, 0.8, 0.45)
 """How long it runs, one job after the other: shares of the longest."""
 
 SHORT_SECONDS = 4.0
-"""The longest remote work, in seconds, of jobs with a waiting worker or several successive executions."""
+"""The shortest remote work, in seconds; jobs of the control group and those that fail or get stuck have it."""
 
 
 def make_jobs(count: int, longest_seconds: float) -> list[Job]:
