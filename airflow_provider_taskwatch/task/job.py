@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.callback import Expectation
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.record import Started
+    from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
 
 KEY = "taskwatch_start"
 
 
 class Work(Protocol):
     """What is started: the part of an operator that its class defines."""
+
+    @property
+    def hook(self) -> SystemHook:
+        """The hook of the connection."""
 
     def prepare(self) -> None:
         """Ask the remote what must be known before the start."""

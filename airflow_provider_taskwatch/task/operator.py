@@ -138,7 +138,6 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         self.include_personal = include_personal
         self.output_path = output_path
         self._ti: Any = None
-        self._is_killable = False
 
     # --- what subclasses say
 
@@ -176,7 +175,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     @cached_property
     def remote(self) -> Remote:
         """The remote of this task instance."""
-        return Remote(self.hook, self, self.log)
+        return Remote(self, self.log)
 
     def _job(self, context: Context) -> Job:
         """The job of this task instance, from the rendered arguments."""
@@ -198,9 +197,8 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     def execute(self, context: Context) -> Any:
         self.has_page = False
         self.validate()
-        self._ti = ti = context["ti"]
         remote = self.remote
-        self._is_killable = True
+        self._ti = ti = context["ti"]
         record, started = Attempt(self._job(context), remote, self._records(context), self.log).obtain()
         if started is not None and record.ref is None:
             return self.without_ref(started)
@@ -234,7 +232,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
 
     def on_kill(self) -> None:
         """Cancel at the remote if a user ended the task, or if its time is over."""
-        if not self._is_killable:
+        if self._ti is None:
             return
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             if self.on_timeout == "cancel":

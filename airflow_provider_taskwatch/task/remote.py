@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 class Remote:
     """The remote of one task instance.
 
-    :param hook: the connection's hook.
-    :param work: what is started.
+    :param work: what is started. Its hook is imported on first use: an early kill needs none.
     :param log: the log of the task.
     """
 
-    def __init__(self, hook: SystemHook, work: Work, log: Any) -> None:
-        self.hook = hook
+    def __init__(self, work: Work, log: Any) -> None:
         self.work = work
         self._log = log
         self.record: Record | None = None
@@ -41,6 +39,10 @@ class Remote:
         """What runs: the ref of the start, or of its restart where one is followed."""
         self.is_unwanted = False
         """Whether a user, or a timeout, has ended the task."""
+
+    @property
+    def hook(self) -> SystemHook:
+        return self.work.hook
 
     @property
     def system(self) -> System:

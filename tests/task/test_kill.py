@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,23 @@ def test_a_kill_while_an_earlier_start_is_looked_for_starts_nothing(box: Running
     seen = len(box.sandbox.log())
     with terminated(life, lambda: len(box.sandbox.log()) > seen), pytest.raises(AirflowFailException, match="a user"):
         life.retry()
+    assert box.sandbox.tasks(time.time()) == []
+
+
+class KilledAtImport(Automic):
+    """A task that a signal reaches while its hook is imported."""
+
+    @cached_property
+    def hook(self) -> Any:
+        self.on_kill()
+        return super().hook
+
+
+def test_a_kill_while_the_hook_is_imported_starts_nothing(box: Running) -> None:
+    life = waiting()
+    life.kind, life.state = KilledAtImport, lambda: "failed"
+    with pytest.raises(AirflowFailException, match="a user"):
+        life.execute()
     assert box.sandbox.tasks(time.time()) == []
 
 
