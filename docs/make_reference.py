@@ -401,9 +401,15 @@ def _connection_type(one: Mapping[str, Any]) -> list[str]:
 
 def _basics(labels: Mapping[str, str], hints: Mapping[str, str]) -> Iterator[str]:
     for name in ("host", "login", "password"):
-        words = ", ".join(filter(None, (labels.get(name), f"such as `{hints[name]}`" if name in hints else "")))
-        if words:
+        if words := _basic(labels.get(name, ""), hints.get(name, "")):
             yield f"{name.capitalize()}: {words}."
+
+
+def _basic(label: str, hint: str) -> str:
+    """What a field of every connection holds, by its label and its placeholder in Airflow's form."""
+    if not label or not hint:
+        return f"such as `{hint}`" if hint else label
+    return hint if hint.startswith(label) else f"{label} ({hint})"
 
 
 def _field_table(known: Mapping[str, Any]) -> list[str]:
@@ -459,10 +465,12 @@ def _errors() -> list[str]:
         "## Exceptions",
         "",
         f"Hooks raise these, from `{TaskWatchError.__module__}`; `transient` says whether asking again later can help.",
+        "So does a task that fails before it waits (a refused start, a wrong argument).",
         "",
         *(f"{'  ' * depth}- `{cls.__name__}`: {_first(cls)}" for depth, cls in _tree(TaskWatchError)),
         "",
-        "A task fails with one of Airflow's exceptions, whose message says why:",
+        "If a person must decide (an uncertain start, for example), a task raises Airflow's `AirflowFailException` and",
+        f"is not retried. A task whose wait ends badly raises one of these, from `{PACKAGE}.task.result`:",
         "",
     ]
     return [*shown, *(f"- `{cls.__name__}`: {_first(cls)}" for cls in task_errors())]

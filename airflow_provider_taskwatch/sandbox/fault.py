@@ -54,7 +54,7 @@ _NEEDED: Mapping[str, str] = {"callback_early": '"callback"'}
 class Fault:
     """One fault, and the calls that it hits: those to a remote, or the callbacks of one.
 
-    :param name: one of the faults (:data:`ABOUT`).
+    :param name: one of the faults.
     :param system: only calls to this remote; empty: to any.
     :param method: only this HTTP method.
     :param path: regular expression, searched in the path after the remote's mount point, or in that of a callback.

@@ -37,7 +37,7 @@ class Rule:
     :param system: only starts at this remote; empty: at any.
     :param times: the number of starts, then the next matching rule counts; None: all.
     :param duration: seconds from the beginning of the task to its end.
-    :param outcome: one of the outcomes (:data:`OUTCOMES`), or the remote's own status: ``1911``, ``"succeeded"``.
+    :param outcome: one of the outcomes, or the remote's own status: ``1911``, ``"succeeded"``.
     :param message: what the remote says when the task has ended.
     :param progress: ``rising`` to 100, always ``zero``, ``full`` from the start, or ``absent``.
     :param stages: pairs of seconds, in rising order, and the remote's own status, shown from then on until the task

@@ -18,7 +18,7 @@ class RemoteTaskFailed(AirflowException):
 
 
 class WaitFailed(AirflowException):
-    """The wait ended without an end of the remote task: refused, blocked, an unknown status."""
+    """The wait ended before the remote task did: a refusal, a blocked task, an unknown status."""
 
 
 class WaitTimedOut(WaitFailed):

@@ -35,8 +35,9 @@ class AcquiaSettings(TokenSettings):
 
     :param expired_status: HTTP status that an expired token is answered with: 401, or 403 as some users report.
     :param require_scope: tokens without ``scope=organization:<uuid>`` answer 403.
-    :param shape: the start reply, a name in ``SHAPES``, where the rule names none.
-    :param switch_shape: the reply to a bulk code switch, a name in ``SWITCH_SHAPES``.
+    :param shape: the form of the reply to a start, where the rule names none; the answer to an unknown one lists
+        them.
+    :param switch_shape: the form of the reply to a bulk code switch: ``links``, ``uuid`` or ``notification``.
     :param one_at_a_time: a start answers 409 while another at the same path runs.
     :param list_lag: seconds by which the lists are behind single reads.
     :param foreign_api: the API base in links of the shape ``foreign-host``.

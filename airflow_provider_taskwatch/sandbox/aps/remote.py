@@ -35,7 +35,7 @@ LATEST = 10
 class ApsSettings(TokenSettings):
     """The settings of the emulated platform.
 
-    :param clients: secrets by consumer key. What the second one sends runs by itself, by the rules: it stands for an
+    :param clients: secrets by consumer key. What the second one sends runs by itself, by the rules: it stands for
         another application.
     :param users: account by user.
     :param aps_tokens: user by the token in ``APS-Token``.

@@ -30,7 +30,8 @@ class PushSettings:
 
     :param push_url: where to; empty: they are not pushed, and can be pulled.
     :param push_headers: sent along, such as the API key that was agreed upon.
-    :param push_retries: a name in :data:`RETRIES`.
+    :param push_retries: when a push is repeated: ``none`` (never), ``guide`` (after 5 and 10 minutes) or ``realtime``
+        (after 1, 5 and 15 minutes).
     :param push_speed: the factor by which the pauses between the attempts pass faster.
     :param push_at_once: the largest number of attempts at a time.
     :param push_timeout: seconds without an answer after which an attempt has failed.
