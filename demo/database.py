@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from demo.configuration import environment
+from demo.lock import locked
 
 _MIGRATE_WITHIN_SECONDS = 240.0
 
@@ -19,9 +20,9 @@ _MIGRATE_WITHIN_SECONDS = 240.0
 def create(target: Path) -> None:
     """Put an empty database of the installed Airflow version at the target."""
     template = Path(sys.prefix) / "var" / f"airflow-{version('apache-airflow')}-wal.db"
-    if not template.exists():
-        template.parent.mkdir(exist_ok=True)
-        _make(template)
+    with locked(template):
+        if not template.exists():
+            _make(template)
     shutil.copyfile(template, target)
 
 

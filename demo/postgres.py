@@ -19,6 +19,7 @@ import psycopg
 
 from demo import database
 from demo.configuration import environment
+from demo.lock import locked
 from demo.port import free_port
 from demo.wait import until
 
@@ -121,9 +122,9 @@ def _template(binaries: Path) -> Path:
     """A cluster with a migrated database of the installed Airflow version."""
     release = binaries.parent.name
     template = Path(sys.prefix) / "var" / f"airflow-{version('apache-airflow')}-postgresql-{release}"
-    if not template.exists():
-        template.parent.mkdir(exist_ok=True)
-        _make(template, binaries)
+    with locked(template):  # the workers of a parallel test run need it at the same moment
+        if not template.exists():
+            _make(template, binaries)
     return template
 
 
@@ -144,7 +145,7 @@ def _make(template: Path, binaries: Path) -> None:
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(_START_WITHIN_SECONDS)
-        unfinished = template.with_suffix(".unfinished")
+        unfinished = template.with_name(f"{template.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.copytree(data, unfinished)
         unfinished.replace(template)
