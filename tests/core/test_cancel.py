@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.core.cancel import (
     lost_message,
     why_left,
 )
-from airflow_provider_taskwatch.core.error import RemoteError, ReplyError
+from airflow_provider_taskwatch.core.error import RemoteError, ReplyError, StrangerError
 from airflow_provider_taskwatch.core.flow import ask, ask_json
 from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.system import Effect, SystemDefaults
@@ -40,7 +40,14 @@ class Jobs(SystemDefaults):
 
     def observe(self, ref):
         job = yield from ask_json(get(f"/jobs/{ref}"))
-        return Observation(ref=ref, phase=Phase(job["phase"]))
+        return Observation(ref=ref, phase=Phase(job["phase"]), status=job["status"])
+
+    def successor(self, seen, options):
+        yield from ()
+        return options.get("restart") if seen.ref == "7" else None
+
+    def is_own(self, seen, options):
+        return seen.ref == "7"
 
     def cancel(self, ref, options):
         yield from ask(send("POST", f"/jobs/{ref}/cancel", {}))
@@ -51,8 +58,8 @@ class Endless(Jobs):
     can_cancel = False
 
 
-def job(phase):
-    return reply(200, {"phase": phase})
+def job(phase, status=""):
+    return reply(200, {"phase": phase, "status": status})
 
 
 def test_a_cancel_survives_json():
@@ -81,6 +88,7 @@ def test_fields_of_a_newer_version_are_left_out():
 
 def test_the_task_is_named_with_its_map_index():
     assert WANTED.task == "d.t of r"
+    assert replace(WANTED, map_index=0).task == "d.t[0] of r"
     assert replace(WANTED, map_index=3).task == "d.t[3] of r"
 
 
@@ -128,16 +136,35 @@ def test_a_task_that_has_ended_is_not_cancelled(phase):
     assert result_of(carry_out(Jobs(), WANTED, 0.0), job(phase)) == (CancelEnd.ENDED, "7")
 
 
+def test_a_task_that_the_remote_calls_lost_has_ended():
+    assert result_of(carry_out(Jobs(), WANTED, 0.0), job("lost", "1850")) == (CancelEnd.ENDED, "7")
+    assert result_of(carry_out(Jobs(), WANTED, 0.0), job("lost")) == (CancelEnd.UNKNOWN, "7")
+
+
 def test_a_ref_that_the_remote_does_not_know_yet_is_an_error():
     young = replace(WANTED, unknown_until=10.0)
     with pytest.raises(ReplyError, match="job 7 yet"):
         play(carry_out(Jobs(), young, 9.0), job("lost"))
-    assert result_of(carry_out(Jobs(), young, 11.0), job("lost")) == (CancelEnd.UNKNOWN, "7")
+    assert result_of(carry_out(Jobs(), young, 10.0), job("lost")) == (CancelEnd.UNKNOWN, "7")
+    assert result_of(carry_out(Jobs(), young, 9.0), job("running"), reply(204)) == (CancelEnd.CANCELLED, "7")
 
 
 def test_a_refusal_is_ignored_where_the_task_has_ended_meanwhile():
     flow = carry_out(Jobs(), WANTED, 0.0)
     assert result_of(flow, job("running"), reply(409), job("succeeded")) == (CancelEnd.ENDED, "7")
+
+
+def test_a_restart_is_cancelled_and_its_refusal_is_ignored_where_it_has_ended():
+    restarted = replace(WANTED, options={"restart": "8"})
+    steps, end = play(carry_out(Jobs(), restarted, 0.0), job("failed"), job("running"), reply(204))
+    assert (targets(steps)[-1], end) == ("POST /jobs/8/cancel", (CancelEnd.CANCELLED, "8"))
+    flow = carry_out(Jobs(), restarted, 0.0)
+    assert result_of(flow, job("failed"), job("running"), reply(409), job("succeeded")) == (CancelEnd.ENDED, "8")
+
+
+def test_a_ref_that_belongs_to_another_start_is_asked_no_cancel():
+    with pytest.raises(StrangerError, match="job 9 is not the one"):
+        play(carry_out(Jobs(), replace(WANTED, ref="9"), 0.0), job("running"))
 
 
 @pytest.mark.parametrize("status, replies", [(403, [job("running")]), (503, [])])

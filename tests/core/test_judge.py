@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_provider_taskwatch.core.judge import Memory, WaitRules, from_json, judge, outcome_from
+from airflow_provider_taskwatch.core.judge import Memory, WaitRules, from_json, judge, outcome_from, patience
 from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
@@ -61,13 +61,18 @@ def test_the_grace_period_counts_from_the_start_of_the_wait():
 def test_a_known_ref_that_is_gone_is_lost_at_once():
     _, _, outcome = read((0.0, RUNNING), (2.0, ABSENT))
     assert outcome.ending is Ending.LOST
-    assert "was there and is not found any more" in outcome.message
+    assert outcome.message == "execution 7 was there and is not found any more: it was removed or archived"
 
 
 def test_an_unreadable_reply_does_not_prove_that_the_ref_is_known():
     memory, _, outcome = read((0.0, UNREADABLE), (2.0, ABSENT))
     assert (memory.seen, outcome) == (False, None)
     assert read((0.0, ODD))[0].seen
+    assert read((0.0, seen(Phase.RUNNING, "")))[0].seen
+
+
+def test_an_unreadable_reply_does_not_hide_that_the_ref_was_known():
+    assert read((0.0, RUNNING), (2.0, UNREADABLE), (4.0, ABSENT))[2].ending is Ending.LOST
 
 
 def test_a_restart_has_a_grace_period_of_its_own():
@@ -128,6 +133,33 @@ def test_any_observation_ends_a_row_of_failures(reading):
     assert read((0.0, reading), memory=Memory(failures=3))[0].failures == 0
 
 
+@each_row("reading", [RUNNING, ODD, BLOCKED])
+def test_an_observation_that_changes_nothing_keeps_the_same_memory(reading):
+    memory, *_ = read((0.0, reading))
+    assert judge(memory, reading, WaitRules(), 1.0, "execution")[0] is memory
+
+
+@each_row(
+    "memory, age, seconds",
+    [
+        (Memory(), 100.0, 200.0),
+        (Memory(since=50.0), 100.0, 250.0),
+        (Memory(), 301.0, 0.0),
+        (Memory(seen=True), 100.0, None),
+        (Memory(seen=True, unknown_since=90.0), 100.0, 290.0),
+        (Memory(seen=True, unknown_since=90.0), 391.0, 0.0),
+        (Memory(seen=True, blocked_since=90.0), 100.0, 50.0),
+        (Memory(seen=True, blocked_since=90.0), 151.0, 0.0),
+    ],
+)
+def test_the_patience_with_a_state_runs_from_its_beginning(memory, age, seconds):
+    assert patience(memory, WaitRules(blocked_timeout=60.0), age) == seconds
+
+
+def test_a_blocked_task_without_a_timeout_is_waited_for_without_end():
+    assert patience(Memory(seen=True, blocked_since=90.0), WaitRules(), 100.0) is None
+
+
 def test_a_memory_survives_json():
     memory = Memory(ref="8", since=4.0, failures=2, seen=True, unknown_since=1.5, blocked_since=2.5)
     assert from_json(json.loads(json.dumps(memory.to_json()))) == memory
@@ -173,6 +205,8 @@ def test_no_part_of_a_secret_is_left_at_the_cut_of_a_long_text(before: int) -> N
     secret = "a-secret-of-the-connection"
     text = "x" * before + secret + "y" * 200_000 + secret + "z" * before
     seen = Observation(ref="1", phase=Phase.FAILED, result={"log": text}, mask=Mask((secret,)))
-    shown = outcome_from(seen, Ending.FAILED, "").result["log"]
+    outcome = outcome_from(seen, Ending.FAILED, "")
+    shown = outcome.result["log"]
+    assert outcome.loss == "1 long texts are cut"
     assert len(shown) <= 4000
     assert not any(secret[at : at + 6] in shown for at in range(len(secret) - 5))

@@ -15,13 +15,16 @@ from tests.play import reply
 from tests.rows import each_row
 
 LAST = {"x-ratelimit-remaining": "0"}
+NOW = {"date": "Wed, 21 Oct 2026 07:00:00 GMT"}
 
 
 def headed(status, headers):
     return reply(status, **headers)
 
 
-@each_row("status, fails", [(200, False), (401, False), (404, False), (429, True), (500, True), (503, True)])
+@each_row(
+    "status, fails", [(200, False), (401, False), (404, False), (429, True), (499, False), (500, True), (503, True)]
+)
 def test_only_429_and_5xx_are_failures_of_the_remote(status, fails):
     assert is_failure(reply(status)) is fails
 
@@ -51,16 +54,25 @@ def test_a_retry_after_in_a_good_reply_holds_no_request():
 
 @each_row(
     "reset, seconds",
-    [("30", 30.0), (" 5 ", 5.0), ("1800000000", 0.0), ("9" * 5000, 0.0), ("soon", 0.0), ("-1", 0.0), ("", 0.0)],
+    [
+        ("30", 30.0),
+        (" 5 ", 5.0),
+        ("1", 1.0),
+        ("0", 0.0),
+        ("1800000000", 0.0),
+        ("9" * 5000, 0.0),
+        ("soon", 0.0),
+        ("-1", 0.0),
+        ("", 0.0),
+    ],
 )
 def test_a_used_up_allowance_holds_for_a_valid_reset(reset, seconds):
     assert hold_seconds(headed(200, {**LAST, "x-ratelimit-reset": reset}), 0) == seconds
 
 
 def test_a_used_up_allowance_holds_until_the_time_of_its_reset():
-    now = {"date": "Wed, 21 Oct 2026 07:00:00 GMT"}
-    assert hold_seconds(headed(200, {**LAST, **now, "x-ratelimit-reset": "2026-10-21T07:00:40+00:00"}), 0) == 40.0
-    assert hold_seconds(headed(200, {**LAST, **now, "x-ratelimit-reset": "2026-10-21T06:00:00Z"}), 0) == 0.0
+    assert hold_seconds(headed(200, {**LAST, **NOW, "x-ratelimit-reset": "2026-10-21T07:00:40+00:00"}), 0) == 40.0
+    assert hold_seconds(headed(200, {**LAST, **NOW, "x-ratelimit-reset": "2026-10-21T06:00:00Z"}), 0) == 0.0
     assert hold_seconds(headed(200, {**LAST, "x-ratelimit-reset": "2026-10-21T07:00:40+00:00"}), 0) == 0.0
 
 
@@ -89,11 +101,15 @@ def test_a_used_up_allowance_holds_for_five_minutes_at_most(reset):
         (reply(200), True, Scope.NONE),
         (reply(404), True, Scope.NONE),
         (reply(302), True, Scope.NONE),
+        (reply(499), True, Scope.NONE),
         (reply(500), True, Scope.SUBJECT),
         (reply(503, retry_after="3600"), True, Scope.SUBJECT),
         (None, True, Scope.SUBJECT),
         (reply(429), True, Scope.QUOTA),
         (headed(200, {**LAST, "x-ratelimit-reset": "30"}), True, Scope.QUOTA),
+        (headed(200, {**LAST, "x-ratelimit-reset": "0"}), True, Scope.NONE),
+        (headed(200, {**LAST, "x-ratelimit-reset": "soon"}), True, Scope.NONE),
+        (headed(200, {**LAST, **NOW, "x-ratelimit-reset": "2026-10-21T06:00:00Z"}), True, Scope.NONE),
         (None, False, Scope.CONNECTION),
     ],
 )
@@ -125,9 +141,10 @@ def test_three_refs_that_fail_for_some_seconds_are_a_failing_remote():
 
 def test_two_refs_that_fail_beside_a_good_one_are_no_failing_remote():
     remote = Watched()
-    remote.succeeds("good", at=0.0)
-    remote.fails("a", "b", at=1.0)
-    assert not remote.fails("a", "b", at=60.0)
+    remote.succeeds("good", at=1000.0)
+    remote.fails("a", "b", at=1001.0)
+    assert not remote.fails("a", "b", at=1600.0)
+    assert remote.fails("a", "b", at=1600.1)
 
 
 @pytest.mark.parametrize("refs", [["a"], ["a", "b"]])
@@ -152,6 +169,14 @@ def test_one_success_ends_the_suspicion():
     assert not remote.fails("a", "b", "c", at=10.0)
 
 
+def test_refs_that_failed_before_a_success_do_not_count():
+    remote = Watched()
+    remote.fails("a", "b", "c", at=1.0)
+    remote.succeeds("good", at=9.0)
+    remote.fails("a", at=10.0)
+    assert not remote.fails("a", at=20.0)
+
+
 def test_a_slow_failure_began_when_it_was_requested():
     remote = Watched()
     assert remote.fails("a", "b", "c", at=30.0, asked_at=0.0)
@@ -167,11 +192,17 @@ def test_an_unreachable_remote_is_suspected_until_it_answers():
     remote.suspicion.unreachable(2.0)
     remote.succeeds("good", at=2.0)
     assert not remote.fails("a", at=2.0)
+    remote.succeeds("good", at=3.0)
+    remote.suspicion.unreachable(4.0)
+    remote.succeeds("good", at=5.0)
+    assert not remote.fails("a", at=6.0)
 
 
 def test_the_newest_good_refs_are_remembered():
     remote = Watched()
     remote.succeeds(*map(str, range(150)), at=0.0)
-    assert (remote.suspicion.is_good("0"), remote.suspicion.is_good("149")) == (False, True)
+    assert [remote.suspicion.is_good(ref) for ref in ("0", "49", "50", "149")] == [False, False, True, True]
+    remote.succeeds("50", "new", at=0.5)
+    assert [remote.suspicion.is_good(ref) for ref in ("50", "51", "52")] == [True, False, True]
     remote.fails("149", at=1.0)
     assert not remote.suspicion.is_good("149")

@@ -81,6 +81,16 @@ def test_a_damaged_plan_is_an_error_of_its_own(change, missing):
             "the first poll is in 8 s, then at most every 30 s, or 60 s while the end is far",
         ),
         (Plan(ref="7", rhythm=Rhythm(limit_seconds=5.0, adaptive=False)), 0.0, "the first poll is now, then every 5 s"),
+        (
+            Plan(ref="7", rhythm=Rhythm(limit_seconds=1.0, is_own_start=True)),
+            0.0,
+            "the first poll is in 1 s, then at most every 1 s",
+        ),
+        (
+            Plan(ref="7", rhythm=Rhythm(limit_seconds=5.0, far_seconds=60.0, adaptive=False)),
+            0.0,
+            "the first poll is now, then every 5 s",
+        ),
         (Plan(ref="7"), 3600.0, "the first poll is within 30 s, then at most every 30 s"),
         (
             Plan(ref="7", callback=Expectation(poll_seconds=300.0)),

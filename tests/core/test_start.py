@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 
 import pytest
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.record import (
     MOST_MARKS,
     Record,
@@ -133,6 +135,12 @@ def test_a_start_may_bring_no_ref():
     assert (Started(ref=None).ref, Started(ref=None).reply) == (None, {})
 
 
+def test_a_message_shows_the_beginning_of_a_reply_without_its_secrets():
+    started = Started(ref=None, reply={"pass": "s3cret", "log": "x" * 600}, mask=Mask(("s3cret",)))
+    assert started.summary.startswith("{'pass': '***', 'log': 'xxx")
+    assert len(started.summary) == 500
+
+
 def test_a_fingerprint_knows_inputs_by_their_content():
     assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": (1, 2), "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
@@ -144,7 +152,12 @@ def test_a_fingerprint_does_not_show_the_inputs():
     assert "s3cret" not in fingerprint({"password": "s3cret"})
 
 
-@each_row("value", [object(), {"a": {1, 2}}, float("nan"), [float("inf")], b"x"])
+ENDLESS = []
+ENDLESS.append(ENDLESS)
+DEEP = functools.reduce(lambda inner, _: [inner], range(100_000), [])
+
+
+@each_row("value", [object(), {"a": {1, 2}}, float("nan"), [float("inf")], b"x", ENDLESS, DEEP])
 def test_a_fingerprint_of_what_is_no_json_is_refused(value):
     with pytest.raises(ConfigurationError, match="must be JSON"):
         fingerprint(value)
@@ -161,8 +174,9 @@ def test_each_input_has_a_mark_by_its_dotted_name():
 
 
 def test_so_many_inputs_are_marked_by_their_first_names_only():
-    many = {"inputs": {str(number): number for number in range(MOST_MARKS + 1)}}
-    assert list(marks(many, "")) == ["inputs"]
+    most = {str(number): number for number in range(MOST_MARKS)}
+    assert len(marks({"inputs": most}, "")) == MOST_MARKS
+    assert list(marks({"inputs": {**most, "more": 1}}, "")) == ["inputs"]
 
 
 @each_row(
@@ -172,6 +186,7 @@ def test_so_many_inputs_are_marked_by_their_first_names_only():
         ({**INPUTS, "object": "Y"}, ["object"]),
         ({**INPUTS, "inputs": {"DAY": "2", "LIST": ["a"]}}, ["inputs.DAY", "inputs.NONE"]),
         ({**INPUTS, "new": 1}, ["new"]),
+        ({}, ["empty", "inputs.DAY", "inputs.LIST", "inputs.NONE", "object"]),
     ],
 )
 def test_the_inputs_that_changed_are_named(now, names):

@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import (
     TransportError,
 )
 from airflow_provider_taskwatch.core.judge import Memory, WaitRules
+from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.outcome import MOVED, Ending
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.plan import Plan
@@ -55,9 +56,10 @@ def test_polls_that_may_share_a_request_stay_together():
 
 
 def test_a_shared_observation_without_a_change_may_be_held():
-    _, second, third = together(seen(0.0), seen(20.0), seen(33.0, Phase.SUCCEEDED))
+    _, second, third, fourth = together(seen(0.0), seen(20.0), seen(90.0), seen(120.0, Phase.SUCCEEDED))
     assert (second.known.phase, second.hold) == (Phase.RUNNING, 9 * second.after)
     assert third.hold == 9 * third.after
+    assert (fourth.after, fourth.hold) == (30.0, 270.0)
 
 
 def test_a_shared_observation_is_not_held_beyond_the_last_poll():
@@ -244,6 +246,8 @@ def test_a_page_of_html_does_not_prove_that_the_remote_knows_the_ref():
 def test_a_last_poll_is_made_just_before_the_deadline():
     polls, _ = run(seen(0.0), seen(70.0), seen(78.0), OVER, ends_at=80.0)
     assert [poll.after for poll in polls] == [0.0, 8.0, 8.0, 27.5]
+    polls, _ = run(seen(0.0), seen(77.5), OVER, ends_at=80.0)
+    assert [poll.after for poll in polls] == [0.0, 8.0, 0.5]
 
 
 def test_a_wait_that_is_restarted_shortly_before_its_deadline_still_polls_in_time():
@@ -346,6 +350,27 @@ def test_personal_data_is_in_the_result_only_when_asked_for(phase):
     assert run(seen(0.0, phase), personal=True)[1].result == {"id": "7", "author": "me"}
 
 
+SECRET = "secret-of-the-connection"
+
+
+def ended(**more):
+    """The outcome of a success where personal data is asked for."""
+    success = Observation(ref=f"7-{SECRET}", phase=Phase.SUCCEEDED, mask=Mask((SECRET,)), **more)
+    return run(PollResult(age=0.0, observation=success), personal=True)[1]
+
+
+def test_personal_data_is_in_the_result_without_secrets_but_with_the_ref():
+    personal = {"author": SECRET, "run": f"7-{SECRET}"}
+    assert ended(personal=personal).result == {"author": "***", "run": f"7-{SECRET}"}
+
+
+@each_row("cut", ["result", "personal"])
+def test_a_result_that_is_cut_says_so(cut):
+    other = {"result": "personal", "personal": "result"}[cut]
+    assert ended(**{cut: {"log": "x" * 200_000}, other: {"id": "7"}}).loss == "1 long texts are cut"
+    assert not ended(**{other: {"id": "7"}}).loss
+
+
 # --- restarts
 
 
@@ -377,6 +402,20 @@ def test_a_restart_is_polled_in_place_of_the_first_task():
         if isinstance(step, Poll)
     ]
     assert polls == ["7", "8", "8"]
+
+
+def test_the_refusal_of_a_restart_names_the_restart():
+    forbidden = RemoteError(method="GET", path="/x", status=403, message="not yours")
+    _, outcome = follow(seen(0.0, Phase.FAILED), reply(200, {"id": "8"}), failed(2.0, forbidden))
+    assert (outcome.ending, outcome.ref) == (Ending.REFUSED, "8")
+
+
+def test_the_patience_with_a_restart_is_not_known_before_its_first_poll():
+    steps, _ = play(
+        watch(Talkative(), Plan(ref="7", options={"follow": True}), 0.0),
+        *[PollResult(age=0.0, observation=absent("7")), seen(2.0, Phase.FAILED), reply(200, {"id": "8"}), OVER],
+    )
+    assert [step.patience for step in steps if isinstance(step, Poll)] == [None, 300.0, None]
 
 
 def test_a_restart_of_a_restart_is_followed_too():
@@ -468,6 +507,9 @@ def test_an_unreadable_reply_to_that_request_is_bounded_too():
     )
     assert outcome.ending is Ending.UNKNOWN
     assert "the reply to GET /restart/7 (200) is not JSON: <html>" in outcome.message
+    plan = Plan(ref="7", options={"follow": True})
+    assessed = result_of(assess(Talkative(), plan, Memory(), seen(0.0, Phase.FAILED)), html)
+    assert (assessed.observation.phase, assessed.outcome) == (Phase.UNKNOWN, None)
 
 
 # --- one poll per process, as in a sensor that is rescheduled
@@ -489,6 +531,17 @@ def test_a_poll_without_an_observation_says_why():
     assert assessed.memory.failures == 2
 
 
+def test_a_poll_that_ends_the_wait_says_why():
+    refused = RemoteError(method="GET", path="/x", status=403, message="not yours")
+    assessed = result_of(assess(Silent(), Plan(ref="7"), Memory(), failed(5.0, refused)))
+    assert (assessed.outcome.ending, assessed.error) == (Ending.REFUSED, refused)
+
+
+def test_an_observation_ends_the_failures_that_were_counted_before():
+    assessed = result_of(assess(Silent(), Plan(ref="7"), Memory(failures=2, failing_since=0.0), seen(5.0)))
+    assert assessed.memory == Memory(seen=True, reached=True)
+
+
 def test_a_poll_says_how_much_patience_is_left():
     plan = Plan(ref="7", rules=WaitRules(not_found_grace=100.0, unknown_status_grace=50.0), ends_at=1000.0)
     run = Run(watch(Silent(), plan, 0.0))
@@ -499,10 +552,11 @@ def test_a_poll_says_how_much_patience_is_left():
         PollResult(age=30.0, observation=Observation(ref="7", phase=Phase.UNKNOWN, status="?")),
         PollResult(age=40.0, observation=Observation(ref="7", phase=Phase.UNKNOWN, status="?")),
         PollResult(age=50.0, observation=Observation(ref="7", phase=Phase.RUNNING)),
+        PollResult(age=1001.0, error=LOST),
     ):
         run.send(one)
         left.append(run.step.patience)
-    assert left == [90.0, 980.0, 50.0, 40.0, None]
+    assert left == [90.0, 980.0, 50.0, 40.0, None, 0.0]
 
 
 # --- failures that time does not cure
@@ -526,6 +580,13 @@ def test_the_patience_of_the_connection_limits_the_wait():
     assert (len(polls), outcome.ending) == (1, Ending.REFUSED)
 
 
+@each_row("first, patience, second", [(0.0, 2.0, None), (5.0, 10.0, 7.0)])
+def test_patience_counts_from_the_first_failure_to_the_next_poll(first, patience, second):
+    failures = [failed(age, lasting(patience)) for age in (first, second) if age is not None]
+    _, outcome = run(*failures, seen(12.0, Phase.SUCCEEDED), age=first)
+    assert outcome.ending is Ending.SUCCEEDED
+
+
 @each_row("before", [seen(0.0), PollResult(age=0.0, observation=absent("7")), failed(0.0, DOWN), failed(0.0, ODD)])
 def test_a_wait_that_has_reached_the_remote_goes_on(before):
     troubles = [failed(age, lasting()) for age in (10.0, 100.0, 1000.0)]
@@ -533,9 +594,10 @@ def test_a_wait_that_has_reached_the_remote_goes_on(before):
     assert outcome.ending is Ending.SUCCEEDED
 
 
-def test_a_wait_that_was_restarted_goes_on():
-    troubles = [failed(age, lasting()) for age in (3600.0, 3700.0, 3800.0)]
-    _, outcome = run(*troubles, seen(4000.0, Phase.SUCCEEDED), age=3500.0)
+@each_row("age", [8.0, 3500.0])
+def test_a_wait_that_was_restarted_goes_on(age):
+    troubles = [failed(age + after, lasting()) for after in (100.0, 200.0, 300.0)]
+    _, outcome = run(*troubles, seen(4000.0, Phase.SUCCEEDED), age=age)
     assert outcome.ending is Ending.SUCCEEDED
 
 
@@ -550,4 +612,10 @@ def test_the_next_poll_of_a_wait_is_known_until_it_is_over():
     assert isinstance(step, Poll)
     assert next_poll(run) is step
     run.send(seen(0.0, Phase.SUCCEEDED))
+    assert next_poll(run) is None
+
+
+def test_a_watch_that_asks_for_a_reason_asks_for_no_poll():
+    run = Run(watch(Talkative(), Plan(ref="7"), 0.0))
+    run.send(seen(0.0, Phase.FAILED))
     assert next_poll(run) is None
