@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_taskwatch.sandbox.server import running
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 180.0
+SECONDS = 480.0
 """Each command takes seconds on a quiet machine; the DAG's own retries alone would take 600."""
 
 OURS = {
