@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_taskwatch.core.error import MovedError
 from airflow_provider_taskwatch.hooks.acquia import AcquiaHook
 from airflow_provider_taskwatch.hooks.aps import ApsHook
 from airflow_provider_taskwatch.hooks.automic import AutomicHook
@@ -72,6 +73,10 @@ def test_each_message_of_a_failed_task_is_explained(box: Running) -> None:
 def test_an_uncertain_start_is_explained(box: Running) -> None:
     box.sandbox.add_fault("lost_reply", system="acquia", endpoint="api")
     assert is_explained(failure(Acquia, {}, {}, box))
+
+
+def test_a_connection_that_leads_elsewhere_is_explained() -> None:
+    assert is_explained(str(MovedError("c", "https://one.example.com", "https://two.example.com")))
 
 
 def test_a_sensor_that_finds_nothing_is_explained(box: Running) -> None:
