@@ -85,6 +85,10 @@ class Plan:
                 f"the plan of a deferred task is damaged ({cause!r}); let the task run again"
             ) from cause
 
+    def ending_in(self, left_seconds: float | None, age: float) -> Plan:
+        """The plan with its end by the clock of this process, as the clock that wrote ``started_at`` may be ahead."""
+        return self if left_seconds is None else replace(self, ends_at=age + left_seconds)
+
     def first(self, age: float) -> tuple[float, float]:
         """Seconds until the first poll, and the share of them that may be cut off.
 

@@ -256,10 +256,11 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
         plan = self._plan_of(record, deadline)
         age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
-        self.log_wait(plan.ref, plan.describe(age), deadline, self.subject())
+        here = plan.ending_in((deadline - now()).total_seconds() if deadline else None, age)
+        self.log_wait(plan.ref, here.describe(age), deadline, self.subject())
         if self.waits_in_triggerer():
             self._defer(record, plan, deadline)
-        return self._finish(context, self._wait_here(plan, age))
+        return self._finish(context, self._wait_here(here, age))
 
     def _plan_of(self, record: Record, deadline: datetime | None) -> Plan:
         """What to wait for and how. Only a triggerer receives callbacks."""

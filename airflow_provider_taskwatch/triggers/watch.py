@@ -140,7 +140,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         try:
             async with asyncio.timeout(left):
                 system = (await hub.connection.open(warn)).system
-                run = Run(watch(system, plan, age))
+                run = Run(watch(system, plan.ending_in(left, age), age))
                 with callback.listening() if callback else nullcontext(), ready_for_kills():
                     await self._drive(run, hub, ChangeLog(system.noun), born)
         except TimeoutError:

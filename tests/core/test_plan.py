@@ -101,3 +101,9 @@ def test_a_damaged_plan_is_an_error_of_its_own(change, missing):
 )
 def test_a_plan_says_when_it_polls(plan, age, description):
     assert plan.describe(age) == description
+
+
+def test_a_plan_ends_by_the_clock_of_the_process_that_waits():
+    started_ahead = Plan(ref="7", ends_at=-3540.0)
+    assert started_ahead.ending_in(60.0, 0.0).ends_at == 60.0
+    assert started_ahead.ending_in(None, 0.0) == started_ahead

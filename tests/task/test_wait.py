@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS
 from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sandbox.token import CLIENT_SECRET
+from airflow_provider_taskwatch.task.job import KEY
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitTimedOut
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.rows import each_row
@@ -582,3 +584,12 @@ def test_execution_timeout_on_the_worker_honours_on_timeout(box: Running, on_tim
     with pytest.raises(AirflowTaskTimeout):
         life.execute()
     assert task_of(box)["cancelled"] is (on_timeout == "cancel")
+
+
+def test_a_start_by_a_worker_whose_clock_was_ahead_does_not_shorten_the_timeout(box: Running) -> None:
+    box.sandbox.add_rule(duration=1.0)
+    life = automic(poll_interval=0.1, timeout=60)
+    ref = life.defer().trigger.ref
+    life.store.set(KEY, replace(life.open_record, started_at=AnHourAhead.now(UTC).isoformat()).to_json())
+    life.arguments["deferrable"] = False
+    assert life.retry()["run_id"] == int(ref)
