@@ -42,14 +42,14 @@ def watch(args: Namespace) -> None:
 
 
 def _left_as(seen: list[Observation]) -> str:
-    """The state of a task when the watch stopped, from the observations so far."""
+    """The state of a task when the watch stopped, from the newest observation, if any."""
     if not seen:
         return "could not be read at the remote so far"
     return "was not found at the remote so far" if _is_absent(seen[-1]) else "goes on at the remote"
 
 
 def _watched_by_bar(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Outcome:
-    """On a terminal: a progress bar. Observations are added to ``seen``."""
+    """On a terminal: a progress bar. ``seen`` keeps the newest observation."""
     from airflow_provider_taskwatch.drive.blocking import wait
 
     with _bar() as bar:
@@ -57,7 +57,7 @@ def _watched_by_bar(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Ou
 
         def show(polled: Observation | TaskWatchError, _: Poll | None) -> None:
             if isinstance(polled, Observation):
-                seen.append(polled)
+                seen[:] = [polled]
                 total = None if polled.progress is None else 100
                 phase = "not found" if _is_absent(polled) else str(polled.phase)
                 bar.update(row, total=total, completed=polled.progress or 0, phase=phase)
@@ -71,7 +71,7 @@ def _watched_by_bar(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Ou
 
 
 def _watched_by_line(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Outcome:
-    """Without a terminal: a line for each change, as in a task's log. Observations are added to ``seen``."""
+    """Without a terminal: a line for each change, as in a task's log. ``seen`` keeps the newest observation."""
     from airflow_provider_taskwatch.core.change_log import ChangeLog
     from airflow_provider_taskwatch.drive.blocking import wait
 
@@ -79,7 +79,7 @@ def _watched_by_line(hook: SystemHook, plan: Plan, seen: list[Observation]) -> O
 
     def show(polled: Observation | TaskWatchError, next_poll: Poll | None) -> None:
         if isinstance(polled, Observation):
-            seen.append(polled)
+            seen[:] = [polled]
         if line := changes.line(polled, next_poll):
             say("", line)
 
