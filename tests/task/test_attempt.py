@@ -122,14 +122,19 @@ def test_a_time_in_the_inputs_makes_no_second_execution(box: Running, capsys: py
     assert "s3cret" not in json.dumps(life.store.written)
 
 
-def test_of_many_changed_inputs_the_first_ten_are_named(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "count, end", [(10, "request.inputs.I09) since"), (11, "request.inputs.I09 and others) since")]
+)
+def test_of_many_changed_inputs_the_first_ten_are_named(
+    box: Running, capsys: pytest.CaptureFixture[str], count: int, end: str
+) -> None:
     box.sandbox.add_rule(duration=600.0)
-    life = automic(inputs={f"I{number:02}": "1" for number in range(12)})
+    life = automic(inputs={f"I{number:02}": "1" for number in range(count)})
     life.defer()
-    life.arguments["inputs"] = {f"I{number:02}": "2" for number in range(12)}
+    life.arguments["inputs"] = {f"I{number:02}": "2" for number in range(count)}
     life.defer()
     log = capsys.readouterr().out
-    assert "request.inputs.I09 and others) since" in log
+    assert end in log
     assert "I10" not in log
 
 
@@ -272,12 +277,15 @@ def test_a_clear_of_a_success_starts_anew_and_cancels_nothing(box: Running) -> N
     assert [one["cancelled"] for one in started(box)] == [False, False]
 
 
-def test_a_clear_starts_anew_also_where_the_old_one_cannot_be_cancelled(box: Running) -> None:
+def test_a_clear_starts_anew_also_where_the_old_one_cannot_be_cancelled(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
     box.sandbox.add_rule(duration=600.0, system="acquia")
     life = acquia()
     first = life.defer().trigger
     life.max_tries += 1
     assert life.defer().trigger.ref != first.ref
+    assert f"{first.ref} goes on" in capsys.readouterr().out
 
 
 def test_a_clear_finds_and_cancels_a_start_whose_reply_was_lost(box: Running) -> None:
@@ -309,7 +317,9 @@ def test_a_running_task_whose_worker_dies_after_a_clear_starts_anew(box: Running
     assert [one["cancelled"] for one in started(box)] == [True, False]
 
 
-def test_a_clear_of_another_task_does_not_make_a_clear_of_a_retry(box: Running) -> None:
+def test_a_clear_of_another_task_does_not_make_a_clear_of_a_retry(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
     box.sandbox.add_rule(duration=600.0)
     life = automic()
     ref = life.defer().trigger.ref
@@ -317,6 +327,7 @@ def test_a_clear_of_another_task_does_not_make_a_clear_of_a_retry(box: Running) 
     life.try_number += 1
     assert life.defer().trigger.ref == ref
     assert [one["cancelled"] for one in started(box)] == [False]
+    assert "which an earlier attempt started; clearing the task starts anew" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("carrier", ["", None])
@@ -335,9 +346,12 @@ def test_where_airflow_does_not_say_which_task_was_cleared_it_rejoins_and_says_s
 # --- a start whose reply was lost
 
 
-def test_an_unknown_start_is_found_by_its_marker_and_rejoined(box: Running) -> None:
-    life = automic()
+@pytest.mark.parametrize("is_old", [False, True])
+def test_an_unknown_start_is_found_by_its_marker_and_rejoined(box: Running, is_old: bool) -> None:
+    life = automic(on_changed_inputs="fail")
     dies_before_the_reply(life, box)
+    if is_old:
+        life.store.set(KEY, replace(life.open_record, marker="").to_json())
     [task] = started(box)
     life.try_number += 1
     assert life.defer().trigger.ref == task["ref"]
@@ -628,7 +642,7 @@ def test_a_clear_of_what_the_remote_has_forgotten_says_so(box: Running, capsys: 
     box.sandbox.reset()
     life.clear()
     log = capsys.readouterr().out
-    assert f"{ref} is not known to the remote any more" in log
+    assert f"execution {ref} is not known to the remote any more" in log
     assert f"{ref} was cancelled" not in log
 
 

@@ -234,10 +234,11 @@ def test_a_timeout_leaves_alone_what_carries_another_marker(box: Running) -> Non
 def test_an_adopted_execution_needs_no_marker(box: Running) -> None:
     life, other = automic(), automic()
     life.defer(), other.defer()
-    adopted: Record = replace(life.open_record, ref=other.open_record.ref, max_tries=None)
+    adopted: Record = replace(life.open_record, ref=other.open_record.ref, max_tries=None, is_called_back=True)
     life.store.set(KEY, adopted.to_json())
     for _ in range(2):
         assert life.defer().trigger.ref == other.open_record.ref
+    assert (life.open_record.marker, life.open_record.is_called_back) == ("", False)
     life.max_tries += 1
     life.defer()
     assert [one["cancelled"] for one in started(box)] == [False, True, False]
@@ -266,7 +267,8 @@ def test_a_clear_that_may_not_cancel_starts_nothing_beside_it(box: Running, mess
     with pytest.raises(AirflowFailException) as caught:
         cleared(life)
     assert all(
-        message in str(caught.value) for message in (ref, "403", "cancel_on_kill=False", "adopt d", "start_again")
+        message in str(caught.value)
+        for message in (f"execution {ref} of", "403", "cancel_on_kill=False", "adopt d", "start_again")
     )
     with pytest.raises(AirflowFailException, match="could not be cancelled"):
         life.retry()
@@ -278,7 +280,9 @@ def test_a_clear_that_may_not_look_up_an_unknown_start_names_the_remedies(box: R
     life.defer()
     life.store.set(KEY, replace(life.open_record, ref=None).to_json())
     box.sandbox.add_fault("forbidden", method="GET", message="no lists for you")
-    with pytest.raises(AirflowFailException, match=r"no lists for you.*cancel_on_kill=False"):
+    with pytest.raises(
+        AirflowFailException, match=r"the execution of the start \w{12} of .*no lists for you.*cancel_on_kill=False"
+    ):
         cleared(life)
     life.arguments["cancel_on_kill"] = False
     life.defer()
@@ -308,14 +312,18 @@ def test_a_user_who_may_not_cancel_has_remedies(box: Running, way: dict[str, Any
     assert [one["cancelled"] for one in started(box)] == [False, False]
 
 
-def test_a_clear_starts_anew_where_what_may_not_be_cancelled_has_ended(box: Running) -> None:
+@pytest.mark.parametrize("fault, end", [("forbidden", "had ended already"), ("server_error", "has ended")])
+def test_a_clear_starts_anew_where_what_could_not_be_cancelled_has_ended(
+    box: Running, capsys: pytest.CaptureFixture[str], fault: str, end: str
+) -> None:
     life = automic()
     ref = life.defer().trigger.ref
-    box.sandbox.add_fault("forbidden", method="POST", path="/status$")
-    box.sandbox.add_fault("server_error", method="GET", times=1)
+    box.sandbox.add_fault(fault, method="POST", path="/status$")
+    box.sandbox.add_fault("not_found", method="GET", times=1)
     box.sandbox.end(ref, "success", time.time())
     life.max_tries += 1
     assert life.defer().trigger.ref != ref
+    assert f"execution {ref} {end}" in capsys.readouterr().out
 
 
 def test_a_clear_cancels_also_what_the_remote_does_not_show(box: Running) -> None:
@@ -327,10 +335,13 @@ def test_a_clear_cancels_also_what_the_remote_does_not_show(box: Running) -> Non
     assert [one["cancelled"] for one in started(box)] == [True, False]
 
 
-def test_a_cancel_that_fails_for_now_starts_nothing_beside_it_and_is_tried_again(box: Running) -> None:
+@pytest.mark.parametrize("failing", [{"method": "POST", "path": "/status$"}, {}])
+def test_a_cancel_that_fails_for_now_starts_nothing_beside_it_and_is_tried_again(
+    box: Running, failing: dict[str, str]
+) -> None:
     life = automic()
     life.defer()
-    box.sandbox.add_fault("server_error", method="POST", path="/status$")
+    box.sandbox.add_fault("server_error", **failing)
     with pytest.raises(RemoteError, match="503"):
         cleared(life)
     assert len(started(box)) == 1
