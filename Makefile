@@ -17,7 +17,7 @@ demo: $(READY) ## Run the example DAGs on a real Airflow against the sandbox (KE
 	@$(BIN)/python -m demo
 
 unit: $(READY) ## Run the tests that start no Airflow, in a minute
-	$(BIN)/pytest -n 4 --dist worksteal -m "not e2e and not process" --hypothesis-profile quick --durations 20
+	$(BIN)/pytest -n 3 --dist worksteal -m "not e2e and not process" --hypothesis-profile quick --durations 20
 
 test: $(READY) ## Run every test, the end-to-end tests on a real Airflow included
 	$(BIN)/pytest -n 4 --dist worksteal -m "not e2e and not process" --durations 20
