@@ -394,6 +394,20 @@ def test_an_unknown_start_that_left_no_trace_is_started(box: Running) -> None:
     assert len(started(box)) == 1
 
 
+def test_a_clear_of_an_unknown_start_that_left_no_trace_cancels_nothing(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life = automic()
+    box.sandbox.add_fault("lost_request", method="POST", times=1)
+    with pytest.raises(TransportError):
+        life.execute()
+    life.max_tries += 1
+    life.defer()
+    assert len(started(box)) == 1
+    assert "the earlier start is left alone" in capsys.readouterr().out
+    assert not [one for one in box.sandbox.log() if one["path"].endswith("/status")]
+
+
 def test_a_look_up_is_repeated_after_an_error(box: Running) -> None:
     life = automic()
     dies_before_the_reply(life, box)
@@ -467,11 +481,12 @@ def test_where_the_remote_keeps_no_marker_a_person_decides(box: Running) -> None
     assert len(started(box)) == 1
 
 
-def test_the_adopt_command_names_the_map_index_and_quotes_its_arguments(box: Running) -> None:
+@pytest.mark.parametrize("map_index", [0, 3])
+def test_the_adopt_command_names_the_map_index_and_quotes_its_arguments(box: Running, map_index: int) -> None:
     life = acquia()
-    life.run_id, life.map_index = "my run", 3
+    life.run_id, life.map_index = "my run", map_index
     dies_before_the_reply(life, box)
-    with pytest.raises(AirflowFailException, match="adopt d 'my run' t --map-index 3 REF"):
+    with pytest.raises(AirflowFailException, match=f"adopt d 'my run' t --map-index {map_index} REF"):
         life.retry()
 
 
