@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +20,8 @@ ENDED = ("success", "failed")
 
 _GROUP_MARKS = ("::group::", "::endgroup::")
 _REQUEST_TIMEOUT_SECONDS = 120.0
+_TRIGGER_ATTEMPTS = 5
+_TRIGGER_PAUSE_SECONDS = 1.0
 
 
 class ApiError(RuntimeError):
@@ -77,10 +81,23 @@ class AirflowApi:
         return self._listed("/api/v2/importErrors", "import_errors")
 
     def trigger(self, dag_id: str, conf: Json | None = None) -> DagRun:
-        """Start a run of a DAG and return it."""
-        body = {"logical_date": None, "conf": conf or {}}
-        answer = self.request("POST", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", json=body)
-        return DagRun(api=self, dag_id=dag_id, run_id=answer["dag_run_id"])
+        """Start a run of a DAG and return it.
+
+        Retries with the same run id: the API server answers 500 while its SQLite database is locked (3.3.2).
+        """
+        run_id = f"manual__{uuid.uuid4()}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        for attempt in range(1, _TRIGGER_ATTEMPTS + 1):
+            try:
+                self.request("POST", f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", json=body)
+                break
+            except ApiError as error:
+                if error.status == 409 and attempt > 1:
+                    break  # an earlier attempt has started it
+                if error.status < 500 or attempt == _TRIGGER_ATTEMPTS:
+                    raise
+                time.sleep(_TRIGGER_PAUSE_SECONDS)
+        return DagRun(api=self, dag_id=dag_id, run_id=run_id)
 
     def runs(self, dag_id: str) -> list[DagRun]:
         """The runs of a DAG, whatever has begun them."""
