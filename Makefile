@@ -16,7 +16,7 @@ help: ## Show what can be made
 demo: $(READY) ## Run the example DAGs on a real Airflow against the sandbox (KEEP=1 leaves Airflow up)
 	@$(BIN)/python -m demo
 
-unit: $(READY) ## Run the tests that start no Airflow, in a minute
+unit: $(READY) ## Run the tests that start no Airflow
 	$(BIN)/pytest -n 6 --dist worksteal -m "not e2e and not process" --hypothesis-profile quick --durations 20
 
 test: $(READY) ## Run every test, the end-to-end tests on a real Airflow included

@@ -317,7 +317,7 @@ class Recovery:
         """That a start may have been carried out, and what a person can do."""
         return (
             "the start was sent, or may have been, and no reply came. "
-            f"{self._system.name} cannot tell whether it runs, so it is not sent again. Look there, then either clear "
+            "The remote cannot tell whether it runs, so it is not sent again. Look there, then either clear "
             f"this task to start again, or run `{self._adopt_command()}` with the id that you found and clear this "
             f"task to wait for it. {RUNS_TWICE}"
         )

@@ -70,7 +70,7 @@ class Account:
 class AutomicSettings(CallbackSettings, TokenSettings):
     """The settings of the emulated Automation Engine, besides those of callbacks.
 
-    :param accounts: users, as :class:`Account` or as objects with its fields.
+    :param accounts: users, as objects with ``client``, ``user``, ``department`` and ``password``.
     :param bearer: whether tokens of the token endpoint are accepted beside Basic.
     :param healthy: the answer of ``system/health``.
     :param maintenance: ILM runs: everything answers 503.
