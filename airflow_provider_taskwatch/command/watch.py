@@ -71,7 +71,10 @@ def _watched_by_bar(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Ou
 
 
 def _watched_by_line(hook: SystemHook, plan: Plan, seen: list[Observation]) -> Outcome:
-    """Without a terminal: a line for each change, as in a task's log. ``seen`` keeps the newest observation."""
+    """Without a terminal: a line for each change, as in a task's log. ``seen`` keeps the newest observation.
+
+    The last poll gets no line, because the outcome says the same.
+    """
     from airflow_provider_taskwatch.core.change_log import ChangeLog
     from airflow_provider_taskwatch.drive.blocking import wait
 
@@ -80,7 +83,7 @@ def _watched_by_line(hook: SystemHook, plan: Plan, seen: list[Observation]) -> O
     def show(polled: Observation | TaskWatchError, next_poll: Poll | None) -> None:
         if isinstance(polled, Observation):
             seen[:] = [polled]
-        if line := changes.line(polled, next_poll):
+        if next_poll is not None and (line := changes.line(polled, next_poll)):
             say("", line)
 
     return wait(hook.driver, hook.system, plan, report=show)
