@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -121,7 +122,7 @@ def from_event(event: object) -> Outcome:
             f"the trigger's event has the version {version!r}, this worker reads up to {EVENT_VERSION}: "
             "install the same airflow-provider-taskwatch on triggerer and workers"
         )
-    try:
+    with reading_event():
         return Outcome(
             ending=Ending(event["ending"]),
             ref=str(event["ref"]),
@@ -131,5 +132,12 @@ def from_event(event: object) -> Outcome:
             result=dict(event.get("result") or {}),
             loss=str(event.get("loss") or ""),
         )
-    except (KeyError, ValueError, TypeError) as cause:
+
+
+@contextmanager
+def reading_event() -> Iterator[None]:
+    """Raises :class:`EventError` where the block finds a field of an event missing, or of another form."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as cause:
         raise EventError(f"the trigger's event is malformed ({cause!r}); clear the task to start again") from cause

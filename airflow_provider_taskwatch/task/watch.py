@@ -19,7 +19,7 @@ from airflow_provider_taskwatch.core.check import (
 from airflow_provider_taskwatch.core.clock import ahead_seconds
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import WaitRules
-from airflow_provider_taskwatch.core.outcome import Outcome, from_event
+from airflow_provider_taskwatch.core.outcome import Outcome, from_event, reading_event
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.single_poll import last_poll
@@ -183,9 +183,14 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
 
 
 def id_space_of(event: Any) -> str:
-    """The id space of the wait that an event ends; empty where the event does not name it."""
+    """The id space of the wait that an event ends; empty where the event does not name its wait.
+
+    :raises EventError: where the wait is malformed.
+    :raises ConfigurationError: where another version of this package wrote its plan.
+    """
     wait = event.get("wait") if isinstance(event, Mapping) else None
-    return Plan.from_json(wait["plan"]).id_space if wait else ""
+    with reading_event():
+        return Plan.from_json(wait["plan"]).id_space if wait else ""
 
 
 def outcome_of(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: float) -> Outcome:
@@ -195,11 +200,14 @@ def outcome_of(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds:
 
     :param trigger: its class.
     :param poll_seconds: see :func:`~.deferral.backstop`.
+    :raises EventError: where the event is malformed or of a newer version.
     """
     outcome = from_event(event)
-    if outcome.rests_on_clock and {"at", "wait"} <= event.keys():
-        again = trigger(**event["wait"])
-        if ahead := ahead_seconds(datetime.fromisoformat(event["at"]), again.due(outcome), now()):
+    if outcome.rests_on_clock and event.get("wait") and "at" in event:
+        with reading_event():
+            again = trigger(**event["wait"])
+            ahead = ahead_seconds(datetime.fromisoformat(event["at"]), again.due(outcome), now())
+        if ahead:
             task.log.warning("the triggerer's clock is %.0f s ahead: the wait is not over, and goes on", ahead)
             again.ahead_seconds += ahead
             again.resumable_from = resumable_from(None).isoformat()

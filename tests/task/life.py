@@ -172,3 +172,21 @@ def event_of(ending: Ending, ref: str = "1000001", **values: Any) -> dict[str, A
     """A trigger's event, as it arrives on the worker."""
     event: dict[str, Any] = json.loads(json.dumps(Outcome(ending=ending, ref=ref, **values).to_event()))
     return event
+
+
+STARTED_AT = "2026-01-31T06:00:00+00:00"
+ODD_WAITS: list[Any] = [
+    "text",
+    ["plan"],
+    5,
+    {"conn_id": "automic_default"},
+    {"conn_id": "automic_default", "started_at": STARTED_AT, "plan": None},
+    {"conn_id": "automic_default", "started_at": STARTED_AT, "plan": "text"},
+    {"conn_id": "automic_default", "started_at": STARTED_AT, "plan": ["version", 1]},
+    {"conn_id": "automic_default", "started_at": STARTED_AT, "plan": {}},
+    {"conn_id": "automic_default", "started_at": STARTED_AT, "plan": {"version": 1}},
+    {"conn_id": "automic_default", "started_at": STARTED_AT, "plan": {"version": 1, "rules": 5, "rhythm": None}},
+    {"conn_id": "automic_default", "started_at": STARTED_AT, "plan": {"version": 99}},
+    {"conn_id": "automic_default", "ref": "1000001", "poll_interval": 5},
+]
+"""Waits of an event, as no trigger of this version writes them."""

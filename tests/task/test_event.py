@@ -13,14 +13,15 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_taskwatch.config.inbox import open_inbox
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.error import ConfigurationError, EventError
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.sandbox.acronis.topic import TENANT_TOPIC, TYPE_PREFIX
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.result import WaitFailed
 from airflow_provider_taskwatch.triggers.event import EventTrigger, found
-from tests.task.life import Life
+from tests.rows import each_row
+from tests.task.life import Life, event_of
 from tests.task.quick import AcronisEvent
 
 WISHES: dict[str, Any] = {"topic": TENANT_TOPIC, "types": [f"{TYPE_PREFIX}a.p.tenant.*"]}
@@ -129,6 +130,14 @@ def test_a_wait_that_ends_badly_says_why(box: Running, ending: Ending, error: ty
     life, _ = deferred()
     with pytest.raises(error, match="so it is"):
         life.task.execute_complete(life.context(), Outcome(ending=ending, ref="", message="so it is").to_event())
+
+
+@each_row("wait", [5, "text", ["conn_id"], {"conn_id": "acronis_default"}, {"conn_id": "a", "feed": 5, "want": {}}])
+def test_a_timeout_whose_wait_cannot_be_read_is_a_clear_failure(box: Running, wait: Any) -> None:
+    life, _ = deferred()
+    event = event_of(Ending.TIMED_OUT, "") | {"at": datetime.now(UTC).isoformat(), "wait": wait}
+    with pytest.raises(EventError, match="the trigger's event is malformed"):
+        life.task.execute_complete(life.context(), event)
 
 
 def test_a_wait_that_only_the_triggerer_s_clock_has_ended_goes_on(box: Running) -> None:

@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.serde import deserialize, serialize
 
-from airflow_provider_taskwatch.core.error import EventError, TaskWatchError
+from airflow_provider_taskwatch.core.error import ConfigurationError, EventError, TaskWatchError
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.sandbox.acquia.start import SHAPES
 from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
@@ -27,7 +27,7 @@ from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed,
 from airflow_provider_taskwatch.task.sensor import MEMORY_KEY
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.rows import each_row
-from tests.task.life import Life, event_of
+from tests.task.life import ODD_WAITS, Life, event_of
 from tests.task.quick import AcquiaSensor, AutomicSensor, QuickAcquiaHook, QuickAutomicHook
 
 UNKNOWN_ID = "6992a41d-a953-4ded-ae99-41d2f4d32ecb"
@@ -196,6 +196,13 @@ def test_the_bare_success_of_dag_test_brings_what_the_trigger_has_pushed(box: Ru
 def test_an_event_that_cannot_be_read_is_a_clear_failure(box: Running, event: Any, options: dict[str, Any]) -> None:
     with pytest.raises(EventError):
         automic("7", **options).resume(event)
+
+
+@each_row("wait", ODD_WAITS)
+def test_a_timeout_whose_wait_cannot_be_read_is_a_clear_failure_and_sends_nothing(box: Running, wait: Any) -> None:
+    with pytest.raises((EventError, ConfigurationError), match="clear the task|let the task run again"):
+        automic("7", timeout=600).resume(event_of(Ending.TIMED_OUT, "7") | {"wait": wait})
+    assert box.sandbox.log() == []
 
 
 ENDED = {

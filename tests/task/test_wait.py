@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout, Tas
 from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_taskwatch.core.error import EventError
+from airflow_provider_taskwatch.core.error import ConfigurationError, EventError
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.core.text import TEXT_CHARACTERS
 from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
@@ -26,7 +26,7 @@ from airflow_provider_taskwatch.task.job import KEY
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitTimedOut
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.rows import each_row
-from tests.task.life import Life, event_of
+from tests.task.life import ODD_WAITS, Life, event_of
 from tests.task.quick import Acquia, Automic
 
 QUICK = {"poll_interval": 1}
@@ -466,6 +466,37 @@ def test_an_event_that_cannot_be_read_is_a_clear_failure_and_the_retry_rejoins(
     with pytest.raises(EventError, match=message):
         life.resume(event)
     assert life.defer().trigger.ref == ref
+
+
+@each_row("wait", ODD_WAITS)
+@each_row("at", [{}, {"at": "2026-01-31T06:00:00+00:00"}])
+def test_a_timeout_whose_wait_cannot_be_read_is_a_clear_failure_and_sends_nothing(
+    box: Running, wait: Any, at: dict[str, Any]
+) -> None:
+    life = automic(durable=False, timeout=600)
+    ref = life.defer().trigger.ref
+    before = len(box.sandbox.log())
+    with pytest.raises((EventError, ConfigurationError), match="clear the task|let the task run again"):
+        life.resume(event_of(Ending.TIMED_OUT, ref) | {"wait": wait} | at)
+    assert len(box.sandbox.log()) == before
+
+
+@each_row("wait", [None, {}])
+def test_a_timeout_whose_wait_is_not_given_counts(box: Running, wait: Any) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    life = automic(durable=False, timeout=600)
+    ref = life.defer().trigger.ref
+    with pytest.raises(WaitTimedOut):
+        life.resume(event_of(Ending.TIMED_OUT, ref) | {"wait": wait, "at": "2026-01-31T06:00:00+00:00"})
+
+
+@each_row("at", [None, 5, "noon", "2026-01-31T06:00:00"])
+def test_a_timeout_whose_time_cannot_be_read_is_a_clear_failure(box: Running, at: Any) -> None:
+    life = automic(timeout=600)
+    trigger = life.defer().trigger
+    event = event_of(Ending.TIMED_OUT, trigger.ref) | {"wait": trigger.serialize()[1], "at": at}
+    with pytest.raises(EventError, match="malformed"):
+        life.resume(event)
 
 
 def test_the_event_of_an_earlier_start_ends_no_later_wait(box: Running) -> None:
