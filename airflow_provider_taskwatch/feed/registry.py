@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from airflow_provider_taskwatch.config.metric import count
 from airflow_provider_taskwatch.core.feed import Feed
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.hub.hub import Hub
+from airflow_provider_taskwatch.hub.per_loop import PerLoop
 from airflow_provider_taskwatch.remotes import REMOTES
 
 from .listener import Listener
@@ -22,18 +22,13 @@ from .waiter_index import Waiter
 
 log = logging.getLogger(__name__)
 
-_listeners: dict[asyncio.AbstractEventLoop, Listener] = {}
-_pumps: dict[tuple[asyncio.AbstractEventLoop, str], Pump] = {}
+_listeners = PerLoop[Listener]()
+_pumps = PerLoop[Pump](has_ended=lambda pump: pump.is_idle)
 
 
 def listener() -> Listener:
     """The one reader of the inbox in the running loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _listeners:
-        for ended in [other for other in _listeners if other.is_closed()]:
-            del _listeners[ended]
-        _listeners[loop] = Listener(aopen_inbox, count=count)
-    return _listeners[loop]
+    return _listeners.get(lambda: Listener(aopen_inbox, count=count))
 
 
 async def feed_of(hub: Hub, options: Mapping[str, Any], warn: Callable[[str], object] = log.warning) -> Feed:
@@ -60,12 +55,7 @@ async def reading(hub: Hub, feed: Feed, waiter: Waiter) -> AsyncIterator[None]:
 
 def _pump_for(hub: Hub, feed: Feed) -> Pump:
     """The pump of a feed in the running loop, over the hub of the first waiter."""
-    key = asyncio.get_running_loop(), feed.key
-    if key not in _pumps or _pumps[key].is_idle:
-        for ended in [other for other, pump in _pumps.items() if pump.is_idle]:
-            del _pumps[ended]
-        _pumps[key] = Pump(feed, aopen_inbox, partial(_converse, hub), open_seal, count=count)
-    return _pumps[key]
+    return _pumps.get(lambda: Pump(feed, aopen_inbox, partial(_converse, hub), open_seal, count=count), feed.key)
 
 
 async def _converse(hub: Hub, flow: Flow[Any]) -> Any:

@@ -22,6 +22,7 @@ from .demand import Demand
 from .lists import Lists
 from .live_connection import LiveConnection
 from .log_throttle import LogThrottle
+from .per_loop import PerLoop
 from .poll_queue import Entry, PollQueue, Turn
 from .wakeup import Wakeup
 
@@ -206,14 +207,9 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
 
 
-_hubs: dict[tuple[asyncio.AbstractEventLoop, str], Hub] = {}
+_hubs = PerLoop[Hub](has_ended=lambda hub: hub.is_closed)
 
 
 def hub_for(conn_id: str) -> Hub:
     """The hub of a connection in the running event loop; a new one where there is none, or it has ended."""
-    key = asyncio.get_running_loop(), conn_id
-    if key not in _hubs or _hubs[key].is_closed:
-        for ended in [other for other, hub in _hubs.items() if hub.is_closed]:
-            del _hubs[ended]
-        _hubs[key] = Hub(conn_id, lambda: read_settings(conn_id), count=count)
-    return _hubs[key]
+    return _hubs.get(lambda: Hub(conn_id, lambda: read_settings(conn_id), count=count), conn_id)

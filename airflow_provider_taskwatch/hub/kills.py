@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.core.error import TaskWatchError, described
 
 from .canceller import Canceller, Kill
 from .hub import hub_for
+from .per_loop import PerLoop
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,10 @@ KILL_SECONDS = 20.0
 KEEP_SECONDS = 8.0
 """Airflow gives up on a kill after 30 seconds (``[triggerer] on_kill_timeout``)."""
 
-_cancellers: dict[asyncio.AbstractEventLoop, Canceller] = {}
-_warming: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+_cancellers = PerLoop[Canceller]()
+_warming = PerLoop[asyncio.Task[bool]](
+    has_ended=lambda warming: warming.done() and (warming.cancelled() or not warming.result())
+)
 
 
 async def kill(cancel: Cancel, log: Any) -> None:
@@ -61,12 +64,7 @@ async def _keep(cancel: Cancel, reason: str, log: Any) -> None:
 
 def canceller() -> Canceller:
     """The canceller of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _cancellers:
-        for ended in [other for other in _cancellers if other.is_closed()]:
-            del _cancellers[ended]
-        _cancellers[loop] = Canceller(aopen_inbox, hub_for, task_state, count=count)
-    return _cancellers[loop]
+    return _cancellers.get(lambda: Canceller(aopen_inbox, hub_for, task_state, count=count))
 
 
 @contextmanager
@@ -78,21 +76,15 @@ def ready_for_kills() -> Iterator[None]:
     if not is_triggerer():
         yield
         return
-    loop = asyncio.get_running_loop()
-    if loop not in _warming:
-        for ended in [other for other in _warming if other.is_closed()]:
-            del _warming[ended]
-        _warming[loop] = loop.create_task(_warm_up(), context=contextvars.Context())
+    _warming.get(lambda: asyncio.get_running_loop().create_task(_warm_up(), context=contextvars.Context()))
     with canceller().at_work():
         yield
 
 
-async def _warm_up() -> None:
-    """Runs in the background. Where Airflow does not answer, the next wait tries again."""
+async def _warm_up() -> bool:
+    """Whether Airflow is ready. Runs in the background; where Airflow does not answer, the next wait tries again."""
     try:
-        is_warm = await warm_up()
+        return await warm_up()
     except Exception as error:  # noqa: BLE001 - no caller waits for the task
         log.warning("Airflow does not get ready for the kill of a task: %s", described(error))
-        is_warm = False
-    if not is_warm:
-        del _warming[asyncio.get_running_loop()]
+        return False

@@ -91,7 +91,7 @@ async def test_a_waiter_that_joins_after_the_last_one_left_gets_a_new_pump() -> 
         async with reading(hub, QueueFeed(), RecordingWaiter().waiter):
             await until(lambda hub=hub: hub.remote.reads > 0)
         hub.remote.emit(number)
-        await until(lambda: all(pump.is_idle for pump in registry._pumps.values()))
+        await until(lambda: all(pump.is_idle for pump in registry._pumps._held.values()))
 
     assert hubs[1].remote.calls[0] == "read 1"
 

@@ -200,7 +200,7 @@ def test_an_event_that_cannot_be_read_is_a_clear_failure(box: Running, event: An
 
 @each_row("wait", ODD_WAITS)
 def test_a_timeout_whose_wait_cannot_be_read_is_a_clear_failure_and_sends_nothing(box: Running, wait: Any) -> None:
-    with pytest.raises((EventError, ConfigurationError), match="clear the task|let the task run again"):
+    with pytest.raises((EventError, ConfigurationError), match=r"clear the task|let the task run again"):
         automic("7", timeout=600).resume(event_of(Ending.TIMED_OUT, "7") | {"wait": wait})
     assert box.sandbox.log() == []
 

@@ -476,7 +476,7 @@ def test_a_timeout_whose_wait_cannot_be_read_is_a_clear_failure_and_sends_nothin
     life = automic(durable=False, timeout=600)
     ref = life.defer().trigger.ref
     before = len(box.sandbox.log())
-    with pytest.raises((EventError, ConfigurationError), match="clear the task|let the task run again"):
+    with pytest.raises((EventError, ConfigurationError), match=r"clear the task|let the task run again"):
         life.resume(event_of(Ending.TIMED_OUT, ref) | {"wait": wait} | at)
     assert len(box.sandbox.log()) == before
 
