@@ -46,8 +46,8 @@ CHECK_SECONDS = 30.0
 AskState = Callable[..., Awaitable[str | None]]
 
 
-class Kill:
-    """One cancel; ``cancel`` holds what its attempts have found out so far.
+class CancelAttempt:
+    """The attempt to settle one cancel, which can be made again; ``cancel`` holds what was found out so far.
 
     :param hub_for: the hub of a connection.
     :param ask_state: asks for the state of an Airflow task; see :func:`~..config.supervisor.task_state`.
@@ -87,9 +87,9 @@ class Kill:
 
 @dataclass(slots=True)
 class _Pending:
-    """A kept cancel and its attempts."""
+    """A kept cancel and the results of its attempts."""
 
-    kill: Kill
+    attempt: CancelAttempt
     failures: int = 0
     refusals: int = 0
     next_at: float = 0.0
@@ -101,7 +101,7 @@ class Canceller:
 
     One per event loop. It runs while a wait does, and while it knows of a kept cancel.
 
-    :param ask_state: see :class:`Kill`.
+    :param ask_state: see :class:`CancelAttempt`.
     :param count: takes the name of a counter.
     :param wait: waits for an event, for a number of seconds at most; replaced in tests.
     """
@@ -192,7 +192,7 @@ class Canceller:
 
     async def _run(self, one: _Pending) -> None:
         try:
-            async with self._slots[one.kill.cancel.conn_id]:
+            async with self._slots[one.attempt.cancel.conn_id]:
                 await self._try(one)
         except Exception as error:  # noqa: BLE001 - a kill must not be forgotten silently
             one.next_at = self._clock() + CHECK_SECONDS
@@ -221,7 +221,7 @@ class Canceller:
         for message in await self._new_messages(inbox, KEPT):
             cancel = cancel_from(message.content)
             if cancel is not None and message.delivery not in self._pending:
-                self._pending[message.delivery] = _Pending(Kill(cancel, self._hub_for, self._ask_state))
+                self._pending[message.delivery] = _Pending(CancelAttempt(cancel, self._hub_for, self._ask_state))
         await self._forget_settled(inbox)
 
     async def _forget_settled(self, inbox: Inbox) -> None:
@@ -241,7 +241,7 @@ class Canceller:
 
     async def _try(self, one: _Pending) -> None:
         """Makes one attempt, unless another process makes one."""
-        inbox, cancel = await self._opened(), one.kill.cancel
+        inbox, cancel = await self._opened(), one.attempt.cancel
         lease = Lease(name=f"cancel {cancel.cancel_id}", holder=self._holder)
         if not await in_thread(inbox.lease, lease.name, lease.holder, LEASE_SECONDS):
             one.next_at = self._clock() + CHECK_SECONDS
@@ -254,10 +254,10 @@ class Canceller:
             await in_thread(inbox.release, lease.name, lease.holder)
 
     async def _attempt(self, inbox: Inbox, one: _Pending) -> None:
-        cancel = one.kill.cancel
+        cancel = one.attempt.cancel
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                level, message = await one.kill.settle()
+                level, message = await one.attempt.settle()
         except TimeoutError:
             await self._failed(inbox, one, TransportError(f"no answer within {ATTEMPT_SECONDS:g} s"))
         except Exception as error:  # noqa: BLE001 - whatever it is, attempts must end
@@ -267,7 +267,7 @@ class Canceller:
             await self._settle(inbox, one, message)
 
     async def _failed(self, inbox: Inbox, one: _Pending, error: Exception) -> None:
-        cancel, now = one.kill.cancel, self._clock()
+        cancel, now = one.attempt.cancel, self._clock()
         one.failures += 1
         one.refusals += not getattr(error, "transient", False)
         if now - cancel.kept_at < AGE_SECONDS and one.refusals < REFUSALS:
@@ -280,7 +280,7 @@ class Canceller:
         await self._settle(inbox, one, message)
 
     async def _settle(self, inbox: Inbox, one: _Pending, message: str) -> None:
-        cancel_id = one.kill.cancel.cancel_id
+        cancel_id = one.attempt.cancel.cancel_id
         await in_thread(inbox.append, SETTLED, [message_of(SETTLED, cancel_id, {"words": message}, self._clock())])
         self._pending.pop(cancel_id, None)
 

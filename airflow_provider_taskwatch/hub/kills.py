@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.config.supervisor import is_triggerer, task_stat
 from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
 from airflow_provider_taskwatch.core.error import TaskWatchError, described
 
-from .canceller import Canceller, Kill
+from .canceller import CancelAttempt, Canceller
 from .hub import hub_for
 from .per_loop import PerLoop
 
@@ -36,7 +36,7 @@ async def kill(cancel: Cancel, log: Any) -> None:
 
     :param log: the log of the task.
     """
-    attempt = Kill(cancel, hub_for, task_state)
+    attempt = CancelAttempt(cancel, hub_for, task_state)
     try:
         async with asyncio.timeout(KILL_SECONDS):
             log.log(*await attempt.settle())

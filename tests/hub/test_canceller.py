@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.cancel import AGE_SECONDS, REFUSALS, Cancel
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, RemoteError, TransportError
-from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED, Canceller, Kill
+from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED, CancelAttempt, Canceller
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -33,8 +33,8 @@ class Remote:
         self.ends = list(ends)
         self.tried: list[Cancel] = []
 
-    async def settle(self, kill: Kill) -> tuple[int, str]:
-        self.tried.append(kill.cancel)
+    async def settle(self, attempt: CancelAttempt) -> tuple[int, str]:
+        self.tried.append(attempt.cancel)
         end = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
         if isinstance(end, Exception):
             raise end
@@ -80,11 +80,11 @@ def new(inbox: MemoryInbox, time: Time, monkeypatch: pytest.MonkeyPatch) -> NewC
         async def opened() -> Any:
             return store
 
-        class Faked(Kill):
+        class Faked(CancelAttempt):
             async def settle(self) -> tuple[int, str]:
                 return await remote.settle(self)
 
-        monkeypatch.setattr("airflow_provider_taskwatch.hub.canceller.Kill", Faked)
+        monkeypatch.setattr("airflow_provider_taskwatch.hub.canceller.CancelAttempt", Faked)
         canceller = Canceller(opened, _no_hub, _no_state, clock=lambda: time.now, wait=time.wait)
         time.is_busy = lambda: bool(canceller._attempts)
         return canceller
@@ -195,10 +195,10 @@ async def test_a_remote_that_does_not_answer_delays_no_kill_for_another_one(
     new: NewCanceller, inbox: MemoryInbox
 ) -> None:
     class Hanging(Remote):
-        async def settle(self, kill: Kill) -> tuple[int, str]:
-            if kill.cancel.conn_id == "hanging":
+        async def settle(self, attempt: CancelAttempt) -> tuple[int, str]:
+            if attempt.cancel.conn_id == "hanging":
                 await asyncio.Event().wait()
-            return await super().settle(kill)
+            return await super().settle(attempt)
 
     canceller = new(Hanging("done"))
     for number in range(10):
@@ -241,34 +241,34 @@ async def test_an_inbox_that_cannot_be_opened_is_an_error_for_the_caller(new: Ne
 
 
 @asynccontextmanager
-async def killing(hubs: Hubs, state: str | None, **changes: Any) -> AsyncIterator[Kill]:
-    """A kill of an Automic execution whose Airflow task has a state."""
+async def cancelling(hubs: Hubs, state: str | None, **changes: Any) -> AsyncIterator[CancelAttempt]:
+    """The cancel of an Automic execution whose Airflow task has a state."""
 
     async def state_of(**_: Any) -> str | None:
         return state
 
     async with hubs.open("automic") as hub:
         cancel = Cancel(**{"cancel_id": "c", "conn_id": "automic_default", "ref": "1", **changes})
-        yield Kill(cancel, lambda _: hub, state_of)
+        yield CancelAttempt(cancel, lambda _: hub, state_of)
 
 
 async def test_an_unknown_id_is_not_reported_as_cancelled(hubs: Hubs, box: Running) -> None:
-    async with killing(hubs, "failed") as kill:
-        level, message = await kill.settle()
+    async with cancelling(hubs, "failed") as attempt:
+        level, message = await attempt.settle()
         assert (level, message) == (
             logging.INFO,
             "execution 1 is not known to the remote any more, so nothing was cancelled",
         )
-        assert kill.cancel.is_users
+        assert attempt.cancel.is_users
 
 
 async def test_a_task_that_is_deferred_again_sends_no_request(hubs: Hubs, box: Running) -> None:
-    async with killing(hubs, "deferred") as kill:
-        assert "still deferred" in (await kill.settle())[1]
+    async with cancelling(hubs, "deferred") as attempt:
+        assert "still deferred" in (await attempt.settle())[1]
     assert box.sandbox.log() == []
 
 
 async def test_a_wait_that_was_over_before_airflow_answered_is_left_to_its_worker(hubs: Hubs, box: Running) -> None:
-    async with killing(hubs, "failed", valid_until=1.0, kept_at=1.0) as kill:
-        assert "its wait was over" in (await kill.settle())[1]
+    async with cancelling(hubs, "failed", valid_until=1.0, kept_at=1.0) as attempt:
+        assert "its wait was over" in (await attempt.settle())[1]
     assert box.sandbox.log() == []
