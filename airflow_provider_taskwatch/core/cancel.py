@@ -9,9 +9,9 @@ from typing import Any
 
 from .error import RemoteError, ReplyError
 from .flow import Flow, Retry
-from .phase import Phase
+from .phase import Observation, Phase
 from .single_poll import latest
-from .system import Options, System
+from .system import Effect, Options, System
 
 AGE_SECONDS = 86_400.0
 REFUSALS = 5
@@ -110,7 +110,8 @@ def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEn
     """Cancels the remote task, or its restart, if it still runs; how that ended, and the ref of the task.
 
     :param now: seconds since the epoch.
-    :raises ReplyError: where the remote does not know the ref yet.
+    :raises ReplyError: where the remote does not know the ref yet, or contradicts itself: it shows a task that it does
+        not know when it is to be cancelled.
     """
     if not system.can_cancel:
         return CancelEnd.IMPOSSIBLE, cancel.ref
@@ -118,12 +119,22 @@ def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEn
     if seen.phase is Phase.LOST and now < cancel.unknown_until:
         raise ReplyError(f"the remote does not know {system.noun} {cancel.ref} yet")
     if seen.phase.is_final:
-        return (CancelEnd.ENDED if seen.phase is not Phase.LOST or seen.status else CancelEnd.UNKNOWN), seen.ref
+        return _end_of(seen), seen.ref
+    read_again = latest(system, seen.ref, cancel.options, is_restart=seen.ref != cancel.ref)
     try:
         effect = yield from system.cancel(seen.ref, cancel.options)
     except RemoteError as refused:
-        again = latest(system, seen.ref, cancel.options, is_restart=seen.ref != cancel.ref)
-        if refused.transient or not (yield from again).phase.is_final:
+        if refused.transient or not (seen := (yield from read_again)).phase.is_final:
             raise
-        return CancelEnd.ENDED, seen.ref
-    return CancelEnd[effect.name], seen.ref
+        return _end_of(seen), seen.ref
+    if effect is not Effect.UNKNOWN:
+        return CancelEnd[effect.name], seen.ref
+    seen = yield from read_again
+    if not seen.phase.is_final:
+        raise ReplyError(f"{system.noun} {seen.ref} is {seen.phase} at the remote, which does not know it for a cancel")
+    return _end_of(seen), seen.ref
+
+
+def _end_of(seen: Observation) -> CancelEnd:
+    """How a task ended that needs no cancel. Without a status the remote does not know it."""
+    return CancelEnd.ENDED if seen.phase is not Phase.LOST or seen.status else CancelEnd.UNKNOWN

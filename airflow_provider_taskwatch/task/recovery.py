@@ -263,22 +263,26 @@ class Recovery:
             self._log.info("the task was cleared: starting anew; %s is left alone", ref or "the earlier start")
 
     def _cancel(self, record: Record, ref: str) -> None:
-        """Cancel. A remote that refuses because it has ended, and then says that it runs, is not believed."""
+        """Cancel. After a refusal the task is read once more, because the remote may contradict itself.
+
+        It may refuse because the task has ended, or because it does not know it. Where the read shows the task running,
+        that is not believed. Where the task cannot be read, an end is believed, and an unknown ref is not.
+        """
         noun = self._system.noun
         if not self._system.can_cancel:
             self._remote.cancel(ref)
             return
+        effect: Effect | None
         refused: TaskWatchError | None
         try:
             effect, refused = self._remote.run(_with_refusal(self._system.cancel(ref, self._remote.work.options(""))))
-        except NotFoundError:
-            effect, refused = Effect.UNKNOWN, None
         except TaskWatchError as error:
-            effect, refused = None, error
+            effect, refused = Effect.UNKNOWN if isinstance(error, NotFoundError) else None, error
         seen = None if refused is None else self._remote.observe(ref, None)
-        if effect is None and seen is not None and _has_ended(seen):
+        is_over = effect is Effect.ENDED if seen is None else seen.phase.is_final and effect is not None
+        if effect is not Effect.ENDED and seen is not None and _has_ended(seen):
             self._log.info("%s %s has ended", noun, ref)
-        elif refused is not None and (effect is None or (seen is not None and not seen.phase.is_final)):
+        elif refused is not None and not is_over:
             self._stand_back(replace(record, ref=ref), refused)
         else:
             self._log.info("%s %s %s", noun, ref, effect)
@@ -334,7 +338,7 @@ class Recovery:
 
 
 def _with_refusal(flow: Flow[Effect]) -> Flow[tuple[Effect, RemoteError | None]]:
-    """The flow; returns its result and the last refusal that it has excused, such as that the task has ended."""
+    """The flow; returns its result and the last refusal that it has excused: the task has ended, or is not known."""
     run, refused = Run(flow), None
     while not run.is_over:
         step = run.step
@@ -342,7 +346,7 @@ def _with_refusal(flow: Flow[Effect]) -> Flow[tuple[Effect, RemoteError | None]]
             answer.value = yield step
             if isinstance(step, Call):
                 refused = None if answer.value.is_ok else refusal(step, answer.value)
-    return run.result, None if isinstance(refused, NotFoundError) else refused
+    return run.result, refused
 
 
 def _has_ended(seen: Observation) -> bool:

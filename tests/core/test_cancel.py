@@ -123,12 +123,43 @@ def test_a_running_task_is_cancelled():
 
 @pytest.mark.parametrize("effect", Effect)
 def test_the_effect_of_a_cancel_is_returned(effect):
-    class Told(Jobs):
+    class Known(Jobs):
         pass
 
-    Told.effect = effect
-    end, _ = result_of(carry_out(Told(), WANTED, 0.0), job("running"), reply(204))
+    Known.effect = effect
+    read_again = [job("lost")] if effect is Effect.UNKNOWN else []
+    end, _ = result_of(carry_out(Known(), WANTED, 0.0), job("running"), reply(204), *read_again)
     assert end.name == effect.name
+
+
+class Unfindable(Jobs):
+    """A remote that does not know a job when it is to be cancelled."""
+
+    effect = Effect.UNKNOWN
+
+
+class Refusing(Jobs):
+    """The same, without a translation of the refusal."""
+
+    def cancel(self, ref, options):
+        yield from ask(send("POST", f"/jobs/{ref}/cancel", {}))
+        return Effect.CANCELLED
+
+
+@pytest.mark.parametrize("system, answer, error", [(Unfindable(), 204, ReplyError), (Refusing(), 404, RemoteError)])
+@pytest.mark.parametrize("phase", ["pending", "running", "blocked", "unknown"])
+def test_a_cancel_that_finds_no_task_is_an_error_where_the_task_is_shown(system, answer, error, phase):
+    with pytest.raises(error, match=r"job 7|/jobs/7"):
+        play(carry_out(system, WANTED, 0.0), job("running"), reply(answer), job(phase))
+
+
+@pytest.mark.parametrize("system, answer", [(Unfindable(), 204), (Refusing(), 404)])
+@pytest.mark.parametrize(
+    "read_again, end", [(job("succeeded", "1"), CancelEnd.ENDED), (job("lost"), CancelEnd.UNKNOWN)]
+)
+def test_a_cancel_that_finds_no_task_is_settled_by_one_more_read(system, answer, read_again, end):
+    flow = carry_out(system, WANTED, 0.0)
+    assert result_of(flow, job("running"), reply(answer), read_again) == (end, "7")
 
 
 @each_row("phase", ["succeeded", "skipped", "failed", "cancelled"])

@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 
 from airflow_provider_taskwatch.core.cancel import AGE_SECONDS, REFUSALS, Cancel
-from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, RemoteError, TransportError
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    InboxError,
+    RemoteError,
+    ReplyError,
+    TransportError,
+)
 from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED, CancelAttempt, Canceller
 from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.hub.conftest import Hubs
+from tests.hub.conftest import Hubs, executions
 from tests.inbox.memory import MemoryInbox
 from tests.until import until
 
@@ -260,6 +266,18 @@ async def test_an_unknown_id_is_not_reported_as_cancelled(hubs: Hubs, box: Runni
             "execution 1 is not known to the remote any more, so nothing was cancelled",
         )
         assert attempt.cancel.is_users
+
+
+async def test_a_cancel_that_finds_no_execution_is_tried_again_where_a_read_shows_it(hubs: Hubs, box: Running) -> None:
+    box.sandbox.add_rule(duration=600.0)
+    async with hubs.open("automic") as hub:
+        [ref] = await executions(hub, 1)
+    box.sandbox.add_fault("not_found", method="POST", path="/status$", times=1)
+    async with cancelling(hubs, "failed", ref=ref) as attempt:
+        with pytest.raises(ReplyError, match="cancel") as caught:
+            await attempt.settle()
+        assert caught.value.transient
+        assert "was cancelled" in (await attempt.settle())[1]
 
 
 async def test_a_task_that_is_deferred_again_sends_no_request(hubs: Hubs, box: Running) -> None:

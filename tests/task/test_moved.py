@@ -326,6 +326,56 @@ def test_a_clear_starts_anew_where_what_could_not_be_cancelled_has_ended(
     assert f"execution {ref} {end}" in capsys.readouterr().out
 
 
+def test_a_clear_whose_cancel_finds_nothing_starts_nothing_beside_what_a_read_shows(box: Running) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    box.sandbox.add_fault("not_found", method="POST", path="/status$")
+    with pytest.raises(AirflowFailException, match=rf"execution {ref} of .*404.*nothing is started.*adopt d"):
+        cleared(life)
+    with pytest.raises(AirflowFailException, match="could not be cancelled"):
+        life.retry()
+    assert len(started(box)) == 1
+    box.sandbox.clear_faults()
+    life.max_tries += 1
+    life.defer()
+    assert [one["cancelled"] for one in started(box)] == [True, False]
+
+
+def test_a_clear_whose_cancel_finds_nothing_starts_nothing_beside_what_cannot_be_read(box: Running) -> None:
+    life = automic()
+    life.defer()
+    box.sandbox.add_fault("not_found", method="POST", path="/status$")
+    box.sandbox.add_fault("forbidden", method="GET")
+    with pytest.raises(AirflowFailException, match="could not be cancelled"):
+        cleared(life)
+    assert len(started(box)) == 1
+
+
+def test_a_clear_whose_cancel_finds_nothing_starts_work_that_may_run_twice(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life = automic(on_unknown_start="start_again")
+    ref = life.defer().trigger.ref
+    box.sandbox.add_fault("not_found", method="POST", path="/status$")
+    life.max_tries += 1
+    life.defer()
+    assert [one["cancelled"] for one in started(box)] == [False, False]
+    assert f"execution {ref} could not be cancelled and may go on" in capsys.readouterr().out
+
+
+def test_a_clear_whose_cancel_finds_nothing_starts_anew_where_it_has_ended(
+    box: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    life = automic()
+    ref = life.defer().trigger.ref
+    box.sandbox.add_fault("not_found", method="POST", path="/status$")
+    box.sandbox.add_fault("not_found", method="GET", times=1)
+    box.sandbox.end(ref, "success", time.time())
+    life.max_tries += 1
+    assert life.defer().trigger.ref != ref
+    assert f"execution {ref} has ended" in capsys.readouterr().out
+
+
 def test_a_clear_cancels_also_what_the_remote_does_not_show(box: Running) -> None:
     life = automic()
     life.defer()
