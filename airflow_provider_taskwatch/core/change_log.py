@@ -50,8 +50,8 @@ class ChangeLog:
         if patience is None:
             return f"{task}: {observation.describe()}"
         if observation.phase is Phase.LOST or observation.message == NOT_FOUND_YET:
-            return f"{task} is not found yet; it may appear within another {patience:.0f} s"
-        return f"{task}: {observation.describe()}; it may stay so for another {patience:.0f} s"
+            return f"{task} is not found yet; the wait fails if it is not found within {patience:.0f} s"
+        return f"{task}: {observation.describe()}; the wait fails if this does not change within {patience:.0f} s"
 
     def _is_logged_change(self, before: Observation, now: Observation) -> bool:
         if (now.phase, now.ref) != (before.phase, before.ref):

@@ -77,15 +77,19 @@ def judge(
         ending, message = Ending(str(observation.phase)), f"{task}: {observation.describe()}"
     elif memory.unknown_since is not None and age - memory.unknown_since >= rules.unknown_status_grace:
         ending = Ending.UNKNOWN
-        message = f"{task} has the unknown status {observation.status_line!r}"
-        message += f" for more than {rules.unknown_status_grace:g} s"
-        message += f": {observation.message_line}" if observation.message else ""
+        message = _unknown_message(task, observation, rules.unknown_status_grace, noun)
     elif memory.blocked_since is not None and _blocked_too_long(age - memory.blocked_since, rules):
         ending = Ending.BLOCKED
         message = f"{task} waits for a person: {observation.describe()}; unblock it there and retry"
     else:
         return memory, observation, None
     return memory, observation, outcome_from(observation, ending, message)
+
+
+def _unknown_message(task: str, observation: Observation, grace: float, noun: str) -> str:
+    status = f"had the unknown status {observation.status_line!r}" if observation.status else "shown no readable status"
+    reason = f": {observation.message_line}" if observation.message else ""
+    return f"{task} has {status} for more than {grace:g} s{reason}; the wait ends, and the {noun} may still run"
 
 
 def _judge_absent(

@@ -61,12 +61,12 @@ def test_the_last_step_of_a_final_observation_is_logged_however_small():
 
 def test_an_unclear_state_is_logged_with_the_patience_that_is_left():
     unknown, blocked = (Observation(ref="7", phase=phase, status="s") for phase in (Phase.UNKNOWN, Phase.BLOCKED))
-    assert ChangeLog("job").line(unknown, then(300.0)) == "job 7: unknown (s); it may stay so for another 300 s"
-    assert ChangeLog("job").line(blocked, then(60.0)) == "job 7: blocked (s); it may stay so for another 60 s"
+    unless = "the wait fails if this does not change within"
+    assert ChangeLog("job").line(unknown, then(300.0)) == f"job 7: unknown (s); {unless} 300 s"
+    assert ChangeLog("job").line(blocked, then(60.0)) == f"job 7: blocked (s); {unless} 60 s"
     assert ChangeLog("job").line(blocked, then()) == "job 7: blocked (s)"
-    assert (
-        ChangeLog("job").line(absent("7"), then(292.0)) == "job 7 is not found yet; it may appear within another 292 s"
-    )
+    missing = "job 7 is not found yet; the wait fails if it is not found within 292 s"
+    assert ChangeLog("job").line(absent("7"), then(292.0)) == missing
     assert ChangeLog("job").line(absent("7")) == "job 7: lost: not found"
 
 

@@ -86,12 +86,18 @@ def test_an_unknown_status_ends_the_wait_after_its_grace_period():
     assert (memory.unknown_since, outcome) == (10.0, None)
     _, _, outcome = read((310.0, ODD), memory=memory)
     assert (outcome.ending, outcome.status) == (Ending.UNKNOWN, "4711")
-    assert outcome.message == "execution 7 has the unknown status '4711' for more than 300 s"
+    assert outcome.message == (
+        "execution 7 has had the unknown status '4711' for more than 300 s; "
+        "the wait ends, and the execution may still run"
+    )
 
 
 def test_unreadable_replies_end_the_wait_after_the_same_period():
     _, _, outcome = read((0.0, UNREADABLE), (400.0, UNREADABLE))
-    assert outcome.message.endswith("for more than 300 s: the reply is not JSON")
+    assert outcome.message == (
+        "execution 7 has shown no readable status for more than 300 s: the reply is not JSON; "
+        "the wait ends, and the execution may still run"
+    )
 
 
 @pytest.mark.parametrize("between", [RUNNING, ABSENT, BLOCKED])

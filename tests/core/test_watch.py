@@ -232,7 +232,7 @@ def test_a_reply_that_cannot_be_read_is_bounded_like_an_unknown_status():
     polls, outcome = run(failed(0.0, ODD), failed(150.0, ODD), failed(300.0, ODD))
     assert [poll.after for poll in polls] == [0.0, 8.0, 30.0]
     assert outcome.ending is Ending.UNKNOWN
-    assert outcome.message.endswith("for more than 300 s: the reply is not JSON")
+    assert "for more than 300 s: the reply is not JSON; the wait ends" in outcome.message
 
 
 def test_a_page_of_html_does_not_prove_that_the_remote_knows_the_ref():

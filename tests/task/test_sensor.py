@@ -292,7 +292,7 @@ def test_poking_says_how_long_an_id_may_be_unknown(box: Running, capsys: pytest.
     life = poking("4711", mode="reschedule", not_found_grace=100)
     with pytest.raises(AirflowRescheduleException):
         life.execute()
-    assert "execution 4711 is not found yet; it may appear within another 100 s" in capsys.readouterr().out
+    assert "execution 4711 is not found yet; the wait fails if it is not found within 100 s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("reschedule", [True, False])

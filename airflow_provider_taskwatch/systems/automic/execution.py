@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from airflow_provider_taskwatch.core.phase import LazyMapping, Observation
+from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase
 from airflow_provider_taskwatch.core.system import unquoted
 from airflow_provider_taskwatch.core.text import shortened
 from airflow_provider_taskwatch.systems.moment import moment, seconds_between
@@ -68,9 +69,15 @@ def _result(ref: str, number: int | None, content: Mapping[str, Any]) -> dict[st
 
 def _message(number: int | None, content: Mapping[str, Any]) -> str:
     known = "" if number is None else TEXTS.get(number, "")
-    text = text_of(content.get("status_text")) or known
-    is_unlisted = number is not None and number not in PHASES
-    return f"{text} (not in the vendor's table, judged by its range)".strip() if is_unlisted else text
+    return text_of(content.get("status_text")) or known
+
+
+def with_doubt(seen: Observation, number: int) -> Observation:
+    """The observation; its message says so where the vendor does not list the status number."""
+    if number in PHASES:
+        return seen
+    meaning = "its meaning is not known" if seen.phase is Phase.UNKNOWN else f"by its range it counts as {seen.phase}"
+    return replace(seen, message=f"{seen.message} (the vendor does not list status {number}; {meaning})".strip())
 
 
 def agrees(seen: Observation, name: str, expected: str) -> bool:

@@ -22,7 +22,7 @@ from airflow_provider_taskwatch.core.system import Effect, Options, SystemDefaul
 from airflow_provider_taskwatch.core.wire import get, segment, send
 
 from .callback import read_callback
-from .execution import read_execution, run_id
+from .execution import read_execution, run_id, with_doubt
 from .explanation import explain
 from .group import expand
 from .listing import find_alias, find_restart, newest, read_waiting
@@ -134,16 +134,20 @@ class Automic(SystemDefaults):
         """A status that an option names ends the wait, even an active one. A good end that none names is a failure."""
         number = number_of(seen.status)
         success, skip = options.get("success_statuses"), options.get("skip_statuses")
-        if number is None or (success is None and skip is None):
+        if number is None:
             return seen
+        if success is None and skip is None:
+            return with_doubt(seen, number)
         if number in expand(success or ()):
             return replace(seen, phase=Phase.SUCCEEDED)
         if number in expand(skip or ()):
             return replace(seen, phase=Phase.SKIPPED)
-        named = {Phase.SUCCEEDED: success, Phase.SKIPPED: skip}.get(seen.phase)
+        name, named = {Phase.SUCCEEDED: ("success_statuses", success), Phase.SKIPPED: ("skip_statuses", skip)}.get(
+            seen.phase, ("", None)
+        )
         if named is None:
-            return seen
-        message = f"{seen.message} (status {number} is not among {named})"
+            return with_doubt(seen, number)
+        message = f"{seen.message} (status {number} is not among the {name} {named}, so it counts as failed)".strip()
         return replace(seen, phase=Phase.FAILED, message=message)
 
     def cancel(self, ref: str, options: Options | None = None) -> Flow[Effect]:

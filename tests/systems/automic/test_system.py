@@ -270,8 +270,24 @@ def test_a_status_alone_is_enough():
 
 @pytest.mark.parametrize("status, phase", [(1400, Phase.RUNNING), (1870, Phase.FAILED), (1950, Phase.SUCCEEDED)])
 def test_an_unlisted_number_is_judged_by_its_range_and_says_so(status, phase):
-    seen = result_of(AUTOMIC.observe("7"), reply(200, {"status": status}))
-    assert (seen.phase, seen.message) == (phase, "(not in the vendor's table, judged by its range)")
+    doubt = f"(the vendor does not list status {status}; by its range it counts as {phase})"
+    seen = AUTOMIC.understand(result_of(AUTOMIC.observe("7"), reply(200, {"status": status})), {})
+    assert (seen.phase, seen.message) == (phase, doubt)
+
+
+@pytest.mark.parametrize("options", [{}, {"success_statuses": [1900]}])
+def test_an_unlisted_number_outside_of_all_ranges_is_unknown_and_says_so(options):
+    seen = AUTOMIC.understand(
+        result_of(AUTOMIC.observe("7"), reply(200, {"status": 2999, "status_text": "odd"})), options
+    )
+    assert seen.phase is Phase.UNKNOWN
+    assert seen.message == "odd (the vendor does not list status 2999; its meaning is not known)"
+
+
+def test_an_unlisted_number_that_an_option_names_leaves_no_doubt():
+    seen = result_of(AUTOMIC.observe("7"), reply(200, {"status": 1400, "status_text": "odd"}))
+    named = AUTOMIC.understand(seen, {"success_statuses": [1400]})
+    assert (named.phase, named.message) == (Phase.SUCCEEDED, "odd")
 
 
 # --- statuses
@@ -326,7 +342,7 @@ def test_the_options_of_a_watch_decide_about_a_status(status, phase, options, un
 
 def test_a_success_that_does_not_count_says_why():
     seen = AUTOMIC.understand(seen_as(1904, Phase.SUCCEEDED), {"success_statuses": [1900]})
-    assert seen.message == "text (status 1904 is not among [1900])"
+    assert seen.message == "text (status 1904 is not among the success_statuses [1900], so it counts as failed)"
 
 
 # --- many at once
