@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException
 from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.comms import DRCount
 
 from airflow_provider_taskwatch.core.connection import RawConnection, read_connection

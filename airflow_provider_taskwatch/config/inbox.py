@@ -7,16 +7,18 @@ be asked for it.
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from airflow.sdk.configuration import conf, get_sdk_expansion_variables
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf
 from airflow.sdk.execution_time import task_runner
 
+from airflow_provider_taskwatch.compat.home import airflow_home
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, TransportError, described
 from airflow_provider_taskwatch.inbox.message import RETENTION_DAYS
 from airflow_provider_taskwatch.inbox.thread import in_thread
@@ -46,7 +48,20 @@ def open_inbox(*, keeps: bool = True) -> Inbox:
     :raises ConfigurationError: where the option or the connection is not valid.
     :raises InboxError: where Airflow could not be asked for the connection.
     """
-    return _inbox(_checked(option.text("inbox_url") or _named_by(_find())), keeps=keeps)
+    return _inbox(_url(), keeps=keeps)
+
+
+def open_shared_inbox() -> Inbox | None:
+    """The inbox on a worker, where all workers have the same one; else None.
+
+    All workers share a database server, and a file where every configured executor is the LocalExecutor.
+
+    :raises ConfigurationError: where the option or the connection is not valid.
+    :raises InboxError: where Airflow could not be asked for the connection.
+    """
+    url = _url()
+    is_shared = not url.startswith("sqlite") or _all_workers_are_local()
+    return _inbox(url, keeps=False) if is_shared else None
 
 
 def open_named_inbox() -> Inbox:
@@ -114,6 +129,25 @@ def inbox_url_of(connection: Any) -> str:
     return f"postgresql://{credentials}{place}{port}/{quote(connection.schema or '', safe='')}?{options}".rstrip("?")
 
 
+def _all_workers_are_local() -> bool:
+    """Whether every configured executor runs tasks on its own host.
+
+    A pod of the KubernetesExecutor does not count, as its configuration names the LocalExecutor.
+    """
+    if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD"):
+        return False
+    names = re.findall(_EXECUTOR, conf.get("core", "executor"))
+    return all(name in ("LocalExecutor", "airflow.executors.local_executor.LocalExecutor") for name in names)
+
+
+_EXECUTOR = r"([^,;=:\s]+)\s*(?=[,;]|$)"
+"""The name or path of an executor; teams (``name=``) and aliases (``name:``) may be before it."""
+
+
+def _url() -> str:
+    return _checked(option.text("inbox_url") or _named_by(_find()))
+
+
 def _inbox(url: str, *, keeps: bool = True) -> SqlInbox:
     from airflow_provider_taskwatch.inbox.store import SqlInbox
 
@@ -134,7 +168,7 @@ def _shared(url: str) -> Inbox:
 
 
 def _named_by(connection: Any) -> str:
-    return FILE_URL.format(**get_sdk_expansion_variables()) if connection is None else inbox_url_of(connection)
+    return FILE_URL.format(AIRFLOW_HOME=airflow_home()) if connection is None else inbox_url_of(connection)
 
 
 def _checked(url: str) -> str:

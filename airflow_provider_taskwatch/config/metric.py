@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from airflow.sdk.observability import stats
+from airflow.providers.common.compat.sdk import Stats
 
 PREFIX = "taskwatch."
 
 
 def count(name: str, number: int = 1) -> None:
     """Adds to the counter ``taskwatch.<name>``."""
-    stats.incr(PREFIX + name, number)
+    Stats.incr(PREFIX + name, number)
 
 
 def duration(name: str, seconds: float) -> None:
     """Adds a value to the timing ``taskwatch.<name>``."""
-    stats.timing(PREFIX + name, seconds * 1000.0)
+    Stats.timing(PREFIX + name, seconds * 1000.0)

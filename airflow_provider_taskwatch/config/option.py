@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from airflow.sdk.configuration import conf
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 

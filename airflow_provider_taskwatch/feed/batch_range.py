@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
+from airflow_provider_taskwatch.compat.task_state import NEVER_EXPIRE, TaskState
 from airflow_provider_taskwatch.inbox.checkpoint import Checkpoint
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.protocol import Inbox
@@ -50,7 +49,7 @@ class BatchRanges:
     """
 
     def __init__(
-        self, inbox: Inbox, name: str, run: str, store: Any | None, *, clock: Callable[[], float] = time.time
+        self, inbox: Inbox, name: str, run: str, store: TaskState | None, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._inbox = inbox
         self._name = name

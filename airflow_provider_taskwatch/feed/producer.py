@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
-
+from airflow_provider_taskwatch.compat.shared_stream import AdvanceItem, SharedStreamProducer
 from airflow_provider_taskwatch.core.error import ConfigurationError, TaskWatchError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import delivery

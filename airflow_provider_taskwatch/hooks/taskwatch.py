@@ -63,7 +63,8 @@ class TaskWatchHook(BaseHook):
         :raises ConfigurationError: names every missing or malformed field.
         :raises TransportError: Airflow could not read the connection.
         """
-        from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+        from airflow.providers.common.compat.sdk import AirflowException
+        from airflow.sdk.exceptions import AirflowRuntimeError
 
         from airflow_provider_taskwatch.config.connection import get_connection, settings_of
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from .checkpoint import View
 from .cursor import Cursor, Horizon
 from .message import Heartbeat, Lease, Message, Received, Sealed
+from .task_state import TaskKey
 
 
 class Inbox(Protocol):
@@ -135,6 +136,21 @@ class Inbox(Protocol):
 
     def heartbeats(self) -> list[Heartbeat]:
         """The last heartbeat of each receiver, the youngest first."""
+
+    def task_state(self, task: TaskKey, key: str) -> str | None:
+        """What is kept of a task instance under a key, as JSON; None where nothing is. It has no retention."""
+
+    def replace_task_state(self, task: TaskKey, key: str, before: str | None, after: str | None) -> bool:
+        """Keep ``after`` (None: nothing) if ``before`` is still kept; return whether ``after`` is kept now."""
+
+    def unchecked_task_states(self, airflow: str, seconds: float, limit: int) -> list[TaskKey]:
+        """Task instances whose state was neither written nor checked for ``seconds``, the oldest first."""
+
+    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey]) -> None:
+        """Delete the state of task instances that are over, and note that others were checked."""
+
+    def count_task_states(self) -> int:
+        """How many task instances have a state."""
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,8 +1,11 @@
-"""The tables of an inbox, and one migration step for each version of them."""
+"""The tables of an inbox.
+
+``taskwatch_version`` holds the oldest version of this module that can still use the inbox. An additional table does not
+raise it, as an older program ignores that table: hosts can be upgraded one after the other. Only a change that an older
+program would not survive raises it.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import sqlalchemy as sa
 
@@ -64,24 +67,37 @@ receiver = sa.Table(
     sa.Column("at", sa.Float(53), nullable=False),
 )
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (tables.create_all,)
-"""The step from each version to the next; a released step never changes."""
+task_state = sa.Table(
+    "taskwatch_task_state",
+    tables,
+    sa.Column("airflow", sa.Text, primary_key=True),
+    sa.Column("dag_id", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("task_id", sa.Text, primary_key=True),
+    sa.Column("map_index", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("checked_at", sa.Float(53), nullable=False),
+    sa.Index("taskwatch_task_state_checked_at", "checked_at"),
+)
+
+VERSION = 1
+"""The newest version that this program knows."""
 
 
 def migrate(connection: sa.Connection) -> None:
-    """Bring the tables to the newest version, in a transaction that holds an exclusive lock."""
+    """Create the tables that are missing, in a transaction that holds an exclusive lock."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
     found = _found(connection)
-    if found > len(STEPS):
+    if found > VERSION:
         raise InboxError(
-            f"the inbox has the version {found}, and this airflow-provider-taskwatch knows {len(STEPS)}: "
+            f"the inbox has the version {found}, and this airflow-provider-taskwatch knows {VERSION}: "
             "install the newest one everywhere"
         )
-    for step in STEPS[found:]:
-        step(connection)
+    tables.create_all(connection)
     connection.execute(version.delete())
-    connection.execute(version.insert().values(version=len(STEPS)))
+    connection.execute(version.insert().values(version=VERSION))
 
 
 def _found(connection: sa.Connection) -> int:

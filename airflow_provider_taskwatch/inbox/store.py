@@ -19,6 +19,8 @@ from .position_table import PositionTable
 from .pruning import Pruning
 from .receiver_table import ReceiverTable
 from .sealed_table import SealedTable
+from .task_state import TaskKey
+from .task_state_table import TaskStateTable
 
 T = TypeVar("T")
 
@@ -49,6 +51,7 @@ class SqlInbox:
         self._leases = LeaseTable(self.database)
         self._sealed = SealedTable(self.database)
         self._receivers = ReceiverTable(self.database)
+        self._task_states = TaskStateTable(self.database)
         self._pruning = Pruning(self.database, self._positions, self._sealed, retention_days * DAY_SECONDS)
 
     def __repr__(self) -> str:
@@ -197,3 +200,20 @@ class SqlInbox:
 
     def heartbeats(self) -> list[Heartbeat]:
         return self._receivers.heartbeats()
+
+    # --- task states
+
+    def task_state(self, task: TaskKey, key: str) -> str | None:
+        return self._task_states.read(task, key)
+
+    def replace_task_state(self, task: TaskKey, key: str, before: str | None, after: str | None) -> bool:
+        return self._task_states.replace(task, key, before, after)
+
+    def unchecked_task_states(self, airflow: str, seconds: float, limit: int) -> list[TaskKey]:
+        return self._task_states.unchecked(airflow, seconds, limit)
+
+    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey]) -> None:
+        self._task_states.settle(over, going_on)
+
+    def count_task_states(self) -> int:
+        return self._task_states.count()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseNotifier
-from airflow.sdk.configuration import conf
 
 from airflow_provider_taskwatch.core.check import Check, choice, flag
 from airflow_provider_taskwatch.core.error import ConfigurationError, described

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_taskwatch.core.check import Check, duration, flag_or_none, json_object, moment_of, text_or_empty
 from airflow_provider_taskwatch.core.error import LossError, TaskWatchError, described

@@ -11,9 +11,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_taskwatch.compat.task_state import airflows_task_state
 from airflow_provider_taskwatch.core.check import Check, choice, listed, moment_of
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
@@ -133,7 +134,7 @@ class ReadFeedOperator(OutputMixin, CheckedMixin, FeedMixin, BaseOperator, metac
         ti = context["ti"]
         with self.open_reader() as reader:
             run = f"{ti.run_id} {ti.map_index}"
-            ranges = BatchRanges(reader.inbox, self._position, run, context.get("task_state_store"))
+            ranges = BatchRanges(reader.inbox, self._position, run, airflows_task_state(context))
             mine = ranges.mine()
             return self._next(reader, ranges, wanted, limit) if mine is None else self._again(reader, mine, wanted)
 

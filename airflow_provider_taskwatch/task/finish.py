@@ -7,6 +7,8 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_taskwatch.compat.xcom import can_push_from_triggerer
+
 
 def how_to_finish(task: Any, execute_complete: Callable[..., Any]) -> str:
     """How the trigger ends a success: ``resume`` a worker, ``succeed``, or ``push`` the result and succeed.
@@ -17,7 +19,9 @@ def how_to_finish(task: Any, execute_complete: Callable[..., Any]) -> str:
     """
     if any(needs(task) for needs in _NEEDS_A_WORKER) or type(task).execute_complete is not execute_complete:
         return "resume"
-    return "push" if task.do_xcom_push else "succeed"
+    if not task.do_xcom_push:
+        return "succeed"
+    return "push" if can_push_from_triggerer() else "resume"
 
 
 def _writes_output(task: Any) -> bool:
@@ -54,7 +58,7 @@ def _has_custom_xcom(task: Any) -> bool:
 
 def _has_listeners(task: Any) -> bool:
     """Such as OpenLineage: Airflow calls them on workers only."""
-    from airflow.sdk.listener import get_listener_manager
+    from airflow.providers.common.compat.sdk import get_listener_manager
 
     return get_listener_manager().has_listeners
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
+from airflow_provider_taskwatch.compat.task_state import NEVER_EXPIRE
 from airflow_provider_taskwatch.core.flow import PATIENT, Retry
 from airflow_provider_taskwatch.core.record import Record, fingerprint, from_json, marks
 
 if TYPE_CHECKING:
+    from airflow_provider_taskwatch.compat.task_state import TaskState
     from airflow_provider_taskwatch.core.callback import Expectation
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.record import Started
@@ -44,13 +44,18 @@ class Work(Protocol):
 
 
 class Records:
-    """The record of a task instance in Airflow's task state store, which retries share and a clear does not empty.
+    """The record of a task instance, which retries share and a clear does not empty.
 
-    :param store: ``context["task_state_store"]``, None for a task that keeps no record.
+    :param store: see :func:`~.task_state.task_state`; None for a task that keeps no record.
     """
 
-    def __init__(self, store: Any | None) -> None:
+    def __init__(self, store: TaskState | None) -> None:
         self._store = store
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the next attempt finds the record."""
+        return self._store is not None
 
     def load(self) -> Record | None:
         return from_json(self._store.get(KEY)) if self._store is not None else None

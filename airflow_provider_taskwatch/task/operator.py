@@ -10,18 +10,18 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import (
+from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowSkipException,
     AirflowTaskTimeout,
-    TaskDeferralTimeout,
 )
+from airflow.sdk import BaseOperator
 
+from airflow_provider_taskwatch.compat.timeout import TaskDeferralTimeout
 from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.change_log import ChangeLog
-from airflow_provider_taskwatch.core.check import Check, choice, duration, flag, seconds, seconds_or_none
+from airflow_provider_taskwatch.core.check import Check, choice, duration, flag, flag_or_none, seconds, seconds_or_none
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
@@ -40,6 +40,7 @@ from .kill import Kill
 from .remote import Remote
 from .result import WaitTimedOut, result_of
 from .start import Attempt
+from .task_state import durable_state, task_state
 from .watch import WatchMixin, id_space_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     :param timeout: the longest wait, in seconds or as a timedelta; ``execution_timeout`` counts too. None: no limit.
     :param on_timeout: ``cancel`` the remote task at the deadline, or ``leave`` it.
     :param cancel_on_kill: cancel the remote task when a user ends the Airflow task.
-    :param durable: keep a record of the start, so that a retry rejoins. False: each attempt starts a new task.
+    :param durable: keep a record of the start, so that a retry rejoins. False: each attempt starts a new task. None:
+        keep one where that is possible; only below Airflow 3.3 it may not be, and a warning says so, where True is an
+        error.
     :param on_unknown_start: what to do if an earlier start may still run, and cannot be found, rejoined or cancelled (a
         worker died between request and reply, the connection leads to another address, a cancel was refused): ``fail``
         and let a person decide, or ``start_again``, for work that may run twice.
@@ -86,7 +89,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         "timeout": duration,
         "on_timeout": choice("cancel", "leave"),
         "cancel_on_kill": flag,
-        "durable": flag,
+        "durable": flag_or_none,
         "on_unknown_start": choice("fail", "start_again"),
         "on_changed_inputs": choice("rejoin", "start", "fail"),
     }
@@ -107,7 +110,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         timeout: float | timedelta | None = None,
         on_timeout: str = "cancel",
         cancel_on_kill: bool = True,
-        durable: bool = True,
+        durable: bool | None = None,
         on_unknown_start: str = "fail",
         on_changed_inputs: str = "rejoin",
         on_skipped: str = "succeed",
@@ -138,6 +141,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         self.include_personal = include_personal
         self.output_path = output_path
         self._ti: Any = None
+        self._kept: Records | None = None
 
     # --- what subclasses say
 
@@ -199,7 +203,8 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         self.validate()
         remote = self.remote
         self._ti = ti = context["ti"]
-        record, started = Attempt(self._job(context), remote, self._records(context), self.log).obtain()
+        self._kept = records = Records(durable_state(context, self.durable, self.log))
+        record, started = Attempt(self._job(context), remote, records, self.log).obtain()
         if started is not None and record.ref is None:
             return self.without_ref(started)
         remote.record, remote.ref = record, record.known_ref
@@ -245,7 +250,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
             self.remote,
             conn_id=self.conn_id,
             ti=self._ti,
-            keeps_record=self.durable,
+            keeps_record=self._keeps_record,
             not_found_grace=seconds(self.not_found_grace),
             log=self.log,
         )
@@ -271,7 +276,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
             id_space=record.id_space or self.id_space,
             callback=self.expectation() if record.is_called_back and self.waits_in_triggerer() else None,
             cancel_on_kill=self.cancel_on_kill,
-            keeps_record=self.durable,
+            keeps_record=self._keeps_record,
         )
 
     def _defer(self, record: Record, plan: Plan, deadline: datetime | None) -> None:
@@ -354,7 +359,14 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         return outcome
 
     def _records(self, context: Context) -> Records:
-        return Records(context["task_state_store"] if self.durable else None)
+        """The record, for an attempt that goes on after its start."""
+        if self._kept is None:
+            self._kept = Records(None if self.durable is False else task_state(context, is_moving=True))
+        return self._kept
+
+    @property
+    def _keeps_record(self) -> bool:
+        return self._kept is not None and self._kept.is_kept
 
 
 def _is_delivered_by(outcome: Outcome) -> bool:

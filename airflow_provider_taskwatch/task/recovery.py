@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_taskwatch.core.error import MovedError, NotFoundError, RemoteError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import retry_warning

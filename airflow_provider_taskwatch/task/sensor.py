@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, AirflowSkipException
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
-from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.check import Check, duration, is_duration
@@ -28,10 +28,13 @@ from .base import CheckedOperatorType
 from .deferral import backstop, deadline_of, now, resumable_from
 from .finish import how_to_finish
 from .result import WaitTimedOut, result_of
+from .task_state import task_state
 from .watch import WatchMixin, id_space_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_taskwatch.compat.task_state import TaskState
 
 
 MEMORY_KEY = "taskwatch_memory"
@@ -93,6 +96,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         self.include_personal = include_personal
         self.output_path = output_path
         self._memory: Memory | None = None
+        self._state: TaskState | None = None
         self._moved: MovedError | None = None
         self._is_kept = False
         self._changes: ChangeLog | None = None
@@ -202,7 +206,8 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
 
     def _recall(self, context: Context) -> Memory:
         if self._memory is None:
-            stored: Any = context["task_state_store"].get(MEMORY_KEY) if self.reschedule else None
+            self._state = task_state(context, is_moving=False) if self.reschedule else None
+            stored: Any = self._state.get(MEMORY_KEY) if self._state else None
             is_ours = isinstance(stored, Mapping) and stored.get("of") == self._identity(context)
             self._memory = from_json(stored.get("memory") if is_ours else None)
             self._is_kept, began_at = is_ours, str(stored.get("id_space") or "") if is_ours else ""
@@ -211,10 +216,10 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         return self._memory
 
     def _remember(self, context: Context, memory: Memory) -> None:
-        """Keep the memory; in the task state store where another process makes the next poll."""
-        if self.reschedule and (memory != self._memory or not self._is_kept):
+        """Keep the memory; in the state of the task instance where another process makes the next poll."""
+        if self._state and (memory != self._memory or not self._is_kept):
             stored: Any = {"of": self._identity(context), "memory": memory.to_json(), "id_space": self.id_space}
-            context["task_state_store"].set(MEMORY_KEY, stored)
+            self._state.set(MEMORY_KEY, stored)
         self._memory, self._is_kept = memory, True
 
     def _identity(self, context: Context) -> list[Any]:

@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.plain import plain
 from .base import BriefEvent
 
 if TYPE_CHECKING:
-    from airflow.triggers.shared_stream import SharedStreamProducer
+    from airflow_provider_taskwatch.compat.shared_stream import SharedStreamProducer
 
 
 class FeedTrigger(BaseEventTrigger):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_provider_taskwatch.compat.trigger_kill import CALLS_ON_KILL, is_shutdown
 from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError, described
@@ -102,9 +103,14 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, and no await after it: Airflow 3.3.2 calls ``on_kill`` on a trigger that lingers."""
-        event = await self._event(await self._outcome())
-        if not isinstance(event, TaskSuccessEvent):
-            await self._until_resumable()
+        try:
+            event = await self._event(await self._outcome())
+            if not isinstance(event, TaskSuccessEvent):
+                await self._until_resumable()
+        except asyncio.CancelledError:
+            if not CALLS_ON_KILL and not is_shutdown():
+                await self.on_kill()
+            raise
         self._is_over = True
         yield event
 
@@ -235,6 +241,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
     async def on_kill(self) -> None:
         """Cancels at the remote, if a user ended the task.
 
+        Below Airflow 3.3, :meth:`run` calls this itself when it is cancelled.
         Airflow 3.3.2 also calls this after our own event and when another triggerer took over (#73454). In the first
         case the wait is over; in the second the task is still deferred, or goes on after the other triggerer's event.
         A cancel that fails is kept, and retried by the triggerers that share the inbox.

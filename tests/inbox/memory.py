@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import LeaseError
 from airflow_provider_taskwatch.inbox.checkpoint import View, by_channel, deletions_from, deletions_name
 from airflow_provider_taskwatch.inbox.cursor import CLEAR, Cursor, Horizon, cursor_at
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Heartbeat, Lease, Message, Received, Sealed
+from airflow_provider_taskwatch.inbox.task_state import TaskKey
 
 
 class MemoryInbox:
@@ -28,6 +29,8 @@ class MemoryInbox:
         self._leases: dict[str, tuple[str, float]] = {}
         self._sealed: dict[int, Sealed] = {}
         self._beats: dict[tuple[str, str], float] = {}
+        self._task_states: dict[TaskKey, dict[str, str]] = {}
+        self._checked: dict[TaskKey, float] = {}
 
     def add(self, messages: Sequence[Message]) -> int:
         with self._lock:
@@ -219,6 +222,37 @@ class MemoryInbox:
             return [Heartbeat(host=host, url=url, age_seconds=now - at) for (host, url), at in self._beats.items()][
                 ::-1
             ]
+
+    def task_state(self, task: TaskKey, key: str) -> str | None:
+        return self._task_states.get(task, {}).get(key)
+
+    def replace_task_state(self, task: TaskKey, key: str, before: str | None, after: str | None) -> bool:
+        with self._lock:
+            held = self._task_states.setdefault(task, {})
+            if held.get(key) != before:
+                return held.get(key) == after
+            held.pop(key, None)
+            if after is not None:
+                held[key] = after
+            self._checked[task] = time.time()
+            return True
+
+    def unchecked_task_states(self, airflow: str, seconds: float, limit: int) -> list[TaskKey]:
+        with self._lock:
+            due = [one for one, held in self._task_states.items() if held and one.airflow == airflow]
+            due = [one for one in due if self._checked[one] < time.time() - seconds]
+            return sorted(due, key=self._checked.__getitem__)[:limit]
+
+    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey]) -> None:
+        with self._lock:
+            for one in over:
+                self._task_states.pop(one, None)
+            for one in going_on:
+                if one in self._checked:
+                    self._checked[one] = time.time()
+
+    def count_task_states(self) -> int:
+        return sum(bool(held) for held in self._task_states.values())
 
     def close(self) -> None:
         """Does nothing: there is no connection to close."""

@@ -75,7 +75,30 @@ def test_tables_of_an_older_version_are_upgraded(open_inbox: OpenInbox, url: str
 
     assert open_inbox(url).add([SIGNAL]) == 1
     with engine.connect() as connection:
-        assert connection.scalars(sa.select(schema.version.c.version)).all() == [len(schema.STEPS)]
+        assert connection.scalars(sa.select(schema.version.c.version)).all() == [schema.VERSION]
+    engine.dispose()
+
+
+def test_a_table_that_an_older_program_has_not_made_is_added(open_inbox: OpenInbox, url: str) -> None:
+    engine = engine_for(url)
+    open_inbox(url).add([SIGNAL])
+    with engine.begin() as connection:
+        schema.task_state.drop(connection)
+
+    newer = open_inbox(f"{url}{'&' if '?' in url else '?'}options=" if url.startswith("postgres") else url)
+    assert newer.count_task_states() == 0
+    assert [one.message for one in newer.read(Cursor())] == [SIGNAL]
+    engine.dispose()
+
+
+def test_a_table_of_a_newer_program_is_left_alone(open_inbox: OpenInbox, url: str) -> None:
+    engine = engine_for(url)
+    open_inbox(url).add([SIGNAL])
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE taskwatch_of_the_future (number INTEGER)")
+
+    assert open_inbox(url).add([replace(SIGNAL, delivery="b")]) == 1
+    assert "taskwatch_of_the_future" in sa.inspect(engine).get_table_names()
     engine.dispose()
 
 

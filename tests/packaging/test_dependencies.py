@@ -38,7 +38,8 @@ def modules(*folders: str) -> Iterator[str]:
 def distribution(module: str) -> str:
     top, *below = module.split(".")
     if top == "airflow":
-        return f"{AIRFLOW}-providers-{below[1]}" if below[:1] == ["providers"] else AIRFLOW
+        name = below[1:3] if below[1:2] == ["common"] else below[1:2]
+        return "-".join([AIRFLOW, "providers", *name]) if below[:1] == ["providers"] else AIRFLOW
     (name,) = set(DISTRIBUTIONS[top])
     return name.lower()
 

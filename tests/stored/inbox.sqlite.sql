@@ -38,3 +38,16 @@ CREATE TABLE taskwatch_receiver (
     at FLOAT NOT NULL,
     PRIMARY KEY (host, url)
 );
+
+CREATE TABLE taskwatch_task_state (
+    airflow TEXT NOT NULL,
+    dag_id TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    map_index INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    content TEXT NOT NULL,
+    checked_at FLOAT NOT NULL,
+    PRIMARY KEY (airflow, dag_id, run_id, task_id, map_index, name)
+);
+CREATE INDEX taskwatch_task_state_checked_at ON taskwatch_task_state (checked_at);

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.observability import stats
+from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_taskwatch.config.metric import count, duration
 from airflow_provider_taskwatch.core.cancel import Cancel
@@ -31,8 +31,8 @@ PUSH = b'{"name": "slot-booked", "data": {"visit_booking": {"id": "7"}}, "create
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The metrics that Airflow's statistics receive: the name, and the value of a counter."""
     counted: list[Any] = []
-    monkeypatch.setattr(stats, "incr", lambda name, number: counted.append((name, number)))
-    monkeypatch.setattr(stats, "timing", lambda name, milliseconds: counted.append((name, type(milliseconds))))
+    monkeypatch.setattr(Stats, "incr", lambda name, number: counted.append((name, number)))
+    monkeypatch.setattr(Stats, "timing", lambda name, milliseconds: counted.append((name, type(milliseconds))))
     return counted
 
 

@@ -61,11 +61,11 @@ def test_every_wait_checks_the_arguments_of_a_wait(kind: Any) -> None:
     durations = {"poll_interval", "not_found_grace", "unknown_status_grace", "blocked_timeout"}
     durations |= {"timeout"} if is_start else {"poke_interval"}
     flags = {"adaptive", "fail_on_blocked", "include_personal"}
-    flags |= {"wait_for_completion", "cancel_on_kill", "durable"} if is_start else set()
+    flags |= {"wait_for_completion", "cancel_on_kill"} if is_start else set()
     choices = {"on_skipped"} | ({"on_timeout", "on_unknown_start", "on_changed_inputs"} if is_start else set())
     assert {checks[name] for name in durations} == {duration}
     assert {checks[name] for name in flags} == {flag}
-    assert checks["deferrable"] is flag_or_none
+    assert {checks[name] for name in {"deferrable"} | ({"durable"} if is_start else set())} == {flag_or_none}
     for name in choices:
         with pytest.raises(ConfigurationError, match=f"{name}='x' is not one of"):
             checks[name](name, "x")

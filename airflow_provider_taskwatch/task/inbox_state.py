@@ -1,0 +1,118 @@
+"""The state of a task instance in the inbox, for an Airflow without a task state store (below 3.3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from airflow_provider_taskwatch.core.error import LeaseError, TaskWatchError, described
+from airflow_provider_taskwatch.inbox.message import DAY_SECONDS
+from airflow_provider_taskwatch.inbox.task_state import TaskKey
+
+if TYPE_CHECKING:
+    from airflow_provider_taskwatch.inbox.protocol import Inbox
+
+PRUNED_AT_ONCE = 5
+OVER = ("success", "failed", "skipped", "upstream_failed", "removed")
+"""States of a task instance that no attempt follows, unless a user clears it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMark:
+    """What tells an attempt of a run from one of a later run that has the same id, as the first was deleted.
+
+    :param run_started_at: of the DAG run; empty where it is not known. A clear of an ended run renews it, too.
+    :param clear_number: of the DAG run.
+    :param carrier: of the task instance's trace; empty where Airflow has none, as 3.1.
+    """
+
+    run_started_at: str
+    try_number: int
+    clear_number: int
+    carrier: str
+
+    def follows(self, earlier: RunMark) -> bool:
+        """Whether an attempt belongs to the same run as an earlier one, which has left its mark."""
+        if self.try_number < earlier.try_number:
+            return False
+        if self.run_started_at == earlier.run_started_at:
+            return True
+        if self.try_number == earlier.try_number:
+            return False
+        is_known = "" not in (self.carrier, earlier.carrier)
+        return (is_known and self.carrier == earlier.carrier) or self.clear_number > earlier.clear_number
+
+
+def mark_of(context: Mapping[str, Any]) -> RunMark:
+    """The mark of the present attempt."""
+    ti, run = context["ti"], context["dag_run"]
+    carrier = getattr(ti, "context_carrier", None)
+    return RunMark(
+        run_started_at=run.start_date.isoformat() if run.start_date else "",
+        try_number=ti.try_number,
+        clear_number=run.clear_number or 0,
+        carrier=str(carrier.get("traceparent") or "") if isinstance(carrier, Mapping) else "",
+    )
+
+
+class InboxTaskState:
+    """The state of one task instance in the inbox.
+
+    A write replaces what this attempt has read or written before. It fails where another attempt has written meanwhile.
+
+    :param task: the task instance.
+    :param mark: of the present attempt; what an earlier run of the same id has left is ignored.
+    """
+
+    def __init__(self, inbox: Inbox, task: TaskKey, mark: RunMark) -> None:
+        self._inbox = inbox
+        self._task = task
+        self._mark = mark
+        self._held: dict[str, str | None] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._held[key] = held = self._inbox.task_state(self._task, key)
+        if held is None:
+            return default
+        content = json.loads(held)
+        return content["value"] if self._mark.follows(RunMark(**content["mark"])) else default
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        """Store a value. The retention is not needed: :meth:`prune` keeps what a task may still need."""
+        self._replace(key, json.dumps({"mark": asdict(self._mark), "value": value}))
+
+    def delete(self, key: str) -> None:
+        self._replace(key, None)
+
+    def _replace(self, key: str, content: str | None) -> None:
+        if key not in self._held:
+            self.get(key)
+        if not self._inbox.replace_task_state(self._task, key, self._held[key], content):
+            raise LeaseError(
+                f"another attempt of {self._task.task_id!r} has written {key!r} to the inbox meanwhile; this one ends"
+            )
+        self._held[key] = content
+
+    def prune(self, ti: Any, retention_days: float, log: Any) -> None:
+        """Delete what is kept of task instances that are surely over; a few at a time, as each start calls it.
+
+        :param retention_days: the age at which a task instance is looked at.
+        """
+        try:
+            due = self._inbox.unchecked_task_states(self._task.airflow, retention_days * DAY_SECONDS, PRUNED_AT_ONCE)
+            if due:
+                over = [task for task in due if _is_over(ti, task)]
+                self._inbox.settle_task_states(over, [task for task in due if task not in over])
+        except (TaskWatchError, AirflowRuntimeError) as error:
+            log.warning("what the inbox keeps of ended tasks cannot be pruned for now: %s", described(error))
+
+
+def _is_over(ti: Any, task: TaskKey) -> bool:
+    states = ti.get_task_states(
+        dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+    )
+    return str(next(iter(states.get(task.run_id, {}).values()), "removed")) in OVER

@@ -1,0 +1,98 @@
+"""Where the state of a task instance is kept: in Airflow's task state store, below Airflow 3.3 in the inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_taskwatch.compat.task_state import NEVER_EXPIRE, TaskState, airflows_task_state
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.inbox.task_state import TaskKey
+
+from .inbox_state import InboxTaskState, mark_of
+
+_WHY = "Airflow below 3.3 has no task state store, and the inbox is a file that other workers do not share"
+_REMEDY = "let [taskwatch] inbox_url, or the Airflow connection 'taskwatch_inbox', name a PostgreSQL database"
+
+
+class MovingTaskState:
+    """Airflow's store, and the inbox for what an Airflow below 3.3 has left there before it was upgraded."""
+
+    def __init__(self, store: TaskState, context: Mapping[str, Any]) -> None:
+        self._store = store
+        self._context = context
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._store.get(key)
+        if value is None and (earlier := _in_inbox(self._context, is_new=False)) is not None:
+            value = earlier.get(key)
+            if value is not None:
+                self._store.set(key, value, retention=NEVER_EXPIRE)
+                earlier.delete(key)
+        return default if value is None else value
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self._store.set(key, value, retention=retention)
+
+    def delete(self, key: str) -> None:
+        self._store.delete(key)
+
+
+def task_state(context: Mapping[str, Any], *, is_moving: bool) -> TaskState | None:
+    """The state of the task instance of a context; None where it cannot be kept.
+
+    :param is_moving: whether to look in the inbox, too, for what an Airflow below 3.3 has left there.
+    :raises TaskWatchError: where Airflow or the inbox does not answer.
+    """
+    store = airflows_task_state(context)
+    if store is None:
+        return _in_inbox(context, is_new=True)
+    return MovingTaskState(store, context) if is_moving else store
+
+
+def durable_state(context: Mapping[str, Any], durable: bool | None, log: Any) -> TaskState | None:
+    """The state of a task that is about to start something, for the record of the start; None where none is kept.
+
+    :param durable: None keeps a record where that is possible, and warns where it is not.
+    :raises ConfigurationError: where a record is required, and cannot be kept.
+    :raises TaskWatchError: where Airflow or the inbox does not answer.
+    """
+    from airflow_provider_taskwatch.config.inbox import retention_days
+
+    ti = context["ti"]
+    state = None if durable is False else task_state(context, is_moving=ti.try_number > 1)
+    if isinstance(state, InboxTaskState):
+        state.prune(ti, retention_days(), log)
+    if state is None and durable:
+        raise ConfigurationError(f"durable=True cannot be kept: {_WHY}; {_REMEDY}, or drop durable=True")
+    if state is None and durable is None:
+        log.warning(
+            "no record of the start is kept, so a retry starts again what may still run: %s; %s, or set durable=False",
+            _WHY,
+            _REMEDY,
+        )
+    return state
+
+
+def _in_inbox(context: Mapping[str, Any], *, is_new: bool) -> InboxTaskState | None:
+    """The state in the inbox; None where the workers share none.
+
+    :param is_new: whether to make what is missing; else None where this Airflow has never kept a state there.
+    """
+    from airflow_provider_taskwatch.config.airflow_id import airflow_id, find_airflow_id
+    from airflow_provider_taskwatch.config.inbox import open_shared_inbox
+
+    known = None if is_new else find_airflow_id()
+    if known is None and not is_new:
+        return None
+    if (inbox := open_shared_inbox()) is None:
+        return None
+    ti = context["ti"]
+    task = TaskKey(
+        airflow=known or airflow_id(inbox),
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+    )
+    return InboxTaskState(inbox, task, mark_of(context))
