@@ -70,8 +70,8 @@ AWAKE_WITHIN = 900.0
 # --- requests of an hour
 
 
-def looks(plan: Plan, duration: float, *, is_called: bool, chance: random.Random) -> int:
-    """How often a wait looks at a task that ends after ``duration`` seconds."""
+def polls_of(plan: Plan, duration: float, *, is_called: bool, chance: random.Random) -> int:
+    """How often a wait polls a task that ends after ``duration`` seconds."""
     program, age, made = watch(_Remote(), plan, 0.0), 0.0, 0
     step: Any = next(program)
     while isinstance(step, Poll):
@@ -92,10 +92,10 @@ class _Remote(SystemDefaults):
     noun = "task"
 
     def observe(self, ref: str) -> Flow[Observation]:
-        raise NotImplementedError("nobody is asked: readings are played in")
+        raise NotImplementedError("no remote is asked: the results of polls are played in")
 
     def probe(self) -> Flow[str]:
-        raise NotImplementedError("nobody is asked: readings are played in")
+        raise NotImplementedError("no remote is asked: the results of polls are played in")
 
 
 def hour() -> dict[str, float]:
@@ -106,11 +106,11 @@ def hour() -> dict[str, float]:
     ways = {
         "called back": (called, True),
         "called back, and the callback was lost": (called, False),
-        "looking every 30 s": (Plan(ref="1", rhythm=usual), False),
+        "polling every 30 s": (Plan(ref="1", rhythm=usual), False),
     }
     found = {}
     for name, (plan, is_called) in ways.items():
-        made = [looks(plan, HOUR, is_called=is_called, chance=chance) for _ in range(TRIALS)]
+        made = [polls_of(plan, HOUR, is_called=is_called, chance=chance) for _ in range(TRIALS)]
         found[name] = 1 + sum(made) / TRIALS
     return found
 
@@ -330,7 +330,7 @@ def _phase(
     _await_events(stage, set(numbers))
     fired = stage.fired()
     first, last = min(fired.values()), max(fired.values())
-    looked = [number for number, _ in remote.seen()["polls"][polls:]]
+    polled = [number for number, _ in remote.seen()["polls"][polls:]]
     ours = {run_id_of(number) for number in numbers}
     return {
         "callbacks": len(numbers),
@@ -338,8 +338,8 @@ def _phase(
         **_lateness(answered, fired, stage.stored()),
         "event, last after the first callback": last.at - began,
         "inbox queries a second": (last.reads - first.reads) / (last.at - first.at),
-        "looks at those who were called back, each": sum(one in ours for one in looked) / len(numbers),
-        "looks at others": sum(one not in ours for one in looked),
+        "polls of each task that called back": sum(one in ours for one in polled) / len(numbers),
+        "polls of others": sum(one not in ours for one in polled),
         "loop blocked above 0.2 s": stage.blocked() - blocked,
     }
 

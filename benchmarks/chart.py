@@ -22,7 +22,7 @@ COLOURS = {"http": "#b0b7bf", "bare": "#7a8794", "single": "#1f77b4", "many": "#
 
 
 def draw(figures: Sequence[Figures], path: Path) -> None:
-    """CPU per wait and look beside the looks made, for a thousand waits; nothing where those were not measured."""
+    """CPU per wait and poll beside the polls made, for a thousand waits; nothing where those were not measured."""
     from matplotlib import pyplot
 
     by_name = {one.name: one for one in figures}
@@ -33,16 +33,16 @@ def draw(figures: Sequence[Figures], path: Path) -> None:
     figure, (cost, kept) = pyplot.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), sharey=True)
     _bars(cost, shown, [1000 * one.cpu_beyond(idle) * one.intended / one.polls for one in shown], "{:.3g} ms")
     cost.set_xscale("log")
-    cost.set_xlabel("CPU per look beyond an idle trigger, ms (log scale)")
-    cost.set_title("What a look costs the triggerer", loc="left")
+    cost.set_xlabel("CPU per poll beyond an idle trigger, ms (log scale)")
+    cost.set_title("What a poll costs the triggerer", loc="left")
     _bars(kept, shown, [100 * one.made for one in shown], "{:.0f} %")
     kept.set_xlim(0, 130)
-    kept.set_xlabel("looks made of those intended, %")
+    kept.set_xlabel("polls made of those intended, %")
     kept.set_title("Whether it keeps its interval", loc="left")
     cost.invert_yaxis()
     first = shown[0]
     figure.suptitle(
-        f"{first.watches:,} waits, a look every {first.interval:g} s, a remote that answers after {first.delay:g} s",
+        f"{first.watches:,} waits, a poll every {first.interval:g} s, a remote that answers after {first.delay:g} s",
         x=0.01,
         ha="left",
     )

@@ -6,10 +6,10 @@
   the first events that are stored to the last;
 * ``sensors``: triggers of sensors in one event loop, 1 and 1,000 of them by turns; how many events of a backlog are
   gone through a second, until the last one fires a trigger, or all have; then, where events come evenly, how long after
-  its commit each is told, and each trigger fires;
+  its commit each is read, and each trigger fires;
 * ``assets``: one asset watcher on a real Airflow, until Airflow has stored all of a backlog.
 
-Where a share of a core is told, it is of the process that does the work: near 1.00, its Python is what limits.
+A share of a core is that of the process that does the work: near 1.00, its Python is what limits.
 PostgreSQL is left out where it is not installed.
 """
 
@@ -55,9 +55,9 @@ from demo.wait import until
 CONN_ID = "acronis_default"
 FEED = {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a.p.tenant.*"]}
 FOLLOWER = "follower"
-KEPT = "of the events that one is told"
+KEPT = "of the events that one sensor gets"
 KEPT_SHARE = 0.8
-"""Of the events a second that one sensor is told, so many must be left where 1,000 wait."""
+"""The least share of the events a second of one sensor that is left where 1,000 wait."""
 WITHIN_SECONDS = 60.0
 
 Say = Callable[[str], object]
@@ -72,7 +72,7 @@ class Size:
     :param events: from a feed into the inbox, and from there to an asset.
     :param backlog: events that sensors find.
     :param turns: how often each way of waiting for them has its turn.
-    :param per_second: events where they come evenly, for so many seconds.
+    :param per_second: events where they come evenly, for ``seconds``.
     """
 
     events: int = 10_000
@@ -130,7 +130,7 @@ def _inboxes() -> Iterator[Callable[[str], str]]:
 
 
 def spread(awaited: Sequence[str], count: int) -> list[str]:
-    """The subjects of so many events, those that are awaited evenly among them; one of these comes last."""
+    """The subjects of ``count`` events, those that are awaited evenly among them; one of these comes last."""
     subjects = ["other"] * count
     for number, subject in enumerate(awaited, 1):
         subjects[count * number // len(awaited) - 1] = subject
@@ -219,7 +219,7 @@ class CountedFeed:
 
 
 async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[str, float]:
-    """Figures of a reader that finds so many events."""
+    """Figures of a reader that finds a number of events."""
     from airflow_provider_taskwatch.config.inbox import aopen_inbox, open_seal
     from airflow_provider_taskwatch.feed.pump import Pump
     from airflow_provider_taskwatch.feed.registry import feed_of
@@ -281,7 +281,7 @@ def _heard(size: Size, new: Callable[[], str], database: str, say: Say) -> dict[
 
 
 def goals(found: Found) -> list[Goal]:
-    """Whether many that wait are told about as many events a second as one is."""
+    """Whether many waits get about as many events a second as one does."""
     return [
         Goal(
             what=f"{database}: {what}",
@@ -314,19 +314,19 @@ class Drain:
 class Waiting:
     """Triggers of sensors in this event loop, each for an event about another subject.
 
-    :ivar told: when the listener has told each event, by its id (epoch); to somebody who wants all of them.
+    :ivar heard: when the listener has passed each event, by its id (epoch), to a waiter that wants all of them.
     :ivar fired: when each trigger has yielded its event, by its subject (epoch).
     """
 
     def __init__(self, count: int) -> None:
         self.subjects = [f"awaited-{number}" for number in range(count)]
-        self.told: dict[str, float] = {}
+        self.heard: dict[str, float] = {}
         self.fired: dict[str, float] = {}
-        self.cpu_when_told = 0.0
+        self.cpu_when_heard = 0.0
 
     @asynccontextmanager
     async def begun(self, firing: int) -> AsyncIterator[str]:
-        """The key of their feed, as soon as the listener knows all; in the end, the first so many must have fired."""
+        """The key of their feed, when the listener knows all; in the end, the first ``firing`` must have fired."""
         from airflow_provider_taskwatch.feed.registry import feed_of, listener
         from airflow_provider_taskwatch.feed.waiter_index import Waiter
         from airflow_provider_taskwatch.hub.hub import hub_for
@@ -336,7 +336,7 @@ class Waiting:
         with listener().hearing(feed.key, Waiter(EventFilter(), self._hear)):
             await _until(lambda: listener().reads > 0)
             reads = listener().reads
-            await _until(lambda: listener().reads >= reads + 3)  # each round takes in whoever has come
+            await _until(lambda: listener().reads >= reads + 3)  # each round takes in the new waiters
             yield feed.key
             async with asyncio.timeout(WITHIN_SECONDS):
                 await asyncio.gather(*tasks[:firing])
@@ -345,9 +345,9 @@ class Waiting:
         await asyncio.wait(tasks)
 
     def _hear(self, event: Event) -> None:
-        if not self.told:
-            self.cpu_when_told = time.process_time()
-        self.told[event.id] = time.time()
+        if not self.heard:
+            self.cpu_when_heard = time.process_time()
+        self.heard[event.id] = time.time()
 
     async def _wait(self, subject: str) -> None:
         from airflow_provider_taskwatch.triggers.event import EventTrigger
@@ -358,17 +358,17 @@ class Waiting:
 
 
 async def gone_through(url: str, waiters: int, firing: int, backlog: int) -> Drain:
-    """From the first event that the listener has told to the last, which fires a trigger."""
+    """From the first event that the listener has passed on to the last, which fires a trigger."""
     waiting = Waiting(waiters)
     async with waiting.begun(firing) as channel:
         await asyncio.to_thread(_fill, url, channel, _events(0, spread(waiting.subjects[:firing], backlog)))
-    used = time.process_time() - waiting.cpu_when_told
-    took = max(waiting.fired.values()) - min(waiting.told.values())
+    used = time.process_time() - waiting.cpu_when_heard
+    took = max(waiting.fired.values()) - min(waiting.heard.values())
     return Drain(per_second=backlog / took, core=used / took)
 
 
 async def steady(url: str, waiters: int, size: Size) -> dict[str, float]:
-    """Seconds from the commit of an event until the listener tells it, and until the trigger for it fires."""
+    """Seconds from the commit of an event until the listener passes it on, and until the trigger for it fires."""
     from airflow_provider_taskwatch.feed.registry import listener
 
     waiting, inbox = Waiting(waiters), SqlInbox(url)
@@ -384,21 +384,21 @@ async def steady(url: str, waiters: int, size: Size) -> dict[str, float]:
             stored[event.id] = time.time()
         seconds, asked = time.monotonic() - began, listener().reads - reads
     inbox.close()
-    told = sorted(waiting.told[event.id] - stored[event.id] for event in events)
+    heard = sorted(waiting.heard[event.id] - stored[event.id] for event in events)
     fired = sorted(at - stored[event.id] for event in events if (at := waiting.fired.get(event.subject)))
-    found = {"told": told, "fired": fired} if waiters > 1 else {"told": told}
+    found = {"heard": heard, "fired": fired} if waiters > 1 else {"heard": heard}
     return {
         f"seconds until {what}, {waiters:,} wait, {name}": percentile(late, share)
         for what, late in found.items()
         for name, share in (("median", 0.5), ("p99", 0.99))
-    } | {f"looks into the inbox a second, {waiters:,} wait": asked / seconds}
+    } | {f"reads of the inbox a second, {waiters:,} wait": asked / seconds}
 
 
 # --- from the inbox to assets
 
 
 def assets(size: Size, say: Say) -> Found:
-    """Events a second, until Airflow has stored those that were told last."""
+    """Events a second, until Airflow has stored the last ones."""
     with ExitStack() as held:
         new = held.enter_context(_inboxes())
         url = held.enter_context(_sandbox())

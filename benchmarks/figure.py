@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 Polls = Sequence[tuple[int, float]]
-"""The number of what was looked at, and the moment in seconds, in the order of time."""
+"""The number of what was polled, and the moment in seconds, in the order of time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,16 +15,16 @@ class Figures:
     """One measurement. Times are seconds, memory is bytes.
 
     :param watches: how many tasks waited.
-    :param interval: what each asked for between two looks.
+    :param interval: what each asked for between two polls.
     :param delay: how long the remote took to answer.
     :param seconds: how long was measured.
-    :param late_p99: the 99th percentile of how much later than its interval (and the answer's delay) a look came.
-    :param gap_p5, gap_p95: percentiles of the time between two looks at the same task.
+    :param late_p99: the 99th percentile of how much later than its interval (and the answer's delay) a poll came.
+    :param gap_p5, gap_p95: percentiles of the time between two polls at the same task.
     :param connections: TCP connections that were open in the end.
     :param tokens: token requests since the triggerer was started; so are connection reads and loop-blocked warnings.
     :param blocked: loop-blocked warnings during the measurement.
     :param list_pages: pages of lists read; ``page_entries`` and ``page_ours`` are what the average one held.
-    :param busiest_tenth: the share of an interval's looks that its busiest tenth held; 0.1 is an even spread.
+    :param busiest_tenth: the share of an interval's polls that its busiest tenth held; 0.1 is an even spread.
     """
 
     name: str
@@ -46,19 +46,19 @@ class Figures:
     tokens: int
     connection_reads: int | None
     blocked: int
-    stretched_told: int
+    stretch_warnings: int
     list_pages: int
     page_entries: float
     page_ours: float
 
     @property
     def intended(self) -> float:
-        """Looks that the intervals ask for."""
+        """Polls that the intervals ask for."""
         return self.watches * self.seconds / self.interval
 
     @property
     def made(self) -> float:
-        """Looks made of those intended."""
+        """Polls made of those intended."""
         return self.polls / self.intended
 
     @property
@@ -91,9 +91,9 @@ class Figures:
 
 
 def lateness(polls: Polls, *, allowed: float, begin: float, end: float) -> list[float]:
-    """By how much each look inside the window came later than ``allowed`` after the one before, in ascending order.
+    """By how much each poll inside the window came later than ``allowed`` after the one before, in ascending order.
 
-    A task that was not looked at again is as late as the window lets it be.
+    A task that was not polled again is as late as the window lets it be.
     """
     last: dict[int, float] = {}
     late = []
@@ -106,7 +106,7 @@ def lateness(polls: Polls, *, allowed: float, begin: float, end: float) -> list[
 
 
 def gaps(polls: Polls, *, begin: float, end: float) -> list[float]:
-    """Times between two looks at the same task, the later one inside the window, in ascending order."""
+    """Times between two polls at the same task, the later one inside the window, in ascending order."""
     last: dict[int, float] = {}
     found = []
     for number, at in polls:
@@ -122,7 +122,7 @@ def percentile(ascending: Sequence[float], share: float) -> float:
 
 
 def busiest_tenth(moments: Iterable[float], interval: float) -> float:
-    """The share of looks that fell into the busiest tenth of the interval, over all rounds."""
+    """The share of polls that fell into the busiest tenth of the interval, over all rounds."""
     tenths = [0] * 10
     for at in moments:
         tenths[int(at % interval / interval * 10) % 10] += 1
@@ -189,7 +189,7 @@ def _goals_of_a_thousand(by_name: Mapping[str, Figures]) -> list[Goal]:
 def _times_dearer(http: Figures, single: Figures) -> Goal:
     what = "(a) CPU per poll, of (c)"
     if not http.polls:
-        return Goal(what=what, value="(a) made no look", limit=">= 40", is_reached=False)
+        return Goal(what=what, value="(a) made no poll", limit=">= 40", is_reached=False)
     return _at_least(what, http.cpu_per_poll / single.cpu_per_poll, 40.0, "{:.0f}")
 
 
@@ -205,13 +205,13 @@ def _goals_of_one_list(listed: Figures) -> list[Goal]:
 
 def _goals_of_a_slow_remote(slow: Figures) -> list[Goal]:
     kept = slow.made >= 0.99 and slow.late_p99 <= 1.0
-    evenly = slow.stretched_told == 1 and slow.gap_p95 <= 1.25 * slow.gap_p5
-    value = f"{slow.made:.0%}, every {slow.gap_p5:.1f}-{slow.gap_p95:.1f} s, told {slow.stretched_told} x"
+    evenly = slow.stretch_warnings == 1 and slow.gap_p95 <= 1.25 * slow.gap_p5
+    value = f"{slow.made:.0%}, every {slow.gap_p5:.1f}-{slow.gap_p95:.1f} s, {slow.stretch_warnings} warning(s)"
     return [
         Goal(
             what="(c) after 500 ms: polls made, the middle 90 % of the gaps",
             value=value,
-            limit="99 %, or stretched evenly and told once",
+            limit="99 %, or stretched evenly, with one warning",
             is_reached=kept or evenly,
         )
     ]
@@ -220,7 +220,7 @@ def _goals_of_a_slow_remote(slow: Figures) -> list[Goal]:
 def _goals_of_a_restart(restart: Figures) -> list[Goal]:
     return [
         _at_most("restart of 1,000: token requests", restart.tokens, 1, "{:.0f}"),
-        _at_most("restart of 1,000: looks in the busiest tenth of an interval", restart.busiest_tenth, 0.2, "{:.0%}"),
+        _at_most("restart of 1,000: polls in the busiest tenth of an interval", restart.busiest_tenth, 0.2, "{:.0%}"),
     ]
 
 

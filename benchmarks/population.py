@@ -29,7 +29,7 @@ class Population:
     """What waits, and how.
 
     :param kind: one of :data:`KINDS`.
-    :param interval: seconds between two looks of one wait; of ``timed``, between two events of all.
+    :param interval: seconds between two polls of one wait; of ``timed``, between two events of all.
     :param url: the remote.
     :param bundle: path of the certificate that it is trusted by.
     """

@@ -4,7 +4,7 @@
 sandbox would be truer, and so slow that their own CPU would be a part of the result.
 
 =============================  ==============================================================================
-GET  /.../notifications/{n}    a notification of Acquia; one in ten changes its progress at each look
+GET  /.../notifications/{n}    a notification of Acquia; one in ten changes its progress at each poll
 GET  /.../absent/{n}           404, which is what Airflow's HTTP sensor waits on
 GET  /aps/.../displayMessages  the notifications of APS that a panel shows: all of ours, in progress
 GET  /ae/.../executions        a page of Automic's list: ours among those of others, newest first
@@ -39,7 +39,7 @@ SPACING = 11
 MISSING_SHARE = 10
 CHANGING_SHARE = 10
 RUNNING_SHARE = 10
-"""One in so many: of ours missing in the list, of ours with new progress at each look, of the others not yet ended."""
+"""One in this number: of ours missing in the list, of ours with new progress at each poll, of the others running."""
 
 OURS = "AIRFLOW/DATA"
 
@@ -74,7 +74,7 @@ class Remote:
         self.watched = watched
         self.polls: list[tuple[int, float]] = []
         self.lists: list[tuple[int, int]] = []
-        self.looks: Counter[str] = Counter()
+        self.times_polled: Counter[str] = Counter()
         self.tokens = self.opened = 0
         self._ended: set[int] = set()
         self._entries = _entries(watched)
@@ -101,15 +101,15 @@ class Remote:
         if number == "displayMessages":
             return 200, self._shown()
         self.polls.append((int(number), time.monotonic()))
-        self.looks[number] += 1
+        self.times_polled[number] += 1
         if int(number) in self._ended:
             return 200, _json(_execution(int(number), status=1900))
-        return _ANSWERS[kind](int(number), self.looks[number])
+        return _ANSWERS[kind](int(number), self.times_polled[number])
 
     def seen(self) -> dict[str, Any]:
         """What was asked since the last reset.
 
-        ``polls`` holds a number and its moment for each task that was told of, alone or in a list, in monotonic
+        ``polls`` holds a number and its moment for each task that was in a reply, alone or in a list, in monotonic
         seconds of this machine; ``lists`` how many entries each page had, and how many of them were ours.
         """
         return {
@@ -193,7 +193,7 @@ def _execution(run_id: int, *, alias: str = "renamed", user: str = OURS, status:
     }
 
 
-def _notification(number: int, looks: int) -> dict[str, Any]:
+def _notification(number: int, polls: int) -> dict[str, Any]:
     changes = number % CHANGING_SHARE == 0
     return {
         "uuid": str(number),
@@ -204,7 +204,7 @@ def _notification(number: int, looks: int) -> dict[str, Any]:
         "started_at": "2026-01-31T03:00:05+00:00",
         "completed_at": None,
         "status": "in-progress",
-        "progress": looks % 99 + 1 if changes else 50,
+        "progress": polls % 99 + 1 if changes else 50,
         "context": {"environment": {"ids": ["12-ab"]}, "database": {"names": ["drupal"]}},
         "_links": {"self": {"href": f"/api/notifications/{number}"}, "parent": {"href": "/api/notifications"}},
     }
@@ -229,9 +229,9 @@ def _activity(number: int) -> dict[str, Any]:
 
 
 _ANSWERS: dict[str, Callable[[int, int], tuple[int, bytes]]] = {
-    "executions": lambda number, looks: (200, _json(_execution(number))),
-    "notifications": lambda number, looks: (200, _json(_notification(number, looks))),
-    "absent": lambda number, looks: (404, b"{}"),
+    "executions": lambda number, polls: (200, _json(_execution(number))),
+    "notifications": lambda number, polls: (200, _json(_notification(number, polls))),
+    "absent": lambda number, polls: (404, b"{}"),
 }
 
 

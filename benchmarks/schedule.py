@@ -1,14 +1,14 @@
-"""What waiting costs and how late it notices: our rule of looking beside fixed intervals and exponential ones.
+"""What waiting costs and how late it notices the end: our poll intervals beside fixed and exponential ones.
 
 ``python benchmarks/schedule.py [--tasks 1500] [--json PATH]`` plays many remote tasks against each strategy, without
 a clock or a network, and prints for each distribution of durations:
 
 * requests per task;
-* the delay between the end at the remote and the look that sees it: mean, 95th percentile, and the mean over the
+* the delay between the end at the remote and the poll that sees it: mean, 95th percentile, and the mean over the
   tasks that failed before their time.
 
-The waits begin with a start of our own. The strategies of others look at once, as Airflow's own deferrable operators
-do; ``fixed 30 s, late`` is the same without that look. Every twelfth task fails at a random moment. Where the remote
+The waits begin with a start of our own. The strategies of others poll at once, as Airflow's own deferrable operators
+do; ``fixed 30 s, late`` is the same without that poll. Every twelfth task fails at a random moment. Where the remote
 reports progress, each of :data:`SHAPES` is equally likely: whole percents that rise evenly, fast first, slowly first,
 late, that stick at 99, or come in steps of 10 or 25; or no progress, but how long such a task usually takes.
 """
@@ -130,23 +130,23 @@ def stuck(percent: int, hours: float) -> RemoteTask:
 
 
 Strategy = Callable[[RemoteTask, int, float], float]
-"""Seconds until the next look, from what the remote says, the number of looks before, and the age of the wait."""
+"""Seconds until the next poll, from what the remote says, the number of polls before, and the age of the wait."""
 
 
 def fixed(seconds: float, *, at_once: bool = True) -> Strategy:
     """The same interval for ever."""
-    return lambda task, looks, age: 0.0 if at_once and not looks else seconds
+    return lambda task, polls, age: 0.0 if at_once and not polls else seconds
 
 
 def exponential(factor: float, limit: float, first: float = 2.0) -> Strategy:
     """Intervals that grow by a factor up to a limit."""
     most = math.ceil(math.log(limit / first, factor))
-    return lambda task, looks, age: min(limit, first * factor ** min(looks - 1, most)) if looks else 0.0
+    return lambda task, polls, age: min(limit, first * factor ** min(polls - 1, most)) if polls else 0.0
 
 
 def ours(rhythm: Rhythm) -> Strategy:
     """What the package does."""
-    return lambda task, looks, age: rhythm.interval(age, task.left(age)) if looks else rhythm.first(age)
+    return lambda task, polls, age: rhythm.interval(age, task.left(age)) if polls else rhythm.first(age)
 
 
 OURS = "ours"
@@ -163,22 +163,22 @@ STRATEGIES: Mapping[str, Strategy] = {
 }
 
 
-def looks_at(task: RemoteTask, strategy: Strategy) -> tuple[int, float]:
-    """How many looks it takes to see the end, and how late that is."""
-    looks, age = 0, 0.0
-    while not looks or age < task.end:
-        age += strategy(task, looks, age)
-        looks += 1
-    return looks, age - task.end
+def polls_of(task: RemoteTask, strategy: Strategy) -> tuple[int, float]:
+    """How many polls it takes to see the end, and how late that is."""
+    polls, age = 0, 0.0
+    while not polls or age < task.end:
+        age += strategy(task, polls, age)
+        polls += 1
+    return polls, age - task.end
 
 
 def surplus(task: RemoteTask, strategy: Strategy, limit: float = 30.0) -> int:
-    """How many looks more than with a fixed interval are taken at most, at any time until the task ends."""
-    most, looks, age = 0, 0, 0.0
+    """How many more polls than with a fixed interval are made at most, at any time until the task ends."""
+    most, polls, age = 0, 0, 0.0
     while age < task.end:
-        age += strategy(task, looks, age)
-        looks += 1
-        most = max(most, looks - math.floor(age / limit) - 1)
+        age += strategy(task, polls, age)
+        polls += 1
+        most = max(most, polls - math.floor(age / limit) - 1)
     return most
 
 
@@ -207,10 +207,10 @@ class Figures:
 
 def figures(tasks: Sequence[RemoteTask], strategy: Strategy) -> Figures:
     """Play all tasks against a strategy."""
-    played = [(task, *looks_at(task, strategy)) for task in tasks]
+    played = [(task, *polls_of(task, strategy)) for task in tasks]
     delays = sorted(delay for _, _, delay in played)
     return Figures(
-        requests=statistics.fmean(looks for _, looks, _ in played),
+        requests=statistics.fmean(polls for _, polls, _ in played),
         mean_delay=statistics.fmean(delays),
         p95_delay=delays[math.ceil(0.95 * len(delays)) - 1],
         mean_delay_of_failures=statistics.fmean(delay for task, _, delay in played if task.is_failure),
@@ -256,8 +256,8 @@ def main() -> None:
     most, percent = max((surplus(stuck(percent, 8), STRATEGIES[OURS]), percent) for percent in range(100))
     print(f"stuck for hours at any percentage: at most {most} requests more than fixed 30 s (at {percent} %)")
     if given.json:
-        told = {name: {title: asdict(one) for title, one in rows.items()} for name, rows in results.items()}
-        given.json.write_text(json.dumps(told, indent=2) + "\n")
+        content = {name: {title: asdict(one) for title, one in rows.items()} for name, rows in results.items()}
+        given.json.write_text(json.dumps(content, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ MARKS: Mapping[str, tuple[str, str, str]] = {
     "2 s x 1.5 to 30 s": ("#cb6e17", "^", "exponential: 2 s, by 1.5 to 30 s"),
     OURS: ("#0b69a3", "*", "ours"),
 }
-"""Colour, marker and words of the strategies that are drawn."""
+"""Colour, marker and label of the strategies that are drawn."""
 
 Rows = Mapping[str, Mapping[str, float]]
 
@@ -55,10 +55,10 @@ def _draw_panel(panel: Axes, name: str, rows: Rows) -> None:
     panel.set_title(name, fontsize=12, loc="left")
     panel.set_xscale("log")
     panel.set_yscale("log")
-    for title, (colour, marker, words) in MARKS.items():
+    for title, (colour, marker, label) in MARKS.items():
         size = 330 if title == OURS else 75
         at = rows[title]["requests"], rows[title]["p95_delay"]
-        panel.scatter(*at, s=size, c=colour, marker=marker, label=words, zorder=3, edgecolors="white", linewidths=0.8)
+        panel.scatter(*at, s=size, c=colour, marker=marker, label=label, zorder=3, edgecolors="white", linewidths=0.8)
     costs = [rows[title]["requests"] for title in MARKS]
     panel.set_xlim(min(costs) / 1.6, max(costs) * 1.35)
     panel.set_ylim(3.5, 80)

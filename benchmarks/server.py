@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 @contextmanager
 def serving(*command: str) -> Iterator[str]:
-    """Run Python with these arguments and a free port as the last one; the address, as soon as somebody listens."""
+    """Run Python with these arguments and a free port as the last one; the address, as soon as it is listened on."""
     port = free_port()
     process = subprocess.Popen([sys.executable, *command, str(port)], cwd=ROOT, stdout=subprocess.DEVNULL)
     try:

@@ -50,7 +50,7 @@ class StartUp:
 
 
 def measure(runs: int = 20) -> StartUp:
-    """Both figures; the second from so many pairs of runs."""
+    """Both figures; the second from a number of pairs of runs."""
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "AIRFLOW_HOME": home}
         imports = [import_milliseconds(environment) for _ in range(5)]

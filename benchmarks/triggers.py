@@ -57,7 +57,7 @@ class NotedTrigger(WatchTrigger):
 
 
 class TimedTrigger(BaseTrigger):
-    """Fires so long after the moment (epoch) that a file names, and does nothing else: Airflow alone.
+    """Fires a number of seconds after the moment (epoch) that a file names, and does nothing else: Airflow alone.
 
     One of them reads a connection before, as any trigger does; the supervisor builds its API for that.
     """
@@ -92,9 +92,9 @@ def _moment(file: Path) -> float:
 
 
 class BareTrigger(BaseTrigger):
-    """Asks again and again over one session for all, and looks at the answer's status only.
+    """Asks again and again over one session for all, and reads the answer's status only.
 
-    Each of its own looks is due one interval after the last one was due, so that it shows what a schedule can keep.
+    Each of its own polls is due one interval after the last one was due, so that it shows what a schedule can keep.
     """
 
     def __init__(self, *, url: str, bundle: str, seconds: float) -> None:

@@ -10,7 +10,7 @@ one TLS server on the loopback interface answers all of them after a set time. T
 (e) ``listed``: our trigger, where one list holds all tasks of a connection (APS);
 
 and ``idle`` triggers show what Airflow itself costs. CPU comes from the operating system's accounts of the two
-processes of the triggerer; looks and their moments are counted by the server.
+processes of the triggerer; polls and their moments are counted by the server.
 
 ``python -m benchmarks.watch_cost [--only single,many] [--database sqlite] [--out docs]``
 """
@@ -255,7 +255,7 @@ class Stage:
             tokens=seen["tokens"],
             connection_reads=self._reads_since(),
             blocked=log.count(BLOCKED),
-            stretched_told=self._log().count(STRETCHED),
+            stretch_warnings=self._log().count(STRETCHED),
             list_pages=len(lists),
             page_entries=_mean([entries for entries, _ in lists]),
             page_ours=_mean([ours for _, ours in lists]),
@@ -305,13 +305,13 @@ def run(case: Case, remote: Remote, on: str, say: Any) -> Figures:
 
 
 def _settle(case: Case, remote: Remote, say: Any) -> None:
-    """Let the first looks pass: they come at once, or minutes later where a trigger asks Airflow first."""
+    """Let the first polls pass: they come at once, or minutes later where a trigger asks Airflow first."""
     say("settling")
     if case.kind != "idle":
         until(
             lambda: len({number for number, _ in remote.seen()["polls"]}) >= case.watches,
             within_seconds=LOAD_WITHIN_SECONDS,
-            what="every task was looked at",
+            what="every task was polled",
             every_seconds=case.interval,
         )
     time.sleep(case.interval + 3.0)

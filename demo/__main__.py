@@ -27,7 +27,7 @@ DAGS = Path(__file__).parent.parent / "example_dags"
 
 _REMOTE_TASK_SECONDS = 12.0
 _END_WITHIN_SECONDS = 240.0
-_LOOK_EVERY_SECONDS = 0.5
+_CHECK_EVERY_SECONDS = 0.5
 _LOG_LINES = 60
 _BY_EVENTS = "Asset"
 """How Airflow sums up a schedule of assets."""
@@ -88,7 +88,7 @@ def _show_until_ended(console: Console, sandbox: Sandbox, runs: Sequence[DagRun]
     views = _views(runs)
     with Live(console=console) as screen:
         while any(view.state not in ENDED for view in views) and time.monotonic() < deadline:
-            time.sleep(_LOOK_EVERY_SECONDS)
+            time.sleep(_CHECK_EVERY_SECONDS)
             views = _views(runs)
             screen.update(live(_remote_views(sandbox), views))
 
@@ -125,11 +125,11 @@ def _judge(console: Console, runs: Sequence[DagRun]) -> int:
 
 def _keep(console: Console, airflow: PrivateAirflow) -> None:
     """Leave Airflow up until Ctrl-C."""
-    console.print(f"Airflow stays up at {airflow.url} until you press Ctrl-C; everybody is an admin there.")
+    console.print(f"Airflow stays up at {airflow.url} until you press Ctrl-C; every user is an admin there.")
     try:
         while True:
             airflow.check()
-            time.sleep(_LOOK_EVERY_SECONDS)
+            time.sleep(_CHECK_EVERY_SECONDS)
     except KeyboardInterrupt:
         console.print("Stopped; nothing is left running.")
 

@@ -29,7 +29,7 @@ COMMANDS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
-"""The components, the slowest to start first. All share one folder for logs, so nobody need serve them."""
+"""The components, the slowest to start first. All share one folder for logs, so no server for logs is needed."""
 
 _AIRFLOW = (sys.executable, "-m", "airflow")
 
@@ -99,7 +99,7 @@ class PrivateAirflow:
         self._components[component].kill(signal_number)
 
     def start(self, component: str, *, waits: bool = True, within_seconds: float = ROOM_SECONDS) -> None:
-        """Start one of :data:`COMMANDS` again and wait until it is healthy, unless told not to wait."""
+        """Start one of :data:`COMMANDS` again and wait until it is healthy, unless it is not to be waited for."""
         began = datetime.now(UTC)
         self._components[component].start()
         if not waits:

@@ -25,7 +25,7 @@ _TRIGGER_PAUSE_SECONDS = 1.0
 
 
 class ApiError(RuntimeError):
-    """Airflow refused a request; the message holds its own words."""
+    """Airflow refused a request; the message holds the text of its reply."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class ApiError(RuntimeError):
 
 class AirflowApi:
     """
-    A client that logs in by itself where everybody is an admin.
+    A client that logs in by itself where every user is an admin.
 
     :param url: where the API server answers, without a path.
     :param check: called in every round of every wait; it raises when waiting has become pointless.

@@ -23,7 +23,7 @@ class Component:
     """
     A command that is started, watched and killed as a whole.
 
-    Task processes move to process groups of their own, but nobody leaves the session: it is what is ended.
+    Task processes move to process groups of their own, but none leaves the session, and the session is what is ended.
 
     :param name: what the component is called in errors, and its log file's stem.
     """
@@ -45,7 +45,7 @@ class Component:
     def has_ended(self) -> bool:
         """Whether the main process has ended on its own, or by a signal that did not come from here.
 
-        It is not waited for, so that nobody else gets its number, and with it its session, before :meth:`kill`.
+        It is not waited for, so that no other process gets its number, and with it its session, before :meth:`kill`.
         """
         if self._process is None or self._process.returncode is not None:
             return self._process is not None

@@ -75,7 +75,7 @@ class PrivatePostgres:
 
     @property
     def url(self) -> str:
-        """The SQLAlchemy URL of the Airflow database; anybody on this machine may connect."""
+        """The SQLAlchemy URL of the Airflow database; every user of this machine may connect."""
         return f"postgresql+psycopg://airflow@127.0.0.1:{self._port}/airflow"
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 ROOM_SECONDS = 240.0
-"""Far more than anything takes: a busy host is no failure, and whoever waits for a condition goes on when it holds."""
+"""Far more than anything takes: a busy host is no failure, and a wait for a condition ends when it holds."""
 _PAUSE_SECONDS = 0.1
 
 

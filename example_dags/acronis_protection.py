@@ -1,4 +1,4 @@
-"""Run a protection plan on Acronis, wait for the event that tells of its end, and look at the task itself."""
+"""Run a protection plan on Acronis, wait for the event of its end, and poll the task itself."""
 
 from __future__ import annotations
 

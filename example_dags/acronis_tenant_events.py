@@ -28,7 +28,7 @@ with DAG(
     @task
     def events(triggering_asset_events: Any = None) -> list[dict[str, str]]:
         """What has happened to whom; Airflow may merge several batches into one run."""
-        batches = [one.extra["payload"] for told in triggering_asset_events.values() for one in told]
+        batches = [one.extra["payload"] for events in triggering_asset_events.values() for one in events]
         return [{"name": event["name"], "tenant": event["subject"]} for batch in batches for event in batch["events"]]
 
     @task(map_index_template="{{ event['tenant'] }}")

@@ -1,4 +1,4 @@
-"""Run an Automic job whose engine calls back when it is done, so that nobody asks for hours whether it is."""
+"""Run an Automic job whose engine calls back when it is done, so that it is hardly polled."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _shared_fields(form: Form) -> tuple[Field, ...]:
         Field(
             name="auth",
             label="Authentication",
-            description=" ".join(_auth_words(form, auth) for auth in form.auths),
+            description=" ".join(_auth_text(form, auth) for auth in form.auths),
             default=form.auths[0],
             choices=form.auths,
         ),
@@ -83,7 +83,7 @@ def _shared_fields(form: Form) -> tuple[Field, ...]:
     )
 
 
-def _auth_words(form: Form, auth: str) -> str:
+def _auth_text(form: Form, auth: str) -> str:
     if auth in form.token_headers:
         return f"{auth}: the password is the token, sent in the header {form.token_headers[auth]}."
     return _AUTHS[auth]

@@ -58,8 +58,8 @@ class Rhythm:
     def describe(self) -> str:
         """How often it polls, for a log."""
         far = self.far_seconds or self.limit_seconds
-        far_words = f", or {far:g} s while the end is far" if self.adaptive and far > self.limit_seconds else ""
-        return f"{'at most ' if self.adaptive else ''}every {self.limit_seconds:g} s{far_words}"
+        far_text = f", or {far:g} s while the end is far" if self.adaptive and far > self.limit_seconds else ""
+        return f"{'at most ' if self.adaptive else ''}every {self.limit_seconds:g} s{far_text}"
 
     def first(self, age: float) -> float:
         """Seconds until the first poll of a wait that has just begun."""

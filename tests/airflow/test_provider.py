@@ -1,4 +1,4 @@
-"""How the provider looks to Airflow: its info, forms and plugin, what it costs to import, its commands."""
+"""What Airflow sees of the provider: its info, forms and plugin, what it costs to import, its commands."""
 
 from __future__ import annotations
 

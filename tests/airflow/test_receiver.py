@@ -75,7 +75,7 @@ def test_with_a_secret_the_receiver_is_mounted(configure: Configure) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, value, words",
+    "name, value, text",
     [
         ("CALLBACK_SECRETS", "hush-hush", "1 of 1 have fewer than 32 characters"),
         ("INBOX_URL", "mysql://me:hush-hush@db/x", "an inbox is in SQLite or PostgreSQL, not in 'mysql'"),
@@ -83,16 +83,16 @@ def test_with_a_secret_the_receiver_is_mounted(configure: Configure) -> None:
     ],
 )
 def test_wrong_settings_are_logged_and_the_api_server_starts(
-    configure: Configure, caplog: pytest.LogCaptureFixture, name: str, value: str, words: str
+    configure: Configure, caplog: pytest.LogCaptureFixture, name: str, value: str, text: str
 ) -> None:
     configure(**{f"AIRFLOW__TASKWATCH__{name}": value})
     assert receiver_apps() == []
     assert "the receiver of callbacks is not mounted: " in caplog.text
-    assert words in caplog.text
+    assert text in caplog.text
     assert "hush-hush" not in caplog.text
 
 
-def test_the_plugin_makes_its_apps_once_whoever_asks() -> None:
+def test_the_plugin_makes_its_apps_once() -> None:
     assert TaskWatchPlugin.fastapi_apps is TaskWatchPlugin().fastapi_apps
 
 
@@ -257,11 +257,11 @@ def test_what_is_old_is_pruned_however_much_it_is(run: Run, days: float | None, 
     open_inbox().add(
         [Message(channel="c", subject="s", delivery=str(n), content=None, received_at=at) for n in range(1200)]
     )
-    words = f"{pruned} messages older than {days or 14:g} days are deleted"
-    assert run("inbox", action="prune", older_than_days=days, sealed=False) == (0, [words])
+    text = f"{pruned} messages older than {days or 14:g} days are deleted"
+    assert run("inbox", action="prune", older_than_days=days, sealed=False) == (0, [text])
 
 
-def test_sealed_replies_that_nobody_has_read_are_pruned_only_where_that_is_asked_for(run: Run) -> None:
+def test_sealed_replies_that_were_not_read_are_pruned_only_where_that_is_asked_for(run: Run) -> None:
     inbox = open_inbox()
     inbox.keep_sealed("docplanner queue", b"unread", time.time() - 3 * 86_400)
     _, [_, kept] = run("inbox", action="prune", older_than_days=1.0, sealed=False)
@@ -278,16 +278,16 @@ def test_an_inbox_in_which_nothing_is_set_aside_says_so(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "secrets, words", [("", "callback_secrets is not set"), ("short", "callback_secrets: 1 of 1 have fewer than")]
+    "secrets, text", [("", "callback_secrets is not set"), ("short", "callback_secrets: 1 of 1 have fewer than")]
 )
 def test_a_fresh_secret_is_printed_where_there_is_none_that_is_good(
-    run: Run, configure: Configure, secrets: str, words: str
+    run: Run, configure: Configure, secrets: str, text: str
 ) -> None:
     configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS=secrets)
     code, (secret, problem) = run("check", conn_id=None, callbacks=True)
     assert code == 1
     assert repr(Keys([secret.rpartition("CALLBACK_SECRETS=")[2]])) == "Keys(1 secrets)"
-    assert problem.startswith(f"FAILED  settings    [taskwatch] {words}")
+    assert problem.startswith(f"FAILED  settings    [taskwatch] {text}")
     assert problem.endswith("; set the fresh secret above wherever tasks and receivers run")
 
 
@@ -337,7 +337,7 @@ def test_what_cannot_be_pushed_to_us_is_refused_with_the_reason(
 
     assert "'acquia' push no events; types whose remotes do are docplanner" in refusal("acquia_default")
     assert "set its 'delivery' to 'push'" in refusal("docplanner_default")
-    assert "cannot be read" in refusal("nobody")
+    assert "cannot be read" in refusal("nowhere")
     pushing(monkeypatch)
     configure(AIRFLOW__TASKWATCH__CALLBACK_SECRETS="", AIRFLOW__TASKWATCH__CALLBACK_BASE_URL="http://airflow.test")
     problems = refusal("our_clinic")
@@ -374,9 +374,9 @@ def test_a_watch_of_a_port_that_is_refused_says_so_at_once(run: Run, monkeypatch
     assert lines[0].startswith("still waiting: http://127.0.0.1:9/ae/api/v1 refuses connections")
 
 
-@pytest.mark.parametrize("is_known, words", [(True, "has not tried to start anything"), (False, "there is no task")])
-def test_an_adoption_without_a_record_names_the_task(is_known: bool, words: str) -> None:
+@pytest.mark.parametrize("is_known, text", [(True, "has not tried to start anything"), (False, "there is no task")])
+def test_an_adoption_without_a_record_names_the_task(is_known: bool, text: str) -> None:
     args = Namespace(dag_id="d", run_id="r", task_id="t", map_index=3)
     said = _no_record(args, is_known=is_known)
     assert "task 't' of DAG 'd' in run 'r' with map index 3" in said
-    assert words in said
+    assert text in said

@@ -1,4 +1,4 @@
-"""The reference says what the code says: its page is up to date, and no argument is without a word."""
+"""The reference says what the code says: its page is up to date, and no argument is without a description."""
 
 from __future__ import annotations
 

@@ -101,8 +101,8 @@ def test_the_events_of_a_watcher_leave_the_runner_whatever_is_in_them() -> None:
     @PATIENTLY
     @given(st.lists(REMOTE, max_size=3), st.floats())
     def tried(contents: list[Any], at: float) -> None:
-        told = [shown(Event(id="1", name="n", subject="", at=at, content={"a": one})) for one in contents]
-        payload = {"name": "n", "events": told}
+        events = [shown(Event(id="1", name="n", subject="", at=at, content={"a": one})) for one in contents]
+        payload = {"name": "n", "events": events}
         assert fired(BriefEvent(payload, summary="w")) == payload == resumed(payload)
 
     tried()

@@ -55,7 +55,7 @@ async def test_a_backlog_is_gone_through_until_those_have_fired_that_should(url:
     assert drain.core > 0
 
 
-async def test_events_that_come_evenly_are_told_within_a_round_or_two(url: str) -> None:
+async def test_events_that_come_evenly_are_heard_within_a_round_or_two(url: str) -> None:
     found = await steady(url, waiters=5, size=SMALL)
-    assert found["seconds until told, 5 wait, median"] <= found["seconds until told, 5 wait, p99"] < 5
+    assert found["seconds until heard, 5 wait, median"] <= found["seconds until heard, 5 wait, p99"] < 5
     assert found["seconds until fired, 5 wait, median"] < 5

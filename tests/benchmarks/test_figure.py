@@ -29,7 +29,7 @@ FIGURES = Figures(
     tokens=1,
     connection_reads=1,
     blocked=0,
-    stretched_told=0,
+    stretch_warnings=0,
     list_pages=0,
     page_entries=0.0,
     page_ours=0.0,
@@ -54,13 +54,13 @@ def reached(found):
     return {goal.what: goal.is_reached for goal in found}
 
 
-def test_cost_is_counted_per_look_and_beyond_idle_per_watch_and_interval():
+def test_cost_is_counted_per_poll_and_beyond_idle_per_watch_and_interval():
     idle = thousand()["idle"]
     assert (FIGURES.intended, FIGURES.made, FIGURES.cpu_per_poll) == (100.0, 1.0, pytest.approx(0.004))
     assert FIGURES.cpu_beyond(idle) == pytest.approx(0.2 / 50 * 5 / 10)
 
 
-def test_a_look_is_late_by_what_its_gap_exceeds_what_was_allowed():
+def test_a_poll_is_late_by_what_its_gap_exceeds_what_was_allowed():
     polls = [(1, 0.0), (2, 0.0), (1, 5.0), (2, 9.0), (1, 10.0)]
     assert lateness(polls, allowed=5.0, begin=1.0, end=12.0) == [0.0, 0.0, 4.0]
 
@@ -103,10 +103,10 @@ def test_each_goal_can_be_missed(worse, what):
     assert not reached(goals(thousand(**worse)))[what]
 
 
-def test_what_made_no_look_has_no_cost_per_look_to_compare_with():
+def test_what_made_no_poll_has_no_cost_per_poll_to_compare_with():
     found = goals(thousand() | {"http": named("http", polls=0)})
     assert [(goal.value, goal.is_reached) for goal in found if goal.what.startswith("(a)")] == [
-        ("(a) made no look", False)
+        ("(a) made no poll", False)
     ]
 
 
@@ -114,9 +114,9 @@ def test_what_made_no_look_has_no_cost_per_look_to_compare_with():
     "slow, is_reached",
     [
         ({"polls": 100, "late_p99": 0.9}, True),
-        ({"polls": 60, "late_p99": 3.0, "stretched_told": 1, "gap_p5": 8.0, "gap_p95": 9.0}, True),
-        ({"polls": 60, "late_p99": 3.0, "stretched_told": 0, "gap_p5": 8.0, "gap_p95": 9.0}, False),
-        ({"polls": 60, "late_p99": 3.0, "stretched_told": 1, "gap_p5": 5.0, "gap_p95": 9.0}, False),
+        ({"polls": 60, "late_p99": 3.0, "stretch_warnings": 1, "gap_p5": 8.0, "gap_p95": 9.0}, True),
+        ({"polls": 60, "late_p99": 3.0, "stretch_warnings": 0, "gap_p5": 8.0, "gap_p95": 9.0}, False),
+        ({"polls": 60, "late_p99": 3.0, "stretch_warnings": 1, "gap_p5": 5.0, "gap_p95": 9.0}, False),
     ],
 )
 def test_a_slow_remote_is_kept_up_with_or_all_intervals_are_stretched_evenly(slow, is_reached):

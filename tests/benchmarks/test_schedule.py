@@ -1,4 +1,4 @@
-"""The claims about when to look, on a few hundred tasks of each kind; ``benchmarks/schedule.py`` plays more."""
+"""The claims about when to poll, on a few hundred tasks of each kind; ``benchmarks/schedule.py`` plays more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.schedule import (
     exponential,
     figures,
     fixed,
-    looks_at,
+    polls_of,
     stuck,
     surplus,
     table_of,
@@ -31,7 +31,7 @@ each_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=l
 
 
 @each_distribution
-def test_with_progress_fewer_looks_see_the_end_earlier_than_every_30_seconds(distribution):
+def test_with_progress_fewer_polls_see_the_end_earlier_than_every_30_seconds(distribution):
     tasks = tasks_of(distribution, COUNT, progress=True)
     assert figures(tasks, STRATEGIES[OURS]).beats(figures(tasks, EVERY_30))
 
@@ -45,13 +45,13 @@ def test_without_progress_it_is_no_worse_than_an_exponential_one(distribution):
     assert ours.requests < theirs.requests
 
 
-def test_no_single_task_without_progress_takes_more_looks_than_an_exponential_one():
+def test_no_single_task_without_progress_takes_more_polls_than_an_exponential_one():
     for end in range(1, 300):
         task = RemoteTask(length=end, end=end)
-        assert looks_at(task, STRATEGIES[OURS])[0] <= looks_at(task, DOUBLING)[0]
+        assert polls_of(task, STRATEGIES[OURS])[0] <= polls_of(task, DOUBLING)[0]
 
 
-def test_a_task_that_is_stuck_for_hours_costs_few_looks_more_than_every_30_seconds():
+def test_a_task_that_is_stuck_for_hours_costs_few_more_polls_than_every_30_seconds():
     assert max(surplus(stuck(percent, 2.5), STRATEGIES[OURS]) for percent in range(100)) <= 55
 
 
@@ -59,7 +59,7 @@ def test_a_task_that_is_stuck_for_hours_costs_few_looks_more_than_every_30_secon
 @pytest.mark.parametrize("strategy, seconds", [(OURS, FAR_SECONDS), (GIVEN, 30.0)])
 def test_no_end_is_seen_later_than_the_longest_interval(distribution, strategy, seconds):
     tasks = tasks_of(distribution, COUNT // 3, progress=True)
-    assert max(looks_at(task, STRATEGIES[strategy])[1] for task in tasks) <= seconds
+    assert max(polls_of(task, STRATEGIES[strategy])[1] for task in tasks) <= seconds
 
 
 # --- the simulation itself
@@ -67,10 +67,10 @@ def test_no_end_is_seen_later_than_the_longest_interval(distribution, strategy, 
 
 def test_the_intervals_of_others_are_what_they_are_called():
     task = RemoteTask(length=100.0, end=100.0)
-    assert [DOUBLING(task, looks, 0.0) for looks in range(7)] == [0.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
-    assert looks_at(task, EVERY_30) == (5, 20.0)
-    assert looks_at(task, fixed(30.0, at_once=False)) == (4, 20.0)
-    assert looks_at(task, fixed(5.0)) == (21, 0.0)
+    assert [DOUBLING(task, polls, 0.0) for polls in range(7)] == [0.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert polls_of(task, EVERY_30) == (5, 20.0)
+    assert polls_of(task, fixed(30.0, at_once=False)) == (4, 20.0)
+    assert polls_of(task, fixed(5.0)) == (21, 0.0)
 
 
 @each_row("name", [name for name, shape in SHAPES.items() if shape])
@@ -83,10 +83,10 @@ def test_progress_never_falls_and_is_a_percentage_below_100(name, knob):
 
 
 def test_tasks_differ_only_in_what_the_remote_says_of_them():
-    told, untold = (tasks_of(DISTRIBUTIONS[0], 48, progress=progress) for progress in (True, False))
-    assert [task.end for task in told] == [task.end for task in untold]
-    assert sum(task.is_failure for task in told) == 4
-    assert all(task.left(5.0) is None for task in untold)
+    with_progress, without = (tasks_of(DISTRIBUTIONS[0], 48, progress=progress) for progress in (True, False))
+    assert [task.end for task in with_progress] == [task.end for task in without]
+    assert sum(task.is_failure for task in with_progress) == 4
+    assert all(task.left(5.0) is None for task in without)
 
 
 def test_better_means_better_in_everything():

@@ -194,7 +194,7 @@ FAULTS = (
     Fault(name="triggerer-killed", title="kill -9 of the triggerer with the watches", play=holding_triggerer_killed),
     Fault(
         name="remote-429",
-        title="429 to everybody",
+        title="429 to every request",
         play=remote("too_many", retry_after=RETRY_AFTER_SECONDS),
         rests=(7.0, 45.0),
     ),
@@ -202,7 +202,11 @@ FAULTS = (
     Fault(name="scheduler-killed", title="kill -9 of the scheduler alone", play=scheduler_killed),
     Fault(name="triggerer-frozen", title="SIGSTOP, SIGCONT of a triggerer", play=triggerer_frozen),
     Fault(
-        name="remote-away", title="503 to everybody", play=remote("server_error"), lasts=(8.0, 300.0), rests=(7.0, 60.0)
+        name="remote-away",
+        title="503 to every request",
+        play=remote("server_error"),
+        lasts=(8.0, 300.0),
+        rests=(7.0, 60.0),
     ),
     Fault(name="api-away", title="API server away", play=api_server_away, rests=(7.0, 30.0), retry_seconds=(1.0, 60.0)),
     Fault(name="remote-bursts", title="bursts of 503", play=bursts, rests=_BRIEF),

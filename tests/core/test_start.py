@@ -44,7 +44,7 @@ def test_a_retry_with_other_inputs_starts_anew():
     assert decision(RECORD, inputs="changed") is Decision.START_CHANGED
 
 
-def test_a_start_whose_reply_nobody_saw_is_looked_up_and_never_repeated_blindly():
+def test_a_start_whose_reply_was_lost_is_looked_up_and_never_repeated_blindly():
     assert decision(INTENT) is Decision.LOOK_UP
     assert decision(INTENT, inputs="changed") is Decision.LOOK_UP
 
@@ -173,7 +173,7 @@ def test_each_input_has_a_mark_by_its_dotted_name():
     assert marks(INPUTS, "ba9876543210") != made
 
 
-def test_so_many_inputs_are_marked_by_their_first_names_only():
+def test_very_many_inputs_are_marked_by_their_first_names_only():
     most = {str(number): number for number in range(MOST_MARKS)}
     assert len(marks({"inputs": most}, "")) == MOST_MARKS
     assert list(marks({"inputs": {**most, "more": 1}}, "")) == ["inputs"]
@@ -199,7 +199,7 @@ def test_a_record_of_an_earlier_version_names_none():
 
 
 @each_row(
-    "record, state, words",
+    "record, state, text",
     [
         (RECORD, "running", "the task is running: 7 is what it waits for"),
         (INTENT, "queued", "the task is queued: what it starts"),
@@ -210,7 +210,7 @@ def test_a_record_of_an_earlier_version_names_none():
         (INTENT, None, ""),
     ],
 )
-def test_what_speaks_against_adopting_a_ref_is_said(record, state, words):
-    told = objection(record, "7", state)
-    assert words in told
-    assert bool(words) is bool(told)
+def test_what_speaks_against_adopting_a_ref_is_said(record, state, text):
+    shown = objection(record, "7", state)
+    assert text in shown
+    assert bool(text) is bool(shown)

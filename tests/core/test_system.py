@@ -88,17 +88,17 @@ def test_most_systems_have_nothing_to_add():
 
 
 @pytest.mark.parametrize(
-    "ask, told",
+    "ask, message",
     [
         (lambda system: system.observe_many("*", ["1"]), "plain reads one job per request"),
         (lambda system: system.cancel("1"), "plain cannot cancel a job"),
         (lambda system: system.find("m"), "plain keeps no marker of a start"),
     ],
 )
-def test_what_a_system_cannot_do_is_a_mistake_of_the_caller(ask, told):
+def test_what_a_system_cannot_do_is_a_mistake_of_the_caller(ask, message):
     system = Plain()
     assert (system.can_cancel, system.keeps_marker, system.reads_alone) == (False, False, True)
-    with pytest.raises(NotImplementedError, match=told):
+    with pytest.raises(NotImplementedError, match=message):
         ask(system)
 
 

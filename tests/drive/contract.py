@@ -88,7 +88,7 @@ INTERIM: Mapping[str, Row] = {
     "100": good(b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN, "SEM 15.2: interim replies are read past"),
     "102": good(b"HTTP/1.1 102 Processing\r\n\r\n" + PLAIN, "SEM 15.2: also those that were added later"),
     "103": good(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + PLAIN, "SEM 15.2: with their headers"),
-    "199": good(b"HTTP/1.1 199 Whatever\r\n\r\n" + PLAIN, "SEM 15.2: also those that nobody knows"),
+    "199": good(b"HTTP/1.1 199 Whatever\r\n\r\n" + PLAIN, "SEM 15.2: also unknown ones"),
     "one of each": good(
         b"".join(b"HTTP/1.1 %d x\r\n\r\n" % status for status in (100, 102, 103, 103, 150)) + PLAIN,
         "there may be several",
@@ -162,9 +162,9 @@ HEADER: Mapping[str, Row] = {
     "a line of 65,530": good(headed(b"X: " + b"y" * 65_530), "64 kB in all are read"),
     "500 lines": good(headed(*(b"X-%d: %b" % (one, b"y" * 90) for one in range(500))), "64 kB in all are read"),
     "5,000 lines of one name": good(headed(*(b"A: %d" % one for one in range(5000))), "64 kB in all are read"),
-    "a line of 100,000": bad(HTTP, headed(b"X: " + b"y" * 100_000), "more than anybody needs"),
+    "a line of 100,000": bad(HTTP, headed(b"X: " + b"y" * 100_000), "more than any client needs"),
     "1,000 lines": bad(
-        HTTP, headed(*(b"X-%d: %b" % (one, b"y" * 90) for one in range(1000))), "more than anybody needs"
+        HTTP, headed(*(b"X-%d: %b" % (one, b"y" * 90) for one in range(1000))), "more than any client needs"
     ),
     "folded": good(headed(b"X: a", b"  b", b"\tc"), "5.2: a fold is a blank", headers=(("x", "a b c"),)),
     "folded before it begins": bad(
@@ -196,18 +196,20 @@ HEADER: Mapping[str, Row] = {
     "cut off": bad(WHOLE, OK + b"X: a", "cut off", is_closed=True),
     "no Date": good(PLAIN, "the driver stamps it"),
     "an odd Location": good(
-        b"HTTP/1.1 302 x\r\nLocation: http://[\xff\r\n" + LENGTH + b"\r\n" + JSON, "nobody follows it", status=302
+        b"HTTP/1.1 302 x\r\nLocation: http://[\xff\r\n" + LENGTH + b"\r\n" + JSON, "no client follows it", status=302
     ),
-    "an odd cookie": good(headed(b"Set-Cookie: \xff=;;; Expires=never; Domain=.", b"Set-Cookie: a"), "nobody keeps it"),
-    "an odd encoding of an address": good(headed(b"Refresh: 0; url=//", b"Alt-Svc: x"), "nobody follows it"),
+    "an odd cookie": good(
+        headed(b"Set-Cookie: \xff=;;; Expires=never; Domain=.", b"Set-Cookie: a"), "no client keeps it"
+    ),
+    "an odd encoding of an address": good(headed(b"Refresh: 0; url=//", b"Alt-Svc: x"), "no client follows it"),
 }
 
 LENGTHS: Mapping[str, Row] = {
     "equal ones": good(of_length(b"8", b"8"), "SEM 8.6: the same said twice"),
     "equal ones in one line": good(of_length(b"8, 8"), "SEM 8.6: the same said twice"),
     "equal but for zeros": good(of_length(b"8", b"008"), "SEM 8.6: the same number"),
-    "different ones": bad(HTTP, of_length(b"8", b"2"), "6.3: nobody knows where it ends"),
-    "different ones in one line": bad(HTTP, of_length(b"8, 2"), "6.3: nobody knows where it ends"),
+    "different ones": bad(HTTP, of_length(b"8", b"2"), "6.3: its end is not known"),
+    "different ones in one line": bad(HTTP, of_length(b"8, 2"), "6.3: its end is not known"),
     "plus": bad(HTTP, of_length(b"+8"), "SEM 8.6: digits only"),
     "minus": bad(HTTP, of_length(b"-8"), "SEM 8.6: digits only"),
     "a blank inside": bad(HTTP, of_length(b"8 8"), "SEM 8.6: digits only"),
@@ -224,11 +226,11 @@ LENGTHS: Mapping[str, Row] = {
     "no length, no body": last(OK + b"\r\n", "6.3: the body ends with the connection", body=b"", is_closed=True),
     "less than it says": bad(WHOLE, of_length(b"99"), "8: cut off", is_closed=True),
     "more than it says": last(PLAIN + b"surplus", "6.3: what follows the end belongs to no request"),
-    "a second reply": last(PLAIN + PLAIN.replace(b"1}", b"2}"), "9.2: nobody has asked for it"),
-    "an interim reply after the end": last(PLAIN + b"HTTP/1.1 100 Continue\r\n\r\n", "9.2: nobody has asked for it"),
+    "a second reply": last(PLAIN + PLAIN.replace(b"1}", b"2}"), "9.2: no request asked for it"),
+    "an interim reply after the end": last(PLAIN + b"HTTP/1.1 100 Continue\r\n\r\n", "9.2: no request asked for it"),
     "an empty line after the end": last(PLAIN + b"\r\n", "who says too much once is not asked again here"),
     "close": last(headed(b"Connection: close"), "9.6"),
-    "close among others": last(headed(b"Connection: Keep-Alive, CLOSE"), "9.6: the stronger word counts"),
+    "close among others": last(headed(b"Connection: Keep-Alive, CLOSE"), "9.6: the stronger option counts"),
 }
 
 WITHOUT_BODY: Mapping[str, Row] = {
@@ -252,7 +254,7 @@ WITHOUT_BODY: Mapping[str, Row] = {
         body=b"",
     ),
     "304": last(
-        b"HTTP/1.1 304 Not Modified\r\n\r\n", "nobody asked for it, so a body may follow", status=304, body=b""
+        b"HTTP/1.1 304 Not Modified\r\n\r\n", "no request asked for it, so a body may follow", status=304, body=b""
     ),
     "304 with a body": last(
         b"HTTP/1.1 304 Not Modified\r\n" + LENGTH + b"\r\n" + JSON, "6.3: it has none", status=304, body=b""
@@ -307,10 +309,10 @@ IN_CHUNKS: Mapping[str, Row] = {
         "a proxy repeats it",
     ),
     "gzip below": bad(
-        HTTP, OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKS + b"\r\n", "7.4: nobody asked for it"
+        HTTP, OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKS + b"\r\n", "7.4: no request asked for it"
     ),
-    "gzip only": bad(HTTP, OK + b"Transfer-Encoding: gzip\r\n\r\n" + PACKED, "7.4: nobody asked for it"),
-    "unknown": bad(HTTP, OK + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS, "6.1: nobody knows where it ends"),
+    "gzip only": bad(HTTP, OK + b"Transfer-Encoding: gzip\r\n\r\n" + PACKED, "7.4: no request asked for it"),
+    "unknown": bad(HTTP, OK + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS, "6.1: its end is not known"),
 }
 
 CODINGS: Mapping[str, Row] = {
@@ -334,7 +336,7 @@ CODINGS: Mapping[str, Row] = {
     "no coding": good(headed(b"Content-Encoding: utf-8"), "a mistake of some servers: the body is as it is"),
     "br": good(packed(b"br", b"\x0b\x03\x80"), "it was not asked for, and is handed on as it is", body=b"\x0b\x03\x80"),
     "zstd": good(packed(b"zstd", b"\x28\xb5"), "it was not asked for, and is handed on as it is", body=b"\x28\xb5"),
-    "many": good(packed(b"gzip, " * 99 + b"gzip", PACKED), "nobody packs so often", body=PACKED),
+    "many": good(packed(b"gzip, " * 99 + b"gzip", PACKED), "no server packs so often", body=PACKED),
     "gzip that is none": bad(UNPACKED, packed(b"gzip", JSON), "it says one thing and is another"),
     "deflate that is none": bad(UNPACKED, packed(b"deflate", b"\xff\xff" + JSON), "it says one thing and is another"),
     "gzip, cut off": bad(UNPACKED, packed(b"gzip", PACKED[:-9]), "a part of the content is missing"),

@@ -83,7 +83,7 @@ HUGE: Mapping[str, Hostile] = {
     "deflate": _packed("deflate", _DEFLATE),
     "raw deflate": _packed("deflate", _RAW),
 }
-"""More than anybody may want to read."""
+"""More than any reader wants."""
 
 ENDLESS: Mapping[str, Hostile] = {
     "100": _endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500),

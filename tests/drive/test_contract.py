@@ -138,7 +138,7 @@ def test_a_reply_is_stamped_so_that_a_date_to_wait_for_can_be_read(
     assert caught.value.retry_after == pytest.approx(1800, abs=60)
 
 
-def test_the_clock_of_the_remote_counts_where_it_tells_it(remote: Station, connect: Connect) -> None:
+def test_the_clock_of_the_remote_counts_where_it_sends_it(remote: Station, connect: Connect) -> None:
     there = time.time() - 86400
     dates = {"Date": formatdate(there, usegmt=True), "Retry_After": formatdate(there + 90, usegmt=True)}
     remote.say(503, "busy", **dates)

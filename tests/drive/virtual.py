@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when everybody waits, and then at once."""
+"""An event loop whose time passes only when every task waits, and then at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         events = super().select(0)
         if not events and timeout is None:
-            raise AssertionError("everybody waits, and nothing will ever happen")
+            raise AssertionError("every task waits, and nothing will ever happen")
         if not events and timeout:
             self.now += timeout
         return events

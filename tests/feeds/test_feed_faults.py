@@ -1,4 +1,4 @@
-"""Events flow while processes are killed, the database stops and the remote refuses: none is lost or told twice."""
+"""Events flow while processes are killed, the database stops and the remote refuses: each is delivered once."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def stage() -> Iterator[Stage]:
 
 
 class Tap:
-    """Lets events flow, so many a second, however often it is asked."""
+    """Lets events flow at a rate, however often it is asked."""
 
     def __init__(self, stage: Stage) -> None:
         self.emitted = 0
@@ -105,7 +105,7 @@ class Tap:
         ]
 
     def run(self, seconds: float) -> None:
-        """Emit bursts for so long."""
+        """Emit bursts for a number of seconds."""
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
             self.burst()
@@ -181,7 +181,7 @@ def _deferred(stage: Stage) -> int:
 
 def _kill_the_reader(stage: Stage, tap: Tap) -> float:
     """Kill -9 of the triggerer that reads the feed; the seconds until another one has stored an event."""
-    name = until(stage.holder, within_seconds=60, what="somebody reads the feed")
+    name = until(stage.holder, within_seconds=60, what="a triggerer reads the feed")
     stage.airflow.kill(name)
     killed_at, before = time.time(), stage.stored()
     tap.burst()

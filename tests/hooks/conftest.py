@@ -62,7 +62,7 @@ def endpoint(requests_mock: Mocker) -> Mocker:
 
 
 @pytest.fixture(autouse=True)
-def no_secret_is_told(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Any:
+def no_secret_is_shown(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Any:
     """Whatever a test does, neither the log nor the output may show a secret."""
     caplog.set_level("DEBUG")
     yield

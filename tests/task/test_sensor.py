@@ -57,7 +57,7 @@ def poking(ref: str, **arguments: Any) -> Life:
     return automic(ref, deferrable=False, **{**NO_PAUSE, **arguments})
 
 
-def looks(box: Running) -> int:
+def polls(box: Running) -> int:
     return len([one for one in box.sandbox.log() if one["method"] == "GET"])
 
 
@@ -185,7 +185,7 @@ async def test_a_sensor_goes_through_the_triggerer_to_its_result(box: Running) -
 
 
 def test_the_bare_success_of_dag_test_brings_what_the_trigger_has_pushed(box: Running) -> None:
-    """Airflow 3.3.2 resumes with this word there, where the scheduler would have ended the task."""
+    """Airflow 3.3.2 resumes with this string there, where the scheduler would have ended the task."""
     life = automic("7")
     life.xcoms["return_value"] = {"status": 1900}
     assert life.resume("success") == {"status": 1900}
@@ -308,13 +308,13 @@ def test_poking_through_trouble_says_how_much_is_left(
 
 def test_poking_polls_until_the_end(box: Running) -> None:
     assert poking(execution(box, duration=0.1)).execute()["status"] == 1900
-    assert looks(box) >= 2
+    assert polls(box) >= 2
 
 
 def test_poking_logs_changes_and_not_polls(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     poking(execution(box, duration=1.0)).execute()
     lines = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line]
-    assert looks(box) >= 8
+    assert polls(box) >= 8
     assert len(lines) == len(set(lines)) <= 5
 
 
@@ -362,7 +362,7 @@ def test_poking_a_refusal_ends_the_wait(box: Running) -> None:
     box.sandbox.add_fault("forbidden", method="GET")
     with pytest.raises(WaitFailed, match="403"):
         life.execute()
-    assert looks(box) == 1
+    assert polls(box) == 1
 
 
 def test_poking_follows_a_restart(box: Running) -> None:
@@ -432,10 +432,10 @@ def test_a_rescheduled_sensor_does_not_ask_where_an_edit_of_the_connection_leads
     given = box.connections()["automic_default"]
     moved = {**given, "host": given["host"].replace("127.0.0.1", "localhost")}
     monkeypatch.setenv("AIRFLOW_CONN_AUTOMIC_DEFAULT", json.dumps(moved))
-    before = looks(box)
+    before = polls(box)
     with pytest.raises(WaitMoved, match="leads to http://localhost"):
         life.execute()
-    assert looks(box) == before
+    assert polls(box) == before
 
 
 @pytest.mark.parametrize("change", ["retry", "other"])

@@ -204,9 +204,9 @@ def test_whether_it_defers_is_said_by_the_argument_then_by_the_setting(
 def test_waiting_here_logs_changes_and_not_polls(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
     box.sandbox.add_rule(duration=0.6)
     here().execute()
-    looks = [one for one in box.sandbox.log() if one["method"] == "GET" and one["ref"]]
+    polls = [one for one in box.sandbox.log() if one["method"] == "GET" and one["ref"]]
     lines = [line for line in capsys.readouterr().out.splitlines() if " execution 1" in line and ":" in line]
-    assert len(looks) >= 8
+    assert len(polls) >= 8
     assert len(lines) == len(set(lines)) <= 6
 
 

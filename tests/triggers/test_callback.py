@@ -1,4 +1,4 @@
-"""A wait that the remote ends by calling back: whatever the callback does, the remote's own word counts."""
+"""A wait that the remote ends by calling back: whatever the callback does, the poll counts."""
 
 from __future__ import annotations
 

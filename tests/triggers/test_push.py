@@ -46,7 +46,7 @@ class ShakyInbox(SqlInbox):
 
 @pytest.fixture
 def shaky(inbox: SqlInbox, tmp_path: Path) -> ShakyInbox:
-    """What the receiver writes into; the same database as everybody's."""
+    """The inbox that the receiver writes into; all processes share its database."""
     return ShakyInbox(f"sqlite:///{tmp_path}/inbox.db")
 
 

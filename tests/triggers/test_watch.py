@@ -309,7 +309,7 @@ async def test_a_users_kill_cancels_at_the_remote(box: Running, supervisor: Supe
 
 
 @pytest.mark.parametrize("options, statuses", [({}, {1850, 1851}), ({"cancel_children": False}, {1550, 1851})])
-async def test_a_users_kill_cancels_the_tasks_of_a_workflow_unless_told_otherwise(
+async def test_a_users_kill_cancels_the_tasks_of_a_workflow_unless_the_user_says_otherwise(
     box: Running, supervisor: Supervisor, options: dict[str, Any], statuses: set[int]
 ) -> None:
     from airflow_provider_taskwatch.hooks.automic import AutomicHook

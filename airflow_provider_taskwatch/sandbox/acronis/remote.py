@@ -202,14 +202,14 @@ class Acronis(Remote[AcronisTask]):
         wholes = [_whole(task, self.read(task, visit.now), visit.now) for task in there]
         shown, cursors = page(select(wholes, filters, self.settings.many_values), filters, limit, start)
         tasks = [self.book[one["taskId"]] for one in shown]
-        items = [self._told(show(task, self.read(task, visit.now), visit.now)) for task in tasks]
+        items = [self._stated(show(task, self.read(task, visit.now), visit.now)) for task in tasks]
         place = {"paging": {"cursors": cursors}} if self.settings.cursor_place == "paging" else {"cursors": cursors}
         return json_reply(200, {"items": items, **place})
 
     def _show(self, visit: Visit, task: AcronisTask | None, show: Show) -> Reply:
         if task is None or not self._is_there(task, visit.now, visit.call.query):
             return self.refuse_call(visit.call, 404)
-        return json_reply(200, self._told(show(task, self.read(task, visit.now), visit.now)))
+        return json_reply(200, self._stated(show(task, self.read(task, visit.now), visit.now)))
 
     def _is_there(self, task: AcronisTask, now: float, query: Iterable[tuple[str, str]]) -> bool:
         reading = self.read(task, now)
@@ -219,7 +219,7 @@ class Acronis(Remote[AcronisTask]):
         is_deleted = end is not None and after is not None and now >= end + after
         return not is_deleted or ("allow_deleted", "true") in query
 
-    def _told(self, content: dict[str, Any]) -> dict[str, Any]:
+    def _stated(self, content: dict[str, Any]) -> dict[str, Any]:
         """Ids as numbers or as texts."""
         names = ("taskId",) if "taskId" in content else ("id",)
         return {**content, **{name: str(content[name]) for name in names}} if self.settings.text_ids else content

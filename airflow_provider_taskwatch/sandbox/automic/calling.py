@@ -54,7 +54,7 @@ class Callbacks:
         self._read = read
         self._add = add
         self._owed: dict[str, tuple[Execution, CallbackSubscription]] = {}
-        self._looks: list[tuple[float, str]] = []
+        self._checks: list[tuple[float, str]] = []
         self._made: dict[str, _Callback] = {}
 
     def subscribe(self, task: Execution, wanted: CallbackSubscription) -> None:
@@ -65,7 +65,7 @@ class Callbacks:
     def expect(self, task: Execution) -> None:
         """Look at the execution again when it will have ended, as things stand now."""
         if task.ref in self._owed and task.expected_end is not None:
-            heapq.heappush(self._looks, (task.expected_end, task.ref))
+            heapq.heappush(self._checks, (task.expected_end, task.ref))
 
     def hasten(self, ref: str, seconds: float) -> bool:
         """Send the callback of an execution early, ``seconds`` after its start; False where none is due."""
@@ -74,13 +74,13 @@ class Callbacks:
         task, wanted = self._owed[ref]
         at = task.created_at + seconds
         self._owed[ref] = (task, replace(wanted, early_at=at))
-        heapq.heappush(self._looks, (at, ref))
+        heapq.heappush(self._checks, (at, ref))
         return True
 
     def enter(self, now: float) -> None:
         """Enter what is due by now into the list of executions, in the order in which it came due."""
-        while self._looks and self._looks[0][0] <= now:
-            _, ref = heapq.heappop(self._looks)
+        while self._checks and self._checks[0][0] <= now:
+            _, ref = heapq.heappop(self._checks)
             if ref in self._owed:
                 self._enter(*self._owed[ref], now)
 
@@ -108,7 +108,7 @@ class Callbacks:
             self._close(one.entry, schedule, answer, now)
 
     def _moments(self) -> Iterator[float]:
-        yield from (at for at, _ in self._looks[:1])
+        yield from (at for at, _ in self._checks[:1])
         yield from (one.schedule.due for one in self._made.values() if one.schedule.due is not None)
 
     def _enter(self, task: Execution, wanted: CallbackSubscription, now: float) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for notifications: one look at the lists answers everybody."""
+"""Waiting for notifications: one read of the lists answers every wait."""
 
 from __future__ import annotations
 
