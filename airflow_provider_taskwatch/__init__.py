@@ -1,3 +1,3 @@
-"""Start something in somebody else's system from a DAG, let go of the worker, and be woken once when it ends."""
+"""Start a task in a remote system from a DAG, free the worker, and resume once when the task has ended."""
 
 __version__ = "0.1.0"
