@@ -7,15 +7,14 @@ import signal
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_taskwatch.core.record import Record
+from airflow_provider_taskwatch.compat.task_state import TaskState
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
-from airflow_provider_taskwatch.task.job import Records
 from airflow_provider_taskwatch.task.operator import StartOperator
 from tests.chaos import plan
 from tests.chaos.ledger import Ledger, is_airflow
@@ -56,7 +55,8 @@ class Mortal(StartOperator):
     def execute(self, context: Context) -> Any:
         self._context = context
         _ledger.note(self.job_name(), "execute", self._attempt)
-        return super().execute(context)
+        store = _MortalStore(context["task_state_store"], self)
+        return super().execute(cast("Context", {**context, "task_state_store": store}))
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         self._context = context
@@ -81,24 +81,24 @@ class Mortal(StartOperator):
         self.die(Point.FINISHED)
         return result
 
-    def _records(self, context: Context) -> Records:
-        return _MortalRecords(context["task_state_store"], self)
-
     @property
     def _attempt(self) -> int:
         return int(self._context["ti"].try_number)
 
 
-class _MortalRecords(Records):
-    def __init__(self, store: Any, operator: Mortal) -> None:
-        super().__init__(store)
-        self._operator = operator
+class _MortalStore:
+    """Airflow's task state store of a worker that dies before or after a record is kept."""
 
-    def save(self, record: Record) -> None:
-        if record.ref is not None and not record.is_delivered:
+    def __init__(self, store: TaskState, operator: Mortal) -> None:
+        self._store = store
+        self._operator = operator
+        self.get, self.delete = store.get, store.delete
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        if value["ref"] is not None and not value["is_delivered"]:
             self._operator.die(Point.REPLIED)
-        super().save(record)
-        if record.ref is None:
+        self._store.set(key, value, retention=retention)
+        if value["ref"] is None:
             self._operator.die(Point.INTENDED)
 
 
