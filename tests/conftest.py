@@ -39,6 +39,9 @@ for _name in set(os.environ) - set(_given):
 os.environ.update(_given)
 
 
+gc.disable()  # until all is imported, as nothing of it is garbage
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Put the folders of tests that start no Airflow into memory."""
     is_roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES
@@ -54,6 +57,7 @@ def pytest_unconfigure() -> None:
 def pytest_collection_finish() -> None:
     """Keep Airflow's modules out of the garbage collector's way: a full collection takes a second with them."""
     gc.freeze()
+    gc.enable()
 
 
 class FilesAndAirflows(LoadScopeScheduling):

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import pytest
 
+from airflow_provider_taskwatch.core import limit
 from airflow_provider_taskwatch.core.flow import Flow
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.drive.blocking import BlockingDriver
@@ -58,8 +59,9 @@ Connect = Callable[..., Client]
 
 
 @pytest.fixture(params=[BlockingDriver, Waiting], ids=["requests", "aiohttp"])
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+def connect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     """Makes drivers: every test that asks for this runs once over each library."""
+    monkeypatch.setattr(limit, "FIRST_SECONDS", 0.05)  # for which a failure holds the next request
     opened: list[Client] = []
 
     def make(settings: Settings, credential: Credential | None = None) -> Client:

@@ -95,15 +95,15 @@ def station(certificate: Path | None = None) -> Iterator[Station]:
         server.tls = context
     server.station = Station(url=f"{scheme}://127.0.0.1:{server.server_address[1]}", answer=lambda request: ())
     server.station.say(200, {})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread = threading.Thread(target=server.serve)
     thread.start()
     try:
         yield server.station
     finally:
         server.station.stopping.set()
-        server.shutdown()
-        server.server_close()
+        server.socket.shutdown(socket.SHUT_RDWR)
         thread.join()
+        server.server_close()
 
 
 def http(status: int, content: object = "", **headers: str) -> bytes:
@@ -124,6 +124,11 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = False
     station: Station
     tls: ssl.SSLContext | None = None
+
+    def serve(self) -> None:
+        """Take connections until the socket is shut down, which ends its wait at once."""
+        while not self.station.stopping.is_set():
+            self.handle_request()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that leave, or do not trust us, are what the tests are about."""

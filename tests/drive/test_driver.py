@@ -199,7 +199,7 @@ def little_memory() -> Iterator[None]:
 def test_a_reply_that_never_ends_is_given_up(remote: Station, connect: Connect, first: bytes) -> None:
     remote.trickle(first)
     with pytest.raises(TransportError, match="did not answer in time") as caught:
-        connect(settings_for(remote, connect_timeout=0.1, read_timeout=0.1)).run(ask(get("/")))
+        connect(settings_for(remote, connect_timeout=0.1, read_timeout=0.05)).run(ask(get("/")))
     assert caught.value.sent
 
 

@@ -305,11 +305,11 @@ async def test_a_follower_that_lost_its_lease_ends_and_confirms_nothing(inbox: I
 
 
 async def test_a_follower_renews_its_lease_while_it_waits_for_confirmations(inbox: Inbox) -> None:
-    async with following(inbox, batch_size=1, lease_seconds=1.5) as reader:
+    async with following(inbox, batch_size=1, lease_seconds=1.0) as reader:
         bring(inbox, *range(1, 2 * UNCONFIRMED_BUNDLES))
         await has(reader, UNCONFIRMED_BUNDLES)
         before = inbox.holder(LEASE)
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(1.3)
         assert inbox.holder(LEASE) == before
 
 

@@ -31,7 +31,7 @@ EXPRESSIONS = _expressions()
 def test_no_regular_expression_takes_longer_than_its_text(name: str) -> None:
     """One that goes back over its text for each of its characters would need minutes."""
     for unit in UNITS:
-        text = unit * (100_000 // len(unit))
+        text = unit * (50_000 // len(unit))
         for hostile in (text, f"{text}\n", f"__{text}", f"/{text}", f"&{text}", f"P{text}"):
             expression = EXPRESSIONS[name]
             expression.fullmatch(hostile if isinstance(expression.pattern, str) else hostile.encode())

@@ -13,8 +13,8 @@ from tests.hub.fleet import RUNNING, Answer, Fleet
 
 BROKEN = Reply(status=500)
 SECONDS = 120.0
-GOOD = [f"good-{number}" for number in range(200)]
-HEALTHY = 200 * SECONDS / 5.05  # an interval of five seconds, and what the answer takes
+GOOD = [f"good-{number}" for number in range(100)]
+HEALTHY = 100 * SECONDS / 5.05  # an interval of five seconds, and what the answer takes
 
 
 def bad(count: int) -> list[str]:
@@ -32,7 +32,7 @@ def failing(*replies: Reply | TransportError) -> Answer:
     return lambda ref, at: next(turn) if ref.startswith("bad") else RUNNING
 
 
-@pytest.mark.parametrize("refs", [GOOD + bad(40), bad(40) + GOOD, interleaved(40), bad(10) + GOOD, interleaved(100)])
+@pytest.mark.parametrize("refs", [GOOD + bad(20), bad(20) + GOOD, interleaved(20), bad(5) + GOOD, interleaved(50)])
 @pytest.mark.parametrize(
     "answers",
     [
@@ -52,9 +52,9 @@ def test_good_refs_are_polled_as_usual_beside_bad_ones(
 
 
 def test_refs_that_fail_for_a_while_delay_no_others() -> None:
-    fleet = Fleet(interleaved(40), lambda ref, at: BROKEN if ref < "c" and 30 < at < 60 else RUNNING).watched(SECONDS)
+    fleet = Fleet(interleaved(20), lambda ref, at: BROKEN if ref < "c" and 30 < at < 60 else RUNNING).watched(SECONDS)
     assert fleet.polls("good") >= 0.95 * HEALTHY
-    assert fleet.polls("bad", since=90.0) >= 0.95 * 40 * 30 / 5.05
+    assert fleet.polls("bad", since=90.0) >= 0.95 * 20 * 30 / 5.05
 
 
 def test_retry_after_holds_the_ref_for_that_time() -> None:
@@ -69,7 +69,7 @@ def test_a_good_ref_with_a_long_interval_is_polled_beside_many_bad_ones() -> Non
 
 def test_refs_that_are_slow_to_fail_leave_slots_for_the_others() -> None:
     slow = Fleet(bad(40) + GOOD, failing(BROKEN), latency=lambda ref: 30.0 if ref < "c" else 0.05).watched(300.0)
-    assert slow.polls("good", since=150.0) >= 0.95 * 200 * 150 / 5.05
+    assert slow.polls("good", since=150.0) >= 0.95 * 100 * 150 / 5.05
 
 
 # --- lists
@@ -174,5 +174,5 @@ def test_an_allowance_that_is_used_up_for_an_hour_holds_for_five_minutes_and_is_
 
 def test_an_allowance_that_stays_used_up_is_ignored_after_a_good_probe(caplog: pytest.LogCaptureFixture) -> None:
     fleet = Fleet(GOOD, used_up(3600.0, until=1e9)).watched(600.0)
-    assert fleet.polls(since=400.0) >= 0.95 * 200 * 200 / 5.05
+    assert fleet.polls(since=400.0) >= 0.95 * 100 * 200 / 5.05
     assert [one.message for one in caplog.records if "ignored" in one.message]

@@ -10,9 +10,11 @@ import pytest
 
 from airflow_provider_taskwatch.core.error import LeaseError
 from airflow_provider_taskwatch.feed.checkpoint import deletions_of
+from airflow_provider_taskwatch.inbox import sealed_table
 from airflow_provider_taskwatch.inbox.cursor import Cursor
 from airflow_provider_taskwatch.inbox.message import PAGE_MESSAGES, Lease, Message, Received, Sealed
 from airflow_provider_taskwatch.inbox.protocol import Inbox
+from tests.inbox import memory
 
 SIGNAL = Message(channel="automic", subject="start-1", delivery="a", content={"status": 1900}, received_at=100.0)
 
@@ -235,14 +237,18 @@ def test_a_sealed_reply_is_kept_until_its_events_are_stored(inbox: Inbox) -> Non
     assert "one" not in repr(kept)
 
 
-def test_unreadable_replies_do_not_hide_replies_that_were_not_read_yet(inbox: Inbox) -> None:
-    for _ in range(PAGE_MESSAGES):
+def test_unreadable_replies_do_not_hide_replies_that_were_not_read_yet(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (memory, sealed_table):
+        monkeypatch.setattr(module, "PAGE_MESSAGES", 20)
+    for _ in range(20):
         inbox.set_problem(inbox.keep_sealed("queue", b"odd", 990.0), "is no JSON")
     number = inbox.keep_sealed("queue", b"new", 990.0)
 
     assert [one.number for one in inbox.sealed("queue", unread=True)] == [number]
     assert inbox.sealed("another", unread=True) == []
-    assert len(inbox.sealed("queue")) == PAGE_MESSAGES
+    assert len(inbox.sealed("queue")) == 20
 
 
 @pytest.mark.parametrize("unread, kept", [(False, [b"new", b"unread"]), (True, [b"new"])])

@@ -6,14 +6,14 @@ import ast
 import configparser
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "airflow_provider_taskwatch"
 PROGRAMS = ("benchmarks", "demo", "docs", "example_dags", "tests")
-DISTRIBUTIONS = packages_distributions()
 AIRFLOW = "apache-airflow"
 """The package itself is empty: ``airflow`` belongs to packages that it pins. A provider is a package of its own."""
 
@@ -26,13 +26,26 @@ def declared(section: str, key: str) -> set[str]:
     return {re.match(r"[\w.-]+", line)[0].lower() for line in lines if line}
 
 
+def statements(block: ast.AST) -> Iterator[ast.AST]:
+    """All of a block and of the blocks in it; their expressions are not looked at, as they import nothing."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for node in getattr(block, name, ()):
+            yield node
+            yield from statements(node)
+
+
 def modules(*folders: str) -> Iterator[str]:
     for file in [one for folder in folders for one in (ROOT / folder).rglob("*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in statements(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 yield from [one.name for one in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 yield node.module
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
 
 
 def distribution(module: str) -> str:
@@ -40,7 +53,7 @@ def distribution(module: str) -> str:
     if top == "airflow":
         name = below[1:3] if below[1:2] == ["common"] else below[1:2]
         return "-".join([AIRFLOW, "providers", *name]) if below[:1] == ["providers"] else AIRFLOW
-    (name,) = set(DISTRIBUTIONS[top])
+    (name,) = set(distributions()[top])
     return name.lower()
 
 

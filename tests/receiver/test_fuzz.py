@@ -49,7 +49,12 @@ NOTIFICATIONS = st.fixed_dictionaries(
         "created_at": JSON | st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]),
     },
 ).map(lambda value: json.dumps(value).encode())
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+QUICK = settings(
+    max_examples=settings.default.max_examples * 3 // 2,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
 
 
 class Visits:

@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.hub.hub import Hub
 from airflow_provider_taskwatch.receiver.app import create_app
 from airflow_provider_taskwatch.receiver.token import Keys
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.task import deferral
 from tests.drive import virtual
 from tests.inbox.memory import MemoryInbox
 from tests.receiver.visitor import NOW, SECRET, ask, passport, push_pass
@@ -48,6 +49,7 @@ async def test_a_wait_counts_its_delay_and_a_missed_callback(
     monkeypatch.setenv("AIRFLOW__TASKWATCH__CALLBACK_SECRETS", SECRET)
     monkeypatch.setenv("AIRFLOW__TASKWATCH__CALLBACK_BASE_URL", "http://127.0.0.1:1/taskwatch")
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
+    monkeypatch.setattr(deferral, "SETTLED_LEAST_SECONDS", 0.0)
     box.sandbox.add_rule(duration=0.0)
     trigger = Life(Automic, object_name="JOBS.T", callback=True, callback_poll_interval=0.2).defer().trigger
     async with asyncio.timeout(20.0):

@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.operators.aps import (
 )
 from airflow_provider_taskwatch.operators.docplanner import DocplannerPullNotificationsOperator
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.systems.acronis import feed
 from tests.task import quick
 from tests.task.life import Life
 from tests.task.quick import Acquia, Automic, QuickAcronisHook
@@ -116,6 +117,7 @@ def box(connected: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     """The emulators after a reset; each start ends at once."""
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
     connected.sandbox.add_rule(duration=0.0)
+    monkeypatch.setattr(feed, "SHORT_SECONDS", 0)  # else each read that finds no event takes a second
     return connected
 
 

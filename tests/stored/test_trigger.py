@@ -18,9 +18,9 @@ from airflow_provider_taskwatch.triggers.event import EventTrigger
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
 from tests.task.life import Life
 from tests.task.quick import AcquiaSensor, Automic
-from tests.triggers.conftest import CONN_ID, CREATED, FEED, Emit, emit, inbox
+from tests.triggers.conftest import CONN_ID, CREATED, FEED, Emit, emit, inbox, quick_listener
 
-__all__ = ["emit", "inbox"]
+__all__ = ["emit", "inbox", "quick_listener"]
 
 WATCH = "airflow_provider_taskwatch.triggers.watch.WatchTrigger"
 EVENT = "airflow_provider_taskwatch.triggers.event.EventTrigger"

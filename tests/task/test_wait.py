@@ -29,7 +29,7 @@ from tests.rows import each_row
 from tests.task.life import ODD_WAITS, Life, event_of
 from tests.task.quick import Acquia, Automic
 
-QUICK = {"poll_interval": 1}
+QUICK = {"poll_interval": 0.1}
 
 
 def automic(**arguments: Any) -> Life:
@@ -359,7 +359,7 @@ async def test_a_triggerer_whose_clock_is_ahead_ends_no_wait_early(
 
 async def test_a_deadline_that_has_passed_here_is_over(box: Running) -> None:
     box.sandbox.add_rule(duration=600.0)
-    life = automic(timeout=1)
+    life = automic(timeout=0.2)
     event = await event_from(life.defer().trigger)
     with pytest.raises(WaitTimedOut):
         life.resume(event)
@@ -618,8 +618,8 @@ def test_execution_timeout_on_the_worker_honours_on_timeout(box: Running, on_tim
 
 
 def test_a_start_by_a_worker_whose_clock_was_ahead_does_not_shorten_the_timeout(box: Running) -> None:
-    box.sandbox.add_rule(duration=1.0)
-    life = automic(poll_interval=0.1, timeout=60)
+    box.sandbox.add_rule(duration=0.2)
+    life = automic(timeout=60)
     ref = life.defer().trigger.ref
     life.store.set(KEY, replace(life.open_record, started_at=AnHourAhead.now(UTC).isoformat()).to_json())
     life.arguments["deferrable"] = False

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_taskwatch.feed import registry
+from airflow_provider_taskwatch.feed.listener import Listener
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
 
 CONN_ID = "acronis_default"
 FEED = {"topic": "cti.a.p.em.topic.v1.0~a.p.tenant.v1.0", "types": ["cti.a.p.em.event.v1.0~a.p.tenant.*"]}
 CREATED = "cti.a.p.em.event.v1.0~a.p.tenant.created.v1.0"
+
+
+@pytest.fixture(autouse=True)
+def quick_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the inbox more often than once a second."""
+    monkeypatch.setattr(registry, "Listener", partial(Listener, read_seconds=0.05))
 
 
 @pytest.fixture

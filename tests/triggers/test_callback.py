@@ -131,7 +131,7 @@ async def test_any_callback_makes_the_wait_poll(box: Running, inbox: SqlInbox, c
 
 
 async def test_a_wait_whose_callback_came_too_early_polls_as_without_one(box: Running, inbox: SqlInbox) -> None:
-    ref = automic_task(box, duration=1.0)
+    ref = automic_task(box, duration=0.5)
     call_back(inbox, {"runid": ref, "execution_status": "1900"})
 
     assert (await outcome_of(waiting_for(ref))).ending is Ending.SUCCEEDED
@@ -161,7 +161,7 @@ async def test_a_missing_receiver_is_logged_for_the_task(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/silent.db")
     lines: list[tuple[str, str]] = []
-    trigger = trigger_for(automic_task(box, duration=2.0), callback=Expectation(poll_seconds=3.0), start_id=START)
+    trigger = trigger_for(automic_task(box, duration=0.5), callback=Expectation(poll_seconds=1.0), start_id=START)
     TASK.set("mine")
     trigger._log = SimpleNamespace(log=lambda _, line: lines.append((TASK.get(""), line)), warning=lambda *_: None)
     await first_event(trigger)

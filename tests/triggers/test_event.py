@@ -12,7 +12,10 @@ import pytest
 from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_taskwatch.core import limit
+from airflow_provider_taskwatch.core.flow import Retry
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
+from airflow_provider_taskwatch.feed import pump
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -88,7 +91,7 @@ async def test_an_event_that_came_before_the_wait_is_found(emit: Emit) -> None:
 async def test_an_event_before_since_is_ignored(emit: Emit) -> None:
     emit("7")
     want = {"subject": "7", "since": time.time() + 60.0}
-    outcome = await outcome_of(trigger_for(want=want, deadline=in_seconds(1.5)))
+    outcome = await outcome_of(trigger_for(want=want, deadline=in_seconds(0.6)))
 
     assert outcome.ending is Ending.TIMED_OUT
 
@@ -151,8 +154,10 @@ async def test_a_wrong_inbox_url_ends_the_wait(connected: Running, monkeypatch: 
 
 
 async def test_a_failure_that_passes_is_logged_once_for_the_task(
-    connected: Running, emit: Emit, capsys: pytest.CaptureFixture[str]
+    connected: Running, emit: Emit, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pump, "_PATIENCE", Retry(first_seconds=0.1))
+    monkeypatch.setattr(limit, "FIRST_SECONDS", 0.1)
     connected.sandbox.add_fault("server_error", system="acronis", path="/events$", times=2)
     emit("7")
 

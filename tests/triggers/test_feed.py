@@ -15,7 +15,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
-from airflow_provider_taskwatch.feed import follower
+from airflow_provider_taskwatch.core.flow import Retry
+from airflow_provider_taskwatch.feed import follower, pump
 from airflow_provider_taskwatch.feed import producer as module
 from airflow_provider_taskwatch.feed.producer import FeedProducer
 from airflow_provider_taskwatch.inbox.store import SqlInbox
@@ -257,6 +258,7 @@ async def test_a_watcher_survives_an_inbox_that_is_down_and_repeats_nothing_stor
     connected: Running, inbox: SqlInbox, emit: Emit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(pump, "_PATIENCE", Retry(first_seconds=0.1))
     async with producing(inbox) as (running, sent):
         await until(lambda: begun(connected))
         emit("1")

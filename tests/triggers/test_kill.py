@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates
 
+from airflow_provider_taskwatch.core import limit
 from airflow_provider_taskwatch.core.cancel import cancel_from
 from airflow_provider_taskwatch.core.judge import WaitRules
 from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED
@@ -72,7 +73,11 @@ async def test_a_wait_does_not_stop_while_airflow_warms_up(box: Running, supervi
 
 
 async def test_a_kill_that_the_remote_does_not_answer_in_time_is_kept_and_retried(
-    box: Running, supervisor: Slow, inbox: SqlInbox, capsys: pytest.CaptureFixture[str]
+    box: Running,
+    supervisor: Slow,
+    inbox: SqlInbox,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trigger = killed(box)
     box.sandbox.add_fault("server_error", system="automic", times=2)
@@ -81,6 +86,7 @@ async def test_a_kill_that_the_remote_does_not_answer_in_time_is_kept_and_retrie
     assert f"{trigger.ref} was not cancelled" in (log := capsys.readouterr().out)
     assert f"It is kept in {inbox!r}" in log
 
+    monkeypatch.setattr(limit, "FIRST_SECONDS", 0.1)
     await until(lambda: is_settled(inbox))
     assert is_cancelled(box, trigger.ref)
 

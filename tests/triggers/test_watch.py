@@ -75,7 +75,7 @@ def automic_task(box: Running, alias: str = "", **rule: Any) -> str:
     from airflow_provider_taskwatch.systems.automic.request import execution_request
     from airflow_provider_taskwatch.systems.automic.system import Automic
 
-    box.sandbox.add_rule("JOBS.T", **{"duration": 0.5, **rule})
+    box.sandbox.add_rule("JOBS.T", **{"duration": 0.1, **rule})
     ref = AutomicHook().run(Automic(client="100").start(execution_request("JOBS.T", alias=alias))).ref
     assert ref is not None
     return ref
@@ -128,8 +128,8 @@ async def test_a_success_is_one_event_with_the_result(box: Running) -> None:
 async def test_changes_are_logged_and_so_is_the_end_where_no_worker_resumes(
     box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, finish: str, tells_the_end: bool
 ) -> None:
-    monkeypatch.setattr(log_throttle, "BURST_SECONDS", 0.2)
-    lines = await said_of(automic_task(box, duration=1.5), capsys, finish)
+    monkeypatch.setattr(log_throttle, "BURST_SECONDS", 0.1)
+    lines = await said_of(automic_task(box, duration=0.8), capsys, finish)
 
     assert (2 if tells_the_end else 1) <= len(lines) == len(set(lines)) <= 5
     assert ("succeeded (1900" in lines[-1]) is tells_the_end
@@ -139,7 +139,7 @@ async def test_lines_that_wait_at_a_good_end_are_left_to_the_worker(
     box: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_throttle, "BURST_SECONDS", 60.0)
-    assert await said_of(automic_task(box, duration=1.5), capsys, "resume") == []
+    assert await said_of(automic_task(box, duration=0.5), capsys, "resume") == []
 
 
 async def said_of(ref: str, capsys: pytest.CaptureFixture[str], finish: str) -> list[str]:
@@ -263,17 +263,16 @@ async def test_a_failure_always_resumes_a_worker(box: Running, supervisor: Super
     assert from_event(event.payload).ending is Ending.FAILED
 
 
-@pytest.mark.parametrize("finish, is_held", [("resume", True), ("succeed", False)])
+@pytest.mark.parametrize("finish, seconds, is_held", [("resume", 0.5, True), ("succeed", 15.0, False)])
 async def test_an_event_that_resumes_a_worker_waits_until_airflow_knows_the_deferral(
-    box: Running, supervisor: Supervisor, finish: str, is_held: bool
+    box: Running, supervisor: Supervisor, finish: str, seconds: float, is_held: bool
 ) -> None:
-    began = datetime.now(UTC)
-    trigger = trigger_for(
-        automic_task(box, duration=0.0), finish=finish, resumable_from=(began + timedelta(seconds=1.5)).isoformat()
+    resumable_from = datetime.now(UTC) + timedelta(seconds=seconds)
+    await first_event(
+        trigger_for(automic_task(box, duration=0.0), finish=finish, resumable_from=resumable_from.isoformat())
     )
-    await first_event(trigger)
 
-    assert ((datetime.now(UTC) - began).total_seconds() >= 1.5) is is_held
+    assert (datetime.now(UTC) >= resumable_from) is is_held
 
 
 @pytest.mark.parametrize("logged_seconds, lines", [(0.0, 1), (60.0, 0)])
@@ -285,8 +284,9 @@ async def test_a_long_delay_of_an_event_is_logged(
     lines: int,
 ) -> None:
     monkeypatch.setattr("airflow_provider_taskwatch.triggers.base.LOGGED_SECONDS", logged_seconds)
-    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
-    await first_event(trigger_for(automic_task(box, duration=0.0), resumable_from=soon))
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.base.RESUMABLE_SECONDS", 0.1)
+    in_an_hour = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    await first_event(trigger_for(automic_task(box, duration=0.0), resumable_from=in_an_hour))
 
     assert capsys.readouterr().out.count("when Airflow knows that the worker let the task go") == lines
 
@@ -415,7 +415,7 @@ async def test_a_kill_that_airflow_does_not_confirm_cancels_nothing(
 
 
 async def test_a_kill_waits_for_a_slow_supervisor(box: Running, supervisor: Supervisor) -> None:
-    supervisor.slowness = 0.3
+    supervisor.slowness = 0.1
     trigger = trigger_for(automic_task(box, duration=600.0), cancel_on_kill=True)
     await trigger.on_kill()
 
