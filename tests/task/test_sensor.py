@@ -307,7 +307,7 @@ def test_poking_through_trouble_says_how_much_is_left(
 
 
 def test_poking_polls_until_the_end(box: Running) -> None:
-    assert poking(execution(box, duration=0.1)).execute()["status"] == 1900
+    assert poking(execution(box, duration=0.4)).execute()["status"] == 1900
     assert polls(box) >= 2
 
 
