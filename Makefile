@@ -1,8 +1,18 @@
-# Everything below needs Python 3.11 or newer, make and git; the rest is installed into .venv from requirements.lock.
+# Everything below needs Python 3.11 or newer, make and git; the rest is installed into .venv from a file of locks/.
+# AIRFLOW names another Airflow than 3.3, which gets an environment of its own: make test AIRFLOW=3.1
 
 PYTHON ?= python3
+AIRFLOW ?= 3.3
 UV_VERSION := 0.13.9
-VENV := .venv
+
+# The newest patch of each minor. An old one gets no package that is newer than the day here: it breaks with later ones.
+PATCHES := 3.1.8 3.2.2 3.3.2
+NEWEST_DAY_3.1 := 2026-04-15
+NEWEST_DAY_3.2 := 2026-06-05
+
+LOCK := locks/airflow-$(AIRFLOW).lock
+$(if $(wildcard $(LOCK)),,$(error Airflow $(AIRFLOW) has no lock; there are $(wildcard locks/*.lock)))
+VENV := .venv$(if $(filter-out 3.3,$(AIRFLOW)),-$(AIRFLOW))
 BIN := $(VENV)/bin
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv
 READY := $(VENV)/.ready
@@ -49,15 +59,19 @@ dist: $(READY) ## Build wheel and sdist into dist/ from what git tracks, and che
 	$(UV) build --quiet --no-build-isolation --out-dir dist build/source
 	$(BIN)/twine check --strict dist/*
 
-lock: $(BIN)/uv ## Resolve requirements.lock anew from setup.cfg
-	$(UV) pip compile setup.cfg --extra dev --universal --python-version 3.11 --upgrade \
-		--custom-compile-command "make lock" --no-emit-index-url --quiet --output-file requirements.lock
+lock: $(PATCHES:%=lock-%) ## Resolve the files of locks/ anew from setup.cfg
 
-clean: ## Remove .venv and everything that was built
-	rm -rf $(VENV) build dist *.egg-info .coverage .*_cache .hypothesis htmlcov
+lock-%: MINOR = $(basename $*)
+lock-%: $(BIN)/uv
+	echo apache-airflow==$* | $(UV) pip compile setup.cfg - --extra dev --universal --python-version 3.11 --upgrade \
+		$(addprefix --exclude-newer ,$(NEWEST_DAY_$(MINOR))) \
+		--custom-compile-command "make lock" --no-emit-index-url --quiet --output-file locks/airflow-$(MINOR).lock
 
-$(READY): requirements.lock setup.cfg setup.py airflow_provider_taskwatch/__init__.py $(BIN)/uv
-	$(UV) pip sync --quiet --compile-bytecode requirements.lock
+clean: ## Remove the environments and everything that was built
+	rm -rf .venv .venv-* build dist *.egg-info .coverage .*_cache .hypothesis htmlcov
+
+$(READY): $(LOCK) setup.cfg setup.py airflow_provider_taskwatch/__init__.py $(BIN)/uv
+	$(UV) pip sync --quiet --compile-bytecode $(LOCK)
 	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
