@@ -27,10 +27,10 @@ demo: $(READY) ## Run the example DAGs on a real Airflow against the sandbox (KE
 	@$(BIN)/python -m demo
 
 unit: $(READY) ## Run the tests that start no Airflow
-	$(BIN)/pytest -n 6 --dist worksteal -m "not e2e and not process" --hypothesis-profile quick --durations 20
+	$(BIN)/pytest -n 5 --dist worksteal -m "not e2e and not process" --hypothesis-profile quick --durations 20
 
 test: $(READY) ## Run every test, the end-to-end tests on a real Airflow included
-	$(BIN)/pytest -n 6 --dist worksteal -m "not e2e and not process" --durations 20
+	$(BIN)/pytest -n 5 --dist worksteal -m "not e2e and not process" --durations 20
 	$(BIN)/pytest -n 2 --dist loadfile -m "e2e or process" --durations 20
 
 chaos: $(READY) ## Kill workers, triggerers, schedulers in mid-run and balance the books (LONG=1, FAULT=name, JOBS=n)

@@ -9,6 +9,9 @@ import pytest
 
 from airflow_provider_taskwatch.sandbox.server import Running
 from benchmarks.feeds import CONN_ID, FEED, KEPT, Size, goals, gone_through, pumped, spread, steady
+from tests.triggers.conftest import quick_listener
+
+__all__ = ["quick_listener"]
 
 SMALL = Size(waiters=5, per_second=50, seconds=1)
 

@@ -322,16 +322,16 @@ async def test_a_follower_notices_a_lost_lease_while_it_waits_for_confirmations(
 
 
 async def test_an_empty_bundle_closes_a_confirmed_burst_after_the_quiet_time(inbox: Inbox) -> None:
-    async with following(inbox, batch_size=1, quiet_seconds=0.3) as reader:
+    async with following(inbox, batch_size=1, quiet_seconds=0.2) as reader:
         bring(inbox, 1, 2)
         await has(reader, 2)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         assert len(reader.bundles) == 2  # unconfirmed bundles may still start runs of their own
         await reader.confirm()
         await until(lambda: len(reader.bundles) == 3)
         await reader.confirm(reader.bundles[-1:])
         await until(lambda: inbox.position(BURST) == "closed")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
 
     assert [len(bundle.events) for bundle in reader.bundles] == [1, 1, 0]
     assert position(inbox) == last(inbox)

@@ -25,6 +25,8 @@ from airflow_provider_taskwatch.core.error import (
 )
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Batch, Unreadable
+from airflow_provider_taskwatch.core.flow import Retry
+from airflow_provider_taskwatch.feed import pump as module
 from airflow_provider_taskwatch.feed.pump import GRACE_SECONDS, LIMIT_SECONDS, Pump
 from airflow_provider_taskwatch.inbox import thread
 from airflow_provider_taskwatch.inbox.protocol import Inbox
@@ -64,6 +66,13 @@ def pump_on(
         return inbox
 
     return Pump(feed or QueueFeed(), opened, remote.converse, open_seal, clock=lambda: NOW, **{**QUICK, **times})
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of a tenth of a second, where they usually last a second."""
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_PATIENCE", Retry(first_seconds=0.1))
 
 
 def stored(inbox: Inbox) -> list[str]:
@@ -137,10 +146,10 @@ async def test_a_pump_takes_over_when_the_lease_of_another_process_expires(inbox
 
 async def test_a_lease_is_renewed_during_a_long_read(inbox: Inbox) -> None:
     remote = Remote()
-    async with pump_on(inbox, remote, lease_seconds=1.5).serving(RecordingWaiter().waiter):
+    async with pump_on(inbox, remote, lease_seconds=1.0).serving(RecordingWaiter().waiter):
         await until(lambda: remote.reads == 1)
         before = inbox.holder(LEASE)
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(1.3)
         assert inbox.holder(LEASE) == before
 
 
@@ -180,6 +189,7 @@ async def test_a_lease_lost_during_a_read_leaves_no_unretrieved_error(
     assert "never retrieved" not in caplog.text
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_lost_lease_ends_the_pause_between_reads(caplog: pytest.LogCaptureFixture) -> None:
     class Slow(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
@@ -230,6 +240,7 @@ async def test_a_waiter_that_joins_during_the_last_read_is_served(inbox: Inbox) 
     assert [call for call in remote.calls if call.startswith("begin")] == ["begin None"]
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_reply_of_a_consuming_feed_is_stored_after_a_crash(inbox: Inbox) -> None:
     class Crashing(QueueFeed):
         def batch(self, reply: Any, position: str) -> Any:
@@ -246,6 +257,7 @@ async def test_a_reply_of_a_consuming_feed_is_stored_after_a_crash(inbox: Inbox)
         await until(lambda: inbox.sealed() == [])
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_an_unreadable_reply_of_a_consuming_feed_is_reported_and_the_next_one_is_read(inbox: Inbox) -> None:
     remote, waiting = Remote(), RecordingWaiter()
     remote.bodies.append(b"<html>")

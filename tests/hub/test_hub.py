@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteErro
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.watch import Poll
+from airflow_provider_taskwatch.hub import lists
 from airflow_provider_taskwatch.hub.hub import Hub, hub_for
 from airflow_provider_taskwatch.hub.live_connection import OpenConnection
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -140,7 +141,10 @@ async def test_a_ref_that_a_list_does_not_hold_is_polled_alone(box: Running, hub
     assert polled(box) == (1, 1)
 
 
-async def test_a_list_wakes_only_the_waits_whose_state_has_changed(box: Running, hubs: Hubs) -> None:
+async def test_a_list_wakes_only_the_waits_whose_state_has_changed(
+    box: Running, hubs: Hubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "GATHER_SECONDS", 0.1)
     box.sandbox.add_rule("*", duration=600.0, stages=[(0.0, 1550)])
     async with hubs.open("automic") as hub:
         refs = await executions(hub, 5)

@@ -125,7 +125,7 @@ async def outcome(trigger: WatchTrigger) -> Any:
 
 
 async def test_one_list_serves_all_that_wait_on_a_connection(box: Running) -> None:
-    refs = [activity(box, f"load.{number}", duration=1.5) for number in range(20)]
+    refs = [activity(box, f"load.{number}", duration=1.0) for number in range(20)]
     triggers = [Life(ApsSensor, notification_id=ref, poll_interval=0.5, adaptive=False).defer().trigger for ref in refs]
     triggers += [Life(ApsSensor, context="load.*", poll_interval=0.5, adaptive=False).defer().trigger]
     before, began = len(asked(box)), time.monotonic()

@@ -12,7 +12,9 @@ from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates
 
 from airflow_provider_taskwatch.core import limit
 from airflow_provider_taskwatch.core.cancel import cancel_from
+from airflow_provider_taskwatch.core.flow import Retry
 from airflow_provider_taskwatch.core.judge import WaitRules
+from airflow_provider_taskwatch.hub import canceller
 from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
@@ -87,6 +89,7 @@ async def test_a_kill_that_the_remote_does_not_answer_in_time_is_kept_and_retrie
     assert f"It is kept in {inbox!r}" in log
 
     monkeypatch.setattr(limit, "FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(canceller, "PATIENCE", Retry(first_seconds=0.1))
     await until(lambda: is_settled(inbox))
     assert is_cancelled(box, trigger.ref)
 
