@@ -33,12 +33,12 @@ def receiver_apps() -> list[dict[str, Any]]:
 
 
 def _mounted(settings: CallbackOptions) -> dict[str, Any]:
-    from airflow.observability.stats import incr
-
+    from airflow_provider_taskwatch.compat.stats import api_server_counter
     from airflow_provider_taskwatch.config.inbox import find_seal, open_inbox
     from airflow_provider_taskwatch.receiver.app import create_app
 
-    app = create_app(open_inbox(), settings.keys(), url=settings.base_url, seal=find_seal(), count=incr)
+    seal, count = find_seal(), api_server_counter()
+    app = create_app(open_inbox(), settings.keys(), url=settings.base_url, seal=seal, count=count)
     return {"app": app, "url_prefix": PREFIX, "name": "Task Watch receiver"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
 
 from airflow_provider_taskwatch.core.error import TaskWatchError, cannot_listen
 
@@ -13,6 +12,7 @@ from .hook import hook_for
 
 def receiver(args: Namespace) -> None:
     """Serve the receiver until interrupted. It needs Airflow's configuration only, no metadata database."""
+    from airflow_provider_taskwatch.compat.stats import own_counter
     from airflow_provider_taskwatch.config.callback import callback_options
     from airflow_provider_taskwatch.config.inbox import find_seal, open_inbox
     from airflow_provider_taskwatch.receiver.app import create_app
@@ -20,23 +20,13 @@ def receiver(args: Namespace) -> None:
 
     try:
         settings = callback_options()
-        seal, count = find_seal(), _counter()
+        seal, count = find_seal(), own_counter()
         app = create_app(open_inbox(), settings.keys(), url=settings.base_url, seal=seal, count=count)
         serve(app, args.host, args.port, show=lambda url: say("", f"the receiver listens on {url}"))
     except TaskWatchError as error:
         fail(str(error))
     except OSError as error:
         fail(cannot_listen("the receiver", args.host, args.port, error))
-
-
-def _counter() -> Callable[[str], None]:
-    """Airflow's counter of a metric. Each component of Airflow sets up its metrics itself, and so does this one."""
-    from airflow.configuration import conf
-    from airflow.observability.metrics.stats_utils import get_stats_factory
-    from airflow.observability.stats import incr, initialize
-
-    initialize(factory=get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on"))
-    return incr
 
 
 def push_url(args: Namespace) -> None:

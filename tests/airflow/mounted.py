@@ -13,10 +13,14 @@ from typing import Any
 
 import structlog.testing
 from airflow.api_fastapi.app import create_app
-from airflow.observability.stats import initialize
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
+
+try:
+    from airflow.observability import stats
+except ImportError:
+    from airflow import stats  # type: ignore[no-redef, attr-defined, unused-ignore]  # of Airflow 3.1
 
 from airflow_provider_taskwatch.config.callback import callback_options
 from airflow_provider_taskwatch.config.inbox import open_inbox
@@ -42,7 +46,7 @@ async def visit(app: FastAPI) -> dict[str, Any]:
     settings, recorder = callback_options(), Recorder()
     inbox = open_inbox()
     async with app.router.lifespan_context(app):
-        initialize(factory=lambda: recorder, export_legacy_names=False)
+        record(recorder)
         await until(inbox.heartbeats)
         paths = sorted(filled(one.path) for one in mounted(app).routes if isinstance(one, APIRoute))
         strange = [f"{PREFIX}/{name}" for name in ("", "docs", "redoc", "openapi.json", "callbacks", "a/b", "health/")]
@@ -68,6 +72,15 @@ async def visit(app: FastAPI) -> dict[str, Any]:
         "counters": recorder,
         "logged": [one["path"] for one in logs if one.get("logger_name") == "http.access"],
     }
+
+
+def record(recorder: Recorder) -> None:
+    """Let Airflow's metrics go to a recorder."""
+    if hasattr(stats, "initialize"):  # since Airflow 3.3
+        stats.initialize(factory=lambda: recorder, export_legacy_names=False)
+    else:
+        older: Any = stats.Stats
+        older.factory, older.instance = lambda: recorder, None
 
 
 def mounted(app: FastAPI) -> Any:
