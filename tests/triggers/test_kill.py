@@ -68,6 +68,28 @@ async def test_airflow_is_warmed_up_once_by_the_first_wait(box: Running, supervi
     assert sum(isinstance(one, GetDRCount) for one in supervisor.asked) == 1
 
 
+@pytest.mark.parametrize("answer", [RuntimeError("the socket is closed"), None])
+async def test_the_next_wait_warms_airflow_up_where_it_did_not_answer_the_first(
+    box: Running, supervisor: Slow, monkeypatch: pytest.MonkeyPatch, answer: Exception | None
+) -> None:
+    answers: list[Any] = [answer, DRCount(count=0)]
+
+    async def asend(message: Any) -> Any:
+        if not isinstance(message, GetDRCount):
+            return await Supervisor.asend(supervisor, message)
+        supervisor.asked.append(message)
+        given = answers.pop(0)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    monkeypatch.setattr(supervisor, "asend", asend)
+    for asked in (1, 2, 2):
+        async with watching(killed(box), box):
+            await until(lambda asked=asked: len(supervisor.asked) == asked)
+    assert answers == []
+
+
 async def test_a_wait_does_not_stop_while_airflow_warms_up(box: Running, supervisor: Slow) -> None:
     supervisor.deaf_to = (GetDRCount,)
     async with asyncio.timeout(20):
