@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow._shared.state import TaskScope
-from airflow.state import get_state_backend
-
+from airflow_provider_taskwatch.compat.state_backend import stored_task_state
+from airflow_provider_taskwatch.config.airflow_id import stored_airflow_id
+from airflow_provider_taskwatch.config.inbox import open_shared_inbox
 from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, TaskWatchError
 from airflow_provider_taskwatch.core.record import Record, from_json
 from airflow_provider_taskwatch.core.start import objection
 from airflow_provider_taskwatch.core.system import has_moved, safe_ref
+from airflow_provider_taskwatch.inbox.task_state import TaskKey
+from airflow_provider_taskwatch.task.inbox_state import InboxTaskState, RunMark, next_mark
 from airflow_provider_taskwatch.task.job import KEY
+from airflow_provider_taskwatch.task.task_state import NOT_SHARED, SHARE_IT
 
 from .console import exit_on_error, say
 from .hook import system_hook_for
@@ -23,26 +26,61 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
 
 
+class RecordStore(Protocol):
+    """Where the record of one task instance is kept."""
+
+    def get(self, key: str) -> Any:
+        """The value of a key; None where there is none."""
+
+    def amend(self, key: str, value: Any) -> bool:
+        """Replace a value that was read; False where another one was written meanwhile."""
+
+
 def adopt(args: Namespace) -> None:
     """Store a ref that a person has found. The task's next attempt waits for it and starts nothing."""
+    names = {"dag_id": args.dag_id, "run_id": args.run_id, "task_id": args.task_id, "map_index": args.map_index}
+    with exit_on_error():
+        state, mark = _task_instance(names)
+        if (place := find_record(_states(names, mark))) is None:
+            raise ConfigurationError(_no_record(args, is_known=mark is not None))
+        store, stored = place
+        record, found = adoption(stored, args.ref, state, force=args.force)
+        if not store.amend(KEY, record.to_json()):
+            raise ConfigurationError("the task has written another record meanwhile; check it and try again")
+    say("", f"{args.task_id} has adopted {record.ref} ({found}); clear the task to wait for it")
+
+
+def _task_instance(names: Mapping[str, Any]) -> tuple[str | None, RunMark | None]:
+    """The state of a task instance, and the mark of its next attempt; None where the task instance does not exist."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
-    names = {"dag_id": args.dag_id, "run_id": args.run_id, "task_id": args.task_id, "map_index": args.map_index}
-    scope, store = TaskScope(**names), get_state_backend()
-    with exit_on_error():
-        with create_session() as session:
-            stored = store.get(scope, KEY, session=session)
-            task = TaskInstance.get_task_instance(**names, session=session)
-            state = task and task.state
-        if stored is None:
-            raise ConfigurationError(_no_record(args, is_known=task is not None))
-        record, found = adoption(stored, args.ref, state and str(state), force=args.force)
-        with create_session() as session:
-            if store.get(scope, KEY, session=session) != stored:
-                raise ConfigurationError("the task has written another record meanwhile; check it and try again")
-            store.set(scope, KEY, json.dumps(record.to_json()), session=session)
-    say("", f"{args.task_id} has adopted {record.ref} ({found}); clear the task to wait for it")
+    with create_session() as session:
+        task = TaskInstance.get_task_instance(**names, session=session)
+        return (None, None) if task is None else (task.state and str(task.state), next_mark(task))
+
+
+def find_record(states: Iterable[RecordStore]) -> tuple[RecordStore, Any] | None:
+    """Where the record is kept, and the record; None where there is none."""
+    found = ((state, state.get(KEY)) for state in states)
+    return next((one for one in found if one[1] is not None), None)
+
+
+def _states(names: Mapping[str, Any], mark: RunMark | None) -> Iterator[RecordStore]:
+    """Where a record may be kept: in Airflow's store, and in the inbox, which an Airflow below 3.3 uses for it.
+
+    :raises ConfigurationError: where neither can keep one.
+    """
+    if has_store := (store := stored_task_state(**names)) is not None:
+        yield store
+    airflow = stored_airflow_id()
+    if mark is None or (has_store and airflow is None):
+        return
+    if (inbox := open_shared_inbox()) is not None:
+        if airflow is not None:
+            yield InboxTaskState(inbox, TaskKey(airflow=airflow, **names), mark)
+    elif not has_store:
+        raise ConfigurationError(f"no task keeps a record of its start: {NOT_SHARED}; {SHARE_IT}")
 
 
 def _no_record(args: Namespace, *, is_known: bool) -> str:
@@ -54,14 +92,14 @@ def _no_record(args: Namespace, *, is_known: bool) -> str:
     return f"there is no {task}; its DAG, run and task id (and map index) are in the address of its page"
 
 
-def adoption(stored: str | None, ref: str, state: str | None, *, force: bool) -> tuple[Record, str]:
+def adoption(stored: Any, ref: str, state: str | None, *, force: bool) -> tuple[Record, str]:
     """The record with the ref in it, and what the remote says of the ref.
 
-    :param stored: the record as JSON.
+    :param stored: the record in its stored form.
     :param state: of the Airflow task.
     :param force: whether to adopt the ref although the remote or the state speaks against it.
     """
-    before = from_json(json.loads(stored or "null"))
+    before = from_json(stored)
     if before is None:
         raise ConfigurationError(
             "that task has not tried to start anything; only a task of this provider that has can adopt something, "

@@ -40,6 +40,14 @@ def find_airflow_id() -> str | None:
     raise TransportError(f"Airflow could not look for the Variable {VARIABLE!r}: {answer!r:.200}")
 
 
+def stored_airflow_id() -> str | None:
+    """The id, on the command line, from the metadata database; None where it was not made yet."""
+    from airflow.models.variable import Variable
+
+    found: str | None = Variable.get(VARIABLE, default_var=None)
+    return found
+
+
 def airflow_id(inbox: Inbox) -> str:
     """The id, on a worker. It is made where it is missing, under a lease, as two workers may come at once.
 

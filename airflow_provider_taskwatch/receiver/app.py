@@ -19,7 +19,7 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_taskwatch import __version__
 from airflow_provider_taskwatch.inbox.protocol import Inbox
@@ -169,17 +169,28 @@ def _lifespan(inbox: Inbox, host: str, url: str, beat_seconds: float) -> Callabl
 
 
 class _MaskPaths:
-    """Masks the token in a request's path after the answer, before a server writes the path into its log."""
+    """Masks the token in a request's path as soon as the answer begins.
+
+    Servers write the path into their log then (uvicorn), or after the answer.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_masked(message: Message) -> None:
+            _mask(scope)
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_masked)
         finally:
-            for place in (callback.PATH, push.PATH):
-                head, found, _ = scope.get("path", "").partition(place)
-                if found:
-                    scope["path"] = f"{head}{found}***"
-                    scope["raw_path"] = scope["path"].encode()
+            _mask(scope)
+
+
+def _mask(scope: Scope) -> None:
+    for place in (callback.PATH, push.PATH):
+        head, found, _ = scope.get("path", "").partition(place)
+        if found:
+            scope["path"] = f"{head}{found}***"
+            scope["raw_path"] = scope["path"].encode()

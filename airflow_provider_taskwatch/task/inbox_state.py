@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -59,6 +59,12 @@ def mark_of(context: Mapping[str, Any]) -> RunMark:
     )
 
 
+def next_mark(ti: Any) -> RunMark:
+    """The mark of the attempt that a clear of a task instance in the metadata database would start."""
+    mark = mark_of({"ti": ti, "dag_run": ti.dag_run})
+    return replace(mark, try_number=mark.try_number + 1)
+
+
 class InboxTaskState:
     """The state of one task instance in the inbox.
 
@@ -87,6 +93,14 @@ class InboxTaskState:
 
     def delete(self, key: str) -> None:
         self._replace(key, None)
+
+    def amend(self, key: str, value: Any) -> bool:
+        """Replace a value that was read, and keep the mark of the attempt that wrote it.
+
+        :return: False where another one was written meanwhile.
+        """
+        held = self._held[key] or "{}"
+        return self._inbox.replace_task_state(self._task, key, held, json.dumps({**json.loads(held), "value": value}))
 
     def _replace(self, key: str, content: str | None) -> None:
         if key not in self._held:

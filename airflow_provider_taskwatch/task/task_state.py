@@ -11,8 +11,8 @@ from airflow_provider_taskwatch.inbox.task_state import TaskKey
 
 from .inbox_state import InboxTaskState, mark_of
 
-_WHY = "Airflow below 3.3 has no task state store, and the inbox is a file that other workers do not share"
-_REMEDY = "let [taskwatch] inbox_url, or the Airflow connection 'taskwatch_inbox', name a PostgreSQL database"
+NOT_SHARED = "Airflow below 3.3 has no task state store, and the inbox is a file that other workers do not share"
+SHARE_IT = "let [taskwatch] inbox_url, or the Airflow connection 'taskwatch_inbox', name a PostgreSQL database"
 
 
 class MovingTaskState:
@@ -64,12 +64,12 @@ def durable_state(context: Mapping[str, Any], durable: bool | None, log: Any) ->
     if isinstance(state, InboxTaskState):
         state.prune(ti, retention_days(), log)
     if state is None and durable:
-        raise ConfigurationError(f"durable=True cannot be kept: {_WHY}; {_REMEDY}, or drop durable=True")
+        raise ConfigurationError(f"durable=True cannot be kept: {NOT_SHARED}; {SHARE_IT}, or drop durable=True")
     if state is None and durable is None:
         log.warning(
             "no record of the start is kept, so a retry starts again what may still run: %s; %s, or set durable=False",
-            _WHY,
-            _REMEDY,
+            NOT_SHARED,
+            SHARE_IT,
         )
     return state
 

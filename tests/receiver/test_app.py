@@ -260,8 +260,12 @@ async def test_the_scope_of_an_answered_request_shows_no_token(
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"{}", "more_body": False}
 
+    at_answer = []
+
     async def send(message: object) -> None:
         assert message
+        at_answer.append(scope["path"])
 
     await desk.app()(scope, receive, send)
     assert (scope["path"], scope["raw_path"]) == (shown, shown.encode())
+    assert set(at_answer) == {shown}
