@@ -267,12 +267,13 @@ async def test_a_watcher_survives_an_inbox_that_is_down_and_repeats_nothing_stor
         def down(*_: Any, **__: Any) -> Any:
             raise InboxError("the inbox is down")
 
+        reader = running._follower
+        assert reader is not None
         with monkeypatch.context() as broken:
             for name in ("save_position", "after", "page", "lease"):
                 broken.setattr(SqlInbox, name, down)
             await running.advance([AdvanceItem(sent[0][1], STORED)])
-            assert running._follower is not None
-            running._follower.news.set()  # it would look again in five seconds
+            reader.news.set()  # it would look again in five seconds
             await until(lambda: "receives no events for now: the inbox is down" in caplog.text)
         emit("2")
         await until(lambda: len(sent) == 2)
