@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from airflow_provider_taskwatch.core.error import cannot_listen
 from airflow_provider_taskwatch.sandbox.app import create_app
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-from airflow_provider_taskwatch.sandbox.server import Running, running
+from airflow_provider_taskwatch.sandbox.server import Running, _listen, running
 from airflow_provider_taskwatch.sandbox.state import load
 from tests.rows import each_row
 
@@ -96,6 +96,13 @@ def test_the_log_distinguishes_connections(box: Running, session: requests.Sessi
     requests.get(url, timeout=5)
     clients = [entry["client"] for entry in box.sandbox.log()[1:]]
     assert clients[0] == clients[1] != clients[2]
+
+
+def test_the_parts_of_a_reply_do_not_wait_for_each_other() -> None:
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_control_api_is_served(box: Running) -> None:

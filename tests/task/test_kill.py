@@ -49,6 +49,7 @@ def terminated(life: Life, when: Callable[[], Any]) -> Iterator[None]:
     def send() -> None:
         while not when():
             time.sleep(0.01)
+        time.sleep(0.03)  # the reply is read and logged by then; what a held lock does is a test of its own
         os.kill(os.getpid(), signal.SIGTERM)
 
     sender = threading.Thread(target=send)
