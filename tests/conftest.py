@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,10 @@ SHARED_AIRFLOW = "tests/e2e/"
 MEMORY = "/dev/shm"
 """On a disk, each commit of SQLite waits for the disk."""
 ENOUGH_BYTES = 2**30
+OLD_WARNINGS = [
+    ("3.3", "SelectableGroups dict interface is deprecated"),  # OpenTelemetry, which Airflow imports
+]
+"""DeprecationWarnings of an Airflow below a version, and of what is installed with it."""
 HOME = Path(tempfile.mkdtemp(prefix="taskwatch-tests-"))
 
 # Airflow reads its settings when it is first imported, which the modules with the tests do.
@@ -39,6 +46,19 @@ for _name in set(os.environ) - set(_given):
 os.environ.update(_given)
 
 
+def is_below(airflow: str) -> bool:
+    """Whether the Airflow here is older than a minor version, such as 3.3."""
+    return _minor(version("apache-airflow-core")) < _minor(airflow)
+
+
+def _minor(release: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", release)[:2]))
+
+
+_expected_warnings = [message for airflow, message in OLD_WARNINGS if is_below(airflow)]
+for _message in _expected_warnings:
+    warnings.filterwarnings("ignore", _message, DeprecationWarning)  # while pytest imports the other conftest files
+
 gc.disable()  # until all is imported, as nothing of it is garbage
 
 
@@ -47,6 +67,21 @@ def pytest_configure(config: pytest.Config) -> None:
     is_roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES
     if "not e2e" in config.option.markexpr and is_roomy:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = MEMORY
+    for message in _expected_warnings:
+        config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this Airflow cannot do."""
+    for item in items:
+        for airflow, reason in [since(mark) for mark in item.iter_markers("since")]:
+            if is_below(airflow):
+                item.add_marker(pytest.mark.skip(reason=f"Airflow {airflow}: {reason}"))
+
+
+def since(mark: pytest.Mark) -> tuple[str, str]:
+    """The Airflow that a test needs, and why. The mark has both, or the run fails."""
+    return mark.args[0], mark.kwargs["reason"]
 
 
 def pytest_unconfigure() -> None:

@@ -179,7 +179,7 @@ def _run(steps: Steps) -> None:
 
 async def _event_of(trigger: Any) -> Any:
     """What a triggerer does with the trigger: it builds it from JSON, and takes its first event."""
-    from airflow.sdk.serde import deserialize, serialize
+    from tests.any_airflow import deserialize, serialize
 
     _, arguments = trigger.serialize()
     arrived: Any = deserialize(json.loads(json.dumps(serialize(arguments))))

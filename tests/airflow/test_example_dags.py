@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_taskwatch.config.callback import callback_options
 from airflow_provider_taskwatch.config.inbox import open_inbox
@@ -19,6 +18,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from demo import database
 from demo.configuration import environment
 from tests.airflow.example import FILES, FOLDER, load
+from tests.any_airflow import dag_serializer
 from tests.conftest import HOME
 from tests.receiver.served import serving
 
@@ -63,9 +63,10 @@ def test_an_example_is_imported_under_the_name_of_its_file(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_an_example_survives_being_serialized(file: Path) -> None:
     dag = load(file)
-    written = json.loads(json.dumps(DagSerialization.to_dict(dag)))
-    DagSerialization.validate_schema(written)
-    assert set(DagSerialization.from_dict(written).task_dict) == set(dag.task_dict)
+    serializer = dag_serializer()
+    written = json.loads(json.dumps(serializer.to_dict(dag)))
+    serializer.validate_schema(written)
+    assert set(serializer.from_dict(written).task_dict) == set(dag.task_dict)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
-from airflow.jobs.triggerer_job_runner import TriggerEventEntry, messages
-from airflow.sdk.execution_time.comms import SetXCom, _RequestFrame
+from airflow.jobs.triggerer_job_runner import messages
+from airflow.sdk.execution_time.comms import SetXCom
 from airflow.sdk.execution_time.xcom import XCom
-from airflow.sdk.serde import deserialize, serialize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -24,6 +23,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event
 from airflow_provider_taskwatch.core.text import bounded, safe, shortened, stored
 from airflow_provider_taskwatch.triggers.base import BriefEvent
 from airflow_provider_taskwatch.triggers.event import found
+from tests.any_airflow import deserialize, fired_by_first_trigger, serialize
 
 NAMES = st.sampled_from(
     ["__classname__", "__id__", "__type", "__var", "__data__", "__version__", "...", "", "\0", "\ufffd"]
@@ -57,18 +57,18 @@ def database(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
 
 
 def over_the_wire(body: dict[str, Any]) -> dict[str, Any]:
-    """What the other process gets of a message, in Airflow's own frames."""
-    frame = _RequestFrame(id=1, body=body).as_bytes()
-    decoded: dict[str, Any] = msgspec.msgpack.decode(frame[4:])[1]
+    """What the other process gets of a message: Airflow's frames are MessagePack, and refuse what that cannot say."""
+    decoded: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(body))
     return decoded
 
 
 def fired(event: Any) -> Any:
     """What a triggerer's supervisor gets of an event of its runner."""
-    sent = messages.TriggerStateChanges(events=[TriggerEventEntry(trigger_id=1, event=event, persist_seq=None)])
+    sent = messages.TriggerStateChanges(events=[fired_by_first_trigger(event)])
     got = TypeAdapter(messages.TriggerStateChanges).validate_python(over_the_wire(sent.model_dump()))
     assert got.events is not None
-    return got.events[0].event.payload
+    [(_, arrived, *_)] = got.events
+    return arrived.payload
 
 
 def resumed(payload: Any) -> Any:
@@ -80,7 +80,7 @@ def pulled(value: Any) -> Any:
     """What a task gets of a value that another one has pushed."""
     pushed = SetXCom(key="k", value=XCom.serialize_value(value), dag_id="d", run_id="r", task_id="t")
     got = SetXCom.model_validate_json(SetXCom.model_validate(over_the_wire(pushed.model_dump())).model_dump_json())
-    return deserialize(got.value)
+    return XCom.deserialize_value(got)
 
 
 def test_an_event_of_any_remote_leaves_the_runner_and_reaches_the_worker() -> None:

@@ -10,10 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, SyncCallback
-from airflow.sdk.execution_time.callback_supervisor import execute_callback
-from airflow.serialization.serialized_objects import DagSerialization
-from airflow.triggers.callback import CallbackTrigger
+from airflow.sdk import DAG
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.notifications.aps import ApsNotifier, Subject, subject_of
@@ -21,6 +18,7 @@ from airflow_provider_taskwatch.operators.aps import ApsSendNotificationOperator
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.aps.notification import run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
+from tests.any_airflow import dag_serializer
 from tests.task.life import Life
 
 RUN = "manual__2026-01-31T06:00:00+00:00"
@@ -223,10 +221,15 @@ async def test_two_deadlines_at_once_do_not_block_each_other(connected: Running)
     assert len(known(connected)) == 2
 
 
+has_alerts = pytest.mark.since("3.2", reason="deadline alerts that a triggerer runs with their context")
 ARGUMENTS = {"status": "error", "account_id": "account-1", "details": "__reason__"}
 
 
+@has_alerts
 async def test_the_triggerer_sends_a_missed_deadline(connected: Running) -> None:
+    from airflow.sdk import AsyncCallback
+    from airflow.triggers.callback import CallbackTrigger
+
     callback = AsyncCallback(ApsNotifier, kwargs=ARGUMENTS)
     trigger = CallbackTrigger(callback.path, {**callback.kwargs, "context": {**DEADLINE}})
     states = [event.payload["state"] async for event in trigger.run()]
@@ -234,7 +237,11 @@ async def test_the_triggerer_sends_a_missed_deadline(connected: Running) -> None
     assert sent(connected)["request"]["details"]["keys"]["reason"].startswith("the deadline was 2026")
 
 
+@pytest.mark.since("3.3", reason="deadline alerts that an executor runs")
 def test_an_executor_sends_a_missed_deadline(connected: Running) -> None:
+    from airflow.sdk import SyncCallback
+    from airflow.sdk.execution_time.callback_supervisor import execute_callback
+
     callback = SyncCallback(ApsNotifier, kwargs=ARGUMENTS)
     kwargs = {**callback.kwargs, "context": {**DEADLINE}}
     is_good, problem = execute_callback(callback.path, kwargs, None, None, structlog.get_logger())
@@ -243,11 +250,22 @@ def test_an_executor_sends_a_missed_deadline(connected: Running) -> None:
 
 
 def test_a_dag_with_notifiers_can_be_stored() -> None:
+    with DAG("d", schedule=None, on_failure_callback=notifier("error")) as dag:
+        ApsSendNotificationOperator(task_id="t", message="x", user_id="u", on_execute_callback=notifier())
+    serializer = dag_serializer()
+    serializer.validate_schema(serializer.to_dict(dag))
+
+
+@has_alerts
+def test_a_dag_with_a_deadline_alert_can_be_stored() -> None:
+    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+
     alert = DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(hours=1),
         callback=AsyncCallback(ApsNotifier, kwargs=ARGUMENTS),
     )
-    with DAG("d", schedule=None, on_failure_callback=notifier("error"), deadline=alert) as dag:
-        ApsSendNotificationOperator(task_id="t", message="x", user_id="u", on_execute_callback=notifier())
-    DagSerialization.validate_schema(DagSerialization.to_dict(dag))
+    with DAG("d", schedule=None, deadline=alert) as dag:
+        ApsSendNotificationOperator(task_id="t", message="x", user_id="u")
+    serializer = dag_serializer()
+    serializer.validate_schema(serializer.to_dict(dag))

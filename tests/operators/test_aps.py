@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError
 from airflow_provider_taskwatch.operators.aps import (
@@ -23,6 +22,7 @@ from airflow_provider_taskwatch.operators.aps import (
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.aps.notification import ApsNotification, run_context, task_context
 from airflow_provider_taskwatch.systems.aps.text import LocalizedMessage
+from tests.any_airflow import dag_serializer
 from tests.task.life import Life
 from tests.task.quick import QuickApsHook
 
@@ -295,7 +295,8 @@ def test_a_dag_with_localized_texts_can_be_stored() -> None:
         text = LocalizedMessage(message="__a__", multilang_keys={"a": {"en": "x"}})
         sent = ApsSendNotificationOperator(task_id="send", message=text, user_id="u")
         ApsEditNotificationOperator(task_id="edit", notification_id=sent.output, status="ready")
-    DagSerialization.validate_schema(DagSerialization.to_dict(dag))
+    serializer = dag_serializer()
+    serializer.validate_schema(serializer.to_dict(dag))
 
 
 def test_a_message_is_what_the_operators_make_of_it() -> None:

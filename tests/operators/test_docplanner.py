@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from requests_mock import Mocker
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError

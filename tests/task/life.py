@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from datetime import UTC, datetime
 from functools import partial
@@ -12,9 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred, timeout
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import TaskDeferred
-from airflow.sdk.execution_time.task_runner import _run_execute_callable
 
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.record import Record, from_json
@@ -119,7 +119,7 @@ class Life:
     def execute(self) -> Any:
         """What a worker does with a new attempt, ``execution_timeout`` and ``on_kill`` included."""
         task = self.make()
-        return _run_execute_callable(self.context(), task.execute, task)
+        return self._run(task.execute)
 
     def retry(self) -> Any:
         self.try_number += 1
@@ -160,8 +160,17 @@ class Life:
 
     def go_on(self, method: str, kwargs: dict[str, Any] | None) -> Any:
         task = self.make()
-        resume = partial(task.resume_execution, next_method=method, next_kwargs=kwargs)
-        return _run_execute_callable(self.context(), resume, task)
+        return self._run(partial(task.resume_execution, next_method=method, next_kwargs=kwargs))
+
+    def _run(self, execute: Callable[..., Any]) -> Any:
+        """What Airflow's task runner does around a call of the operator."""
+        limit = self.task.execution_timeout
+        try:
+            with timeout(limit.total_seconds()) if limit else nullcontext():
+                return execute(context=self.context())
+        except AirflowTaskTimeout:
+            self.task.on_kill()
+            raise
 
 
 def _carrier() -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_taskwatch.command.adopt import adopted, adoption
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TransportError

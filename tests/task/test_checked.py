@@ -7,8 +7,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, XComArg, literal, task
-from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput, MappedArgument
+from airflow.sdk import DAG, XComArg, literal, task, task_group
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.notifications.aps import ApsNotifier
@@ -197,13 +196,26 @@ def test_all_that_is_wrong_is_in_one_error() -> None:
 def upstream() -> Any: ...
 
 
+def of_a_mapped_group() -> Any:
+    """The argument of a task in a task group that is mapped over a list."""
+    arguments = []
+
+    @task_group
+    def group(x: Any) -> None:
+        arguments.append(x)
+        upstream()
+
+    group.expand(x=[1])
+    return arguments[0]
+
+
 @each_row("value", ["{{ ds }}", ["{{ ds }}"], {"{% if x %}": 1}, "xcom", "literal", "mapped"])
 def test_a_value_that_is_rendered_later_is_checked_later(value: Any) -> None:
     with DAG("d", schedule=None):
         unknown = {
             "xcom": upstream,
             "literal": lambda: literal("{{"),
-            "mapped": lambda: MappedArgument(input=DictOfListsExpandInput({"x": [1]}), key="x"),
+            "mapped": of_a_mapped_group,
         }
         given = unknown[value]() if isinstance(value, str) and value in unknown else value
         for name in ("object_name", "inputs", "details", "callback", "timezone"):

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Asset, BaseXCom, task
+from airflow.sdk import DAG, Asset, task
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time import xcom
 from airflow.sdk.listener import get_listener_manager
 

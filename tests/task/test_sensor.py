@@ -9,14 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import (
-    AirflowRescheduleException,
+from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
-    TaskDeferralError,
     TaskDeferred,
 )
-from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, EventError, TaskWatchError
 from airflow_provider_taskwatch.core.outcome import Ending
@@ -26,6 +23,7 @@ from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitMoved
 from airflow_provider_taskwatch.task.sensor import MEMORY_KEY
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.any_airflow import AirflowRescheduleException, TaskDeferralError, deserialize, serialize
 from tests.rows import each_row
 from tests.task.life import ODD_WAITS, Life, event_of
 from tests.task.quick import AcquiaSensor, AutomicSensor, QuickAcquiaHook, QuickAutomicHook

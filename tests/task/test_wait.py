@@ -12,8 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout, TaskDeferralError, TaskDeferred
-from airflow.sdk.serde import deserialize, serialize
+from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, EventError
@@ -25,6 +24,7 @@ from airflow_provider_taskwatch.sandbox.token import CLIENT_SECRET
 from airflow_provider_taskwatch.task.job import KEY
 from airflow_provider_taskwatch.task.result import RemoteTaskFailed, WaitFailed, WaitTimedOut
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.any_airflow import TaskDeferralError, deserialize, serialize
 from tests.rows import each_row
 from tests.task.life import ODD_WAITS, Life, event_of
 from tests.task.quick import Acquia, Automic

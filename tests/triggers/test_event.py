@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_taskwatch.core import limit
@@ -21,6 +20,7 @@ from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.systems.acronis.feed import AcronisFeed, feed_of
 from airflow_provider_taskwatch.triggers.event import EventTrigger
+from tests.any_airflow import deserialize, serialize
 from tests.hub.conftest import settings_for
 from tests.triggers.conftest import CONN_ID, CREATED, FEED, Emit
 from tests.until import until

@@ -10,10 +10,9 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
-from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
-from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
+from airflow_provider_taskwatch.compat.shared_stream import AdvanceItem
 from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError
 from airflow_provider_taskwatch.core.flow import Retry
 from airflow_provider_taskwatch.feed import follower, pump
@@ -22,13 +21,14 @@ from airflow_provider_taskwatch.feed.producer import FeedProducer
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.triggers.feed import FeedTrigger
+from tests.any_airflow import deserialize, serialize
 from tests.rows import each_row
 from tests.triggers.conftest import CONN_ID, FEED, Emit
 from tests.until import until
 
 POSITION = "feed trigger orders"
-STORED, LOST = AdvanceOutcome(acked=1, failed=0), AdvanceOutcome(acked=0, failed=1)
 
+shared_stream = pytest.mark.since("3.3", reason="Airflow confirms the events of a shared stream that it has stored")
 pytestmark = pytest.mark.usefixtures("inbox", "connected")
 
 
@@ -43,6 +43,8 @@ class Triggerer:
     """What Airflow's triggerer does with event triggers; what it stores is confirmed when the test says so."""
 
     def __init__(self, trigger: FeedTrigger) -> None:
+        from airflow.triggers.shared_stream import SharedStreamManager
+
         self.manager = SharedStreamManager()
         self.payloads: list[dict[str, Any]] = []
         self.error: Exception | None = None
@@ -84,6 +86,13 @@ async def triggerer(inbox: SqlInbox, trigger: FeedTrigger | None = None) -> Asyn
     await asyncio.wait([task])
 
 
+def advance(number: int, *, acked: int = 1, failed: int = 0) -> AdvanceItem:
+    """Airflow's word on a batch."""
+    from airflow.triggers.shared_stream import AdvanceOutcome
+
+    return AdvanceItem(number, AdvanceOutcome(acked=acked, failed=failed))
+
+
 def begun(box: Running) -> bool:
     return any(one["path"].endswith("/offsets") for one in box.sandbox.log())
 
@@ -122,6 +131,7 @@ def test_wrong_arguments_are_refused_in_the_dag_file(wrong: dict[str, Any], mess
         trigger_for(**wrong)
 
 
+@shared_stream
 async def test_events_that_airflow_has_stored_are_not_sent_again(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
@@ -138,6 +148,7 @@ async def test_events_that_airflow_has_stored_are_not_sent_again(
     assert (first.error, second.error, second.subjects) == (None, None, ["3"])
 
 
+@shared_stream
 async def test_events_that_airflow_has_not_stored_are_sent_again(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
@@ -151,6 +162,7 @@ async def test_events_that_airflow_has_not_stored_are_sent_again(
     assert second.subjects == ["1", "2"]
 
 
+@shared_stream
 async def test_a_batch_is_one_trigger_event(connected: Running, inbox: SqlInbox, emit: Emit) -> None:
     async with triggerer(inbox, trigger_for(batch_size=2, names=["*.created.*"])) as running:
         await until(lambda: begun(connected))
@@ -165,6 +177,7 @@ async def test_a_batch_is_one_trigger_event(connected: Running, inbox: SqlInbox,
     json.dumps(running.payloads)
 
 
+@shared_stream
 async def test_events_beyond_the_limit_of_airflow_wait_until_it_has_stored_some(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
@@ -182,6 +195,7 @@ async def test_events_beyond_the_limit_of_airflow_wait_until_it_has_stored_some(
     assert running.subjects == [str(number) for number in range(events)]
 
 
+@shared_stream
 async def test_a_batch_that_is_stored_at_the_last_moment_counts(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
@@ -223,6 +237,7 @@ async def test_a_watcher_logs_its_filter_and_the_reader(
     assert "one of the triggerers that share the inbox reads it" in caplog.text
 
 
+@shared_stream
 async def test_a_batch_that_airflow_could_not_store_ends_the_stream_and_is_not_confirmed(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
@@ -232,12 +247,13 @@ async def test_a_batch_that_airflow_could_not_store_ends_the_stream_and_is_not_c
         await until(lambda: bool(sent))
         before, [(_, number)] = inbox.position(POSITION), sent
         with pytest.raises(RuntimeError, match="Airflow has not stored the events of 'orders'; they are sent again"):
-            await running.advance([AdvanceItem(number, STORED), AdvanceItem(number, LOST)])
+            await running.advance([advance(number), advance(number, acked=0, failed=1)])
         assert inbox.position(POSITION) == before
-        await running.advance([AdvanceItem(number, STORED)])
+        await running.advance([advance(number)])
         assert inbox.position(POSITION) == str(number)
 
 
+@shared_stream
 async def test_a_stored_batch_counts_even_after_the_stream_has_ended(
     connected: Running, inbox: SqlInbox, emit: Emit
 ) -> None:
@@ -248,12 +264,13 @@ async def test_a_stored_batch_counts_even_after_the_stream_has_ended(
     await until(lambda: bool(sent))
     task.cancel()
     await asyncio.wait([task])
-    await running.advance([AdvanceItem(sent[0][1], STORED)])
+    await running.advance([advance(sent[0][1])])
     await running.aclose()
 
     assert (inbox.position(POSITION), inbox.holder(POSITION)) == (str(sent[0][1]), None)
 
 
+@shared_stream
 async def test_a_watcher_survives_an_inbox_that_is_down_and_repeats_nothing_stored(
     connected: Running, inbox: SqlInbox, emit: Emit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -272,7 +289,7 @@ async def test_a_watcher_survives_an_inbox_that_is_down_and_repeats_nothing_stor
         with monkeypatch.context() as broken:
             for name in ("save_position", "after", "page", "lease"):
                 broken.setattr(SqlInbox, name, down)
-            await running.advance([AdvanceItem(sent[0][1], STORED)])
+            await running.advance([advance(sent[0][1])])
             reader.news.set()  # it would look again in five seconds
             await until(lambda: "receives no events for now: the inbox is down" in caplog.text)
         emit("2")
@@ -281,6 +298,7 @@ async def test_a_watcher_survives_an_inbox_that_is_down_and_repeats_nothing_stor
     assert [event["subject"] for events, _ in sent for event in events] == ["1", "2"]
 
 
+@shared_stream
 async def test_a_watcher_logs_wrong_settings_and_survives_them(
     inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

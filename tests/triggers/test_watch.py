@@ -13,10 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import SetXCom, TaskStatesResult
-from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_taskwatch.core.judge import WaitRules
@@ -28,6 +27,7 @@ from airflow_provider_taskwatch.hub import log_throttle
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.task.result import result_of
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
+from tests.any_airflow import deserialize, serialize
 from tests.until import until
 
 QUICK = Rhythm(limit_seconds=0.2, adaptive=False)
