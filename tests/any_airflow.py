@@ -18,11 +18,22 @@ except ImportError:
 __all__ = [
     "AirflowRescheduleException",
     "TaskDeferralError",
+    "dag_bag",
     "dag_serializer",
     "deserialize",
     "fired_by_first_trigger",
+    "provider_hooks",
     "serialize",
 ]
+
+
+def dag_bag(**arguments: Any) -> Any:
+    """What loads the DAGs of a file or a folder."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # since Airflow 3.2
+        from airflow.models.dagbag import DagBag
+    return DagBag(**arguments)
 
 
 def dag_serializer() -> Any:
@@ -39,3 +50,14 @@ def fired_by_first_trigger(event: TriggerEvent) -> Any:
     except ImportError:  # since Airflow 3.3
         return 1, event
     return TriggerEventEntry(trigger_id=1, event=event, persist_seq=None)
+
+
+def provider_hooks() -> Any:
+    """The hooks of all providers by connection type."""
+    try:
+        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+    except ImportError:  # since Airflow 3.2
+        from airflow.providers_manager import ProvidersManager
+
+        return ProvidersManager().hooks
+    return ProvidersManagerTaskRuntime().hooks

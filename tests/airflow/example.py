@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
+
+from tests.any_airflow import dag_bag
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -13,7 +14,7 @@ FILES = sorted(FOLDER.glob("*.py"))
 
 def load(file: Path) -> DAG:
     """The one DAG of a file."""
-    bag = DagBag(dag_folder=file, bundle_path=file.parent, bundle_name="examples")
+    bag = dag_bag(dag_folder=file, bundle_path=file.parent, bundle_name="examples")
     assert not bag.import_errors, bag.import_errors
     (dag,) = bag.dags.values()
     return dag

@@ -17,9 +17,8 @@ import airflow as airflow_package
 import jsonschema
 import pytest
 from airflow.plugins_manager import AirflowPlugin
+from airflow.providers.common.compat.sdk import conf
 from airflow.providers_manager import ProvidersManager
-from airflow.sdk.configuration import conf
-from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 from airflow_provider_taskwatch import __version__
 from airflow_provider_taskwatch.command import watch as watch_command
@@ -31,6 +30,7 @@ from airflow_provider_taskwatch.plugin import TaskWatchPlugin
 from airflow_provider_taskwatch.remotes import REMOTES
 from airflow_provider_taskwatch.sandbox.server import Running
 from tests.airflow.conftest import Airflow
+from tests.any_airflow import provider_hooks
 from tests.sandbox.visitor import basic
 
 PACKAGE = "airflow-provider-taskwatch"
@@ -98,7 +98,7 @@ def manager() -> ProvidersManager:
 
 
 def test_each_connection_type_has_its_hook() -> None:
-    ours = {name: hook for name, hook in ProvidersManagerTaskRuntime().hooks.items() if hook.package_name == PACKAGE}
+    ours = {name: hook for name, hook in provider_hooks().items() if hook.package_name == PACKAGE}
     assert set(ours) == TYPES
     assert {hook.connection_id_attribute_name for hook in ours.values()} == {f"{name}_conn_id" for name in TYPES}
     assert all(hook.connection_testable for hook in ours.values())

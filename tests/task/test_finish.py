@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import get_listener_manager
 from airflow.sdk import DAG, Asset, task
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time import xcom
-from airflow.sdk.listener import get_listener_manager
 
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from tests.rows import each_row
 from tests.task.life import Life
+
+pushes = pytest.mark.since("3.3", reason="a triggerer can push an XCom")
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,7 @@ def finish(kind: Any = AutomicExecutionSensor, **arguments: Any) -> str:
     return str(trigger.plan["finish"])
 
 
+@pushes
 @pytest.mark.parametrize("kind", [AutomicExecutionSensor, Quiet])
 def test_a_plain_sensor_is_ended_with_its_result_pushed(box: Running, kind: Any) -> None:
     assert finish(kind) == "push"
@@ -93,7 +96,7 @@ def test_a_custom_xcom_backend_needs_a_worker(box: Running, monkeypatch: pytest.
     assert finish() == "resume"
 
 
-@pytest.mark.parametrize("is_mapped_over", [True, False])
+@pytest.mark.parametrize("is_mapped_over", [True, pytest.param(False, marks=pushes)])
 def test_a_task_that_maps_over_the_result_needs_a_worker(box: Running, is_mapped_over: bool) -> None:
     @task
     def show(one: Any) -> None: ...
