@@ -14,6 +14,8 @@ from tests.hub.fleet import RUNNING, Answer, Fleet
 BROKEN = Reply(status=500)
 SECONDS = 120.0
 GOOD = [f"good-{number}" for number in range(100)]
+MANY = [f"good-{number}" for number in range(200)]
+"""Some of them ask at any moment."""
 HEALTHY = 100 * SECONDS / 5.05  # an interval of five seconds, and what the answer takes
 
 
@@ -151,9 +153,9 @@ def test_a_lasting_failure_reaches_all_waits_at_once_by_one_probe() -> None:
 @pytest.mark.parametrize("seconds", [10.0, 40.0])
 def test_a_429_holds_the_connection(seconds: float) -> None:
     limited = Reply(status=429, headers={"retry-after": f"{seconds:.0f}"})
-    fleet = Fleet(GOOD, lambda ref, at: limited if 30.0 <= at < 30.2 else RUNNING).watched(100.0)
+    fleet = Fleet(MANY, lambda ref, at: limited if 30.0 <= at < 30.2 else RUNNING).watched(100.0)
     assert not [at for _, at in fleet.asked if 30.5 < at < 30.0 + seconds]
-    assert fleet.polls(since=30.0 + seconds * 1.2 + 1.0) > len(GOOD)
+    assert fleet.polls(since=30.0 + seconds * 1.2 + 1.0) > 200
 
 
 def used_up(reset: float, until: float) -> Answer:
@@ -164,7 +166,7 @@ def used_up(reset: float, until: float) -> Answer:
 def test_an_allowance_that_is_used_up_for_an_hour_holds_for_five_minutes_and_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    fleet = Fleet(GOOD, used_up(3600.0, until=31.0)).watched(600.0)
+    fleet = Fleet(MANY, used_up(3600.0, until=31.0)).watched(600.0)
     [line] = [one.message for one in caplog.records if one.levelno == logging.WARNING]
     assert "3600 s" in line
     assert "acquia_default" in line
