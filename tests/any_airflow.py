@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from airflow.triggers.base import TriggerEvent
@@ -27,13 +28,15 @@ __all__ = [
 ]
 
 
-def dag_bag(**arguments: Any) -> Any:
-    """What loads the DAGs of a file or a folder."""
+def dag_bag(file: Path) -> Any:
+    """The DAGs of a file."""
     try:
         from airflow.dag_processing.dagbag import DagBag
     except ImportError:  # since Airflow 3.2
         from airflow.models.dagbag import DagBag
-    return DagBag(**arguments)
+
+        return DagBag(dag_folder=file, bundle_path=file.parent)
+    return DagBag(dag_folder=file, bundle_path=file.parent, bundle_name="examples")
 
 
 def dag_serializer() -> Any:

@@ -35,6 +35,7 @@ MEMORY = "/dev/shm"
 ENOUGH_BYTES = 2**30
 OLD_WARNINGS = [
     ("3.3", "SelectableGroups dict interface is deprecated"),  # OpenTelemetry, which Airflow imports
+    ("3.2", "Using Connection.from_json from `airflow.models` is deprecated"),  # its backend of environment variables
 ]
 """DeprecationWarnings of an Airflow below a version, and of what is installed with it."""
 HOME = Path(tempfile.mkdtemp(prefix="taskwatch-tests-"))

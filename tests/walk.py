@@ -184,7 +184,7 @@ async def _event_of(trigger: Any) -> Any:
     _, arguments = trigger.serialize()
     arrived: Any = deserialize(json.loads(json.dumps(serialize(arguments))))
     again = type(trigger)(**arrived)
-    again._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    again.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
     async with asyncio.timeout(LIMIT_SECONDS):
         event = await anext(again.run())
     return json.loads(json.dumps(event.payload))

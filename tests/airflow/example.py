@@ -14,7 +14,7 @@ FILES = sorted(FOLDER.glob("*.py"))
 
 def load(file: Path) -> DAG:
     """The one DAG of a file."""
-    bag = dag_bag(dag_folder=file, bundle_path=file.parent, bundle_name="examples")
+    bag = dag_bag(file)
     assert not bag.import_errors, bag.import_errors
     (dag,) = bag.dags.values()
     return dag

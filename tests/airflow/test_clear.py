@@ -18,6 +18,8 @@ from airflow.utils.types import DagRunType
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
+pytestmark = pytest.mark.since("3.2", reason="a task instance has a trace carrier, which a clear renews")
+
 
 @pytest.fixture
 def session() -> Iterator[Session]:

@@ -108,7 +108,8 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_object_storage_is_written_through_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = fsspec.filesystem("memory")
     monkeypatch.setattr(ObjectStoragePath, "fs", property(lambda _: memory))
-    assert Output("memory://bucket/result.json").write(["{}"]) == "memory://bucket/result.json"
+    path = str(ObjectStoragePath("memory://bucket/result.json"))  # older ones write a third slash
+    assert Output("memory://bucket/result.json").write(["{}"]) == path
     assert memory.cat("/bucket/result.json") == b"{}"
 
 

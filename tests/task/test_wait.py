@@ -86,7 +86,7 @@ def rebuilt(trigger: Any) -> WatchTrigger:
 async def event_from(trigger: Any) -> Any:
     """The payload of its event, as it arrives on a worker."""
     again = rebuilt(trigger)
-    again._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    again.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
     async with asyncio.timeout(20):
         event: TriggerEvent = await anext(again.run())
     return json.loads(json.dumps(event.payload))
