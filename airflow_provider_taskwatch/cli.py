@@ -1,14 +1,51 @@
-"""``airflow taskwatch``: imported by every ``airflow`` command, so what does the work is imported when it is called."""
+"""The commands of ``taskwatch``, and of ``airflow taskwatch``, which exists since Airflow 3.2.
+
+Every ``airflow`` command imports this module, so what does the work is imported when it is called. ``taskwatch``
+imports Airflow, which takes seconds, only where a command needs it.
+"""
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
-from collections.abc import Callable
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+from . import __version__
+from .remotes import load
 
-COMMANDS = f"{__package__}.command"
+NAME = "taskwatch"
+ABOUT = "Watch tasks in other systems"
+
+
+class Argument:
+    """An argument of a command.
+
+    :param flags: its name, or its options.
+    :param settings: of ``argparse``, which Airflow's ``Arg`` takes, too.
+    """
+
+    def __init__(self, *flags: str, **settings: Any) -> None:
+        self.flags = flags
+        self.settings = settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command.
+
+    :param path: of the function that carries it out, in the package's ``command``.
+    """
+
+    name: str
+    path: str
+    help: str
+    arguments: tuple[Argument, ...]
+
+    def run(self, given: Namespace) -> None:
+        """Carry it out."""
+        load(f".command.{self.path}")(given)
 
 
 def _number(kind: type[int] | type[float], low: float, high: float, what: str) -> Callable[[str], float]:
@@ -31,74 +68,55 @@ _SECONDS = _number(float, 0.001, 1e9, "a number of seconds")
 _DAYS = _number(float, 0.001, 36_500, "a number of days")
 _MAP_INDEX = _number(int, -1, 1e9, "a map index")
 
-_CONN_ID = Arg(("conn_id",), help="an Airflow connection")
-_REF = Arg(("ref",), help="the remote's id of the task")
-
-
-def get_commands() -> list[Any]:
-    """What the provider adds to Airflow's command line."""
-    return [
-        GroupCommand(
-            name="taskwatch",
-            help="Watch tasks in other systems",
-            subcommands=(
-                _command("sandbox", "sandbox.sandbox", "Serve emulators of the remotes", _SANDBOX),
-                _command("check", "check.check", "Test a connection, or the path of a callback, step by step", _CHECK),
-                _command("watch", "watch.watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
-                _command("receiver", "receiver.receiver", "Serve the receiver of callbacks and pushes", _RECEIVER),
-                _command("push-url", "receiver.push_url", "Print the address to which a remote pushes", _PUSH_URL),
-                _command("inbox", "inbox.inbox", "Show or prune the inbox, or print a new key for it", _INBOX),
-                _command("adopt", "adopt.adopt", "Let a task wait for a remote task that it has not recorded", _ADOPT),
-            ),
-        )
-    ]
+_CONN_ID = Argument("conn_id", help="an Airflow connection")
+_REF = Argument("ref", help="the remote's id of the task")
 
 
 _SANDBOX = (
-    Arg(("--host",), help="address to listen on", default="127.0.0.1"),
-    Arg(("--port",), help="port to listen on", type=_PORT, default=8900),
-    Arg(("--state",), help="file that keeps tasks, rules and events over a restart"),
-    Arg(("--token-lifetime",), help="lifetime of a token in seconds", type=_SECONDS, default=300.0),
+    Argument("--host", help="address to listen on", default="127.0.0.1"),
+    Argument("--port", help="port to listen on", type=_PORT, default=8900),
+    Argument("--state", help="file that keeps tasks, rules and events over a restart"),
+    Argument("--token-lifetime", help="lifetime of a token in seconds", type=_SECONDS, default=300.0),
 )
 _CHECK = (
-    Arg(("conn_id",), help="an Airflow connection", nargs="?"),
-    Arg(("--callbacks",), help="send a callback and look for it in the inbox", action="store_true"),
+    Argument("conn_id", help="an Airflow connection", nargs="?"),
+    Argument("--callbacks", help="send a callback and look for it in the inbox", action="store_true"),
 )
 _RECEIVER = (
-    Arg(("--host",), help="address to listen on", default="127.0.0.1"),
-    Arg(("--port",), help="port to listen on", type=_PORT, default=8901),
+    Argument("--host", help="address to listen on", default="127.0.0.1"),
+    Argument("--port", help="port to listen on", type=_PORT, default=8901),
 )
 _PUSH_URL = (
     _CONN_ID,
-    Arg(("--api-key",), help="require a key, and print the header that holds it", action="store_true"),
+    Argument("--api-key", help="require a key, and print the header that holds it", action="store_true"),
 )
 _INBOX = (
-    Arg(("action",), help="what to do", nargs="?", choices=("status", "prune", "show", "key"), default="status"),
-    Arg(
-        ("--older-than-days",),
+    Argument("action", help="what to do", nargs="?", choices=("status", "prune", "show", "key"), default="status"),
+    Argument(
+        "--older-than-days",
         help="prune messages that are older; the default is the option inbox_retention_days",
         type=_DAYS,
     ),
-    Arg(
-        ("--sealed",),
+    Argument(
+        "--sealed",
         help="also prune sealed replies whose events are not stored yet; these events are lost",
         action="store_true",
     ),
-    Arg(
-        ("--raw",),
+    Argument(
+        "--raw",
         help="show the content of what could not be read",
         action="store_true",
     ),
 )
-_WATCH = (_CONN_ID, _REF, Arg(("--timeout",), help="give up after this many seconds", type=_SECONDS))
+_WATCH = (_CONN_ID, _REF, Argument("--timeout", help="give up after this many seconds", type=_SECONDS))
 _ADOPT = (
-    Arg(("dag_id",), help="the DAG"),
-    Arg(("run_id",), help="the DAG run"),
-    Arg(("task_id",), help="the task"),
+    Argument("dag_id", help="the DAG"),
+    Argument("run_id", help="the DAG run"),
+    Argument("task_id", help="the task"),
     _REF,
-    Arg(("--map-index",), help="the map index of a mapped task", type=_MAP_INDEX, default=-1),
-    Arg(
-        ("--force",),
+    Argument("--map-index", help="the map index of a mapped task", type=_MAP_INDEX, default=-1),
+    Argument(
+        "--force",
         help="also if the task has a ref, waits or has succeeded, or if the remote does not know REF or cannot be "
         "reached",
         action="store_true",
@@ -106,5 +124,53 @@ _ADOPT = (
 )
 
 
-def _command(name: str, path: str, text: str, args: tuple[Arg, ...]) -> ActionCommand:
-    return ActionCommand(name=name, help=text, func=lazy_load_command(f"{COMMANDS}.{path}"), args=args)
+COMMANDS = tuple(
+    Command(name=name, path=path, help=text, arguments=arguments)
+    for name, path, text, arguments in (
+        ("sandbox", "sandbox.sandbox", "Serve emulators of the remotes", _SANDBOX),
+        ("check", "check.check", "Test a connection, or the path of a callback, step by step", _CHECK),
+        ("watch", "watch.watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
+        ("receiver", "receiver.receiver", "Serve the receiver of callbacks and pushes", _RECEIVER),
+        ("push-url", "receiver.push_url", "Print the address to which a remote pushes", _PUSH_URL),
+        ("inbox", "inbox.inbox", "Show or prune the inbox, or print a new key for it", _INBOX),
+        ("adopt", "adopt.adopt", "Let a task wait for a remote task that it has not recorded", _ADOPT),
+    )
+)
+
+
+def get_commands() -> list[Any]:
+    """What the provider adds to Airflow's command line."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    found = [
+        ActionCommand(
+            name=one.name,
+            help=one.help,
+            func=one.run,
+            args=tuple(Arg(argument.flags, **argument.settings) for argument in one.arguments),
+        )
+        for one in COMMANDS
+    ]
+    return [GroupCommand(name=NAME, help=ABOUT, subcommands=found)]
+
+
+def parser() -> ArgumentParser:
+    """The parser of ``taskwatch``."""
+    made = ArgumentParser(prog=NAME, description=f"{ABOUT}.")
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
+    for one in COMMANDS:
+        command = commands.add_parser(one.name, help=one.help, description=f"{one.help}.")
+        for argument in one.arguments:
+            command.add_argument(*argument.flags, **argument.settings)
+        command.set_defaults(run=one.run)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """``taskwatch``: exits with 2 where the arguments are wrong, and with 130 when interrupted."""
+    given = parser().parse_args(arguments)
+    try:
+        given.run(given)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -56,7 +56,7 @@ def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
                     "callback_secrets": {
                         "description": "Secrets that sign the addresses of callbacks and pushes, separated by blanks "
                         "or commas, the newest first: the first signs, all verify. Tasks and receivers need the same "
-                        "ones. Without a secret there are no callbacks and no pushes. ``airflow taskwatch check "
+                        "ones. Without a secret there are no callbacks and no pushes. ``taskwatch check "
                         "--callbacks`` prints a new one.",
                         "version_added": "0.1.0",
                         "type": "string",
@@ -86,7 +86,7 @@ def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
                     "inbox_keys": {
                         "description": "Keys that encrypt, in the inbox, replies that a remote deletes after it has "
                         "sent them (Docplanner), until their events are stored; separated by blanks or commas, the "
-                        "newest first. ``airflow taskwatch inbox key`` prints a new one.",
+                        "newest first. ``taskwatch inbox key`` prints a new one.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "sensitive": True,

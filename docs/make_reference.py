@@ -19,6 +19,7 @@ from airflow.sdk import BaseOperator, BaseSensorOperator
 from airflow.sdk.exceptions import AirflowException
 
 import airflow_provider_taskwatch
+from airflow_provider_taskwatch import cli
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
 from airflow_provider_taskwatch.link import RemoteTaskLink
@@ -423,27 +424,26 @@ def _field_table(known: Mapping[str, Any]) -> list[str]:
 
 
 def _commands() -> list[str]:
-    shown = ["## Commands"]
-    for path in INFO["cli"]:
-        for group in load(path)():
-            for one in group.subcommands:
-                usage = " ".join(["airflow", group.name, one.name, *map(_usage, one.args)])
-                shown += ["", f"### `airflow {group.name} {one.name}`", "", f"{one.help}.", ""]
-                shown += ["```", usage, "```", "", *_table(("argument", "default", "meaning"), map(_arg, one.args))]
+    intro = "Since Airflow 3.2 `airflow taskwatch ...` takes the same commands."
+    shown = ["## Commands", "", intro]
+    for one in cli.COMMANDS:
+        usage = " ".join([cli.NAME, one.name, *map(_usage, one.arguments)])
+        shown += ["", f"### `{cli.NAME} {one.name}`", "", f"{one.help}.", "", "```", usage, "```", ""]
+        shown += _table(("argument", "default", "meaning"), map(_argument, one.arguments))
     return shown
 
 
-def _usage(arg: Any) -> str:
+def _usage(arg: cli.Argument) -> str:
     flag = arg.flags[0]
-    value = "" if arg.kwargs.get("action") == "store_true" else f" {flag.lstrip('-').replace('-', '_').upper()}"
+    value = "" if arg.settings.get("action") == "store_true" else f" {flag.lstrip('-').replace('-', '_').upper()}"
     if not flag.startswith("-"):
-        return f"[{flag.upper()}]" if arg.kwargs.get("nargs") == "?" else flag.upper()
+        return f"[{flag.upper()}]" if arg.settings.get("nargs") == "?" else flag.upper()
     return f"[{flag}{value}]"
 
 
-def _arg(arg: Any) -> tuple[str, str, str]:
-    choices, default = arg.kwargs.get("choices"), arg.kwargs.get("default")
-    words = f"{arg.kwargs['help']}: {', '.join(f'`{one}`' for one in choices)}" if choices else arg.kwargs["help"]
+def _argument(arg: cli.Argument) -> tuple[str, str, str]:
+    choices, default = arg.settings.get("choices"), arg.settings.get("default")
+    words = f"{arg.settings['help']}: {', '.join(f'`{one}`' for one in choices)}" if choices else arg.settings["help"]
     return f"`{arg.flags[0]}`", "" if default is None else f"`{default}`", words
 
 

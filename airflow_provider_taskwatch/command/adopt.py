@@ -1,4 +1,4 @@
-"""``airflow taskwatch adopt``: writes a ref into the record of a task, so that its next attempt waits for it."""
+"""``taskwatch adopt``: writes a ref into the record of a task, so that its next attempt waits for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``airflow taskwatch check``: tests a connection, or the receiver of callbacks, step by step."""
+"""``taskwatch check``: tests a connection, or the receiver of callbacks, step by step."""
 
 from __future__ import annotations
 

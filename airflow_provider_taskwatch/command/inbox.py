@@ -1,4 +1,4 @@
-"""``airflow taskwatch inbox``: shows the inbox, deletes what is old, prints a key."""
+"""``taskwatch inbox``: shows the inbox, deletes what is old, prints a key."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ def _show_status(store: Inbox) -> None:
         say("", f"receiver on {one.host}, {one.age_seconds:.0f} s ago", one.url)
     for name, holder in store.holders().items():
         say("", f"{name}: held by {holder}")
+    if kept := store.count_task_states():
+        say("", f"records of starts: {kept}, kept until their Airflow tasks are over; `prune` leaves them")
     for feed, number in Counter(one.feed for one in asides(store)).items():
         say("red", f"{feed}: {number} of its events cannot be read and are set aside;", "see `inbox show`")
     for cancel in unsettled(store):

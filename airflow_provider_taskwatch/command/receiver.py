@@ -1,4 +1,4 @@
-"""``airflow taskwatch receiver`` and ``push-url``: what remotes call, and the address for a remote that pushes."""
+"""``taskwatch receiver`` and ``push-url``: what remotes call, and the address for a remote that pushes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``airflow taskwatch sandbox``: serves the emulators of the remotes."""
+"""``taskwatch sandbox``: serves the emulators of the remotes."""
 
 from __future__ import annotations
 

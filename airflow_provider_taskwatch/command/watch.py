@@ -1,4 +1,4 @@
-"""``airflow taskwatch watch``: watches a remote task until it ends."""
+"""``taskwatch watch``: watches a remote task until it ends."""
 
 from __future__ import annotations
 

@@ -184,5 +184,5 @@ def restored_message(feed: str, before: int, number: int) -> str:
     )
 
 
-_SET_ASIDE = "cannot be read and are set aside; `airflow taskwatch inbox show` lists them"
-_KEPT = "it is kept, sealed, for three days: `airflow taskwatch inbox show --raw` shows it"
+_SET_ASIDE = "cannot be read and are set aside; `taskwatch inbox show` lists them"
+_KEPT = "it is kept, sealed, for three days: `taskwatch inbox show --raw` shows it"

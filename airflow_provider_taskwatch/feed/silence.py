@@ -14,7 +14,7 @@ def silence(inbox: Inbox) -> str:
         return ""
     return (
         f"no receiver has been heard of in {inbox!r} for {SILENT_SECONDS / 60:.0f} minutes: either none runs (the "
-        "plugin on the API server, or `airflow taskwatch receiver`), or it writes into another inbox ([taskwatch] "
+        "plugin on the API server, or `taskwatch receiver`), or it writes into another inbox ([taskwatch] "
         "inbox_url differs)"
     )
 

@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.core.error import InboxError
 log = logging.getLogger(__name__)
 
 ACCOUNT_ONLY = 0o600
-RESTORE = "restore it, or let `airflow taskwatch inbox` begin an empty one"
+RESTORE = "restore it, or let `taskwatch inbox` begin an empty one"
 
 Info = MutableMapping[Any, Any]
 

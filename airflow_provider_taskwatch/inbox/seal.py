@@ -47,7 +47,7 @@ class Seal:
             ) from None
 
 
-_REMEDY = "`airflow taskwatch inbox key` prints a fresh one; set it wherever triggerers and workers run"
+_REMEDY = "`taskwatch inbox key` prints a fresh one; set it wherever triggerers and workers run"
 
 
 def fresh_key() -> str:

@@ -109,7 +109,7 @@ class PushRoute(Route):
         if self._seal is None:
             log.error("%s was not taken: %s; set [taskwatch] inbox_keys to keep such ones", what, problem)
             return Response(status_code=422)
-        log.error("%s was set aside: %s; `airflow taskwatch inbox show` shows it", what, problem)
+        log.error("%s was set aside: %s; `taskwatch inbox show` shows it", what, problem)
         one = Unreadable(content=body, problem=f"a push: {problem}")
         aside = set_aside(ticket.channel, one, self._clock(), self._seal)
         return await self._body_reader.store(aside, what) or Response(status_code=204)

@@ -157,7 +157,7 @@ def secrets_problem(secrets: Sequence[str]) -> str:
     return ""
 
 
-_REMEDY = "`airflow taskwatch check --callbacks` prints a fresh one where none is set"
+_REMEDY = "`taskwatch check --callbacks` prints a fresh one where none is set"
 
 
 def fresh_secret() -> str:

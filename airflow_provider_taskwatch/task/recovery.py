@@ -334,7 +334,7 @@ class Recovery:
         instance = self._job.instance
         index = f" --map-index {instance.map_index}" if instance.map_index >= 0 else ""
         ids = shlex.join((instance.dag_id, instance.run_id, instance.task_id))
-        return f"airflow taskwatch adopt {ids}{index}{' --force' if is_known else ''} {ref}"
+        return f"taskwatch adopt {ids}{index}{' --force' if is_known else ''} {ref}"
 
 
 def _with_refusal(flow: Flow[Effect]) -> Flow[tuple[Effect, RemoteError | None]]:

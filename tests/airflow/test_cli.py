@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import subprocess
+import sys
 from argparse import ArgumentParser
+from pathlib import Path
 
 import pytest
 
-from airflow_provider_taskwatch.cli import get_commands
+from airflow_provider_taskwatch import __version__
+from airflow_provider_taskwatch.cli import get_commands, main
 from tests.airflow.conftest import Airflow
 
 
@@ -69,3 +75,67 @@ def test_airflows_own_parser_refuses_a_wrong_number(airflow: Airflow) -> None:
 
     assert done.returncode == 2
     assert "argument --older-than-days: '-5' is not a number of days from 0.001 to 36500" in done.stderr
+
+
+# --- taskwatch, without Airflow's command line
+
+
+def ended(*arguments: str) -> object:
+    """The exit code of ``taskwatch``."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return end.value.code
+
+
+def test_help_lists_the_commands_of_airflow_taskwatch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--help") == 0
+    shown = capsys.readouterr().out
+    [group] = get_commands()
+    for one in group.subcommands:
+        assert f"\n    {one.name} " in shown
+        assert ended(one.name, "--help") == 0
+        assert f"usage: taskwatch {one.name}" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--version") == 0
+    assert capsys.readouterr().out == f"taskwatch {__version__}\n"
+
+
+@pytest.mark.parametrize("line", ["", "nothing", "watch", "watch a 7 --timeout=x", "inbox eat"])
+def test_wrong_arguments_are_refused_with_the_usage(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    assert ended(*line.split()) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("usage: taskwatch")
+    assert re.match(r"taskwatch.*: error: ", shown.splitlines()[-1])
+
+
+def test_a_command_s_error_is_a_line_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("watch", "nowhere", "7") == 2
+    assert capsys.readouterr().out.startswith("connection 'nowhere' cannot be read")
+
+
+def test_an_interrupted_command_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("airflow_provider_taskwatch.command.check.check", interrupt)
+    assert ended("check", "automic_default") == 130
+
+
+@pytest.mark.process
+def test_the_script_imports_airflow_only_where_a_command_needs_it() -> None:
+    script = Path(sys.executable).with_name("taskwatch")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", script, "sandbox", "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"the sandbox cannot listen on 127.0.0.1:{port}" in done.stdout
+    assert "airflow_provider_taskwatch.sandbox.server" in done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.split("|")[-1].strip() in ("airflow", "sqlalchemy")]

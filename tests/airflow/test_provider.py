@@ -267,7 +267,7 @@ def test_watch_ends_with_the_task(airflow: Airflow, box: Running) -> None:
 def watch(
     box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Runs ``airflow taskwatch watch`` in this process; returns exit code and output."""
+    """Runs ``taskwatch watch`` in this process; returns exit code and output."""
     general = {"conn_type": "taskwatch", "host": box.url, "password": "t", "extra": {"auth": "bearer"}}
     for name, value in {**box.environment(), "AIRFLOW_CONN_GENERAL": json.dumps(general)}.items():
         monkeypatch.setenv(name, value)

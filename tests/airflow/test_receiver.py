@@ -28,6 +28,7 @@ from airflow_provider_taskwatch.hub.canceller import SETTLED, message_of, write_
 from airflow_provider_taskwatch.inbox.aside import set_aside
 from airflow_provider_taskwatch.inbox.message import Message
 from airflow_provider_taskwatch.inbox.seal import Seal, fresh_key
+from airflow_provider_taskwatch.inbox.task_state import TaskKey
 from airflow_provider_taskwatch.plugin import TaskWatchPlugin, receiver_apps
 from airflow_provider_taskwatch.receiver.server import listen
 from airflow_provider_taskwatch.receiver.token import Keys
@@ -146,7 +147,7 @@ def python(*args: str, variables: Mapping[str, str]) -> str:
 
 @contextmanager
 def receiver(variables: Mapping[str, str]) -> Iterator[str]:
-    """``airflow taskwatch receiver`` as a process, and its address."""
+    """``taskwatch receiver`` as a process, and its address."""
     with subprocess.Popen(
         [sys.executable, "-m", "airflow", "taskwatch", "receiver", "--port", "0"],
         env={**os.environ, **variables},
@@ -207,6 +208,17 @@ def test_the_inbox_shows_its_receivers_without_its_password(run: Run, tmp_path: 
 def test_the_inbox_shows_who_reads_feeds(run: Run) -> None:
     open_inbox().lease("pump acronis tasks", "host-1 4711 some-uuid", 60.0)
     assert run("inbox", action="status")[1][1:] == ["pump acronis tasks: held by host-1 4711 some-uuid"]
+
+
+def test_the_inbox_shows_how_many_starts_it_remembers(run: Run) -> None:
+    """Below Airflow 3.3 it keeps their records."""
+    task = TaskKey(airflow="a", dag_id="d", run_id="r", task_id="t")
+    for key in ("taskwatch_start", "other"):
+        open_inbox().replace_task_state(task, key, None, "{}")
+    shown = ["records of starts: 1, kept until their Airflow tasks are over; `prune` leaves them"]
+    assert run("inbox", action="status")[1][1:] == shown
+    assert run("inbox", action="prune", older_than_days=0.001, sealed=True)[0] == 0
+    assert run("inbox", action="status")[1][1:] == shown
 
 
 def test_the_inbox_shows_the_kills_that_have_not_reached_their_remote(run: Run) -> None:

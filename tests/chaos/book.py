@@ -13,7 +13,7 @@ from tests.chaos.plan import DEADLINE_SECONDS, STARTERS, Job, Kind
 GOOD = ("succeeded", "skipped")
 BAD = ("failed", "cancelled", "lost")
 ENDED = ("success", "failed", "skipped")
-EXPLANATION = "airflow taskwatch adopt"
+EXPLANATION = "taskwatch adopt"
 """Part of the error of a task that does not start again, because it is unknown whether it has started."""
 EARLY_SECONDS = 2.0
 """Tolerance for an early deadline: clocks are rounded, and there is a last poll."""

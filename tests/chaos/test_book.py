@@ -84,7 +84,7 @@ def test_a_task_that_started_nothing_is_a_violation() -> None:
 
 @pytest.mark.parametrize("executions", [(), (replace(GOOD, job=ACQUIA.name),)])
 def test_an_explained_unknown_start_without_a_marker_is_in_order(executions: Any) -> None:
-    explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
+    explained = replace(FAILED, log="run `taskwatch adopt ...`")
     assert broken(books(ACQUIA, *executions, ended=explained)) == []
 
 
@@ -93,7 +93,7 @@ def test_an_unexplained_unknown_start_is_a_violation() -> None:
 
 
 def test_an_unknown_start_with_a_marker_is_a_violation() -> None:
-    explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
+    explained = replace(FAILED, log="run `taskwatch adopt ...`")
     assert broken(books(JOB, GOOD, ended=explained)) == ["outcomes"]
 
 
@@ -207,7 +207,7 @@ def test_a_planned_kill_or_user_act_that_did_not_happen_is_a_violation() -> None
 
 
 def test_a_kill_is_not_missing_if_a_lost_reply_has_ended_the_task_before() -> None:
-    explained = replace(FAILED, log="run `airflow taskwatch adopt ...`")
+    explained = replace(FAILED, log="run `taskwatch adopt ...`")
     assert broken(books(replace(ACQUIA, point="stored", victim="task"), ended=explained)) == []
 
 

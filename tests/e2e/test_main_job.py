@@ -139,7 +139,7 @@ def test_a_start_without_marker_and_reply_is_not_repeated_but_can_be_adopted(
     run = airflow.trigger("acquia", conf={"path": path})
     assert run.wait() == "failed"
     assert run.task("run").try_number == 1
-    assert "airflow taskwatch adopt" in run.task("run").log()
+    assert "taskwatch adopt" in run.task("run").log()
 
     [task] = started(sandbox, path)
     adopted = airflow.command("taskwatch", "adopt", run.dag_id, run.run_id, "run", task["ref"])

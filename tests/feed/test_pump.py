@@ -266,7 +266,7 @@ async def test_an_unreadable_reply_of_a_consuming_feed_is_reported_and_the_next_
         remote.emit(1)
         await until(lambda: stored(inbox) == ["1"])
 
-    assert "`airflow taskwatch inbox show --raw` shows it" in waiting.warnings[0]
+    assert "`taskwatch inbox show --raw` shows it" in waiting.warnings[0]
     assert [one.problem for one in inbox.sealed()] == ["the answer is no JSON"]
 
 
@@ -290,7 +290,7 @@ async def test_unreadable_events_are_counted_and_logged_at_intervals_and_the_oth
     errors = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
     assert errors == waiting.warnings
     [message] = errors
-    assert message.startswith("the feed fake queue: 1 of its events cannot be read and are set aside; `airflow")
+    assert message.startswith("the feed fake queue: 1 of its events cannot be read and are set aside; `taskwatch inbox")
 
 
 async def test_keys_are_fetched_in_a_thread_because_a_command_may_provide_them() -> None:
@@ -417,7 +417,7 @@ def test_invalid_settings_fail_the_waiters_at_once(inbox: Inbox) -> None:
     in_virtual_time(work)
     [error] = waiting.errors
     assert isinstance(error, ConfigurationError)
-    assert "airflow taskwatch inbox key" in str(error)
+    assert "taskwatch inbox key" in str(error)
 
 
 def test_a_requested_pause_is_kept_only_while_a_waiter_is_left() -> None:

@@ -212,7 +212,7 @@ def test_events_stored_after_a_crash_carry_the_time_of_their_sealing(inbox: Inbo
 
 
 def test_an_unreadable_reply_stays_sealed_and_the_error_names_the_command_that_shows_it(inbox: Inbox) -> None:
-    with pytest.raises(ReplyError, match=r"is no JSON; it is kept, .* `airflow taskwatch inbox show --raw` shows it"):
+    with pytest.raises(ReplyError, match=r"is no JSON; it is kept, .* `taskwatch inbox show --raw` shows it"):
         drive(reading(inbox, is_consuming=True).turn(place("")), reply(200, b"<html>"))
     drive(reading(inbox, is_consuming=True).turn(place("")), EVENTS)
 
@@ -327,7 +327,7 @@ def test_remarks_hold_the_number_and_the_command_but_no_content() -> None:
     (level, message), *others = remarks("fake queue", batch)
     assert level == logging.ERROR
     assert message == (
-        "the feed fake queue: 2 of its events cannot be read and are set aside; `airflow taskwatch inbox show` lists "
+        "the feed fake queue: 2 of its events cannot be read and are set aside; `taskwatch inbox show` lists "
         "them: an event cannot be read (TypeError)"
     )
     assert others == [

@@ -73,7 +73,7 @@ def test_a_removed_file_is_neither_read_nor_written(
 
     for _ in range(2):
         for ask in (lambda: inbox.add([OTHER]), lambda: inbox.read(Cursor()), inbox.heartbeats, inbox.end):
-            with pytest.raises(InboxError, match=r"inbox.db is gone: its file was .*or let `airflow taskwatch inbox`"):
+            with pytest.raises(InboxError, match=r"inbox.db is gone: its file was .*or let `taskwatch inbox`"):
                 ask()
     assert not (folder / "inbox.db").exists() or not (folder / "inbox.db").stat().st_size
 
@@ -166,7 +166,7 @@ def test_the_error_for_a_database_without_tables_names_the_remedy(open_inbox: Op
     with psycopg.connect(postgres_url, autocommit=True) as database:
         database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
-    with pytest.raises(InboxError, match=r"taskwatch_message.* does not exist; restore it, or let `airflow taskwatch"):
+    with pytest.raises(InboxError, match=r"taskwatch_message.* does not exist; restore it, or let `taskwatch"):
         inbox.add([OTHER])
     other.end()
     assert inbox.add([OTHER]) == 1

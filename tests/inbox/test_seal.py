@@ -35,5 +35,5 @@ def test_the_error_for_an_invalid_key_names_the_remedy_and_shows_no_key(keys: li
     with pytest.raises(ConfigurationError, match=message) as caught:
         Seal(keys)
 
-    assert "`airflow taskwatch inbox key` prints a fresh one" in str(caught.value)
+    assert "`taskwatch inbox key` prints a fresh one" in str(caught.value)
     assert "hush-hush" not in str(caught.value)

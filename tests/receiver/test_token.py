@@ -106,7 +106,7 @@ def test_a_removed_secret_no_longer_verifies() -> None:
     [((), "callback_secrets is not set"), ((SECRET, "hush-hush"), "1 of 2 have fewer than 32 characters")],
 )
 def test_invalid_secrets_are_refused_and_not_shown(secrets: tuple[str, ...], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"{message}.*; `airflow taskwatch check --callbacks`") as caught:
+    with pytest.raises(ConfigurationError, match=rf"{message}.*; `taskwatch check --callbacks`") as caught:
         Keys(secrets)
     assert "hush-hush" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""``airflow taskwatch adopt``: what a person says of a task's own remote task is checked before it is believed."""
+"""``taskwatch adopt``: what a person says of a task's own remote task is checked before it is believed."""
 
 from __future__ import annotations
 

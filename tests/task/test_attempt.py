@@ -477,7 +477,7 @@ def test_where_the_remote_keeps_no_marker_a_person_decides(box: Running) -> None
     dies_before_the_reply(life, box)
     with pytest.raises(AirflowFailException, match="clear this task to start again") as caught:
         life.retry()
-    assert f"airflow taskwatch adopt d {life.run_id} t REF`" in str(caught.value)
+    assert f"taskwatch adopt d {life.run_id} t REF`" in str(caught.value)
     assert len(started(box)) == 1
 
 
@@ -520,7 +520,7 @@ RECORD = Record(start_id="0123456789ab", fingerprint="", max_tries=0, started_at
 
 
 def adopt(life: Life, ref: str) -> None:
-    """What ``airflow taskwatch adopt`` does to the store."""
+    """What ``taskwatch adopt`` does to the store."""
     record = adopted(life.open_record, ref)
     life.store.set(KEY, record.to_json())
 

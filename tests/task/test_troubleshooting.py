@@ -29,7 +29,7 @@ def quoted(page: str) -> list[str]:
 
 EXPLAINED = quoted(PAGE)
 OF_CHECK = quoted(PAGE.partition("| `check` says |")[2].partition("\n\n")[0])
-"""Those in the table of ``airflow taskwatch check``."""
+"""Those in the table of ``taskwatch check``."""
 
 
 def is_quoted(message: str, one: str) -> bool:
