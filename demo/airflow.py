@@ -139,10 +139,12 @@ class PrivateAirflow:
         """Everything that a component wrote to its standard output and error."""
         return self._components[component].log_path.read_text(errors="replace")
 
-    def command(self, *arguments: str, within_seconds: float = ROOM_SECONDS) -> subprocess.CompletedProcess[str]:
-        """Run ``airflow`` with these arguments in the environment of the components."""
+    def command(
+        self, *arguments: str, program: Sequence[str] = _AIRFLOW, within_seconds: float = ROOM_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``airflow``, or another program, with these arguments in the environment of the components."""
         return subprocess.run(
-            [*_AIRFLOW, *arguments],
+            [*program, *arguments],
             env=self.env,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
@@ -13,6 +15,7 @@ from demo.airflow import PrivateAirflow
 from demo.api import DagRun
 from demo.wait import until
 
+TASKWATCH = str(Path(sys.executable).with_name("taskwatch"))
 _numbers = itertools.count(1)
 
 
@@ -142,7 +145,7 @@ def test_a_start_without_marker_and_reply_is_not_repeated_but_can_be_adopted(
     assert "taskwatch adopt" in run.task("run").log()
 
     [task] = started(sandbox, path)
-    adopted = airflow.command("taskwatch", "adopt", run.dag_id, run.run_id, "run", task["ref"])
+    adopted = airflow.command("adopt", run.dag_id, run.run_id, "run", task["ref"], program=(TASKWATCH,))
     assert adopted.returncode == 0, adopted.stderr
     run.task("run").clear()
 
