@@ -91,6 +91,10 @@ class ConfigurationError(TaskWatchError):
     """A connection, an argument or an id is missing or malformed. The message says which, and what to do."""
 
 
+class TriggerArgumentError(ConfigurationError, TypeError):
+    """An argument of a trigger is malformed. Any error but a ``TypeError`` of its constructor ends Airflow's triggerer."""
+
+
 class TransportError(TaskWatchError):
     """The remote was not reached, or its reply was lost.
 

@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, whole
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 
-from .base import BriefEvent, WorkerClock
+from .base import BriefEvent, WorkerClock, mapping
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.feed.waiter_index import Waiter
@@ -55,8 +55,8 @@ class EventTrigger(WorkerClock, BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
-        self.feed = dict(feed)
-        self.want = dict(want)
+        self.feed = mapping(feed)
+        self.want = mapping(want)
         self.deadline = deadline
         self.ahead_seconds = ahead_seconds
         self.resumable_from = resumable_from

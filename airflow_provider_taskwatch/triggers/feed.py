@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.compat.watcher_arguments import unwrapped
+from airflow_provider_taskwatch.core.error import ConfigurationError, TriggerArgumentError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.plain import plain
 
@@ -48,19 +49,24 @@ class FeedTrigger(BaseEventTrigger):
         batch_size: int = 100,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        if not name:
-            raise ConfigurationError("name is empty; it is what the position in the feed belongs to")
-        if not 1 <= batch_size <= 256:
-            raise ConfigurationError(f"batch_size must be between 1 and 256, not {batch_size!r}")
-        match = plain("match", match or {})
-        EventFilter(names=names, match=match).check()
         self.name = name
         self.conn_id = conn_id
-        self.feed = plain("feed", feed or {})
-        self.names = plain("names", names)
         self.subject = subject
-        self.match = match
         self.batch_size = batch_size
+        try:
+            self.feed = unwrapped(plain("feed", feed or {}))
+            self.names = plain("names", names)
+            self.match = unwrapped(plain("match", match or {}))
+            self._check()
+        except ConfigurationError as error:
+            raise TriggerArgumentError(str(error)) from None
+
+    def _check(self) -> None:
+        if not self.name:
+            raise ConfigurationError("name is empty; it is what the position in the feed belongs to")
+        if not isinstance(self.batch_size, int) or not 1 <= self.batch_size <= 256:
+            raise ConfigurationError(f"batch_size must be between 1 and 256, not {self.batch_size!r}")
+        EventFilter(names=self.names, match=self.match).check()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__qualname__}", {

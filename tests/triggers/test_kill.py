@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.hub import canceller
 from airflow_provider_taskwatch.hub.canceller import KEPT, SETTLED
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.triggers import watch as module
 from airflow_provider_taskwatch.triggers.watch import WatchTrigger
 from tests.triggers.test_watch import Supervisor, automic_task, first_event, is_cancelled, trigger_for, watching
 from tests.until import until
@@ -199,3 +200,67 @@ async def test_a_kill_by_a_clear_is_left_to_the_next_attempt(
     await trigger.on_kill()
 
     assert "the task is scheduled, and its next attempt goes on with it, or cancels it" in capsys.readouterr().out
+
+
+# --- below Airflow 3.3, which cancels `run` and calls no `on_kill`
+
+
+@pytest.fixture
+def _without_on_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CALLS_ON_KILL", False)
+
+
+@pytest.mark.usefixtures("_without_on_kill")
+async def test_a_cancelled_run_cancels_at_the_remote_where_a_user_ended_the_task(
+    box: Running, supervisor: Slow
+) -> None:
+    trigger = killed(box)
+    async with watching(trigger, box) as running:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert is_cancelled(box, trigger.ref)
+
+
+@pytest.mark.usefixtures("_without_on_kill")
+@pytest.mark.parametrize("state", ["deferred", "scheduled", "queued", "running", "up_for_retry"])
+async def test_a_cancelled_run_leaves_a_task_alone_that_goes_on(box: Running, supervisor: Slow, state: str) -> None:
+    supervisor.state = state
+    trigger = killed(box, keeps_record=True)
+    async with watching(trigger, box) as running:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert not is_cancelled(box, trigger.ref)
+
+
+@pytest.mark.usefixtures("_without_on_kill")
+def test_a_triggerer_that_ends_asks_nothing_and_cancels_nothing(
+    box: Running, supervisor: Slow, inbox: SqlInbox
+) -> None:
+    """A triggerer with a thousand waits would ask Airflow a thousand times while it ends."""
+    trigger = killed(box)
+
+    async def triggerer() -> None:
+        async with watching(trigger, box) as running:
+            running.cancel = lambda *_: True  # type: ignore[method-assign]
+
+    asyncio.run(triggerer())
+    assert not any(isinstance(one, GetTaskStates) for one in supervisor.asked)
+    assert not is_cancelled(box, trigger.ref)
+    assert not inbox.after(KEPT, 0)
+
+
+async def test_airflow_3_3_calls_on_kill_itself(
+    box: Running, supervisor: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CALLS_ON_KILL", True)
+    trigger = killed(box)
+    async with watching(trigger, box) as running:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert not any(isinstance(one, GetTaskStates) for one in supervisor.asked)
