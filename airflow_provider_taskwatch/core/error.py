@@ -92,7 +92,7 @@ class ConfigurationError(TaskWatchError):
 
 
 class TriggerArgumentError(ConfigurationError, TypeError):
-    """An argument of a trigger is malformed. Any error but a ``TypeError`` of its constructor ends Airflow's triggerer."""
+    """An argument of a trigger is malformed. Only a ``TypeError`` of its constructor does not end the triggerer."""
 
 
 class TransportError(TaskWatchError):

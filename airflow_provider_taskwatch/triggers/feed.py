@@ -64,7 +64,8 @@ class FeedTrigger(BaseEventTrigger):
     def _check(self) -> None:
         if not self.name:
             raise ConfigurationError("name is empty; it is what the position in the feed belongs to")
-        if not isinstance(self.batch_size, int) or not 1 <= self.batch_size <= 256:
+        size: object = self.batch_size
+        if not isinstance(size, int) or not 1 <= size <= 256:
             raise ConfigurationError(f"batch_size must be between 1 and 256, not {self.batch_size!r}")
         EventFilter(names=self.names, match=self.match).check()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_taskwatch.compat.trigger_kill import CALLS_ON_KILL, is_shutdown
+from airflow_provider_taskwatch.compat.trigger_kill import CALLS_ON_KILL, is_shutdown, note_triggerer
 from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError, described
@@ -103,6 +103,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event, and no await after it: Airflow 3.3.2 calls ``on_kill`` on a trigger that lingers."""
+        note_triggerer()
         try:
             event = await self._event(await self._outcome())
             if not isinstance(event, TaskSuccessEvent):

@@ -244,10 +244,17 @@ def test_a_triggerer_that_ends_asks_nothing_and_cancels_nothing(
     trigger = killed(box)
 
     async def triggerer() -> None:
-        async with watching(trigger, box) as running:
-            running.cancel = lambda *_: True  # type: ignore[method-assign]
+        waits.append(asyncio.create_task(first_event(trigger)))
+        await until(lambda: any(one["ref"] == trigger.ref and one["method"] == "GET" for one in box.sandbox.log()))
 
-    asyncio.run(triggerer())
+    waits: list[asyncio.Task[Any]] = []
+    with asyncio.Runner() as runner:
+        runner.run(triggerer())
+        for one in (tasks := asyncio.all_tasks(loop := runner.get_loop())):
+            one.cancel()
+        loop.run_until_complete(asyncio.wait(tasks))
+        runner.run(until(lambda: not asyncio.all_tasks(loop) - {asyncio.current_task()}))
+    assert waits[0].cancelled()
     assert not any(isinstance(one, GetTaskStates) for one in supervisor.asked)
     assert not is_cancelled(box, trigger.ref)
     assert not inbox.after(KEPT, 0)
