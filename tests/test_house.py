@@ -11,8 +11,8 @@ import pytest
 
 from tests.walk import PACKAGE, ROOT
 
-MAX_FILES = 59
-MAX_LINES = 9_700
+MAX_FILES = 62
+MAX_LINES = 9_950
 """What one deferrable run takes today. Lower them when the way becomes shorter."""
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
+from airflow_provider_taskwatch.config.airflow_id import airflow_id
+from airflow_provider_taskwatch.config.inbox import open_shared_inbox
 from airflow_provider_taskwatch.core.error import LeaseError, TaskWatchError, described
 from airflow_provider_taskwatch.inbox.message import DAY_SECONDS
 from airflow_provider_taskwatch.inbox.task_state import TaskKey
@@ -130,3 +132,22 @@ def _is_over(ti: Any, task: TaskKey) -> bool:
         dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
     )
     return str(next(iter(states.get(task.run_id, {}).values()), "removed")) in OVER
+
+
+def state_in_inbox(context: Mapping[str, Any], airflow: str = "") -> InboxTaskState | None:
+    """The state of the task instance of a context, in the inbox; None where the workers share none.
+
+    :param airflow: the id of this Airflow; empty to look it up, or to make it.
+    :raises TaskWatchError: where Airflow or the inbox does not answer.
+    """
+    if (inbox := open_shared_inbox()) is None:
+        return None
+    ti = context["ti"]
+    task = TaskKey(
+        airflow=airflow or airflow_id(inbox),
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+    )
+    return InboxTaskState(inbox, task, mark_of(context))

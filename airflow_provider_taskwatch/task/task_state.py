@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_taskwatch.compat.task_state import NEVER_EXPIRE, TaskState, airflows_task_state
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.inbox.task_state import TaskKey
 
-from .inbox_state import InboxTaskState, mark_of
+if TYPE_CHECKING:
+    from .inbox_state import InboxTaskState
 
 NOT_SHARED = "Airflow below 3.3 has no task state store, and the inbox is a file that other workers do not share"
 SHARE_IT = "let [taskwatch] inbox_url, or the Airflow connection 'taskwatch_inbox', name a PostgreSQL database"
@@ -24,12 +24,21 @@ class MovingTaskState:
 
     def get(self, key: str, default: Any = None) -> Any:
         value = self._store.get(key)
-        if value is None and (earlier := _in_inbox(self._context, is_new=False)) is not None:
-            value = earlier.get(key)
-            if value is not None:
-                self._store.set(key, value, retention=NEVER_EXPIRE)
-                earlier.delete(key)
+        value = self._move(key) if value is None else value
         return default if value is None else value
+
+    def _move(self, key: str) -> Any:
+        from airflow_provider_taskwatch.config.airflow_id import find_airflow_id
+
+        from .inbox_state import state_in_inbox
+
+        airflow = find_airflow_id()
+        earlier = state_in_inbox(self._context, airflow) if airflow else None
+        value = earlier.get(key) if earlier else None
+        if earlier and value is not None:
+            self._store.set(key, value, retention=NEVER_EXPIRE)
+            earlier.delete(key)
+        return value
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         self._store.set(key, value, retention=retention)
@@ -44,10 +53,11 @@ def task_state(context: Mapping[str, Any], *, is_moving: bool) -> TaskState | No
     :param is_moving: whether to look in the inbox, too, for what an Airflow below 3.3 has left there.
     :raises TaskWatchError: where Airflow or the inbox does not answer.
     """
-    store = airflows_task_state(context)
-    if store is None:
-        return _in_inbox(context, is_new=True)
-    return MovingTaskState(store, context) if is_moving else store
+    if (store := airflows_task_state(context)) is not None:
+        return MovingTaskState(store, context) if is_moving else store
+    from .inbox_state import state_in_inbox
+
+    return state_in_inbox(context)
 
 
 def durable_state(context: Mapping[str, Any], durable: bool | None, log: Any) -> TaskState | None:
@@ -59,10 +69,9 @@ def durable_state(context: Mapping[str, Any], durable: bool | None, log: Any) ->
     """
     from airflow_provider_taskwatch.config.inbox import retention_days
 
-    ti = context["ti"]
-    state = None if durable is False else task_state(context, is_moving=ti.try_number > 1)
-    if isinstance(state, InboxTaskState):
-        state.prune(ti, retention_days(), log)
+    state = None if durable is False else task_state(context, is_moving=context["ti"].try_number > 1)
+    if state is not None and airflows_task_state(context) is None:
+        cast("InboxTaskState", state).prune(context["ti"], retention_days(), log)
     if state is None and durable:
         raise ConfigurationError(f"durable=True cannot be kept: {NOT_SHARED}; {SHARE_IT}, or drop durable=True")
     if state is None and durable is None:
@@ -72,27 +81,3 @@ def durable_state(context: Mapping[str, Any], durable: bool | None, log: Any) ->
             SHARE_IT,
         )
     return state
-
-
-def _in_inbox(context: Mapping[str, Any], *, is_new: bool) -> InboxTaskState | None:
-    """The state in the inbox; None where the workers share none.
-
-    :param is_new: whether to make what is missing; else None where this Airflow has never kept a state there.
-    """
-    from airflow_provider_taskwatch.config.airflow_id import airflow_id, find_airflow_id
-    from airflow_provider_taskwatch.config.inbox import open_shared_inbox
-
-    known = None if is_new else find_airflow_id()
-    if known is None and not is_new:
-        return None
-    if (inbox := open_shared_inbox()) is None:
-        return None
-    ti = context["ti"]
-    task = TaskKey(
-        airflow=known or airflow_id(inbox),
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=ti.task_id,
-        map_index=-1 if ti.map_index is None else ti.map_index,
-    )
-    return InboxTaskState(inbox, task, mark_of(context))

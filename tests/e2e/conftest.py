@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_2_PLUS
 
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
@@ -50,9 +51,10 @@ def dmz_url() -> str:
 
 @pytest.fixture(scope="session")
 def airflow(served: Running, database_url: str | None, dmz_url: str) -> Iterator[PrivateAirflow]:
-    """A running Airflow; its DAGs are the files in ``tests/e2e/dags``, its connections lead to the sandbox."""
+    """A running Airflow. Its connections lead to the sandbox; the DAGs in ``dags_3_2`` need Airflow 3.2."""
     env = served.environment() | {"DMZ_RECEIVER_URL": dmz_url, "AIRFLOW_CONN_DOCPLANNER_PUSH": _pushing(served)}
-    with PrivateAirflow(dags=HERE / "dags", env=env, database_url=database_url) as airflow:
+    dags = [HERE / "dags", *([HERE / "dags_3_2"] if AIRFLOW_V_3_2_PLUS else [])]
+    with PrivateAirflow(dags=dags, env=env, database_url=database_url) as airflow:
         yield airflow
 
 

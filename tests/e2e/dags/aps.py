@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, SyncCallback, task
+from airflow.sdk import DAG, task
 
 from airflow_provider_taskwatch.notifications.aps import ApsNotifier
 from airflow_provider_taskwatch.operators.aps import (
@@ -57,18 +56,3 @@ with DAG(
             raise ValueError("the disk is full")
 
     run("{{ dag_run.conf['is_good'] }}")
-
-
-def late(dag_id: str, callback: Any) -> None:
-    """A DAG that misses its deadline."""
-    alert = DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=timedelta(seconds=2), callback=callback
-    )
-    with DAG(dag_id, schedule=None, deadline=alert) as dag:
-        ApsNotificationSensor(task_id="run", notification_id=REF, poll_interval=2)
-    globals()[dag_id] = dag
-
-
-LATE: dict[str, Any] = {"status": "error", "details": "__reason__", **ABOUT}
-late("aps_late", AsyncCallback(ApsNotifier, kwargs=LATE))
-late("aps_late_by_executor", SyncCallback(ApsNotifier, kwargs=LATE))
