@@ -40,14 +40,6 @@ class BriefEvent(TriggerEvent):
     __str__ = __repr__
 
 
-def mapping(value: object) -> dict[str, Any]:
-    """An argument that is a dict; empty for anything else, which the trigger refuses when it runs.
-
-    Any error but a ``TypeError`` of a trigger's constructor ends the triggerer (Airflow 3.1.8 to 3.3.2).
-    """
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
 class WorkerClock:
     """The time of the worker, as far as its trigger knows it. The class that it is mixed into has the arguments."""
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_taskwatch.core.error import EventsLostError, TaskWatchError
+from airflow_provider_taskwatch.core.error import EventsLostError, TaskWatchError, TriggerArgumentError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.feed import Event, whole
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 
-from .base import BriefEvent, WorkerClock, mapping
+from .base import BriefEvent, WorkerClock
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.feed.waiter_index import Waiter
@@ -55,8 +55,11 @@ class EventTrigger(WorkerClock, BaseTrigger):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
-        self.feed = mapping(feed)
-        self.want = mapping(want)
+        for name, value in (("feed", feed), ("want", want)):
+            if not isinstance(value, Mapping):
+                raise TriggerArgumentError(f"{name} must be a dict, not {value!r:.80}")
+        self.feed = dict(feed)
+        self.want = dict(want)
         self.deadline = deadline
         self.ahead_seconds = ahead_seconds
         self.resumable_from = resumable_from

@@ -24,7 +24,7 @@ from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, next_poll, watch
 
-from .base import BriefEvent, WorkerClock, mapping
+from .base import BriefEvent, WorkerClock
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.system import System
@@ -59,7 +59,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
         self.started_at = started_at
-        self.plan = mapping(plan)
+        self.plan = _plan_of(plan)
         self.start_id = start_id
         self.ahead_seconds = ahead_seconds
         self.resumable_from = resumable_from
@@ -271,3 +271,8 @@ class WatchTrigger(WorkerClock, BaseTrigger):
             unknown_until=self._started_at.timestamp() + grace,
             valid_until=None if deadline is None else deadline.timestamp(),
         )
+
+
+def _plan_of(given: object) -> dict[str, Any]:
+    """A plan; empty for anything else, which is refused when the trigger runs."""
+    return dict(given) if isinstance(given, Mapping) else {}
