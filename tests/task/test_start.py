@@ -178,7 +178,7 @@ def test_a_lost_reply_on_acquia_is_for_a_person(box: Running, fault: str) -> Non
     box.sandbox.add_fault(fault, method="POST", endpoint="api", times=1)
     life = acquia()
     life.map_index = 4
-    with pytest.raises(AirflowFailException, match=r"clear this task .* taskwatch adopt d .* t --map-index 4 REF"):
+    with pytest.raises(AirflowFailException, match=r"clear this task .*`taskwatch adopt d .* t --map-index 4 REF"):
         life.execute()
     assert life.open_record.ref is None
     assert len(started(box)) == (fault == "lost_reply")
