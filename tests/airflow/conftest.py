@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+TASKWATCH = str(Path(sys.executable).with_name("taskwatch"))
 FILE_TYPE = re.compile(r"^.*FileType is deprecated.*\[py\.warnings\].*\n", re.MULTILINE)
 """Airflow's command line (3.3.2) writes it to the output of each command under Python 3.14."""
 
@@ -21,17 +22,28 @@ Airflow = Callable[..., subprocess.CompletedProcess[str]]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs Airflow's commands or the example DAGs."""
     for item in items:
-        if HERE in item.path.parents and {"airflow", "results"} & set(getattr(item, "fixturenames", ())):
+        if HERE in item.path.parents and {"airflow", "taskwatch", "results"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
 
 
 @pytest.fixture(scope="session")
 def airflow() -> Airflow:
     """Runs ``airflow ...`` and returns what came of it."""
+    return running(sys.executable, "-m", "airflow")
+
+
+@pytest.fixture(scope="session")
+def taskwatch() -> Airflow:
+    """Runs ``taskwatch ...`` and returns what came of it."""
+    return running(TASKWATCH)
+
+
+def running(*program: str) -> Airflow:
+    """Runs a program."""
 
     def run(*args: str, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "airflow", *args],
+            [*program, *args],
             env={**os.environ, **(variables or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -195,6 +195,7 @@ def test_the_provider_info_imports_no_airflow() -> None:
 # --- commands
 
 
+@pytest.mark.since("3.2", reason="3.1 lets no provider add commands")
 def test_the_help_lists_the_commands(airflow: Airflow) -> None:
     shown = airflow("taskwatch", "--help")
     assert shown.returncode == 0
@@ -208,16 +209,16 @@ def test_the_help_lists_the_commands(airflow: Airflow) -> None:
     ]
 
 
-def test_check_warns_of_tls_that_is_not_verified(airflow: Airflow, box: Running) -> None:
+def test_check_warns_of_tls_that_is_not_verified(taskwatch: Airflow, box: Running) -> None:
     given = box.connections()["acquia_default"]
     content = {**given, "host": "https://127.0.0.1:1", "extra": {**given["extra"], "verify": False}}
-    checked = airflow("taskwatch", "check", "lax", variables={"AIRFLOW_CONN_LAX": json.dumps(content)})
+    checked = taskwatch("check", "lax", variables={"AIRFLOW_CONN_LAX": json.dumps(content)})
     text = "!!  warning     'verify' is false, so the certificate of 127.0.0.1:1 is not checked"
     assert text in " ".join(checked.stdout.split("\n"))
 
 
-def test_check_tests_a_connection_step_by_step(airflow: Airflow, box: Running) -> None:
-    shown = airflow("taskwatch", "check", "acquia_default", variables=box.environment())
+def test_check_tests_a_connection_step_by_step(taskwatch: Airflow, box: Running) -> None:
+    shown = taskwatch("check", "acquia_default", variables=box.environment())
     assert (shown.returncode, shown.stdout.splitlines()) == (
         0,
         [
@@ -228,10 +229,10 @@ def test_check_tests_a_connection_step_by_step(airflow: Airflow, box: Running) -
     )
 
 
-def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running) -> None:
+def test_check_stops_at_the_first_step_that_fails(taskwatch: Airflow, box: Running) -> None:
     content = box.connections()["acquia_default"]
     wrong = {"AIRFLOW_CONN_ACQUIA_DEFAULT": json.dumps({**content, "password": "hush-hush"})}
-    shown = airflow("taskwatch", "check", "acquia_default", variables=wrong)
+    shown = taskwatch("check", "acquia_default", variables=wrong)
     ok, no = shown.stdout.splitlines()
     assert (shown.returncode, ok[:14]) == (1, "ok  settings  ")
     host = box.url.removeprefix("http://")
@@ -249,15 +250,15 @@ def test_check_stops_at_the_first_step_that_fails(airflow: Airflow, box: Running
         ),
     ],
 )
-def test_check_of_a_connection_that_is_not_ours(airflow: Airflow, conn_id: str, text: str) -> None:
-    shown = airflow("taskwatch", "check", conn_id, variables={"AIRFLOW_CONN_FILES": '{"conn_type": "fs"}'})
+def test_check_of_a_connection_that_is_not_ours(taskwatch: Airflow, conn_id: str, text: str) -> None:
+    shown = taskwatch("check", conn_id, variables={"AIRFLOW_CONN_FILES": '{"conn_type": "fs"}'})
     [line] = shown.stdout.splitlines()
     assert (shown.returncode, line.startswith("FAILED  settings    connection"), text in line) == (1, True, True)
 
 
-def test_watch_ends_with_the_task(airflow: Airflow, box: Running) -> None:
+def test_watch_ends_with_the_task(taskwatch: Airflow, box: Running) -> None:
     ref = started(box, duration=1.0)
-    shown = airflow("taskwatch", "watch", "automic_default", ref, variables=box.environment())
+    shown = taskwatch("watch", "automic_default", ref, variables=box.environment())
     assert shown.returncode == 0, shown.stderr
     assert f"execution {ref}" in shown.stdout
     assert "succeeded" in shown.stdout

@@ -33,7 +33,7 @@ from airflow_provider_taskwatch.plugin import TaskWatchPlugin, receiver_apps
 from airflow_provider_taskwatch.receiver.server import listen
 from airflow_provider_taskwatch.receiver.token import Keys
 from airflow_provider_taskwatch.sandbox.server import Running
-from tests.airflow.conftest import Airflow
+from tests.airflow.conftest import TASKWATCH, Airflow
 from tests.receiver.visitor import SECRET
 
 MODULE = "airflow_provider_taskwatch"
@@ -110,6 +110,7 @@ def test_no_process_imports_fastapi_or_a_database_because_of_the_plugin(variable
     assert python("-c", script, variables=variables).split() == [MODULE]
 
 
+@pytest.mark.since("3.2", reason="the API server of 3.1 writes its access log by uvicorn")
 @pytest.mark.process
 def test_on_airflow_s_api_server_two_routes_are_open_and_callbacks_and_pushes_arrive(variables: Variables) -> None:
     shown = json.loads(python("-m", "tests.airflow.mounted", variables=variables).splitlines()[-1])
@@ -149,7 +150,7 @@ def python(*args: str, variables: Mapping[str, str]) -> str:
 def receiver(variables: Mapping[str, str]) -> Iterator[str]:
     """``taskwatch receiver`` as a process, and its address."""
     with subprocess.Popen(
-        [sys.executable, "-m", "airflow", "taskwatch", "receiver", "--port", "0"],
+        [TASKWATCH, "receiver", "--port", "0"],
         env={**os.environ, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -165,14 +166,14 @@ def receiver(variables: Mapping[str, str]) -> Iterator[str]:
 
 
 def test_a_receiver_on_its_own_is_proved_from_the_command_line_without_airflow_s_database(
-    airflow: Airflow, variables: Variables, tmp_path: Path
+    taskwatch: Airflow, variables: Variables, tmp_path: Path
 ) -> None:
     metadata = tmp_path / "airflow.db"
     variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{metadata}"
     with receiver(variables) as url:
         assert requests.get(f"{url}/ready", timeout=5).status_code == 200
         variables["AIRFLOW__TASKWATCH__CALLBACK_BASE_URL"] = url
-        shown = airflow("taskwatch", "check", "--callbacks", variables=variables)
+        shown = taskwatch("check", "--callbacks", variables=variables)
     assert (shown.returncode, [line.split()[1] for line in shown.stdout.splitlines()]) == (
         0,
         ["settings", "inbox", "delivered", "found"],
