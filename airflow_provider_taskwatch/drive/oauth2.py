@@ -12,6 +12,7 @@ from urllib.parse import quote_plus, urlencode
 import requests
 from authlib.integrations.requests_client import OAuth2Session
 
+from airflow_provider_taskwatch.core.connection import http_url
 from airflow_provider_taskwatch.core.error import ConfigurationError, TokenError, TransportError
 from airflow_provider_taskwatch.core.mask import Mask, is_secret_name
 from airflow_provider_taskwatch.core.reply import BrokenReplyError
@@ -133,7 +134,7 @@ def fetch_token(settings: Settings) -> Reply:
         except BrokenReplyError as broken:
             raise TokenError(f"no token: {broken_reply(broken, where, f'of {where}')}", transient=True) from None
         except (requests.RequestException, OSError, ValueError) as cause:
-            error = _token_error(cause, where)
+            error = _token_error(cause, settings.token_url, where)
             raise error from shown_cause(error, cause)
     raise AssertionError("the session returned without an answer")  # pragma: no cover
 
@@ -156,9 +157,9 @@ def _with_body(session: OAuth2Session, body: str) -> Callable[[Any], Any]:
     return prepare
 
 
-def _token_error(cause: Exception, where: str) -> TokenError | ConfigurationError:
+def _token_error(cause: Exception, url: str, where: str) -> TokenError | ConfigurationError:
     reason = requests_failure(cause, where)
-    if isinstance(reason, TransportError):
+    if isinstance(reason, TransportError) and http_url(url):  # urllib3 before 2.8 tries to resolve "a b"
         return TokenError(f"no token: {reason}", transient=True, is_lasting=reason.is_lasting)
     return ConfigurationError(f"no token: {reason}")
 

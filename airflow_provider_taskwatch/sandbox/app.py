@@ -107,6 +107,7 @@ async def _read(request: Request) -> Call:
 
 async def _deliver(delivery: Delivery, scope: Scope, receive: Receive, send: Send) -> None:
     if delivery.delay_seconds and await _has_left(receive, delivery.delay_seconds):
+        _drop(scope)  # uvicorn 0.44 reports its own shutdown in the same way, and would answer 500
         return
     if delivery.reply is None:
         _drop(scope)
