@@ -6,12 +6,13 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import conf
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable, PutVariable, VariableResult
+from airflow.sdk.execution_time.comms import DRCount, ErrorResponse, GetVariable, PutVariable, VariableResult
 
-from airflow_provider_taskwatch.core.error import TransportError, described
+from airflow_provider_taskwatch.core.error import ConfigurationError, TransportError, described
 
-from .supervisor import supervisor
+from .supervisor import NEEDS_DATABASE, supervisor
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.inbox.protocol import Inbox
@@ -28,15 +29,21 @@ AGAIN_SECONDS = 0.2
 def find_airflow_id() -> str | None:
     """The id, on a worker; None where it was not made yet, and outside of Airflow.
 
+    Airflow says *not found* of a Variable, too, where its database or a secrets backend does not answer. Another id
+    would hide all records, so *not found* is believed only of a database that answers.
+
+    :raises ConfigurationError: where the Variable is empty.
     :raises TransportError: where Airflow does not answer.
     """
     if supervisor() is None:
         return None
     answer = _ask(GetVariable(key=VARIABLE))
     if isinstance(answer, VariableResult):
-        return answer.value or None
+        return _checked(answer.value)
     if isinstance(answer, ErrorResponse) and answer.error is ErrorType.VARIABLE_NOT_FOUND:
-        return None
+        answer = _ask(NEEDS_DATABASE)
+        if isinstance(answer, DRCount):
+            return None
     raise TransportError(f"Airflow could not look for the Variable {VARIABLE!r}: {answer!r:.200}")
 
 
@@ -45,12 +52,22 @@ def stored_airflow_id() -> str | None:
     from airflow.models.variable import Variable
 
     found: str | None = Variable.get(VARIABLE, default_var=None)
-    return found
+    return None if found is None else _checked(found)
+
+
+def _checked(value: str | None) -> str:
+    if not value:
+        raise ConfigurationError(
+            f"the Variable {VARIABLE!r} is empty, and waiting tasks have their records under its former value: set it "
+            "back; only where nothing waits, delete it, and the next task makes a new one"
+        )
+    return value
 
 
 def airflow_id(inbox: Inbox) -> str:
     """The id, on a worker. It is made where it is missing, under a lease, as two workers may come at once.
 
+    :raises ConfigurationError: where teams have Airflow variables of their own, and a person must make it.
     :raises TransportError: where Airflow does not answer, or does not keep the id.
     :raises InboxError: where the inbox does not answer.
     """
@@ -70,6 +87,11 @@ def airflow_id(inbox: Inbox) -> str:
 def _make() -> str:
     if supervisor() is None:
         raise TransportError(f"the Variable {VARIABLE!r} can only be set by a task that Airflow runs")
+    if conf.getboolean("core", "multi_team", fallback=False):  # each team would overwrite the id of another one
+        raise ConfigurationError(
+            f"with [core] multi_team, a task cannot make the Variable {VARIABLE!r}, which all teams need: add one "
+            "without a team, with any text of its own that never changes"
+        )
     made = secrets.token_hex(8)
     _ask(PutVariable(key=VARIABLE, value=made, description=DESCRIPTION))
     if find_airflow_id() != made:

@@ -140,14 +140,20 @@ class Inbox(Protocol):
     def task_state(self, task: TaskKey, key: str) -> str | None:
         """What is kept of a task instance under a key, as JSON; None where nothing is. It has no retention."""
 
+    def task_states_elsewhere(self, task: TaskKey, key: str) -> dict[str, str]:
+        """What other Airflows keep of a task instance with the same ids, by the id of the Airflow."""
+
     def replace_task_state(self, task: TaskKey, key: str, before: str | None, after: str | None) -> bool:
         """Keep ``after`` (None: nothing) if ``before`` is still kept; return whether ``after`` is kept now."""
 
     def unchecked_task_states(self, airflow: str, seconds: float, limit: int) -> list[TaskKey]:
         """Task instances whose state was neither written nor checked for ``seconds``, the oldest first."""
 
-    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey]) -> None:
-        """Delete the state of task instances that are over, and note that others were checked."""
+    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey], seconds: float) -> None:
+        """Delete the state of task instances that are over, and note that others were checked.
+
+        A state that was written within ``seconds`` stays.
+        """
 
     def count_task_states(self) -> int:
         """How many task instances have a state."""

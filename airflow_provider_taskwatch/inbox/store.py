@@ -206,14 +206,17 @@ class SqlInbox:
     def task_state(self, task: TaskKey, key: str) -> str | None:
         return self._task_states.read(task, key)
 
+    def task_states_elsewhere(self, task: TaskKey, key: str) -> dict[str, str]:
+        return self._task_states.elsewhere(task, key)
+
     def replace_task_state(self, task: TaskKey, key: str, before: str | None, after: str | None) -> bool:
         return self._task_states.replace(task, key, before, after)
 
     def unchecked_task_states(self, airflow: str, seconds: float, limit: int) -> list[TaskKey]:
         return self._task_states.unchecked(airflow, seconds, limit)
 
-    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey]) -> None:
-        self._task_states.settle(over, going_on)
+    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey], seconds: float) -> None:
+        self._task_states.settle(over, going_on, seconds)
 
     def count_task_states(self) -> int:
         return self._task_states.count()

@@ -18,3 +18,9 @@ class TaskKey:
     run_id: str
     task_id: str
     map_index: int = -1
+
+    @property
+    def named(self) -> str:
+        """The task instance, in a message."""
+        mapped = f" with map index {self.map_index}" if self.map_index >= 0 else ""
+        return f"task {self.task_id!r} of DAG {self.dag_id!r} in run {self.run_id!r}{mapped}"

@@ -23,6 +23,13 @@ class TaskStateTable:
         query = sa.select(table.c.content).where(_is(task), table.c.name == key)
         return self._database.read(lambda connection: connection.scalar(query))
 
+    def elsewhere(self, task: TaskKey, key: str) -> dict[str, str]:
+        """The contents that other Airflows have for a task instance with the same ids, by the id of the Airflow."""
+        is_other = (table.c.airflow != task.airflow) & (table.c.name == key)
+        query = sa.select(table.c.airflow, table.c.content).where(is_other, *_ids(task))
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {row.airflow: row.content for row in rows}
+
     def replace(self, task: TaskKey, key: str, before: str | None, after: str | None) -> bool:
         """Put ``after`` in the place of ``before``, None for nothing; return whether ``before`` was there.
 
@@ -56,12 +63,16 @@ class TaskStateTable:
         rows = self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [TaskKey(**row) for row in rows]
 
-    def settle(self, over: Iterable[TaskKey], going_on: Iterable[TaskKey]) -> None:
-        """Delete what is kept of some task instances, and note that others were checked."""
+    def settle(self, over: Iterable[TaskKey], going_on: Iterable[TaskKey], seconds: float) -> None:
+        """Delete what is kept of some task instances, and note that others were checked.
+
+        What was written within ``seconds`` stays: the task instance was cleared meanwhile.
+        """
 
         def write(connection: sa.Connection) -> None:
+            is_due = table.c.checked_at < self._database.now() - seconds
             for task in over:
-                connection.execute(table.delete().where(_is(task)))
+                connection.execute(table.delete().where(_is(task), is_due))
             for task in going_on:
                 connection.execute(table.update().where(_is(task)).values(checked_at=self._database.now()))
 
@@ -76,4 +87,8 @@ class TaskStateTable:
 
 
 def _is(task: TaskKey) -> sa.ColumnElement[bool]:
-    return sa.and_(*(table.c[name] == value for name, value in asdict(task).items()))
+    return sa.and_(table.c.airflow == task.airflow, *_ids(task))
+
+
+def _ids(task: TaskKey) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in asdict(task).items() if name != "airflow"]

@@ -11,6 +11,8 @@ from airflow_provider_taskwatch.core.error import ConfigurationError
 if TYPE_CHECKING:
     from .inbox_state import InboxTaskState
 
+from .job import KEY
+
 NOT_SHARED = "Airflow below 3.3 has no task state store, and the inbox is a file that other workers do not share"
 SHARE_IT = "let [taskwatch] inbox_url, or the Airflow connection 'taskwatch_inbox', name a PostgreSQL database"
 
@@ -71,7 +73,10 @@ def durable_state(context: Mapping[str, Any], durable: bool | None, log: Any) ->
 
     state = None if durable is False else task_state(context, is_moving=context["ti"].try_number > 1)
     if state is not None and airflows_task_state(context) is None:
-        cast("InboxTaskState", state).prune(context["ti"], retention_days(), log)
+        kept = cast("InboxTaskState", state)
+        kept.prune(context["ti"], retention_days(), log)
+        if context["ti"].try_number > 1:
+            kept.check_id(KEY)
     if state is None and durable:
         raise ConfigurationError(f"durable=True cannot be kept: {NOT_SHARED}; {SHARE_IT}, or drop durable=True")
     if state is None and durable is None:

@@ -226,6 +226,11 @@ class MemoryInbox:
     def task_state(self, task: TaskKey, key: str) -> str | None:
         return self._task_states.get(task, {}).get(key)
 
+    def task_states_elsewhere(self, task: TaskKey, key: str) -> dict[str, str]:
+        with self._lock:
+            same = [one for one in self._task_states if one != task and replace(one, airflow=task.airflow) == task]
+            return {one.airflow: held[key] for one in same if key in (held := self._task_states[one])}
+
     def replace_task_state(self, task: TaskKey, key: str, before: str | None, after: str | None) -> bool:
         with self._lock:
             held = self._task_states.setdefault(task, {})
@@ -243,10 +248,11 @@ class MemoryInbox:
             due = [one for one in due if self._checked[one] < time.time() - seconds]
             return sorted(due, key=self._checked.__getitem__)[:limit]
 
-    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey]) -> None:
+    def settle_task_states(self, over: Collection[TaskKey], going_on: Collection[TaskKey], seconds: float) -> None:
         with self._lock:
             for one in over:
-                self._task_states.pop(one, None)
+                if self._checked.get(one, 0.0) < time.time() - seconds:
+                    self._task_states.pop(one, None)
             for one in going_on:
                 if one in self._checked:
                     self._checked[one] = time.time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -109,7 +110,33 @@ def test_old_states_are_named_once_until_they_are_settled(inbox: Inbox) -> None:
     assert inbox.unchecked_task_states("a1", -3600.0, 10) == kept
     assert inbox.unchecked_task_states("a1", -3600.0, 2) == kept[:2]
 
-    inbox.settle_task_states(over=kept[:1], going_on=kept[1:2])
+    inbox.settle_task_states(over=kept[:1], going_on=kept[1:2], seconds=-3600.0)
     assert inbox.task_state(kept[0], "record") is None
     assert inbox.unchecked_task_states("a1", -3600.0, 10) == [kept[2], kept[3], kept[1]]
     assert inbox.count_task_states() == 4
+
+
+def test_a_state_that_was_written_since_it_was_due_is_not_deleted(inbox: Inbox) -> None:
+    """Its task was cleared while another one pruned."""
+    inbox.replace_task_state(TASK, "record", None, "1")
+    inbox.settle_task_states(over=[TASK], going_on=[], seconds=3600.0)
+
+    assert inbox.task_state(TASK, "record") == "1"
+
+
+def test_what_other_airflows_keep_of_the_same_ids_is_found(inbox: Inbox) -> None:
+    for other in ({}, {"airflow": "a2"}, {"airflow": "a3", "task_id": "x"}, {"airflow": "a4", "map_index": 0}):
+        inbox.replace_task_state(replace(TASK, **other), "record", None, "1")
+    inbox.replace_task_state(replace(TASK, airflow="a5"), "memory", None, "1")
+
+    assert inbox.task_states_elsewhere(TASK, "record") == {"a2": "1"}
+
+
+@pytest.mark.parametrize("letter", ["x", "\u00e9", "\u65e5"])
+def test_the_longest_ids_of_airflow_are_kept(inbox: Inbox, letter: str) -> None:
+    """PostgreSQL's index takes 2,704 bytes."""
+    ids = [letter * 240 + str(uuid.uuid4())[:10] for _ in range(3)]
+    task = TaskKey(airflow="0123456789abcdef", dag_id=ids[0], run_id=ids[1], task_id=ids[2], map_index=1023)
+
+    assert inbox.replace_task_state(task, "taskwatch_start", None, "1")
+    assert inbox.task_state(task, "taskwatch_start") == "1"

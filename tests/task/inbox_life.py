@@ -27,12 +27,21 @@ _minutes = itertools.count()
 
 
 class Variables:
-    """The supervisor of a worker: it knows no connection, and keeps variables."""
+    """The supervisor of a worker: it knows no connection, and keeps variables.
+
+    ``answers`` has what it says, or raises, for a type of message instead.
+    """
 
     def __init__(self) -> None:
         self.kept: dict[str, str | None] = {}
+        self.answers: dict[type, Any] = {}
 
     def send(self, message: Any) -> Any:
+        if type(message) in self.answers:
+            answer = self.answers[type(message)]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
         match message:
             case GetVariable() if message.key in self.kept:
                 return VariableResult(key=message.key, value=self.kept[message.key])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, GetDRCount, GetVariable, PutVariable
 
 from airflow_provider_taskwatch.config.airflow_id import VARIABLE, airflow_id
 from airflow_provider_taskwatch.config.inbox import open_inbox
-from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError
+from airflow_provider_taskwatch.core.error import ConfigurationError, InboxError, LeaseError, TransportError
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.inbox.protocol import Inbox
 from airflow_provider_taskwatch.inbox.task_state import TaskKey
@@ -121,6 +124,7 @@ def test_two_airflows_that_share_an_inbox_have_records_of_their_own(box: Running
     life = automic()
     ref = life.defer().trigger.ref
     variables.kept[VARIABLE] = "another"
+    life.run_started_at = life.run_started_at.replace(year=2027)
     life.try_number += 1
 
     assert life.defer().trigger.ref != ref
@@ -175,6 +179,144 @@ def test_an_attempt_that_another_one_has_overtaken_starts_nothing(
         late.execute()
 
     assert len(started(box)) == 1
+
+
+def test_an_attempt_that_reads_after_its_successor_has_written_starts_nothing(box: Running) -> None:
+    """Its worker hung before it read, and Airflow has given it up."""
+    running(box)
+    life = automic()
+    life.try_number = 2
+    ref = life.defer().trigger.ref
+    life.try_number = 1
+    with pytest.raises(LeaseError, match="another attempt of 't' has written"):
+        life.execute()
+
+    assert [one["ref"] for one in started(box)] == [ref]
+    life.try_number = 3
+    assert life.defer().trigger.ref == ref
+
+
+def test_an_attempt_of_a_run_that_was_made_anew_meanwhile_starts_nothing(box: Running) -> None:
+    running(box)
+    life, late = automic(), automic()
+    late.run_started_at = life.run_started_at.replace(year=2025)
+    life.defer()
+    with pytest.raises(LeaseError, match="another attempt of 't' has written"):
+        late.execute()
+
+    assert len(started(box)) == 1
+
+
+GARBAGE = {
+    "no json": "{",
+    "another type": "[]",
+    "no mark": '{"value": {}}',
+    "a mark with less": '{"mark": {"try_number": 1}, "value": {}}',
+    "a mark of other types": (
+        '{"mark": {"run_started_at": "", "try_number": "1", "clear_number": 0, "carrier": ""}, "value": 1}'
+    ),
+    "no value": '{"mark": {"run_started_at": "", "try_number": 1, "clear_number": 0, "carrier": ""}}',
+    "deep": "[" * 100_000,
+}
+
+
+@each_row("content", GARBAGE.values())
+def test_a_content_that_cannot_be_read_names_the_remedy_and_starts_nothing(
+    content: str, box: Running, variables: Variables
+) -> None:
+    life = automic()
+    variables.kept[VARIABLE] = "a"
+    task = TaskKey(airflow="a", dag_id="d", run_id=life.run_id, task_id="t")
+    open_inbox().replace_task_state(task, KEY, None, content)
+    with pytest.raises(ConfigurationError, match=r"'taskwatch_start' of task 't' .*cannot be read.*delete the row"):
+        life.execute()
+
+    assert started(box) == []
+
+
+def test_a_content_of_a_later_version_with_more_fields_is_read() -> None:
+    inbox = MemoryInbox()
+    a_state(inbox, "a").set(KEY, 1)
+    task = TaskKey(airflow="a", dag_id="d", run_id="r", task_id="a")
+    held = json.loads(inbox.task_state(task, KEY) or "")
+    inbox.replace_task_state(task, KEY, json.dumps(held), json.dumps(held | {"mark": held["mark"] | {"new": 1}}))
+
+    assert a_state(inbox, "a").get(KEY) == 1
+
+
+# --- the id of this Airflow
+
+
+@pytest.mark.parametrize("has_carrier", [True, False])
+def test_a_retry_whose_airflow_has_another_id_now_starts_nothing(
+    box: Running, variables: Variables, has_carrier: bool
+) -> None:
+    """The Variable was deleted."""
+    running(box)
+    life = automic(has_carrier=has_carrier)
+    ref = life.defer().trigger.ref
+    before = variables.kept.pop(VARIABLE)
+    life.try_number += 1
+    with pytest.raises(ConfigurationError, match=f"set the Variable 'taskwatch_airflow_id' back to '{before}'"):
+        life.execute()
+
+    assert len(started(box)) == 1
+    variables.kept[VARIABLE] = before
+    life.try_number += 1
+    assert life.defer().trigger.ref == ref
+
+
+def test_what_another_airflow_cannot_read_does_not_matter(box: Running, variables: Variables) -> None:
+    life = automic()
+    task = TaskKey(airflow="another", dag_id="d", run_id=life.run_id, task_id="t")
+    open_inbox().replace_task_state(task, KEY, None, "{")
+    life.try_number = 2
+
+    assert life.defer().trigger.ref
+
+
+def test_an_empty_id_is_an_error(box: Running, variables: Variables) -> None:
+    variables.kept[VARIABLE] = ""
+    with pytest.raises(ConfigurationError, match=r"'taskwatch_airflow_id' is empty.*set it back"):
+        automic().execute()
+
+    assert started(box) == []
+    assert variables.kept[VARIABLE] == ""
+
+
+def test_no_id_is_made_while_airflows_database_does_not_answer(
+    box: Running, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow says *not found* then, and the id would overwrite the one that exists."""
+    variables.answers[GetDRCount] = ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 500})
+    with pytest.raises(TransportError, match="could not look for the Variable 'taskwatch_airflow_id'"):
+        automic().execute()
+
+    assert (started(box), variables.kept) == ([], {})
+
+
+@each_row("answer", [None, ErrorResponse(error=ErrorType.API_SERVER_ERROR), ErrorResponse(), RuntimeError("gone")])
+@pytest.mark.parametrize("question", [GetVariable, PutVariable])
+def test_nothing_starts_where_airflow_does_not_answer_for_the_id(
+    answer: Any, question: Any, box: Running, variables: Variables
+) -> None:
+    variables.answers[question] = answer
+    with pytest.raises(TransportError, match="taskwatch_airflow_id"):
+        automic().execute()
+
+    assert started(box) == []
+
+
+def test_with_teams_no_task_overwrites_the_id_of_another_team(
+    box: Running, variables: Variables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    with pytest.raises(ConfigurationError, match="add one without a team"):
+        automic().execute()
+
+    assert (started(box), variables.kept) == ([], {})
+    variables.kept[VARIABLE] = "by hand"
+    assert automic().defer().trigger.ref
 
 
 # --- where no record can be kept
@@ -339,6 +481,34 @@ def test_states_younger_than_the_retention_are_not_looked_at() -> None:
     assert a_state(inbox, "a").get(KEY) == {}
 
 
+def test_the_state_of_a_mapped_task_is_found_under_its_index() -> None:
+    inbox = MemoryInbox()
+    task = TaskKey(airflow="a", dag_id="d", run_id="r", task_id="m", map_index=7)
+    inbox.replace_task_state(task, KEY, None, "1")
+
+    class Mapped:
+        def get_task_states(self, *, map_index: int, **asked: Any) -> Any:
+            return {"r": {f"m_{map_index}": "deferred"}}
+
+    a_state(inbox, "z").prune(Mapped(), -1.0, logging.getLogger())
+    assert inbox.task_state(task, KEY) == "1"
+
+
+@each_row("error", [AirflowRuntimeError(ErrorResponse()), AttributeError("no states"), OSError("gone")])
+def test_an_airflow_that_fails_while_states_are_pruned_does_not_stop_the_start(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(States):
+        def get_task_states(self, **asked: Any) -> Any:
+            raise error
+
+    inbox = MemoryInbox()
+    a_state(inbox, "a").set(KEY, {})
+    a_state(inbox, "z").prune(Failing(), -1.0, logging.getLogger("here"))
+    assert "cannot be pruned for now" in caplog.text
+    assert a_state(inbox, "a").get(KEY) == {}
+
+
 def test_an_inbox_that_fails_while_it_is_pruned_does_not_stop_the_start(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(MemoryInbox):
         def unchecked_task_states(self, airflow: str, seconds: float, limit: int) -> Any:
@@ -356,6 +526,7 @@ FOLLOWS = {
     "the same attempt": ({}, True),
     "a clear of the ended run": ({"try_number": 2, "run_started_at": "2027", "clear_number": 1}, True),
     "queued again by hand": ({"try_number": 2, "run_started_at": "2027"}, True),
+    "the same attempt, while its run is queued by hand": ({"run_started_at": "2027"}, True),
     "a clear in the running run": ({"try_number": 2, "clear_number": 1, "carrier": "y"}, True),
     "the first attempt of a new run": ({"run_started_at": "2027", "carrier": "y"}, False),
     "the second attempt of a new run": ({"try_number": 2, "run_started_at": "2027", "carrier": "y"}, False),
