@@ -32,6 +32,8 @@ COMMANDS = {
 """The components, the slowest to start first. All share one folder for logs, so no server for logs is needed."""
 
 _AIRFLOW = (sys.executable, "-m", "airflow")
+TASKWATCH = (str(Path(sys.executable).with_name("taskwatch")),)
+"""The commands of the provider. ``airflow taskwatch`` has them since Airflow 3.2."""
 
 
 class BrokenDagError(RuntimeError):

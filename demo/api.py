@@ -237,11 +237,6 @@ class TaskInstance:
         listed = self._request("GET", f"{self._path}/links", params={"map_index": self.map_index})
         return dict(listed["extra_links"])
 
-    def stored_state(self) -> dict[str, Any]:
-        """What the task keeps in its task state store, which its tries share."""
-        listed = self._request("GET", f"{self._path}/state-store", params={"map_index": self.map_index, "limit": 100})
-        return {entry["key"]: entry["value"] for entry in listed["task_state_store"]}
-
     def mark(self, state: str) -> None:
         """Set the state by hand to success, failed or skipped, as a user does to end a task."""
         self._request("PATCH", self._instance_path, json={"new_state": state})

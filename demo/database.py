@@ -28,14 +28,17 @@ def create(target: Path) -> None:
 
 def migrate(env: Mapping[str, str]) -> None:
     """Give the database of this environment the tables of the installed Airflow version."""
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=env,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        check=True,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=_MIGRATE_WITHIN_SECONDS,
     )
+    if done.returncode:
+        raise RuntimeError(f"the metadata database cannot be migrated:\n{done.stderr[-4000:]}")
 
 
 def _make(template: Path) -> None:

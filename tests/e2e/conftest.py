@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_2_PLUS
 
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo import postgres
 from demo.airflow import PrivateAirflow
 from demo.port import free_port
+from tests.conftest import is_below
 
 HERE = Path(__file__).parent
 
@@ -53,7 +53,7 @@ def dmz_url() -> str:
 def airflow(served: Running, database_url: str | None, dmz_url: str) -> Iterator[PrivateAirflow]:
     """A running Airflow. Its connections lead to the sandbox; the DAGs in ``dags_3_2`` need Airflow 3.2."""
     env = served.environment() | {"DMZ_RECEIVER_URL": dmz_url, "AIRFLOW_CONN_DOCPLANNER_PUSH": _pushing(served)}
-    dags = [HERE / "dags", *([HERE / "dags_3_2"] if AIRFLOW_V_3_2_PLUS else [])]
+    dags = [HERE / "dags", *([] if is_below("3.2") else [HERE / "dags_3_2"])]
     with PrivateAirflow(dags=dags, env=env, database_url=database_url) as airflow:
         yield airflow
 

@@ -143,6 +143,7 @@ def test_notifications_follow_a_run_and_its_task_from_start_to_end(
         assert details(task) == "the disk is full"
 
 
+@pytest.mark.since("3.2", reason="deadline alerts call a notifier")
 @pytest.mark.parametrize("dag_id", ["aps_late", "aps_late_by_executor"])
 def test_a_missed_deadline_sends_a_notification(
     airflow: PrivateAirflow, sandbox: Sandbox, other: Other, dag_id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import requests
 
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from demo.airflow import TASKWATCH, PrivateAirflow
 from demo.api import DagRun
 from demo.component import Component
 from demo.wait import until
@@ -24,6 +23,7 @@ def polls(sandbox: Sandbox, run: DagRun) -> int:
     return sum(one["ref"] == ref and one["method"] == "GET" for one in sandbox.log())
 
 
+@pytest.mark.every_airflow
 def test_a_callback_to_the_api_server_ends_the_wait_with_one_poll(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     run = airflow.trigger("automic_callback", conf={"object": new_object(sandbox, duration=5.0)})
 
@@ -45,7 +45,7 @@ def receiver(airflow: PrivateAirflow, dmz_url: str, tmp_path: Path) -> Iterator[
         "AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": dmz_url,
     }
     port = dmz_url.rpartition(":")[2]
-    command = [sys.executable, "-m", "airflow", "taskwatch", "receiver", "--port", port]
+    command = [*TASKWATCH, "receiver", "--port", port]
     component = Component("receiver", command, env=env, log_folder=tmp_path)
     component.start()
     try:
@@ -72,6 +72,6 @@ def test_a_callback_to_a_separate_receiver_ends_the_wait_with_one_poll(
 
 
 def test_the_check_command_sends_a_callback_through_to_the_inbox(airflow: PrivateAirflow) -> None:
-    checked = airflow.command("taskwatch", "check", "--callbacks")
+    checked = airflow.command("check", "--callbacks", program=TASKWATCH)
 
     assert (checked.returncode, "in the inbox" in checked.stdout) == (0, True), checked.stdout + checked.stderr

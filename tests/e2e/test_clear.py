@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from demo.airflow import PrivateAirflow
 from demo.wait import until
@@ -31,6 +33,7 @@ def test_clear_of_a_failure_starts_anew(airflow: PrivateAirflow, sandbox: Sandbo
     assert len(started(sandbox, name)) == 2
 
 
+@pytest.mark.every_airflow
 def test_clear_while_deferred_cancels_the_old_execution_and_starts_anew(
     airflow: PrivateAirflow, sandbox: Sandbox
 ) -> None:

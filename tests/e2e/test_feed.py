@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from demo.airflow import TASKWATCH, PrivateAirflow
 from demo.wait import until
 
 
@@ -50,6 +50,7 @@ def test_two_runs_of_a_batch_reader_share_no_event(airflow: PrivateAirflow, sand
     assert [[one for one in each if one in wanted] for each in subjects] == [wanted[:2], wanted[2:]]
 
 
+@pytest.mark.every_airflow
 def test_each_event_schedules_a_dag(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     wanted = {str(uuid.uuid4()) for _ in range(5)}
     emit(sandbox, *wanted, kind="a.p.tenant.created")
@@ -92,7 +93,7 @@ def test_each_notification_is_pulled_once_through_the_inbox(airflow: PrivateAirf
 @pytest.fixture
 def pushing(airflow: PrivateAirflow, sandbox: Sandbox) -> Iterator[Sandbox]:
     """The sandbox, whose Docplanner pushes to the address that the command prints."""
-    printed = airflow.command("taskwatch", "push-url", "docplanner_push", "--api-key")
+    printed = airflow.command("push-url", "docplanner_push", "--api-key", program=TASKWATCH)
     assert printed.returncode == 0, printed.stdout + printed.stderr
     url, header = printed.stdout.splitlines()[-2:]
     name, _, key = header.partition(": ")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
+import pytest
+
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-from demo.airflow import PrivateAirflow
+from demo.airflow import TASKWATCH, PrivateAirflow
 from demo.api import DagRun
 from demo.wait import until
 
-TASKWATCH = str(Path(sys.executable).with_name("taskwatch"))
 _numbers = itertools.count(1)
 
 
@@ -79,6 +78,7 @@ def triggerer_of(run: DagRun) -> int | None:
     return job and int(job["id"])
 
 
+@pytest.mark.every_airflow
 def test_a_success_hands_its_result_to_the_next_task(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox)
     run = airflow.trigger("automic", conf={"object": name})
@@ -109,6 +109,7 @@ def test_a_retry_after_a_remote_failure_starts_anew(airflow: PrivateAirflow, san
     assert len(started(sandbox, name)) == 2
 
 
+@pytest.mark.every_airflow
 def test_a_killed_worker_is_retried_and_the_retry_rejoins(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic_on_worker", conf={"object": name})
@@ -145,7 +146,7 @@ def test_a_start_without_marker_and_reply_is_not_repeated_but_can_be_adopted(
     assert "taskwatch adopt" in run.task("run").log()
 
     [task] = started(sandbox, path)
-    adopted = airflow.command("adopt", run.dag_id, run.run_id, "run", task["ref"], program=(TASKWATCH,))
+    adopted = airflow.command("adopt", run.dag_id, run.run_id, "run", task["ref"], program=TASKWATCH)
     assert adopted.returncode == 0, adopted.stderr
     run.task("run").clear()
 
@@ -153,6 +154,7 @@ def test_a_start_without_marker_and_reply_is_not_repeated_but_can_be_adopted(
     assert len(started(sandbox, path)) == 1
 
 
+@pytest.mark.every_airflow
 def test_marking_a_deferred_task_failed_cancels_the_execution(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic", conf={"object": name})
@@ -206,6 +208,7 @@ def test_a_cancel_that_the_remote_refuses_is_retried_later(airflow: PrivateAirfl
     until(lambda: is_cancelled(sandbox, name), what="the execution is cancelled")
 
 
+@pytest.mark.every_airflow
 def test_marking_a_task_on_a_worker_failed_cancels_the_execution(airflow: PrivateAirflow, sandbox: Sandbox) -> None:
     name = new_object(sandbox, duration=600.0)
     run = airflow.trigger("automic_on_worker", conf={"object": name})
@@ -313,8 +316,7 @@ def test_every_map_index_has_its_own_execution_and_result(airflow: PrivateAirflo
     assert run.wait() == "success"
     names = [run.task("run", index).xcom()["name"] for index in (0, 1)]
     assert names == ["JOBS.ONE", "JOBS.TWO"]
-    markers = {run.task("run", index).stored_state()["taskwatch_start"]["start_id"] for index in (0, 1)}
-    assert len(markers) == 2
+    assert len({run.task("run", index).xcom("ref") for index in (0, 1)}) == 2
 
 
 def test_a_sensor_succeeds_in_the_triggerer_and_its_result_keeps_its_types(

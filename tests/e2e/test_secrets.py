@@ -18,8 +18,9 @@ from airflow_provider_taskwatch.receiver.token import Keys
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running
 from airflow_provider_taskwatch.sandbox.token import CLIENT_SECRET
-from demo.airflow import PrivateAirflow
+from demo.airflow import TASKWATCH, PrivateAirflow
 from demo.api import DagRun
+from tests.conftest import is_below
 from tests.e2e.haystack import decrypted, everything, places
 from tests.e2e.test_main_job import deferred
 
@@ -138,7 +139,7 @@ def _command(airflow: PrivateAirflow, sandbox: Sandbox, runs: dict[str, DagRun])
     runs["killed"].task("run").mark("failed")
     commands = (("check", "searched_acquia"), ("watch", "searched_automic", later))
     with ThreadPoolExecutor(len(commands)) as pool:
-        done = list(pool.map(lambda arguments: airflow.command("taskwatch", *arguments), commands))
+        done = list(pool.map(lambda arguments: airflow.command(*arguments, program=TASKWATCH), commands))
     sandbox.revoke_tokens()
     sandbox.end(good, "success", time.time())
     return "".join(f"{one.stdout}{one.stderr}" for one in done)
@@ -158,8 +159,9 @@ def test_each_event_that_might_show_a_secret_has_happened(life: Life, served: Ru
 
 def test_the_search_finds_the_canary(life: Life) -> None:
     found = set(places(life.found, {CANARY}))
-    tables = {"dag_run", "xcom", "rendered_task_instance_fields", "task_state_store"}
-    assert found >= {"sandbox", *(f"table {name}" for name in tables)}
+    record = "taskwatch-inbox.db" if is_below("3.3") else "table task_state_store"
+    tables = {"dag_run", "xcom", "rendered_task_instance_fields"}
+    assert found >= {"sandbox", record, *(f"table {name}" for name in tables)}
     assert {name.split("/")[1] for name in found if name.startswith("logs/dag_id=")} >= {
         f"dag_id=secret_{kind}" for kind in ("acquia", "acquia_on_worker", "automic_on_worker", "sensor")
     }
