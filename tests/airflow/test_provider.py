@@ -39,6 +39,8 @@ TYPES = set(REMOTES.rows)
 SCHEMAS = Path(airflow_package.__file__).parent
 HEAVY = ("requests", "aiohttp", "authlib", "fastapi", "starlette", "uvicorn", "sqlalchemy", "httpx", "rich")
 
+described_forms = pytest.mark.since("3.2", reason="forms of connections that the provider info describes")
+
 
 # --- info
 
@@ -78,7 +80,11 @@ def test_each_path_of_the_info_can_be_imported() -> None:
         (("providers", "list"), (PACKAGE, __version__)),
         (("providers", "get", PACKAGE), (PACKAGE, __version__)),
         (("providers", "hooks"), ("taskwatch_conn_id", "acquia_conn_id", "aps_conn_id", f"{MODULE}.hooks.")),
-        (("providers", "widgets"), ("extra__acquia__organization", "extra__aps__service", "extra__taskwatch__auth")),
+        pytest.param(
+            ("providers", "widgets"),
+            ("extra__acquia__organization", "extra__aps__service", "extra__taskwatch__auth"),
+            marks=described_forms,
+        ),
         (("plugins",), (f"{MODULE}.plugin:TaskWatchPlugin",)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) and value[0] in ("providers", "plugins") else "",
@@ -110,7 +116,7 @@ def test_the_link_and_the_setting_are_known(manager: ProvidersManager) -> None:
     assert conf.getboolean("taskwatch", "default_deferrable") is True
 
 
-@pytest.mark.since("3.2", reason="forms of connections that the provider info describes")
+@described_forms
 def test_each_form_has_its_fields_with_their_secrets_hidden(manager: ProvidersManager) -> None:
     for name in TYPES:
         prefix = f"extra__{name}__"
@@ -121,7 +127,7 @@ def test_each_form_has_its_fields_with_their_secrets_hidden(manager: ProvidersMa
         assert {key for key, value in fields.items() if value.is_sensitive} == {"proxy", "token_params"} & set(fields)
 
 
-@pytest.mark.since("3.2", reason="forms of connections that the provider info describes")
+@described_forms
 def test_the_password_has_the_name_that_the_remote_gives_it(manager: ProvidersManager) -> None:
     assert manager.field_behaviours["acquia"]["relabeling"] == {"login": "Client id", "password": "Client secret"}
     assert manager.field_behaviours["acquia"]["placeholders"]["login"] == "API key"
@@ -169,6 +175,7 @@ def test_the_hooks_import_no_http_library_before_they_are_used() -> None:
     assert python(script).stdout.split() == []
 
 
+@pytest.mark.since("3.2", reason="3.1 lets no provider add commands")
 @pytest.mark.process
 def test_the_command_line_imports_a_command_only_when_it_is_called() -> None:
     script = f"""

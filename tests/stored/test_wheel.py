@@ -140,7 +140,11 @@ def test_every_path_of_the_provider_info_and_of_the_user_is_in_the_wheel(wheel: 
     start = f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
     loaded = json.loads(_run(start + dedent(LOAD), str(wheel), json.dumps(USER_PATHS), cwd=wheel).splitlines()[-1])
     assert set(loaded["paths"]) == INFO_PATHS
-    assert loaded["points"] == [["airflow.plugins", "taskwatch"], ["apache_airflow_provider", "provider_info"]]
+    assert loaded["points"] == [
+        ["airflow.plugins", "taskwatch"],
+        ["apache_airflow_provider", "provider_info"],
+        ["console_scripts", "taskwatch"],
+    ]
     assert loaded["version"] == [__version__, __version__]
     assert loaded["elsewhere"] == []
 
