@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
@@ -18,6 +19,9 @@ from .base import BriefEvent
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.compat.shared_stream import SharedStreamProducer
+
+STORED_SECONDS = 10.0
+"""Airflow stores the event of a trigger about a second after it was handed over, and below 3.3 does not say so."""
 
 
 class FeedTrigger(BaseEventTrigger):
@@ -101,15 +105,24 @@ class FeedTrigger(BaseEventTrigger):
             yield self._event(events)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Without a shared stream: a batch counts as stored when the next one is asked for."""
+        """Without a shared stream, below Airflow 3.3: a batch counts as stored after :data:`STORED_SECONDS`."""
         from airflow_provider_taskwatch.feed.producer import FeedProducer
 
+        async def confirm_later(number: int) -> None:
+            await asyncio.sleep(STORED_SECONDS)
+            await producer.confirm(number)
+
         producer = FeedProducer(self)
+        confirming: set[asyncio.Task[None]] = set()
         try:
             async for events, number in producer.open_stream():
                 yield self._event(events)
-                await producer.confirm(number)
+                task = asyncio.get_running_loop().create_task(confirm_later(number))
+                confirming.add(task)
+                task.add_done_callback(confirming.discard)
         finally:
+            for task in confirming:
+                task.cancel()
             await producer.aclose()
 
     def _event(self, events: Sequence[Any]) -> TriggerEvent:

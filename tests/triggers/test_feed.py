@@ -312,9 +312,10 @@ async def test_a_watcher_logs_wrong_settings_and_survives_them(
     assert (running.error, running.payloads) == (None, [])
 
 
-async def test_without_a_shared_stream_a_batch_counts_as_stored_when_the_next_one_is_requested(
-    connected: Running, inbox: SqlInbox, emit: Emit
+async def test_without_a_shared_stream_a_batch_counts_as_stored_after_some_seconds(
+    connected: Running, inbox: SqlInbox, emit: Emit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.feed.STORED_SECONDS", 0.05)
     sent: list[TriggerEvent] = []
 
     async def run(enough: Callable[[], bool]) -> None:
@@ -326,9 +327,34 @@ async def test_without_a_shared_stream_a_batch_counts_as_stored_when_the_next_on
 
     task = asyncio.create_task(run(lambda: len(sent) == 2))
     await until(lambda: inbox.position(POSITION) is not None and begun(connected))
-    emit("1", "2")
+    emit("1")
+    await has_moved(inbox)
+    monkeypatch.setattr("airflow_provider_taskwatch.triggers.feed.STORED_SECONDS", 60.0)
+    emit("2")
     await task
     assert inbox.holder(POSITION) is None
     await run(lambda: len(sent) == 3)
 
     assert [one["subject"] for event in sent for one in event.payload["events"]] == ["1", "2", "2"]
+
+
+async def test_without_a_shared_stream_no_batch_of_the_last_seconds_is_lost(
+    connected: Running, inbox: SqlInbox, emit: Emit
+) -> None:
+    """Airflow may not have stored them when the triggerer dies."""
+    sent: list[str] = []
+
+    async def run(number: int) -> None:
+        async with aclosing(trigger_for(batch_size=1).run()) as stream:
+            async for event in stream:
+                sent.extend(one["subject"] for one in event.payload["events"])
+                if len(sent) == number:
+                    return
+
+    task = asyncio.create_task(run(2))
+    await until(lambda: inbox.position(POSITION) is not None and begun(connected))
+    emit("1", "2")
+    await task
+    await run(4)
+
+    assert sent == ["1", "2", "1", "2"]
