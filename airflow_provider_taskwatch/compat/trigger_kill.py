@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from airflow.triggers.base import BaseTrigger
@@ -27,3 +29,13 @@ def is_shutdown() -> bool:
     """
     tasks = _first_tasks.get(asyncio.get_running_loop(), WeakSet())
     return all(task.done() or task.cancelling() for task in tasks)
+
+
+async def undisturbed(kill: Coroutine[Any, Any, None]) -> None:
+    """Carries out a kill, in a task of its own: Airflow cancels the trigger again each second until it has ended."""
+    killing = asyncio.get_running_loop().create_task(kill)
+    while not killing.done():
+        try:
+            await asyncio.shield(killing)
+        except asyncio.CancelledError:
+            continue

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates, TaskStatesResult
 
-from airflow_provider_taskwatch.core.error import TransportError
+from airflow_provider_taskwatch.core.error import TransportError, described
 
 NEEDS_DATABASE = GetDRCount(dag_id="")
 """A cheap request that Airflow cannot answer without its database."""
@@ -60,7 +61,10 @@ async def task_state(*, dag_id: str, run_id: str, task_id: str, map_index: int) 
     if not is_triggerer():
         raise TransportError("Airflow cannot be asked for the state of the task from here")
     question = GetTaskStates(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id], map_index=map_index)
-    answer = await supervisor().asend(question)
+    try:
+        answer = await supervisor().asend(question)
+    except AirflowRuntimeError as cause:
+        raise TransportError(f"Airflow did not say what became of the task: {described(cause)}") from cause
     if not isinstance(answer, TaskStatesResult):
         raise TransportError(f"Airflow did not say what became of the task: {answer!r:.200}")
     states = list(answer.task_states.get(run_id, {}).values())

@@ -13,7 +13,7 @@ from airflow_provider_taskwatch.config.inbox import aopen_inbox
 from airflow_provider_taskwatch.config.metric import count
 from airflow_provider_taskwatch.config.supervisor import is_triggerer, task_state, warm_up
 from airflow_provider_taskwatch.core.cancel import Cancel, kept_message, lost_message
-from airflow_provider_taskwatch.core.error import TaskWatchError, described
+from airflow_provider_taskwatch.core.error import described
 
 from .canceller import CancelAttempt, Canceller
 from .hub import hub_for
@@ -42,8 +42,8 @@ async def kill(cancel: Cancel, log: Any) -> None:
             log.log(*await attempt.settle())
     except TimeoutError:
         await _keep(attempt.cancel, f"no answer within {KILL_SECONDS:g} s", log)
-    except TaskWatchError as error:
-        await _keep(attempt.cancel, str(error), log)
+    except Exception as error:  # noqa: BLE001 - whatever Airflow raises, a kill must not be forgotten silently
+        await _keep(attempt.cancel, described(error), log)
     except asyncio.CancelledError:
         await _keep(attempt.cancel, "the triggerer ends, or gives up on it", log)
         raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_taskwatch.compat.trigger_kill import CALLS_ON_KILL, is_shutdown, note_triggerer
+from airflow_provider_taskwatch.compat.trigger_kill import CALLS_ON_KILL, is_shutdown, note_triggerer, undisturbed
 from airflow_provider_taskwatch.core.cancel import Cancel
 from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError, described
@@ -110,7 +110,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
                 await self._until_resumable()
         except asyncio.CancelledError:
             if not CALLS_ON_KILL and not is_shutdown():
-                await self.on_kill()
+                await undisturbed(self.on_kill())
             raise
         self._is_over = True
         yield event

@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DRCount, GetDRCount, GetTaskStates
+from airflow.sdk.execution_time.comms import DRCount, ErrorResponse, GetDRCount, GetTaskStates
 
 from airflow_provider_taskwatch.core import limit
 from airflow_provider_taskwatch.core.cancel import cancel_from
@@ -129,6 +130,21 @@ async def test_a_kill_that_airflow_does_not_confirm_in_time_is_kept_and_confirme
     assert (cancel.ref, cancel.is_users) == (trigger.ref, False)
 
 
+@pytest.mark.parametrize(
+    "error", [AirflowRuntimeError(ErrorResponse()), ConnectionResetError("the supervisor is gone")]
+)
+async def test_a_kill_is_kept_where_airflow_fails(
+    box: Running, supervisor: Slow, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def asend(message: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(supervisor, "asend", asend)
+    await killed(box).on_kill()
+
+    assert len(inbox.after(KEPT, 0)) == 1
+
+
 async def test_a_kept_kill_is_dropped_where_the_next_attempt_has_rejoined(
     box: Running, supervisor: Slow, inbox: SqlInbox
 ) -> None:
@@ -221,6 +237,42 @@ async def test_a_cancelled_run_cancels_at_the_remote_where_a_user_ended_the_task
             await running
 
     assert is_cancelled(box, trigger.ref)
+
+
+@pytest.mark.usefixtures("_without_on_kill")
+async def test_a_run_that_is_cancelled_again_and_again_finishes_its_kill(
+    box: Running, supervisor: Slow, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow 3.1 and 3.2 repeat it each second until the trigger has ended."""
+    monkeypatch.setattr("airflow_provider_taskwatch.hub.kills.KILL_SECONDS", 60.0)
+    trigger = killed(box)
+    async with watching(trigger, box) as running:
+        supervisor.slowness = 0.3
+        while not running.done():
+            running.cancel()
+            await asyncio.wait([running], timeout=0.05)
+
+    assert running.cancelled()
+    assert is_cancelled(box, trigger.ref)
+    assert not inbox.after(KEPT, 0)
+
+
+@pytest.mark.usefixtures("_without_on_kill")
+def test_a_triggerer_that_ends_during_the_kill_of_a_run_keeps_it(
+    box: Running, supervisor: Slow, inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_taskwatch.hub.kills.KILL_SECONDS", 60.0)
+    supervisor.deaf_to = (GetTaskStates,)
+    trigger = killed(box)
+
+    async def triggerer() -> None:
+        wait = asyncio.create_task(first_event(trigger))
+        await until(lambda: any(one["ref"] == trigger.ref and one["method"] == "GET" for one in box.sandbox.log()))
+        wait.cancel()
+        await until(lambda: any(isinstance(one, GetTaskStates) for one in supervisor.asked))
+
+    asyncio.run(triggerer())
+    assert len(inbox.after(KEPT, 0)) == 1
 
 
 @pytest.mark.usefixtures("_without_on_kill")
