@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 PATCHES := 3.1.8 3.2.2 3.3.2
 OLD_DAY := 2026-06-05
 
-TOUCH_AIRFLOW := $(addprefix tests/,airflow config feed hooks hub notifications operators sensors stored task \
+TOUCH_AIRFLOW := $(addprefix tests/,airflow compat config feed hooks hub notifications operators sensors stored task \
 	triggers wiring)
 
 LOCK := locks/airflow-$(AIRFLOW).lock

@@ -13,8 +13,8 @@ import pytest
 
 HERE = Path(__file__).parent
 TASKWATCH = str(Path(sys.executable).with_name("taskwatch"))
-FILE_TYPE = re.compile(r"^.*FileType is deprecated.*\[py\.warnings\].*\n", re.MULTILINE)
-"""Airflow's command line (3.3.2) writes it to the output of each command under Python 3.14."""
+NOISE = re.compile(r"^.*(FileType is deprecated.*\[py\.warnings\]|\[alembic\.runtime\.plugins\]).*\n", re.MULTILINE)
+"""Written to the output of each command by Airflow (3.3.2) under Python 3.14, and by Alembic below Airflow 3.3."""
 
 Airflow = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -51,7 +51,7 @@ def running(*program: str) -> Airflow:
             timeout=60,
             check=False,
         )
-        done.stdout = FILE_TYPE.sub("", done.stdout)
+        done.stdout = NOISE.sub("", done.stdout)
         return done
 
     return run
