@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_provider_taskwatch.compat.state_backend import stored_task_state
 from airflow_provider_taskwatch.config.airflow_id import stored_airflow_id
 from airflow_provider_taskwatch.config.inbox import open_shared_inbox
-from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, TaskWatchError
+from airflow_provider_taskwatch.core.error import ConfigurationError, MovedError, TaskWatchError, described
 from airflow_provider_taskwatch.core.record import Record, from_json
 from airflow_provider_taskwatch.core.start import objection
 from airflow_provider_taskwatch.core.system import has_moved, safe_ref
@@ -51,13 +51,22 @@ def adopt(args: Namespace) -> None:
 
 
 def _task_instance(names: Mapping[str, Any]) -> tuple[str | None, RunMark | None]:
-    """The state of a task instance, and the mark of its next attempt; None where the task instance does not exist."""
+    """The state of a task instance, and the mark of its next attempt; None where the task instance does not exist.
+
+    :raises ConfigurationError: where Airflow's database does not answer.
+    """
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
-    with create_session() as session:
-        task = TaskInstance.get_task_instance(**names, session=session)
-        return (None, None) if task is None else (task.state and str(task.state), next_mark(task))
+    try:
+        with create_session() as session:
+            task = TaskInstance.get_task_instance(**names, session=session)
+            return (None, None) if task is None else (task.state and str(task.state), next_mark(task))
+    except Exception as cause:
+        raise ConfigurationError(
+            f"Airflow's database cannot be asked for the task: {described(cause):.200}; run this where Airflow's own "
+            "commands work, with the same AIRFLOW_HOME and configuration"
+        ) from cause
 
 
 def find_record(states: Iterable[RecordStore]) -> tuple[RecordStore, Any] | None:

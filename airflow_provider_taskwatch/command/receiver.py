@@ -12,6 +12,8 @@ from .hook import hook_for
 
 def receiver(args: Namespace) -> None:
     """Serve the receiver until interrupted. It needs Airflow's configuration only, no metadata database."""
+    from airflow.exceptions import AirflowConfigException
+
     from airflow_provider_taskwatch.compat.stats import own_counter
     from airflow_provider_taskwatch.config.callback import callback_options
     from airflow_provider_taskwatch.config.inbox import find_seal, open_inbox
@@ -23,7 +25,7 @@ def receiver(args: Namespace) -> None:
         seal, count = find_seal(), own_counter()
         app = create_app(open_inbox(), settings.keys(), url=settings.base_url, seal=seal, count=count)
         serve(app, args.host, args.port, show=lambda url: say("", f"the receiver listens on {url}"))
-    except TaskWatchError as error:
+    except (TaskWatchError, AirflowConfigException) as error:
         fail(str(error))
     except OSError as error:
         fail(cannot_listen("the receiver", args.host, args.port, error))

@@ -50,7 +50,11 @@ def own_counter() -> Callable[[str], None]:
 
 
 def _counter_of(stats: Any) -> Callable[[str], None]:
-    """Adds to a counter of a class that has no method ``incr`` before its first use."""
+    """Adds to a counter of a class whose method ``incr`` each process makes at its first use.
+
+    The first use is here, so that a wrong setting is an error now, and not of each request.
+    """
+    _ = stats.incr
 
     def count(name: str) -> None:
         stats.incr(name)

@@ -8,6 +8,9 @@ from typing import Any
 _CONTENT = ("Encoding.VAR", "__var")
 _TYPE = ("Encoding.TYPE", "__type")
 
+RESERVED = "__type"
+"""Airflow takes a dict with this name for one in its own encoding. Where it is none, Airflow's triggerer ends."""
+
 
 def unwrapped(value: Any) -> Any:
     """``value`` without Airflow's encoding, at any depth."""

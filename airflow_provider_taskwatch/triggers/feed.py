@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_taskwatch.compat.watcher_arguments import unwrapped
+from airflow_provider_taskwatch.compat.watcher_arguments import RESERVED, unwrapped
 from airflow_provider_taskwatch.core.error import ConfigurationError, TriggerArgumentError
 from airflow_provider_taskwatch.core.event_filter import EventFilter
 from airflow_provider_taskwatch.core.plain import plain
@@ -71,6 +71,9 @@ class FeedTrigger(BaseEventTrigger):
         size: object = self.batch_size
         if not isinstance(size, int) or not 1 <= size <= 256:
             raise ConfigurationError(f"batch_size must be between 1 and 256, not {self.batch_size!r}")
+        for name, given in (("feed", self.feed), ("match", self.match)):
+            if isinstance(given, Mapping) and RESERVED in given:
+                raise ConfigurationError(f"{name} must not have the name {RESERVED!r}, which Airflow reserves")
         EventFilter(names=self.names, match=self.match).check()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -116,6 +116,18 @@ def test_a_command_s_error_is_a_line_and_an_exit_code(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.startswith("connection 'nowhere' cannot be read")
 
 
+def test_adopt_says_what_it_needs_where_there_is_no_database_of_airflow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get_task_instance(**_: object) -> None:
+        raise OSError("no such table: task_instance")
+
+    monkeypatch.setattr("airflow.models.taskinstance.TaskInstance.get_task_instance", get_task_instance)
+    assert ended("adopt", "d", "r", "t", "7") == 1
+    shown = capsys.readouterr().out
+    assert shown.startswith("Airflow's database cannot be asked for the task: no such table: task_instance; run this")
+
+
 def test_an_interrupted_command_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt

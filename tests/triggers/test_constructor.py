@@ -44,3 +44,10 @@ async def test_a_damaged_plan_is_refused_when_the_trigger_runs(odd: Any, connect
 def test_a_wrong_argument_of_a_watcher_is_named_where_the_dag_is_written(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(given))):
         FeedTrigger(**{**GIVEN[FeedTrigger], **given})
+
+
+@pytest.mark.parametrize("name", ["feed", "match"])
+def test_a_name_that_ends_airflows_triggerer_is_refused_where_the_dag_is_written(name: str) -> None:
+    """Airflow takes the dict for one in its own encoding, and fails with a KeyError when it makes the trigger."""
+    with pytest.raises(ConfigurationError, match=f"{name} must not have the name '__type', which Airflow reserves"):
+        FeedTrigger(**{**GIVEN[FeedTrigger], name: {"__type": "set", "a": "b"}})
