@@ -35,8 +35,9 @@ test: $(READY) ## Run every test, the end-to-end tests on a real Airflow include
 	$(BIN)/pytest -n 5 --dist worksteal -m "not e2e and not process" --durations 20
 	$(BIN)/pytest -n 2 --dist loadfile -m "e2e or process" --durations 20
 
-short: $(READY) ## Run the tests that touch Airflow and start none, as .ci/run does on AIRFLOW=3.1 and 3.2
-	$(BIN)/pytest -n 6 --dist worksteal -m "not e2e and not process" --hypothesis-profile quick $(TOUCH_AIRFLOW)
+short: $(READY) ## Run what depends on Airflow, a few end-to-end tests included, as .ci/run does on AIRFLOW=3.1 and 3.2
+	$(BIN)/pytest -n 5 --dist loadfile -m "every_airflow or not e2e and not process" --hypothesis-profile quick \
+		$(TOUCH_AIRFLOW) tests/e2e
 
 chaos: $(READY) ## Kill workers, triggerers, schedulers in mid-run and balance the books (LONG=1, FAULT=name, JOBS=n)
 	$(BIN)/python -m tests.chaos $(if $(LONG),--long) $(addprefix --fault ,$(FAULT)) $(addprefix --jobs ,$(JOBS))
