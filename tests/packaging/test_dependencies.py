@@ -1,4 +1,4 @@
-"""Every imported package is declared in setup.cfg, and every declared one is imported."""
+"""Every imported package is declared in setup.cfg, every declared one is imported, and every lower bound is tested."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg")
 
 
+def requirements(section: str, key: str) -> dict[str, str]:
+    """The version that each named package must have; empty: any."""
+    lines = [re.match(r"([\w.-]+)(.*)", line) for line in SETUP[section][key].split("\n") if line]
+    return {line[1].lower(): line[2] for line in lines}
+
+
 def declared(section: str, key: str) -> set[str]:
-    lines = SETUP[section][key].split("\n")
-    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines if line}
+    return set(requirements(section, key))
 
 
 def statements(block: ast.AST) -> Iterator[ast.AST]:
@@ -68,3 +73,12 @@ def test_what_the_package_imports_is_what_it_declares() -> None:
 
 def test_what_its_tests_and_programs_import_is_declared() -> None:
     assert imported(*PROGRAMS) <= (declared("options", "install_requires") | declared("options.extras_require", "dev"))
+
+
+def test_each_lower_bound_is_the_version_in_the_lowest_set() -> None:
+    """The patch of Airflow is the newest one of the minor, as in its other set."""
+    lock = (ROOT / "locks" / "airflow-3.1-lowest.lock").read_text()
+    lowest = dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE))
+    lowest[AIRFLOW] = lowest[AIRFLOW].rpartition(".")[0]
+    bounds = requirements("options", "install_requires")
+    assert bounds == {name: ">=" + re.sub(r"(\.0)+$", "", lowest[name]) for name in bounds}
