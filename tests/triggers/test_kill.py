@@ -271,7 +271,8 @@ def test_a_triggerer_that_ends_during_the_kill_of_a_run_keeps_it(
         wait.cancel()
         await until(lambda: any(isinstance(one, GetTaskStates) for one in supervisor.asked))
 
-    asyncio.run(triggerer())
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # leaves the loop of other tests alone
+        runner.run(triggerer())
     assert len(inbox.after(KEPT, 0)) == 1
 
 
@@ -300,7 +301,7 @@ def test_a_triggerer_that_ends_asks_nothing_and_cancels_nothing(
         await until(lambda: any(one["ref"] == trigger.ref and one["method"] == "GET" for one in box.sandbox.log()))
 
     waits: list[asyncio.Task[Any]] = []
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(triggerer())
         for one in (tasks := asyncio.all_tasks(loop := runner.get_loop())):
             one.cancel()
