@@ -7,7 +7,7 @@ random source, so that a test plays replies into it by hand and two drivers run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -67,14 +67,22 @@ PATIENT = Retry(attempts=9, first_seconds=2.0)
 """For starts and cancels, which no later poll repeats: for some three minutes."""
 
 
-def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | None = None) -> Flow[Reply]:
-    """Sends ``call`` and returns its 2xx reply.
+def ask(
+    call: Call,
+    *,
+    retry: Retry = ONCE,
+    refused: Callable[[Reply], bool] | None = None,
+    accepted: Collection[int] = (),
+    repeat: Call | None = None,
+) -> Flow[Reply]:
+    """Sends ``call`` and returns its 2xx reply, or one with a status code in ``accepted``.
 
     A transient failure is retried where that is safe. A call that reads is always safe. Any other call is safe where
     the request did not arrive (or had no token), where the remote answered 429, and where ``refused`` says that the
     reply proves that nothing was done.
 
-    :raises RemoteError: where the reply is not 2xx.
+    :param repeat: what is sent after a failure; None: the same call.
+    :raises RemoteError: where the reply is another one.
     :raises TransportError: where there is no reply.
     """
     failures, paused = 0, 0.0
@@ -82,7 +90,7 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
         error: TransportError | RemoteError | TokenError
         try:
             reply: Reply = yield call
-            if reply.is_ok:
+            if reply.is_ok or reply.status in accepted:
                 return reply
             error = refusal(call, reply)
             safe = call.is_repeatable or reply.status == 429 or (refused is not None and refused(reply))
@@ -96,9 +104,10 @@ def ask(call: Call, *, retry: Retry = ONCE, refused: Callable[[Reply], bool] | N
             raise error
         if retry.is_over(failures, paused + pause, error.patience):
             raise error if failures >= retry.attempts else _given_up(error)
-        what = "" if isinstance(error, RemoteError) else f"{call.method} {call.path}: "
+        what = "" if isinstance(error, RemoteError) else f"{call.method} {call.shown_path}: "
         warning = retry_warning(f"{what}{error}", pause, retry.left_seconds(failures, paused, error.patience))
         paused += pause
+        call = repeat or call
         yield Pause(seconds=pause, spread=0.2, warning=warning)
 
 
@@ -153,4 +162,4 @@ def read_object(call: Call, reply: Reply) -> dict[str, Any]:
 def unreadable(call: Call, reply: Reply, problem: str) -> ReplyError:
     """The error for a reply that was accepted and cannot be understood."""
     shown, at = reply.text() or "(empty)", f"{reply.place}: " if reply.place else ""
-    return ReplyError(f"{at}the reply to {call.method} {call.path} ({reply.status}) {problem}: {shown}")
+    return ReplyError(f"{at}the reply to {call.method} {call.shown_path} ({reply.status}) {problem}: {shown}")

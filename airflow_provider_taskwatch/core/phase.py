@@ -74,6 +74,8 @@ class Observation:
     :param message: a text of the remote, for people.
     :param elapsed_seconds: how long the task has run, as the remote reports it.
     :param expected_seconds: how long such a task usually takes, where the remote knows.
+    :param retry_after: seconds before which the remote wants no further poll.
+    :param moved_to: the ref under which the task goes on (a queued item that has become a build); empty: it stays.
     :param ended_at: when it ended, by the remote's clock, in seconds since the epoch.
     :param result: what the task pushes as its XCom when this is the last observation: plain JSON, no personal data.
     :param personal: what is added to the result only when the user asks for it.
@@ -87,6 +89,8 @@ class Observation:
     message: str = ""
     elapsed_seconds: float | None = None
     expected_seconds: float | None = None
+    retry_after: float | None = None
+    moved_to: str = ""
     ended_at: float | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
     personal: Mapping[str, Any] = field(default_factory=dict)
@@ -106,6 +110,8 @@ class Observation:
             message=self.message,
             elapsed_seconds=self.elapsed_seconds,
             expected_seconds=self.expected_seconds,
+            retry_after=self.retry_after,
+            moved_to=self.moved_to,
             ended_at=self.ended_at,
             result=self.result,
             personal=self.personal,

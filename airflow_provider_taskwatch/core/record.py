@@ -11,6 +11,7 @@ from typing import Any
 
 from .error import ConfigurationError
 from .mask import NO_MASK, Mask
+from .phase import Observation
 from .text import shortened
 
 
@@ -19,11 +20,13 @@ class Started:
     """The result of a start request.
 
     :param ref: the remote's id of the task; None where the reply names none.
+    :param ended: the end of the task, where the reply shows it already.
     :param reply: the remote's reply.
     :param mask: the secrets in it.
     """
 
     ref: str | None
+    ended: Observation | None = None
     reply: Mapping[str, Any] = field(default_factory=dict)
     mask: Mask = field(default=NO_MASK, repr=False, compare=False)
 

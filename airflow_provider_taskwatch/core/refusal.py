@@ -16,7 +16,7 @@ def refusal(call: Call, reply: Reply) -> RemoteError:
     kind = NotFoundError if reply.status == 404 else RemoteError
     error = kind(
         method=call.method,
-        path=call.path,
+        path=call.shown_path,
         status=reply.status,
         message=error_message(reply) + _doubt(call, reply),
         retry_after=retry_after(reply.headers, reply.received_at),

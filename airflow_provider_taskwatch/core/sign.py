@@ -67,7 +67,7 @@ def _with_mask(result: object, mask: Mask) -> object:
 
 
 def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
-    """Run ``flow`` with credentials on each call. A call whose token is rejected is replayed once with a new one."""
+    """Run ``flow`` with credentials on each call to the connection's host. A call whose token is rejected is replayed once with a new one."""
     run = Run(masking(flow))
     while not run.is_over:
         step = run.step
@@ -77,8 +77,11 @@ def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
 
 
 def _exchange(call: Call, is_rejected: Callable[[Reply], bool]) -> Signed[Reply]:
+    if call.origin:
+        reply: Reply = yield call
+        return reply
     signed_call: Call = yield Sign(call=call)
-    reply: Reply = yield signed_call
+    reply = yield signed_call
     if is_rejected(reply):
         again: Call = yield Sign(call=call, refused=signed_call)
         if again != signed_call:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from .callback import Callback
@@ -55,6 +55,9 @@ class System(Protocol):
         space only, because the same ref may name another task elsewhere.
         """
 
+    def for_wait(self, options: Options) -> System:
+        """The remote as one wait sees it. A system whose requests depend on the options returns another one."""
+
     def is_own(self, seen: Observation, options: Options) -> bool:
         """Whether an observation can belong to our start; False if it carries another marker."""
 
@@ -84,6 +87,9 @@ class System(Protocol):
 
     def successor(self, seen: Observation, options: Options) -> Flow[str | None]:
         """The ref that replaces an ended one (a restart), if the options ask to follow it; else None."""
+
+    def complete(self, seen: Observation, options: Options) -> Flow[Observation]:
+        """The observation of a success with what takes a further request, such as its result."""
 
     def explain(self, seen: Observation, options: Options) -> Flow[str]:
         """Details of a failure from the remote; empty if there are none."""
@@ -129,6 +135,9 @@ class SystemDefaults:
     def id_space(self, settings: Settings) -> str:
         return address(settings.base_url)
 
+    def for_wait(self, options: Options) -> System:
+        return cast("System", self)
+
     def is_own(self, seen: Observation, options: Options) -> bool:
         return True
 
@@ -149,6 +158,9 @@ class SystemDefaults:
 
     def successor(self, seen: Observation, options: Options) -> Flow[str | None]:
         return nothing(None)
+
+    def complete(self, seen: Observation, options: Options) -> Flow[Observation]:
+        return nothing(seen)
 
     def explain(self, seen: Observation, options: Options) -> Flow[str]:
         return nothing("")

@@ -41,6 +41,13 @@ def line(text: str, limit: int = LINE_CHARACTERS) -> str:
     return printable(" ".join(text[: limit * 4].split()))[:limit]
 
 
+def shown_ref(ref: str) -> str:
+    """A ref, or a path, for people: without its query, which may be signed."""
+    bare, mark, query = ref.partition("?")
+    stage = query.partition("#")[2]
+    return ref if not mark else f"{bare}?..." + (f"#{stage}" if stage else "")
+
+
 def place(url: str) -> str:
     """Host, port and path of a URL, for messages.
 

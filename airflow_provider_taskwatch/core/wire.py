@@ -18,7 +18,7 @@ from .decoding import decoded, in_utf8
 from .error import ConfigurationError, ReplyError
 from .mask import NO_MASK, Mask
 from .plain import members, plain
-from .text import line
+from .text import line, shown_ref
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 MAX_JSON_MARKS = 500_000
@@ -29,6 +29,9 @@ SHOWN_CHARACTERS = 200
 QueryValue = str | int | float | bool | None
 Query = Mapping[str, QueryValue | Iterable[QueryValue]]
 """None is left out, as the value of a name or as one of several values."""
+
+
+_READING = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,9 @@ class Call:
     :param quota: the rate limit of the remote that the call counts against, if the remote has more than one. A 429 for
         one quota does not delay the others.
     :param is_consuming: whether the remote deletes what it returns, although the method is one that reads.
+    :param is_replayable: whether a repeat has no further effect, whatever the method: it reads, or it carries a key.
+    :param origin: scheme and host of another host, which a profile allows; sent without credentials. Empty: the
+        connection's own.
     """
 
     method: str
@@ -51,11 +57,18 @@ class Call:
     body: bytes | None = None
     quota: str = ""
     is_consuming: bool = False
+    is_replayable: bool = False
+    origin: str = ""
 
     @property
     def is_repeatable(self) -> bool:
         """Whether sending it twice has the same effect as sending it once."""
-        return self.method in ("GET", "HEAD", "OPTIONS") and not self.is_consuming
+        return (self.is_replayable or self.method in _READING) and not self.is_consuming
+
+    @property
+    def shown_path(self) -> str:
+        """The path for messages. A query in it may be signed."""
+        return shown_ref(self.path)
 
     @property
     def target(self) -> str:
@@ -75,6 +88,8 @@ class Call:
             body=self.body,
             quota=self.quota,
             is_consuming=self.is_consuming,
+            is_replayable=self.is_replayable,
+            origin=self.origin,
         )
 
     def json(self) -> object:

@@ -29,7 +29,7 @@ READ_TIMEOUTS = 10
 
 
 def address(settings: Settings, call: Call) -> str:
-    """The URL of a call, always at the connection's host. It is signed and sent in this form.
+    """The URL of a call, at the connection's host unless the call names another. It is signed and sent in this form.
 
     :raises ConfigurationError: method, host or path have more than one meaning.
     """
@@ -37,7 +37,7 @@ def address(settings: Settings, call: Call) -> str:
         raise ConfigurationError(f"{call.method[:80]!r} is not an HTTP method, such as GET")
     if not call.path.startswith("/"):
         raise ConfigurationError(f"the path {call.path[:200]!r} must begin with '/'; it is below {settings.base_url}")
-    return canonical_base(settings.base_url) + call.target
+    return canonical_base(call.origin or settings.base_url) + call.target
 
 
 _METHOD = re.compile(r"[A-Za-z-]+")
@@ -188,7 +188,7 @@ class Origin:
         """The error for bytes that are not a reply to a signed call."""
         if error.beginning is not None:
             error.beginning = self.marked(error.beginning, call)
-        return broken_reply(error, self.url, f"to {call.method} {call.path}")
+        return broken_reply(error, self.url, f"to {call.method} {call.shown_path}")
 
 
 def origin_of(settings: Settings) -> Origin:

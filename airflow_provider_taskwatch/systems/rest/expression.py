@@ -1,0 +1,246 @@
+"""JMESPath over one reply (https://jmespath.org/specification.html), with a limit on the work of one evaluation.
+
+A plain dotted name is read without the library, which takes twenty times as long.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
+
+if TYPE_CHECKING:
+    from .document import Document
+
+EXPRESSION_CHARACTERS = 1000
+WORK = 10_000
+"""Steps of one evaluation. A step is a node that is visited, or a value that is copied, compared or written."""
+STEP_CHARACTERS = 32
+"""Characters of a string that count as one step."""
+ROOTS = ("status_code", "headers", "body", "request", "inputs")
+"""The names that an expression over a reply may begin with."""
+FUNCTIONS = frozenset(
+    (
+        "abs",
+        "avg",
+        "ceil",
+        "contains",
+        "ends_with",
+        "floor",
+        "join",
+        "keys",
+        "length",
+        "map",
+        "max",
+        "max_by",
+        "merge",
+        "min",
+        "min_by",
+        "not_null",
+        "reverse",
+        "sort",
+        "sort_by",
+        "starts_with",
+        "sum",
+        "to_array",
+        "to_number",
+        "to_string",
+        "type",
+        "values",
+    )
+)
+
+_INPUT = re.compile(r"\binputs\.([A-Za-z_]\w*)", re.ASCII)
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+class Expression:
+    """One compiled expression.
+
+    :param text: as the profile has it.
+    :ivar roots: the names that it reads from the value that it is given.
+    :ivar inputs: the inputs that it reads.
+    """
+
+    __slots__ = ("_names", "_parsed", "inputs", "roots", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._names: tuple[str, ...] = ()
+        self._parsed: Any = None
+        if len(text) > EXPRESSION_CHARACTERS:
+            raise ConfigurationError(
+                f"the expression {text[:40]!r}... has {len(text)} characters; at most {EXPRESSION_CHARACTERS} are read"
+            )
+        if _DOTTED.fullmatch(text):
+            self._names = tuple(text.split("."))
+            self.roots = frozenset(self._names[:1])
+        else:
+            self._parsed = _parsed(text)
+            self.roots = frozenset(_roots(self._parsed))
+        self.inputs = frozenset(_INPUT.findall(text)) if "inputs" in self.roots else frozenset()
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expression) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def of(self, document: Document) -> Any:
+        """The value for a reply; None where it has none.
+
+        :raises ReplyError: the body cannot be read, or the evaluation takes too much work.
+        """
+        if not self._names:
+            return _evaluated(self.text, self._parsed, document.as_mapping(self.roots))
+        value = document.root(self._names[0])
+        for name in self._names[1:]:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
+
+    def of_item(self, item: Any) -> Any:
+        """The value for one entry of a list, as :meth:`of`."""
+        if not self._names:
+            return _evaluated(self.text, self._parsed, item)
+        for name in self._names:
+            item = item.get(name) if isinstance(item, Mapping) else None
+        return item
+
+
+def is_true(value: Any) -> bool:
+    """JMESPath's truth: everything but null, false, and an empty string, list or object. 0 is true."""
+    return value is not None and value is not False and not (isinstance(value, (str, list, dict)) and not value)
+
+
+def _parsed(text: str) -> Any:
+    from jmespath.exceptions import JMESPathError
+    from jmespath.parser import Parser
+
+    try:
+        tree = Parser().parse(text).parsed
+        unknown = sorted(_functions(tree) - FUNCTIONS)
+    except (JMESPathError, RecursionError) as cause:
+        reason = "it is nested too deeply" if isinstance(cause, RecursionError) else " ".join(str(cause).split())
+        raise ConfigurationError(f"{text[:80]!r} is not a JMESPath expression: {reason[:200]}") from None
+    if unknown:
+        raise ConfigurationError(
+            f"{text[:80]!r} calls {', '.join(unknown)}(); the functions are {', '.join(sorted(FUNCTIONS))}"
+        )
+    return tree
+
+
+def _children(node: Any) -> list[Any]:
+    return [one for one in node.get("children", ()) if isinstance(one, dict)]
+
+
+def _functions(node: Any) -> set[str]:
+    own = {node["value"]} if node["type"] == "function_expression" else set()
+    return own.union(*map(_functions, _children(node)))
+
+
+_CHAINS = frozenset(
+    ("subexpression", "index_expression", "pipe", "projection", "value_projection", "filter_projection", "flatten")
+)
+"""Nodes whose second child reads the value of the first, and not what the node itself reads."""
+
+
+def _roots(node: Any) -> Iterator[str]:
+    if node["type"] == "field":
+        yield node["value"]
+    children = _children(node)
+    for child in children[:1] if node["type"] in _CHAINS else children:
+        if child["type"] != "expref":
+            yield from _roots(child)
+
+
+def _evaluated(text: str, tree: Any, value: Any) -> Any:
+    """The value of an expression; None where its types do not fit, as a reply may have any form."""
+    interpreter, errors = _interpreter()
+    try:
+        return interpreter().visit(tree, value)
+    except errors:
+        return None
+    except _TooMuchWork:
+        raise ReplyError(
+            f"the expression {text[:80]!r} takes more than {WORK} steps on this reply; read less of it"
+        ) from None
+
+
+class _TooMuchWork(Exception):  # noqa: N818 - it is caught where it is raised
+    pass
+
+
+@functools.cache
+def _interpreter() -> tuple[Any, tuple[type[Exception], ...]]:
+    """The interpreter that counts, and what it raises for values of the wrong type. The library is imported here."""
+    from jmespath.exceptions import JMESPathError
+    from jmespath.visitor import TreeInterpreter
+
+    class CountingInterpreter(TreeInterpreter):  # type: ignore[misc]
+        """Counts steps, so that no evaluation holds an event loop for long.
+
+        Values may share parts: sixteen times ``[@, @]`` is one list in memory and 65,536 as text. So whatever walks a
+        whole value is charged for all that it walks.
+        """
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._left = WORK
+
+        def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
+            self._left -= 1
+            if self._left < 0:
+                raise _TooMuchWork
+            return super().visit(node, *args, **kwargs)
+
+        def visit_flatten(self, node: Any, value: Any) -> Any:
+            return self._charged(super().visit_flatten(node, value))
+
+        def visit_slice(self, node: Any, value: Any) -> Any:
+            return self._charged(super().visit_slice(node, value))
+
+        def visit_comparator(self, node: Any, value: Any) -> Any:
+            left, right = (self.visit(child, value) for child in node["children"])
+            self._charge(left)
+            self._charge(right)
+            literals = [{"type": "literal", "value": one} for one in (left, right)]
+            return super().visit_comparator({**node, "children": literals}, value)
+
+        def visit_function_expression(self, node: Any, value: Any) -> Any:
+            arguments = [self.visit(child, value) for child in node["children"]]
+            for argument in arguments:
+                if node["value"] in _WALKING:
+                    self._charge(argument)
+                else:
+                    self._charged(argument)
+            return self._charged(self._functions.call_function(node["value"], arguments))
+
+        def _charged(self, value: Any) -> Any:
+            """The value, charged for the length of its first level."""
+            if isinstance(value, (list, dict)):
+                self._left -= len(value)
+            elif isinstance(value, str):
+                self._left -= len(value) // STEP_CHARACTERS
+            return value
+
+        def _charge(self, value: Any) -> None:
+            """Charges for all parts of a value, each as often as it occurs."""
+            waiting = [value]
+            while waiting:
+                one = waiting.pop()
+                self._left -= 1
+                self._charged(one)
+                if self._left < 0:
+                    raise _TooMuchWork
+                waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+
+    return CountingInterpreter, (JMESPathError, ArithmeticError, AttributeError, RecursionError, TypeError, ValueError)
+
+
+_WALKING = frozenset(("contains", "join", "max", "min", "sort", "sum", "avg", "to_string"))

@@ -1,0 +1,131 @@
+"""The kinds of values in a profile: expressions, templates, paths, words, codes and durations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
+
+from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.mask import is_secret_name
+
+from .expression import ROOTS, Expression
+from .template import Template, parsed, sources, with_templates
+
+
+def _expression(value: object) -> Expression:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"must be a JMESPath expression, not {value!r:.80}")
+    try:
+        return Expression(value.strip())
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+
+
+def _over_reply(value: object) -> Expression:
+    made = _expression(value)
+    if unknown := sorted(made.roots - set(ROOTS)):
+        raise ValueError(f"{made.text[:80]!r} begins with {unknown[0]!r}; a reply has {', '.join(ROOTS)}")
+    return made
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _template(value: object) -> Template:
+    if not isinstance(value, (str, int, float)):
+        raise ValueError(f"must be a text, a number, true or false, not {value!r:.80}")  # noqa: TRY004 - pydantic's
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        return parsed(text)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+
+
+def _content(value: object) -> Any:
+    try:
+        return with_templates(value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+
+
+def _path(value: object) -> Template:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a path, not {value!r:.80}")  # noqa: TRY004 - pydantic's
+    if "://" in value.partition("?")[0] or not value.startswith(("/", "{+")):
+        raise ValueError(
+            f"{value[:80]!r} must begin with '/' or a placeholder such as {{+ref}}: it is below the connection's host"
+        )
+    made = _template(value)
+    if any(one.root == "secret" for one in made.placeholders):
+        raise ValueError("a path must not hold a {secret...}, as paths are logged; use headers, query or body")
+    return made
+
+
+_RESERVED_HEADERS = frozenset(("authorization", "cookie", "host"))
+
+
+def _headers(value: Mapping[str, Template]) -> Mapping[str, Template]:
+    for name in value:
+        if name.lower() in _RESERVED_HEADERS or name.lower().startswith("proxy-"):
+            raise ValueError(f"{name} is not the profile's to set; credentials come from the connection")
+    return _no_literal_secrets(value)
+
+
+def _no_literal_secrets(value: Mapping[str, Template]) -> Mapping[str, Template]:
+    for name, template in value.items():
+        if is_secret_name(name) and not list(template.placeholders):
+            raise ValueError(
+                f"{name} looks like a secret and has a literal value; write {{secret.NAME}}, and put the value into the "
+                "extra 'secrets' of the connection"
+            )
+    return value
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, (str, int, float)) or value == "":
+        raise ValueError(f"must be a word or a number, not {value!r:.80}")
+    return as_word(value)
+
+
+def as_word(value: str | int | float | bool) -> str:
+    """A status as text, in the form in which phases are compared: without case."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text.strip().casefold()
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration(value: object) -> float:
+    """Seconds of a number, or of a text such as ``24h``."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e9:
+        return float(value)
+    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None or not float(found[1]):
+        raise ValueError(f"must be seconds, or a text such as '30s', '15m', '24h' or '7d', not {value!r:.80}")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+_TEXT = WithJsonSchema({"type": "string"})
+_AS_TEXT = PlainSerializer(lambda expression: expression.text)
+_AS_SOURCE = PlainSerializer(sources)
+_SCALAR = WithJsonSchema({"type": ["string", "number", "boolean"]})
+
+ReplyExpression = Annotated[Expression, PlainValidator(_over_reply), _AS_TEXT, _TEXT]
+ReplyExpressions = Annotated[list[ReplyExpression], BeforeValidator(_listed)]
+"""One expression, or several of which the first that has a value counts."""
+ItemExpression = Annotated[Expression, PlainValidator(_expression), _AS_TEXT, _TEXT]
+Path = Annotated[Template, PlainValidator(_path), _AS_SOURCE, _TEXT]
+Text = Annotated[Template, PlainValidator(_template), _AS_SOURCE, _SCALAR]
+Content = Annotated[Any, PlainValidator(_content), _AS_SOURCE, WithJsonSchema({})]
+Headers = Annotated[dict[str, Text], AfterValidator(_headers)]
+Query = Annotated[dict[str, Text], AfterValidator(_no_literal_secrets)]
+Word = Annotated[str, PlainValidator(_word), _SCALAR]
+Words = Annotated[list[Word], BeforeValidator(_listed)]
+Duration = Annotated[float, PlainValidator(_duration), WithJsonSchema({"type": ["string", "number"]})]
+

@@ -1,0 +1,147 @@
+"""Refs: an id, a name with slashes, or a link, of which path and query below the connection's host are kept.
+
+A ref of a later stage ends in ``#`` and the name of the stage, which no id and no link can contain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
+from airflow_provider_taskwatch.core.glob import matches
+from airflow_provider_taskwatch.core.system import address, safe_ref, unquoted
+from airflow_provider_taskwatch.core.wire import canonical_target
+
+from .profile import Ref
+
+LINK_CHARACTERS = 4000
+
+_UNSAFE_IN_NAME = re.compile(r"[\s?#%\\\"'\x00-\x1f\x7f]|//|(?:^|/)\.{1,2}(?:/|$)")
+_UNSAFE_IN_LINK = re.compile(r"[\s#\\\x00-\x1f\x7f]")
+
+
+def split_stage(ref: str) -> tuple[str, str]:
+    """A ref without its stage, and the name of the stage; empty for the first one."""
+    bare, _, stage = ref.partition("#")
+    return bare, stage
+
+
+def with_stage(bare: str, stage: str) -> str:
+    """The ref of a stage."""
+    return f"{bare}#{stage}" if stage else bare
+
+
+def checked_ref(ref: object, kind: Ref, noun: str, base_url: str) -> str:
+    """A ref without stage, as it is sent.
+
+    :raises ConfigurationError: it cannot be one of this kind.
+    """
+    if kind.kind == "link":
+        return link_below(_text_of(ref, noun), kind, base_url)
+    if kind.kind == "id":
+        return safe_ref(ref, noun)
+    text = _text_of(ref, noun).strip("/")
+    if not text or len(text) > LINK_CHARACTERS or _UNSAFE_IN_NAME.search(text) or not text.isprintable():
+        raise ConfigurationError(
+            f"{text[:80]!r} is not the name of a {noun}: it must not hold blanks, '?', '#', '%', '\\', '//', '..' or "
+            "quotation marks"
+        )
+    return text
+
+
+def _text_of(ref: object, noun: str) -> str:
+    text = unquoted(ref) if isinstance(ref, str) else ""
+    if not text:
+        raise ConfigurationError(f"the {noun} id is empty; give what the start returned")
+    return text
+
+
+def link_below(link: str, kind: Ref, base_url: str, request_path: str = "/") -> str:
+    """Path and query of a link, below the base URL of the connection.
+
+    :param request_path: of the request whose reply holds the link, which a relative link is relative to.
+    :raises ConfigurationError: it leads elsewhere. The message does not show its query, which may be signed.
+    """
+    if len(link) > LINK_CHARACTERS or _UNSAFE_IN_LINK.search(link) or not link.isprintable():
+        raise ConfigurationError(
+            f"the link {_shown(link)} has more than {LINK_CHARACTERS} characters, or holds blanks, '#' or '\\'"
+        )
+    try:
+        parts = urlsplit(urljoin(base_url + request_path, link))
+        is_here = address(f"{parts.scheme}://{parts.netloc}") == address(_origin(base_url))
+    except ValueError:
+        raise ConfigurationError(f"the link {_shown(link)} is not a URL") from None
+    if "@" in parts.netloc or (not is_here and kind.link_host == "refuse"):
+        raise ConfigurationError(
+            f"the link {_shown(link)} leaves the connection's host, {_origin(base_url)}, so nothing is sent there; "
+            "where the remote does not know its own name, the profile may say 'link_host: ignore'"
+        )
+    base = urlsplit(base_url).path
+    if base and not (parts.path == base or parts.path.startswith(f"{base}/")):
+        raise ConfigurationError(f"the link {_shown(link)} is not below {base_url}, the base of the connection")
+    path = parts.path[len(base) :] or "/"
+    return canonical_target(f"{path}?{parts.query}" if parts.query else path)
+
+
+def linked(link: object, hosts: Sequence[str], base_url: str) -> tuple[str, str]:
+    """Origin and path of a result's link; the origin is empty where it is the connection's.
+
+    :param hosts: patterns of other hosts that the profile allows.
+    :raises ReplyError: there is no link, or it leads where the profile does not allow it.
+    """
+    if not isinstance(link, str) or not link:
+        raise ReplyError("the last reply has no link to the result")
+    parts = _split(urljoin(f"{base_url}/", link))
+    if parts is not None and _is_allowed(parts, hosts, base_url):
+        query = f"?{parts.query}" if parts.query else ""
+        return f"{parts.scheme}://{parts.netloc}", canonical_target(f"{parts.path or '/'}{query}")
+    try:
+        return "", link_below(link, _SAME_HOST, base_url)
+    except ConfigurationError as error:
+        raise ReplyError(f"{error}; result.hosts of the profile may allow it, without credentials") from None
+
+
+_SAME_HOST = Ref.model_construct(source=[], kind="link", link_host="refuse")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.hostname and "@" not in parts.netloc else None
+
+
+def _is_allowed(parts: SplitResult, hosts: Sequence[str], base_url: str) -> bool:
+    """Whether a pattern of the profile names the host. Plain http is for a remote that is reached by it, too."""
+    schemes = ("https",) if base_url.startswith("https:") else ("https", "http")
+    return parts.scheme in schemes and any(matches(pattern, parts.hostname or "") for pattern in hosts)
+
+
+def _origin(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _shown(link: str) -> str:
+    return repr(link.partition("?")[0][:120])
+
+
+def ref_in(value: object, kind: Ref, noun: str, base_url: str, request_path: str) -> str:
+    """The ref in a reply. A number counts as its digits.
+
+    :raises ReplyError: the value is no ref of this kind.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ReplyError(f"the reply names no {noun}: {value!r:.80} is neither a text nor a whole number")
+    try:
+        if kind.kind == "link":
+            return link_below(value.strip(), kind, base_url, request_path)
+        return checked_ref(value, kind, noun, base_url)
+    except ConfigurationError as error:
+        raise ReplyError(f"the reply names no {noun} that can be used: {error}") from None
