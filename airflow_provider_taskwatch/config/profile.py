@@ -17,7 +17,7 @@ import yaml
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.plain import plain
 
-from .option import option
+from .option import text as option
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.systems.rest.profile import Profile
