@@ -113,6 +113,7 @@ def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEn
     :raises ReplyError: where the remote does not know the ref yet, or contradicts itself: it shows a task that it does
         not know when it is to be cancelled.
     """
+    system = system.for_wait(cancel.options)
     if not system.can_cancel:
         return CancelEnd.IMPOSSIBLE, cancel.ref
     seen = yield from latest(system, cancel.ref, cancel.options)

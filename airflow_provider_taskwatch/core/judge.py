@@ -9,7 +9,7 @@ from typing import Any
 
 from .outcome import Ending, Outcome
 from .phase import Observation, Phase
-from .text import bounded, cut
+from .text import bounded, cut, shown_ref
 
 NOT_FOUND_YET = "not found yet"
 WHY_ABSENT = (
@@ -72,7 +72,7 @@ def judge(
     """The memory after an observation, the observation as it counts, and the outcome if the wait is over."""
     if observation.phase is Phase.LOST and not observation.status:
         return _judge_absent(memory, observation, rules, age, noun)
-    memory, task = _updated(memory, observation, age), f"{noun} {observation.ref}"
+    memory, task = _updated(memory, observation, age), f"{noun} {shown_ref(observation.ref)}"
     if observation.phase.is_final:
         ending, message = Ending(str(observation.phase)), f"{task}: {observation.describe()}"
     elif memory.unknown_since is not None and age - memory.unknown_since >= rules.unknown_status_grace:
@@ -103,7 +103,7 @@ def _judge_absent(
         state = "was there and is not found any more: it was removed or archived"
     else:
         state = f"is not found after {watched:.0f} s: {WHY_ABSENT}"
-    return memory, observation, outcome_from(observation, Ending.LOST, f"{noun} {observation.ref} {state}")
+    return memory, observation, outcome_from(observation, Ending.LOST, f"{noun} {shown_ref(observation.ref)} {state}")
 
 
 def _updated(memory: Memory, observation: Observation, age: float) -> Memory:

@@ -34,6 +34,8 @@ class Ending(StrEnum):
     """The remote refuses the poll (400, 401, 403, ...)."""
     TIMED_OUT = "timed_out"
     """The wait's deadline has passed."""
+    CONTINUES = "continues"
+    """The task goes on under another ref, that of the outcome; a worker writes it down, and waits on."""
 
     @property
     def is_ok(self) -> bool:

@@ -118,7 +118,9 @@ class Plan:
     def interval(self, age: float, seen: Observation | None = None) -> float:
         """Seconds until the next poll."""
         rhythm = self.rhythm if self.callback is None else self.callback.rhythm
-        return self.capped(rhythm.interval(age, None if seen is None else _remaining(seen, age)), age)
+        after = rhythm.interval(age, None if seen is None else _remaining(seen, age))
+        wanted = None if seen is None else seen.retry_after
+        return self.capped(after if wanted is None else max(after, wanted), age)
 
     def pause(self, memory: Memory, error: TaskWatchError | None, age: float, last: Observation | None) -> float:
         """Seconds from one poll to the next."""

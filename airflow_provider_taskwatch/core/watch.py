@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
@@ -15,8 +15,8 @@ from .phase import Observation, Phase
 from .plan import POLL_RETRY, SPREAD, Plan
 from .run import Run
 from .schedule import FIRST_SECONDS
-from .system import System
-from .text import bounded
+from .system import Options, System
+from .text import bounded, shown_ref
 from .wire import Call, Pause
 
 
@@ -27,6 +27,7 @@ class Poll:
     :param id_space: the only place where the ref may be polled; empty: not known.
     :param after: seconds until the poll.
     :param spread: share of ``after`` that may be cut off at random, so that waits do not poll together.
+    :param options: how the system reads the remote's replies.
     :param selector: polls with equal selectors may share a request; empty: none may.
     :param known: the last observation of the wait.
     :param hold: for how many seconds shared observations without a change need not be passed on; the ref is polled
@@ -38,6 +39,7 @@ class Poll:
     id_space: str = ""
     after: float
     spread: float = 0.0
+    options: Options = field(default_factory=dict)
     selector: str = ""
     known: Observation | None = None
     hold: float = 0.0
@@ -87,6 +89,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
 
     :param age: seconds since the wait began; more than 0 after a restart.
     """
+    system = system.for_wait(plan.options)
     memory = Memory(reached=age >= FIRST_SECONDS)  # after a restart, the remote counts as reached before
     last: Observation | None = None
     selector = system.selector(plan.options)
@@ -99,6 +102,7 @@ def watch(system: System, plan: Plan, age: float) -> Watch:
             id_space=plan.id_space,
             after=after,
             spread=spread,
+            options=plan.options,
             selector=selector,
             known=last if selector else None,
             hold=hold,
@@ -131,6 +135,8 @@ def assess(system: System, plan: Plan, memory: Memory, result: PollResult) -> Fl
     # A reply that cannot be read counts as an unknown status, so that it is bounded too.
     observation = result.observation or Observation(ref=ref, phase=Phase.UNKNOWN, message=str(result.error))
     observation = system.understand(observation, plan.options)
+    if observation.moved_to:
+        return Assessment(memory=memory, observation=observation, outcome=_continues(system.noun, observation))
     judged, observation, outcome = judge(memory, observation, plan.rules, result.age, system.noun)
     if not judged.reached:
         judged = replace(judged, reached=True, failing_since=None)
@@ -139,17 +145,35 @@ def assess(system: System, plan: Plan, memory: Memory, result: PollResult) -> Fl
     try:
         if restart := (yield from _restart(system, plan, observation, outcome)):
             return Assessment(memory=Memory(ref=restart.ref, since=result.age, reached=True), observation=restart)
+        if outcome.ending.is_ok:
+            observation = yield from system.complete(observation, plan.options)
+            outcome = outcome_from(observation, outcome.ending, outcome.message)
     except TaskWatchError as error:
         if error.transient:  # it counts as the result of the poll: it is bounded, and another poll follows
             failed = yield from assess(system, plan, memory, PollResult(age=result.age, error=error))
             return replace(failed, observation=failed.observation or observation)
         if isinstance(error, DeadlineError):
             outcome = _timed_out(system, observation.ref, observation, error)
+        elif outcome.ending.is_ok:
+            return _without_result(memory, observation, outcome, error)
         else:
             unknown = f"(whether something took over could not be asked: {error})"
             outcome = replace(outcome, message=f"{outcome.message}\n{unknown}")
     outcome = yield from _completed(system, plan, observation, outcome)
     return Assessment(memory=judged, observation=observation, outcome=outcome)
+
+
+def _continues(noun: str, seen: Observation) -> Outcome:
+    """The outcome of a task that goes on under another ref."""
+    message = f"{noun} {shown_ref(seen.ref)} goes on as {shown_ref(seen.moved_to)}"
+    return Outcome(ending=Ending.CONTINUES, ref=seen.moved_to, message=message)
+
+
+def _without_result(memory: Memory, seen: Observation, succeeded: Outcome, error: TaskWatchError) -> Assessment:
+    """A success whose result cannot be read. The next attempt rejoins it, and reads again."""
+    message = f"{succeeded.message}\nIts result cannot be read, so the task fails; a retry reads it again: {error}"
+    outcome = Outcome(ending=Ending.REFUSED, ref=seen.ref, message=message)
+    return Assessment(memory=memory, observation=seen, error=error, outcome=outcome)
 
 
 def next_poll(run: WatchRun) -> Poll | None:
@@ -177,7 +201,7 @@ def _failed(system: System, memory: Memory, ref: str, error: TaskWatchError, age
     if error.transient and not _is_out_of_patience(memory, error, age):
         return Assessment(memory=memory, error=error)
     why = f"; given up, as nothing was reached and waiting does not cure it; {PATIENCE_HINT}" if error.transient else ""
-    refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {ref}: {error}{why}")
+    refused = Outcome(ending=Ending.REFUSED, ref=ref, message=f"{system.noun} {shown_ref(ref)}: {error}{why}")
     if isinstance(error, MovedError):
         refused = replace(refused, status=MOVED, message=f"{refused.message}; {error.remedy}")
     return Assessment(memory=memory, error=error, outcome=refused)
@@ -195,7 +219,7 @@ def _restart(system: System, plan: Plan, last: Observation, outcome: Outcome) ->
     if outcome.ending.is_ok or not outcome.ending.is_of_remote:
         return None
     ref = yield from system.successor(last, plan.options)
-    return Observation(ref=ref, phase=Phase.PENDING, message=f"took over from {last.ref}") if ref else None
+    return Observation(ref=ref, phase=Phase.PENDING, message=f"took over from {shown_ref(last.ref)}") if ref else None
 
 
 def _completed(system: System, plan: Plan, last: Observation, outcome: Outcome) -> Flow[Outcome]:
@@ -217,10 +241,10 @@ def _timed_out(system: System, ref: str, last: Observation | None, passed: Deadl
     :param failure: why the last poll brought no observation; empty where it brought one.
     """
     if last is not None and last.message == NOT_FOUND_YET:
-        message = f"{system.noun} {ref} was not found at the remote in time ({passed}): {WHY_ABSENT}"
+        message = f"{system.noun} {shown_ref(ref)} was not found at the remote in time ({passed}): {WHY_ABSENT}"
     else:
         state = f"it was {last.describe()}" if last else "it could not be read once"
-        message = f"{system.noun} {ref} did not end in time ({passed}); {state}"
+        message = f"{system.noun} {shown_ref(ref)} did not end in time ({passed}); {state}"
     if failure:
         message += f"; the last poll failed: {failure}" if last else f": {failure}"
     if last is None:

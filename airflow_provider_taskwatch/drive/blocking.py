@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import requests
@@ -13,7 +14,7 @@ import requests
 from airflow_provider_taskwatch.core.error import DeadlineError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import Flow, one_step
 from airflow_provider_taskwatch.core.limit import hold_seconds, repeated
-from airflow_provider_taskwatch.core.outcome import Outcome
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
@@ -107,6 +108,7 @@ def wait(
     *,
     age: float = 0.0,
     report: Callable[[Observation | TaskWatchError, Poll | None], None] = lambda _content, _then: None,
+    moved: Callable[[str], object] = lambda _ref: None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
@@ -114,9 +116,28 @@ def wait(
 
     :param age: seconds since the wait began.
     :param report: called with each observation or error, and with the next poll; None where no poll comes next.
+    :param moved: called with the new ref where the task goes on under another one.
     """
-    born = clock() - age
-    run = Run(watch(system, plan, age))
+    born, system = clock() - age, system.for_wait(plan.options)
+    while True:
+        outcome = _waited(driver, system, plan, born, report, sleep, clock)
+        if outcome.ending is not Ending.CONTINUES:
+            return outcome
+        moved(outcome.ref)
+        plan = replace(plan, ref=outcome.ref)
+
+
+def _waited(
+    driver: BlockingDriver,
+    system: System,
+    plan: Plan,
+    born: float,
+    report: Callable[[Observation | TaskWatchError, Poll | None], None],
+    sleep: Callable[[float], None],
+    clock: Callable[[], float],
+) -> Outcome:
+    """The outcome of one stage; see :func:`wait`."""
+    run = Run(watch(system, plan, clock() - born))
     while not run.is_over:
         step = run.step
         if not isinstance(step, Poll):

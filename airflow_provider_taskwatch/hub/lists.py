@@ -50,7 +50,8 @@ class Lists:
 
         def flow(opened: OpenConnection) -> Flow[Mapping[str, Observation]]:
             refs = {one.ref for one in polls if not has_moved(one.id_space, opened.id_space)}
-            return opened.system.observe_many(selector, sorted(refs)) if refs else nothing({})
+            system = opened.system.for_wait(polls[0].options)
+            return system.observe_many(selector, sorted(refs)) if refs else nothing({})
 
         try:
             found = await self.connection.run(flow, about=selector)

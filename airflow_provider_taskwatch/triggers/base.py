@@ -61,9 +61,9 @@ class WorkerClock:
         return self.deadline_at if outcome.ending is Ending.TIMED_OUT else None
 
     def _payload(self, outcome: Outcome) -> dict[str, Any]:
-        """The event of an outcome; one that rests on a clock carries the wait, as the worker's clock may differ."""
+        """The event of an outcome; it carries the wait where that may go on: by another clock, or under another ref."""
         payload = outcome.to_event()
-        if outcome.rests_on_clock:
+        if outcome.rests_on_clock or outcome.ending is Ending.CONTINUES:
             payload |= {"at": self._now().isoformat(), "wait": self.serialize()[1]}
         return payload
 

@@ -146,7 +146,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         system: System | None = None
         try:
             async with asyncio.timeout(left):
-                system = (await hub.connection.open(warn)).system
+                system = (await hub.connection.open(warn)).system.for_wait(plan.options)
                 run = Run(watch(system, plan.ending_in(left, age), age))
                 with callback.listening() if callback else nullcontext(), ready_for_kills():
                     await self._drive(run, hub, ChangeLog(system.noun), born)
