@@ -142,7 +142,9 @@ def _path_of(given: str, beside: Path | None) -> Path:
     if found is None:
         known = ", ".join(sorted(preset_names()))
         folder = profiles_folder()
-        place = f"in {folder}, and no preset" if folder else "among the presets, and [taskwatch] profiles_folder is not set"
+        place = (
+            f"in {folder}, and no preset" if folder else "among the presets, and [taskwatch] profiles_folder is not set"
+        )
         raise ConfigurationError(f"there is no profile {text[:80]!r} {place}; presets are {known}")
     return found
 

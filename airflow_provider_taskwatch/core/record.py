@@ -66,6 +66,7 @@ class Record:
     :param id_space: where the ref and the marker are valid; see :meth:`~.system.System.id_space`. Empty: anywhere.
     :param inputs: a mark of each input, to name one that changed; see :func:`marks`.
     :param is_adopted: a person has named the ref; it need not carry our marker.
+    :param options: what polls of this start need of its inputs, as the system documents; a retry may render others.
     """
 
     start_id: str
@@ -82,6 +83,7 @@ class Record:
     id_space: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
     is_adopted: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def known_ref(self) -> str:

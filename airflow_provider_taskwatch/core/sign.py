@@ -67,7 +67,10 @@ def _with_mask(result: object, mask: Mask) -> object:
 
 
 def signed(flow: Flow[T], is_rejected: Callable[[Reply], bool]) -> Signed[T]:
-    """Run ``flow`` with credentials on each call to the connection's host. A call whose token is rejected is replayed once with a new one."""
+    """Run ``flow`` with credentials on each call to the connection's host.
+
+    A call whose token is rejected is replayed once with a new one.
+    """
     run = Run(masking(flow))
     while not run.is_over:
         step = run.step

@@ -54,6 +54,6 @@ def check_own(system: System, seen: Observation, options: Options) -> None:
     """Raise :class:`StrangerError` where an observation carries another marker than that of our start."""
     if not system.is_own(seen, options):
         raise StrangerError(
-            f"{system.noun} {shown_ref(seen.ref)} is not the one that was started here: it does not carry its marker, so it is "
-            "neither taken for it nor cancelled; has the remote been restored, or its ids begun anew?"
+            f"{system.noun} {shown_ref(seen.ref)} is not the one that was started here: it does not carry its marker, "
+            "so it is neither taken for it nor cancelled; has the remote been restored, or its ids begun anew?"
         )

@@ -145,35 +145,41 @@ def assess(system: System, plan: Plan, memory: Memory, result: PollResult) -> Fl
     try:
         if restart := (yield from _restart(system, plan, observation, outcome)):
             return Assessment(memory=Memory(ref=restart.ref, since=result.age, reached=True), observation=restart)
-        if outcome.ending.is_ok:
-            observation = yield from system.complete(observation, plan.options)
-            outcome = outcome_from(observation, outcome.ending, outcome.message)
+        observation, outcome = yield from _with_result(system, plan, observation, outcome)
     except TaskWatchError as error:
         if error.transient:  # it counts as the result of the poll: it is bounded, and another poll follows
             failed = yield from assess(system, plan, memory, PollResult(age=result.age, error=error))
             return replace(failed, observation=failed.observation or observation)
-        if isinstance(error, DeadlineError):
-            outcome = _timed_out(system, observation.ref, observation, error)
-        elif outcome.ending.is_ok:
-            return _without_result(memory, observation, outcome, error)
-        else:
-            unknown = f"(whether something took over could not be asked: {error})"
-            outcome = replace(outcome, message=f"{outcome.message}\n{unknown}")
+        outcome = _after_refusal(system, observation, outcome, error)
     outcome = yield from _completed(system, plan, observation, outcome)
     return Assessment(memory=judged, observation=observation, outcome=outcome)
+
+
+def _with_result(system: System, plan: Plan, seen: Observation, outcome: Outcome) -> Flow[tuple[Observation, Outcome]]:
+    """The observation and the outcome of a success with what takes a further request."""
+    completed = (yield from system.complete(seen, plan.options)) if outcome.ending.is_ok else seen
+    if completed is seen:
+        return seen, outcome
+    return completed, outcome_from(completed, outcome.ending, outcome.message)
+
+
+def _after_refusal(system: System, seen: Observation, ended: Outcome, error: TaskWatchError) -> Outcome:
+    """The outcome of a task that has ended, where a further request about it was refused.
+
+    A success whose result cannot be read fails, and the next attempt rejoins it and reads again.
+    """
+    if isinstance(error, DeadlineError):
+        return _timed_out(system, seen.ref, seen, error)
+    if ended.ending.is_ok:
+        message = f"{ended.message}\nIts result cannot be read, so the task fails; a retry reads it again: {error}"
+        return Outcome(ending=Ending.REFUSED, ref=seen.ref, message=message)
+    return replace(ended, message=f"{ended.message}\n(whether something took over could not be asked: {error})")
 
 
 def _continues(noun: str, seen: Observation) -> Outcome:
     """The outcome of a task that goes on under another ref."""
     message = f"{noun} {shown_ref(seen.ref)} goes on as {shown_ref(seen.moved_to)}"
     return Outcome(ending=Ending.CONTINUES, ref=seen.moved_to, message=message)
-
-
-def _without_result(memory: Memory, seen: Observation, succeeded: Outcome, error: TaskWatchError) -> Assessment:
-    """A success whose result cannot be read. The next attempt rejoins it, and reads again."""
-    message = f"{succeeded.message}\nIts result cannot be read, so the task fails; a retry reads it again: {error}"
-    outcome = Outcome(ending=Ending.REFUSED, ref=seen.ref, message=message)
-    return Assessment(memory=memory, observation=seen, error=error, outcome=outcome)
 
 
 def next_poll(run: WatchRun) -> Poll | None:

@@ -73,7 +73,7 @@ class CancelAttempt:
             return logging.WARNING, f"{one.ref} is left alone: its wait was over before Airflow said how the task ended"
         self.cancel = replace(one, is_users=True)
         async with self._hub_for(one.conn_id) as hub:
-            system = (await hub.connection.current()).system
+            system = (await hub.connection.current()).system.for_wait(one.options)
             try:
                 end, ref = await hub.connection.run(
                     lambda opened: carry_out(opened.system, one, time.time()), id_space=one.id_space

@@ -91,7 +91,9 @@ class Hub:
                 return answer
             self._polls += 1
             return await self.connection.run(
-                lambda opened: opened.system.for_wait(poll.options).observe(poll.ref), id_space=poll.id_space, about=poll.ref
+                lambda opened: opened.system.for_wait(poll.options).observe(poll.ref),
+                id_space=poll.id_space,
+                about=poll.ref,
             )
         finally:
             self._demand.polls_per_second -= entry.polls_per_second

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.callback import Expectation
     from airflow_provider_taskwatch.core.flow import Flow
     from airflow_provider_taskwatch.core.record import Started
+    from airflow_provider_taskwatch.core.system import System
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook
 
 KEY = "taskwatch_start"
@@ -27,6 +28,10 @@ class Work(Protocol):
     def hook(self) -> SystemHook:
         """The hook of the connection."""
 
+    @property
+    def system(self) -> System:
+        """The remote, as the task's arguments describe it."""
+
     def prepare(self) -> None:
         """Ask the remote what must be known before the start."""
 
@@ -38,6 +43,15 @@ class Work(Protocol):
 
     def options(self, start_id: str) -> dict[str, Any]:
         """How the system reads the remote's replies. Without a start id the marker is not compared."""
+
+    def options_of(self, record: Record | None) -> dict[str, Any]:
+        """The options of a wait for an earlier start."""
+
+    def kept_options(self) -> dict[str, Any]:
+        """What the record keeps for :meth:`options_of`."""
+
+    def replay_flow(self, record: Record) -> Flow[Started] | None:
+        """An earlier start once more; None where a repeat might start a second task."""
 
     def expectation(self) -> Expectation | None:
         """What is expected of the callback, where :meth:`start_flow` asks for one."""

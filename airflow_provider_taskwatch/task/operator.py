@@ -24,12 +24,14 @@ from airflow_provider_taskwatch.core.change_log import ChangeLog
 from airflow_provider_taskwatch.core.check import Check, choice, duration, flag, flag_or_none, seconds, seconds_or_none
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import PATIENT
+from airflow_provider_taskwatch.core.judge import outcome_from
 from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.plain import plain
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.record import Record, Started
 from airflow_provider_taskwatch.core.system import has_moved
+from airflow_provider_taskwatch.core.text import shown_ref
 from airflow_provider_taskwatch.core.watch import Poll
 from airflow_provider_taskwatch.link import RemoteTaskLink
 
@@ -164,6 +166,21 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         """How the system reads the remote's replies."""
         return {}
 
+    def options_of(self, record: Record | None) -> dict[str, Any]:
+        """The options of a wait for an earlier start; without the marker for an adopted ref, which need not carry it.
+
+        :param record: of the start; None where there is none.
+        """
+        return self.options("" if record is None or record.is_adopted else record.start_id)
+
+    def kept_options(self) -> dict[str, Any]:
+        """What the record keeps for :meth:`options_of`."""
+        return {}
+
+    def replay_flow(self, record: Record) -> Flow[Started] | None:
+        """An earlier start once more; None where a repeat might start a second task."""
+        return None
+
     def expectation(self) -> Expectation | None:
         """What is expected of the callback, where :meth:`start_flow` asks for one."""
         return None
@@ -174,7 +191,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
 
     def without_ref(self, started: Started) -> Any:
         """The result of a start whose reply names no task; it may raise."""
-        raise AirflowFailException(f"the reply to the start names no {self.hook.system.noun}: {started.summary}")
+        raise AirflowFailException(f"the reply to the start names no {self.system.noun}: {started.summary}")
 
     @cached_property
     def remote(self) -> Remote:
@@ -202,7 +219,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         self.has_page = False
         self.validate()
         remote = self.remote
-        self._ti = ti = context["ti"]
+        self._ti = context["ti"]
         self._kept = records = Records(durable_state(context, self.durable, self.log))
         record, started = Attempt(self._job(context), remote, records, self.log).obtain()
         if started is not None and record.ref is None:
@@ -210,13 +227,26 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         remote.record, remote.ref = record, record.known_ref
         if remote.is_unwanted:
             self._kill().after_start()
-        ti.xcom_push(key="ref", value=record.ref)
-        self.push_page(ti, record.known_ref)
+        self._push_ref(record.known_ref)
+        if started is not None and started.ended is not None:
+            return self._finish(context, ended_at_once(self.system.noun, started.ended))
         return self._wait(context, record) if self.wait_for_completion else record.ref
+
+    def _push_ref(self, ref: str) -> None:
+        self._ti.xcom_push(key="ref", value=ref)
+        self.push_page(self._ti, ref)
+
+    def moved_to(self, ref: str) -> None:
+        if self._kept is not None and (record := self._kept.load()) is not None:
+            self.remote.record = replace(record, ref=ref)
+            self._kept.save(self.remote.record)
+        self.remote.ref = ref
+        self._push_ref(ref)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Resume on a worker with the trigger's event."""
         self._ti = context["ti"]
+        self._records(context)
         self._check_start(context, event)
         return self._finish(context, self.outcome_of(event), id_space_of(event))
 
@@ -310,7 +340,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     def _wait_here(self, plan: Plan, age: float) -> Outcome:
         from airflow_provider_taskwatch.drive.blocking import wait
 
-        changes = ChangeLog(self.hook.system.noun)
+        changes = ChangeLog(self.system.noun)
 
         def note(seen: Observation | TaskWatchError, then: Poll | None) -> None:
             if isinstance(seen, Observation):
@@ -318,7 +348,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
             if line := changes.line(seen, then):
                 self.log.log(logging.WARNING if isinstance(seen, TaskWatchError) else logging.INFO, line)
 
-        return wait(self.hook.driver, self.hook.system, plan, age=age, report=note)
+        return wait(self.hook.driver, self.system, plan, age=age, report=note, moved=self.moved_to)
 
     # --- the end
 
@@ -354,7 +384,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
                 self.remote.check_own(outcome.ref, options)
                 self.remote.cancel(outcome.ref)
         except (MovedError, StrangerError) as error:
-            self.log.warning("%s %s is left alone at the timeout: %s", self.hook.system.noun, passed.ref, error)
+            self.log.warning("%s %s is left alone at the timeout: %s", self.system.noun, passed.ref, error)
             return passed
         return outcome
 
@@ -367,6 +397,11 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     @property
     def _keeps_record(self) -> bool:
         return self._kept is not None and self._kept.is_kept
+
+
+def ended_at_once(noun: str, seen: Observation) -> Outcome:
+    """The outcome of a task whose start has answered with its end."""
+    return outcome_from(seen, Ending(str(seen.phase)), f"{noun} {shown_ref(seen.ref)}: {seen.describe()}")
 
 
 def _is_delivered_by(outcome: Outcome) -> bool:

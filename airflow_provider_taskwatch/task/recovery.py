@@ -72,6 +72,8 @@ class Recovery:
         :raises TaskWatchError: the error, where the next attempt may start again.
         """
         self._log.warning("the start was sent, but no good reply came: %s", error)
+        if self._remote.work.replay_flow(record) is not None:
+            raise error  # the next attempt sends it once more
         if not self._system.keeps_marker:
             if self._job.on_unknown_start == "fail":
                 raise AirflowFailException(self._uncertain_start()) from error
@@ -121,7 +123,7 @@ class Recovery:
 
         A failure whose restart is followed is no bad end.
         """
-        system, options = self._system, self._remote.options_of(record)
+        system, options = self._remote.system_of(record), self._remote.options_of(record)
         try:
             seen = self._remote.run(system.observe(record.known_ref))
             check_own(system, seen, options)
@@ -183,6 +185,10 @@ class Recovery:
 
     def _looked_up(self, record: Record) -> Record | None:
         """An earlier attempt died between the request and its reply."""
+        started = self._remote.replay(record, lambda: self._records.save(record))
+        if started is not None and started.ref is not None:
+            self._log.info("%s %s: the start was sent once more, with the same key", self._system.noun, started.ref)
+            return self._with_ref(record, started.ref)
         if self._system.keeps_marker:
             ref = self._find(record)
             if ref is None:
@@ -211,7 +217,7 @@ class Recovery:
         while True:
             is_last = time.monotonic() >= end
             try:
-                ref: str | None = self._remote.run(self._system.find(marker))
+                ref: str | None = self._remote.run(self._remote.system_of(record).find(marker))
             except TaskWatchError as error:
                 failures += 1
                 retry = job.look_up_retry
@@ -275,10 +281,12 @@ class Recovery:
         effect: Effect | None
         refused: TaskWatchError | None
         try:
-            effect, refused = self._remote.run(_with_refusal(self._system.cancel(ref, self._remote.work.options(""))))
+            options = self._remote.options_of(record)
+            cancelling = self._remote.system_of(record).cancel(ref, options)
+            effect, refused = self._remote.run(_with_refusal(cancelling))
         except TaskWatchError as error:
             effect, refused = Effect.UNKNOWN if isinstance(error, NotFoundError) else None, error
-        seen = None if refused is None else self._remote.observe(ref, None)
+        seen = None if refused is None else self._remote.observe(ref, record)
         is_over = effect is Effect.ENDED if seen is None else seen.phase.is_final and effect is not None
         if effect is not Effect.ENDED and seen is not None and _has_ended(seen):
             self._log.info("%s %s has ended", noun, ref)

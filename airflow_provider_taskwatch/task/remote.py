@@ -46,7 +46,7 @@ class Remote:
 
     @property
     def system(self) -> System:
-        return self.hook.system
+        return self.work.system
 
     def run(self, flow: Flow[Any]) -> Any:
         """Run a flow on this worker."""
@@ -74,11 +74,27 @@ class Remote:
             this worker sends later.
         :raises TaskWatchError: see :meth:`~..core.system.System.was_refused`.
         """
-        return self.hook.driver.run(_claiming(self.work.start_flow(start_id), claim))
+        return self._sent(self.work.start_flow(start_id), claim)
+
+    def _sent(self, flow: Flow[Started], claim: Callable[[], None]) -> Started:
+        started: Started = self.hook.driver.run(_claiming(flow, claim))
+        return started
+
+    def replay(self, record: Record, claim: Callable[[], None]) -> Started | None:
+        """Send an earlier start once more; None where a repeat might start a second task."""
+        flow = self.work.replay_flow(record)
+        if flow is None:
+            return None
+        claim()
+        return self._sent(flow, claim)
 
     def options_of(self, record: Record | None) -> dict[str, Any]:
-        """The options of a wait; without the marker for an adopted ref, which need not carry it."""
-        return self.work.options("" if record is None or record.is_adopted else record.start_id)
+        """The options of a wait."""
+        return self.work.options_of(record)
+
+    def system_of(self, record: Record) -> System:
+        """The remote as an earlier start sees it, whose inputs may be others."""
+        return self.system.for_wait(self.options_of(record))
 
     def observe(self, ref: str, record: Record | None) -> Observation | None:
         """A reading of what was started, or of its restart where one is followed; None where the remote does not say.
@@ -95,7 +111,7 @@ class Remote:
     def check_own(self, ref: str, options: dict[str, Any]) -> None:
         """Raise :class:`StrangerError` where the ref belongs to another start. Without an answer it counts as ours."""
         try:
-            seen = self.hook.run(self.system.observe(ref))
+            seen = self.hook.run(self.system.for_wait(options).observe(ref))
         except TaskWatchError:
             return
         check_own(self.system, seen, options)

@@ -122,7 +122,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         self.has_page = False
         self.validate()
         ref = self.ref()
-        if doubt := self.hook.system.doubt(ref):
+        if doubt := self.system.doubt(ref):
             self.log.warning("%s; the sensor waits for it anyway", doubt)
         self.push_page(context["ti"], ref)
         if self.waits_in_triggerer():
@@ -158,10 +158,14 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         """Poll once, for ``deferrable=False``; not where the connection leads elsewhere than in the last poke."""
         from airflow_provider_taskwatch.drive.blocking import poll
 
-        system, plan, memory = self.hook.system, self.plan(self.ref(), self.options()), self._recall(context)
+        plan, memory = self.plan(self.ref(), self.options()), self._recall(context)
+        system = self.system
         ref, age = memory.ref or plan.ref, self._age(context)
         seen = PollResult(age=age, error=self._moved) if self._moved else poll(self.hook.driver, system, ref, age)
         assessed = self.hook.run(assess(system, plan, memory, seen))
+        if assessed.outcome is not None and assessed.outcome.ending is Ending.CONTINUES:
+            moved = Memory(ref=assessed.outcome.ref, since=seen.age, reached=True)
+            assessed = replace(assessed, memory=moved, outcome=None)
         self._remember(context, assessed.memory)
         left = None if assessed.outcome else self._until(context, plan, seen.age).patience(assessed.memory, seen.age)
         self._log(assessed.observation or seen.error, Poll(ref=plan.ref, after=self.poke_interval, patience=left))
@@ -227,7 +231,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         return [self.ref(), context["ti"].try_number]
 
     def _log(self, seen: Observation | TaskWatchError | None, then: Poll) -> None:
-        self._changes = self._changes or ChangeLog(self.hook.system.noun)
+        self._changes = self._changes or ChangeLog(self.system.noun)
         if seen is not None and (line := self._changes.line(seen, then)):
             self.log.log(logging.WARNING if isinstance(seen, TaskWatchError) else logging.INFO, line)
 

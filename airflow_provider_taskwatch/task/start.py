@@ -47,6 +47,7 @@ class Attempt:
             started_at=now().isoformat(),
             marker=work.marker(start_id) if system.keeps_marker else "",
             is_called_back=work.expectation() is not None,
+            options=work.kept_options(),
             **self._job.recorded(start_id),
         )
         self._records.save(record)

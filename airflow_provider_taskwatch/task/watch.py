@@ -19,12 +19,12 @@ from airflow_provider_taskwatch.core.check import (
 from airflow_provider_taskwatch.core.clock import ahead_seconds
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.judge import WaitRules
-from airflow_provider_taskwatch.core.outcome import Outcome, from_event, reading_event
+from airflow_provider_taskwatch.core.outcome import Ending, Outcome, from_event, reading_event
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import FAR_SECONDS, LIMIT_SECONDS, Rhythm
 from airflow_provider_taskwatch.core.single_poll import last_poll
 from airflow_provider_taskwatch.core.system import has_moved
-from airflow_provider_taskwatch.core.text import Bounded, line
+from airflow_provider_taskwatch.core.text import Bounded, line, shown_ref
 from airflow_provider_taskwatch.link import PAGE_KEY
 
 from .base import CheckedMixin, HookMixin
@@ -32,6 +32,9 @@ from .deferral import backstop, is_deferrable, now, resumable_from, until
 from .result import OutputMixin
 
 if TYPE_CHECKING:
+    from airflow_provider_taskwatch.core.flow import Flow
+    from airflow_provider_taskwatch.core.phase import Observation
+    from airflow_provider_taskwatch.core.system import System
     from airflow_provider_taskwatch.hooks.taskwatch import SystemHook  # noqa: F401 - named as a string below
 
 
@@ -72,6 +75,14 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
     blocked_timeout: float | timedelta | None
     include_personal: bool
 
+    @property
+    def system(self) -> System:
+        """The remote, as the task's arguments describe it."""
+        return self.hook.system
+
+    def moved_to(self, ref: str) -> None:
+        """The task goes on at the remote under another ref."""
+
     def validate(self) -> None:
         """Check the rendered arguments, before anything is sent."""
         self.check_arguments()
@@ -91,8 +102,8 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
         """
         self.log.info(
             "waiting for %s %s%s at %s, connection %s; %s; %s",
-            self.hook.system.noun,
-            ref,
+            self.system.noun,
+            shown_ref(ref),
             f" ({line(subject)})" if subject else "",
             self.hook.form.title,
             self.conn_id,
@@ -107,7 +118,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
     @property
     def id_space(self) -> str:
         """Where the connection's refs are valid; see :meth:`~..core.system.System.id_space`."""
-        return self.hook.system.id_space(self.hook.settings)
+        return self.system.id_space(self.hook.settings)
 
     def check_id_space(self, started_at: str) -> None:
         """Raise :class:`MovedError` where the connection no longer leads to an id space.
@@ -151,7 +162,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
     def end_after_deadline(self, passed: Outcome, options: dict[str, Any]) -> Outcome:
         """The end of a task whose deadline has passed, where it has one: the triggerers may have been down."""
         try:
-            return self.hook.run(last_poll(self.hook.system, self.plan(passed.ref, options), CENTURY_SECONDS)) or passed
+            return self.hook.run(last_poll(self.system, self.plan(passed.ref, options), CENTURY_SECONDS)) or passed
         except StrangerError:
             raise
         except TaskWatchError:
@@ -165,7 +176,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
 
     def _whole(self, outcome: Outcome) -> Mapping[str, Any]:
         """The whole of a result that was too long for a row of Airflow's database: it is read once more."""
-        seen = self.hook.run(self.hook.system.observe(outcome.ref))
+        seen = self.hook.run(self.whole_flow(outcome.ref))
         if not seen.phase.is_final or not seen.status:
             self.log.warning(
                 "%s cannot be read any more: output_path gets the shortened result of the XCom", outcome.ref
@@ -174,6 +185,11 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
         personal = seen.mask.data(seen.personal, keep=seen.ref) if self.include_personal else {}
         called = {"callback": outcome.result["callback"]} if "callback" in outcome.result else {}
         return {**seen.mask.data(seen.result, keep=seen.ref), **personal, **called}
+
+    def whole_flow(self, ref: str) -> Flow[Observation]:
+        """Read an ended task once more, with its result."""
+        seen = yield from self.system.observe(ref)
+        return (yield from self.system.complete(seen, {}))
 
     @property
     def poll_seconds(self) -> float:
@@ -194,7 +210,8 @@ def id_space_of(event: Any) -> str:
 
 
 def outcome_of(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds: float) -> Outcome:
-    """The outcome in a trigger's event. Defers again where only the triggerer's clock says that time is over.
+    """The outcome in a trigger's event. Defers again where the task goes on under another ref, or where only the
+    triggerer's clock says that time is over.
 
     A good end is logged here, as a log line costs a triggerer far more than a worker; a bad one is raised.
 
@@ -203,6 +220,17 @@ def outcome_of(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds:
     :raises EventError: where the event is malformed or of a newer version.
     """
     outcome = from_event(event)
+    if outcome.ending is Ending.CONTINUES:
+        task.log.info(outcome.message)
+        task.moved_to(outcome.ref)
+        with reading_event():
+            next_stage = trigger(**{**event["wait"], "plan": {**event["wait"]["plan"], "ref": outcome.ref}})
+            next_stage.resumable_from = resumable_from(None).isoformat()
+        task.defer(
+            trigger=next_stage,
+            method_name="execute_complete",
+            timeout=backstop(next_stage.deadline_at, poll_seconds),
+        )
     if outcome.rests_on_clock and event.get("wait") and "at" in event:
         with reading_event():
             again = trigger(**event["wait"])

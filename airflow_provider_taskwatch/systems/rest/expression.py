@@ -5,7 +5,6 @@ A plain dotted name is read without the library, which takes twenty times as lon
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     from .document import Document
 
 EXPRESSION_CHARACTERS = 1000
-WORK = 10_000
-"""Steps of one evaluation. A step is a node that is visited, or a value that is copied, compared or written."""
-STEP_CHARACTERS = 32
-"""Characters of a string that count as one step."""
 ROOTS = ("status_code", "headers", "body", "request", "inputs")
 """The names that an expression over a reply may begin with."""
 FUNCTIONS = frozenset(
@@ -160,87 +155,9 @@ def _roots(node: Any) -> Iterator[str]:
 
 
 def _evaluated(text: str, tree: Any, value: Any) -> Any:
-    """The value of an expression; None where its types do not fit, as a reply may have any form."""
-    interpreter, errors = _interpreter()
+    from .interpreter import TooMuchWorkError, evaluated
+
     try:
-        return interpreter().visit(tree, value)
-    except errors:
-        return None
-    except _TooMuchWork:
-        raise ReplyError(
-            f"the expression {text[:80]!r} takes more than {WORK} steps on this reply; read less of it"
-        ) from None
-
-
-class _TooMuchWork(Exception):  # noqa: N818 - it is caught where it is raised
-    pass
-
-
-@functools.cache
-def _interpreter() -> tuple[Any, tuple[type[Exception], ...]]:
-    """The interpreter that counts, and what it raises for values of the wrong type. The library is imported here."""
-    from jmespath.exceptions import JMESPathError
-    from jmespath.visitor import TreeInterpreter
-
-    class CountingInterpreter(TreeInterpreter):  # type: ignore[misc]
-        """Counts steps, so that no evaluation holds an event loop for long.
-
-        Values may share parts: sixteen times ``[@, @]`` is one list in memory and 65,536 as text. So whatever walks a
-        whole value is charged for all that it walks.
-        """
-
-        def __init__(self) -> None:
-            super().__init__()
-            self._left = WORK
-
-        def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
-            self._left -= 1
-            if self._left < 0:
-                raise _TooMuchWork
-            return super().visit(node, *args, **kwargs)
-
-        def visit_flatten(self, node: Any, value: Any) -> Any:
-            return self._charged(super().visit_flatten(node, value))
-
-        def visit_slice(self, node: Any, value: Any) -> Any:
-            return self._charged(super().visit_slice(node, value))
-
-        def visit_comparator(self, node: Any, value: Any) -> Any:
-            left, right = (self.visit(child, value) for child in node["children"])
-            self._charge(left)
-            self._charge(right)
-            literals = [{"type": "literal", "value": one} for one in (left, right)]
-            return super().visit_comparator({**node, "children": literals}, value)
-
-        def visit_function_expression(self, node: Any, value: Any) -> Any:
-            arguments = [self.visit(child, value) for child in node["children"]]
-            for argument in arguments:
-                if node["value"] in _WALKING:
-                    self._charge(argument)
-                else:
-                    self._charged(argument)
-            return self._charged(self._functions.call_function(node["value"], arguments))
-
-        def _charged(self, value: Any) -> Any:
-            """The value, charged for the length of its first level."""
-            if isinstance(value, (list, dict)):
-                self._left -= len(value)
-            elif isinstance(value, str):
-                self._left -= len(value) // STEP_CHARACTERS
-            return value
-
-        def _charge(self, value: Any) -> None:
-            """Charges for all parts of a value, each as often as it occurs."""
-            waiting = [value]
-            while waiting:
-                one = waiting.pop()
-                self._left -= 1
-                self._charged(one)
-                if self._left < 0:
-                    raise _TooMuchWork
-                waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-
-    return CountingInterpreter, (JMESPathError, ArithmeticError, AttributeError, RecursionError, TypeError, ValueError)
-
-
-_WALKING = frozenset(("contains", "join", "max", "min", "sort", "sum", "avg", "to_string"))
+        return evaluated(tree, value)
+    except TooMuchWorkError:
+        raise ReplyError(f"the expression {text[:80]!r} takes too many steps on this reply; read less of it") from None

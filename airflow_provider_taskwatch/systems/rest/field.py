@@ -37,7 +37,7 @@ def _listed(value: object) -> object:
 
 def _template(value: object) -> Template:
     if not isinstance(value, (str, int, float)):
-        raise ValueError(f"must be a text, a number, true or false, not {value!r:.80}")  # noqa: TRY004 - pydantic's
+        raise ValueError(f"must be a text, a number, true or false, not {value!r:.80}")
     text = str(value).lower() if isinstance(value, bool) else str(value)
     try:
         return parsed(text)
@@ -54,7 +54,7 @@ def _content(value: object) -> Any:
 
 def _path(value: object) -> Template:
     if not isinstance(value, str):
-        raise ValueError(f"must be a path, not {value!r:.80}")  # noqa: TRY004 - pydantic's
+        raise ValueError(f"must be a path, not {value!r:.80}")
     if "://" in value.partition("?")[0] or not value.startswith(("/", "{+")):
         raise ValueError(
             f"{value[:80]!r} must begin with '/' or a placeholder such as {{+ref}}: it is below the connection's host"
@@ -79,8 +79,8 @@ def _no_literal_secrets(value: Mapping[str, Template]) -> Mapping[str, Template]
     for name, template in value.items():
         if is_secret_name(name) and not list(template.placeholders):
             raise ValueError(
-                f"{name} looks like a secret and has a literal value; write {{secret.NAME}}, and put the value into the "
-                "extra 'secrets' of the connection"
+                f"{name} looks like a secret and has a literal value; write {{secret.NAME}}, and put the value into "
+                "the extra 'secrets' of the connection"
             )
     return value
 
@@ -128,4 +128,3 @@ Query = Annotated[dict[str, Text], AfterValidator(_no_literal_secrets)]
 Word = Annotated[str, PlainValidator(_word), _SCALAR]
 Words = Annotated[list[Word], BeforeValidator(_listed)]
 Duration = Annotated[float, PlainValidator(_duration), WithJsonSchema({"type": ["string", "number"]})]
-

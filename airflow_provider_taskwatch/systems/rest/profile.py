@@ -143,9 +143,7 @@ class Poll(Request):
     @cached_property
     def table(self) -> Mapping[str, Phase]:
         """The phase of each word."""
-        return {
-            word: Phase(name) for name, words in self.phases.items() if name != "otherwise" for word in words
-        }
+        return {word: Phase(name) for name, words in self.phases.items() if name != "otherwise" for word in words}
 
     @cached_property
     def otherwise(self) -> Phase:
@@ -252,13 +250,14 @@ class Stage(_Model):
     cancel: Cancel | None = None
     then: Then | None = None
 
-    @property
+    @cached_property
     def stages(self) -> Mapping[str, Stage]:
         """This stage and those after it, by their names; the first has none."""
         made: dict[str, Stage] = {"": self}
-        stage: Stage = self
-        while stage.then is not None:
-            made[stage.then.name] = stage = stage.then
+        then = self.then
+        while then is not None:
+            made[then.name] = then
+            then = then.then
         return made
 
 
@@ -305,6 +304,21 @@ class Profile(Stage):
     find: Find | None = None
     many: Many | None = Field(default=None, alias="list")
     probe: Probe | None = None
+
+    @cached_property
+    def can_cancel(self) -> bool:
+        """Whether a task can be cancelled; then it can in each stage."""
+        return self.cancel is not None
+
+    @cached_property
+    def chooses_ref(self) -> bool:
+        """Whether the ref is in our own request."""
+        return self.start is not None and all(one.roots == {"request"} for one in self.ref.source)
+
+    @cached_property
+    def keeps_marker(self) -> bool:
+        """Whether a task can be found whose start got no reply."""
+        return self.find is not None or self.chooses_ref
 
     @model_validator(mode="after")
     def _check_rules(self) -> Profile:

@@ -106,9 +106,7 @@ def _retry_after(expression: Expression, document: Document) -> float | None:
     return retry_after({"retry-after": str(value)}, document.received_at)
 
 
-def result_of(
-    ref: str, status: str, message: str, document: Document, select: Expression | None
-) -> Mapping[str, Any]:
+def result_of(ref: str, status: str, message: str, document: Document, select: Expression | None) -> Mapping[str, Any]:
     """What a success returns: the selected object; another value under ``value``."""
     if select is None:
         return {"ref": ref, "status": status, "message": message}

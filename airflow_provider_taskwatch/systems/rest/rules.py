@@ -18,7 +18,7 @@ from .reading import first_value, read_observation
 from .template import Placeholder, Template
 
 if TYPE_CHECKING:
-    from .profile import Example, Page, Profile, Request, Stage, Start
+    from .profile import Example, Page, Profile, Request, Result, Stage, Start
 
 NOT_FOR_REPLIES = frozenset((401, 403, 408, 425, 429)) | frozenset(range(500, 600))
 """Status codes that are no readings: they are about the credentials, or everybody, and polls are repeated for them."""
@@ -69,13 +69,21 @@ def problems(profile: Profile) -> list[str]:
     found = [*_places(profile), *_start_problems(profile)]
     for name, stage in profile.stages.items():
         found += _stage_problems(_prefix(profile, name), stage)
-    for place, page in (("find.page", profile.find and profile.find.page), ("list.page", profile.many and profile.many.page)):
-        found += _page_problems(place, page)
-    if profile.result is not None and profile.result.path is not None and profile.result.link is not None:
-        found.append("result: give path or link, not both")
-    if profile.result is not None and profile.result.hosts and profile.result.link is None:
-        found.append("result.hosts: only a link may lead to another host")
+    for place, listing in (("find.page", profile.find), ("list.page", profile.many)):
+        found += _page_problems(place, listing.page) if listing else ()
+    found += _result_problems(profile.result)
+    if len({stage.cancel is None for stage in profile.stages.values()}) > 1:
+        found.append("cancel: give it for each stage, or for none; a task may be cancelled in any of them")
     return found or list(_example_problems(profile))
+
+
+def _result_problems(result: Result | None) -> Iterator[str]:
+    if result is None:
+        return
+    if result.path is not None and result.link is not None:
+        yield "result: give path or link, not both"
+    if result.hosts and result.link is None:
+        yield "result.hosts: only a link may lead to another host"
 
 
 def _prefix(profile: Profile, name: str) -> str:
@@ -115,13 +123,7 @@ def _start_problems(profile: Profile) -> Iterator[str]:
         if profile.find is not None:
             yield "find: there is no start that leaves a marker"
         return
-    own = {one.name for one in placeholders_in(start)} & {"start.id", "start.uuid", "marker"}
-    if start.replay and not own and start.method in ("POST", "PATCH"):
-        yield "start.replay: a request that may be repeated holds {start.id}, {start.uuid} or {marker}"
-    if start.replay_within is not None and not start.replay:
-        yield "start.replay_within: only with replay"
-    if (start.retry_query or start.retry_headers) and not start.replay:
-        yield "start.retry_query, start.retry_headers: only with replay"
+    yield from _replay_problems(start)
     if start.conflict and not _chooses_own_ref(profile, start):
         yield (
             "start.conflict: adopt needs a ref that we choose: ref.from reads it from 'request', and that part of the "
@@ -131,6 +133,16 @@ def _start_problems(profile: Profile) -> Iterator[str]:
         yield "find: the start leaves no {marker}"
     if start.body is not None and start.form is not None:
         yield "start: give body or form, not both"
+
+
+def _replay_problems(start: Start) -> Iterator[str]:
+    own = {one.name for one in placeholders_in(start)} & {"start.id", "start.uuid", "marker"}
+    if start.replay and not own and start.method in ("POST", "PATCH"):
+        yield "start.replay: a request that may be repeated holds {start.id}, {start.uuid} or {marker}"
+    if start.replay_within is not None and not start.replay:
+        yield "start.replay_within: only with replay"
+    if (start.retry_query or start.retry_headers) and not start.replay:
+        yield "start.retry_query, start.retry_headers: only with replay"
 
 
 def _chooses_own_ref(profile: Profile, start: Start) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError
@@ -58,14 +57,14 @@ class RestRemote(SystemDefaults):
     name = "rest"
 
     def __init__(self, settings: Settings) -> None:
-        self._base_url = settings.base_url
-        self._secrets: Mapping[str, str] = settings.own.get("secrets") or {}
+        self.base_url = settings.base_url
+        self.secrets: Mapping[str, str] = settings.own.get("secrets") or {}
         self._profiles: dict[str, Profile] = {}
 
     def for_wait(self, options: Options) -> System:
         try:
             profile = self._profile(options["hash"], options["profile"])
-            return RestTasks(profile, options["inputs"], self._base_url, self._secrets, options["hash"])
+            return RestTasks(profile, options["inputs"], self, options["hash"])
         except KeyError:
             raise ConfigurationError(
                 "a task of a general connection needs a profile: use RestTaskOperator or RestTaskSensor with profile=, "
@@ -93,47 +92,31 @@ class RestRemote(SystemDefaults):
         return "the host answers, and did not reject the credentials"
 
 
-@dataclass(frozen=True)
 class RestTasks(SystemDefaults):
-    """The tasks of one profile with the inputs of one wait.
+    """The tasks of one profile with the inputs of one wait. One is made for each poll, so that is cheap.
 
     :param inputs: those that the profile's requests use.
-    :param secrets: of the connection, for ``{secret.NAME}``.
+    :param remote: the connection.
     :param known_as: the hash of the profile's part that a wait needs.
     """
 
-    profile: Profile
-    inputs: Mapping[str, Any]
-    base_url: str
-    secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
-    known_as: str = ""
-
     name = "rest"
 
-    @property
-    def noun(self) -> str:  # type: ignore[override]
-        return self.profile.noun
-
-    @property
-    def can_cancel(self) -> bool:  # type: ignore[override]
-        return any(stage.cancel is not None for stage in self.profile.stages.values())
-
-    @property
-    def keeps_marker(self) -> bool:  # type: ignore[override]
-        return self.profile.find is not None or self.chooses_ref
-
-    @cached_property
-    def chooses_ref(self) -> bool:
-        """Whether the ref is in our own request."""
-        start = self.profile.start
-        return start is not None and all(one.roots == {"request"} for one in self.profile.ref.source)
+    def __init__(self, profile: Profile, inputs: Mapping[str, Any], remote: RestRemote, known_as: str = "") -> None:
+        self.profile = profile
+        self.inputs = inputs
+        self.remote = remote
+        self.noun = profile.noun
+        self.can_cancel = profile.can_cancel
+        self.keeps_marker = profile.keeps_marker
+        self._known_as = known_as
 
     def for_wait(self, options: Options) -> System:
-        return self
+        return self.remote.for_wait(options) if options else self
 
     def check_ref(self, ref: str) -> str:
         bare, stage = split_stage(ref)
-        return with_stage(checked_ref(bare, self._stage(stage).ref, self.noun, self.base_url), stage)
+        return with_stage(checked_ref(bare, self._stage(stage).ref, self.noun, self.remote.base_url), stage)
 
     def _stage(self, name: str) -> Stage:
         stages = self.profile.stages
@@ -143,7 +126,7 @@ class RestTasks(SystemDefaults):
         return stages[name]
 
     def _values(self, ref: str = "", **others: Any) -> dict[str, Any]:
-        return values_of(self.inputs, self.secrets, ref=ref, **others)
+        return values_of(self.inputs, self.remote.secrets, ref=ref, **others)
 
     # --- the start
 
@@ -176,7 +159,7 @@ class RestTasks(SystemDefaults):
         value = first_value(self.profile.ref.source, document)
         if value is None and ended is not None:
             return Started(ref=None, ended=ended, mask=reply.mask)
-        ref = ref_in(value, self.profile.ref, self.noun, self.base_url, call.path)
+        ref = ref_in(value, self.profile.ref, self.noun, self.remote.base_url, call.path)
         if ended is not None:
             ended = replace(ended, ref=ref)
         return Started(ref=ref, ended=ended, mask=reply.mask)
@@ -194,7 +177,7 @@ class RestTasks(SystemDefaults):
         call = start_call(self.profile.start, values)
         document = Document(call, Reply(status=200), self.inputs, sent_request(call, self.profile.start, values))
         value = first_value(self.profile.ref.source, document)
-        return ref_in(value, self.profile.ref, self.noun, self.base_url, call.path)
+        return ref_in(value, self.profile.ref, self.noun, self.remote.base_url, call.path)
 
     # --- polls
 
@@ -213,7 +196,7 @@ class RestTasks(SystemDefaults):
         """The observation of a stage, or that the task goes on in the next one."""
         then = stage.then
         if then is not None and (value := first_value(then.ref.source, document)) is not None:
-            bare = ref_in(value, then.ref, self.noun, self.base_url, document.path)
+            bare = ref_in(value, then.ref, self.noun, self.remote.base_url, document.path)
             return Observation(
                 ref=ref, phase=Phase.PENDING, moved_to=with_stage(bare, then.name), message=f"goes on as {then.name}"
             )
@@ -227,7 +210,7 @@ class RestTasks(SystemDefaults):
         if self.profile.many is None:
             return ""
         used = input_names(self.profile.many)
-        return f"{self.known_as} {json.dumps({name: self.inputs.get(name) for name in sorted(used)})}"
+        return f"{self._known_as} {json.dumps({name: self.inputs.get(name) for name in sorted(used)})}"
 
     def observe_many(self, selector: str, refs: Sequence[str]) -> Flow[Mapping[str, Observation]]:
         many = self.profile.many
@@ -237,7 +220,7 @@ class RestTasks(SystemDefaults):
         found: dict[str, Observation] = {}
         for batch in batches(wanted, many.max if by_id else max(1, len(wanted))):
             values = self._values(refs=list(batch))
-            for ref, document in (yield from entries(many, values, self.base_url)):
+            for ref, document in (yield from entries(many, values, self.remote.base_url)):
                 if ref in batch:
                     found[ref] = self._read(ref, self.profile, document)
         if many.absent == "lost":
@@ -264,7 +247,7 @@ class RestTasks(SystemDefaults):
         if result.path is not None:
             return get(result.path.path(values), headers=headers)
         link = str(seen.result.get("link") or "")
-        origin, path = linked(link, result.hosts, self.base_url)
+        origin, path = linked(link, result.hosts, self.remote.base_url)
         return Call(method="GET", path=path, headers={} if origin else headers, origin=origin)
 
     # --- cancel and find
@@ -294,7 +277,7 @@ class RestTasks(SystemDefaults):
             seen = yield from self.observe(marker)
             return None if seen.phase is Phase.LOST and not seen.status else marker
         values = self._values(marker=marker)
-        for ref, document in (yield from entries(find, values, self.base_url)):
+        for ref, document in (yield from entries(find, values, self.remote.base_url)):
             if fits(find.where, document, values):
                 return self.check_ref(ref)
         return None

@@ -74,7 +74,9 @@ class Placeholder:
     def _missing(self) -> str:
         if self.root == "secret":
             name = self.name.partition(".")[2]
-            return f"the connection has no secret {name!r}; add it to the extra 'secrets', an object of names and values"
+            return (
+                f"the connection has no secret {name!r}; add it to the extra 'secrets', an object of names and values"
+            )
         if self.root == "inputs":
             return f"inputs has no {self.name.partition('.')[2]!r}, which {{{self.name}}} needs"
         return f"there is no {{{self.name}}} here"
@@ -184,7 +186,9 @@ def _placeholder(found: re.Match[str]) -> Placeholder:
     known = _NAMES.get(root, ...)
     fits = rest is None if known is None else rest is not None and known is not ... and (not known or rest in known)
     if not fits or cast not in (None, "int"):
-        raise ConfigurationError(f"unknown placeholder {found[0]}; known are {_KNOWN}; write {{{found[0]}}} for the text")
+        raise ConfigurationError(
+            f"unknown placeholder {found[0]}; known are {_KNOWN}; write {{{found[0]}}} for the text"
+        )
     name = root if rest is None else f"{root}.{rest}"
     return Placeholder(name, bool(found["plus"]), bool(found["optional"]), cast == "int")
 
