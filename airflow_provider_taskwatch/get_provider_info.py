@@ -24,11 +24,12 @@ def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
             {"integration-name": form.title, "external-doc-url": row.docs, "tags": ["service"]}
             for row, form in documented
         ],
-        "operators": [_modules(form, f".operators.{row.connection_type}") for row, form in documented],
-        "sensors": [_modules(form, f".sensors.{row.connection_type}") for row, form in documented],
-        "hooks": [_modules(form, f".hooks.{row.connection_type}") for row, form in documented],
+        "operators": [_modules(form, f".operators.{row.modules}") for row, form in documented],
+        "sensors": [_modules(form, f".sensors.{row.modules}") for row, form in documented],
+        "hooks": [_modules(form, f".hooks.{row.modules}") for row, form in documented],
         "triggers": [_modules(form, *row.triggers) for row, form in documented],
         "connection-types": [connection_type(form, _absolute(row.hook)) for row, form in forms],
+        "task-decorators": [{"name": "rest", "class-name": f"{PACKAGE}.decorators.rest.rest_task"}],
         "notifications": [_absolute(path) for row, _ in forms for path in row.notifications],
         "extra-links": [f"{PACKAGE}.link.RemoteTaskLink"],
         "cli": [f"{PACKAGE}.cli.get_commands"],
@@ -43,6 +44,14 @@ def get_provider_info(remotes: Remotes = REMOTES) -> dict[str, Any]:
                         "type": "boolean",
                         "example": "False",
                         "default": "True",
+                    },
+                    "profiles_folder": {
+                        "description": "Folder with profiles of REST APIs (``NAME.yaml``), beside the presets of the "
+                        "package. Workers and DAG processors read it.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/opt/airflow/profiles",
+                        "default": None,
                     },
                     "callback_base_url": {
                         "description": "Address of the receiver, as remotes see it. Callbacks go to "
@@ -135,7 +144,7 @@ def _conn_field(one: Field) -> dict[str, Any]:
     if one.is_secret:  # whatever its kind: only a line of text can be hidden
         hidden = {"type": ["string", "null"], "format": "password"}
         return {"label": one.label, "description": one.description, "schema": hidden}
-    schema: dict[str, Any] = {"type": [one.kind, "null"]}
+    schema: dict[str, Any] = {"type": ["string" if one.kind == "content" else one.kind, "null"]}
     if one.default is not None:
         schema["default"] = one.default
     if one.choices:

@@ -26,7 +26,7 @@ PACKAGE = __package__ or ""
 class RemoteSpec:
     """A row of the table: one connection type.
 
-    :param connection_type: also the name of the remote's modules in each room.
+    :param connection_type: also the name of the remote's modules in each room, unless ``named`` says another.
     :param form: path of its :class:`~.core.form.Form`.
     :param hook: path of its hook.
     :param system: path of a function that makes a :class:`~.core.system.System` of a connection's settings; empty if
@@ -37,6 +37,7 @@ class RemoteSpec:
     :param docs: the vendor's documentation. Airflow lists the modules of a remote that has one.
     :param triggers: paths of the modules whose triggers it uses.
     :param notifications: paths of its notifiers.
+    :param named: the name of its modules in each room.
     """
 
     connection_type: str
@@ -48,6 +49,12 @@ class RemoteSpec:
     docs: str = ""
     triggers: tuple[str, ...] = ()
     notifications: tuple[str, ...] = ()
+    named: str = ""
+
+    @property
+    def modules(self) -> str:
+        """The name of the remote's modules in each room."""
+        return self.named or self.connection_type
 
 
 class Remotes:
@@ -118,8 +125,12 @@ REMOTES = Remotes(
     (
         RemoteSpec(
             connection_type="taskwatch",
-            form=".systems.general.FORM",
-            hook=".hooks.taskwatch.TaskWatchHook",
+            form=".systems.rest.form.FORM",
+            hook=".hooks.rest.RestHook",
+            system=".systems.rest.system.from_settings",
+            docs="https://www.rfc-editor.org/rfc/rfc9110.html#name-202-accepted",
+            triggers=(".triggers.watch",),
+            named="rest",
         ),
         RemoteSpec(
             connection_type="acquia",

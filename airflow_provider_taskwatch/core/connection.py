@@ -53,6 +53,7 @@ def read_connection(form: Form, raw: RawConnection) -> Settings:
     problems += _unsendable_credentials(form, auth, raw, values)
     problems += _wrong_urls(token_url=token_url and own_token_url, proxy=values["proxy"])
     problems += _wrong_limits(values)
+    problems += _wrong_api_key(values) if auth == "api_key" else []
     if values["ui_url"] and not is_page_template(values["ui_url"]):
         problems.append("extra 'ui_url' must be an http(s) URL without credentials, with {ref} after the host")
     if problems:
@@ -185,6 +186,16 @@ def _form_value(name: str, item: Any) -> str:
     return item
 
 
+def _read_content(value: Any) -> str | dict[str, Any]:
+    """A name, or an object that is given as JSON or as its text."""
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        return value.strip()
+    content = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(content, dict):
+        raise TypeError
+    return content
+
+
 def _read_integer(value: Any) -> int:
     number = _read_number(value)
     if not number.is_integer():
@@ -206,6 +217,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "number": _read_number,
     "boolean": _read_boolean,
     "object": _read_object,
+    "content": _read_content,
 }
 _KIND_NAMES = {
     "string": "a string",
@@ -213,6 +225,7 @@ _KIND_NAMES = {
     "number": "a number",
     "boolean": "true or false",
     "object": "a JSON object",
+    "content": "a string or a JSON object",
 }
 
 
@@ -309,7 +322,7 @@ def _password(form: Form, auth: str, raw: RawConnection) -> str:
 
 def _is_token(form: Form, auth: str) -> bool:
     """Whether the password is sent in a header without encoding."""
-    return auth == "bearer" or auth in form.token_headers
+    return auth in ("bearer", "api_key") or auth in form.token_headers
 
 
 def _invisible_in_credentials(form: Form, auth: str, raw: RawConnection) -> list[str]:
@@ -377,6 +390,19 @@ def _wrong_urls(*, token_url: str, proxy: str | None) -> list[str]:
     if proxy and http_url(proxy) is None:
         problems.append("extra 'proxy' must be an http(s) URL")
     return problems
+
+
+def _wrong_api_key(values: Mapping[str, Any]) -> list[str]:
+    name, prefix = values["api_key_name"] or "", values["api_key_prefix"] or ""
+    problems = []
+    if not _TOKEN.fullmatch(name) or name.lower() in ("host", "content-length", "content-type", "connection"):
+        problems.append(f"extra 'api_key_name' must be the name of a {values['api_key_in']}, not {name!r:.80}")
+    if prefix and (values["api_key_in"] != "header" or not is_sendable(prefix.replace(" ", "-"))):
+        problems.append("extra 'api_key_prefix' must be ASCII, and is for a key in a header only")
+    return problems
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 
 
 def _wrong_limits(values: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 class Field:
     """One extra field of a connection.
 
-    :param kind: ``string``, ``integer``, ``number``, ``boolean`` or ``object``.
+    :param kind: ``string``, ``integer``, ``number``, ``boolean`` or ``object``; ``content`` is a string or an object.
     :param choices: the allowed values; empty: any value of the kind.
     :param default: the value of an absent or empty field.
     :param is_secret: whether the form hides the value.
@@ -94,6 +94,7 @@ _AUTHS = {
     "oauth2": "oauth2: login and password are client id and secret.",
     "basic": "basic: login and password are user and password.",
     "bearer": "bearer: the password is the token.",
+    "api_key": "api_key: the password is the key; api_key_in, api_key_name and api_key_prefix say how it is sent.",
 }
 
 _OAUTH2_FIELDS = (

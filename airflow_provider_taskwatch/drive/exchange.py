@@ -205,9 +205,11 @@ def origin_of(settings: Settings) -> Origin:
 
 def mask_of(settings: Settings) -> Mask:
     """The secrets of a connection: those that its remote, its token endpoint and its proxy receive."""
+    sent = tuple(one for one in (settings.own.get("secrets") or {}).values() if isinstance(one, str))
     credentials = ((settings.login, settings.password), _proxy_credentials(settings))
     return Mask(
         tuple(one for login, secret in credentials if secret for one in (*basic_spellings(login, secret), secret))
+        + sent
     )
 
 

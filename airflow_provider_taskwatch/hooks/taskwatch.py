@@ -21,7 +21,7 @@ from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Call, Query, Reply, get, send
 from airflow_provider_taskwatch.remotes import REMOTES
-from airflow_provider_taskwatch.systems.general import FORM
+from airflow_provider_taskwatch.systems.rest.form import FORM
 
 if TYPE_CHECKING:
     from airflow_provider_taskwatch.core.system import System

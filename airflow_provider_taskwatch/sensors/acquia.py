@@ -51,5 +51,5 @@ class AcquiaNotificationSensor(WatchSensor):
     def conn_id(self) -> str:
         return self.acquia_conn_id
 
-    def ref(self) -> str:
+    def watched_ref(self) -> str:
         return reference_of(self.notification_uuid)

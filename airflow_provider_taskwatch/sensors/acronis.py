@@ -130,7 +130,7 @@ class AcronisTaskSensor(WatchSensor):
     def conn_id(self) -> str:
         return self.acronis_conn_id
 
-    def ref(self) -> str:
+    def watched_ref(self) -> str:
         return Acronis().check_ref(str(self.acronis_task_id))
 
     def options(self) -> dict[str, Any]:

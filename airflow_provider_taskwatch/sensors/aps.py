@@ -69,5 +69,5 @@ class ApsNotificationSensor(WatchSensor):
     def conn_id(self) -> str:
         return self.aps_conn_id
 
-    def ref(self) -> str:
+    def watched_ref(self) -> str:
         return Aps().check_ref(notification_ref(self.notification_id, self.context))

@@ -75,7 +75,7 @@ class AutomicExecutionSensor(WatchSensor):
     def conn_id(self) -> str:
         return self.automic_conn_id
 
-    def ref(self) -> str:
+    def watched_ref(self) -> str:
         return Automic().check_ref(str(self.run_id))
 
     def options(self) -> dict[str, Any]:

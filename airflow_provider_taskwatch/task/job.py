@@ -47,6 +47,9 @@ class Work(Protocol):
     def options_of(self, record: Record | None) -> dict[str, Any]:
         """The options of a wait for an earlier start."""
 
+    def system_of(self, record: Record) -> System:
+        """The remote as an earlier start sees it, whose inputs may be others."""
+
     def kept_options(self) -> dict[str, Any]:
         """What the record keeps for :meth:`options_of`."""
 

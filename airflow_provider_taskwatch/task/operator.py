@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_taskwatch.core.flow import Flow
+    from airflow_provider_taskwatch.core.system import System
 
 
 class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
@@ -173,6 +174,10 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         """
         return self.options("" if record is None or record.is_adopted else record.start_id)
 
+    def system_of(self, record: Record) -> System:
+        """The remote as an earlier start sees it, whose inputs may be others."""
+        return self.system
+
     def kept_options(self) -> dict[str, Any]:
         """What the record keeps for :meth:`options_of`."""
         return {}
@@ -184,6 +189,11 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     def expectation(self) -> Expectation | None:
         """What is expected of the callback, where :meth:`start_flow` asks for one."""
         return None
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """The longest wait; None for no limit."""
+        return seconds_or_none(self.timeout)
 
     def subject(self) -> str:
         """What is started, for the log."""
@@ -231,6 +241,11 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         if started is not None and started.ended is not None:
             return self._finish(context, ended_at_once(self.system.noun, started.ended))
         return self._wait(context, record) if self.wait_for_completion else record.ref
+
+    def forget_start(self) -> None:
+        """Delete the record of the start, so that the next attempt starts anew."""
+        if self._kept is not None:
+            self._kept.forget()
 
     def _push_ref(self, ref: str) -> None:
         self._ti.xcom_push(key="ref", value=ref)
@@ -288,7 +303,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
     # --- waiting
 
     def _wait(self, context: Context, record: Record) -> Any:
-        deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
+        deadline = deadline_of(context["ti"], self.wait_seconds)
         plan = self._plan_of(record, deadline)
         age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
         here = plan.ending_in((deadline - now()).total_seconds() if deadline else None, age)
@@ -334,7 +349,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         record = self._records(context).load() if start_id else None
         if record is not None and record.ref is not None and record.start_id != start_id:
             self.log.info("ignoring an event of an earlier start; the wait for %s goes on", record.ref)
-            deadline = deadline_of(context["ti"], seconds_or_none(self.timeout))
+            deadline = deadline_of(context["ti"], self.wait_seconds)
             self._defer(record, self._plan_of(record, deadline), deadline)
 
     def _wait_here(self, plan: Plan, age: float) -> Outcome:

@@ -94,7 +94,7 @@ class Remote:
 
     def system_of(self, record: Record) -> System:
         """The remote as an earlier start sees it, whose inputs may be others."""
-        return self.system.for_wait(self.options_of(record))
+        return self.work.system_of(record)
 
     def observe(self, ref: str, record: Record | None) -> Observation | None:
         """A reading of what was started, or of its restart where one is followed; None where the remote does not say.

@@ -105,7 +105,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
 
     # --- what subclasses say
 
-    def ref(self) -> str:
+    def watched_ref(self) -> str:
         """The remote's id of the task, from the rendered arguments."""
         raise NotImplementedError
 
@@ -114,14 +114,14 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         return {}
 
     def joint_checks(self) -> Iterable[tuple[Collection[str], Callable[[], object]]]:
-        yield self.template_fields, self.ref
+        yield self.template_fields, self.watched_ref
 
     # --- Airflow's entrances
 
     def execute(self, context: Context) -> Any:
         self.has_page = False
         self.validate()
-        ref = self.ref()
+        ref = self.watched_ref()
         if doubt := self.system.doubt(ref):
             self.log.warning("%s; the sensor waits for it anyway", doubt)
         self.push_page(context["ti"], ref)
@@ -148,7 +148,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
             next_method == TRIGGER_FAIL_REPR
             and (next_kwargs or {}).get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
         ):
-            ref = self.ref()
+            ref = self.watched_ref()
             message = f"{ref} did not end in time, and no triggerer reported it"
             passed = Outcome(ending=Ending.TIMED_OUT, ref=ref, message=message)
             next_method, next_kwargs = "execute_complete", {"event": passed.to_event()}
@@ -158,7 +158,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
         """Poll once, for ``deferrable=False``; not where the connection leads elsewhere than in the last poke."""
         from airflow_provider_taskwatch.drive.blocking import poll
 
-        plan, memory = self.plan(self.ref(), self.options()), self._recall(context)
+        plan, memory = self.plan(self.watched_ref(), self.options()), self._recall(context)
         system = self.system
         ref, age = memory.ref or plan.ref, self._age(context)
         seen = PollResult(age=age, error=self._moved) if self._moved else poll(self.hook.driver, system, ref, age)
@@ -228,7 +228,7 @@ class WatchSensor(WatchMixin, BaseSensorOperator, metaclass=CheckedOperatorType)
 
     def _identity(self, context: Context) -> list[Any]:
         """Of the wait. Airflow's store also outlives retries and clears, which begin a new wait."""
-        return [self.ref(), context["ti"].try_number]
+        return [self.watched_ref(), context["ti"].try_number]
 
     def _log(self, seen: Observation | TaskWatchError | None, then: Poll) -> None:
         self._changes = self._changes or ChangeLog(self.system.noun)

@@ -51,6 +51,18 @@ def checked_ref(ref: object, kind: Ref, noun: str, base_url: str) -> str:
     return text
 
 
+def plausible_ref(ref: object) -> str:
+    """A ref of any kind, perhaps with a stage.
+
+    :raises ConfigurationError: it is none.
+    """
+    text = _text_of(ref, "task")
+    bare, _ = split_stage(text)
+    if len(text) > LINK_CHARACTERS or _UNSAFE_IN_LINK.search(bare) or not text.isprintable():
+        raise ConfigurationError(f"{_shown(text)} is not a task id: it is too long, or holds blanks or '\\'")
+    return text
+
+
 def _text_of(ref: object, noun: str) -> str:
     text = unquoted(ref) if isinstance(ref, str) else ""
     if not text:

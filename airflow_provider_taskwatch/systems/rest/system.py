@@ -18,6 +18,7 @@ from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import Effect, Options, System, SystemDefaults
+from airflow_provider_taskwatch.core.text import shown_ref
 from airflow_provider_taskwatch.core.wire import Call, Reply, get
 
 from .document import Document
@@ -25,7 +26,7 @@ from .expression import Expression
 from .listing import batches, entries, fits
 from .profile import Cancel, Profile, Result, Stage, hash_of, read_profile, watched_part
 from .reading import first_value, read_observation, result_of
-from .reference import checked_ref, linked, ref_in, split_stage, with_stage
+from .reference import checked_ref, linked, plausible_ref, ref_in, split_stage, with_stage
 from .request import call_of, sent_request, start_call, values_of
 from .rules import input_names, roots_of
 from .template import filled_texts
@@ -71,6 +72,10 @@ class RestRemote(SystemDefaults):
                 "or set the connection's extra 'profile'"
             ) from None
 
+    def tasks(self, profile: Profile, inputs: Mapping[str, Any]) -> RestTasks:
+        """The tasks of a whole profile, which can be started, too."""
+        return RestTasks(profile, inputs, self)
+
     def _profile(self, known_as: str, content: Mapping[str, Any]) -> Profile:
         profile = self._profiles.get(known_as)
         if profile is None:
@@ -80,7 +85,11 @@ class RestRemote(SystemDefaults):
         return profile
 
     def observe(self, ref: str) -> Flow[Observation]:
-        raise ConfigurationError(f"{ref} cannot be read without a profile; give the profile of the task")
+        raise ConfigurationError(f"{shown_ref(ref)} cannot be read without a profile; give the profile of the task")
+
+    def check_ref(self, ref: str) -> str:
+        """Any text that may be an id, a name or a link; the profile that knows better is not known here."""
+        return plausible_ref(ref)
 
     def probe(self) -> Flow[str]:
         """Any reply except a rejection shows that the credentials are accepted."""
@@ -289,7 +298,7 @@ class RestTasks(SystemDefaults):
     def probe(self) -> Flow[str]:
         probe = self.profile.probe
         if probe is None:
-            return nothing("")
+            return self.remote.probe()
         return self._probe(call_of(probe, self._values(), is_read=True))
 
     def _probe(self, call: Call) -> Flow[str]:
