@@ -65,7 +65,11 @@ def _show_status(store: Inbox) -> None:
     for feed, number in Counter(one.feed for one in asides(store)).items():
         say("red", f"{feed}: {number} of its events cannot be read and are set aside;", "see `inbox show`")
     for cancel in unsettled(store):
-        say("red", f"{cancel.ref} of {cancel.conn_id} is still to be cancelled:", f"a user has ended {cancel.task}")
+        say(
+            "red",
+            f"{cancel.shown_ref} of {cancel.conn_id} is still to be cancelled:",
+            f"a user has ended {cancel.task}",
+        )
 
 
 def _show_unread(store: Inbox, *, is_raw: bool) -> None:

@@ -12,6 +12,7 @@ from .flow import Flow, Retry
 from .phase import Observation, Phase
 from .single_poll import latest
 from .system import Effect, Options, System
+from .text import shown_ref
 
 AGE_SECONDS = 86_400.0
 REFUSALS = 5
@@ -51,6 +52,11 @@ class Cancel:
     unknown_until: float = 0.0
     valid_until: float | None = None
     kept_at: float = 0.0
+
+    @property
+    def shown_ref(self) -> str:
+        """The ref, for messages."""
+        return shown_ref(self.ref)
 
     @property
     def task(self) -> str:
@@ -118,7 +124,7 @@ def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEn
         return CancelEnd.IMPOSSIBLE, cancel.ref
     seen = yield from latest(system, cancel.ref, cancel.options)
     if seen.phase is Phase.LOST and now < cancel.unknown_until:
-        raise ReplyError(f"the remote does not know {system.noun} {cancel.ref} yet")
+        raise ReplyError(f"the remote does not know {system.noun} {cancel.shown_ref} yet")
     if seen.phase.is_final:
         return _end_of(seen), seen.ref
     read_again = latest(system, seen.ref, cancel.options, is_restart=seen.ref != cancel.ref)
@@ -132,7 +138,9 @@ def carry_out(system: System, cancel: Cancel, now: float) -> Flow[tuple[CancelEn
         return CancelEnd[effect.name], seen.ref
     seen = yield from read_again
     if not seen.phase.is_final:
-        raise ReplyError(f"{system.noun} {seen.ref} is {seen.phase} at the remote, which does not know it for a cancel")
+        raise ReplyError(
+            f"{system.noun} {shown_ref(seen.ref)} is {seen.phase} at the remote, which does not know it for a cancel"
+        )
     return _end_of(seen), seen.ref
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .error import TaskWatchError
 from .judge import NOT_FOUND_YET
 from .phase import Observation, Phase
+from .text import shown_ref
 from .watch import Poll
 
 STEP_PERCENT = 10.0
@@ -46,7 +47,7 @@ class ChangeLog:
         if self._logged is not None and not was_failing and not self._is_logged_change(self._logged, observation):
             return None
         self._logged = observation.brief()
-        task = f"{self._noun} {observation.ref}"
+        task = f"{self._noun} {shown_ref(observation.ref)}"
         if patience is None:
             return f"{task}: {observation.describe()}"
         if observation.phase is Phase.LOST or observation.message == NOT_FOUND_YET:

@@ -22,6 +22,7 @@ from airflow_provider_taskwatch.core.cancel import (
     why_left,
 )
 from airflow_provider_taskwatch.core.error import MovedError, StrangerError, TransportError, described
+from airflow_provider_taskwatch.core.text import shown_ref
 from airflow_provider_taskwatch.inbox.lease import new_holder
 from airflow_provider_taskwatch.inbox.message import Lease, Message
 from airflow_provider_taskwatch.inbox.protocol import Inbox
@@ -68,9 +69,12 @@ class CancelAttempt:
             dag_id=one.dag_id, run_id=one.run_id, task_id=one.task_id, map_index=one.map_index
         )
         if reason := why_left(one, state):
-            return logging.INFO, f"{one.ref} goes on: {reason}"
+            return logging.INFO, f"{one.shown_ref} goes on: {reason}"
         if not one.is_users and one.valid_until is not None and one.kept_at and time.time() > one.valid_until:
-            return logging.WARNING, f"{one.ref} is left alone: its wait was over before Airflow said how the task ended"
+            return (
+                logging.WARNING,
+                f"{one.shown_ref} is left alone: its wait was over before Airflow said how the task ended",
+            )
         self.cancel = replace(one, is_users=True)
         async with self._hub_for(one.conn_id) as hub:
             system = (await hub.connection.current()).system.for_wait(one.options)
@@ -79,10 +83,10 @@ class CancelAttempt:
                     lambda opened: carry_out(opened.system, one, time.time()), id_space=one.id_space
                 )
             except (MovedError, StrangerError) as error:
-                return logging.WARNING, f"{system.noun} {one.ref} is left alone: {error}"
+                return logging.WARNING, f"{system.noun} {one.shown_ref} is left alone: {error}"
         if end is CancelEnd.IMPOSSIBLE:
-            return logging.WARNING, f"{system.noun} {ref} {end}: {system.name} has no way to cancel it"
-        return logging.INFO, f"{system.noun} {ref} {end}"
+            return logging.WARNING, f"{system.noun} {shown_ref(ref)} {end}: {system.name} has no way to cancel it"
+        return logging.INFO, f"{system.noun} {shown_ref(ref)} {end}"
 
 
 @dataclass(slots=True)
@@ -272,9 +276,9 @@ class Canceller:
         one.refusals += not getattr(error, "transient", False)
         if now - cancel.kept_at < AGE_SECONDS and one.refusals < REFUSALS:
             one.next_at = now + PATIENCE.seconds(one.failures, getattr(error, "retry_after", None))
-            log.warning("%s: %s is still not cancelled: %s", cancel.task, cancel.ref, described(error))
+            log.warning("%s: %s is still not cancelled: %s", cancel.task, cancel.shown_ref, described(error))
             return
-        message = f"given up, and {cancel.ref} may go on; cancel it at the remote by hand: {described(error)}"
+        message = f"given up, and {cancel.shown_ref} may go on; cancel it at the remote by hand: {described(error)}"
         log.error("%s, whose kill came too late: %s", cancel.task, message)
         self._count("cancel.given_up")
         await self._settle(inbox, one, message)

@@ -57,9 +57,9 @@ async def _keep(cancel: Cancel, reason: str, log: Any) -> None:
         async with asyncio.timeout(KEEP_SECONDS):
             where = await asyncio.shield(keeping)
     except Exception as error:  # noqa: BLE001 - whatever it is, the user must know that the remote task goes on
-        log.error(lost_message(cancel.ref, reason, described(error)))
+        log.error(lost_message(cancel.shown_ref, reason, described(error)))
     else:
-        log.warning(kept_message(cancel.ref, reason, where))
+        log.warning(kept_message(cancel.shown_ref, reason, where))
 
 
 def canceller() -> Canceller:

@@ -116,9 +116,9 @@ class Kill:
         )
         inbox_name = within(KEEP_SECONDS, lambda: _write_down(cancel))
         if inbox_name:
-            self._log.warning(kept_message(cancel.ref, reason, inbox_name))
+            self._log.warning(kept_message(cancel.shown_ref, reason, inbox_name))
         else:
-            self._log.error(lost_message(cancel.ref, reason, "the inbox did not take it"))
+            self._log.error(lost_message(cancel.shown_ref, reason, "the inbox did not take it"))
 
 
 def within(seconds: float, work: Callable[[], Any]) -> Any:

@@ -348,7 +348,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         start_id = event.get("start_id") if isinstance(event, Mapping) else None
         record = self._records(context).load() if start_id else None
         if record is not None and record.ref is not None and record.start_id != start_id:
-            self.log.info("ignoring an event of an earlier start; the wait for %s goes on", record.ref)
+            self.log.info("ignoring an event of an earlier start; the wait for %s goes on", shown_ref(record.ref))
             deadline = deadline_of(context["ti"], self.wait_seconds)
             self._defer(record, self._plan_of(record, deadline), deadline)
 
@@ -399,7 +399,7 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
                 self.remote.check_own(outcome.ref, options)
                 self.remote.cancel(outcome.ref)
         except (MovedError, StrangerError) as error:
-            self.log.warning("%s %s is left alone at the timeout: %s", self.system.noun, passed.ref, error)
+            self.log.warning("%s %s is left alone at the timeout: %s", self.system.noun, shown_ref(passed.ref), error)
             return passed
         return outcome
 

@@ -17,6 +17,7 @@ from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.single_poll import check_own
 from airflow_provider_taskwatch.core.start import Decision, decide
 from airflow_provider_taskwatch.core.system import Effect, has_moved
+from airflow_provider_taskwatch.core.text import shown_ref
 from airflow_provider_taskwatch.core.wire import Call
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Recovery:
         ref = self._find(record)
         if ref is None:
             raise error
-        self._log.info("%s %s was started nevertheless: it carries the marker", self._system.noun, ref)
+        self._log.info("%s %s was started nevertheless: it carries the marker", self._system.noun, shown_ref(ref))
         return self._with_ref(record, ref)
 
     # --- rejoining
@@ -89,7 +90,7 @@ class Recovery:
     def _adopted(self, record: Record) -> Record:
         """A person has named the ref, so it is waited for however it ended; a later clear of it counts as one."""
         ref = self._system.check_ref(record.known_ref)
-        self._log.info("rejoining %s %s, which was adopted", self._system.noun, ref)
+        self._log.info("rejoining %s %s, which was adopted", self._system.noun, shown_ref(ref))
         record = replace(
             record,
             ref=ref,
@@ -187,7 +188,9 @@ class Recovery:
         """An earlier attempt died between the request and its reply."""
         started = self._remote.replay(record, lambda: self._records.save(record))
         if started is not None and started.ref is not None:
-            self._log.info("%s %s: the start was sent once more, with the same key", self._system.noun, started.ref)
+            self._log.info(
+                "%s %s: the start was sent once more, with the same key", self._system.noun, shown_ref(started.ref)
+            )
             return self._with_ref(record, started.ref)
         if self._system.keeps_marker:
             ref = self._find(record)
@@ -198,7 +201,9 @@ class Recovery:
                     self._job.look_up_seconds,
                 )
                 return None
-            self._log.info("found %s %s, which an earlier attempt started before it died", self._system.noun, ref)
+            self._log.info(
+                "found %s %s, which an earlier attempt started before it died", self._system.noun, shown_ref(ref)
+            )
             record = self._with_ref(record, ref)
             return record if record.fingerprint == self._job.fingerprint else self._with_other_inputs(record)
         if self._job.on_unknown_start == "start_again":
@@ -260,13 +265,15 @@ class Recovery:
             self._stand_back(record, error)
             return
         if seen is not None and _has_ended(seen):
-            self._log.info("the task was cleared: starting anew; %s has ended", seen.ref)
+            self._log.info("the task was cleared: starting anew; %s has ended", shown_ref(seen.ref))
         elif self._job.cancel_on_kill and ref is not None:
             ref = seen.ref if seen else ref  # what cannot be asked may run
-            self._log.info("the task was cleared: cancelling %s if it still runs, then starting anew", ref)
+            self._log.info("the task was cleared: cancelling %s if it still runs, then starting anew", shown_ref(ref))
             self._cancel(record, ref)
         else:
-            self._log.info("the task was cleared: starting anew; %s is left alone", ref or "the earlier start")
+            self._log.info(
+                "the task was cleared: starting anew; %s is left alone", shown_ref(ref or "the earlier start")
+            )
 
     def _cancel(self, record: Record, ref: str) -> None:
         """Cancel. After a refusal the task is read once more, because the remote may contradict itself.
@@ -289,11 +296,11 @@ class Recovery:
         seen = None if refused is None else self._remote.observe(ref, record)
         is_over = effect is Effect.ENDED if seen is None else seen.phase.is_final and effect is not None
         if effect is not Effect.ENDED and seen is not None and _has_ended(seen):
-            self._log.info("%s %s has ended", noun, ref)
+            self._log.info("%s %s has ended", noun, shown_ref(ref))
         elif refused is not None and not is_over:
             self._stand_back(replace(record, ref=ref), refused)
         else:
-            self._log.info("%s %s %s", noun, ref, effect)
+            self._log.info("%s %s %s", noun, shown_ref(ref), effect)
 
     def _stand_back(self, record: Record, error: TaskWatchError) -> None:
         """It may still run: ``on_unknown_start`` says whether to start beside it. The record is kept."""
@@ -323,7 +330,11 @@ class Recovery:
     def _named(self, record: Record) -> str:
         """The earlier execution, by its ref where that is known."""
         noun = self._system.noun
-        return f"{noun} {record.ref}" if record.ref is not None else f"the {noun} of the start {record.start_id}"
+        return (
+            f"{noun} {shown_ref(record.ref)}"
+            if record.ref is not None
+            else f"the {noun} of the start {record.start_id}"
+        )
 
     def _uncertain_start(self) -> str:
         """That a start may have been carried out, and what a person can do."""

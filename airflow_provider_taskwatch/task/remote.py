@@ -11,6 +11,7 @@ from airflow_provider_taskwatch.core.error import StrangerError, TaskWatchError
 from airflow_provider_taskwatch.core.run import Run
 from airflow_provider_taskwatch.core.single_poll import check_own, latest
 from airflow_provider_taskwatch.core.system import Effect
+from airflow_provider_taskwatch.core.text import shown_ref
 from airflow_provider_taskwatch.core.wire import Call
 
 if TYPE_CHECKING:
@@ -126,15 +127,15 @@ class Remote:
 
         system = self.system
         if not system.can_cancel:
-            self._log.warning("%s %s goes on: %s has no way to cancel it", system.noun, ref, system.name)
+            self._log.warning("%s %s goes on: %s has no way to cancel it", system.noun, shown_ref(ref), system.name)
             return True
         driver = BlockingDriver(self.hook.settings) if fresh else self.hook.driver
         try:
             effect = driver.run(system.cancel(ref, self.work.options("")))
         except TaskWatchError as error:
-            self._log.warning("%s %s could not be cancelled and may go on: %s", system.noun, ref, error)
+            self._log.warning("%s %s could not be cancelled and may go on: %s", system.noun, shown_ref(ref), error)
             return False
-        self._log.info("%s %s %s", system.noun, ref, effect)
+        self._log.info("%s %s %s", system.noun, shown_ref(ref), effect)
         return effect is not Effect.UNKNOWN
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.core.record import Record, Started
+from airflow_provider_taskwatch.core.text import shown_ref
 
 from .deferral import now
 
@@ -59,7 +60,7 @@ class Attempt:
                 raise
             return self._recovery().after_lost_reply(record, error), None
         if started.ref is not None:
-            self._log.info("started %s %s", system.noun, started.ref)
+            self._log.info("started %s %s", system.noun, shown_ref(started.ref))
             record = replace(record, ref=started.ref)
             self._records.save(record)
         return record, started

@@ -179,7 +179,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
         seen = self.hook.run(self.whole_flow(outcome.ref))
         if not seen.phase.is_final or not seen.status:
             self.log.warning(
-                "%s cannot be read any more: output_path gets the shortened result of the XCom", outcome.ref
+                "%s cannot be read any more: output_path gets the shortened result of the XCom", shown_ref(outcome.ref)
             )
             return outcome.result
         personal = seen.mask.data(seen.personal, keep=seen.ref) if self.include_personal else {}
@@ -242,7 +242,7 @@ def outcome_of(task: Any, event: Any, trigger: Callable[..., Any], poll_seconds:
             timeout = backstop(again.deadline_at, poll_seconds)
             task.defer(trigger=again, method_name="execute_complete", timeout=timeout)
     if called_at := event.get("called_at"):
-        task.log.info("the remote called back about %s at %s", outcome.ref, called_at)
+        task.log.info("the remote called back about %s at %s", shown_ref(outcome.ref), called_at)
     if outcome.ending.is_ok:
         task.log.info(outcome.message)
     return outcome

@@ -22,6 +22,7 @@ from airflow_provider_taskwatch.core.outcome import Ending, Outcome
 from airflow_provider_taskwatch.core.phase import Phase
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.run import Run
+from airflow_provider_taskwatch.core.text import shown_ref
 from airflow_provider_taskwatch.core.watch import Poll, PollResult, expire, next_poll, watch
 
 from .base import BriefEvent, WorkerClock
@@ -217,7 +218,7 @@ class WatchTrigger(WorkerClock, BaseTrigger):
         """The event that resumes a worker, or the one that ends the task where no worker is needed."""
         called_at = self._callback.called_at if self._callback else ""
         payload = self._payload(outcome) | {"start_id": self.start_id} | ({"called_at": called_at} if called_at else {})
-        resuming = BriefEvent(payload, summary=f"{outcome.ref}: {outcome.ending}")
+        resuming = BriefEvent(payload, summary=f"{shown_ref(outcome.ref)}: {outcome.ending}")
         if outcome.ending is not Ending.SUCCEEDED or self._plan.finish == "resume":
             return resuming
         if self._plan.finish == "push" and not await self._push(outcome):

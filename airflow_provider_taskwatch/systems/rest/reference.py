@@ -19,7 +19,7 @@ from .profile import Ref
 LINK_CHARACTERS = 4000
 
 _UNSAFE_IN_NAME = re.compile(r"[\s?#%\\\"'\x00-\x1f\x7f]|//|(?:^|/)\.{1,2}(?:/|$)")
-_UNSAFE_IN_LINK = re.compile(r"[\s#\\\x00-\x1f\x7f]")
+_UNSAFE_IN_LINK = re.compile(r"[\s#\\\x00-\x1f\x7f]|(?:^|/)\.{1,2}(?:[/?]|$)")
 
 
 def split_stage(ref: str) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def link_below(link: str, kind: Ref, base_url: str, request_path: str = "/") -> 
     """
     if len(link) > LINK_CHARACTERS or _UNSAFE_IN_LINK.search(link) or not link.isprintable():
         raise ConfigurationError(
-            f"the link {_shown(link)} has more than {LINK_CHARACTERS} characters, or holds blanks, '#' or '\\'"
+            f"the link {_shown(link)} has more than {LINK_CHARACTERS} characters, or holds blanks, '..', '#' or '\\'"
         )
     try:
         parts = urlsplit(urljoin(base_url + request_path, link))
