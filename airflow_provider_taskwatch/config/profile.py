@@ -48,10 +48,11 @@ def find_profile(given: object, beside: Path | None = None) -> FoundProfile:
     :param beside: the folder of the DAG file, which a relative path begins at.
     :raises ConfigurationError: there is none of that name, or it is not valid.
     """
-    from airflow_provider_taskwatch.systems.rest.profile import Profile, content_of, read_profile
+    from airflow_provider_taskwatch.systems.rest.profile import Profile, content_of
+    from airflow_provider_taskwatch.systems.rest.reader import checked, read_profile
 
     if isinstance(given, Profile):
-        return FoundProfile(content=content_of(given), profile=given, where="profile")
+        return FoundProfile(content=content_of(given), profile=checked(given, "profile"), where="profile")
     if isinstance(given, str):
         path = _path_of(given, beside)
         return _read(path, path.stat().st_mtime_ns)
@@ -83,7 +84,7 @@ def merged(base: Any, patch: Any) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def _read(path: Path, modified: int) -> FoundProfile:
-    from airflow_provider_taskwatch.systems.rest.profile import read_profile
+    from airflow_provider_taskwatch.systems.rest.reader import read_profile
 
     content = load_file(path)
     if isinstance(content, Mapping) and "preset" in content:

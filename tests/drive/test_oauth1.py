@@ -17,7 +17,7 @@ from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.wire import Call, get, send
 from airflow_provider_taskwatch.drive.credential import credential_for
 from airflow_provider_taskwatch.drive.oauth1 import OAuth1Credential, oauth1
-from airflow_provider_taskwatch.systems import general
+from airflow_provider_taskwatch.systems.rest import form as general
 from tests.drive.conftest import Connect
 from tests.drive.settings import settings_for
 from tests.drive.station import Request, Station

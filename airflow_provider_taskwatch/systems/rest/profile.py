@@ -1,7 +1,7 @@
 """A profile: one REST API with tasks, as data. The fields are described in docs/profiles.md.
 
-The models check a profile when it is read, and give the JSON Schema for editors. The rules that span several fields are
-in :mod:`.rules`.
+The models check each field, and give the JSON Schema for editors. :mod:`.reader` reads a profile, and checks the rules
+that span several fields, too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.phase import Phase
@@ -320,40 +320,9 @@ class Profile(Stage):
         """Whether a task can be found whose start got no reply."""
         return self.find is not None or self.chooses_ref
 
-    @model_validator(mode="after")
-    def _check_rules(self) -> Profile:
-        from .rules import problems
-
-        if found := problems(self):
-            raise ValueError("\n".join(found))
-        return self
-
 
 _WATCHED = ("profile", "name", "noun", "ref", "poll", "cancel", "then", "result", "list")
 """The fields that a wait needs."""
-
-
-def read_profile(content: object, where: str) -> Profile:
-    """The profile in plain data.
-
-    :param where: the file or the argument, for the error.
-    :raises ConfigurationError: names each field that is wrong.
-    """
-    if not isinstance(content, Mapping):
-        raise ConfigurationError(f"{where} must be an object with the fields of a profile, not {content!r:.80}")
-    try:
-        return Profile.model_validate(dict(content))
-    except ValidationError as error:
-        found = [_described(dict(one)) for one in error.errors(include_url=False, include_context=False)]
-    raise ConfigurationError(f"{where} is not a valid profile:" + "".join(f"\n  {one}" for one in found))
-
-
-def _described(error: Mapping[str, Any]) -> str:
-    place = ".".join(str(one) for one in error["loc"] if one not in ("Page", "literal['link']"))
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = "unknown field"
-    return "\n  ".join(f"{place}: {one}" if place else one for one in message.splitlines())
 
 
 def content_of(profile: Profile) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from airflow_provider_taskwatch.core.wire import Call, Reply, get
 from .document import Document
 from .expression import Expression
 from .listing import batches, entries, fits
-from .profile import Cancel, Profile, Result, Stage, hash_of, read_profile, watched_part
+from .profile import Cancel, Profile, Result, Stage, hash_of, watched_part
+from .reader import read_profile
 from .reading import first_value, read_observation, result_of
 from .reference import checked_ref, linked, plausible_ref, ref_in, split_stage, with_stage
 from .request import call_of, sent_request, start_call, values_of

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_taskwatch.core.connection import RawConnection, read_connection
 from airflow_provider_taskwatch.core.error import ConfigurationError
-from airflow_provider_taskwatch.systems.general import FORM
+from airflow_provider_taskwatch.systems.rest.form import FORM
 
 
 def read(**columns):
