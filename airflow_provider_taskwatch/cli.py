@@ -76,6 +76,11 @@ _SANDBOX = (
     Argument("--host", help="address to listen on", default="127.0.0.1"),
     Argument("--port", help="port to listen on", type=_PORT, default=8900),
     Argument("--state", help="file that keeps tasks, rules and events over a restart"),
+    Argument(
+        "--profile",
+        help="also play the examples of this profile, a name or a file; may be given several times",
+        action="append",
+    ),
     Argument("--token-lifetime", help="lifetime of a token in seconds", type=_SECONDS, default=300.0),
 )
 _CHECK = (

@@ -43,6 +43,7 @@ from airflow_provider_taskwatch.inbox.event import message_of
 from airflow_provider_taskwatch.inbox.seal import fresh_key
 from airflow_provider_taskwatch.inbox.store import SqlInbox
 from airflow_provider_taskwatch.sandbox.connections import environment
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from benchmarks.figure import Goal, percentile
 from benchmarks.process import Triggerer
 from benchmarks.server import ROOT, serving
@@ -186,10 +187,17 @@ def pump(size: Size, say: Say) -> Found:
         for remote, (conn_id, options, event) in remotes.items():
             for database in databases():
                 say(f"{size.events:,} events of {remote} into {database}")
-                with _sandbox() as url, settled(AIRFLOW__TASKWATCH__INBOX_URL=new(database), **environment(url)):
+                with (
+                    _sandbox() as url,
+                    settled(AIRFLOW__TASKWATCH__INBOX_URL=new(database), **_connections(url)),
+                ):
                     _emit(url, {remote: [{**event, "count": size.events}]})
                     found[f"{remote}, {database}"] = asyncio.run(pumped(conn_id, options, size.events))
     return found
+
+
+def _connections(url: str) -> dict[str, str]:
+    return environment(url, Sandbox().remotes.values())
 
 
 def _sandbox() -> Any:
@@ -248,7 +256,7 @@ async def pumped(conn_id: str, options: Mapping[str, Any], events: int) -> dict[
 
 def sensors(size: Size, say: Say) -> Found:
     """Events a second with one and with many triggers, the best of several turns; and how late they are."""
-    with _inboxes() as new, _sandbox() as url, settled(**environment(url)):
+    with _inboxes() as new, _sandbox() as url, settled(**_connections(url)):
         return {database: _heard(size, partial(new, database), database, say) for database in databases()}
 
 
@@ -405,7 +413,10 @@ def assets(size: Size, say: Say) -> Found:
         server = held.enter_context(PrivatePostgres()) if postgres.is_installed() else None
         database = databases()[-1]
         inbox_url = new(database)
-        env = environment(url) | {"AIRFLOW__TASKWATCH__INBOX_URL": inbox_url, "PYTHONPATH": str(ROOT)}
+        env = _connections(url) | {
+            "AIRFLOW__TASKWATCH__INBOX_URL": inbox_url,
+            "PYTHONPATH": str(ROOT),
+        }
         held.enter_context(settled(**env))
         say("starting Airflow")
         airflow = held.enter_context(

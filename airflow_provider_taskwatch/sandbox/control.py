@@ -176,7 +176,7 @@ def _reset(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
 
 def _connections(sandbox: Sandbox, call: Call, now: float, ref: str) -> object:
     scheme = header(call, "x-forwarded-proto") or "http"
-    return connections(f"{scheme}://{header(call, 'host')}")
+    return connections(f"{scheme}://{header(call, 'host')}", sandbox.remotes.values())
 
 
 _ANSWERS: Mapping[tuple[str, str, bool], Answer] = {

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
@@ -82,16 +82,16 @@ class Remote(ABC, Generic[T]):
     the remote's mount point (``/acquia``, ``/automic``), as the real service has them.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    vocabulary: ClassVar[Vocabulary]
-    routes: ClassVar[tuple[Route, ...]]
-    token_paths: ClassVar[frozenset[str]] = frozenset()
-    options: ClassVar[tuple[str, ...]] = ()
+    name: str
+    title: str
+    vocabulary: Vocabulary
+    routes: tuple[Route, ...]
+    token_paths: frozenset[str] = frozenset()
+    options: tuple[str, ...] = ()
     """The options that a rule may have."""
-    event_keys: ClassVar[Mapping[str, Any]] = {}
+    event_keys: Mapping[str, Any] = {}
     """The fields of an event to emit, with their types; empty where there are none."""
-    settings_type: ClassVar[type[TokenSettings]]
+    settings_type: type[TokenSettings]
 
     def __init__(self, rules: TaskRules) -> None:
         self.rules = rules
@@ -240,12 +240,10 @@ class Remote(ABC, Generic[T]):
     def refuse(self, status: int, message: str = "") -> Reply:
         """A refusal in the shape that this remote gives it."""
 
-    @classmethod
     @abstractmethod
-    def connection(cls, url: str) -> dict[str, Any]:
+    def connection(self, url: str) -> dict[str, Any]:
         """The Airflow connection to this remote on a sandbox at ``url``."""
 
-    @classmethod
-    def connections(cls, url: str) -> dict[str, dict[str, Any]]:
+    def connections(self, url: str) -> dict[str, dict[str, Any]]:
         """The same by its connection id, and further ones where the remote has several callers."""
-        return {f"{cls.name}_default": cls.connection(url)}
+        return {f"{self.name}_default": self.connection(url)}

@@ -41,7 +41,7 @@ class Sandbox:
         self._listeners: list[Callable[[], object]] = []
         self.rules = TaskRules(rules)
         self.faults = Faults()
-        self.remotes = {remote.name: remote(self.rules) for remote in REMOTES}
+        self.remotes: dict[str, Remote[Any]] = {remote.name: remote(self.rules) for remote in REMOTES}
         self._log: deque[dict[str, Any]] = deque(maxlen=LOG_LIMIT)
         self._requests_so_far = 0
         self._requests: Counter[str] = Counter()
@@ -126,6 +126,25 @@ class Sandbox:
         finally:
             with self._lock:
                 self._listeners.remove(hear)
+
+    def play(self, content: Mapping[str, Any], given: str = "") -> Remote[Any]:
+        """Add a remote that plays the examples of a profile; before :func:`~.app.create_app` serves the sandbox.
+
+        :param content: of the profile, as plain data.
+        :param given: the name or the path of it, for the connection.
+        :raises ConfigurationError: it cannot be played, or another remote has its name.
+        """
+        from .profile.remote import PlayedRemote
+
+        with self._lock:
+            made = PlayedRemote(self.rules, content, given)
+            known = self.remotes.get(made.name)
+            if known is not None and not isinstance(known, PlayedRemote):
+                raise ConfigurationError(f"the sandbox has a remote {made.name!r}; give the profile another name")
+            if known is not None:
+                made.continue_from(known)
+            self.remotes[made.name] = made
+            return made
 
     def add_rule(self, match: str = "*", **values: Any) -> Rule:
         """Put one rule before all others: see :class:`~.rule.Rule`."""

@@ -48,11 +48,11 @@ class Running:
 
     def connections(self) -> dict[str, dict[str, Any]]:
         """The Airflow connections to it, by connection id, in Airflow's JSON form."""
-        return forms.connections(self.url)
+        return forms.connections(self.url, self.sandbox.remotes.values())
 
     def environment(self) -> dict[str, str]:
         """The same as ``AIRFLOW_CONN_...`` variables."""
-        return forms.environment(self.url)
+        return forms.environment(self.url, self.sandbox.remotes.values())
 
 
 def serve(
@@ -78,7 +78,7 @@ def serve(
             _interrupted_by_sigterm(),
             kept(used, state) if state else contextlib.nullcontext(),
         ):
-            (show or _print)(forms.banner(_url(listener, certificate), state))
+            (show or _print)(forms.banner(_url(listener, certificate), used.remotes.values(), state))
             server.run(sockets=[listener])
 
 

@@ -139,8 +139,7 @@ class Acquia(Remote[Notification]):
         slug, text = _REFUSALS.get(status, ("system" if status >= 500 else "bad_request", "Refused."))
         return _error(status, slug, message or text)
 
-    @classmethod
-    def connection(cls, url: str) -> dict[str, Any]:
+    def connection(self, url: str) -> dict[str, Any]:
         return {
             "conn_type": "acquia",
             "host": f"{url}/acquia/api",

@@ -92,8 +92,7 @@ class Acronis(Remote[AcronisTask]):
             return json_reply(status, error(status, message))
         return Remote.refuse_call(self, call, status, message)
 
-    @classmethod
-    def connection(cls, url: str) -> dict[str, Any]:
+    def connection(self, url: str) -> dict[str, Any]:
         return {
             "conn_type": "acronis",
             "host": f"{url}/acronis",

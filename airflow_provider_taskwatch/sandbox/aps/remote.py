@@ -121,12 +121,10 @@ class Aps(Remote[Notification]):
     def secrets(self) -> set[str]:
         return super().secrets() | set(self.settings.aps_tokens)
 
-    @classmethod
-    def connection(cls, url: str) -> dict[str, Any]:
+    def connection(self, url: str) -> dict[str, Any]:
         return _connection(url, CLIENT_ID, CLIENT_SECRET, "airflow")
 
-    @classmethod
-    def connections(cls, url: str) -> dict[str, dict[str, Any]]:
+    def connections(self, url: str) -> dict[str, dict[str, Any]]:
         """A connection for us, and one for another application."""
         return {
             **super().connections(url),

@@ -160,8 +160,7 @@ class Automic(Remote[Execution]):
         code, error, details = _REFUSALS.get(status, (45000 + status, "Error", "Refused."))
         return json_reply(status, {"code": code, "error": error, "details": message or details})
 
-    @classmethod
-    def connection(cls, url: str) -> dict[str, Any]:
+    def connection(self, url: str) -> dict[str, Any]:
         return {
             "conn_type": "automic",
             "host": f"{url}/automic/ae/api/v1",

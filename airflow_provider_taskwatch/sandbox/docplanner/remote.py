@@ -127,8 +127,7 @@ class Docplanner(Remote[Notification]):
         content = {"errors": list(errors), "message": message or _VOCABULARY.get(status, "Refused")}
         return json_reply(status, content, content_type=ERRORS)
 
-    @classmethod
-    def connection(cls, url: str) -> dict[str, Any]:
+    def connection(self, url: str) -> dict[str, Any]:
         return {
             "conn_type": "docplanner",
             "host": f"{url}/docplanner{BASE}",
