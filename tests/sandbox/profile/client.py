@@ -11,7 +11,7 @@ from airflow_provider_taskwatch.core.phase import Observation
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
-from airflow_provider_taskwatch.systems.rest.profile import read_profile
+from airflow_provider_taskwatch.systems.rest.reader import read_profile
 from airflow_provider_taskwatch.systems.rest.system import RestRemote
 from tests.sandbox.visitor import NOW
 
