@@ -113,7 +113,13 @@ _INBOX = (
         action="store_true",
     ),
 )
-_WATCH = (_CONN_ID, _REF, Argument("--timeout", help="give up after this many seconds", type=_SECONDS))
+_WATCH = (
+    _CONN_ID,
+    _REF,
+    Argument("--timeout", help="give up after this many seconds", type=_SECONDS),
+    Argument("--profile", help="a profile, for a REST API: a name or a file; default: the connection's"),
+    Argument("--input", help="an input of the profile, NAME=VALUE; may be repeated", action="append"),
+)
 _ADOPT = (
     Argument("dag_id", help="the DAG"),
     Argument("run_id", help="the DAG run"),

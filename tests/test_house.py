@@ -12,7 +12,7 @@ import pytest
 from tests.walk import PACKAGE, ROOT
 
 MAX_FILES = 62
-MAX_LINES = 9_950
+MAX_LINES = 10_250
 """What one deferrable run takes today. Lower them when the way becomes shorter."""
 
 

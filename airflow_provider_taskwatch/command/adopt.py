@@ -125,19 +125,22 @@ def adopted(record: Record, ref: str) -> Record:
 
     Without ``max_tries`` and ``id_space`` the next attempt rejoins the ref in any case, wherever the connection leads.
     """
-    return replace(record, ref=safe_ref(ref, "task"), max_tries=None, is_delivered=False, id_space="", is_adopted=True)
+    checked = ref if record.options else safe_ref(ref, "task")
+    return replace(record, ref=checked, max_tries=None, is_delivered=False, id_space="", is_adopted=True)
 
 
 def _checked(record: Record, ref: str, *, force: bool) -> tuple[str, str]:
     """The ref as its remote writes it, and what the remote says of it."""
-    checked = safe_ref(ref, "task")
     if not record.conn_id:
-        return checked, "not checked: the record of an earlier version does not name the connection"
+        return safe_ref(ref, "task"), "not checked: the record of an earlier version does not name the connection"
     try:
         hook = system_hook_for(record.conn_id)
     except TaskWatchError as error:
+        checked = safe_ref(ref, "task")
         return checked, _forced(checked, error, force=force)
     checked = hook.system.check_ref(ref)
+    if record.options:
+        return checked, "not checked: its profile is in the DAG"
     try:
         return checked, _found(hook, record, checked)
     except TaskWatchError as error:

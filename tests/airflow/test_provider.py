@@ -328,7 +328,7 @@ def test_watch_calls_an_id_that_is_not_there_not_found(watch: Watch) -> None:
         ("automic_default", "9" * 20, "of at most 19 digits"),
         ("automic_default", "../x", "is not an execution id"),
         ("nowhere", "1", "connection 'nowhere' cannot be read"),
-        ("general", "1", "connection 'general' has no tasks to watch"),
+        ("general", "1", "connection 'general' has no profile: give --profile"),
     ],
 )
 def test_watch_of_a_wrong_connection_or_id_is_an_error(watch: Watch, conn_id: str, ref: str, text: str) -> None:

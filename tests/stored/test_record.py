@@ -30,6 +30,7 @@ WHOLE: dict[str, Any] = {
     "id_space": "https://automic.example.com/ae/api/v1 100",
     "inputs": {"request.object_name": "1a2b", "request.inputs.day": "3c4d"},
     "is_adopted": True,
+    "options": {"profile": "1a2b3c4d5e6f7a8b", "format": 1, "inputs": {"team": "etl"}},
 }
 """No value is a default, so that a dropped field is noticed."""
 
@@ -52,6 +53,7 @@ DEFAULTS: dict[str, Any] = {
     "id_space": "",
     "inputs": {},
     "is_adopted": False,
+    "options": {},
 }
 
 

@@ -10,6 +10,7 @@ from airflow_provider_taskwatch.get_provider_info import get_provider_info
 INFO = get_provider_info()
 
 OPTIONS = {
+    "profiles_folder": None,
     "default_deferrable": "True",
     "callback_base_url": None,
     "callback_secrets": None,
@@ -41,7 +42,15 @@ OAUTH2: dict[str, Any] = {
     **TRANSPORT,
 }
 CONNECTIONS: dict[str, dict[str, Any]] = {
-    "taskwatch": {"auth": "oauth2", **OAUTH2},
+    "taskwatch": {
+        "profile": None,
+        "secrets": None,
+        "api_key_in": "header",
+        "api_key_name": "X-Api-Key",
+        "api_key_prefix": None,
+        "auth": "oauth2",
+        **OAUTH2,
+    },
     "acquia": {"organization": None, "auth": "oauth2", **OAUTH2},
     "automic": {"client": None, "auth": "basic", **OAUTH2},
     "acronis": {
@@ -72,7 +81,7 @@ CONNECTIONS: dict[str, dict[str, Any]] = {
 """The extra fields of each connection type, and their defaults."""
 
 HOOKS = {
-    "taskwatch": "airflow_provider_taskwatch.hooks.taskwatch.TaskWatchHook",
+    "taskwatch": "airflow_provider_taskwatch.hooks.rest.RestHook",
     "acquia": "airflow_provider_taskwatch.hooks.acquia.AcquiaHook",
     "automic": "airflow_provider_taskwatch.hooks.automic.AutomicHook",
     "acronis": "airflow_provider_taskwatch.hooks.acronis.AcronisHook",
@@ -82,7 +91,8 @@ HOOKS = {
 
 CLIENT_AUTHS = ["form", "basic", "basic_encoded"]
 CHOICES = {
-    ("taskwatch", "auth"): ["oauth2", "oauth1", "basic", "bearer"],
+    ("taskwatch", "api_key_in"): ["header", "query", "cookie"],
+    ("taskwatch", "auth"): ["oauth2", "oauth1", "basic", "bearer", "api_key"],
     ("taskwatch", "client_auth"): CLIENT_AUTHS,
     ("acquia", "auth"): ["oauth2", "bearer"],
     ("acquia", "client_auth"): CLIENT_AUTHS,
@@ -102,7 +112,7 @@ CHOICES = {
 COMMANDS: dict[str, dict[str, Any]] = {
     "sandbox": {"--host": "127.0.0.1", "--port": 8900, "--state": None, "--token-lifetime": 300.0},
     "check": {"conn_id": None, "--callbacks": None},
-    "watch": {"conn_id": None, "ref": None, "--timeout": None},
+    "watch": {"conn_id": None, "ref": None, "--timeout": None, "--profile": None, "--input": None},
     "receiver": {"--host": "127.0.0.1", "--port": 8901},
     "push-url": {"conn_id": None, "--api-key": None},
     "inbox": {"action": "status", "--older-than-days": None, "--sealed": None, "--raw": None},

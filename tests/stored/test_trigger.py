@@ -107,6 +107,7 @@ def test_the_ends_of_a_wait_have_these_names() -> None:
         "blocked",
         "refused",
         "timed_out",
+        "continues",
     ]
     assert [str(one) for one in Phase] == [
         "pending",

@@ -47,10 +47,10 @@ from tests.systems.contract import (
 
 READER = "5d0805ff-fa52-4175-abb1-c10061da437d"
 SYSTEMS: Mapping[str, SystemCase] = {
-    name: import_module(f"tests.systems.{name}.case").SYSTEM for name, row in REMOTES.rows.items() if row.system
+    name: import_module(f"tests.systems.{row.modules}.case").SYSTEM for name, row in REMOTES.rows.items() if row.system
 }
 FEEDS: Mapping[str, FeedCase] = {
-    name: import_module(f"tests.systems.{name}.case").FEED for name, row in REMOTES.rows.items() if row.feed
+    name: import_module(f"tests.systems.{row.modules}.case").FEED for name, row in REMOTES.rows.items() if row.feed
 }
 
 

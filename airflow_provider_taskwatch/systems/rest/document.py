@@ -61,6 +61,20 @@ class Document:
         """When the reply arrived, by our clock; see :class:`~.wire.Reply`."""
         return self._reply.received_at
 
+    @property
+    def body_object(self) -> Mapping[str, Any]:
+        """The body if it is a JSON object; else an empty one."""
+        try:
+            body = self._read_body()
+        except ReplyError:
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    def check_object(self) -> None:
+        """Raise :class:`ReplyError` for a body that is no JSON object."""
+        if not isinstance(self._read_body(), dict):
+            raise unreadable(self._call, self._reply, "is not a JSON object")
+
     def as_mapping(self, names: Collection[str]) -> dict[str, Any]:
         """The values of some names, or of all where none is given."""
         return {name: self.root(name) for name in names or ("status_code", "headers", "body", "request", "inputs")}

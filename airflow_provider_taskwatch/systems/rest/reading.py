@@ -28,6 +28,8 @@ def read_observation(ref: str, poll: Poll, document: Document, select: Expressio
     """
     status = first_value(poll.status, document)
     phase = _accepted(poll, document) or _phase_of(status, poll)
+    if phase is Phase.UNKNOWN and status is None:
+        document.check_object()
     shown, message = as_text(status), as_text(first_value(poll.message, document))
     return Observation(
         ref=ref,

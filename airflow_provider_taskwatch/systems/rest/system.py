@@ -168,11 +168,11 @@ class RestTasks(SystemDefaults):
         ended = self._ended(document) if self.profile.start.read else None
         value = first_value(self.profile.ref.source, document)
         if value is None and ended is not None:
-            return Started(ref=None, ended=ended, mask=reply.mask)
+            return Started(ref=None, ended=ended, reply=document.body_object, mask=reply.mask)
         ref = ref_in(value, self.profile.ref, self.noun, self.remote.base_url, call.path)
         if ended is not None:
             ended = replace(ended, ref=ref)
-        return Started(ref=ref, ended=ended, mask=reply.mask)
+        return Started(ref=ref, ended=ended, reply=document.body_object, mask=reply.mask)
 
     def _ended(self, document: Document) -> Observation | None:
         """The end that the reply to a start shows; None where it shows none."""

@@ -25,7 +25,7 @@ def test_any_rest_api_behind_a_token_is_reached_by_its_host_and_token_url():
 @pytest.mark.parametrize("auth", ["basic", "bearer"])
 def test_basic_and_a_ready_token_need_no_token_url(auth):
     settings = read(host="api.example.com", login="me", password="s3cret", extra=f'{{"auth": "{auth}"}}')
-    assert (settings.auth, settings.token_url, settings.own) == (auth, "", {})
+    assert (settings.auth, settings.token_url) == (auth, "")
 
 
 def test_there_is_no_host_to_fall_back_to():
