@@ -124,7 +124,7 @@ def test_each_form_has_its_fields_with_their_secrets_hidden(manager: ProvidersMa
         fields = {key: value for key, value in fields.items() if value.package_name == PACKAGE and "__" not in key}
         assert {"auth", "verify", "concurrency", "ui_url"} < set(fields)
         assert ("token_url" in fields) is (name != "aps")
-        assert {key for key, value in fields.items() if value.is_sensitive} == {"proxy", "token_params"} & set(fields)
+        assert {key for key, value in fields.items() if value.is_sensitive} == {"proxy", "secrets", "token_params"} & set(fields)
 
 
 @described_forms
@@ -282,7 +282,7 @@ def watch(
 
     def run(conn_id: str, ref: str, timeout: float | None = None) -> tuple[int, str]:
         with pytest.raises(SystemExit) as ended:
-            watch_command.watch(Namespace(conn_id=conn_id, ref=ref, timeout=timeout))
+            watch_command.watch(Namespace(conn_id=conn_id, ref=ref, timeout=timeout, profile=None, input=None))
         return int(str(ended.value.code)), capsys.readouterr().out
 
     return run

@@ -381,7 +381,7 @@ def test_all_that_is_malformed_is_in_one_error(connect: Connect) -> None:
     message = str(caught.value)
     for name in ("host", "token_url", "client_auth", "verify", "read_timeout", "concurrency", "token_params"):
         assert name in message
-    assert "unknown extra 'tokenurl'; known are audience, auth, ca_bundle, " in message
+    assert "unknown extra 'tokenurl'; known are api_key_in, " in message
     assert is_clean(caught.value)
 
 

@@ -18,7 +18,7 @@ from tests.task.relay import relay
 def behind(box: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """The emulators, reached by way of a gateway."""
     with relay(box.url) as url:
-        for name, value in environment(url).items():
+        for name, value in environment(url, box.sandbox.remotes.values()).items():
             monkeypatch.setenv(name, value)
         yield box
 

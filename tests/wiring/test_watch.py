@@ -20,7 +20,7 @@ def test_a_long_watch_keeps_one_observation(watched_by: Any, connected: Running)
     connected.sandbox.add_rule(duration=0.5)
     hook, seen = AutomicHook("automic_default"), list[Observation]()
     plan = Plan(ref=run_id(), rhythm=Rhythm(limit_seconds=0.05, adaptive=False))
-    assert watched_by(hook, plan, seen).ending.is_ok
+    assert watched_by(hook, hook.system, plan, seen).ending.is_ok
     assert [one.phase.is_ok for one in seen] == [True]
 
 
