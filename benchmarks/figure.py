@@ -154,6 +154,8 @@ def goals(by_name: Mapping[str, Figures]) -> list[Goal]:
         found += _goals_of_a_thousand(by_name)
     if "listed" in by_name:
         found += _goals_of_one_list(by_name["listed"])
+    if by_name.keys() >= {"hand", *PROFILES}:
+        found += _goals_of_profiles(by_name)
     if "single-slow" in by_name:
         found += _goals_of_a_slow_remote(by_name["single-slow"])
     if "restart" in by_name:
@@ -183,6 +185,22 @@ def _goals_of_a_thousand(by_name: Mapping[str, Figures]) -> list[Goal]:
         _at_most("(c) connection reads", single.connection_reads or 0, 1, "{:.0f}"),
         _at_most("(c) TCP connections", single.connections, 64, "{:.0f}"),
         _at_most("(d) CPU per watch and interval, of (c), both beyond idle", many.cpu_beyond(idle) / beyond, 0.1),
+    ]
+
+
+PROFILES = {"profile": 1.15, "github": 1.35, "databricks": 1.35}
+"""What the runner's CPU per poll by a profile may be, of that of a system that is written by hand."""
+
+
+def _goals_of_profiles(by_name: Mapping[str, Figures]) -> list[Goal]:
+    hand = by_name["hand"].runner_cpu / by_name["hand"].polls
+    return [
+        _at_most(
+            f"(g) {name}: the runner's CPU per poll, of (f)",
+            by_name[name].runner_cpu / by_name[name].polls / hand,
+            most,
+        )
+        for name, most in PROFILES.items()
     ]
 
 

@@ -15,13 +15,14 @@ from typing import Any
 from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.plan import Plan
 from airflow_provider_taskwatch.core.schedule import Rhythm
+from benchmarks.profile import PROFILES, profile_options
 from benchmarks.remote import alias_of, run_id_of
 
 DAG_ID = "waits"
 CONN_ID = "remote"
 CHUNK = 500
 WATCH, NOTED = "airflow_provider_taskwatch.triggers.watch.WatchTrigger", "benchmarks.triggers.NotedTrigger"
-KINDS = ("idle", "http", "bare", "single", "many", "listed", "called", "timed")
+KINDS = ("idle", "http", "bare", "single", "many", "listed", "called", "timed", "hand", *PROFILES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,16 @@ class Population:
 
     def _plan(self, number: int) -> Plan:
         return Plan(
-            ref=str(number if self.kind in ("single", "listed") else run_id_of(number)),
+            ref=str(number if self.kind in ("single", "listed", *PROFILES) else run_id_of(number)),
             rhythm=Rhythm(limit_seconds=self.interval, adaptive=False),
-            options={"alias": alias_of(number)} if self.kind == "many" else {},
+            options=self._options(number),
             callback=Expectation(poll_seconds=self.interval) if self.kind == "called" else None,
         )
+
+    def _options(self, number: int) -> dict[str, Any]:
+        if self.kind == "many":
+            return {"alias": alias_of(number)}
+        return profile_options(self.kind) if self.kind in PROFILES else {}
 
     def connection(self) -> dict[str, Any]:
         """The stored connection that the triggers read."""
@@ -88,7 +94,10 @@ class Population:
             }
         if self.kind == "listed":
             return {"conn_type": "aps", "host": self.url, "login": "key", "password": "secret", "extra": extra}
-        if self.kind in ("many", "called"):
+        if self.kind in PROFILES:
+            extra |= {"auth": "basic"}
+            return {"conn_type": "taskwatch", "host": self.url, "login": "user", "password": "secret", "extra": extra}
+        if self.kind in ("many", "called", "hand"):
             extra |= {"client": "100"}
             return {"conn_type": "automic", "host": self.url, "login": "100/A/B", "password": "secret", "extra": extra}
         return {"conn_type": "http", "host": self.url, "extra": {"verify": self.bundle}}

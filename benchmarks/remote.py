@@ -9,6 +9,9 @@ GET  /.../absent/{n}           404, which is what Airflow's HTTP sensor waits on
 GET  /aps/.../displayMessages  the notifications of APS that a panel shows: all of ours, in progress
 GET  /ae/.../executions        a page of Automic's list: ours among those of others, newest first
 GET  /ae/.../executions/{n}    an execution of Automic
+GET  /.../actions/runs         a page of GitHub's list, 100 of ours
+GET  /.../actions/runs/{n}     a run of GitHub
+GET  /.../runs/get?run_id={n}  a run of Databricks
 POST /token                    an access token that lives five minutes
 POST /_end                     ``[0, 1, 2]``; these executions of ours have ended
 POST /_mode                    ``{"delay": 0.1, "watched": 1000}``; forgets what was counted
@@ -100,6 +103,11 @@ class Remote:
             return 200, self._list(query)
         if number == "displayMessages":
             return 200, self._shown()
+        if number == "runs":
+            return 200, self._runs(int(parse_qs(query).get("page", ["1"])[0]))
+        if kind == "runs" and number == "get":
+            number = parse_qs(query)["run_id"][0]
+            kind = "job-runs"
         self.polls.append((int(number), time.monotonic()))
         self.times_polled[number] += 1
         if int(number) in self._ended:
@@ -125,6 +133,12 @@ class Remote:
         self.polls += [(number, now) for number in range(self.watched)]
         self.lists.append((self.watched, self.watched))
         return self._panel
+
+    def _runs(self, page: int) -> bytes:
+        numbers, now = range((page - 1) * 100, min(page * 100, self.watched)), time.monotonic()
+        self.polls += [(number, now) for number in numbers]
+        self.lists.append((len(numbers), len(numbers)))
+        return _json({"total_count": self.watched, "workflow_runs": [_run(number) for number in numbers]})
 
     def _list(self, query: str) -> bytes:
         if query not in self._pages:
@@ -210,6 +224,41 @@ def _notification(number: int, polls: int) -> dict[str, Any]:
     }
 
 
+def _run(number: int) -> dict[str, Any]:
+    """A run of GitHub Actions, with what else such a run has."""
+    repository = {"id": 1, "full_name": "o/r", "html_url": "https://github.example.com/o/r", "private": True}
+    return {
+        "id": number,
+        "name": "CI",
+        "run_number": number,
+        "run_attempt": 1,
+        "event": "workflow_dispatch",
+        "display_title": "nightly load",
+        "status": "in_progress",
+        "conclusion": None,
+        "workflow_id": 7,
+        "head_branch": "main",
+        "html_url": f"https://github.example.com/o/r/actions/runs/{number}",
+        "created_at": "2026-01-31T03:00:00Z",
+        "updated_at": "2026-01-31T03:00:05Z",
+        "repository": repository,
+        "head_repository": repository,
+    }
+
+
+def _job_run(number: int) -> dict[str, Any]:
+    """A run of Databricks."""
+    return {
+        "job_id": 7,
+        "run_id": number,
+        "number_in_job": number,
+        "state": {"life_cycle_state": "RUNNING", "state_message": "In run", "user_cancelled_or_timedout": False},
+        "start_time": 1769828400000,
+        "run_page_url": f"https://example.databricks.com/#job/7/run/{number}",
+        "tasks": [{"task_key": "load", "run_id": number + 1, "state": {"life_cycle_state": "RUNNING"}}],
+    }
+
+
 def _activity(number: int) -> dict[str, Any]:
     return {
         "id": str(number),
@@ -231,6 +280,8 @@ def _activity(number: int) -> dict[str, Any]:
 _ANSWERS: dict[str, Callable[[int, int], tuple[int, bytes]]] = {
     "executions": lambda number, polls: (200, _json(_execution(number))),
     "notifications": lambda number, polls: (200, _json(_notification(number, polls))),
+    "runs": lambda number, polls: (200, _json(_run(number))),
+    "job-runs": lambda number, polls: (200, _json(_job_run(number))),
     "absent": lambda number, polls: (404, b"{}"),
 }
 

@@ -7,7 +7,10 @@ one TLS server on the loopback interface answers all of them after a set time. T
 (b) ``bare``: the least that a poll can cost, over one ``aiohttp`` session for all,
 (c) ``single``: our trigger, reading one task per request (Acquia),
 (d) ``many``: our trigger, reading many tasks per request (Automic), among 10,000 executions of others,
-(e) ``listed``: our trigger, where one list holds all tasks of a connection (APS);
+(e) ``listed``: our trigger, where one list holds all tasks of a connection (APS),
+(f) ``hand``: our trigger, reading one task of Automic per request by the system that is written in Python,
+(g) ``profile``, ``github``, ``databricks``: the same by a profile, of Automic and of two others,
+(h) ``github-list``: by a profile that reads a page of tasks at once;
 
 and ``idle`` triggers show what Airflow itself costs. CPU comes from the operating system's accounts of the two
 processes of the triggerer; polls and their moments are counted by the server.
@@ -90,6 +93,11 @@ CASES = (
     Case(name="single", kind="single"),
     Case(name="many", kind="many"),
     Case(name="listed", kind="listed"),
+    Case(name="hand", kind="hand"),
+    Case(name="profile", kind="profile"),
+    Case(name="github", kind="github"),
+    Case(name="databricks", kind="databricks"),
+    Case(name="github-list", kind="github-list"),
     Case(name="single-slow", kind="single", delay=0.5),
     Case(name="restart", kind="single", per_loop=1_000, is_restart=True),
     Case(name="idle-10k", kind="idle", **LARGE),
