@@ -87,24 +87,15 @@ class Remote:
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
         """The status and the JSON that a request gets."""
         path, _, query = target.partition("?")
-        if path == "/_mode":
-            self.reset(**json.loads(body))
-            return 200, b"{}"
-        if path == "/_end":
-            self._ended |= {run_id_of(number) for number in json.loads(body)}
-            return 200, b"{}"
-        if path == "/_seen":
-            return 200, _json(self.seen())
+        if path.startswith("/_"):
+            return 200, self._controlled(path, body)
         if path == "/token":
             self.tokens += 1
             return 200, _json({"access_token": f"token-{self.tokens}", "expires_in": 300, "token_type": "Bearer"})
         kind, number = path.rsplit("/", 2)[-2:]
-        if number == "executions":
-            return 200, self._list(query)
-        if number == "displayMessages":
-            return 200, self._shown()
-        if number == "runs":
-            return 200, self._runs(int(parse_qs(query).get("page", ["1"])[0]))
+        listed = self._listed(number, query)
+        if listed is not None:
+            return 200, listed
         if kind == "runs" and number == "get":
             number = parse_qs(query)["run_id"][0]
             kind = "job-runs"
@@ -113,6 +104,24 @@ class Remote:
         if int(number) in self._ended:
             return 200, _json(_execution(int(number), status=1900))
         return _ANSWERS[kind](int(number), self.times_polled[number])
+
+    def _controlled(self, path: str, body: bytes) -> bytes:
+        """What the measurement asks for."""
+        if path == "/_seen":
+            return _json(self.seen())
+        if path == "/_mode":
+            self.reset(**json.loads(body))
+        else:
+            self._ended |= {run_id_of(number) for number in json.loads(body)}
+        return b"{}"
+
+    def _listed(self, name: str, query: str) -> bytes | None:
+        """The list of that name; None where it names a task."""
+        if name == "executions":
+            return self._list(query)
+        if name == "displayMessages":
+            return self._shown()
+        return self._runs(int(parse_qs(query).get("page", ["1"])[0])) if name == "runs" else None
 
     def seen(self) -> dict[str, Any]:
         """What was asked since the last reset.
