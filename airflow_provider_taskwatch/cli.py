@@ -113,6 +113,12 @@ _INBOX = (
         action="store_true",
     ),
 )
+_PROFILE = (
+    Argument("action", help="what to do", choices=("list", "show", "check", "try"), nargs="?", default="list"),
+    Argument("profile", help="its name or its file", nargs="?"),
+    Argument("exchange", help="try: a recorded exchange, a HAR or a VCR cassette", nargs="?"),
+    Argument("--schema", help="print the JSON Schema of profiles, for editors", action="store_true"),
+)
 _WATCH = (
     _CONN_ID,
     _REF,
@@ -140,6 +146,7 @@ COMMANDS = tuple(
     for name, path, text, arguments in (
         ("sandbox", "sandbox.sandbox", "Serve emulators of the remotes", _SANDBOX),
         ("check", "check.check", "Test a connection, or the path of a callback, step by step", _CHECK),
+        ("profile", "profile.profile", "List, show, check or try profiles of REST APIs", _PROFILE),
         ("watch", "watch.watch", "Watch a remote task until it ends; exits 0 only on success", _WATCH),
         ("receiver", "receiver.receiver", "Serve the receiver of callbacks and pushes", _RECEIVER),
         ("push-url", "receiver.push_url", "Print the address to which a remote pushes", _PUSH_URL),

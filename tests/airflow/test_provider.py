@@ -124,7 +124,11 @@ def test_each_form_has_its_fields_with_their_secrets_hidden(manager: ProvidersMa
         fields = {key: value for key, value in fields.items() if value.package_name == PACKAGE and "__" not in key}
         assert {"auth", "verify", "concurrency", "ui_url"} < set(fields)
         assert ("token_url" in fields) is (name != "aps")
-        assert {key for key, value in fields.items() if value.is_sensitive} == {"proxy", "secrets", "token_params"} & set(fields)
+        assert {key for key, value in fields.items() if value.is_sensitive} == {
+            "proxy",
+            "secrets",
+            "token_params",
+        } & set(fields)
 
 
 @described_forms

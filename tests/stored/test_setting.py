@@ -112,6 +112,7 @@ CHOICES = {
 COMMANDS: dict[str, dict[str, Any]] = {
     "sandbox": {"--host": "127.0.0.1", "--port": 8900, "--state": None, "--token-lifetime": 300.0, "--profile": None},
     "check": {"conn_id": None, "--callbacks": None},
+    "profile": {"action": "list", "profile": None, "exchange": None, "--schema": None},
     "watch": {"conn_id": None, "ref": None, "--timeout": None, "--profile": None, "--input": None},
     "receiver": {"--host": "127.0.0.1", "--port": 8901},
     "push-url": {"conn_id": None, "--api-key": None},
