@@ -37,7 +37,7 @@ TIMEOUT = 86_400.0
 MAX_RESOLVED_BYTES = 16 * 1024
 """Of what a trigger carries."""
 
-PhaseName = Literal["pending", "running", "blocked", "succeeded", "skipped", "failed", "cancelled"]
+PhaseName = Literal["pending", "running", "blocked", "succeeded", "skipped", "failed", "cancelled", "lost"]
 Code = Annotated[int, Field(ge=200, le=599)]
 
 
@@ -57,7 +57,10 @@ class Example(_Model):
 
 
 class Request(_Model):
-    """Method, path, query, headers and body of one request."""
+    """Method, path, query, headers and body of one request.
+
+    :ivar body, form, multipart: JSON, form fields, or fields of ``multipart/form-data``; one of the three.
+    """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     path: Path
@@ -65,6 +68,7 @@ class Request(_Model):
     headers: Headers = {}
     body: Content = None
     form: Content = None
+    multipart: Content = None
 
 
 class Start(Request):
@@ -344,10 +348,14 @@ def watched_part(content: Mapping[str, Any]) -> dict[str, Any]:
     return part
 
 
+_OF_USERS = frozenset(("body", "form", "headers", "inputs", "multipart", "phases", "query"))
+"""Fields whose members have names of the remote or of the user."""
+
+
 def _without_examples(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {
-            name: one if name in ("body", "phases", "headers", "query") else _without_examples(one)
+            name: one if name in _OF_USERS else _without_examples(one)
             for name, one in content.items()
             if name not in ("examples", "example")
         }

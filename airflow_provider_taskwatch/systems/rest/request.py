@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -89,12 +90,29 @@ def _body(request: Request, values: Mapping[str, Any]) -> tuple[bytes | None, st
         form = filled(request.form, values)
         fields = {} if is_left_out(form) or form is None else form
         return urlencode(pairs(fields)).encode(), "application/x-www-form-urlencoded"
+    if request.multipart is not None:
+        return _parts(filled(request.multipart, values))
     if request.body is None:
         return None, ""
     content = filled(request.body, values)
     if is_left_out(content):
         return None, ""
     return json.dumps(plain("the JSON body", content)).encode(), "application/json"
+
+
+def _parts(fields: Any) -> tuple[bytes, str]:
+    """Text fields as ``multipart/form-data`` (RFC 7578). Equal fields give equal bytes."""
+    named = pairs({} if is_left_out(fields) or fields is None else fields)
+    boundary = hashlib.sha256(json.dumps(named).encode()).hexdigest()
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{_in_quotes(name)}"\r\n\r\n{value}\r\n'
+        for name, value in named
+    ]
+    return f"{''.join(parts)}--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def _in_quotes(name: str) -> str:
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def sent_request(call: Call, start: Start, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +128,7 @@ def sent_request(call: Call, start: Start, values: Mapping[str, Any]) -> dict[st
         },
         "body": None if is_left_out(body) else body,
         "form": None if start.form is None else filled(start.form, public),
+        "multipart": None if start.multipart is None else filled(start.multipart, public),
     }
 
 

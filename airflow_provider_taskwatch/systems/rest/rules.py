@@ -20,8 +20,11 @@ from .template import Placeholder, Template
 if TYPE_CHECKING:
     from .profile import Example, Page, Profile, Request, Result, Stage, Start
 
-NOT_FOR_REPLIES = frozenset((401, 403, 408, 425, 429)) | frozenset(range(500, 600))
-"""Status codes that are no readings: they are about the credentials, or everybody, and polls are repeated for them."""
+NOT_FOR_REPLIES = frozenset((401, 403, 425, 429)) | frozenset(range(500, 600))
+"""Status codes that are no readings: they are about the credentials, or everybody, and polls are repeated for them.
+
+408 is one where a profile says so: some remotes send it for a task that has reached its own timeout.
+"""
 
 
 def placeholders_in(content: Any) -> Iterator[Placeholder]:
@@ -131,8 +134,8 @@ def _start_problems(profile: Profile) -> Iterator[str]:
         )
     if profile.find is not None and "marker" not in {one.name for one in placeholders_in(start)}:
         yield "find: the start leaves no {marker}"
-    if start.body is not None and start.form is not None:
-        yield "start: give body or form, not both"
+    if sum(one is not None for one in (start.body, start.form, start.multipart)) > 1:
+        yield "start: give one of body, form and multipart"
 
 
 def _replay_problems(start: Start) -> Iterator[str]:
@@ -153,6 +156,7 @@ def _chooses_own_ref(profile: Profile, start: Start) -> bool:
         "headers": {name.lower().replace("-", "_"): value for name, value in start.headers.items()},
         "body": start.body,
         "form": start.form,
+        "multipart": start.multipart,
     }
     for expression in profile.ref.source:
         if expression.roots != {"request"}:
@@ -195,7 +199,7 @@ def _word_problems(before: str, stage: Stage) -> Iterator[str]:
                 yield f"{before}poll.phases: {word!r} is {known[word]} and {phase}; words are compared without case"
 
 
-_OTHERWISE = ("pending", "running", "blocked", "succeeded", "skipped", "failed", "cancelled")
+_OTHERWISE = ("pending", "running", "blocked", "succeeded", "skipped", "failed", "cancelled", "lost")
 
 
 def _page_problems(place: str, page: Page | str | None) -> Iterator[str]:
