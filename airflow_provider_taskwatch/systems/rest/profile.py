@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ from .field import (
 )
 
 FORMAT = 1
+_RANGE = re.compile(r"([0-9]{1,18})\.\.([0-9]{1,18})")
 TIMEOUT = 86_400.0
 """Of a profile that names none, in seconds."""
 MAX_RESOLVED_BYTES = 16 * 1024
@@ -129,7 +131,8 @@ class Poll(Request):
     :ivar accepted: further status codes, beyond 2xx, whose replies are readings.
     :ivar acceptors: in order; the first that is true gives the phase.
     :ivar status: where the remote's word for the state is, for the table ``phases``.
-    :ivar phases: the words of each phase, compared without case. ``otherwise`` is the phase of any other word; without
+    :ivar phases: the words of each phase, compared without case, and ranges of numbers such as ``1300..1799``, of which
+        the smallest counts; a number by itself goes before a range. ``otherwise`` is the phase of any other word; without
         it, such a word is an unknown status.
     :ivar retry_after: seconds, or a date, before which no poll is made.
     """
@@ -143,6 +146,24 @@ class Poll(Request):
     message: ReplyExpressions = []
     retry_after: ReplyExpression = Expression("headers.retry_after")
     examples: dict[PhaseName | Literal["next"], Example] = {}
+
+    @cached_property
+    def ranges(self) -> Sequence[tuple[range, Phase]]:
+        """The phases of numbers that are given as ``1300..1799``, the smallest range first."""
+        found = [
+            (range(int(hit[1]), int(hit[2]) + 1), Phase(name))
+            for name, words in self.phases.items()
+            for word in words
+            if (hit := _RANGE.fullmatch(word))
+        ]
+        return sorted(found, key=lambda one: len(one[0]))
+
+    def phase_of(self, word: str) -> Phase:
+        """The phase of a status in the form of :func:`~.field.as_word`."""
+        phase = self.table.get(word)
+        if phase is None and self.ranges and word.isdecimal() and len(word) < 20:
+            phase = next((one for numbers, one in self.ranges if int(word) in numbers), None)
+        return self.otherwise if phase is None else phase
 
     @cached_property
     def table(self) -> Mapping[str, Phase]:

@@ -52,7 +52,7 @@ def _accepted(poll: Poll, document: Document) -> Phase | None:
 def _phase_of(status: Any, poll: Poll) -> Phase:
     if not isinstance(status, (str, int, float)):
         return Phase.UNKNOWN
-    return poll.table.get(as_word(status), poll.otherwise)
+    return poll.phase_of(as_word(status))
 
 
 def first_value(expressions: Sequence[Expression], document: Document) -> Any:
