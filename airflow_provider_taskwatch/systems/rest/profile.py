@@ -132,8 +132,8 @@ class Poll(Request):
     :ivar acceptors: in order; the first that is true gives the phase.
     :ivar status: where the remote's word for the state is, for the table ``phases``.
     :ivar phases: the words of each phase, compared without case, and ranges of numbers such as ``1300..1799``, of which
-        the smallest counts; a number by itself goes before a range. ``otherwise`` is the phase of any other word; without
-        it, such a word is an unknown status.
+        the smallest counts; a number by itself goes before a range. ``otherwise`` is the phase of any other word;
+        without it, such a word is an unknown status.
     :ivar retry_after: seconds, or a date, before which no poll is made.
     """
 
