@@ -1,32 +1,17 @@
-"""Airflow's metrics in tasks, in triggers, in the API server and in a receiver of its own.
+"""Airflow's metrics in the API server and in a receiver of its own; functions of a module since Airflow 3.3.
 
-Since Airflow 3.2 the core and the Task SDK have metrics of their own, which each process sets up; since 3.3 they are
-functions of a module. The API server of 3.2 sets up none, and its triggerer those of the core, while triggers use those
-of the SDK. On 3.1 the first metric sets them up.
+A process of Airflow 3.3 and 3.2 sets them up, but the API server of 3.2 does not. On 3.1 the first metric sets them up.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 from airflow.exceptions import AirflowConfigException
 
 log = logging.getLogger(__name__)
-
-
-@cache
-def task_stats() -> Any:
-    """The metrics of the Task SDK, for tasks and triggers."""
-    with suppress(ModuleNotFoundError):  # below Airflow 3.2
-        import_module("airflow.sdk.serde")  # sets up the metrics; the triggerer of 3.2 imports it for other reasons
-    from airflow.providers.common.compat.sdk import Stats
-
-    return Stats
 
 
 def api_server_counter() -> Callable[[str], None]:
