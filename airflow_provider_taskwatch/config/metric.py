@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import Stats
+from airflow_provider_taskwatch.compat.task_stats import Stats
 
 PREFIX = "taskwatch."
 
