@@ -161,5 +161,7 @@ def test_the_commands_and_their_arguments_are_these() -> None:
     assert group.name == "taskwatch"
     commands = {one.name: {arg.flags[0]: arg.kwargs.get("default") for arg in one.args} for one in group.subcommands}
     assert commands == COMMANDS
-    [action] = [arg for one in group.subcommands for arg in one.args if arg.flags == ("action",)]
-    assert action.kwargs["choices"] == ("status", "prune", "show", "key")
+    choices = {
+        one.name: arg.kwargs["choices"] for one in group.subcommands for arg in one.args if arg.flags == ("action",)
+    }
+    assert choices == {"inbox": ("status", "prune", "show", "key"), "profile": ("list", "show", "check", "try")}

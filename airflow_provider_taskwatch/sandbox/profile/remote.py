@@ -126,13 +126,23 @@ class PlayedRemote(Remote[PlayedTask]):
 
     def reset(self) -> None:
         super().reset()
+        self._by_ref: dict[tuple[int, str], PlayedTask] = {}
+        self._by_own: dict[frozenset[tuple[str, str]], PlayedTask] = {}
         self._last_number = 1_000_000 + crc32(self.name.encode()) % 1_000_000 * 1000
 
     def continue_from(self, other: PlayedRemote) -> None:
         """Take over the tasks, tokens and settings of an earlier run, whose profile may have been another version."""
-        fitting = {ref: task for ref, task in other.book.items() if len(task.names) == len(self._stages)}
-        self.book, self.started, self.cancelled = fitting, other.started, other.cancelled
+        for task in other.book.values():
+            if len(task.names) == len(self._stages):
+                self._keep(task)
+        self.started, self.cancelled = other.started, other.cancelled
         self.settings, self.tokens, self._last_number = other.settings, other.tokens, other._last_number
+
+    def _keep(self, task: PlayedTask) -> None:
+        self.book[task.ref] = task
+        self._by_ref |= {(at, _key(name.ref)): task for at, name in enumerate(task.names)}
+        if task.own:
+            self._by_own[_own(task.own)] = task
 
     # --- who asks
 
@@ -185,25 +195,24 @@ class PlayedRemote(Remote[PlayedTask]):
         if linked is not None:
             return self._poll(visit, *linked)
         found = [
-            (one, at, matched)
+            (one, at, request, matched)
             for one, at, request in self._operations
             if (matched := request.match(visit.call)) is not None
         ]
         if not found:
             return self.refuse(404)
-        name, at, matched = min(found, key=lambda one: (one[2].misses, -one[2].hits))
+        name, at, _, matched = min(found, key=lambda one: (one[3].misses, -one[2].path.literals, -one[3].hits))
         return self._answers[name](self, visit, at, matched)
 
     def _linked(self, visit: Visit) -> tuple[PlayedTask, int] | None:
         """The task whose link is read, and the stage of the link."""
         if visit.call.method != "GET":
             return None
-        for task in self.book.values():
-            for at, stage in enumerate(self._stages):
-                path, _, query = task.names[at].ref.partition("?")
-                is_here = stage.poll is None and path == visit.call.path
-                if is_here and set(parse_qsl(query, keep_blank_values=True)) <= set(visit.call.query):
-                    return task, at
+        for at, stage in enumerate(self._stages):
+            task = self._by_ref.get((at, _key(visit.call.path))) if stage.poll is None else None
+            query = task.names[at].ref.partition("?")[2] if task else ""
+            if task and set(parse_qsl(query, keep_blank_values=True)) <= set(visit.call.query):
+                return task, at
         return None
 
     def _task(self, ref: str, visit: Visit) -> PlayedTask | None:
@@ -216,17 +225,13 @@ class PlayedRemote(Remote[PlayedTask]):
 
     def _asked(self, visit: Visit, at: int, matched: Matched) -> PlayedTask | None:
         """The task that a request of a stage names, with the inputs of its start."""
-        ref = str(matched.values.get("ref", "")).strip("/").partition("?")[0]
-        for task in self.book.values():
-            is_named = task.names[at].ref.strip("/").partition("?")[0] == ref
-            if is_named and all(str(task.inputs.get(name, one)) == str(one) for name, one in _inputs(matched).items()):
-                return self._task(task.ref, visit)
-        return None
+        task = self._by_ref.get((at, _key(str(matched.values.get("ref", "")))))
+        return self._task(task.ref, visit) if task is not None and _is_of(task, matched) else None
 
     def _begin(self, visit: Visit, at: int, matched: Matched) -> Reply:
         own = {name: matched.values[name] for name in OWN if name in matched.values}
         if self._start.get("replay") == "same" and own:
-            known = next((task for task in self.book.values() if task.own == own), None)
+            known = self._by_own.get(_own(own))
             if known is not None:
                 visit.ref = known.ref
                 return self._show_start(visit, known)
@@ -273,7 +278,7 @@ class PlayedRemote(Remote[PlayedTask]):
             inputs=_inputs(matched),
             own=own,
         )
-        self.book[task.ref] = task
+        self._keep(task)
         self.started += 1
         visit.ref = task.ref
         return task
@@ -362,20 +367,21 @@ class PlayedRemote(Remote[PlayedTask]):
         return item
 
     def _show(self, visit: Visit, at: int, matched: Matched) -> Reply:
-        if "ref" not in matched.values:
-            return Example.of(self._result.get("example") or {}).reply()
-        return self._show_result(visit, self._asked(visit, len(self._stages) - 1, matched))
+        if "ref" in matched.values:
+            return self._show_result(visit, self._asked(visit, len(self._stages) - 1, matched))
+        ours = (task for task in reversed(self.book.values()) if _is_of(task, matched))
+        return self._show_result(visit, next((one for one in ours if self._has_succeeded(one, visit)), None))
+
+    def _has_succeeded(self, task: PlayedTask, visit: Visit) -> bool:
+        return self.read(task, visit.now).phase is Phase.SUCCEEDED
 
     def _show_result(self, visit: Visit, task: PlayedTask | None) -> Reply:
-        if task is None or self.read(task, visit.now).phase is not Phase.SUCCEEDED:
+        if task is None or not self._has_succeeded(task, visit):
             return self.refuse(404)
         return self._renamed(Example.of(self._result.get("example") or {"body": {}}), task, visit).reply()
 
     def _probe(self, visit: Visit, at: int, matched: Matched) -> Reply:
         return json_reply(200, {})
-
-    def tasks(self) -> list[PlayedTask]:
-        return list(self.book.values())
 
     _answers = {  # noqa: RUF012 - a table that does not change
         "start": _begin,
@@ -412,6 +418,20 @@ def _has_key(call: Call) -> bool:
         return False
     values = [*call.headers.values(), *(value for _, value in call.query)]
     return any(CLIENT_SECRET in re.split(r"[\s=;]+", value) for value in values)
+
+
+def _key(ref: str) -> str:
+    """A ref without its query, in the one form in which it is looked up."""
+    return ref.partition("?")[0].strip("/")
+
+
+def _own(own: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    return frozenset((name, str(value)) for name, value in own.items())
+
+
+def _is_of(task: PlayedTask, matched: Matched) -> bool:
+    """Whether a request has the inputs of a task's start."""
+    return all(str(task.inputs.get(name, one)) == str(one) for name, one in _inputs(matched).items())
 
 
 def _inputs(matched: Matched) -> dict[str, Any]:

@@ -178,6 +178,23 @@ def test_the_path_of_a_result_answers_once_the_task_has_succeeded() -> None:
     assert client.ask(get(f"/jobs/{ref}/output")).json() == {"lines": 2}
 
 
+def test_a_path_of_any_form_does_not_hide_the_other_requests() -> None:
+    content = copy.deepcopy(MONITOR)
+    content |= {
+        "result": {"path": "{+inputs.path}", "example": {"body": {"rows": 4}}},
+        "cancel": {"path": "{+ref}/stop"},
+    }
+    content["start"]["example"]["headers"]["Location"] = "https://api.example.com/base/operations/77"
+    client = client_of(content)
+    ref = client.start()
+    assert client.ask(get("/report")).status == client.ask(get("/operations/1")).status == 404
+    assert client.run(client.tasks.complete(client.read(ref, 60), {})).result == {"rows": 4}
+    assert client.run(client.tasks.cancel("/operations/1")) is Effect.UNKNOWN
+    other = client.start("s2")
+    client.sandbox.add_rule(duration=60)
+    assert client.run(client.tasks.cancel(other)) is Effect.CANCELLED
+
+
 def test_a_task_goes_on_in_its_next_stage(queue: Client) -> None:
     item = queue.start()
     assert queue.life(item, 0) == ["pending"]
