@@ -123,11 +123,22 @@ def _parsed(text: str) -> Any:
     except (JMESPathError, RecursionError) as cause:
         reason = "it is nested too deeply" if isinstance(cause, RecursionError) else " ".join(str(cause).split())
         raise ConfigurationError(f"{text[:80]!r} is not a JMESPath expression: {reason[:200]}") from None
+    if _negates_too_little(tree):
+        raise ConfigurationError(
+            f"{text[:80]!r} negates too little: JMESPath reads !a.b as (!a).b, which is never true; write !(a.b)"
+        )
     if unknown:
         raise ConfigurationError(
             f"{text[:80]!r} calls {', '.join(unknown)}(); the functions are {', '.join(sorted(FUNCTIONS))}"
         )
     return tree
+
+
+def _negates_too_little(node: Any) -> bool:
+    """Whether a name is read of a negation, which has none."""
+    children = _children(node)
+    reads = node["type"] in _CHAINS - {"pipe"} and bool(children) and children[0]["type"] == "not_expression"
+    return reads or any(map(_negates_too_little, children))
 
 
 def _children(node: Any) -> list[Any]:
