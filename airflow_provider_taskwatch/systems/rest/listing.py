@@ -11,6 +11,7 @@ from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
 from airflow_provider_taskwatch.core.wire import Call
 
 from .document import Document
+from .expression import Expression
 from .field import as_word
 from .profile import Listing, Page, Ref, Where
 from .reference import link_below
@@ -21,8 +22,13 @@ _NEXT_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"[^"]*"|[^\s"
 _IS_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next\b)', re.IGNORECASE)
 
 
-def entries(listing: Listing, values: Mapping[str, Any], base_url: str) -> Flow[Iterator[tuple[str, Document]]]:
-    """The refs of one page after the other, each with its entry as a document; at most :data:`MAX_PAGES` pages."""
+def entries(
+    listing: Listing, values: Mapping[str, Any], base_url: str, shape: Expression | None = None
+) -> Flow[Iterator[tuple[str, Document]]]:
+    """The refs of one page after the other, each with its entry as a document; at most :data:`MAX_PAGES` pages.
+
+    :param shape: what an entry is turned into.
+    """
     found: list[tuple[str, Document]] = []
     call: Call | None = call_of(listing, values, is_read=True)
     number = 0
@@ -35,7 +41,7 @@ def entries(listing: Listing, values: Mapping[str, Any], base_url: str) -> Flow[
         for item in items:
             value = listing.ref.of_item(item)
             if isinstance(value, (str, int)) and not isinstance(value, bool):
-                found.append((str(value), Document.of_item(item, document)))
+                found.append((str(value), Document.of_item(shape.of_item(item) if shape else item, document)))
         number += 1
         call = _next_call(listing.page, call, document, number, len(items), base_url)
     return iter(found)

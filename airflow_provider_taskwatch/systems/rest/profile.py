@@ -255,10 +255,14 @@ class Many(Listing):
 
     :ivar max: how many refs one request may name.
     :ivar absent: what an entry that is missing means: ``single`` reads it alone, ``lost`` believes that it is gone.
+    :ivar ended: how the end of a task is read: from its ``entry``, or by a ``single`` read, as some lists hold less.
+    :ivar shape: the body of a poll's reply, made of an entry, where polls have an envelope: ``{data: @}``.
     """
 
     max: Annotated[int, Field(ge=1, le=1000)] = 100
     absent: Literal["single", "lost"] = "single"
+    ended: Literal["entry", "single"] = "entry"
+    shape: ItemExpression | None = None
 
 
 class Probe(Request):

@@ -230,12 +230,13 @@ class RestTasks(SystemDefaults):
         found: dict[str, Observation] = {}
         for batch in batches(wanted, many.max if by_id else max(1, len(wanted))):
             values = self._values(refs=list(batch))
-            for ref, document in (yield from entries(many, values, self.remote.base_url)):
+            for ref, document in (yield from entries(many, values, self.remote.base_url, many.shape)):
                 if ref in batch:
                     found[ref] = self._read(ref, self.profile, document)
-        if many.absent == "lost":
-            return {ref: found.get(ref) or absent(ref) for ref in wanted}
-        return found
+        gone = {ref: absent(ref) for ref in wanted if ref not in found} if many.absent == "lost" else {}
+        if many.ended == "single":
+            found = {ref: seen for ref, seen in found.items() if not seen.phase.is_final}
+        return {**gone, **found}
 
     def complete(self, seen: Observation, options: Options) -> Flow[Observation]:
         result = self.profile.result

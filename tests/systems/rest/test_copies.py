@@ -137,6 +137,7 @@ CASES: Mapping[str, Case] = {
             one({"data": {"status": 40}}, Phase.UNKNOWN),
         ],
         cancelled="POST /api/v2/accounts/1/runs/70403/cancel/",
+        listed=(reply(200, {"data": [{"id": 70403, "status": 3}, {"id": 1, "status": 10}]}), {"70403": Phase.RUNNING}),
     ),
     "airbyte-sync": Case(
         inputs={"connection_id": UUID},
@@ -342,6 +343,7 @@ CASES: Mapping[str, Case] = {
             one({"state": "UNKNOWN"}, Phase.UNKNOWN),
         ],
         cancelled="POST /runs/64fd1b1d/cancel",
+        listed=(reply(200, {"runs": [{"run_id": "64fd1b1d", "state": "RUNNING"}]}), {"64fd1b1d": Phase.RUNNING}),
     ),
 }
 
@@ -475,6 +477,11 @@ def test_an_instance_that_exists_ends_at_once() -> None:
 def test_a_broker_may_name_no_operation() -> None:
     started = result_of(tasks("open-service-broker").start(START_ID, "A"), reply(202, {}))
     assert (started.ref, started.ended) == ("i-1", None)
+
+
+def test_an_ended_run_of_a_list_is_read_alone() -> None:
+    page = reply(200, {"runs": [{"run_id": "a", "state": "COMPLETE"}, {"run_id": "b", "state": "QUEUED"}]})
+    assert set(result_of(tasks("ga4gh-wes").observe_many("s", ["a", "b"]), page)) == {"b"}
 
 
 def test_a_run_is_asked_for_as_multipart() -> None:

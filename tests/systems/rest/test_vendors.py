@@ -27,22 +27,22 @@ from airflow_provider_taskwatch.systems.automic.status import PHASES, TEXTS, num
 from airflow_provider_taskwatch.systems.automic.system import Automic
 from airflow_provider_taskwatch.systems.rest.reader import read_profile
 from airflow_provider_taskwatch.systems.rest.system import RestRemote, RestTasks
-from tests.play import reply, result_of
+from tests.play import play, reply, result_of, targets
 from tests.rows import each_row
 from tests.sandbox.visitor import CLIENT, NOW, Visitor, basic, token_call
 
 HERE = Path(__file__).parent
 REF = "1005016"
+SETTINGS = Settings(
+    conn_id="c", connection_type="rest", base_url="https://r.test", auth="bearer", login="", password="t"
+)
 WRITTEN: Mapping[str, System] = {"acquia": Acquia(), "acronis": Acronis(), "automic": Automic(client="0100")}
 
 
 def tasks(name: str, **inputs: Any) -> RestTasks:
     """The vendor's tasks by its profile."""
     profile = read_profile(load_file(HERE / f"{name}.yaml"), name)
-    settings = Settings(
-        conn_id="c", connection_type="rest", base_url="https://r.test", auth="bearer", login="", password="t"
-    )
-    return RestRemote(settings).tasks(profile, {"client": "0100", **inputs})
+    return RestRemote(SETTINGS).tasks(profile, {"client": "0100", **inputs})
 
 
 DECLARED = {name: tasks(name) for name in WRITTEN}
@@ -144,6 +144,23 @@ def test_warnings_of_acronis_may_be_a_failure() -> None:
     body = {"state": "completed", "result": {"code": "warning", "warnings": ["slow"]}}
     strict = tasks("acronis", fail_on_warnings=True)
     assert shown(result_of(strict.observe(REF), reply(200, body))) == (Phase.FAILED, None, "slow")
+
+
+def test_tasks_of_acronis_are_read_together_and_ended_ones_alone() -> None:
+    entries = [{"id": 1, "state": "started"}, {"id": 2, "state": "completed", "result": {"code": "ok"}}]
+    steps, seen = play(DECLARED["acronis"].observe_many("s", ["1", "2", "3"]), reply(200, {"items": entries}))
+    assert targets(steps) == ["GET /api/task_manager/v2/tasks?id=or%281%2C2%2C3%29&limit=100"]
+    assert {ref: one.phase for ref, one in seen.items()} == {"1": Phase.RUNNING}
+
+
+def test_what_a_list_lacks_is_lost_even_where_ended_tasks_are_read_alone() -> None:
+    content = load_file(HERE / "acronis.yaml")
+    content["list"]["absent"] = "lost"
+    system = RestRemote(SETTINGS).tasks(read_profile(content, "p"), {})
+    page = reply(200, {"items": [{"id": 2, "state": "completed", "result": {"code": "ok"}}]})
+    assert {ref: one.phase for ref, one in result_of(system.observe_many("s", ["2", "3"]), page).items()} == {
+        "3": Phase.LOST
+    }
 
 
 # --- the bodies of the sandbox
