@@ -130,23 +130,24 @@ class Rehearsal:
                 yield name, RequestPattern(content[name])
 
     def _base(self) -> str:
-        """The path before the profile's paths: that of its base URL where it fits, else the shortest that does."""
+        """The path before the profile's paths: that of its base URL where it fits, else the shortest that does.
+
+        A path that begins with a placeholder would fit with any base, so others are asked first.
+        """
         usual = urlsplit(self.profile.base_url).path.rstrip("/")
-        patterns = list(self._patterns())
-        for base in (usual, ""):
-            if any(pattern.match(one.call, base) for _, pattern in patterns for one in self.recorded):
-                return base
-        bases = (
-            pattern.path.base_of(one.call.path)
-            for _, pattern in patterns
-            for one in self.recorded
-            if one.call.method == pattern.method
-        )
-        found = next((base for base in bases if base is not None), None)
-        if found is None and patterns:
-            asked = ", ".join(f"{pattern.method} {pattern.shown_path}" for _, pattern in patterns)
+        patterns = [pattern for _, pattern in self._patterns()]
+        for pattern in sorted(patterns, key=lambda one: one.shown_path.startswith("{")):
+            same = [one.call for one in self.recorded if one.call.method == pattern.method]
+            for base in (usual, ""):
+                if any(pattern.match(call, base) for call in same):
+                    return base
+            found = next(filter(None, (pattern.path.base_of(call.path) for call in same)), None)
+            if found is not None:
+                return found
+        if patterns:
+            asked = ", ".join(f"{pattern.method} {pattern.shown_path}" for pattern in patterns)
             raise ConfigurationError(f"no recorded request is one of the profile's: {asked}")
-        return found or ""
+        return usual
 
     # --- the start
 
@@ -355,7 +356,8 @@ class Rehearsal:
         left = [one.call for number, one in enumerate(self.recorded) if number not in self._used]
         if left:
             some = ", ".join(f"{call.method} {call.path}" for call in left[:5])
-            yield "", f"{len(left)} recorded requests were not asked for: {some}{', ...' if len(left) > 5 else ''}"
+            more = ", ..." if len(left) > 5 else ""
+            yield "", f"not asked for: {len(left)} of {len(self.recorded)} recorded requests, {some}{more}"
 
 
 def _result_of(flow: Flow[T], reply: Reply) -> T:

@@ -144,7 +144,7 @@ def test_a_har_is_read_step_by_step(run: Run, tmp_path: Path) -> None:
     assert lines[5] == "   phase pending, status queued, progress 50 %, message for ***, retry after 5 s"
     assert lines[9].startswith("   phase succeeded, status success")
     assert lines[10] == '   result {"id": 91}'
-    assert lines[11] == "1 recorded requests were not asked for: GET /api/v3/user"
+    assert lines[11] == "not asked for: 1 of 5 recorded requests, GET /api/v3/user"
     assert lines[12].startswith("OK")
 
 

@@ -73,9 +73,9 @@ def below(link: str, base_path: str) -> str:
     return f"{path or '/'}?{parts.query}" if parts.query else path or "/"
 
 
-def own_id(known: object, number: int) -> str:
+def own_id(known: str, number: int) -> str:
     """A new id in the form of a known one: a number, or a UUID."""
-    return str(number) if str(known).isdecimal() else str(uuid.uuid4())
+    return str(number) if known.isdecimal() else str(uuid.uuid4())
 
 
 def named(kind: str, known: Any, number: int, base_path: str) -> tuple[str, Name]:
@@ -83,10 +83,11 @@ def named(kind: str, known: Any, number: int, base_path: str) -> tuple[str, Name
 
     :param known: the ref in the examples; None where they hold none.
     """
+    shown = "" if known is None else str(known)
     if kind == "id":
-        made = own_id(known or "", number)
-        return made, Name(kind=kind, known=str(known or ""), ref=made, is_number=isinstance(known, int))
-    text = below(str(known), base_path) if kind == "link" and known else str(known or "")
+        made = own_id(shown, number)
+        return made, Name(kind=kind, known=shown, ref=made, is_number=isinstance(known, int))
+    text = below(shown, base_path) if kind == "link" and shown else shown
     old = _LAST_SEGMENT.search(text)
     made = own_id(old[0] if old else "", number)
     if old is None:

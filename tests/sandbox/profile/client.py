@@ -60,6 +60,7 @@ class Client:
             headers={"host": HOST, **call.headers, **({} if call.origin else self.headers)},
             body=call.body,
         )
+        self.sent = sent
         reply = self.sandbox.handle(sent, self.name, self.now).reply
         assert reply is not None
         return reply

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from airflow_provider_taskwatch.config.profile import find_profile, preset_names
 from airflow_provider_taskwatch.core.system import Effect
 from airflow_provider_taskwatch.systems.rest.rules import input_names
 from tests.sandbox.profile.client import Client
-
-OBJECTS = ("parameters", "form", "body", "inputs", "conf", "variables")
-"""Inputs that are objects in the presets."""
-
-
-def inputs_of(content: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    """Inputs that fit: a path where a path begins with one, an object where it is usual."""
-    text = repr(content)
-    return {
-        name: f"/{name}/1" if f"'{{+inputs.{name}}}" in text else {} if name in OBJECTS else "1"
-        for name in sorted(names)
-    }
+from tests.sandbox.profile.inputs import inputs_of
 
 
 def test_every_preset_can_be_played() -> None:

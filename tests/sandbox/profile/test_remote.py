@@ -52,6 +52,15 @@ def test_the_id_is_in_every_place_where_the_examples_have_theirs(workflow: Clien
     assert seen["id"] == reply["run_id"]
 
 
+def test_an_example_may_have_the_id_0() -> None:
+    content = copy.deepcopy(REPLAYED)
+    content["start"]["example"]["body"]["run_id"] = 0
+    client = client_of(content)
+    ref = client.start()
+    assert int(ref) > 0
+    assert client.life(ref, 0, 60) == ["running", "succeeded"]
+
+
 def test_headers_progress_and_message_are_played(workflow: Client) -> None:
     workflow.sandbox.add_rule(duration=10, message="three tests failed", outcome="failure")
     ref = workflow.start()
