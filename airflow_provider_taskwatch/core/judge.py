@@ -130,7 +130,11 @@ def _blocked_too_long(seconds: float, rules: WaitRules) -> bool:
 
 def outcome_from(observation: Observation, ending: Ending, message: str) -> Outcome:
     """The outcome of a wait whose last observation this is."""
-    kept = bounded(observation.result, shown=partial(observation.mask.data, keep=observation.ref))
+    kept = bounded(
+        observation.result,
+        observation.result_characters,
+        shown=partial(observation.mask.data, keep=observation.ref),
+    )
     return Outcome(
         ending=ending,
         ref=observation.ref,

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .mask import NO_MASK, Mask
-from .text import LINE_CHARACTERS, line
+from .text import LINE_CHARACTERS, VALUE_CHARACTERS, line
 
 STATUS_CHARACTERS = 100
 
@@ -78,6 +78,7 @@ class Observation:
     :param moved_to: the ref under which the task goes on (a queued item that has become a build); empty: it stays.
     :param ended_at: when it ended, by the remote's clock, in seconds since the epoch.
     :param result: what the task pushes as its XCom when this is the last observation: plain JSON, no personal data.
+    :param result_characters: how much of the result an XCom may hold.
     :param personal: what is added to the result only when the user asks for it.
     :param mask: hides secrets where a field is shown; the fields are as the remote gave them.
     """
@@ -93,6 +94,7 @@ class Observation:
     moved_to: str = ""
     ended_at: float | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
+    result_characters: int = VALUE_CHARACTERS
     personal: Mapping[str, Any] = field(default_factory=dict)
     mask: Mask = field(default=NO_MASK, repr=False, compare=False)
 
@@ -114,6 +116,7 @@ class Observation:
             moved_to=self.moved_to,
             ended_at=self.ended_at,
             result=self.result,
+            result_characters=self.result_characters,
             personal=self.personal,
             mask=mask,
         )

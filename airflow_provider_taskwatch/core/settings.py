@@ -46,7 +46,7 @@ class Settings:
     concurrency: int = 16
     rate_limit: float | None = None
     ui_url: str = ""
-    own: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict, repr=False)
     usual_path: str = ""
     expired: str = ""
 

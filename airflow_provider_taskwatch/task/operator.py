@@ -239,7 +239,8 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
             self._kill().after_start()
         self._push_ref(record.known_ref)
         if started is not None and started.ended is not None:
-            return self._finish(context, ended_at_once(self.system.noun, started.ended))
+            ended = self.hook.run(self.system.complete(started.ended, {}))
+            return self._finish(context, ended_at_once(self.system.noun, ended))
         return self._wait(context, record) if self.wait_for_completion else record.ref
 
     def forget_start(self) -> None:

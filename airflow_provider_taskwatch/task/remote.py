@@ -65,7 +65,7 @@ class Remote:
         flow = self.work.start_flow(start_id)
         next(flow, None)
         flow.close()
-        self.hook.page(start_id)
+        self.hook.settings.page(self.system.page(start_id))
 
     def start(self, start_id: str, claim: Callable[[], None]) -> Started:
         """Send the start.

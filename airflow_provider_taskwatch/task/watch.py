@@ -91,7 +91,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
 
     def push_page(self, ti: Any, ref: str) -> None:
         """Push the address of the remote's own page of the task; empty where the connection has no ``ui_url``."""
-        ti.xcom_push(key=PAGE_KEY, value=self.hook.page(ref))
+        ti.xcom_push(key=PAGE_KEY, value=self.hook.settings.page(self.system.page(ref)))
         self.has_page = True
 
     def log_wait(self, ref: str, polls: str, deadline: datetime | None, subject: str = "") -> None:

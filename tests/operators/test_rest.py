@@ -216,6 +216,12 @@ def test_a_start_that_answers_with_its_end_is_not_polled(remote: Scripted) -> No
     assert len(remote.asked) == 1
 
 
+def test_a_success_that_is_not_among_the_accepted_codes_may_have_started_a_task(remote: Scripted) -> None:
+    remote.on("POST /a%20b/jobs", Answer(status=203, body={"id": 7}))
+    with pytest.raises(AirflowFailException, match="no reply came"):
+        life().execute()
+
+
 def test_an_end_without_an_id_is_delivered_and_a_retry_starts_anew(remote: Scripted) -> None:
     remote.on("POST /a%20b/jobs", {"state": "failed", "why": "full"}, {"state": "done", "rows": 9})
     task = life(changed(start={"read": True}))
@@ -297,6 +303,27 @@ def test_wrong_profiles_and_inputs_are_errors_when_the_dag_is_parsed() -> None:
         with pytest.raises(ConfigurationError) as caught:
             RestTaskOperator(task_id="t", **arguments)
         assert message in str(caught.value), arguments
+
+
+def test_a_result_may_be_at_a_link_of_a_host_that_the_profile_names(remote: Scripted) -> None:
+    remote.on("POST /a%20b/jobs", {"id": 7})
+    with scripted() as storage:
+        storage.on("GET /result", {"rows": [1, 2]})
+        there = storage.url.replace("127.0.0.1", "localhost")
+        remote.on("GET /a%20b/jobs/7", {"state": "done", "url": f"{there}/result?sig=a%2Fb"})
+        rows: list[tuple[list[str], bool]] = [(["localhost"], True), (["*.example.com"], False)]
+        for hosts, is_allowed in rows:
+            result = {"link": "body.url", "hosts": hosts, "select": "{rows: body.rows}"}
+            task = life({**JOB, "result": result}, adaptive=False, timeout=2)
+            if is_allowed:
+                assert task.execute() == {"rows": [1, 2]}
+            else:
+                with pytest.raises(AirflowException, match=r"leaves the connection's host") as caught:
+                    task.execute()
+                assert "sig" not in str(caught.value)
+    [read] = storage.asked
+    assert read.target == "/result?sig=a%2Fb"
+    assert "authorization" not in read.headers
 
 
 def test_a_redirect_is_not_followed(remote: Scripted) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_taskwatch.core.phase import LazyMapping, Observation, Phase
+from airflow_provider_taskwatch.core.refusal import summary
 from airflow_provider_taskwatch.core.retry_after import retry_after
-from airflow_provider_taskwatch.core.text import LINE_CHARACTERS, bounded, shortened
+from airflow_provider_taskwatch.core.text import LINE_CHARACTERS, shortened
 
 from .document import Document
 from .expression import Expression, is_true
@@ -18,6 +19,7 @@ from .field import as_word
 from .profile import Poll, Progress
 
 RESULT_CHARACTERS = 64_000
+"""Of a result in an XCom; ``output_path`` gets all of it."""
 
 
 def read_observation(ref: str, poll: Poll, document: Document, select: Expression | None = None) -> Observation:
@@ -38,6 +40,7 @@ def read_observation(ref: str, poll: Poll, document: Document, select: Expressio
         progress=None if poll.progress is None else _progress(poll.progress, document),
         message=message,
         retry_after=_retry_after(poll.retry_after, document),
+        result_characters=RESULT_CHARACTERS,
         result=LazyMapping(lambda: result_of(ref, shown, message, document, select)),
     )
 
@@ -68,6 +71,8 @@ def as_text(value: Any) -> str:
     """Any JSON value as a short text."""
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return summary(value)
     return (value if isinstance(value, str) else json.dumps(shortened(value)))[:LINE_CHARACTERS]
 
 
@@ -113,6 +118,4 @@ def result_of(ref: str, status: str, message: str, document: Document, select: E
     if select is None:
         return {"ref": ref, "status": status, "message": message}
     value = select.of(document)
-    kept = value if isinstance(value, dict) else {"value": value}
-    made: dict[str, Any] = bounded(kept, RESULT_CHARACTERS).value
-    return made
+    return value if isinstance(value, dict) else {"value": value}

@@ -150,7 +150,8 @@ def ref_in(value: object, kind: Ref, noun: str, base_url: str, request_path: str
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise ReplyError(f"the reply names no {noun}: {value!r:.80} is neither a text nor a whole number")
+        found = "there is nothing" if value is None else f"{value!r:.80} is neither a text nor a whole number"
+        raise ReplyError(f"the reply names no {noun}: {found} at {' or '.join(one.text for one in kind.source)}")
     try:
         if kind.kind == "link":
             return link_below(value.strip(), kind, base_url, request_path)

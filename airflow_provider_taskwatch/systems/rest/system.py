@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError
-from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, nothing
+from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, ReplyError
+from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, nothing, unreadable
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.record import Started
-from airflow_provider_taskwatch.core.refusal import refusal
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.system import Effect, Options, System, SystemDefaults
 from airflow_provider_taskwatch.core.text import shown_ref
@@ -153,13 +152,13 @@ class RestTasks(SystemDefaults):
         first, repeat = start_call(start, values, again=again), start_call(start, values, again=True)
         request = sent_request(first, start, values)
         try:
-            reply = yield from ask(first, retry=PATIENT, repeat=repeat)
+            reply = yield from ask(first, retry=PATIENT, accepted=start.accepted, repeat=repeat)
         except RemoteError as error:
             if error.status != 409 or start.conflict != "adopt":
                 raise
             return Started(ref=self.chosen_ref(start_id, marker))
         if reply.status not in start.accepted:
-            raise refusal(first, reply)
+            raise unreadable(first, reply, f"is not one of {', '.join(map(str, start.accepted))}, which mean started")
         return self._started(first, reply, request)
 
     def _started(self, call: Call, reply: Reply, request: Mapping[str, Any]) -> Started:
@@ -176,8 +175,10 @@ class RestTasks(SystemDefaults):
 
     def _ended(self, document: Document) -> Observation | None:
         """The end that the reply to a start shows; None where it shows none."""
-        select = self.profile.result.select if self.profile.result else None
-        seen = read_observation("", self.profile.poll, document, select)
+        try:
+            seen = self._read("", self.profile, document)
+        except ReplyError:
+            return None
         return seen if seen.phase.is_final else None
 
     def chosen_ref(self, start_id: str, marker: str) -> str:
@@ -295,7 +296,7 @@ class RestTasks(SystemDefaults):
 
     def page(self, ref: str) -> Mapping[str, str]:
         inputs = {name: str(value) for name, value in self.inputs.items() if isinstance(value, (str, int))}
-        return {**inputs, "ref": split_stage(ref)[0]}
+        return {**inputs, "ref": split_stage(ref)[0].partition("?")[0]}
 
     def probe(self) -> Flow[str]:
         probe = self.profile.probe
