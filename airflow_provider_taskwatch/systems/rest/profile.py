@@ -40,6 +40,8 @@ MAX_RESOLVED_BYTES = 16 * 1024
 """Of what a trigger carries."""
 
 PhaseName = Literal["pending", "running", "blocked", "succeeded", "skipped", "failed", "cancelled", "lost"]
+Phases = Literal[PhaseName, "otherwise"]
+Examples = Literal[PhaseName, "next"]
 Code = Annotated[int, Field(ge=200, le=599)]
 
 
@@ -141,11 +143,11 @@ class Poll(Request):
     accepted: list[Code] = []
     acceptors: list[Acceptor] = []
     status: ReplyExpressions = []
-    phases: Mapping[PhaseName | Literal["otherwise"], Words] = {}
+    phases: Mapping[Phases, Words] = {}
     progress: Progress | None = None
     message: ReplyExpressions = []
     retry_after: ReplyExpression = Expression("headers.retry_after")
-    examples: dict[PhaseName | Literal["next"], Example] = {}
+    examples: dict[Examples, Example] = {}
 
     @cached_property
     def ranges(self) -> Sequence[tuple[range, Phase]]:

@@ -43,8 +43,8 @@ def _invalid(where: str, found: Sequence[str]) -> ConfigurationError:
 
 
 def _described(error: Mapping[str, Any]) -> str:
-    place = ".".join(str(one) for one in error["loc"] if one not in ("Page", "literal['link']"))
-    message = str(error["msg"]).removeprefix("Value error, ")
+    place = ".".join(str(one) for one in error["loc"] if one not in ("Page", "literal['link']", "[key]"))
+    message = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be")
     if error["type"] == "extra_forbidden":
         message = "unknown field"
     return "\n  ".join(f"{place}: {one}" if place else one for one in message.splitlines())
