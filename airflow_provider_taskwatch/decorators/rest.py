@@ -9,10 +9,10 @@ from airflow.providers.common.compat.sdk import (
     DecoratedOperator,
     TaskDecorator,
     context_merge,
-    determine_kwargs,
     task_decorator_factory,
 )
 
+from airflow_provider_taskwatch.compat.decorator import determine_kwargs
 from airflow_provider_taskwatch.core.check import shown
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.operators.rest import RestTaskOperator
