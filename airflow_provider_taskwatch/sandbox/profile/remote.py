@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ class PlayedRemote(Remote[PlayedTask]):
         self.vocabulary = vocabulary_of(self._stages)
         self._start: Mapping[str, Any] = content.get("start") or {}
         self._started = Example.of(self._start.get("example") or {}, (self._start.get("accepted") or [201])[0])
+        self._replay_seconds = _seconds(self._start.get("replay_within"))
         self._is_chosen = all(one.startswith("request") for one in self._stages[0].ref_from)
         self._result: Mapping[str, Any] = content.get("result") or {}
         self._operations = list(self._read_operations(content))
@@ -232,7 +234,7 @@ class PlayedRemote(Remote[PlayedTask]):
         own = {name: matched.values[name] for name in OWN if name in matched.values}
         if self._start.get("replay") == "same" and own:
             known = self._by_own.get(_own(own))
-            if known is not None:
+            if known is not None and visit.now - known.created_at < self._replay_seconds:
                 visit.ref = known.ref
                 return self._show_start(visit, known)
         chosen = first_value(self._stages[0].ref_from, {"request": _request(visit.call)}) if self._is_chosen else None
@@ -418,6 +420,17 @@ def _has_key(call: Call) -> bool:
         return False
     values = [*call.headers.values(), *(value for _, value in call.query)]
     return any(CLIENT_SECRET in re.split(r"[\s=;]+", value) for value in values)
+
+
+def _seconds(duration: Any) -> float:
+    """Seconds of a number, or of a text such as ``24h``; without end where there is none."""
+    if duration is None:
+        return math.inf
+    text = str(duration).strip()
+    return float(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else float(text)
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _key(ref: str) -> str:

@@ -236,6 +236,17 @@ def test_an_equal_key_names_the_same_task() -> None:
     assert client.sandbox.counts()["started"]["replayed"] == 2
 
 
+def test_a_key_is_forgotten_after_its_time() -> None:
+    content = copy.deepcopy(REPLAYED)
+    content["start"]["replay_within"] = "1h"
+    client = client_of(content)
+    first = client.start("s1")
+    client.now = NOW + 3599
+    assert client.start("s1") == first
+    client.now = NOW + 3600
+    assert client.start("s1") != first
+
+
 def test_an_id_that_the_client_chose_is_kept_and_not_given_twice() -> None:
     client = client_of(CHOSEN)
     ref = client.start("s1")
