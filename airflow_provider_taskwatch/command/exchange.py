@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,12 @@ import yaml
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.mask import Mask, is_secret_name
-from airflow_provider_taskwatch.core.wire import Call, Reply
+from airflow_provider_taskwatch.core.wire import MAX_REPLY_BYTES, Call, Reply
 
 MAX_BYTES = 64 * 1024 * 1024
+_NO_REPLIES = (0, 304)
+"""A browser notes 0 for a request that it has cancelled. A 304 has no body, which the browser has kept."""
+_GZIP = b"\x1f\x8b"
 _SECRET_MEMBERS = ("access_token", "refresh_token", "id_token", "client_secret", "password")
 
 
@@ -54,7 +58,7 @@ def load_exchange(path: Path) -> list[Recorded]:
             recorded = read(entry)
         except (AttributeError, KeyError, TypeError, ValueError) as cause:
             raise ConfigurationError(f"{path}: entry {number} cannot be read: {type(cause).__name__} {cause}") from None
-        if recorded.reply.status:  # a browser notes 0 for a request that it has cancelled
+        if recorded.reply.status not in _NO_REPLIES:
             found.append(recorded)
     return found
 
@@ -140,8 +144,18 @@ def _recorded(
         body=body.encode() if isinstance(body, str) else body,
     )
     headers = {name.lower(): value for name, value in received if not name.startswith(":")}
-    reply = Reply(status=int(status), headers=headers, body=answer or b"")
+    reply = Reply(status=int(status), headers=headers, body=_unpacked(answer or b""))
     return Recorded(origin=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", call=call, reply=reply)
+
+
+def _unpacked(body: bytes) -> bytes:
+    """A body as it is read: cassettes keep it packed, as it was sent."""
+    if not body.startswith(_GZIP):
+        return body
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, MAX_REPLY_BYTES)
+    except zlib.error as cause:
+        raise ValueError(f"its body cannot be unpacked: {cause}") from None
 
 
 def _member(content: Any, *names: str) -> Any:
@@ -169,8 +183,10 @@ def _secrets(one: Recorded) -> Iterator[str]:
 def _in_header(name: str, value: str) -> Iterator[str]:
     if name.endswith("authorization"):
         yield from _of_authorization(value)
-    elif name in ("cookie", "set-cookie"):
+    elif name == "cookie":
         yield from (part.partition("=")[2].strip() for part in value.split(";"))
+    elif name == "set-cookie":
+        yield value.partition(";")[0].partition("=")[2].strip()
     elif is_secret_name(name):
         yield value
 

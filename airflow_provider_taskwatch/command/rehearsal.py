@@ -7,7 +7,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, RemoteError, TaskWatchError
 from airflow_provider_taskwatch.core.flow import Flow
@@ -16,7 +16,7 @@ from airflow_provider_taskwatch.core.pattern import Matched, RequestPattern
 from airflow_provider_taskwatch.core.phase import Observation, Phase
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.text import line, shown_ref
-from airflow_provider_taskwatch.core.wire import Call, Pause, Reply
+from airflow_provider_taskwatch.core.wire import Call, Reply
 from airflow_provider_taskwatch.systems.rest.document import Document
 from airflow_provider_taskwatch.systems.rest.profile import Profile, content_of
 from airflow_provider_taskwatch.systems.rest.reading import first_value, read_observation
@@ -24,6 +24,7 @@ from airflow_provider_taskwatch.systems.rest.reference import ref_in, split_stag
 from airflow_provider_taskwatch.systems.rest.system import RestRemote, RestTasks
 
 from .exchange import Recorded, mask_of
+from .tape import NotRecordedError, Tape
 
 MAX_STEPS = 1000
 SHOWN_CHARACTERS = 2000
@@ -34,10 +35,6 @@ T = TypeVar("T")
 Lines = Iterator[tuple[str, str]]
 LinesOfRef = Generator[tuple[str, str], None, str]
 """Lines, and then the ref of the task; empty where it has ended."""
-
-
-class NotRecordedError(TaskWatchError):
-    """The recording has no reply to a request."""
 
 
 class RepeatedError(TaskWatchError):
@@ -54,16 +51,13 @@ class Rehearsal:
     profile: Profile
     recorded: list[Recorded]
     is_good: bool = True
-    base: str = ""
     values: dict[str, Any] = field(default_factory=dict)
-    _at: int = 0
-    _used: set[int] = field(default_factory=set)
-    _steps: int = 0
     _last: str = ""
 
     def __post_init__(self) -> None:
         self._content = content_of(self.profile)
         self._mask = mask_of(self.recorded)
+        self._tape = Tape(recorded=self.recorded)
         self._origin = ""
 
     def run(self) -> Lines:
@@ -80,23 +74,16 @@ class Rehearsal:
         except TaskWatchError as error:
             self.is_good = False
             yield "red", f"   {error}"
-        yield from self._unused()
+        yield from self._tape.unused()
 
     # --- what the recording is about
 
     def _prepare(self) -> Lines:
-        self.base = self._base()
-        if self.base:
-            yield (
-                "",
-                f"the paths of the recording begin with {self.base}, which is taken for the base of the connection",
-            )
-        for _, pattern in self._patterns():
-            for one in self.recorded:
-                matched = pattern.match(one.call, self.base)
-                if matched is not None and not matched.misses:
-                    self._origin = self._origin or one.origin
-                    self.values = {**matched.values, **self.values}
+        self._tape.base = self._base()
+        if self._tape.base:
+            base = self._tape.base
+            yield "", f"the paths of the recording begin with {base}, which is taken for the base of the connection"
+        self._learn()
         secrets = (str(value) for name, value in self.values.items() if name.startswith("secret."))
         self._mask = self._mask.also(*secrets)
         inputs = _inputs(self.values)
@@ -105,7 +92,7 @@ class Rehearsal:
         settings = Settings(
             conn_id="recording",
             connection_type="taskwatch",
-            base_url=f"{self._origin or self.recorded[0].origin}{self.base}",
+            base_url=f"{self._origin or self.recorded[0].origin}{self._tape.base}",
             auth="bearer",
             login="",
             password="",
@@ -113,6 +100,19 @@ class Rehearsal:
         )
         self._tasks: RestTasks = RestRemote(settings).tasks(self.profile, inputs)
         self._base_url = settings.base_url
+
+    def _learn(self) -> None:
+        """The values of placeholders, from the start at first, and then from all requests that fit wholly."""
+        found = [
+            (name != "start", matched.misses, number, matched.values)
+            for name, pattern in self._patterns()
+            for number, one in enumerate(self.recorded)
+            if (matched := pattern.match(one.call, self._tape.base)) is not None
+            if name == "start" or not matched.misses
+        ]
+        for _, _, number, values in sorted(found, key=lambda one: one[:3]):
+            self._origin = self._origin or self.recorded[number].origin
+            self.values = {**values, **self.values}
 
     def _patterns(self) -> Iterator[tuple[str, RequestPattern]]:
         """The requests of the profile that have a path: the start first."""
@@ -160,7 +160,7 @@ class Rehearsal:
             return ref
         number, matched = found
         one = self.recorded[number]
-        yield self._step("POST" if self.profile.start is None else one.call.method, one.call.path, number)
+        yield self._tape.step(number)
         return (yield from self._started(one, number, matched))
 
     def _recorded_start(self) -> tuple[int, Matched] | None:
@@ -171,24 +171,24 @@ class Rehearsal:
         found = [
             (number, matched)
             for number, one in enumerate(self.recorded)
-            if (matched := pattern.match(one.call, self.base)) is not None
+            if (matched := pattern.match(one.call, self._tape.base)) is not None
         ]
         return min(found, key=lambda pair: pair[1].misses, default=None)
 
     def _started(self, one: Recorded, number: int, matched: Matched) -> LinesOfRef:
         start = self.profile.start
         assert start is not None  # noqa: S101 - for mypy
-        self._at = number + 1
+        self._tape.at = number + 1
         if matched.misses:
             yield (
                 "yellow",
-                f"   {matched.misses} values of the profile's request are absent or others in the recorded one",
+                f"   values that the recorded request lacks, or has otherwise: {matched.misses}",
             )
         is_adopted = one.reply.status == 409 and start.conflict == "adopt"
         if one.reply.status not in start.accepted and not is_adopted:
             accepted = ", ".join(map(str, start.accepted))
             raise ConfigurationError(f"{one.reply.status} is not one of start.accepted ({accepted}): it is a refusal")
-        call = Call(method=one.call.method, path=one.call.path.removeprefix(self.base))
+        call = Call(method=one.call.method, path=one.call.path.removeprefix(self._tape.base))
         document = Document(call, one.reply, self._tasks.inputs, _request(one.call))
         ended = None
         if start.read:
@@ -208,9 +208,9 @@ class Rehearsal:
         marker = str(self.values.get("marker", ""))
         yield "", f"   the reply names no {self.profile.noun}; it is looked for by its marker {marker!r}"
         numbers: list[int] = []
-        ref = self._run(self._tasks.find(marker), numbers)
+        ref = self._tape.run(self._tasks.find(marker), numbers)
         for number in numbers:
-            yield self._step(self.recorded[number].call.method, self.recorded[number].call.path, number)
+            yield self._tape.step(number)
         if ref is None:
             raise ConfigurationError("no entry of the recorded list has the marker")
         yield "", f"   ref {shown_ref(ref)}"
@@ -219,7 +219,7 @@ class Rehearsal:
     def _known_ref(self) -> str:
         pattern = RequestPattern(self._content["poll"]) if self.profile.poll.path is not None else None
         for one in self.recorded if pattern else ():
-            matched = pattern.match(one.call, self.base) if pattern else None
+            matched = pattern.match(one.call, self._tape.base) if pattern else None
             if matched is not None and "ref" in matched.values:
                 return self._tasks.check_ref(str(matched.values["ref"]))
         raise ConfigurationError("the recording has neither a start nor a poll that names a task")
@@ -230,7 +230,7 @@ class Rehearsal:
         for _ in range(MAX_STEPS):
             numbers: list[int] = []
             try:
-                seen = self._run(self._tasks.observe(ref), numbers)
+                seen = self._tape.run(self._tasks.observe(ref), numbers)
             except NotRecordedError as error:
                 yield from self._cancelled(ref, len(self.recorded))
                 last = f"the last phase is {self._last}, so" if self._last else "so"
@@ -252,7 +252,7 @@ class Rehearsal:
     def _asked(self, ref: str, numbers: list[int]) -> Lines:
         yield from self._cancelled(ref, numbers[0])
         for number in numbers:
-            yield self._step(self.recorded[number].call.method, self.recorded[number].call.path, number)
+            yield self._tape.step(number)
 
     def _read(self, seen: Observation) -> Lines:
         if seen.moved_to:
@@ -274,11 +274,11 @@ class Rehearsal:
             return
         flow = self._tasks.cancel(ref)
         call = flow.send(None)
-        number = self._find(call, self._began, before) if isinstance(call, Call) else None
-        if number is None or number in self._used:
+        number = self._tape.find(call, self._tape.began, before) if isinstance(call, Call) else None
+        if number is None or number in self._tape.used:
             return
-        self._used.add(number)
-        yield self._step(self.recorded[number].call.method, self.recorded[number].call.path, number)
+        self._tape.used.add(number)
+        yield self._tape.step(number)
         try:
             yield "", f"   the {self.profile.noun} {_result_of(flow, self.recorded[number].reply)}"
         except TaskWatchError as error:
@@ -287,7 +287,7 @@ class Rehearsal:
     def _complete(self, seen: Observation) -> Lines:
         numbers: list[int] = []
         try:
-            whole = self._run(self._tasks.complete(seen, {}), numbers)
+            whole = self._tape.run(self._tasks.complete(seen, {}), numbers)
         except NotRecordedError as error:
             yield "yellow", f"   the result is not shown: {error}"
             return
@@ -296,68 +296,9 @@ class Rehearsal:
             yield "red", f"   the result cannot be read: {error}"
             return
         for number in numbers:
-            yield self._step(self.recorded[number].call.method, self.recorded[number].call.path, number)
+            yield self._tape.step(number)
         if seen.phase.is_ok:
             yield "", f"   result {_shown(dict(whole.result))}"
-
-    # --- the recording
-
-    @property
-    def _began(self) -> int:
-        return min(self._used, default=0)
-
-    def _run(self, flow: Flow[T], numbers: list[int]) -> T:
-        """The result of a flow over the recording.
-
-        :param numbers: takes the numbers of the replies that it has got.
-        """
-        answer: Reply | None = None
-        while True:
-            try:
-                step = flow.send(answer)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            answer = None
-            if isinstance(step, Pause):
-                continue
-            number = self._find(step, self._at, len(self.recorded))
-            if number is None:
-                raise NotRecordedError(f"the recording has no further {step.method} {_without_query(step)}")
-            self._at = number + 1
-            self._used.add(number)
-            numbers.append(number)
-            answer = self.recorded[number].reply
-
-    def _find(self, call: Call, first: int, last: int) -> int | None:
-        """The number of the next recorded request that is this one."""
-        path, _, query = call.target.partition("?")
-        wanted = set(parse_qsl(query, keep_blank_values=True))
-        base = "" if call.origin else self.base
-        for number in range(first, last):
-            one = self.recorded[number]
-            if (
-                one.call.method == call.method
-                and unquote(one.call.path) == unquote(base + path)
-                and wanted <= set(one.call.query)
-                and call.origin in ("", one.origin)
-            ):
-                return number
-        return None
-
-    def _step(self, method: str, path: str, number: int) -> tuple[str, str]:
-        self._used.add(number)
-        self._steps += 1
-        reply = self.recorded[number].reply
-        asked = f"{method} {path.removeprefix(self.base)}"
-        return "bold", f"{self._steps}. {asked}: recorded reply {number + 1} of {len(self.recorded)}, {reply.status}"
-
-    def _unused(self) -> Lines:
-        left = [one.call for number, one in enumerate(self.recorded) if number not in self._used]
-        if left:
-            some = ", ".join(f"{call.method} {call.path}" for call in left[:5])
-            more = ", ..." if len(left) > 5 else ""
-            yield "", f"not asked for: {len(left)} of {len(self.recorded)} recorded requests, {some}{more}"
 
 
 def _result_of(flow: Flow[T], reply: Reply) -> T:
@@ -411,10 +352,6 @@ def _seen(seen: Observation) -> str:
 
 def _shown(value: Any) -> str:
     return line(json.dumps(value, ensure_ascii=False), SHOWN_CHARACTERS)
-
-
-def _without_query(call: Call) -> str:
-    return call.path.partition("?")[0]
 
 
 def _without_queries(mask: Mask, text: str) -> str:

@@ -169,6 +169,15 @@ def test_no_secret_of_a_recording_is_printed(run: Run, tmp_path: Path, content: 
     assert [one for one in (TOKEN, COOKIE, SIGNATURE, "not-a-real-password", "dXNlcjp") if one in text] == []
 
 
+def test_a_recorded_start_may_lack_what_the_profile_sends(run: Run, tmp_path: Path) -> None:
+    har = workflow_har(*LIFE)
+    har["log"]["entries"][1]["request"]["postData"]["text"] = json.dumps({"ref": "main"})
+    code, text = run("try", saved(tmp_path, WORKFLOW), written(tmp_path, har))
+    assert code == 0, text
+    assert '{"ref": "main", "repo": "octo", "workflow": "ci.yml"}' in text
+    assert "   values that the recorded request lacks, or has otherwise: 1" in text
+
+
 def test_an_unknown_status_fails(run: Run, tmp_path: Path) -> None:
     har = workflow_har(("strange", None), ("completed", "success"))
     code, text = run("try", saved(tmp_path, WORKFLOW), written(tmp_path, har))
