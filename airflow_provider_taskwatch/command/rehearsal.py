@@ -80,9 +80,7 @@ class Rehearsal:
 
     def _prepare(self) -> Lines:
         self._tape.base = self._base()
-        if self._tape.base:
-            base = self._tape.base
-            yield "", f"the paths of the recording begin with {base}, which is taken for the base of the connection"
+        yield from self._base_line("")
         self._learn()
         secrets = (str(value) for name, value in self.values.items() if name.startswith("secret."))
         self._mask = self._mask.also(*secrets)
@@ -100,6 +98,12 @@ class Rehearsal:
         )
         self._tasks: RestTasks = RestRemote(settings).tasks(self.profile, inputs)
         self._base_url = settings.base_url
+
+    def _base_line(self, known: str) -> Lines:
+        """A line about the base of the recording, where it is news."""
+        base = self._tape.base
+        if base != known:
+            yield "", f"the paths of the recording begin with {base}, which is taken for the base of the connection"
 
     def _learn(self) -> None:
         """The values of placeholders, from the start at first, and then from all requests that fit wholly."""
@@ -132,11 +136,12 @@ class Rehearsal:
     def _base(self) -> str:
         """The path before the profile's paths: that of its base URL where it fits, else the shortest that does.
 
-        A path that begins with a placeholder would fit with any base, so others are asked first.
+        A path without a word of its own would fit with any base, so others are asked first.
         """
         usual = urlsplit(self.profile.base_url).path.rstrip("/")
         patterns = [pattern for _, pattern in self._patterns()]
-        for pattern in sorted(patterns, key=lambda one: one.shown_path.startswith("{")):
+        for pattern in sorted(patterns, key=_fits_anywhere):
+            self._tape.is_guessed = _fits_anywhere(pattern)
             same = [one.call for one in self.recorded if one.call.method == pattern.method]
             for base in (usual, ""):
                 if any(pattern.match(call, base) for call in same):
@@ -229,6 +234,7 @@ class Rehearsal:
     def _wait(self, ref: str) -> Lines:
         for _ in range(MAX_STEPS):
             numbers: list[int] = []
+            base = self._tape.base
             try:
                 seen = self._tape.run(self._tasks.observe(ref), numbers)
             except NotRecordedError as error:
@@ -241,6 +247,7 @@ class Rehearsal:
                     raise
                 yield "yellow", f"   {error.status}: no reading; it is asked again"
                 continue
+            yield from self._base_line(base)
             yield from self._asked(ref, numbers)
             yield from self._read(seen)
             if seen.phase.is_final and seen.phase is not Phase.LOST:
@@ -299,6 +306,10 @@ class Rehearsal:
             yield self._tape.step(number)
         if seen.phase.is_ok:
             yield "", f"   result {_shown(dict(whole.result))}"
+
+
+def _fits_anywhere(pattern: RequestPattern) -> bool:
+    return pattern.shown_path.startswith(("{", "/{+"))
 
 
 def _result_of(flow: Flow[T], reply: Reply) -> T:

@@ -25,12 +25,14 @@ class Tape:
     """A recording, and how far it has been played.
 
     :ivar base: the path before those of the profile.
+    :ivar is_guessed: whether the base may be another one, which the first request that ends in an asked path tells.
     :ivar at: the number of the next reply.
     :ivar used: the numbers of the requests that were asked for.
     """
 
     recorded: list[Recorded]
     base: str = ""
+    is_guessed: bool = False
     at: int = 0
     used: set[int] = field(default_factory=set)
     _steps: int = 0
@@ -65,19 +67,20 @@ class Tape:
 
     def find(self, call: Call, first: int, last: int) -> int | None:
         """The number of the next recorded request that is this one."""
-        path, _, query = call.target.partition("?")
-        wanted = set(parse_qsl(query, keep_blank_values=True))
+        path = unquote(call.target.partition("?")[0])
+        found = [number for number in range(first, last) if self._is_like(call, self.recorded[number])]
         base = "" if call.origin else self.base
-        for number in range(first, last):
-            one = self.recorded[number]
-            if (
-                one.call.method == call.method
-                and unquote(one.call.path) == unquote(base + path)
-                and wanted <= set(one.call.query)
-                and call.origin in ("", one.origin)
-            ):
-                return number
-        return None
+        exact = next((number for number in found if unquote(self.recorded[number].call.path) == base + path), None)
+        if exact is None and self.is_guessed and not call.origin:
+            exact = next((number for number in found if unquote(self.recorded[number].call.path).endswith(path)), None)
+            self.base = self.base if exact is None else unquote(self.recorded[exact].call.path)[: -len(path)]
+        self.is_guessed = self.is_guessed and exact is None
+        return exact
+
+    def _is_like(self, call: Call, one: Recorded) -> bool:
+        """Whether all but the path is that of a recorded request, which may have more in its query."""
+        wanted = set(parse_qsl(call.target.partition("?")[2], keep_blank_values=True))
+        return one.call.method == call.method and wanted <= set(one.call.query) and call.origin in ("", one.origin)
 
     def step(self, number: int) -> tuple[str, str]:
         """The line of a request."""

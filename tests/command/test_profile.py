@@ -178,6 +178,29 @@ def test_a_recorded_start_may_lack_what_the_profile_sends(run: Run, tmp_path: Pa
     assert "   values that the recorded request lacks, or has otherwise: 1" in text
 
 
+def test_the_base_of_paths_that_fit_anywhere_is_told_by_the_first_poll(run: Run, tmp_path: Path) -> None:
+    content = copy.deepcopy(WORKFLOW)
+    content |= {"ref": {"from": "body.name", "kind": "name"}, "cancel": {"path": "/{+ref}:cancel"}}
+    content["start"] = {"path": "{+inputs.path}", "body": "{inputs.body}"}
+    content["poll"] |= {"path": "/{+ref}", "status": "body.state", "examples": {}}
+    del content["find"], content["list"]
+    url = "https://api.example.com/v1"
+    har = {
+        "log": {
+            "entries": [
+                har_entry("POST", f"{url}/projects/p/things", 200, {"name": "operations/7"}, {}),
+                har_entry("GET", f"{url}/projects/p/things", 200, []),
+                har_entry("GET", f"{url}/operations/7", 200, {"state": "queued"}),
+                har_entry("GET", f"{url}/operations/7", 200, {"state": "success"}),
+            ]
+        }
+    }
+    code, text = run("try", saved(tmp_path, content), written(tmp_path, har))
+    assert code == 0, text
+    assert "the paths of the recording begin with /v1, which" in text
+    assert "2. GET /operations/7: recorded reply 3 of 4, 200" in text
+
+
 def test_an_unknown_status_fails(run: Run, tmp_path: Path) -> None:
     har = workflow_har(("strange", None), ("completed", "success"))
     code, text = run("try", saved(tmp_path, WORKFLOW), written(tmp_path, har))
