@@ -158,6 +158,12 @@ def test_the_wheel_says_that_it_is_typed(wheel: Path) -> None:
     assert (wheel / PACKAGE / "py.typed").is_file()
 
 
+@pytest.mark.process
+def test_the_wheel_holds_the_presets(wheel: Path) -> None:
+    folder = Path(PACKAGE) / "systems" / "rest" / "presets"
+    assert {one.name for one in (wheel / folder).iterdir()} == {one.name for one in (ROOT / folder).iterdir()}
+
+
 def _run(script: str, *arguments: str, cwd: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120, check=False

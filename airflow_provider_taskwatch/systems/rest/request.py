@@ -35,12 +35,17 @@ def values_of(
     if refs is not None:
         values["refs"] = refs
     if start_id:
-        values["start"] = {"id": start_id, "uuid": str(uuid.uuid5(_START_IDS, start_id))}
+        values["start"] = {"id": start_id, "uuid": _uuid_of(start_id)}
     if marker:
         values["marker"] = marker
     if callback_url:
         values["callback"] = {"url": callback_url}
     return values
+
+
+def _uuid_of(start_id: str) -> str:
+    """The same UUID for the same start, in the form of version 4, as some remotes accept no other."""
+    return str(uuid.UUID(bytes=uuid.uuid5(_START_IDS, start_id).bytes, version=4))
 
 
 def call_of(request: Request, values: Mapping[str, Any], *, path: str = "", is_read: bool = False) -> Call:

@@ -105,7 +105,7 @@ CASES: Mapping[str, Case] = {
     ),
     "snowflake-sql": Case(
         inputs={"statement": "select 1", "warehouse": "W"},
-        sent="POST /api/v2/statements?async=true&requestId=c49baa7f-667d-5278-83cd-ef63f300fcdc",
+        sent="POST /api/v2/statements?async=true&requestId=c49baa7f-667d-4278-83cd-ef63f300fcdc",
         body={"statement": "select 1", "warehouse": "W"},
         started=reply(202, {"code": "333334", "statementHandle": HANDLE, "message": "in progress"}),
         ref=HANDLE,
