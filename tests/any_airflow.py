@@ -10,8 +10,11 @@ from airflow.triggers.base import TriggerEvent
 try:  # since Airflow 3.2
     from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralError
     from airflow.sdk.serde import deserialize, serialize
+
+    read_xcom = deserialize
 except ImportError:
     from airflow.exceptions import AirflowRescheduleException, TaskDeferralError
+    from airflow.serialization.serde import deserialize as read_xcom
     from airflow.serialization.serialized_objects import BaseSerialization
 
     deserialize, serialize = BaseSerialization.deserialize, BaseSerialization.serialize  # of a trigger's arguments
@@ -24,6 +27,7 @@ __all__ = [
     "deserialize",
     "fired_by_first_trigger",
     "provider_hooks",
+    "read_xcom",
     "serialize",
 ]
 

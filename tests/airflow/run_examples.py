@@ -35,15 +35,16 @@ def run(dag: DAG) -> dict[str, Any]:
 def xcoms(run_id: str) -> dict[str, dict[str, Any]]:
     """The XComs of a run, by task and key."""
     from airflow.models.xcom import XComModel
-    from airflow.sdk.serde import deserialize
     from airflow.utils.session import create_session
     from sqlalchemy import select
+
+    from tests.any_airflow import read_xcom
 
     with create_session() as session:
         rows = session.scalars(select(XComModel).where(XComModel.run_id == run_id)).all()
         found: dict[str, dict[str, Any]] = {}
         for row in rows:
-            found.setdefault(_name(row.task_id, row.map_index), {})[row.key] = deserialize(row.value)
+            found.setdefault(_name(row.task_id, row.map_index), {})[row.key] = read_xcom(row.value)
     return found
 
 
