@@ -6,6 +6,7 @@ Files are read where a DAG is parsed, on workers and by commands, never in a tri
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 PRESETS = Path(__file__).parent.parent / "systems" / "rest" / "presets"
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_FILE_BYTES = 256 * 1024
+MAX_VALUES = 50_000
+"""Of a file. Aliases of YAML count as often as they are used, so that ten lines cannot stand for a billion values."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
@@ -49,13 +52,22 @@ def find_profile(given: object, beside: Path | None = None) -> FoundProfile:
     :raises ConfigurationError: there is none of that name, or it is not valid.
     """
     from airflow_provider_taskwatch.systems.rest.profile import Profile, content_of
-    from airflow_provider_taskwatch.systems.rest.reader import checked, read_profile
+    from airflow_provider_taskwatch.systems.rest.reader import checked
 
     if isinstance(given, Profile):
         return FoundProfile(content=content_of(given), profile=checked(given, "profile"), where="profile")
+    return _found(given, beside, ())
+
+
+def _found(given: object, beside: Path | None, over: tuple[Path, ...]) -> FoundProfile:
+    """See :func:`find_profile`.
+
+    :param over: the files that change the one that is looked for.
+    """
+    from airflow_provider_taskwatch.systems.rest.reader import read_profile
+
     if isinstance(given, str):
-        path = _path_of(given, beside)
-        return _read(path, path.stat().st_mtime_ns)
+        return _of_file(_path_of(given, beside), over)
     if not isinstance(given, Mapping):
         raise ConfigurationError(
             f"profile must be a name, a path, an object or a Profile, not {given!r:.80}; a preset is listed by "
@@ -64,7 +76,7 @@ def find_profile(given: object, beside: Path | None = None) -> FoundProfile:
     content: dict[str, Any] = plain("profile", given)
     where = "profile"
     if "preset" in content:
-        base = find_profile(content.pop("preset"), beside)
+        base = _found(content.pop("preset"), beside, over)
         content, where = merged(base.content, content), f"profile over {base.where}"
     return FoundProfile(content=content, profile=read_profile(content, where), where=where)
 
@@ -82,13 +94,29 @@ def merged(base: Any, patch: Any) -> Any:
     return made
 
 
+def _of_file(path: Path, over: tuple[Path, ...]) -> FoundProfile:
+    try:
+        real, modified = path.resolve(), path.stat().st_mtime_ns
+    except (OSError, RuntimeError) as cause:
+        raise ConfigurationError(f"the profile {path} cannot be read: {cause}") from cause
+    if real in over:
+        raise ConfigurationError(f"the profile {path} changes itself, by 'preset'; name another file or a preset")
+    content = _content(path, modified)
+    if isinstance(content, Mapping) and "preset" in content:
+        return _found(content, path.parent, (*over, real))
+    return _read(path, modified)
+
+
+@functools.lru_cache(maxsize=256)
+def _content(path: Path, modified: int) -> Any:
+    return load_file(path)
+
+
 @functools.lru_cache(maxsize=256)
 def _read(path: Path, modified: int) -> FoundProfile:
     from airflow_provider_taskwatch.systems.rest.reader import read_profile
 
-    content = load_file(path)
-    if isinstance(content, Mapping) and "preset" in content:
-        return find_profile(content, path.parent)
+    content = _content(path, modified)
     return FoundProfile(content=content, profile=read_profile(content, str(path)), where=str(path))
 
 
@@ -100,12 +128,25 @@ def load_file(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigurationError(f"{path} has more than {MAX_FILE_BYTES // 1024} kB, too much for a profile")
-        return plain(str(path), yaml.load(path.read_text(encoding="utf-8"), _Loader))  # noqa: S506 - it is a safe loader
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a safe loader
+        _check_size(path, content)
+        return plain(str(path), content)
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigurationError(f"the profile {path} cannot be read: {cause}") from cause
-    except (yaml.YAMLError, RecursionError) as cause:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as cause:
+        # A tag such as !!int makes the library read a value that is none, which raises any of these.
         problem = " ".join(str(cause).split())
         raise ConfigurationError(f"the profile {path} is not valid YAML: {problem:.300}") from cause
+
+
+def _check_size(path: Path, content: Any) -> None:
+    waiting, left = [content], MAX_VALUES
+    while waiting:
+        value = waiting.pop()
+        left -= 1
+        if left < 0:
+            raise ConfigurationError(f"{path} holds more than {MAX_VALUES} values, too many for a profile")
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -114,9 +155,13 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as the library has it
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is given twice", node.start_mark)
+        names = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if isinstance(name, Hashable) and name in names:
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} is given twice", node.start_mark)
+            if isinstance(name, Hashable):
+                names.add(name)
         made: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
         return made
 
@@ -134,9 +179,9 @@ def _path_of(given: str, beside: Path | None) -> Path:
     """The file that a name or a path means."""
     text = given.strip()
     if "/" in text or text.endswith(SUFFIXES):
-        path = Path(text).expanduser()
+        path = Path(os.path.expanduser(text))  # noqa: PTH111 - that method fails for an unknown user
         path = path if path.is_absolute() or beside is None else beside / path
-        if not path.is_file():
+        if not _is_file(path):
             raise ConfigurationError(f"there is no profile {path}; a path is relative to the folder of the DAG file")
         return path
     found = next(_files_of(text), None) if _NAME.fullmatch(text) else None
@@ -154,8 +199,15 @@ def _files_of(name: str) -> Iterator[Path]:
     for folder in (profiles_folder(), PRESETS):
         for suffix in SUFFIXES if folder else ():
             path = folder / f"{name}{suffix}"  # type: ignore[operator]
-            if path.is_file():
+            if _is_file(path):
                 yield path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, or a folder that cannot be read
+        return False
 
 
 def profiles_folder() -> Path | None:

@@ -91,6 +91,8 @@ class BlockingDriver:
         return None
 
     def _exchange(self, call: Call) -> Reply:
+        if call.origin:
+            return exchange(self._session, self._settings, call)  # another host says nothing of this one
         for quota in {"", call.quota} & self._refusals.keys():
             refusal, until = self._refusals[quota]
             if (left := until - self._clock()) > 0:

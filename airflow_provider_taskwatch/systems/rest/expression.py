@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .document import Document
 
 EXPRESSION_CHARACTERS = 1000
+EXPRESSION_DEPTH = 100
+"""How deeply an expression may be nested; each step after a name nests it, too."""
 ROOTS = ("status_code", "headers", "body", "request", "inputs")
 """The names that an expression over a reply may begin with."""
 FUNCTIONS = frozenset(
@@ -76,7 +78,16 @@ class Expression:
         else:
             self._parsed = _parsed(text)
             self.roots = frozenset(_roots(self._parsed))
-        self.inputs = frozenset(_INPUT.findall(text)) if "inputs" in self.roots else frozenset()
+        self.inputs = self._inputs()
+
+    def _inputs(self) -> frozenset[str]:
+        """Of an expression over a reply; a wait keeps these inputs and no others, so that each must have its name."""
+        if "inputs" not in self.roots:
+            return frozenset()
+        names = set(self._names[1:2]) if self._names else set(_inputs(self._parsed))
+        if None in names or self._names == ("inputs",):
+            raise ConfigurationError(f"{self.text[:80]!r} reads all inputs; name each, such as inputs.branch")
+        return frozenset(name for name in names if name) | frozenset(_INPUT.findall(self.text))
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -119,10 +130,12 @@ def _parsed(text: str) -> Any:
 
     try:
         tree = Parser().parse(text).parsed
-        unknown = sorted(_functions(tree) - FUNCTIONS)
     except (JMESPathError, RecursionError) as cause:
         reason = "it is nested too deeply" if isinstance(cause, RecursionError) else " ".join(str(cause).split())
         raise ConfigurationError(f"{text[:80]!r} is not a JMESPath expression: {reason[:200]}") from None
+    if _is_deeper(tree, EXPRESSION_DEPTH):
+        raise ConfigurationError(f"the expression {text[:80]!r} is nested more than {EXPRESSION_DEPTH} levels deep")
+    unknown = sorted(_functions(tree) - FUNCTIONS)
     if _negates_too_little(tree):
         raise ConfigurationError(
             f"{text[:80]!r} negates too little: JMESPath reads !a.b as (!a).b, which is never true; write !(a.b)"
@@ -132,6 +145,13 @@ def _parsed(text: str) -> Any:
             f"{text[:80]!r} calls {', '.join(unknown)}(); the functions are {', '.join(sorted(FUNCTIONS))}"
         )
     return tree
+
+
+def _is_deeper(tree: Any, limit: int) -> bool:
+    level = [tree]
+    for _ in range(limit):
+        level = [child for node in level for child in _children(node)]
+    return bool(level)
 
 
 def _negates_too_little(node: Any) -> bool:
@@ -159,10 +179,32 @@ _CHAINS = frozenset(
 def _roots(node: Any) -> Iterator[str]:
     if node["type"] == "field":
         yield node["value"]
+    if node["type"] in ("current", "identity"):
+        yield from ROOTS
     children = _children(node)
     for child in children[:1] if node["type"] in _CHAINS else children:
         if child["type"] != "expref":
             yield from _roots(child)
+
+
+def _inputs(node: Any) -> Iterator[str | None]:
+    """The members of ``inputs`` that are read; None where all are."""
+    children = _children(node)
+    if node["type"] == "field":
+        if node["value"] == "inputs":
+            yield None
+    elif node["type"] == "subexpression" and children[0]["type"] == "field" and children[0]["value"] == "inputs":
+        yield _first_name(children[1])
+    else:
+        for child in children[:1] if node["type"] in _CHAINS else children:
+            if child["type"] != "expref":
+                yield from _inputs(child)
+
+
+def _first_name(node: Any) -> str | None:
+    while node["type"] == "index_expression":
+        node = node["children"][0]
+    return node["value"] if node["type"] == "field" else None
 
 
 def _evaluated(text: str, tree: Any, value: Any) -> Any:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from jmespath.exceptions import JMESPathError
-from jmespath.visitor import TreeInterpreter
+from jmespath.visitor import TreeInterpreter, Visitor, _Expression
 
 WORK = 10_000
 """Steps of one evaluation. A step is a node that is visited, or a value that is copied, compared or written."""
 STEP_CHARACTERS = 32
 """Characters of a string that count as one step."""
+STEP_BITS = 128
+"""Bits of a whole number that count as one step: writing a number of 4,000 digits takes as long as 110 steps."""
+MAX_BITS = 14_280
+"""Of a whole number that is made, such as a sum. Python writes no number of more than 4,300 digits."""
 
 _WALKING = frozenset(("contains", "join", "max", "min", "sort", "sum", "avg", "to_string"))
 """Functions that read all of their arguments, and not only the first level."""
-_WRONG_TYPES = (JMESPathError, ArithmeticError, AttributeError, RecursionError, TypeError, ValueError)
+_WRONG_TYPES = (JMESPathError, ArithmeticError, AttributeError, TypeError, ValueError)
 
 
 class TooMuchWorkError(Exception):
@@ -28,6 +32,8 @@ def evaluated(tree: Any, value: Any) -> Any:
     """
     try:
         return _CountingInterpreter().visit(tree, value)
+    except RecursionError:
+        raise TooMuchWorkError from None
     except _WRONG_TYPES:
         return None
 
@@ -50,7 +56,11 @@ class _CountingInterpreter(TreeInterpreter):
         return super().visit(node, *args, **kwargs)
 
     def visit_flatten(self, node: Any, value: Any) -> Any:
-        return self._charged(super().visit_flatten(node, value))
+        base = self._charged(self.visit(node["children"][0], value))
+        for part in base if isinstance(base, list) else ():
+            self._charged(part)
+        again: Any = {**node, "children": [{"type": "literal", "value": base}]}
+        return super().visit_flatten(again, value)
 
     def visit_slice(self, node: Any, value: Any) -> Any:
         return self._charged(super().visit_slice(node, value))
@@ -70,9 +80,22 @@ class _CountingInterpreter(TreeInterpreter):
                 self._charge(argument)
             else:
                 self._charged(argument)
+        if node["value"] == "join":
+            self._charge_for_separators(*arguments)
         literals = [{"type": "literal", "value": argument} for argument in arguments]
         again: Any = {**node, "children": literals}
         return self._charged(super().visit_function_expression(again, value))
+
+    def visit_expref(self, node: Any, value: Any) -> Any:
+        """An expression that a function evaluates for each entry. Keys are compared many times, so they are charged."""
+        return _Expression(node["children"][0], _Keys(self))
+
+    def _charge_for_separators(self, separator: Any = "", texts: Any = (), *_: Any) -> None:
+        """A separator is written once for each text."""
+        if isinstance(separator, str) and isinstance(texts, list):
+            self._left -= len(separator) * len(texts) // STEP_CHARACTERS
+        if self._left < 0:
+            raise TooMuchWorkError
 
     def _charged(self, value: Any) -> Any:
         """The value, charged for the length of its first level."""
@@ -80,6 +103,9 @@ class _CountingInterpreter(TreeInterpreter):
             self._left -= len(value)
         elif isinstance(value, str):
             self._left -= len(value) // STEP_CHARACTERS
+        elif isinstance(value, int):
+            bits = value.bit_length()
+            self._left -= bits // STEP_BITS if bits <= MAX_BITS else WORK
         if self._left < 0:
             raise TooMuchWorkError
         return value
@@ -90,4 +116,18 @@ class _CountingInterpreter(TreeInterpreter):
         while waiting:
             one = self._charged(waiting.pop())
             self._left -= 1
-            waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+            if isinstance(one, dict):
+                waiting += (*one, *one.values())
+            elif isinstance(one, list):
+                waiting += one
+
+
+class _Keys(Visitor):
+    """An interpreter whose results are charged."""
+
+    def __init__(self, interpreter: _CountingInterpreter) -> None:
+        super().__init__()
+        self._interpreter = interpreter
+
+    def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._interpreter._charged(self._interpreter.visit(node, *args, **kwargs))

@@ -25,14 +25,21 @@ _IS_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next\b)'
 def entries(
     listing: Listing, values: Mapping[str, Any], base_url: str, shape: Expression | None = None
 ) -> Flow[Iterator[tuple[str, Document]]]:
-    """The refs of one page after the other, each with its entry as a document; at most :data:`MAX_PAGES` pages.
+    """The refs of one page after the other, each with its entry as a document.
 
     :param shape: what an entry is turned into.
+    :raises ReplyError: there are more than :data:`MAX_PAGES` pages, or they lead in a circle. An entry that is not
+        found in a part of the list may be in the rest of it.
     """
     found: list[tuple[str, Document]] = []
     call: Call | None = call_of(listing, values, is_read=True)
     number = 0
-    while call is not None and number < MAX_PAGES:
+    asked: set[tuple[str, object]] = set()
+    while call is not None:
+        if number == MAX_PAGES or (call.path, call.query) in asked:
+            problem = f"has more than {MAX_PAGES} pages" if number == MAX_PAGES else "leads to the same page again"
+            raise ReplyError(f"the list {call.method} {call.shown_path} {problem}")
+        asked.add((call.path, call.query))
         reply = yield from ask(call, retry=Retry(attempts=3))
         document = Document(call, reply, values["inputs"])
         items = listing.items.of(document)
@@ -51,7 +58,7 @@ def _next_call(
     page: Page | str | None, call: Call, document: Document, number: int, count: int, base_url: str
 ) -> Call | None:
     """The call for the next page; None where there is none."""
-    if page is None or not count:
+    if page is None:
         return None
     if not isinstance(page, Page):
         return _linked(call, _next_in(document.root("headers").get("link", "")), base_url)

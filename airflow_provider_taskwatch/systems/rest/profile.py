@@ -23,6 +23,7 @@ from .field import (
     Content,
     Duration,
     Headers,
+    HostPattern,
     ItemExpression,
     Path,
     Query,
@@ -33,7 +34,7 @@ from .field import (
 )
 
 FORMAT = 1
-_RANGE = re.compile(r"([0-9]{1,18})\.\.([0-9]{1,18})")
+RANGE = re.compile(r"([0-9]{1,18})\.\.([0-9]{1,18})")
 TIMEOUT = 86_400.0
 """Of a profile that names none, in seconds."""
 MAX_RESOLVED_BYTES = 16 * 1024
@@ -156,7 +157,7 @@ class Poll(Request):
             (range(int(hit[1]), int(hit[2]) + 1), Phase(name))
             for name, words in self.phases.items()
             for word in words
-            if (hit := _RANGE.fullmatch(word))
+            if (hit := RANGE.fullmatch(word))
         ]
         return sorted(found, key=lambda one: len(one[0]))
 
@@ -202,7 +203,7 @@ class Result(_Model):
     path: Path | None = None
     headers: Headers = {}
     link: ReplyExpressions | None = None
-    hosts: list[Annotated[str, Field(min_length=3)]] = []
+    hosts: list[HostPattern] = []
     select: ReplyExpression | None = None
     example: Example | None = None
 

@@ -17,8 +17,11 @@ from airflow_provider_taskwatch.core.wire import canonical_target
 from .profile import Ref
 
 LINK_CHARACTERS = 4000
+RESULT_LINK_CHARACTERS = 16_000
+"""Of a link to a result, which may hold a token."""
 
 _UNSAFE_IN_NAME = re.compile(r"[\s?#%\\\"'\x00-\x1f\x7f]|//|(?:^|/)\.{1,2}(?:/|$)")
+_UNSAFE_IN_RESULT = re.compile(r"[\s\\\x00-\x1f\x7f]")
 _UNSAFE_IN_LINK = re.compile(r"[\s#\\\x00-\x1f\x7f]|(?:^|/)\.{1,2}(?:[/?]|$)")
 
 
@@ -39,7 +42,11 @@ def checked_ref(ref: object, kind: Ref, noun: str, base_url: str) -> str:
     :raises ConfigurationError: it cannot be one of this kind.
     """
     if kind.kind == "link":
-        return link_below(_text_of(ref, noun), kind, base_url)
+        text = _text_of(ref, noun)
+        base = urlsplit(base_url).path
+        # A ref that was kept has lost the base already.
+        is_kept = text.startswith("/") and not text.startswith("//") and not _is_below(text.partition("?")[0], base)
+        return link_below(f"{base}{text}" if is_kept else text, kind, base_url)
     if kind.kind == "id":
         return safe_ref(ref, noun)
     text = _text_of(ref, noun).strip("/")
@@ -91,10 +98,22 @@ def link_below(link: str, kind: Ref, base_url: str, request_path: str = "/") -> 
             "where the remote does not know its own name, the profile may say 'link_host: ignore'"
         )
     base = urlsplit(base_url).path
-    if base and not (parts.path == base or parts.path.startswith(f"{base}/")):
-        raise ConfigurationError(f"the link {_shown(link)} is not below {base_url}, the base of the connection")
     path = parts.path[len(base) :] or "/"
-    return canonical_target(f"{path}?{parts.query}" if parts.query else path)
+    if not _is_below(parts.path, base) or not path.startswith("/") or path.startswith("//"):
+        raise ConfigurationError(f"the link {_shown(link)} is not below {base_url}, the base of the connection")
+    return _normal(f"{path}?{parts.query}" if parts.query else path, link)
+
+
+def _normal(target: str, link: str) -> str:
+    try:
+        return canonical_target(target)
+    except ConfigurationError:
+        pass
+    raise ConfigurationError(f"the link {_shown(link)} holds '%' without two hexadecimal digits, '.' or '..'")
+
+
+def _is_below(path: str, base: str) -> bool:
+    return not base or path == base or path.startswith(f"{base}/")
 
 
 def linked(link: object, hosts: Sequence[str], base_url: str) -> tuple[str, str]:
@@ -105,14 +124,17 @@ def linked(link: object, hosts: Sequence[str], base_url: str) -> tuple[str, str]
     """
     if not isinstance(link, str) or not link:
         raise ReplyError("the last reply has no link to the result")
-    parts = _split(urljoin(f"{base_url}/", link))
-    if parts is not None and _is_allowed(parts, hosts, base_url):
-        query = f"?{parts.query}" if parts.query else ""
-        return f"{parts.scheme}://{parts.netloc}", canonical_target(f"{parts.path or '/'}{query}")
     try:
         return "", link_below(link, _SAME_HOST, base_url)
     except ConfigurationError as error:
-        raise ReplyError(f"{error}; result.hosts of the profile may allow it, without credentials") from None
+        parts = None if _UNSAFE_IN_RESULT.search(link) or len(link) > RESULT_LINK_CHARACTERS else _split(link)
+        if parts is None or not _is_allowed(parts, hosts, base_url):
+            raise ReplyError(f"{error}; result.hosts of the profile may allow it, without credentials") from None
+    query = f"?{parts.query}" if parts.query else ""
+    try:
+        return f"{parts.scheme}://{parts.netloc.lower()}", _normal(f"{parts.path or '/'}{query}", link)
+    except ConfigurationError as error:
+        raise ReplyError(f"the result cannot be read: {error}") from None
 
 
 _SAME_HOST = Ref.model_construct(source=[], kind="link", link_host="refuse")
@@ -124,7 +146,11 @@ def _split(url: str) -> SplitResult | None:
         _ = parts.port
     except ValueError:
         return None
-    return parts if parts.hostname and "@" not in parts.netloc else None
+    return parts if _HOST.fullmatch(parts.hostname or "") and "@" not in parts.netloc else None
+
+
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+"""A backslash or an escape would be read as the end of the host by some libraries."""
 
 
 def _is_allowed(parts: SplitResult, hosts: Sequence[str], base_url: str) -> bool:
@@ -139,7 +165,11 @@ def _origin(base_url: str) -> str:
 
 
 def _shown(link: str) -> str:
-    return repr(link.partition("?")[0][:120])
+    """A link without its query, which may be signed, and without a user and a password."""
+    bare = link.partition("?")[0]
+    scheme, mark, rest = bare.partition("//")
+    host, slash, path = rest.partition("/")
+    return repr((f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}" if "@" in host else bare)[:120])
 
 
 def ref_in(value: object, kind: Ref, noun: str, base_url: str, request_path: str) -> str:

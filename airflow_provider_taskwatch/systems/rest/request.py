@@ -6,14 +6,16 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
+from airflow_provider_taskwatch.core.error import ConfigurationError
 from airflow_provider_taskwatch.core.plain import plain
 from airflow_provider_taskwatch.core.wire import Call, pairs
 
 from .profile import Request, Start
-from .template import filled, filled_texts, is_left_out
+from .template import Hidden, filled, filled_texts, is_left_out
 
 _START_IDS = uuid.UUID("5c1f6b0e-7b61-5f0e-9d1c-0a7f2f6c1f52")
 
@@ -78,6 +80,8 @@ def start_call(start: Start, values: Mapping[str, Any], *, again: bool = False) 
     :param again: whether it repeats an earlier one.
     """
     call = call_of(start, values, is_read=start.replay == "same")
+    if not call.is_replayable:
+        call = replace(call, is_consuming=True)  # a GET that starts a task is not sent again, either
     if not again or not (start.retry_query or start.retry_headers):
         return call
     return Call(
@@ -86,15 +90,15 @@ def start_call(start: Start, values: Mapping[str, Any], *, again: bool = False) 
         query=(*call.query, *pairs(filled_texts(start.retry_query, values))),
         headers={**call.headers, **filled_texts(start.retry_headers, values)},
         body=call.body,
+        is_consuming=call.is_consuming,
         is_replayable=call.is_replayable,
     )
 
 
 def _body(request: Request, values: Mapping[str, Any]) -> tuple[bytes | None, str]:
     if request.form is not None:
-        form = filled(request.form, values)
-        fields = {} if is_left_out(form) or form is None else form
-        return urlencode(pairs(fields)).encode(), "application/x-www-form-urlencoded"
+        fields = _fields("form", filled(request.form, values))
+        return urlencode(fields).encode(), "application/x-www-form-urlencoded"
     if request.multipart is not None:
         return _parts(filled(request.multipart, values))
     if request.body is None:
@@ -107,13 +111,21 @@ def _body(request: Request, values: Mapping[str, Any]) -> tuple[bytes | None, st
 
 def _parts(fields: Any) -> tuple[bytes, str]:
     """Text fields as ``multipart/form-data`` (RFC 7578). Equal fields give equal bytes."""
-    named = pairs({} if is_left_out(fields) or fields is None else fields)
+    named = _fields("multipart", fields)
     boundary = hashlib.sha256(json.dumps(named).encode()).hexdigest()
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{_in_quotes(name)}"\r\n\r\n{value}\r\n'
         for name, value in named
     ]
     return f"{''.join(parts)}--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def _fields(place: str, fields: Any) -> tuple[tuple[str, str], ...]:
+    if is_left_out(fields) or fields is None:
+        return ()
+    if not isinstance(fields, Mapping):
+        raise ConfigurationError(f"{place} must be an object with the names and values of fields")
+    return pairs(fields)
 
 
 def _in_quotes(name: str) -> str:
@@ -141,4 +153,7 @@ class _Hidden(dict[str, str]):
     """Stands for the secrets where a request is shown."""
 
     def get(self, name: str, default: Any = None) -> str:
-        return "***"
+        return _HIDDEN
+
+
+_HIDDEN = Hidden("***")

@@ -14,6 +14,7 @@ from airflow_provider_taskwatch.core.wire import Reply, get
 
 from .document import Document
 from .expression import Expression
+from .profile import RANGE
 from .reading import first_value, read_observation
 from .template import Placeholder, Template
 
@@ -72,12 +73,23 @@ def problems(profile: Profile) -> list[str]:
     found = [*_places(profile), *_start_problems(profile)]
     for name, stage in profile.stages.items():
         found += _stage_problems(_prefix(profile, name), stage)
+    found += _repeated_stages(profile)
     for place, listing in (("find.page", profile.find), ("list.page", profile.many)):
         found += _page_problems(place, listing.page) if listing else ()
     found += _result_problems(profile.result)
     if len({stage.cancel is None for stage in profile.stages.values()}) > 1:
         found.append("cancel: give it for each stage, or for none; a task may be cancelled in any of them")
     return found or list(_example_problems(profile))
+
+
+def _repeated_stages(profile: Profile) -> Iterator[str]:
+    seen: set[str] = set()
+    stage, place = profile.then, "then"
+    while stage is not None:
+        if stage.name in seen:
+            yield f"{place}.name: {stage.name!r} is the name of an earlier stage; a ref names its stage"
+        seen.add(stage.name)
+        stage, place = stage.then, f"{place}.then"
 
 
 def _result_problems(result: Result | None) -> Iterator[str]:
@@ -134,6 +146,9 @@ def _start_problems(profile: Profile) -> Iterator[str]:
         )
     if profile.find is not None and "marker" not in {one.name for one in placeholders_in(start)}:
         yield "find: the start leaves no {marker}"
+    for place, fields in (("form", start.form), ("multipart", start.multipart)):
+        if fields is not None and not isinstance(fields, (dict, Template)):
+            yield f"start.{place}: it must be an object with the names and values of fields"
     if sum(one is not None for one in (start.body, start.form, start.multipart)) > 1:
         yield "start: give one of body, form and multipart"
 
@@ -195,6 +210,8 @@ def _word_problems(before: str, stage: Stage) -> Iterator[str]:
                 yield f"{before}poll.phases.otherwise: it must be one of {', '.join(_OTHERWISE)}"
             continue
         for word in words:
+            if (numbers := RANGE.fullmatch(word)) and int(numbers[1]) > int(numbers[2]):
+                yield f"{before}poll.phases: {word!r} has no number; the smaller one is first"
             if known.setdefault(word, phase) != phase:
                 yield f"{before}poll.phases: {word!r} is {known[word]} and {phase}; words are compared without case"
 

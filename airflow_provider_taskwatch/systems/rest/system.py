@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_taskwatch.core.error import ConfigurationError, NotFoundError, RemoteError, ReplyError
+from airflow_provider_taskwatch.core.error import (
+    ConfigurationError,
+    NotFoundError,
+    RemoteError,
+    ReplyError,
+    TaskWatchError,
+)
 from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, nothing, unreadable
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.record import Started
@@ -159,7 +165,17 @@ class RestTasks(SystemDefaults):
             return Started(ref=self.chosen_ref(start_id, marker))
         if reply.status not in start.accepted:
             raise unreadable(first, reply, f"is not one of {', '.join(map(str, start.accepted))}, which mean started")
-        return self._started(first, reply, request)
+        started = self._started(first, reply, request)
+        return started if started.ended is None else (yield from self._with_result(started, started.ended))
+
+    def _with_result(self, started: Started, ended: Observation) -> Flow[Started]:
+        """A start that has shown the end, with the result; without that, the task is waited for by its ref."""
+        try:
+            return replace(started, ended=(yield from self.complete(ended, {})))
+        except TaskWatchError as error:
+            if started.ref is None:
+                raise ReplyError(f"the task has ended at once, and its result cannot be read: {error}") from error
+            return replace(started, ended=None)
 
     def _started(self, call: Call, reply: Reply, request: Mapping[str, Any]) -> Started:
         assert self.profile.start is not None  # noqa: S101 - for mypy
@@ -231,13 +247,23 @@ class RestTasks(SystemDefaults):
         found: dict[str, Observation] = {}
         for batch in batches(wanted, many.max if by_id else max(1, len(wanted))):
             values = self._values(refs=list(batch))
-            for ref, document in (yield from entries(many, values, self.remote.base_url, many.shape)):
+            for listed, document in (yield from entries(many, values, self.remote.base_url, many.shape)):
+                ref = self._listed(listed, document)
                 if ref in batch:
                     found[ref] = self._read(ref, self.profile, document)
         gone = {ref: absent(ref) for ref in wanted if ref not in found} if many.absent == "lost" else {}
         if many.ended == "single":
             found = {ref: seen for ref, seen in found.items() if not seen.phase.is_final}
         return {**gone, **found}
+
+    def _listed(self, ref: str, document: Document) -> str:
+        """The ref of an entry in the form in which we keep it; empty where it is none."""
+        if self.profile.ref.kind == "id":
+            return ref
+        try:
+            return ref_in(ref, self.profile.ref, self.noun, self.remote.base_url, document.path)
+        except ReplyError:
+            return ""
 
     def complete(self, seen: Observation, options: Options) -> Flow[Observation]:
         result = self.profile.result

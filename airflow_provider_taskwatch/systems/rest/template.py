@@ -82,13 +82,22 @@ class Placeholder:
         return f"there is no {{{self.name}}} here"
 
     def _number(self, value: Any) -> int:
-        try:
-            return int(str(value))
-        except ValueError:
-            raise ConfigurationError(f"{{{self.name}:int}} needs a whole number, not {value!r:.80}") from None
+        if isinstance(value, Hidden):
+            return 0
+        if isinstance(value, bool) or not _WHOLE.fullmatch(str(value)):
+            shown = "" if self.root == "secret" else f", not {value!r:.80}"
+            raise ConfigurationError(f"{{{self.name}:int}} needs a whole number{shown}")
+        return int(value)
 
 
 _ABSENT: Final = object()
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,4000}\s*", re.ASCII)
+
+
+class Hidden(str):
+    """Stands for a secret where a request is shown."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +135,31 @@ class Template:
         return "".join(texts)
 
     def path(self, values: Mapping[str, Any]) -> str:
-        """The text with each value percent-encoded."""
-        texts = []
+        """The text with each value percent-encoded.
+
+        :raises ConfigurationError: an empty value would lead to another path.
+        """
+        path = ""
         for part in self.parts:
             if isinstance(part, Placeholder):
                 value = part.value(values)
-                texts.append("" if value is _ABSENT else _as_path(part, _as_text(part, value)))
+                text = "" if value is _ABSENT else _as_path(part, _as_text(part, value))
+                if not text and not part.is_optional and "?" not in path:
+                    raise ConfigurationError(f"{{{part.name}}} is empty, so that the path would be another one")
+                path += text
             else:
-                texts.append(part)
-        return "".join(texts)
+                path += part
+        return path
 
 
 def _as_text(placeholder: Placeholder, value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or value is None:
+    if value is None:
+        raise ConfigurationError(
+            f"{{{placeholder.name}}} is null; give a value, or write {{{placeholder.name}?}} to leave the field out"
+        )
+    if isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, (int, float)):
         return str(value)
