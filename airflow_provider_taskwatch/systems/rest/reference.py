@@ -83,7 +83,7 @@ def link_below(link: str, kind: Ref, base_url: str, request_path: str = "/") -> 
     :param request_path: of the request whose reply holds the link, which a relative link is relative to.
     :raises ConfigurationError: it leads elsewhere. The message does not show its query, which may be signed.
     """
-    if len(link) > LINK_CHARACTERS or _UNSAFE_IN_LINK.search(link) or not link.isprintable():
+    if len(link) > LINK_CHARACTERS + len(base_url) or _UNSAFE_IN_LINK.search(link) or not link.isprintable():
         raise ConfigurationError(
             f"the link {_shown(link)} has more than {LINK_CHARACTERS} characters, or holds blanks, '..', '#' or '\\'"
         )
@@ -101,7 +101,10 @@ def link_below(link: str, kind: Ref, base_url: str, request_path: str = "/") -> 
     path = parts.path[len(base) :] or "/"
     if not _is_below(parts.path, base) or not path.startswith("/") or path.startswith("//"):
         raise ConfigurationError(f"the link {_shown(link)} is not below {base_url}, the base of the connection")
-    return _normal(f"{path}?{parts.query}" if parts.query else path, link)
+    target = _normal(f"{path}?{parts.query}" if parts.query else path, link)
+    if len(target) > LINK_CHARACTERS:
+        raise ConfigurationError(f"the link {_shown(link)} has more than {LINK_CHARACTERS} characters")
+    return target
 
 
 def _normal(target: str, link: str) -> str:

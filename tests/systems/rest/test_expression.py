@@ -181,7 +181,7 @@ def test_the_inputs_of_an_expression_are_known(text: str, names: set[str]) -> No
         ("avg(body.none)", None),
         ("length(`1`)", None),
         ("join(body.a, body.none)", None),
-        ("join(`x`)", None),
+        ("join('x')", None),
         ("request", None),
     ],
 )
