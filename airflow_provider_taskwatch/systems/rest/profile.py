@@ -282,7 +282,7 @@ class Stage(_Model):
     cancel: Cancel | None = None
     then: Then | None = None
 
-    @cached_property
+    @property
     def stages(self) -> Mapping[str, Stage]:
         """This stage and those after it, by their names; the first has none."""
         made: dict[str, Stage] = {"": self}

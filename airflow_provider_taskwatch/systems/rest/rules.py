@@ -147,7 +147,8 @@ def _start_problems(profile: Profile) -> Iterator[str]:
     if profile.find is not None and "marker" not in {one.name for one in placeholders_in(start)}:
         yield "find: the start leaves no {marker}"
     for place, fields in (("form", start.form), ("multipart", start.multipart)):
-        if fields is not None and not isinstance(fields, (dict, Template)):
+        is_placeholder = isinstance(fields, Template) and isinstance(fields.parts[0], Placeholder)
+        if not (fields is None or isinstance(fields, dict) or is_placeholder):
             yield f"start.{place}: it must be an object with the names and values of fields"
     if sum(one is not None for one in (start.body, start.form, start.multipart)) > 1:
         yield "start: give one of body, form and multipart"
