@@ -23,7 +23,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "versions.md"
 def test_the_script_reads_an_option_that_a_command_prints(tmp_path: Path) -> None:
     """Airflow 3.1 knows that the option has this form only when it was asked to look at providers."""
     env = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__TASKWATCH__CALLBACK_SECRETS_CMD": f"echo {SECRET}",
         "AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": "http://127.0.0.1:1/taskwatch",

@@ -248,7 +248,7 @@ class RestTasks(SystemDefaults):
         for batch in batches(wanted, many.max if by_id else max(1, len(wanted))):
             values = self._values(refs=list(batch))
             for listed, document in (yield from entries(many, values, self.remote.base_url, many.shape)):
-                ref = self._listed(listed, document)
+                ref = self._listed(listed)
                 if ref in batch:
                     found[ref] = self._read(ref, self.profile, document)
         gone = {ref: absent(ref) for ref in wanted if ref not in found} if many.absent == "lost" else {}
@@ -256,13 +256,13 @@ class RestTasks(SystemDefaults):
             found = {ref: seen for ref, seen in found.items() if not seen.phase.is_final}
         return {**gone, **found}
 
-    def _listed(self, ref: str, document: Document) -> str:
+    def _listed(self, ref: str) -> str:
         """The ref of an entry in the form in which we keep it; empty where it is none."""
         if self.profile.ref.kind == "id":
             return ref
         try:
-            return ref_in(ref, self.profile.ref, self.noun, self.remote.base_url, document.path)
-        except ReplyError:
+            return checked_ref(ref, self.profile.ref, self.noun, self.remote.base_url)
+        except ConfigurationError:
             return ""
 
     def complete(self, seen: Observation, options: Options) -> Flow[Observation]:
