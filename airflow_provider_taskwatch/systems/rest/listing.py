@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_taskwatch.core.error import ConfigurationError, ReplyError
@@ -22,16 +22,20 @@ _NEXT_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"[^"]*"|[^\s"
 _IS_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next\b)', re.IGNORECASE)
 
 
-def entries(
-    listing: Listing, values: Mapping[str, Any], base_url: str, shape: Expression | None = None
-) -> Flow[Iterator[tuple[str, Document]]]:
-    """The refs of one page after the other, each with its entry as a document.
+def read_list(
+    listing: Listing,
+    values: Mapping[str, Any],
+    base_url: str,
+    take: Callable[[str, Document], bool],
+    shape: Expression | None = None,
+) -> Flow[None]:
+    """Reads one page after the other, until an entry is the last one that is needed.
 
+    :param take: called with the ref of each entry, and the entry as a document; whether no more are needed.
     :param shape: what an entry is turned into.
     :raises ReplyError: there are more than :data:`MAX_PAGES` pages, or they lead in a circle. An entry that is not
         found in a part of the list may be in the rest of it.
     """
-    found: list[tuple[str, Document]] = []
     call: Call | None = call_of(listing, values, is_read=True)
     number = 0
     asked: set[tuple[str, object]] = set()
@@ -47,11 +51,12 @@ def entries(
             raise ReplyError(f"the reply to {call.method} {call.shown_path} has no list at {listing.items.text!r}")
         for item in items:
             value = listing.ref.of_item(item)
-            if isinstance(value, (str, int)) and not isinstance(value, bool):
-                found.append((str(value), Document.of_item(shape.of_item(item) if shape else item, document)))
+            if not isinstance(value, (str, int)) or isinstance(value, bool):
+                continue
+            if take(str(value), Document.of_item(shape.of_item(item) if shape else item, document)):
+                return
         number += 1
         call = _next_call(listing.page, call, document, number, len(items), base_url)
-    return iter(found)
 
 
 def _next_call(

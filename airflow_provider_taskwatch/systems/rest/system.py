@@ -28,7 +28,7 @@ from airflow_provider_taskwatch.core.wire import Call, Reply, get
 
 from .document import Document
 from .expression import Expression
-from .listing import batches, entries, fits
+from .listing import batches, fits, read_list
 from .profile import Cancel, Profile, Result, Stage, hash_of, watched_part
 from .reader import read_profile
 from .reading import first_value, read_observation, result_of
@@ -246,11 +246,15 @@ class RestTasks(SystemDefaults):
         by_id = "refs" in roots_of(many)
         found: dict[str, Observation] = {}
         for batch in batches(wanted, many.max if by_id else max(1, len(wanted))):
-            values = self._values(refs=list(batch))
-            for listed, document in (yield from entries(many, values, self.remote.base_url, many.shape)):
-                ref = self._listed(listed)
-                if ref in batch:
+            missing = set(batch)
+
+            def take(listed: str, document: Document, missing: set[str] = missing) -> bool:
+                if (ref := self._listed(listed)) in missing:
+                    missing.remove(ref)
                     found[ref] = self._read(ref, self.profile, document)
+                return not missing
+
+            yield from read_list(many, self._values(refs=list(batch)), self.remote.base_url, take, many.shape)
         gone = {ref: absent(ref) for ref in wanted if ref not in found} if many.absent == "lost" else {}
         if many.ended == "single":
             found = {ref: seen for ref, seen in found.items() if not seen.phase.is_final}
@@ -315,10 +319,15 @@ class RestTasks(SystemDefaults):
             seen = yield from self.observe(marker)
             return None if seen.phase is Phase.LOST and not seen.status else marker
         values = self._values(marker=marker)
-        for ref, document in (yield from entries(find, values, self.remote.base_url)):
+        found: list[str] = []
+
+        def take(ref: str, document: Document) -> bool:
             if fits(find.where, document, values):
-                return self.check_ref(ref)
-        return None
+                found.append(self.check_ref(ref))
+            return bool(found)
+
+        yield from read_list(find, values, self.remote.base_url, take)
+        return found[0] if found else None
 
     def page(self, ref: str) -> Mapping[str, str]:
         inputs = {name: str(value) for name, value in self.inputs.items() if isinstance(value, (str, int))}

@@ -906,16 +906,16 @@ LISTS = [
     ),
     (
         "airflow-dag-run",
-        ["r0", "r1"],
+        ["r0", "r100"],
         [
             reply(200, {"dag_runs": [{"dag_run_id": f"r{at}", "state": "queued"} for at in range(100)]}),
-            reply(200, {"dag_runs": []}),
+            reply(200, {"dag_runs": [{"dag_run_id": "r100", "state": "queued"}]}),
         ],
         [
             "GET /api/v2/dags/nightly/dagRuns?limit=100&order_by=-run_after&state=queued&state=running",
             "GET /api/v2/dags/nightly/dagRuns?limit=100&offset=100&order_by=-run_after&state=queued&state=running",
         ],
-        {"r0": Phase.PENDING, "r1": Phase.PENDING},
+        {"r0": Phase.PENDING, "r100": Phase.PENDING},
     ),
     (
         "awx-job",
