@@ -58,8 +58,9 @@ check: $(READY) ## Run ruff, mypy and import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(READY) ## Write docs/reference.md anew from the code
+docs: $(READY) ## Write docs/reference.md and docs/presets.md anew from the code and the presets
 	$(BIN)/python -m docs.make_reference
+	$(BIN)/python -m docs.make_presets
 
 hooks: $(READY) ## Have git run the checks of a change before each commit
 	$(BIN)/pre-commit install

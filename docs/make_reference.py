@@ -24,6 +24,7 @@ from airflow_provider_taskwatch.core.error import TaskWatchError
 from airflow_provider_taskwatch.get_provider_info import get_provider_info
 from airflow_provider_taskwatch.link import RemoteTaskLink
 from airflow_provider_taskwatch.sandbox.server import running
+from docs.table import table
 
 PAGE = Path(__file__).with_name("reference.md")
 PACKAGE = airflow_provider_taskwatch.__name__
@@ -274,7 +275,7 @@ def _class(cls: type, *, shared: Mapping[str, str]) -> list[str]:
 
 
 def _argument_table(known: Iterable[Argument]) -> list[str]:
-    return _table(
+    return table(
         ("argument", "type", "default", "template", "meaning"),
         (
             (
@@ -313,7 +314,7 @@ def _results() -> list[str]:
     shown = [
         "## Results and XComs",
         "",
-        *_table(("XCom key", "holds"), ((f"`{name}`", meaning) for name, meaning in XCOMS.items())),
+        *table(("XCom key", "holds"), ((f"`{name}`", meaning) for name, meaning in XCOMS.items())),
         "",
         _RESULTS,
     ]
@@ -321,7 +322,7 @@ def _results() -> list[str]:
         for cls in found:
             keys = field_lines(cls, "result")
             shown += ["", f"### Result: {name}, {cls.__name__.removesuffix('Sensor')}", ""]
-            shown += _table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in keys.items()))
+            shown += table(("key", "meaning"), ((f"`{key}`", meaning) for key, meaning in keys.items()))
     return shown
 
 
@@ -337,7 +338,7 @@ def _hooks() -> list[str]:
     for cls in hooks():
         shown += ["", *_class(cls, shared={})]
         if methods := list(_methods(cls)):
-            shown += ["", *_table(("method", "what it does"), methods)]
+            shown += ["", *table(("method", "what it does"), methods)]
     return shown
 
 
@@ -358,7 +359,7 @@ def _options() -> list[str]:
     return [
         _OPTIONS,
         "",
-        *_table(
+        *table(
             ("option", "type", "default", "meaning"),
             (
                 (f"`{name}`", one["type"], f"`{one['default']}`" if one["default"] else "not set", _option(one))
@@ -420,7 +421,7 @@ def _field_table(known: Mapping[str, Any]) -> list[str]:
         kind = " or ".join(f"`{each}`" for each in schema["enum"]) if "enum" in schema else schema["type"][0]
         default = f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
         rows.append((f"`{name}`", kind, default, one["description"] or one["label"]))
-    return _table(("field", "type", "default", "meaning"), rows)
+    return table(("field", "type", "default", "meaning"), rows)
 
 
 def _commands() -> list[str]:
@@ -429,7 +430,7 @@ def _commands() -> list[str]:
     for one in cli.COMMANDS:
         usage = " ".join([cli.NAME, one.name, *map(_usage, one.arguments)])
         shown += ["", f"### `{cli.NAME} {one.name}`", "", f"{one.help}.", "", "```", usage, "```", ""]
-        shown += _table(("argument", "default", "meaning"), map(_argument, one.arguments))
+        shown += table(("argument", "default", "meaning"), map(_argument, one.arguments))
     return shown
 
 
@@ -451,7 +452,7 @@ def _metrics() -> list[str]:
     rows = [(f"`taskwatch.{name}`", "counter", meaning) for name, meaning in COUNTERS.items()]
     rows += [(f"`taskwatch.{name}`", "timing, ms", meaning) for name, meaning in TIMINGS.items()]
     intro = "They go to Airflow's own metrics (StatsD or OpenTelemetry), below Airflow's prefix."
-    return ["## Metrics", "", intro, "", *_table(("name", "kind", "counts"), rows)]
+    return ["## Metrics", "", intro, "", *table(("name", "kind", "counts"), rows)]
 
 
 def metrics_in_source() -> set[str]:
@@ -517,7 +518,7 @@ def _sandbox() -> list[str]:
         "",
         "### Stages and options of a rule, keys of an event",
         "",
-        *_table(
+        *table(
             ("remote", "share of the duration: status", "options of a rule", "keys of an event"),
             (
                 (name, _stages(known["systems"][name]), _names(remote.options), _names(remote.event_keys))
@@ -527,7 +528,7 @@ def _sandbox() -> list[str]:
         "",
         "### Faults",
         "",
-        *_table(("fault", "what it does"), ((f"`{name}`", text) for name, text in known["faults"]["names"].items())),
+        *table(("fault", "what it does"), ((f"`{name}`", text) for name, text in known["faults"]["names"].items())),
         "",
         "### Keys of a fault",
         "",
@@ -535,18 +536,18 @@ def _sandbox() -> list[str]:
         "",
         "### Settings",
         "",
-        *_table(("remote", "setting", "default", "meaning"), _settings(known["systems"], settings)),
+        *table(("remote", "setting", "default", "meaning"), _settings(known["systems"], settings)),
     ]
 
 
 def _keys(known: Mapping[str, Any], meanings: Mapping[str, str]) -> list[str]:
     rows = ((f"`{name}`", f"`{json.dumps(value)}`", meanings.get(name, "")) for name, value in known.items())
-    return _table(("key", "default", "meaning"), rows)
+    return table(("key", "default", "meaning"), rows)
 
 
 def _outcomes(known: Mapping[str, Any]) -> list[str]:
     systems = known["systems"]
-    return _table(
+    return table(
         ("outcome", "meaning", *systems),
         (
             (f"`{name}`", text, *(str(one["outcomes"].get(name, "")) for one in systems.values()))
@@ -569,14 +570,6 @@ def _settings(systems: Mapping[str, Any], classes: Mapping[str, type]) -> Iterat
         for one in fields(cls):
             default = f"`{json.dumps(shown[one.name])}`" if one.name in shown else "of the sandbox"
             yield system, f"`{one.name}`", default, meanings.get(one.name, "")
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    return [
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
-        *(f"| {' | '.join(one.replace('|', chr(92) + '|') for one in row)} |" for row in rows),
-    ]
 
 
 if __name__ == "__main__":

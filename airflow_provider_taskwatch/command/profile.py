@@ -84,14 +84,14 @@ def _check(name: str) -> None:
 
     found = find_profile(name)
     say("green", "OK", f"{found.where}: {found.profile.title or found.profile.name or name}")
-    for head, text in _facts(found.profile):
+    for head, text in facts(found.profile):
         say("", f"    {head:<12}", text)
     for text in _gaps(found.profile):
         say("yellow", "!!", text)
 
 
-def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
-    """What a profile can do."""
+def facts(profile: Profile) -> Iterator[tuple[str, str]]:
+    """What a profile can do: pairs of a subject and a text."""
     from airflow_provider_taskwatch.systems.rest.rules import input_names, needed_inputs
 
     used, needed = input_names(profile), needed_inputs(profile)
@@ -114,9 +114,7 @@ def _start_of(profile: Profile) -> str:
         return "none: its tasks can only be waited for"
     if start.replay:
         return "is sent again after a lost reply: a repeat names the same task"
-    if start.conflict:
-        return "is sent again after a lost reply: 409 says that the task exists"
-    return "is looked up after a lost reply" if profile.find else "a person decides after a lost reply"
+    return "is looked up after a lost reply" if profile.keeps_marker else "a person decides after a lost reply"
 
 
 def _gaps(profile: Profile) -> Iterator[str]:

@@ -94,7 +94,7 @@ def test_a_check_says_what_a_profile_can_do(run: Run, tmp_path: Path) -> None:
     [
         (WORKFLOW, "is looked up after a lost reply", "by its marker"),
         (REPLAYED, "a repeat names the same task", "no"),
-        (CHOSEN, "409 says that the task exists", "by the id that we choose"),
+        (CHOSEN, "is looked up after a lost reply", "by the id that we choose"),
     ],
 )
 def test_a_check_says_what_happens_after_a_lost_reply(
