@@ -6,22 +6,26 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_taskwatch.config.profile import find_profile
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import running
+from docs.report_api import Reports
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 480.0
 """Each command takes seconds on a quiet machine; the DAG's own retries alone would take 600."""
 
 OURS = {
-    "https://ae.example.com:8088": "http://127.0.0.1:8900/automic/ae/api/v1",
-    "100/USER/DEPARTMENT": "100/AIRFLOW/AIRFLOW",
-    "PASSWORD": "sandbox-secret",
-    "4711": "1000001",
+    "https://api.github.com": "http://127.0.0.1:8900/github-workflow",
+    "TOKEN": "sandbox-secret",
+    "4711": "22218765310",
 }
 """What a reader puts in the place of an example."""
 
@@ -42,7 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Airflow's home, with the DAG of the quickstart."""
     home = tmp_path_factory.mktemp("airflow")
     (home / "dags").mkdir()
-    (home / "dags" / "nightly_load.py").write_text(block("docs/quickstart.md", "python", "DAG("))
+    (home / "dags" / "nightly_build.py").write_text(block("docs/quickstart.md", "python", "DAG("))
     run(home, "airflow db migrate")
     return home
 
@@ -71,7 +75,9 @@ def run(home: Path, script: str) -> str:
 @pytest.fixture
 def at_sandbox(home: Path) -> Iterator[dict[str, str]]:
     """What to put in the place of examples, while a sandbox runs on a port of its own."""
-    with running() as box:
+    sandbox = Sandbox()
+    sandbox.play(find_profile("github-workflow").content)
+    with running(sandbox) as box:
         yield {"http://127.0.0.1:8900": box.url}
 
 
@@ -102,6 +108,53 @@ def test_readme_shows_a_part_of_the_quickstart() -> None:
 @pytest.mark.process
 def test_a_dag_is_tested_as_the_page_on_the_sandbox_says(home: Path) -> None:
     (home / "tests").mkdir()
-    (home / "tests" / "test_nightly_load.py").write_text(block("docs/sandbox.md", "python", "nightly_load.test()"))
+    (home / "tests" / "test_nightly_build.py").write_text(block("docs/sandbox.md", "python", "nightly_build.test()"))
     (home / "tests" / "test_hook.py").write_text(block("docs/sandbox.md", "python", "def test_my_hook_code"))
     assert "2 passed" in run(home, f"{sys.executable} -m pytest -q -p no:cacheprovider tests")
+
+
+YOUR_API = "docs/your-api.md"
+
+
+@contextmanager
+def report_api() -> Iterator[str]:
+    """The API of the page, on a port of its own."""
+    with Reports(0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.url
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def parts_of(shown: str) -> list[str]:
+    """What must be there of lines in which dots stand for anything."""
+    return [part.strip() for line in shown.splitlines() for part in line.split("...") if part.strip()]
+
+
+@pytest.mark.process
+def test_a_new_api_gets_from_curl_to_a_dag(home: Path) -> None:
+    """Each command of the page is typed, but for those that serve, and each line that it shows is seen."""
+    folder = home / "dags"
+    (folder / "report.yaml").write_text(block(YOUR_API, "yaml", "profile: 1"))
+    (folder / "daily_report.py").write_text(block(YOUR_API, "python", "DAG("))
+    *typed, last = [one for one in blocks(YOUR_API, "bash") if not re.match("python|taskwatch sandbox", one)]
+    sandbox = Sandbox()
+    sandbox.play(find_profile(str(folder / "report.yaml")).content, str(folder / "report.yaml"))
+    with report_api() as url, running(sandbox) as box:
+        (folder / "recording.yaml").write_text(block(YOUR_API, "yaml", "interactions:"))
+        scripts = ["".join(typed), f"cd dags; exec 2>&1\n{last.rstrip()} || true"]
+        for example, ours in (("http://127.0.0.1:8902/v1", url), ("http://127.0.0.1:8900", box.url)):
+            assert any(example in one for one in scripts)
+            scripts = [one.replace(example, ours) for one in scripts]
+        shown, failed = (run(home, one) for one in scripts)
+
+    for text in blocks(YOUR_API, ""):
+        for part in parts_of(text.replace("http://127.0.0.1:8902/v1", url)):
+            if "percent" not in part:
+                assert part in shown
+    assert "ok  read        the credentials are accepted" in shown
+    assert "report r-1: succeeded (done) 100 %" in shown
+    assert "failed (error): no data" in failed
