@@ -30,9 +30,9 @@ _HEAD = """\
 
 `make docs` writes this page from the files: edit a file, not the page.
 
-A preset comes with the package: `profile="NAME"` is enough. A copy is a file to put beside your DAG, or into `[taskwatch]
-profiles_folder`. Both were written from the document in the last column but one, and compared with what the last column says;
-none was run against the vendor's service. `taskwatch profile show NAME` prints a preset, and
+A preset comes with the package: `profile="NAME"` is enough. A copy is a file to put beside your DAG, or into the folder
+of `[taskwatch] profiles_folder`. Both were written from the document in the last column but one, and compared with what
+the last column says; none was run against the vendor's service. `taskwatch profile show NAME` prints a preset, and
 `{"preset": "NAME", ...}` changes one. [profiles.md](profiles.md) describes the fields."""
 
 _COPIES = """\
@@ -55,7 +55,15 @@ def page() -> str:
 
 def _table(files: Sequence[Path], link: str) -> list[str]:
     return table(
-        ("profile", "tasks", "after a lost reply, a start", "cancel", "many at once", "document, read", "checked against"),
+        (
+            "profile",
+            "tasks",
+            "after a lost reply, a start",
+            "cancel",
+            "many at once",
+            "document, read",
+            "checked against",
+        ),
         (_row(file.stem, find_profile(str(file)).profile, link) for file in files),
     )
 

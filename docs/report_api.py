@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -41,7 +42,9 @@ class Reports(ThreadingHTTPServer):
         """A report as the API shows it."""
         report = self.reports[ref]
         percent = min(100, int(100 * (time.monotonic() - report["started"]) / SECONDS))
-        state = "cancelled" if report["cancelled"] else "done" if percent == 100 else "rendering" if percent else "queued"
+        state = (
+            "cancelled" if report["cancelled"] else "done" if percent == 100 else "rendering" if percent else "queued"
+        )
         shown: dict[str, Any] = {"id": ref, "state": state, "percent": percent}
         if state == "done":
             shown |= {"pages": 12, "url": f"{self.url}/files/{report['day']}.pdf"}
@@ -53,13 +56,13 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Reports
 
-    def do_POST(self) -> None:  # noqa: N802 - the library's name
+    def do_POST(self) -> None:
         """Start a report."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
         if self._is_allowed():
             self._answer(202, self.server.start(body.get("day", ""), self.headers.get("Idempotency-Key", "")))
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Read a report, or the list of all."""
         if not self._is_allowed():
             return
@@ -71,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, {"error": "no such report"})
 
-    def do_DELETE(self) -> None:  # noqa: N802
+    def do_DELETE(self) -> None:
         """Cancel a report."""
         if not self._is_allowed():
             return
@@ -106,7 +109,5 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     with Reports(*map(int, sys.argv[1:2])) as server:
         print(f"reports at {server.url}, API key {KEY}; Ctrl+C ends it", flush=True)
-        try:
+        with suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            pass

@@ -25,7 +25,7 @@ SECONDS = 480.0
 OURS = {
     "https://api.github.com": "http://127.0.0.1:8900/github-workflow",
     "TOKEN": "sandbox-secret",
-    "4711": "22218765310",
+    "4711": "821004001",
 }
 """What a reader puts in the place of an example."""
 
@@ -93,8 +93,8 @@ def test_the_quickstart_leads_to_a_green_task(home: Path, at_sandbox: dict[str, 
 
     assert len(re.findall(r"^ok +read", shown, re.MULTILINE)) == 2
     assert "Dag run in success state" in shown
-    for line in block("docs/quickstart.md", "", "started execution").splitlines():
-        assert line.removesuffix("...") in shown
+    for part in parts_of(block("docs/quickstart.md", "", "started run")):
+        assert part in shown
 
 
 def test_readme_shows_a_part_of_the_quickstart() -> None:
