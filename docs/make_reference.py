@@ -130,6 +130,7 @@ def prose(thing: Any) -> str:
 def markdown(text: str) -> str:
     """A piece of a docstring on one line: roles lose their path, literals get single backticks."""
     text = re.sub(r":\w+:`~?[\w.]*?(\w+)`", r"`\1`", text)
+    text = re.sub(r"\bdocs/([\w-]+\.md)", r"[\1](\1)", text)
     return re.sub(r"\s+", " ", text.replace("``", "`")).strip()
 
 
@@ -140,6 +141,13 @@ def operators(folder: str) -> Iterator[tuple[str, list[type]]]:
         found = [one for module in modules for one in vars(module).values() if _is_usable(one, module.__name__)]
         if found:
             yield entry["integration-name"], found
+
+
+def decorators(integration: str) -> list[Mapping[str, str]]:
+    """The task decorators of an integration: ``decorators/rest.py`` stands beside ``operators/rest.py``."""
+    entries = [one["python-modules"] for one in INFO["operators"] if one["integration-name"] == integration]
+    known = {module.replace(".operators.", ".decorators.") for modules in entries for module in modules}
+    return [one for one in INFO["task-decorators"] if one["class-name"].rpartition(".")[0] in known]
 
 
 def hooks() -> list[type]:
@@ -230,7 +238,8 @@ All other arguments are those of Airflow's `BaseOperator` and `BaseSensorOperato
 
 _RESULTS = """\
 An operator and a sensor of the same system have the same result. What a remote leaves out is `None`.
-[results.md](results.md) says how much an XCom holds."""
+[results.md](results.md) says how much an XCom holds. A profile says itself what its tasks return, in `result.select`;
+[presets.md](presets.md) lists the keys of each preset. Without a `result` the keys are those of *RestTask* below."""
 
 _OPTIONS = """\
 ## Options
@@ -255,6 +264,15 @@ def _operators() -> list[str]:
         shown += ["", f"### {name}"]
         for cls in found:
             shown += ["", *_class(cls, shared=_SHARED)]
+        for one in decorators(name):
+            shown += [
+                "",
+                f"#### @task.{one['name']}",
+                "",
+                "`from airflow.sdk import task`",
+                "",
+                prose(load(one["class-name"])),
+            ]
     return shown
 
 

@@ -81,7 +81,10 @@ class RestDecoratedOperator(DecoratedOperator, RestTaskOperator):
 
 
 def rest_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
-    """Make a function into a task at any REST API; ``kwargs`` are those of the operator, without ``inputs``.
+    """Makes a function into a task at any REST API: what it returns, a dict, is the inputs.
+
+    The arguments are those of :class:`~..operators.rest.RestTaskOperator`, without ``inputs``. The function runs in
+    each attempt, before anything is sent. Where it returns other inputs on a retry, ``on_changed_inputs`` applies.
 
     :raises ConfigurationError: for a bare ``@task.rest``, as a task needs a connection, at least.
     """

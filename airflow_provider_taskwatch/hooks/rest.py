@@ -35,7 +35,7 @@ class RestHook(SystemHook):
         return RestRemote(self.settings)
 
     def tasks(self, profile: Profile, inputs: Mapping[str, Any]) -> RestTasks:
-        """The tasks of a profile with some inputs."""
+        """The tasks of a profile with some inputs: flows to start, read, cancel and find one, for :meth:`run`."""
         return self.system.tasks(profile, inputs)
 
     def _probe(self) -> Flow[str]:

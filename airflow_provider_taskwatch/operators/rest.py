@@ -30,9 +30,9 @@ CHANNEL = "rest"
 class RestTaskOperator(ProfileMixin, StartOperator):
     """Starts a task at any REST API, waits until it has ended, and returns what the profile selects.
 
-    A profile says how a task is started, polled, cancelled and found; see docs/profiles.md. A start whose reply is lost
-    is sent again only where the profile says that a repeat is safe; else it is looked up by its marker, and without a
-    marker a person decides.
+    A profile says how a task is started, polled, cancelled and found; see docs/profiles.md. A start without a reply is
+    sent again only where the profile says that a repeat is safe. Otherwise it is looked up by its marker, and without a
+    marker a person decides. docs/your-api.md makes a profile in ten minutes.
 
     :param conn_id: an Airflow connection of the type ``taskwatch``.
     :param profile: a name (of a file in ``[taskwatch] profiles_folder``, or of a preset), a path beside the DAG file,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class RestTaskSensor(ProfileMixin, WatchSensor):
     """Waits until a task at any REST API has ended, and returns what the profile selects.
 
+    It starts nothing and cancels nothing. The profile may lack a ``start``; see docs/profiles.md.
+
     :param ref: the remote's id of the task, its name, or a link, as the profile has it. The id of a later stage ends in
         ``#`` and the name of the stage.
     :param conn_id: an Airflow connection of the type ``taskwatch``.
@@ -28,6 +30,9 @@ class RestTaskSensor(ProfileMixin, WatchSensor):
     :param inputs: what the profile's polls need, as ``{inputs.NAME}``.
     :param timeout: the longest wait, in seconds or as a timedelta. ``profile``: what the profile says, which is 24
         hours unless it names another. None: no limit.
+    :result ref: the remote's id of the task
+    :result status: the remote's word for its state
+    :result message: what the remote says to people
     """
 
     argument_checks: ClassVar[Mapping[str, Check]] = {

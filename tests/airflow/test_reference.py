@@ -9,6 +9,7 @@ from airflow_provider_taskwatch.sensors.acronis import AcronisEventSensor, Acron
 from airflow_provider_taskwatch.sensors.aps import ApsNotificationSensor
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
 from airflow_provider_taskwatch.sensors.docplanner import DocplannerNotificationSensor
+from airflow_provider_taskwatch.sensors.rest import RestTaskSensor
 from docs import make_reference as reference
 from tests.stored.test_result import ACQUIA, ACQUIA_PERSONAL, ACRONIS, APS, EVENT, EXECUTION
 
@@ -42,8 +43,14 @@ def test_the_keys_of_a_result_are_those_that_it_has() -> None:
         (AcronisEventSensor, EVENT, []),
         (ApsNotificationSensor, APS, ["notifications", "userId", "initiatorId", "initiator", "ipAddress"]),
         (DocplannerNotificationSensor, EVENT, []),
+        (RestTaskSensor, ["ref", "status", "message"], []),
     ):
         assert sorted(reference.field_lines(sensor, "result")) == sorted([*keys, *others]), sensor
+
+
+def test_each_task_decorator_is_listed() -> None:
+    page = reference.PAGE.read_text()
+    assert [one["name"] for one in reference.INFO["task-decorators"] if f"#### @task.{one['name']}\n" not in page] == []
 
 
 def test_each_counter_of_the_code_is_listed() -> None:
