@@ -27,7 +27,7 @@ class Started:
 
     ref: str | None
     ended: Observation | None = None
-    reply: Mapping[str, Any] = field(default_factory=dict)
+    reply: Mapping[str, Any] = field(default_factory=dict, repr=False)
     mask: Mask = field(default=NO_MASK, repr=False, compare=False)
 
     @property

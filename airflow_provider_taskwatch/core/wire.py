@@ -41,7 +41,7 @@ class Call:
     :param path: starts with ``/``, relative to the connection's base URL. It may have a query. Encoded characters stay
         encoded; others are encoded where necessary.
     :param query: pairs in order, not encoded. A name may occur more than once.
-    :param headers: without credentials, which the driver adds. No repr shows them, nor query and body.
+    :param headers: without credentials, which the driver adds.
     :param quota: the rate limit of the remote that the call counts against, if the remote has more than one. A 429 for
         one quota does not delay the others.
     :param is_consuming: whether the remote deletes what it returns, although the method is one that reads.
@@ -52,13 +52,17 @@ class Call:
 
     method: str
     path: str
-    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
     quota: str = ""
     is_consuming: bool = False
     is_replayable: bool = False
     origin: str = ""
+
+    def __repr__(self) -> str:
+        """Without headers, body and query, each of which may hold a secret."""
+        return f"Call({self.method} {self.origin}{self.shown_path})"
 
     @property
     def is_repeatable(self) -> bool:

@@ -288,8 +288,7 @@ class RestTasks(SystemDefaults):
         headers = filled_texts(result.headers, values)
         if result.path is not None:
             return get(result.path.path(values), headers=headers)
-        link = str(seen.result.get("link") or "")
-        origin, path = linked(link, result.hosts, self.remote.base_url)
+        origin, path = linked(seen.result.get("link"), result.hosts, self.remote.base_url)
         return Call(method="GET", path=path, headers={} if origin else headers, origin=origin)
 
     # --- cancel and find
