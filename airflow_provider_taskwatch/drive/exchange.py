@@ -178,9 +178,9 @@ class Origin:
             headers=reply.headers,
             body=reply.body,
             mask=self.mask.also(call.headers.get("Authorization", "").partition(" ")[2]),
-            place=self.place,
-            doubt=self.doubt,
-            access=self.access,
+            place=place(call.origin) if call.origin else self.place,
+            doubt="" if call.origin else self.doubt,
+            access="" if call.origin else self.access,
             received_at=reply.received_at,
         )
 
@@ -188,7 +188,7 @@ class Origin:
         """The error for bytes that are not a reply to a signed call."""
         if error.beginning is not None:
             error.beginning = self.marked(error.beginning, call)
-        return broken_reply(error, self.url, f"to {call.method} {call.shown_path}")
+        return broken_reply(error, call.origin or self.url, f"to {call.method} {call.shown_path}")
 
 
 def origin_of(settings: Settings) -> Origin:

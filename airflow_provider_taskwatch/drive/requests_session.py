@@ -57,7 +57,7 @@ def exchange(session: requests.Session, settings: Settings, call: Call) -> Reply
     except BrokenReplyError as broken:
         raise origin_of(settings).broken(broken, call) from None
     except (requests.RequestException, OSError, ValueError) as cause:
-        error = requests_failure(cause, origin_of(settings).url)
+        error = requests_failure(cause, call.origin or origin_of(settings).url)
         raise error from shown_cause(error, cause)
     return origin_of(settings).marked(as_reply(response), call)
 

@@ -152,7 +152,7 @@ class WaitingDriver:
         except BrokenReplyError as broken:
             raise self._origin.broken(broken, call) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as cause:
-            error = aiohttp_failure(cause, self._origin.url)
+            error = aiohttp_failure(cause, call.origin or self._origin.url)
             raise error from shown_cause(error, cause)
 
 
