@@ -456,3 +456,69 @@ def test_a_base_path_with_two_meanings_is_refused():
     assert "the host: the path '/a/../b' must not contain the segment '..'" in problems(
         host="https://api.example.com/a/../b"
     )
+
+
+KEYED = Form(
+    connection_type="demo",
+    title="Demo",
+    auths=("api_key", "basic"),
+    host="https://demo.example.com",
+    fields=(
+        Field(name="api_key_in", label="In", default="header", choices=("header", "query", "cookie")),
+        Field(name="api_key_name", label="Name", default="X-Api-Key"),
+        Field(name="api_key_prefix", label="Prefix"),
+        Field(name="profile", label="Profile", kind="content"),
+    ),
+)
+
+
+@each_row(
+    "extra, found",
+    [
+        ({}, ("header", "X-Api-Key", None)),
+        ({"api_key_in": "query", "api_key_name": "key"}, ("query", "key", None)),
+        ({"api_key_name": "Authorization", "api_key_prefix": "Token"}, ("header", "Authorization", "Token")),
+        ({"api_key_in": "cookie", "api_key_name": "session"}, ("cookie", "session", None)),
+    ],
+)
+def test_an_api_key_has_a_place_a_name_and_a_prefix(extra, found):
+    settings = read(KEYED, extra={"auth": "api_key", **extra})
+    assert settings.auth == "api_key"
+    assert tuple(settings.own.get(f"api_key_{one}") or None for one in ("in", "name", "prefix")) == found
+
+
+@each_row(
+    "extra, problem",
+    [
+        ({"api_key_in": "body"}, "api_key_in"),
+        ({"api_key_name": "X Key"}, "'api_key_name' must be the name of a header"),
+        ({"api_key_name": "Host"}, "'api_key_name' must be the name of a header"),
+        ({"api_key_name": "Content-Type"}, "'api_key_name' must be the name of a header"),
+        ({"api_key_name": "a;b", "api_key_in": "cookie"}, "'api_key_name' must be the name of a cookie"),
+        ({"api_key_name": "k\r\nX: y"}, "api_key_name"),
+        ({"api_key_prefix": "T\u00f6ken"}, "'api_key_prefix' must be ASCII"),
+        (
+            {"api_key_prefix": "Token", "api_key_in": "query"},
+            "'api_key_prefix' must be ASCII, and is for a key in a header",
+        ),
+    ],
+)
+def test_an_api_key_that_cannot_be_sent_is_refused(extra, problem):
+    with pytest.raises(ConfigurationError) as caught:
+        read(KEYED, extra={"auth": "api_key", **extra})
+    assert problem in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@each_row(
+    "profile, found",
+    [(" jenkins ", "jenkins"), ({"profile": 1}, {"profile": 1}), (' {"profile": 1}', {"profile": 1}), ("", None)],
+)
+def test_a_field_may_be_a_name_or_an_object(profile, found):
+    assert (read(KEYED, extra={"auth": "basic", "profile": profile}).own.get("profile") or None) == found
+
+
+@each_row("profile", ["{", 5, ["a"], '{"a": }'])
+def test_a_field_that_is_neither_is_refused(profile):
+    with pytest.raises(ConfigurationError, match="profile"):
+        read(KEYED, extra={"auth": "basic", "profile": profile})

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_taskwatch.core.error import RemoteError, TokenError, TransportError
-from airflow_provider_taskwatch.core.flow import Retry, ask
+from airflow_provider_taskwatch.core.flow import Retry, ask, one_step
 from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.sign import Sign, rejects_token, signed
-from airflow_provider_taskwatch.core.wire import Pause, get, send
+from airflow_provider_taskwatch.core.wire import Call, Pause, get, send
 from tests.play import play, reply
 
 READ = get("/x")
@@ -128,3 +128,9 @@ def test_the_result_of_a_start_carries_the_mask_of_its_reply():
     answer = replace(reply(200, {"id": "7"}), mask=mask)
     _, started = sign(starting(START), bearing(START, "one"), answer)
     assert started.mask.secrets == mask.secrets
+
+
+def test_a_call_to_another_host_is_not_signed_and_its_refusal_is_not_ours():
+    call = Call(method="GET", path="/b?sig=x", origin="https://files.test")
+    steps, got = play(signed(one_step(call), lambda reply: True), reply(401))
+    assert (steps, got) == ([call], reply(401))

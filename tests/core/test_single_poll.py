@@ -82,3 +82,11 @@ def test_a_restart_need_not_carry_our_marker():
     _, last = play(latest(jobs, "7", options), *replies)
     _, again = play(latest(jobs, "8", options, is_restart=True), reply(200), reply(200, {}))
     assert (last.ref, again.ref) == ("8", "8")
+
+
+def test_a_task_that_goes_on_elsewhere_is_read_where_it_is():
+    moved, ended = {"moved_to": "8", "phase": Phase.PENDING}, {"phase": Phase.SUCCEEDED}
+    _, last = play(latest(Jobs(_7=moved, _8=ended), "7", {}), reply(200), reply(200))
+    assert (last.ref, last.phase) == ("8", Phase.SUCCEEDED)
+    _, outcome = play(last_poll(Jobs(_7=moved, _8=ended), Plan(ref="7"), 100.0), reply(200), reply(200))
+    assert (outcome.ref, outcome.ending) == ("8", Ending.SUCCEEDED)

@@ -7,12 +7,14 @@ import pytest
 from airflow_provider_taskwatch.core.callback import Expectation
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
+    DeadlineError,
     MovedError,
     RemoteError,
     ReplyError,
     TokenError,
     TransportError,
 )
+from airflow_provider_taskwatch.core.flow import ask
 from airflow_provider_taskwatch.core.judge import Memory, WaitRules
 from airflow_provider_taskwatch.core.mask import Mask
 from airflow_provider_taskwatch.core.outcome import MOVED, Ending
@@ -619,3 +621,44 @@ def test_a_watch_that_asks_for_a_reason_asks_for_no_poll():
     run = Run(watch(Talkative(), Plan(ref="7"), 0.0))
     run.send(seen(0.0, Phase.FAILED))
     assert next_poll(run) is None
+
+
+# --- a task that goes on, and results that take a request
+
+
+class Resulting(Silent):
+    """A task whose result takes a request of its own."""
+
+    def complete(self, seen, options):
+        answer = yield from ask(get("/result"))
+        return replace(seen, result=answer.json())
+
+
+def test_a_task_that_goes_on_under_another_ref_ends_this_wait():
+    polls, outcome = run(
+        PollResult(age=1.0, observation=Observation(ref="7?sig=x", phase=Phase.PENDING, moved_to="8#build"))
+    )
+    assert (len(polls), outcome.ending, outcome.ref) == (1, Ending.CONTINUES, "8#build")
+    assert "sig" not in outcome.message
+
+
+def test_a_success_has_the_result_of_its_own_request():
+    _, outcome = run(seen(1.0, Phase.SUCCEEDED), reply(200, {"rows": 3}), system=Resulting())
+    assert (outcome.ending, outcome.result) == (Ending.SUCCEEDED, {"rows": 3})
+
+
+def test_a_result_that_fails_for_now_is_another_poll():
+    answers = [seen(1.0, Phase.SUCCEEDED), reply(503), seen(9.0, Phase.SUCCEEDED), reply(200, {"rows": 3})]
+    polls, outcome = run(*answers, system=Resulting())
+    assert (len(polls), outcome.result) == (2, {"rows": 3})
+
+
+def test_a_result_that_is_refused_fails_the_task():
+    _, outcome = run(seen(1.0, Phase.SUCCEEDED), reply(404), system=Resulting())
+    assert outcome.ending is Ending.REFUSED
+    assert "cannot be read, so the task fails; a retry reads it again" in outcome.message
+
+
+def test_a_deadline_while_the_result_is_read():
+    _, outcome = run(seen(1.0, Phase.SUCCEEDED), DeadlineError("10 s after its start"), system=Resulting())
+    assert outcome.ending is Ending.TIMED_OUT
