@@ -203,8 +203,15 @@ class PlayedRemote(Remote[PlayedTask]):
         ]
         if not found:
             return self.refuse(404)
-        name, at, _, matched = min(found, key=lambda one: (one[3].misses, -one[2].path.literals, -one[3].hits))
+        name, at, _, matched = min(
+            found,
+            key=lambda one: (one[3].misses, -one[2].path.literals, -one[3].hits, not self._knows(one[1], one[3])),
+        )
         return self._answers[name](self, visit, at, matched)
+
+    def _knows(self, at: int, matched: Matched) -> bool:
+        """Whether a stage has the ref of a request, as the requests of two stages may look alike."""
+        return (at, _key(str(matched.values.get("ref", "")))) in self._by_ref
 
     def _linked(self, visit: Visit) -> tuple[PlayedTask, int] | None:
         """The task whose link is read, and the stage of the link."""

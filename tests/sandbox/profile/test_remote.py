@@ -215,6 +215,13 @@ def test_a_task_goes_on_in_its_next_stage(queue: Client) -> None:
     assert queue.read(item, 60).moved_to == moved
 
 
+def test_two_stages_may_be_asked_in_the_same_way() -> None:
+    content = copy.deepcopy(QUEUE)
+    content["then"]["poll"]["path"] = content["poll"]["path"]
+    client = client_of(content)
+    assert client.life(client.start(), 0, 3, 60) == ["pending", "running", "succeeded"]
+
+
 def test_each_stage_is_cancelled_in_its_own_way(queue: Client) -> None:
     item = queue.start()
     assert queue.run(queue.tasks.cancel(item)) is Effect.CANCELLED
