@@ -64,7 +64,8 @@ class RestTaskSensor(ProfileMixin, WatchSensor):
         self.longest_wait = timeout
 
     def needed_for(self, profile: Any) -> Any:
-        return [profile.stages, profile.result, profile.many]
+        polls = [(stage.poll, stage.cancel) for stage in profile.stages.values()]
+        return [*polls, profile.result, profile.many]
 
     def watched_ref(self) -> str:
         from airflow_provider_taskwatch.systems.rest.reference import plausible_ref
