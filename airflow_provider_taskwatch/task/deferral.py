@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
@@ -45,17 +48,32 @@ def resumable_from(ti: Any, begun: datetime | None = None) -> datetime:
 
     ``dag.test()`` resumes a task itself, without a scheduler, so at once.
 
-    :param ti: the task instance; None where it was resumed before, as the time of its start says nothing then.
+    :param ti: the task instance; None where it was resumed before: its start is that of the first process, so the age
+        of this one counts.
     :param begun: when its code began to work, where that was before now.
     """
     if _is_dag_test():
         return now()
-    started: datetime | None = getattr(ti, "start_date", None)
+    started: datetime | None = process_start() if ti is None else ti.start_date
     if started is None:
         wanted = SETTLED_MOST_SECONDS
     else:
         wanted = SETTLED_AFTER_STARTS * max(0.0, (min(now(), begun or now()) - started).total_seconds())
     return now() + timedelta(seconds=min(SETTLED_MOST_SECONDS, SETTLED_LEAST_SECONDS + wanted))
+
+
+def process_start() -> datetime | None:
+    """When this process was started; None where the operating system is not Linux, which alone says it in a file."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[_START_TIME])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+    return now() - timedelta(seconds=age)
+
+
+_START_TIME = 19
+"""Where the time of the start is, in clock ticks since the boot, among the fields after the name (proc(5))."""
 
 
 def _is_dag_test() -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -29,6 +32,18 @@ def test_a_slow_start_of_the_process_holds_its_events_longer(start: float | None
 
 def test_what_the_remote_took_is_no_sign_of_a_slow_host() -> None:
     assert held_seconds(1.0, begun_seconds_ago=30.0) == pytest.approx(6.0, abs=1.0)
+
+
+def test_a_task_that_was_resumed_is_held_by_the_age_of_its_process() -> None:
+    code = (
+        "from airflow_provider_taskwatch.task.deferral import now, process_start, resumable_from as held\n"
+        "print((now() - process_start()).total_seconds(), (held(None) - now()).total_seconds())"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    age, seconds = map(float, done.stdout.splitlines()[-1].split())
+    assert 0.0 < age < time.monotonic() - began + 1.0
+    assert seconds == pytest.approx(min(60.0, 2.0 + 4.0 * age), abs=1.0)
 
 
 def test_nothing_is_held_where_no_scheduler_is_there_to_be_waited_for() -> None:
