@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -20,10 +19,9 @@ from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import running
 from demo.airflow import PrivateAirflow
 from demo.api import ENDED, ApiError, DagRun, TaskInstance
+from demo.profile import DAGS, playing_sandbox
 from demo.screen import RemoteView, RunView, TaskView, live, summary
 from demo.wait import until
-
-DAGS = Path(__file__).parent.parent / "example_dags"
 
 _REMOTE_TASK_SECONDS = 12.0
 _END_WITHIN_SECONDS = 240.0
@@ -48,7 +46,7 @@ def main() -> int:
 
 
 def _demonstrate(console: Console) -> int:
-    with running() as served, ExitStack() as held:
+    with running(playing_sandbox()) as served, ExitStack() as held:
         served.sandbox.rules.add(Rule(duration=_REMOTE_TASK_SECONDS))
         served.sandbox.change({"docplanner": {"release_enabled": True, "release_seconds": 1.0}}, time.time())
         console.print(f"The sandbox runs at {served.url}: emulators, not the vendors' software.", soft_wrap=True)

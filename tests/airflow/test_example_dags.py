@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 from airflow_provider_taskwatch.config.callback import callback_options
 from airflow_provider_taskwatch.config.inbox import open_inbox
 from airflow_provider_taskwatch.receiver.app import create_app
-from airflow_provider_taskwatch.sandbox.server import Running
+from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo import database
 from demo.configuration import environment
+from demo.profile import playing_sandbox
 from tests.airflow.example import FILES, FOLDER, load
 from tests.any_airflow import dag_serializer
 from tests.conftest import HOME
@@ -26,17 +28,23 @@ Result = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def results(served: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+def played() -> Iterator[Running]:
+    """The emulators, and the APIs of the examples' profiles."""
+    with running(playing_sandbox()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def results(played: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """What each DAG came to, by its id; all run in one process, with short tasks at the remotes."""
     database.create(HOME / "airflow.db")
-    served.sandbox.reset()
-    served.sandbox.add_rule(duration=0.0)
-    served.sandbox.add_rule("JOBP.LOAD", duration=0.5)
-    served.sandbox.change({"docplanner": {"release_enabled": True}}, time.time())
+    played.sandbox.add_rule(duration=0.0)
+    played.sandbox.add_rule("JOBP.LOAD", duration=0.5)
+    played.sandbox.change({"docplanner": {"release_enabled": True}}, time.time())
     output = tmp_path_factory.mktemp("examples") / "results.json"
     settings = callback_options()
     with serving(create_app(open_inbox(), settings.keys())) as url:
-        given = environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]) | served.environment()
+        given = environment(home=HOME, url="http://127.0.0.1:0", dag_folders=[FOLDER]) | played.environment()
         done = subprocess.run(
             [sys.executable, "-m", "tests.airflow.run_examples", str(output), *map(str, FILES)],
             env=given | {"AIRFLOW__TASKWATCH__CALLBACK_BASE_URL": url},
@@ -134,3 +142,25 @@ def test_a_booking_is_heard_of_without_the_patient(results: dict[str, Result]) -
 
 def test_a_release_has_no_result(results: dict[str, Result]) -> None:
     assert results["docplanner_release"]["xcoms"].get("release", {}) == {}
+
+
+def test_an_answer_of_202_is_waited_for_by_operator_and_sensor(results: dict[str, Result]) -> None:
+    xcoms = results["rest_http_202"]["xcoms"]
+    orders, customers = (xcoms[name]["return_value"] for name in ("orders", "customers_exported"))
+    assert orders["status_code"] == customers["status_code"] == 303
+    assert xcoms["report"]["return_value"] == f"orders: {orders['location']}, customers: {customers['location']}"
+
+
+def test_a_function_returns_the_inputs_of_each_workflow(results: dict[str, Result]) -> None:
+    xcoms = results["rest_github_workflow"]["xcoms"]
+    runs = [xcoms[f"build[{index}]"] for index in range(2)]
+    assert [one["return_value"]["conclusion"] for one in runs] == ["success", "success"]
+    assert [str(one["return_value"]["id"]) for one in runs] == [one["ref"] for one in runs]
+    assert runs[0]["ref"] != runs[1]["ref"]
+
+
+def test_a_profile_beside_the_dag_selects_the_result(results: dict[str, Result]) -> None:
+    xcoms = results["rest_own_profile"]["xcoms"]
+    made = xcoms["make"]["return_value"]
+    assert made == {"report": xcoms["make"]["ref"], "rows": 48210, "file": f"/files/{xcoms['make']['ref']}/report.pdf"}
+    assert xcoms["report"]["return_value"] == f"48210 rows in {made['file']}"
