@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.chaos.ledger import Entry
-from tests.chaos.plan import DEADLINE_SECONDS, STARTERS, Job, Kind
+from tests.chaos.plan import DEADLINE_SECONDS, STARTERS, UNMARKED, Job, Kind
 
 GOOD = ("succeeded", "skipped")
 BAD = ("failed", "cancelled", "lost")
@@ -154,7 +154,7 @@ def _is_deliberate(before: Execution, after: Execution, acts: Iterable[UserAct])
 def _is_unknown_start(evidence: Evidence, job: Job) -> bool:
     """Whether it failed because its start is unknown: only if the remote keeps no marker."""
     how = evidence.how(job)
-    return job.kind is Kind.ACQUIA and how.state == "failed" and EXPLANATION in how.log
+    return job.kind in UNMARKED and how.state == "failed" and EXPLANATION in how.log
 
 
 # --- every task ends, in the right state

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
 from tests.chaos.book import Ended, Evidence, Execution, Request
-from tests.chaos.plan import Job, Kind
+from tests.chaos.plan import RESTS, UNMARKED, Job
 from tests.chaos.run import Run
 from tests.chaos.stage import TRIGGERERS
 
@@ -31,7 +31,7 @@ def gather(run: Run, retry_after: float) -> Evidence:
 
 
 def _job_name(task: Mapping[str, Any], names: Mapping[str, Job]) -> str | None:
-    """The job of an execution: for Automic by the object, for Acquia by the path."""
+    """The job of an execution: for Automic by the object, else by the path."""
     path = str(task["path"]).removeprefix("/api").removeprefix("/")
     return next((name for name in (task["name"], path) if name in names), None)
 
@@ -51,7 +51,7 @@ def _ended(run: Run, job: Job) -> Ended:
     instance = run.instances.get(job.name)
     if instance is None:
         return Ended(state=None, tries=0)
-    is_read = job.kind is Kind.ACQUIA and instance.state == "failed"
+    is_read = job.kind in UNMARKED and instance.state == "failed"
     return Ended(state=instance.state, tries=instance.try_number, log=run.stage.task_log(job) if is_read else "")
 
 
@@ -68,12 +68,12 @@ def _request(entry: Mapping[str, Any]) -> Request:
 def _process(entry: Mapping[str, Any]) -> str:
     """The process that sent a request.
 
-    Each triggerer logs in with an account of its own at Automic, and every process fetches tokens of its own at Acquia.
-    The rest is of workers, or asks for a token: there one process has one connection.
+    Each triggerer logs in with an account of its own at Automic, and every process fetches tokens of its own at Acquia
+    and at the REST APIs. The rest is of workers, or asks for a token: there one process has one connection.
     """
     if entry["token_id"] in _TRIGGERERS:
         return _TRIGGERERS[entry["token_id"]]
-    if entry["system"] == "acquia" and entry["token_id"] and entry["endpoint"] == "api":
+    if entry["system"] in ("acquia", *RESTS) and entry["token_id"] and entry["endpoint"] == "api":
         return f"holder of token {entry['token_id']}"
     return f"process at {entry['client']}"
 

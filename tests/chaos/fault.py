@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos.plan import Kind
+from tests.chaos.plan import RESTS, Kind
 from tests.chaos.stage import SKEWED, TRIGGERERS, Stage
 
 RETRY_AFTER_SECONDS = 6
@@ -173,6 +173,8 @@ def lost_replies(stage: Stage, seconds: float) -> Steps:
     sandbox = stage.box.sandbox
     sandbox.add_fault("lost_reply", system="automic", method="POST", path="executions$", times=1)
     sandbox.add_fault("lost_reply", system="acquia", method="POST", path="backups$", times=1)
+    for kind in RESTS:
+        sandbox.add_fault("lost_reply", system=str(kind), method="POST", path="jobs$", times=1)
     yield 3.0
     stage.count("replies lost", sum(fault["hits"] for fault in sandbox.faults.view() if fault["name"] == "lost_reply"))
     sandbox.clear_faults("lost_reply")

@@ -24,6 +24,14 @@ class Kind(StrEnum):
     """The same with a ``timeout`` and ``on_timeout="cancel"``."""
     ACQUIA = "acquia"
     """Starts a task where the remote keeps no marker, and defers."""
+    REST = "job"
+    """Starts a task at a REST API that keeps nothing of a start, and defers. The value is the name of the profile."""
+    REST_REPLAY = "job-replay"
+    """The same at one that knows a repeated start by its key."""
+    REST_CHOSEN = "job-chosen"
+    """The same at one that takes an id of ours."""
+    REST_MARKER = "job-marker"
+    """The same at one that keeps a marker."""
     SENSOR = "sensor"
     """Waits for an execution that the harness has started."""
     PLAIN = "plain"
@@ -35,7 +43,16 @@ class Kind(StrEnum):
 CONTROLS = (Kind.PLAIN, Kind.PYTHON)
 """The control group, which is counted apart."""
 
-STARTERS = (Kind.AUTOMIC, Kind.ON_WORKER, Kind.DEADLINE, Kind.ACQUIA)
+RESTS = (Kind.REST, Kind.REST_REPLAY, Kind.REST_CHOSEN, Kind.REST_MARKER)
+"""The kinds of REST tasks."""
+
+BY_PATH = (Kind.ACQUIA, *RESTS)
+"""The kinds whose jobs are named after the path of their start."""
+
+UNMARKED = (Kind.ACQUIA, Kind.REST)
+"""The kinds whose remotes keep nothing by which a start could be found or repeated."""
+
+STARTERS = (Kind.AUTOMIC, Kind.ON_WORKER, Kind.DEADLINE, *BY_PATH)
 """The kinds that start work with this package."""
 
 
@@ -97,8 +114,9 @@ _MIX = (
     *(Kind.PLAIN,) * 2,
     Kind.DEADLINE,
     Kind.PYTHON,
+    *RESTS,
 )
-"""Of twenty jobs."""
+"""Of twenty-four jobs."""
 
 _ENDS = {
     Kind.AUTOMIC: (
@@ -112,6 +130,7 @@ _ENDS = {
     ),
     Kind.ACQUIA: (("success",), ("failure", "success"), ("success",), ("success",)),
     Kind.ON_WORKER: (("success",), ("success",), ("failure", "success")),
+    **dict.fromkeys(RESTS, (("success",), ("success",), ("failure", "success"))),
     Kind.SENSOR: (("success",),),
     Kind.DEADLINE: (("stuck", "success"),),
     Kind.PLAIN: (("success",),),
@@ -149,7 +168,14 @@ def _seconds(kind: Kind, ends: tuple[str, ...], usual: float) -> float:
 
 
 def _name(kind: Kind, index: int) -> str:
+    if kind in RESTS:
+        return f"teams/c{index:03}/jobs"
     return f"environments/c{index:03}/databases/db/backups" if kind is Kind.ACQUIA else f"JOBS.C{index:03}"
+
+
+def conn_id_of(kind: Kind) -> str:
+    """The connection to a REST API."""
+    return f"{kind.replace('-', '_')}_default"
 
 
 _POINTS = {
@@ -157,8 +183,9 @@ _POINTS = {
     Kind.ACQUIA: tuple(Point),
     Kind.ON_WORKER: (Point.INTENDED, Point.SENT, Point.REPLIED, Point.STORED, Point.FINISHED),
     Kind.PLAIN: (Point.INTENDED, Point.SENT, Point.REPLIED, Point.RESUMED),
+    **dict.fromkeys(RESTS, (Point.SENT, Point.REPLIED, Point.INTENDED, Point.RESUMED, Point.STORED, Point.FINISHED)),
 }
-"""The points at which the worker of each kind can be killed."""
+"""The points at which the worker of each kind can be killed; a short run reaches only the first ones of a rare kind."""
 
 
 def with_kills(jobs: Iterable[Job], *, of_ten: int) -> list[Job]:

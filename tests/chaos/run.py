@@ -17,7 +17,7 @@ from demo.wait import until
 from tests.chaos.book import UserAct
 from tests.chaos.fault import FAULTS, Fault, Steps
 from tests.chaos.ledger import Entry, is_airflow
-from tests.chaos.plan import Job, Kind, Point, Victim
+from tests.chaos.plan import RESTS, Job, Kind, Point, Victim
 from tests.chaos.stage import Instance, Stage
 
 ENDED = ("success", "failed", "skipped", "upstream_failed")
@@ -134,6 +134,8 @@ class Run:
     def _hold(self, job: Job) -> None:
         if job.kind is Kind.ACQUIA:
             where = {"system": "acquia", "path": f"{job.name}$"}
+        elif job.kind in RESTS:
+            where = {"system": str(job.kind), "path": f"{job.name}$"}
         else:
             where = {"system": "automic", "path": "executions$", "body": f'"{job.name}"'}
         self.stage.box.sandbox.add_fault("latency", method="POST", seconds=HELD_SECONDS, times=1, **where)

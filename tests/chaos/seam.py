@@ -15,6 +15,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_taskwatch.compat.task_state import TaskState
 from airflow_provider_taskwatch.operators.acquia import AcquiaTaskOperator
 from airflow_provider_taskwatch.operators.automic import AutomicExecutionOperator
+from airflow_provider_taskwatch.operators.rest import RestTaskOperator
 from airflow_provider_taskwatch.task.operator import StartOperator
 from tests.chaos import plan
 from tests.chaos.ledger import Ledger, is_airflow
@@ -114,6 +115,13 @@ class MortalAcquia(Mortal, AcquiaTaskOperator):
 
     def job_name(self) -> str:
         return self.path
+
+
+class MortalRest(Mortal, RestTaskOperator):
+    """A task at a REST API."""
+
+    def job_name(self) -> str:
+        return f"teams/{self.given_inputs['team']}/jobs"
 
 
 class PlainStart(BaseOperator):

@@ -16,8 +16,10 @@ from typing import Any
 import psycopg
 import requests
 
+from airflow_provider_taskwatch.command.sandbox import play
 from airflow_provider_taskwatch.sandbox.automic.remote import PASSWORD
 from airflow_provider_taskwatch.sandbox.rule import Rule
+from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo.airflow import PrivateAirflow
 from demo.api import ApiError
@@ -25,10 +27,11 @@ from demo.postgres import PrivatePostgres
 from tests.chaos import plan
 from tests.chaos.clock import Clock
 from tests.chaos.ledger import Ledger, is_airflow
-from tests.chaos.plan import Job, Kind
+from tests.chaos.plan import BY_PATH, RESTS, Job, Kind, conn_id_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+PROFILES = HERE.parent / "e2e" / "dags"
 
 TRIGGERERS = ("triggerer", "triggerer-2")
 SKEWED = "triggerer-2"
@@ -218,7 +221,7 @@ def staged(jobs: Sequence[Job], *, is_skewed: bool = False, retry_seconds: float
     """
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True)))
-        box = held.enter_context(running())
+        box = held.enter_context(running(_sandbox()))
         _open_accounts(box)
         jobs = _with_refs(jobs, box)
         plan.write(jobs, folder / "jobs.json")
@@ -235,6 +238,13 @@ def staged(jobs: Sequence[Job], *, is_skewed: bool = False, retry_seconds: float
         stage.airflow = held.enter_context(airflow)
         held.enter_context(airflow.another("triggerer"))
         yield stage
+
+
+def _sandbox() -> Sandbox:
+    sandbox = Sandbox()
+    for kind in RESTS:
+        play(sandbox, str(PROFILES / f"{kind}.yaml"))
+    return sandbox
 
 
 def _environment(folder: Path, box: Running) -> dict[str, str]:
@@ -254,12 +264,14 @@ def _environment_of(triggerer: str, box: Running, clock: Clock | None) -> dict[s
 
 def _connections(box: Running, component: str) -> Mapping[str, str]:
     """Connections whose logins name the component that uses them."""
-    automic, acquia = box.connections()["automic_default"], box.connections()["acquia_default"]
+    made = box.connections()
+    automic, acquia = made["automic_default"], made["acquia_default"]
     automic["login"] = f"100/{component}/CHAOS"
     acquia["login"] = component
     return {
         "AIRFLOW_CONN_AUTOMIC_DEFAULT": json.dumps(automic),
         "AIRFLOW_CONN_ACQUIA_DEFAULT": json.dumps(acquia),
+        **{f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(made[conn_id]) for conn_id in map(conn_id_of, RESTS)},
     }
 
 
@@ -278,7 +290,7 @@ def _with_refs(jobs: Sequence[Job], box: Running) -> list[Job]:
 
 
 def _rules(job: Job) -> list[Rule]:
-    pattern = f"POST /{job.name}" if job.kind is Kind.ACQUIA else job.name
+    pattern = f"POST /{job.name}" if job.kind in BY_PATH else job.name
     seconds = 1e9 if job.kind is Kind.SENSOR else job.seconds
     limits = [1] * (len(job.ends) - 1) + [None]
     return [

@@ -12,7 +12,7 @@ def jobs(count: int = 100) -> list[Job]:
 
 def test_a_plan_is_the_same_every_time_and_has_every_kind() -> None:
     assert jobs() == jobs()
-    assert {job.kind for job in jobs(20)} == set(Kind)
+    assert {job.kind for job in jobs(24)} == set(Kind)
 
 
 def test_every_job_has_a_unique_name() -> None:

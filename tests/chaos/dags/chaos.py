@@ -9,8 +9,8 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from airflow_provider_taskwatch.sensors.automic import AutomicExecutionSensor
-from tests.chaos.plan import DEADLINE_SECONDS, Kind
-from tests.chaos.seam import JOBS, MortalAcquia, MortalAutomic, PlainStart, plain_function
+from tests.chaos.plan import DEADLINE_SECONDS, RESTS, Kind, conn_id_of
+from tests.chaos.seam import JOBS, MortalAcquia, MortalAutomic, MortalRest, PlainStart, plain_function
 
 PATIENT: dict[str, Any] = {"retries": 5, "retry_delay": timedelta(seconds=float(os.environ["CHAOS_RETRY_SECONDS"]))}
 QUICK: dict[str, Any] = {**PATIENT, "poll_interval": 5}
@@ -28,6 +28,10 @@ with DAG("chaos", schedule=None, max_active_tasks=64):
         object_name=names(Kind.DEADLINE)
     )
     MortalAcquia.partial(task_id=Kind.ACQUIA, **QUICK).expand(path=names(Kind.ACQUIA))
+    for kind in RESTS:
+        MortalRest.partial(task_id=kind, conn_id=conn_id_of(kind), **QUICK).expand(
+            inputs=[{"team": name.split("/")[1]} for name in names(kind)]
+        )
     AutomicExecutionSensor.partial(task_id=Kind.SENSOR, timeout=3600, **QUICK).expand(
         run_id=[job.ref for job in JOBS if job.kind is Kind.SENSOR]
     )
