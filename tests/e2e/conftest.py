@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_taskwatch.command.sandbox import play
 from airflow_provider_taskwatch.sandbox.sandbox import Sandbox
 from airflow_provider_taskwatch.sandbox.server import Running, running
 from demo import postgres
 from demo.airflow import PrivateAirflow
 from demo.port import free_port
 from tests.conftest import is_below
+from tests.scripted import Scripted, scripted
 
 HERE = Path(__file__).parent
+PLAYED = ("job", "job-replay", "job-chosen", "job-marker", "build")
+"""The profiles in the folder of the DAGs that the sandbox plays."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,9 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[Running]:
-    """The emulators, served by this process."""
-    with running() as server:
+    """The emulators, served by this process, and APIs that play the profiles of the DAGs."""
+    box = Sandbox()
+    for name in PLAYED:
+        play(box, str(HERE / "dags" / f"{name}.yaml"))
+    with running(box) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def remote() -> Iterator[Scripted]:
+    """A remote whose replies the tests write down."""
+    with scripted() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +64,15 @@ def dmz_url() -> str:
 
 
 @pytest.fixture(scope="session")
-def airflow(served: Running, database_url: str | None, dmz_url: str) -> Iterator[PrivateAirflow]:
+def airflow(served: Running, remote: Scripted, database_url: str | None, dmz_url: str) -> Iterator[PrivateAirflow]:
     """A running Airflow. Its connections lead to the sandbox; the DAGs in ``dags_3_2`` need Airflow 3.2."""
-    env = served.environment() | {"DMZ_RECEIVER_URL": dmz_url, "AIRFLOW_CONN_DOCPLANNER_PUSH": _pushing(served)}
+    env = served.environment() | {
+        "DMZ_RECEIVER_URL": dmz_url,
+        "AIRFLOW_CONN_DOCPLANNER_PUSH": _pushing(served),
+        "AIRFLOW_CONN_SCRIPTED": json.dumps(
+            {"conn_type": "taskwatch", "host": remote.url, "password": "a-token", "extra": {"auth": "bearer"}}
+        ),
+    }
     dags = [HERE / "dags", *([] if is_below("3.2") else [HERE / "dags_3_2"])]
     with PrivateAirflow(dags=dags, env=env, database_url=database_url) as airflow:
         yield airflow

@@ -19,5 +19,5 @@ JOB: dict[str, Any] = {
 
 def test_a_sensor_needs_the_inputs_of_polls_and_not_those_of_the_start() -> None:
     RestTaskSensor(task_id="t", ref="1", profile=JOB, inputs={"team": "a"})
-    with pytest.raises(ConfigurationError, match="needs team$"):
+    with pytest.raises(ConfigurationError, match=r"needs team$"):
         RestTaskSensor(task_id="t", ref="1", profile=JOB)
