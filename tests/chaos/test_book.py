@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.book import Balance, Ended, Evidence, Execution, Request, UserAct, balance
 from tests.chaos.ledger import Entry
-from tests.chaos.plan import Job, Kind
+from tests.chaos.plan import RESTS, Job, Kind
 from tests.rows import each_row
 
 JOB = Job(name="JOBS.A", kind=Kind.AUTOMIC)
@@ -80,6 +80,12 @@ def test_a_clear_before_the_first_execution_excuses_no_second_one() -> None:
 
 def test_a_task_that_started_nothing_is_a_violation() -> None:
     assert broken(books(JOB, ended=FAILED)) == ["starts"]
+
+
+def test_an_unknown_start_is_in_order_only_where_the_api_keeps_nothing_of_it() -> None:
+    explained = replace(FAILED, log="run `taskwatch adopt ...`")
+    found = {kind: broken(books(Job(name="teams/a/jobs", kind=kind), ended=explained)) for kind in RESTS}
+    assert found == {kind: [] if kind is Kind.REST else ["starts"] for kind in RESTS}
 
 
 @pytest.mark.parametrize("executions", [(), (replace(GOOD, job=ACQUIA.name),)])

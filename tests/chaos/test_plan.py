@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tests.chaos.plan import Job, Kind, Point, make_jobs, read, with_kills, write
+from tests.chaos.plan import RESTS, Job, Kind, Point, make_jobs, read, with_kills, write
 
 
 def jobs(count: int = 100) -> list[Job]:
@@ -23,6 +23,11 @@ def test_every_point_and_both_victims_occur_at_both_remotes() -> None:
     killed = Counter((job.kind, job.point, job.victim) for job in with_kills(jobs(), of_ten=10) if job.point)
     for kind in (Kind.AUTOMIC, Kind.ACQUIA):
         assert sum(one[0] is kind for one in killed) == 2 * len(Point)
+
+
+def test_each_kind_of_rest_task_is_killed_while_its_request_is_answered_in_a_short_run() -> None:
+    killed = {(job.kind, job.point) for job in with_kills(jobs(48), of_ten=10)}
+    assert killed >= {(kind, point) for kind in RESTS for point in (Point.SENT, Point.REPLIED)}
 
 
 def test_a_job_with_a_user_or_a_failure_keeps_its_worker() -> None:
