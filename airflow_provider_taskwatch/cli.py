@@ -187,10 +187,7 @@ def parser() -> ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """``taskwatch``: exits with 2 where the arguments are wrong, and with 130 when interrupted."""
-    from .compat.provider_options import load_provider_options
-
     given = parser().parse_args(arguments)
-    load_provider_options()
     try:
         given.run(given)
     except KeyboardInterrupt:

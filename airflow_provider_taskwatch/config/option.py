@@ -6,6 +6,7 @@ import math
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_taskwatch.compat.provider_options import load_provider_options
 from airflow_provider_taskwatch.core.error import ConfigurationError
 
 SECTION = "taskwatch"
@@ -13,6 +14,7 @@ SECTION = "taskwatch"
 
 def text(name: str) -> str:
     """An option without surrounding whitespace; empty where it is not set."""
+    load_provider_options()
     return str(conf.get(SECTION, name, fallback=None) or "").strip()
 
 
