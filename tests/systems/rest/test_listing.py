@@ -169,7 +169,7 @@ def test_a_list_of_what_runs_is_asked_once() -> None:
 def test_entries_are_known_by_the_form_of_the_ref(kind: Any, listed: str) -> None:
     system = tasks(profile={**PROFILE, "ref": kind, "list": {**PROFILE["list"], "path": "/jobs", "absent": "lost"}})
     ref = system.check_ref(listed)
-    _, found = read(system, [ref], page_of(job(listed), job("https://evil.example/x y")))
+    _, found = read(system, [ref], page_of(job("https://evil.example/x y"), job(listed)))
     assert found[ref].phase is Phase.RUNNING
 
 
