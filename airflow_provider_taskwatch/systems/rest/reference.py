@@ -22,7 +22,13 @@ RESULT_LINK_CHARACTERS = 16_000
 
 _UNSAFE_IN_NAME = re.compile(r"[\s?#%\\\"'\x00-\x1f\x7f]|//|(?:^|/)\.{1,2}(?:/|$)")
 _UNSAFE_IN_RESULT = re.compile(r"[\s\\\x00-\x1f\x7f]")
-_UNSAFE_IN_LINK = re.compile(r"[\s#\\\x00-\x1f\x7f]|(?:^|/)\.{1,2}(?:[/?]|$)")
+_UNSAFE_IN_LINK = re.compile(r"[\s#\\\x00-\x1f\x7f]")
+_DOTS = re.compile(r"(?:^|/)\.{1,2}(?:/|$)")
+
+
+def _is_unsafe(link: str) -> bool:
+    """Whether a link can be read in two ways, or leads upwards. A query may hold dots."""
+    return bool(_UNSAFE_IN_LINK.search(link) or _DOTS.search(link.partition("?")[0]))
 
 
 def split_stage(ref: str) -> tuple[str, str]:
@@ -65,7 +71,7 @@ def plausible_ref(ref: object) -> str:
     """
     text = _text_of(ref, "task")
     bare, _ = split_stage(text)
-    if len(text) > LINK_CHARACTERS or _UNSAFE_IN_LINK.search(bare) or not text.isprintable():
+    if len(text) > LINK_CHARACTERS or _is_unsafe(bare) or not text.isprintable():
         raise ConfigurationError(f"{_shown(text)} is not a task id: it is too long, or holds blanks or '\\'")
     return text
 
@@ -83,7 +89,7 @@ def link_below(link: str, kind: Ref, base_url: str, request_path: str = "/") -> 
     :param request_path: of the request whose reply holds the link, which a relative link is relative to.
     :raises ConfigurationError: it leads elsewhere. The message does not show its query, which may be signed.
     """
-    if len(link) > LINK_CHARACTERS + len(base_url) or _UNSAFE_IN_LINK.search(link) or not link.isprintable():
+    if len(link) > LINK_CHARACTERS + len(base_url) or _is_unsafe(link) or not link.isprintable():
         raise ConfigurationError(
             f"the link {_shown(link)} has more than {LINK_CHARACTERS} characters, or holds blanks, '..', '#' or '\\'"
         )
