@@ -214,6 +214,7 @@ def test_the_help_lists_the_commands(airflow: Airflow) -> None:
         "adopt",
         "check",
         "inbox",
+        "profile",
         "receiver",
         "sandbox",
         "watch",

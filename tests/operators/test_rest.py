@@ -12,8 +12,10 @@ from airflow.exceptions import AirflowException
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.flow import Retry
 from airflow_provider_taskwatch.core.outcome import Ending
 from airflow_provider_taskwatch.operators.rest import RestTaskOperator
+from airflow_provider_taskwatch.systems.rest import system
 from tests.scripted import Answer, Scripted, scripted
 from tests.task.life import Life, event_of
 
@@ -95,7 +97,7 @@ REPLAYED = changed(start={"replay": "same", "headers": {"X-Request": "{start.uui
 
 
 def test_a_lost_reply_is_sent_again_with_the_same_key(remote: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(system, "PATIENT", Retry(attempts=9, first_seconds=0.01))
     remote.on("POST /a%20b/jobs", Answer(is_lost=True), Answer(is_lost=True), {"id": 7})
     remote.on("GET /a%20b/jobs/7", {"state": "done", "rows": 1})
     assert life(REPLAYED, adaptive=False).execute() == {"rows": 1}
