@@ -19,11 +19,10 @@ _INPUTS = {"client": "100", "owner": "o", "repo": "r", "workflow": "ci.yml", "re
 
 
 def profile_options(kind: str) -> dict[str, Any]:
-    """The options of a wait. Only ``github-list`` reads many tasks at once."""
+    """The options of a wait. Only ``github-list`` reads many tasks at once, page by page."""
     from airflow_provider_taskwatch.config.profile import find_profile
     from airflow_provider_taskwatch.systems.rest.system import options_of
 
-    found = find_profile(str(_FILES[kind]))
-    if kind != "github-list":
-        found = find_profile({"preset": str(_FILES[kind]), "list": None})
+    pages = {"page": {"query": "page", "next": "body.next_page"}}
+    found = find_profile({"preset": str(_FILES[kind]), "list": pages if kind == "github-list" else None})
     return options_of(found.content, found.profile, _INPUTS)

@@ -147,7 +147,9 @@ class Remote:
         numbers, now = range((page - 1) * 100, min(page * 100, self.watched)), time.monotonic()
         self.polls += [(number, now) for number in numbers]
         self.lists.append((len(numbers), len(numbers)))
-        return _json({"total_count": self.watched, "workflow_runs": [_run(number) for number in numbers]})
+        more = page + 1 if numbers.stop < self.watched else None
+        runs = [_run(number) for number in numbers]
+        return _json({"total_count": self.watched, "workflow_runs": runs, "next_page": more})
 
     def _list(self, query: str) -> bytes:
         if query not in self._pages:
