@@ -148,6 +148,16 @@ def one_step(step: Call | Pause) -> Flow[Any]:
     return (yield step)
 
 
+def probe_any() -> Flow[str]:
+    """Read the base path: any reply except a rejection shows that the credentials are accepted."""
+    try:
+        yield from ask(Call(method="GET", path="/"))
+    except RemoteError as error:
+        if error.status in (401, 403) or error.transient:
+            raise
+    return "the host answers, and did not reject the credentials"
+
+
 def read_object(call: Call, reply: Reply) -> dict[str, Any]:
     """The JSON object in a reply, or an error that shows where the reply came from and how it begins."""
     try:

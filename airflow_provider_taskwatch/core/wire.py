@@ -45,7 +45,7 @@ class Call:
     :param quota: the rate limit of the remote that the call counts against, if the remote has more than one. A 429 for
         one quota does not delay the others.
     :param is_consuming: whether the remote deletes what it returns, although the method is one that reads.
-    :param is_replayable: whether a repeat has no further effect, whatever the method: it reads, or it carries a key.
+    :param is_replayable: whether a repeat has no further effect: it reads, or it carries a key. None: by the method.
     :param origin: scheme and host of another host, which a profile allows; sent without credentials. Empty: the
         connection's own.
     """
@@ -57,7 +57,7 @@ class Call:
     body: bytes | None = None
     quota: str = ""
     is_consuming: bool = False
-    is_replayable: bool = False
+    is_replayable: bool | None = None
     origin: str = ""
 
     def __repr__(self) -> str:
@@ -67,7 +67,8 @@ class Call:
     @property
     def is_repeatable(self) -> bool:
         """Whether sending it twice has the same effect as sending it once."""
-        return (self.is_replayable or self.method in _READING) and not self.is_consuming
+        has_no_effect = self.method in _READING if self.is_replayable is None else self.is_replayable
+        return has_no_effect and not self.is_consuming
 
     @property
     def shown_path(self) -> str:

@@ -10,13 +10,12 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
-    RemoteError,
     TaskWatchError,
     TransportError,
     at_step,
     described,
 )
-from airflow_provider_taskwatch.core.flow import Flow, Retry, ask
+from airflow_provider_taskwatch.core.flow import Flow, Retry, ask, probe_any
 from airflow_provider_taskwatch.core.form import Form
 from airflow_provider_taskwatch.core.settings import Settings
 from airflow_provider_taskwatch.core.wire import Call, Query, Reply, get, send
@@ -176,13 +175,7 @@ class TaskWatchHook(BaseHook):
         yield "read", proved
 
     def _probe(self) -> Flow[str]:
-        """Any reply except a rejection shows that the credentials are accepted."""
-        try:
-            yield from ask(get("/"))
-        except RemoteError as error:
-            if error.status in (401, 403) or error.transient:
-                raise
-        return "the host answers, and did not reject the credentials"
+        return probe_any()
 
 
 class SystemHook(TaskWatchHook):

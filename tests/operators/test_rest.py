@@ -105,25 +105,11 @@ def test_a_lost_reply_is_sent_again_with_the_same_key(remote: Scripted, monkeypa
     assert [one.target.partition("?")[2] for one in remote.asked[:3]] == ["", "retry=true", "retry=true"]
 
 
-def dies_after_the_start(task: Life, remote: Scripted) -> None:
-    """A worker dies between the request and its reply."""
-
-    def die(value: Any) -> None:
-        if value["ref"] is not None:
-            raise KeyboardInterrupt
-
-    task.store.on_set = die
-    with pytest.raises(KeyboardInterrupt):
-        task.execute()
-    task.store.on_set = lambda value: None
-    assert task.open_record.ref is None
-
-
 def test_a_start_whose_worker_died_is_replayed_with_its_key(remote: Scripted) -> None:
     remote.on("POST /a%20b/jobs", {"id": 7})
     remote.on("GET /a%20b/jobs/7", {"state": "done", "rows": 1})
     task = life(REPLAYED, adaptive=False)
-    dies_after_the_start(task, remote)
+    task.die_before_the_reply()
     assert task.retry() == {"rows": 1}
     first, second = remote.asked_for("POST /a%20b/jobs")
     assert first.headers["x-request"] == second.headers["x-request"]
@@ -135,7 +121,7 @@ def test_a_start_is_not_replayed_with_other_inputs_or_too_late(remote: Scripted,
     remote.on("POST /a%20b/jobs", {"id": 7})
     profile = {**REPLAYED, "start": {**REPLAYED["start"], "replay_within": "1h"}}
     task = life(profile)
-    dies_after_the_start(task, remote)
+    task.die_before_the_reply()
     if change == "inputs":
         task.arguments["inputs"] = {"team": "a b", "day": "monday"}
     elif change == "start":

@@ -121,6 +121,19 @@ class Life:
         task = self.make()
         return self._run(task.execute)
 
+    def die_before_the_reply(self) -> None:
+        """An attempt whose request arrives, and whose worker is gone before it has written the ref."""
+
+        def die(value: Any) -> None:
+            if value["ref"] is not None:
+                raise KeyboardInterrupt
+
+        self.store.on_set = die
+        with pytest.raises(KeyboardInterrupt):
+            self.execute()
+        self.store.on_set = lambda value: None
+        assert self.open_record.ref is None
+
     def retry(self) -> Any:
         self.try_number += 1
         return self.execute()

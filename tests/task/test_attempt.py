@@ -36,17 +36,8 @@ def started(box: Running) -> list[dict[str, Any]]:
 
 
 def dies_before_the_reply(life: Life, box: Running) -> None:
-    """The request arrives, and the worker is gone before it has written the ref."""
-
-    def die(value: Any) -> None:
-        if value["ref"] is not None:
-            raise KeyboardInterrupt
-
-    life.store.on_set = die
-    with pytest.raises(KeyboardInterrupt):
-        life.execute()
-    life.store.on_set = lambda value: None
-    assert life.open_record.ref is None
+    """The request arrives once, and the worker is gone before it has written the ref."""
+    life.die_before_the_reply()
     assert len(started(box)) == 1
 
 

@@ -36,7 +36,7 @@ def read_list(
     :raises ReplyError: there are more than :data:`MAX_PAGES` pages, or they lead in a circle. An entry that is not
         found in a part of the list may be in the rest of it.
     """
-    call: Call | None = call_of(listing, values, is_read=True)
+    call: Call | None = call_of(listing, values, is_replayable=True)
     number = 0
     asked: set[tuple[str, object]] = set()
     while call is not None:

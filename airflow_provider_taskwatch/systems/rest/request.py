@@ -50,11 +50,11 @@ def _uuid_of(start_id: str) -> str:
     return str(uuid.UUID(bytes=uuid.uuid5(_START_IDS, start_id).bytes, version=4))
 
 
-def call_of(request: Request, values: Mapping[str, Any], *, path: str = "", is_read: bool = False) -> Call:
+def call_of(request: Request, values: Mapping[str, Any], *, path: str = "", is_replayable: bool | None = None) -> Call:
     """The call of a request.
 
     :param path: of a request without one.
-    :param is_read: whether it changes nothing, whatever its method.
+    :param is_replayable: see :class:`~..core.wire.Call`.
     """
     body, kind = _body(request, values)
     return Call(
@@ -63,7 +63,7 @@ def call_of(request: Request, values: Mapping[str, Any], *, path: str = "", is_r
         query=pairs(filled_texts(request.query, values)),
         headers=_with_kind(filled_texts(request.headers, values), kind),
         body=body,
-        is_replayable=is_read,
+        is_replayable=is_replayable,
     )
 
 
@@ -79,19 +79,13 @@ def start_call(start: Start, values: Mapping[str, Any], *, again: bool = False) 
 
     :param again: whether it repeats an earlier one.
     """
-    call = call_of(start, values, is_read=start.replay == "same")
-    if not call.is_replayable:
-        call = replace(call, is_consuming=True)  # a GET that starts a task is not sent again, either
-    if not again or not (start.retry_query or start.retry_headers):
+    call = call_of(start, values, is_replayable=start.replay == "same")
+    if not again:
         return call
-    return Call(
-        method=call.method,
-        path=call.path,
+    return replace(
+        call,
         query=(*call.query, *pairs(filled_texts(start.retry_query, values))),
         headers={**call.headers, **filled_texts(start.retry_headers, values)},
-        body=call.body,
-        is_consuming=call.is_consuming,
-        is_replayable=call.is_replayable,
     )
 
 

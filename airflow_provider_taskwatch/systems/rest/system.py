@@ -18,7 +18,7 @@ from airflow_provider_taskwatch.core.error import (
     ReplyError,
     TaskWatchError,
 )
-from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, nothing, unreadable
+from airflow_provider_taskwatch.core.flow import PATIENT, Flow, Retry, ask, nothing, probe_any, unreadable
 from airflow_provider_taskwatch.core.phase import Observation, Phase, absent
 from airflow_provider_taskwatch.core.record import Started
 from airflow_provider_taskwatch.core.settings import Settings
@@ -98,13 +98,7 @@ class RestRemote(SystemDefaults):
         return plausible_ref(ref)
 
     def probe(self) -> Flow[str]:
-        """Any reply except a rejection shows that the credentials are accepted."""
-        try:
-            yield from ask(get("/"))
-        except RemoteError as error:
-            if error.status in (401, 403) or error.transient:
-                raise
-        return "the host answers, and did not reject the credentials"
+        return probe_any()
 
 
 class RestTasks(SystemDefaults):
@@ -212,7 +206,7 @@ class RestTasks(SystemDefaults):
         bare, name = split_stage(ref)
         stage = self._stage(name)
         poll = stage.poll
-        call = call_of(poll, self._values(bare), path="" if poll.path else bare, is_read=True)
+        call = call_of(poll, self._values(bare), path="" if poll.path else bare, is_replayable=True)
         try:
             reply = yield from ask(call, accepted=poll.accepted)
         except NotFoundError:
@@ -336,7 +330,7 @@ class RestTasks(SystemDefaults):
         probe = self.profile.probe
         if probe is None:
             return self.remote.probe()
-        return self._probe(call_of(probe, self._values(), is_read=True))
+        return self._probe(call_of(probe, self._values(), is_replayable=True))
 
     def _probe(self, call: Call) -> Flow[str]:
         yield from ask(call)
