@@ -10,9 +10,11 @@ from urllib.parse import parse_qsl, unquote
 
 from .wire import Call
 
-_PLACEHOLDER = re.compile(
-    r"\{\{(?P<escaped>[^{}]*)\}\}|\{(?P<plus>\+?)(?P<name>[a-z]+(?:\.[A-Za-z0-9_.-]+)?)(?P<optional>\??)(?::[a-z]+)?\}"
+PLACEHOLDER = re.compile(
+    r"\{\{(?P<escaped>\+?[a-z]+(?:\.[A-Za-z0-9_.-]+)?\??(?::[a-z]+)?)\}\}"
+    r"|\{(?P<plus>\+?)(?P<name>[a-z]+(?:\.[A-Za-z0-9_.-]+)?)(?P<optional>\??)(?::(?P<cast>[a-z]+))?\}"
 )
+"""A placeholder in a string of a profile, or one that is escaped by a second pair of braces."""
 _ABSENT = object()
 
 
@@ -29,7 +31,7 @@ class Pattern:
         self._is_path = is_path
         self.whole, self.is_optional, self.literals = "", False, 0
         parts, at = [], 0
-        for found in _PLACEHOLDER.finditer(text):
+        for found in PLACEHOLDER.finditer(text):
             parts.append(self._literal(text[at : found.start()]))
             parts.append(self._group(found, found[0] == text))
             at = found.end()

@@ -20,12 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_provider_taskwatch.core.error import ConfigurationError
+from airflow_provider_taskwatch.core.pattern import PLACEHOLDER
 from airflow_provider_taskwatch.core.wire import quoted, segment
 
-_PLACEHOLDER = re.compile(
-    r"\{\{(?P<escaped>\+?[a-z]+(?:\.[A-Za-z0-9_.-]+)?\??(?::[a-z]+)?)\}\}"
-    r"|\{(?P<plus>\+?)(?P<root>[a-z]+)(?:\.(?P<rest>[A-Za-z0-9_.-]+))?(?P<optional>\??)(?::(?P<cast>[a-z]+))?\}"
-)
 _NAMES: Final = {
     "ref": None,
     "refs": None,
@@ -190,7 +187,7 @@ def parsed(text: str) -> Template:
     """
     parts: list[str | Placeholder] = []
     at = 0
-    for found in _PLACEHOLDER.finditer(text):
+    for found in PLACEHOLDER.finditer(text):
         if found.start() > at:
             parts.append(text[at : found.start()])
         at = found.end()
@@ -201,14 +198,14 @@ def parsed(text: str) -> Template:
 
 
 def _placeholder(found: re.Match[str]) -> Placeholder:
-    root, rest, cast = found["root"], found["rest"], found["cast"]
+    name, cast = found["name"], found["cast"]
+    root, _, rest = name.partition(".")
     known = _NAMES.get(root, ...)
-    fits = rest is None if known is None else rest is not None and known is not ... and (not known or rest in known)
+    fits = not rest if known is None else bool(rest) and known is not ... and (not known or rest in known)
     if not fits or cast not in (None, "int"):
         raise ConfigurationError(
             f"unknown placeholder {found[0]}; known are {_KNOWN}; write {{{found[0]}}} for the text"
         )
-    name = root if rest is None else f"{root}.{rest}"
     return Placeholder(name, bool(found["plus"]), bool(found["optional"]), cast == "int")
 
 
