@@ -26,7 +26,7 @@ from demo.configuration import environment
 # A busy machine is slow now and then: what must be quick has a limit in its own test.
 patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("patient", patient)
-hypothesis.settings.register_profile("quick", patient, max_examples=10)
+hypothesis.settings.register_profile("quick", patient, max_examples=5)
 hypothesis.settings.load_profile("patient")
 
 SHARED_AIRFLOW = "tests/e2e/"

@@ -22,8 +22,8 @@ from tests.drive.hostile import ENDLESS, HUGE, MALFORMED, TOKEN, Hostile, attack
 from tests.drive.settings import oauth2_settings, settings_for
 from tests.drive.station import Request, Station, http
 
-HASTY = {"connect_timeout": 0.4, "read_timeout": 0.02}
-HASTY_SECONDS = 0.6
+HASTY = {"connect_timeout": 0.2, "read_timeout": 0.02}
+HASTY_SECONDS = 0.3
 LOST = r"was lost: the reply (is not HTTP, or its header is too long|was cut off|does not unpack)$"
 GIVEN_UP = f"did not answer in time$|{LOST}"
 

@@ -302,7 +302,7 @@ def test_a_result_may_be_at_a_link_of_a_host_that_the_profile_names(remote: Scri
         rows: list[tuple[list[str], bool]] = [(["localhost"], True), (["*.example.com"], False)]
         for hosts, is_allowed in rows:
             result = {"link": "body.url", "hosts": hosts, "select": "{rows: body.rows}"}
-            task = life({**JOB, "result": result}, adaptive=False, timeout=2)
+            task = life({**JOB, "result": result}, adaptive=False, timeout=0.5)
             if is_allowed:
                 assert task.execute() == {"rows": [1, 2]}
             else:

@@ -14,12 +14,14 @@ from airflow_provider_taskwatch.core.schedule import Rhythm
 from airflow_provider_taskwatch.hooks.automic import AutomicHook
 from airflow_provider_taskwatch.sandbox.server import Running
 
+QUICK = Rhythm(limit_seconds=0.05, adaptive=False)
+
 
 @pytest.mark.parametrize("watched_by", [watch._watched_by_bar, watch._watched_by_line])
 def test_a_long_watch_keeps_one_observation(watched_by: Any, connected: Running) -> None:
     connected.sandbox.add_rule(duration=0.5)
     hook, seen = AutomicHook("automic_default"), list[Observation]()
-    plan = Plan(ref=run_id(), rhythm=Rhythm(limit_seconds=0.05, adaptive=False))
+    plan = Plan(ref=run_id(), rhythm=QUICK)
     assert watched_by(hook, hook.system, plan, seen).ending.is_ok
     assert [one.phase.is_ok for one in seen] == [True]
 
@@ -52,9 +54,12 @@ def test_a_watch_without_a_terminal_prints_its_end_once(
 def test_a_watch_without_a_terminal_prints_each_change_before_its_end(
     connected: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    connected.sandbox.add_rule(duration=1.0)
-    code, (first, last) = watched(run_id(), capsys)
-    assert (code, "running" in first, "succeeded" in last) == (0, True, True)
+    connected.sandbox.add_rule(duration=0.5)
+    hook = AutomicHook("automic_default")
+    plan = Plan(ref=run_id(), rhythm=QUICK)
+    outcome = watch._watched_by_line(hook, hook.system, plan, [])
+    lines = capsys.readouterr().out.splitlines()
+    assert ("running" in lines[0], "succeeded" in lines[-1], outcome.ending.is_ok) == (True, False, True)
 
 
 def test_a_refused_watch_without_a_terminal_prints_the_refusal_once(
