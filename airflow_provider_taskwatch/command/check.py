@@ -35,7 +35,7 @@ def _steps(args: Namespace) -> Iterator[tuple[str, str]]:
 
 def _callback_steps() -> Iterator[tuple[str, str]]:
     from airflow_provider_taskwatch.config.callback import callback_options
-    from airflow_provider_taskwatch.config.inbox import open_inbox
+    from airflow_provider_taskwatch.config.inbox import inbox_name, open_inbox
     from airflow_provider_taskwatch.receiver.token import fresh_secret, secrets_problem
 
     from .probe import prove
@@ -48,4 +48,4 @@ def _callback_steps() -> Iterator[tuple[str, str]]:
     with at_step("inbox"):
         store = open_inbox()
     with closing(store):
-        yield from prove(options, store)
+        yield from prove(options, store, inbox_name())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_taskwatch.config.callback import CallbackAddress, CallbackOptions
+from airflow_provider_taskwatch.config.inbox import InboxName
 from airflow_provider_taskwatch.core.error import (
     ConfigurationError,
     RemoteError,
@@ -30,9 +31,10 @@ LIFETIME_SECONDS = 86_400
 """Long, so that a difference between two clocks does not look like a wrong secret."""
 
 
-def prove(options: CallbackOptions, inbox: Inbox) -> Iterator[tuple[str, str]]:
+def prove(options: CallbackOptions, inbox: Inbox, name: InboxName) -> Iterator[tuple[str, str]]:
     """Yields each step as ``(name, finding)``.
 
+    :param name: of the inbox.
     :raises TaskWatchError: at the first step that fails, with its cause and the remedy.
     """
     start_id = f"check-{secrets.token_hex(6)}"
@@ -41,7 +43,9 @@ def prove(options: CallbackOptions, inbox: Inbox) -> Iterator[tuple[str, str]]:
     yield "settings", f"{options.base_url} with {len(options.secrets)} secret(s)"
     with at_step("inbox"):
         receivers = _receivers(inbox)
-    yield "inbox", receivers
+    yield "inbox", f"{name.name}; receivers: {receivers}"
+    if name.doubt:
+        yield "warning", name.doubt
     with at_step("delivered"):
         _send(options.base_url, address)
     yield "delivered", f"{options.base_url} has accepted a callback"
@@ -52,7 +56,7 @@ def prove(options: CallbackOptions, inbox: Inbox) -> Iterator[tuple[str, str]]:
 
 def _receivers(inbox: Inbox) -> str:
     there = [f"{one.host} {one.age_seconds:.0f} s ago" for one in inbox.heartbeats()]
-    return f"{inbox!r}; receivers: {', '.join(there) or 'none within a day'}"
+    return ", ".join(there) or "none within a day"
 
 
 def _require(inbox: Inbox, start_id: str, base_url: str) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -77,6 +79,46 @@ def open_named_inbox() -> Inbox:
             f"or add an Airflow connection {CONN_ID!r}; or wait in the triggerer (deferrable=True)"
         )
     return open_inbox(keeps=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxName:
+    """Which inbox a process uses, for people.
+
+    :param name: its address without credentials; of a file also its host, and whether it is the default.
+    :param doubt: who may use another inbox by mistake, and the remedy; empty where that is unlikely.
+    """
+
+    name: str
+    doubt: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.doubt})" if self.doubt else self.name
+
+
+def inbox_name() -> InboxName:
+    """The inbox that the settings of this process lead to. A name for a log ends no task, so this raises nothing."""
+    try:
+        return _name_of(_url())
+    except Exception as error:  # noqa: BLE001 - a command in the settings may fail in any way
+        return InboxName(name=f"an inbox that is not known here: {described(error):.500}")
+
+
+def _name_of(url: str) -> InboxName:
+    from airflow_provider_taskwatch.inbox.store import SqlInbox
+
+    address = SqlInbox.address(url)
+    if not url.startswith("sqlite"):
+        return InboxName(name=address)
+    kind = "the default file" if url == _named_by(None) else "a file"
+    name = f"{address}, {kind} of the host {socket.gethostname()}"
+    return InboxName(name=name, doubt="" if _all_workers_are_local() else _FILE_DOUBT)
+
+
+_FILE_DOUBT = (
+    "triggerers and receivers on other hosts do not see this file: let [taskwatch] inbox_url, or the connection "
+    f"{CONN_ID!r}, name the same database server for all of them"
+)
 
 
 async def aopen_inbox() -> Inbox:

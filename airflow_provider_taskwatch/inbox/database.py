@@ -15,7 +15,7 @@ from airflow_provider_taskwatch.core.error import InboxError, described
 from airflow_provider_taskwatch.inbox.message import DAY_SECONDS
 
 from . import schema
-from .engine import engine_for
+from .engine import engine_for, shown
 from .place import RESTORE, FilePlace, Place
 
 T = TypeVar("T")
@@ -41,8 +41,7 @@ class Database:
         self._counting = threading.Lock()
 
     def __repr__(self) -> str:
-        """Without the query of the URL, which may hold a password too."""
-        return f"the inbox {self.engine.url.set(query={}).render_as_string(hide_password=True)}"
+        return shown(self.engine.url)
 
     @property
     def is_postgresql(self) -> bool:

@@ -40,6 +40,23 @@ def engine_for(url: str, *, keeps: bool = True) -> sa.Engine:
     :param keeps: whether idle connections to a server stay open.
     :raises ConfigurationError: where the URL is malformed, or of another database.
     """
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    return _postgresql(parsed, _POOL if keeps else {"poolclass": sa.NullPool})
+
+
+def shown(url: sa.URL | str) -> str:
+    """The inbox by its address, without the password, and without the query, which may hold one too.
+
+    :raises ConfigurationError: where the URL is malformed, or of another database.
+    """
+    parsed = _parsed(url) if isinstance(url, str) else url
+    return f"the inbox {parsed.set(query={}).render_as_string(hide_password=True)}"
+
+
+def _parsed(url: str) -> sa.URL:
+    """The URL with the one driver of its database."""
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
@@ -48,9 +65,9 @@ def engine_for(url: str, *, keeps: bool = True) -> sa.Engine:
         ) from None
     backend = parsed.get_backend_name()
     if backend == "sqlite":
-        return _sqlite(parsed)
+        return parsed
     if backend in ("postgresql", "postgres"):
-        return _postgresql(parsed.set(drivername="postgresql+psycopg"), _POOL if keeps else {"poolclass": sa.NullPool})
+        return parsed.set(drivername="postgresql+psycopg")
     raise ConfigurationError(f"an inbox is in SQLite or PostgreSQL, not in {parsed.drivername!r}")
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from .checkpoint import View
 from .cursor import Cursor, Horizon
 from .database import Database
+from .engine import shown
 from .lease_table import LeaseTable
 from .message import DAY_SECONDS, PAGE_MESSAGES, RETENTION_DAYS, Heartbeat, Lease, Message, Received, Sealed
 from .message_table import MessageTable
@@ -56,6 +57,11 @@ class SqlInbox:
 
     def __repr__(self) -> str:
         return repr(self.database)
+
+    @staticmethod
+    def address(url: str) -> str:
+        """See :func:`~.engine.shown`. Needs no driver of the database."""
+        return shown(url)
 
     def share(self) -> bool:
         """See :meth:`~.database.Database.share`."""

@@ -24,7 +24,7 @@ from .base import CheckedMixin, CheckedOperatorType
 from .deferral import backstop, deadline_of, is_deferrable, now, resumable_from, until
 from .feed_operator import ON_EVENTS_LOST, FeedMixin, report_lost
 from .result import WaitTimedOut, result_of
-from .watch import outcome_of
+from .watch import outcome_of, through_inbox
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -176,12 +176,13 @@ class EventSensor(CheckedMixin, FeedMixin, BaseSensorOperator, metaclass=Checked
         is_read_here = not (is_deferred or self.feed.is_pushed)
         here = f"this worker reads it every {self.poke_interval:g} s, unless another process does"
         self.log.info(
-            "waiting for an event %s, from the feed %s of connection %s; %s; %s",
+            "waiting for an event %s, from the feed %s of connection %s; %s; %s%s",
             wanted.describe(self.event_types()),
             self.feed.key,
             self.conn_id,
             here if is_read_here else delivery(self.feed),
             until(deadline_of(context["ti"], self.timeout)),
+            f"; {through_inbox('they come')}" if self.feed.is_pushed else "",
         )
 
     def _wanted(self, context: Context) -> EventFilter:

@@ -308,7 +308,8 @@ class StartOperator(WatchMixin, BaseOperator, metaclass=CheckedOperatorType):
         plan = self._plan_of(record, deadline)
         age = max(0.0, (now() - datetime.fromisoformat(record.started_at)).total_seconds())
         here = plan.ending_in((deadline - now()).total_seconds() if deadline else None, age)
-        self.log_wait(plan.ref, here.describe(age), deadline, self.subject())
+        is_called_back = plan.callback is not None
+        self.log_wait(plan.ref, here.describe(age), deadline, self.subject(), is_called_back=is_called_back)
         if self.waits_in_triggerer():
             self._defer(record, plan, deadline)
         return self._finish(context, self._wait_here(here, age))

@@ -94,14 +94,17 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
         ti.xcom_push(key=PAGE_KEY, value=self.hook.settings.page(self.system.page(ref)))
         self.has_page = True
 
-    def log_wait(self, ref: str, polls: str, deadline: datetime | None, subject: str = "") -> None:
+    def log_wait(
+        self, ref: str, polls: str, deadline: datetime | None, subject: str = "", *, is_called_back: bool = False
+    ) -> None:
         """Log what is waited for, and how. A log line costs a triggerer far more than a worker, so it is logged here.
 
         :param polls: when it is polled.
         :param subject: what was started, where that is known.
+        :param is_called_back: whether a callback is expected, through the inbox.
         """
         self.log.info(
-            "waiting for %s %s%s at %s, connection %s; %s; %s",
+            "waiting for %s %s%s at %s, connection %s; %s; %s%s",
             self.system.noun,
             shown_ref(ref),
             f" ({line(subject)})" if subject else "",
@@ -109,6 +112,7 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
             self.conn_id,
             polls,
             until(deadline),
+            f"; {through_inbox('callbacks come')}" if is_called_back else "",
         )
 
     def waits_in_triggerer(self) -> bool:
@@ -196,6 +200,13 @@ class WatchMixin(OutputMixin, CheckedMixin, HookMixin["SystemHook"]):
         """The longest interval between polls; a far end doubles it where the user has given none."""
         given = seconds_or_none(self.poll_interval)
         return LIMIT_SECONDS if given is None else given
+
+
+def through_inbox(what: str) -> str:
+    """Which inbox something comes through, for the log at the beginning of a wait."""
+    from airflow_provider_taskwatch.config.inbox import inbox_name
+
+    return f"by the settings of this worker, {what} through {inbox_name()}"
 
 
 def id_space_of(event: Any) -> str:

@@ -311,6 +311,15 @@ def test_a_connection_and_callbacks_are_checked_in_one_go(run: Run, connected: R
     assert lines[5].startswith("FAILED  delivered   ")
 
 
+def test_the_check_names_the_inbox_and_warns_of_a_file_where_workers_have_other_hosts(
+    run: Run, configure: Configure, tmp_path: Path
+) -> None:
+    configure(AIRFLOW__CORE__EXECUTOR="CeleryExecutor")
+    _, (_, inbox, warning, _) = run("check", conn_id=None, callbacks=True)
+    assert f"the inbox sqlite:///{tmp_path}/inbox.db, a file of the host {socket.gethostname()}; receivers: " in inbox
+    assert warning.startswith("!!  warning     triggerers and receivers on other hosts do not see this file")
+
+
 def test_a_check_of_nothing_says_what_could_be_checked(run: Run) -> None:
     assert run("check", conn_id=None, callbacks=False) == (
         1,

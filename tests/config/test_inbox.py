@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from airflow.sdk.execution_time.comms import DRCount, ErrorResponse
 
 from airflow_provider_taskwatch.config.inbox import (
     aopen_inbox,
+    inbox_name,
     inbox_url_of,
     open_inbox,
     open_named_inbox,
@@ -26,6 +28,10 @@ from tests.config.supervisor import Supervisor
 from tests.rows import each_row
 
 URL_VARIABLE = "AIRFLOW__TASKWATCH__INBOX_URL"
+SERVER = "the inbox postgresql+psycopg://me:***@db.test"
+DEFAULT = f"sqlite:///{os.environ['AIRFLOW_HOME']}/taskwatch-inbox.db"
+UNSEEN = "triggerers and receivers on other hosts do not see this file: let [taskwatch] inbox_url, or the connection"
+HERE = socket.gethostname()
 CONNECTION = {"conn_type": "postgres", "host": "db.test", "login": "me", "password": "hush-hush", "schema": "calls"}
 
 
@@ -110,6 +116,45 @@ def test_a_connection_of_another_type_is_refused_without_showing_its_password() 
     with pytest.raises(ConfigurationError, match="has the type 'mysql'; an inbox is in PostgreSQL or SQLite") as caught:
         inbox_url_of(other)
     assert "hush-hush" not in str(caught.value)
+
+
+@each_row(
+    "executor, url, name, doubt",
+    [
+        ("CeleryExecutor", "postgresql://me:hush@db.test/calls?password=hush", f"{SERVER}/calls", ""),
+        ("LocalExecutor", "sqlite:////x/y.db", f"the inbox sqlite:////x/y.db, a file of the host {HERE}", ""),
+        ("LocalExecutor", "", f"the inbox {DEFAULT}, the default file of the host {HERE}", ""),
+        ("CeleryExecutor", "", f"the inbox {DEFAULT}, the default file of the host {HERE}", UNSEEN),
+        ("LocalExecutor,KubernetesExecutor", DEFAULT, f"the inbox {DEFAULT}, the default file of the host", UNSEEN),
+        ("CeleryExecutor", "sqlite:////x/y.db", f"the inbox sqlite:////x/y.db, a file of the host {HERE}", UNSEEN),
+        (
+            "LocalExecutor",
+            "mysql://me:hush@db.test/calls",
+            "an inbox that is not known here: an inbox is in SQLite",
+            "",
+        ),
+        ("LocalExecutor", "hush", "an inbox that is not known here: the inbox's address is none", ""),
+    ],
+)
+def test_the_inbox_has_a_name_and_a_file_that_other_hosts_do_not_see_a_doubt(
+    executor: str, url: str, name: str, doubt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(DRCount(count=0)), raising=False)
+        patch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+        patch.setenv(URL_VARIABLE, url)
+        found = inbox_name()
+    assert found.name.startswith(name)
+    assert found.doubt.startswith(doubt) if doubt else found.doubt == ""
+    assert str(found) == (f"{found.name} ({found.doubt})" if doubt else found.name)
+    assert "hush" not in str(found)
+
+
+def test_an_inbox_that_cannot_be_named_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        task_runner, "SUPERVISOR_COMMS", Supervisor(ErrorResponse(error=ErrorType.API_SERVER_ERROR)), raising=False
+    )
+    assert "not known here: Airflow cannot be asked for the connection 'taskwatch_inbox'" in inbox_name().name
 
 
 def test_a_wrong_retention_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

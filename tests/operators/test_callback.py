@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,6 +138,33 @@ def test_a_wait_says_that_it_is_to_be_called_back(box: Running, capsys: pytest.C
     automic().defer()
     [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
     assert "a callback is expected; until then it is polled every 300 s, the first time in 300 s" in line
+
+
+def test_a_wait_for_a_callback_names_the_inbox_without_its_password(
+    box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", "postgresql://me:hush-hush@db.test/calls")
+    automic().defer()
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
+    assert (
+        "by the settings of this worker, callbacks come through the inbox postgresql+psycopg://me:***@db.test" in line
+    )
+    assert "hush-hush" not in line
+
+
+def test_a_wait_without_a_callback_names_no_inbox(box: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    automic(callback=False).defer()
+    assert "the inbox" not in capsys.readouterr().out
+
+
+def test_a_wait_through_a_file_says_that_other_hosts_do_not_see_it(
+    box: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TASKWATCH__INBOX_URL", f"sqlite:///{tmp_path}/inbox.db")
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    automic().defer()
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
+    assert "(triggerers and receivers on other hosts do not see this file: let [taskwatch] inbox_url" in line
 
 
 def test_a_worker_that_waits_asks_for_no_callback_and_says_so(

@@ -103,6 +103,18 @@ def test_a_pushed_notification_is_found_on_a_worker_which_says_if_no_receiver_is
     assert box.sandbox.log() == []
 
 
+@pytest.mark.parametrize("is_pushed", [True, False])
+def test_a_wait_for_pushed_notifications_names_the_inbox(
+    box: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_pushed: bool
+) -> None:
+    if is_pushed:
+        pushed(box, monkeypatch)
+    with pytest.raises(TaskDeferred):
+        life(deferrable=True).execute()
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "waiting for" in one]
+    assert ("by the settings of this worker, they come through the inbox sqlite:////" in line) == is_pushed
+
+
 def test_it_waits_in_the_triggerer_and_takes_nothing_secret_along(box: Running) -> None:
     with pytest.raises(TaskDeferred) as caught:
         life(names="slot-booked", match={"visit_booking.id": "7"}, deferrable=True, timeout=60).execute()
