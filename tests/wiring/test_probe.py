@@ -47,7 +47,8 @@ def test_each_step_of_a_callback_is_checked(url: str, inbox: MemoryInbox) -> Non
     steps = dict(prove(options_for(url), inbox, NAME))
     assert list(steps) == ["settings", "inbox", "delivered", "found"]
     assert steps["settings"] == f"{url} with 1 secret(s)"
-    assert steps["inbox"] == "the inbox of this test; receivers: dmz-1 0 s ago"
+    assert steps["inbox"].startswith("the inbox of this test; receivers: ")  # the receiver here may be one of them
+    assert "dmz-1 0 s ago" in steps["inbox"]
 
 
 def test_an_inbox_that_other_hosts_may_not_see_is_a_warning(url: str, inbox: MemoryInbox) -> None:
